@@ -1,0 +1,122 @@
+"""The whole model: its layers, embeddings, head, extra modules and number formats, and what can be counted from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from gpusizer.architecture.precision import Quantization
+from gpusizer.architecture.types import Layer, MixtureOfExperts, Notice, Tensor
+
+__all__ = ["Architecture", "ParameterCount"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCount:
+    """Parameters of a model; MTP layers and vision are counted apart from the decoder's own groups.
+
+    Parameters
+    ----------
+    total : int
+        Everything but the MTP layers.
+    activated : int
+        What one token touches: everything but vision, unselected routed experts and per-layer embedding tables.
+    mtp : int
+        Multi-token-prediction layers, without the copies of embedding and head.
+    mtp_with_copies : int
+        The same as a checkpoint stores it.
+    groups : mapping of str to int
+        Total by group.
+    """
+
+    total: int
+    activated: int
+    mtp: int
+    mtp_with_copies: int
+    groups: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a model is, read from a configuration, a checkpoint or the catalogue.
+
+    Parameters
+    ----------
+    id, name : str
+        Catalogue id or the file's name, and a name to print.
+    hidden_size, vocab_size : int
+        Width of the residual stream; rows of the embedding as configured.
+    max_position_embeddings : int or None
+        Longest context that the model declares.
+    layers : tuple of Layer
+        Decoder layers in order.
+    embedding, final, head, towers : tuple of Tensor
+        Input embeddings; final norm and what follows the last layer; output head (empty when tied); vision and audio towers with projectors.
+    tied_head : bool
+        The output head is the embedding.
+    mtp : tuple of Layer
+        Multi-token-prediction layers, not part of ``layers``; their projections and norms are among their tensors.
+    mtp_copies : tuple of Tensor
+        Embedding and head that some checkpoints store again for MTP.
+    dtype : str
+        Format of what is not quantised: "bf16", "fp16" or "fp32".
+    quantization : Quantization
+        Format of every stored tensor.
+    residual_streams : int
+        Parallel residual streams (hyper-connections), 1 without.
+    warnings : tuple of Notice
+        What could not be read with certainty.
+    header_bytes : mapping of str to int or None
+        Exact bytes by tensor name where headers (safetensors, GGUF) were read.
+    config : mapping
+        The configuration as read, for engines that need a further key.
+    """
+
+    id: str
+    name: str
+    hidden_size: int
+    vocab_size: int
+    max_position_embeddings: int | None
+    layers: tuple[Layer, ...]
+    embedding: tuple[Tensor, ...]
+    final: tuple[Tensor, ...]
+    head: tuple[Tensor, ...]
+    tied_head: bool
+    dtype: str
+    quantization: Quantization
+    towers: tuple[Tensor, ...] = ()
+    mtp: tuple[Layer, ...] = ()
+    mtp_copies: tuple[Tensor, ...] = ()
+    residual_streams: int = 1
+    warnings: tuple[Notice, ...] = ()
+    header_bytes: Mapping[str, int] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every stored tensor but MTP."""
+        yield from self.embedding
+        for layer in self.layers:
+            yield from layer.all_tensors()
+        yield from self.final
+        yield from self.head
+        yield from self.towers
+
+    @cached_property
+    def parameters(self) -> ParameterCount:
+        """Parameter counts by group, total, activated and MTP."""
+        groups: Counter[str] = Counter()
+        for tensor in self.tensors():
+            groups[tensor.group] += tensor.params
+        total = sum(groups.values())
+        idle = groups["vision"]
+        for layer in self.layers:
+            for block in layer.feed_forwards:
+                if isinstance(block, MixtureOfExperts) and block.experts:
+                    routed = sum(tensor.params for tensor in block.tensors if tensor.group == "routed_experts")
+                    idle += routed - routed * min(block.top_k, block.experts) // block.experts
+        mtp = sum(tensor.params for layer in self.mtp for tensor in layer.all_tensors())
+        copies = sum(tensor.params for tensor in self.mtp_copies)
+        return ParameterCount(total, total - idle, mtp, mtp + copies, dict(groups))

@@ -1,0 +1,141 @@
+"""What an engine is asked: a deployment (model, device, layout, flags), and what it answers: a ledger of one GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpusizer.architecture.types import Notice
+
+__all__ = ["Deployment", "Evidence", "Fit", "Item", "KVCache", "Layout", "Quantity", "Rank"]
+
+
+class Evidence:
+    """How a figure is known, from the surest to the least sure."""
+
+    EXACT = "exact"
+    MEASURED = "measured"
+    CALIBRATED = "calibrated"
+    ASSUMED = "assumed"
+    ORDER = (EXACT, MEASURED, CALIBRATED, ASSUMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one replica is cut over GPUs; ``gpus`` of one replica = tp x pp x dp.
+
+    Parameters
+    ----------
+    tp, pp : int
+        Tensor-parallel and pipeline-parallel size.
+    dp : int
+        Attention-data-parallel ranks inside one replica (each holds its own requests); copies of the whole engine are ``replicas`` elsewhere.
+    ep : int
+        Expert-parallel size: 1 cuts experts by tensor parallelism, else tp x dp ranks share whole experts.
+    dcp : int
+        Decode context parallel: ranks inside tp that share one token's cache.
+    """
+
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    ep: int = 1
+    dcp: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tp * self.pp * self.dp
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Exactly one start of one engine; every field an operator knows before it. None means the engine's own default."""
+
+    model: str
+    gpu: str
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    ep: int = 1
+    dcp: int = 1
+    engine: str = "vllm"
+    engine_version: str | None = None
+    precision: str = "checkpoint"
+    kv_precision: str = "auto"
+    max_model_len: int | None = None
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    memory_fraction: float | None = None  # --gpu-memory-utilization, --mem-fraction-static, free_gpu_memory_fraction
+    block_size: int | None = None
+    enforce_eager: bool = False
+    speculative_tokens: int = 0
+    flags: Mapping[str, Any] = field(default_factory=dict)  # further flags of the engine, by its own names
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of one replica."""
+        return Layout(self.tp, self.pp, self.dp, self.ep, self.dcp)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the ledger of one GPU: bytes with their band, formula, inputs, sources and evidence."""
+
+    id: str
+    bytes: int
+    low_bytes: int
+    high_bytes: int
+    formula: str | None
+    inputs: Mapping[str, Any]
+    sources: tuple[str, ...]
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """One GPU of a replica: where it stands and what it holds. The items sum to the device's total."""
+
+    pp_rank: int
+    tp_rank: int
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KVCache:
+    """The cache of one replica as its engine counts it.
+
+    ``bytes_per_token`` and ``fixed_bytes_per_request`` are of one GPU (the worst rank); ``tokens`` is what the whole replica can hold
+    (attention-data-parallel ranks together), by the counting of the engine's version.
+    """
+
+    bytes_per_token: int
+    fixed_bytes_per_request: int
+    block_size: int
+    blocks: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A predicted figure with its band; ``value`` in the unit of its name."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Does exactly this deployment start, and what will its log say? ``ranks`` are those that differ; ``worst`` is the index of the tightest."""
+
+    deployment: Deployment  # with every default filled in
+    fits: bool
+    reason: Notice | None
+    ranks: tuple[Rank, ...]
+    worst: int
+    kv_cache: KVCache
+    max_concurrency: float
+    quantities: Mapping[str, Quantity]  # by the names of ``validate``
+    warnings: tuple[Notice, ...] = ()

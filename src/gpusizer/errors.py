@@ -1,0 +1,88 @@
+"""The one tree of errors; each is a code, parameters and a hint, never a sentence of one language.
+
+    GpusizerError
+    ├── InputError                     exit code 2: the user can mend it
+    │   ├── UnitError                  a size, share or time that cannot be read
+    │   ├── UnknownIdError             an id that is not in the catalogue, with the nearest names
+    │   ├── UnreadableFileError        missing, too large, not JSON, a lying header
+    │   ├── UnsupportedArchitectureError  a configuration whose memory cannot be told, with what is missing
+    │   └── FlagError                  a flag that the chosen engine does not have, or a value out of bounds
+    └── DefectError                    exit code 1: ours
+
+The words for a code live in ``i18n`` under ``error.<code>`` and ``hint.<code>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "DefectError",
+    "FlagError",
+    "GpusizerError",
+    "InputError",
+    "UnitError",
+    "UnknownIdError",
+    "UnreadableFileError",
+    "UnsupportedArchitectureError",
+]
+
+
+class GpusizerError(Exception):
+    """An error with a stable code and its parameters.
+
+    Parameters
+    ----------
+    code : str
+        Stable, kebab-case; the key of its text in every language.
+    **parameters
+        What the text needs to name: what was found, what was expected.
+
+    Examples
+    --------
+    >>> error = UnknownIdError("unknown-model", id="deepsek-v3", nearest=["deepseek-v3"])
+    >>> error.code, error.parameters["nearest"], error.exit_code
+    ('unknown-model', ['deepseek-v3'], 2)
+    """
+
+    exit_code = 1
+
+    def __init__(self, code: str, **parameters: Any) -> None:
+        self.code = code
+        self.parameters: Mapping[str, Any] = parameters
+        super().__init__(code)
+
+    def __str__(self) -> str:
+        pairs = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())
+        return f"{self.code}: {pairs}" if pairs else self.code
+
+
+class InputError(GpusizerError):
+    """Something that was given cannot be used; the user can mend it."""
+
+    exit_code = 2
+
+
+class UnitError(InputError):
+    """A size, a share, a number of tokens or a time that cannot be read."""
+
+
+class UnknownIdError(InputError):
+    """An id that the catalogue does not hold; ``nearest`` lists what may have been meant."""
+
+
+class UnreadableFileError(InputError):
+    """A file that is missing, too large, or not what its name says."""
+
+
+class UnsupportedArchitectureError(InputError):
+    """A configuration whose attention or weights cannot be told; ``missing`` says what is lacking."""
+
+
+class FlagError(InputError):
+    """A flag of another engine, or a value outside its bounds."""
+
+
+class DefectError(GpusizerError):
+    """A broken promise of our own code."""

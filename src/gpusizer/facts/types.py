@@ -1,0 +1,132 @@
+"""Plain facts with their sources: accelerators, number formats, scenarios, model entries. Unknown is None, never zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+__all__ = ["Accelerator", "ModelEntry", "NumberFormat", "Price", "Scenario"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one device costs, as a range, with currency, date and source; ``per`` is "hour" (rent) or "device" (purchase)."""
+
+    low: Decimal
+    high: Decimal
+    currency: str
+    per: str
+    kind: str
+    date: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """One device as the driver shows it (half a card where a card shows as two).
+
+    Parameters
+    ----------
+    memory_bytes : int
+        What the driver reports in all (not the marketing number): the size to plan with.
+    memory_evidence : str
+        "measured" where a driver's print-out is the source, "assumed" where it follows from the marketing number.
+    marketing_memory_gb : float
+        The number on the box.
+    torch_total_bytes : int or None
+        What torch reports as total, where seen.
+    bandwidth_bytes_per_s : float or None
+        Memory bandwidth of the data sheet.
+    peak_flops : mapping of str to float
+        Dense peak by number format (fp32, tf32, fp16, bf16, fp8, int8, int4, fp4) in FLOP/s; absent means not native or not found.
+    interconnect, interconnect_bytes_per_s : str or None, float or None
+        Kind, and both directions added, per device.
+    devices_per_node : int or None
+        Devices in the usual server (the largest tensor-parallel group without a network).
+    whole_nodes : bool
+        Sold only as whole servers (SXM, OAM and the like).
+    """
+
+    id: str
+    vendor: str
+    name: str
+    aliases: tuple[str, ...]
+    status: str
+    architecture: str | None
+    compute_capability: str | None
+    form_factor: str | None
+    memory_bytes: int
+    memory_evidence: str
+    marketing_memory_gb: float
+    torch_total_bytes: int | None
+    memory_type: str | None
+    unified_memory: bool
+    bandwidth_bytes_per_s: float | None
+    peak_flops: Mapping[str, float]
+    interconnect: str | None
+    interconnect_bytes_per_s: float | None
+    pcie: str | None
+    devices_per_node: int | None
+    devices_per_card: int
+    whole_nodes: bool
+    tdp_w: float | None
+    release_year: int | None
+    prices: tuple[Price, ...]
+    engines: Mapping[str, str]  # engine -> "yes" | "partial" | "no" | "unknown"
+    china: Mapping[str, Any]
+    measured: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
+    unverified: tuple[str, ...]
+    sources: Mapping[str, tuple[str, ...]]  # field -> sources
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """A number format: bits (scale overhead included in ``bits_with_scales``), range and what it is used for."""
+
+    id: str
+    name: str
+    bits: float
+    bits_with_scales: float
+    sign_bits: int | None
+    exponent_bits: int | None
+    mantissa_bits: int | None
+    maximum: float | None
+    kind: str  # "float", "integer", "block"
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A use that people ask for: typical tokens and share of users at work at the same moment, with source."""
+
+    id: str
+    input_tokens: int
+    output_tokens: int
+    users: int
+    active_share: float
+    active_share_range: tuple[float, float]
+    sources: tuple[str, ...]
+    departments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A catalogue entry: the configuration keys that matter, names, and published figures with their sources."""
+
+    id: str
+    name: str
+    aliases: tuple[str, ...]
+    config: Mapping[str, Any]
+    licence: str | None = None
+    published_total_params: int | None = None
+    published_activated_params: int | None = None
+    published_source: str | None = None
+    checkpoint_bytes: int | None = None
+    checkpoint_dtype: str | None = None
+    checkpoint_source: str | None = None
+    article: Mapping[str, Any] = field(default_factory=dict)
+    config_source: str | None = None
+    notes: tuple[str, ...] = ()
