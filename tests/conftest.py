@@ -1,0 +1,37 @@
+"""Fixtures for all tests: the shared facts beside the checkout, skipped with a reason where they are absent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED_ABSENT = "the measured facts in ../shared/data are not here: this check compares with them"
+
+
+def shared_lines(name: str) -> list[dict[str, Any]]:
+    """The records of one JSON-lines file of ../shared/data; an empty list where it is absent (so that parametrised tests can be collected)."""
+    path = SHARED / name
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked ``shared`` where the facts are absent, and say so."""
+    if SHARED.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(pytest.mark.skip(reason=SHARED_ABSENT))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared facts."""
+    if not SHARED.is_dir():
+        pytest.skip(SHARED_ABSENT)
+    return SHARED
