@@ -1,0 +1,145 @@
+"""The words of both languages, by group and code; read from small files when first asked for.
+
+The core hands out codes and parameters; here a code becomes a sentence. A group is a table of one file: ``error`` and ``hint`` live in
+``errors.toml``, ``warning`` in ``warnings.toml`` and so on. Placeholders are those of :meth:`str.format`, with these endings of our own:
+``{x:GB}`` and ``{x:GiB}`` print bytes, ``{x:percent}`` a share, ``{x:count}`` a number with thousands marked.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gpusizer.units import GB, GIB
+
+__all__ = ["GROUPS", "LANGUAGES", "choose_language", "has", "printable", "table", "text"]
+
+LANGUAGES = ("en", "zh")
+
+GROUPS: Mapping[str, str] = {
+    "error": "errors",
+    "hint": "errors",
+    "warning": "warnings",
+    "reason": "reasons",
+    "item": "items",
+    "formula": "formulas",
+    "symbol": "formulas",
+    "scenario": "scenarios",
+    "ui": "ui",
+    "command": "help",
+    "option": "help",
+}
+"""The file that holds each group of texts."""
+
+JOIN = {"en": ", ", "zh": "、"}
+
+
+@cache
+def _file(language: str, name: str) -> Mapping[str, Mapping[str, str]]:
+    path = Path(__file__).parent / language / f"{name}.toml"
+    with path.open("rb") as stream:
+        return tomllib.load(stream)
+
+
+def table(group: str, language: str) -> Mapping[str, str]:
+    """All texts of a group in one language, by code.
+
+    >>> "unknown-model" in table("error", "en")
+    True
+    """
+    return _file(language, GROUPS[group]).get(group, {})
+
+
+def has(group: str, code: str, language: str = "en") -> bool:
+    """Whether a group has a text for a code."""
+    return code in table(group, language)
+
+
+def text(group: str, code: str, language: str, **parameters: Any) -> str:
+    """The sentence for a code in one language.
+
+    Parameters
+    ----------
+    group : str
+        One of :data:`GROUPS`.
+    code : str
+        The code that the core handed out.
+    language : str
+        "en" or "zh".
+    **parameters
+        What the sentence names. Lists are joined; control characters of strangers' strings are dropped. One that is lacking shows as "?".
+
+    Returns
+    -------
+    str
+        The sentence. A code without a text shows itself with its parameters, so that nothing is ever swallowed.
+
+    Examples
+    --------
+    >>> text("error", "unknown-model", "en", id="deepsek", nearest=["deepseek-v3"])
+    'there is no model "deepsek"'
+    """
+    template = table(group, language).get(code)
+    if template is None:
+        pairs = ", ".join(f"{key}={printable(value, language)}" for key, value in parameters.items())
+        return f"{code}: {pairs}" if pairs else code
+    return _Words(language).vformat(template, (), parameters)
+
+
+def printable(value: Any, language: str = "en") -> str:
+    """A parameter as text on one line: lists joined, control characters dropped, long text cut.
+
+    >>> printable(["a", "b"]), printable("one\\ntwo\\x1b[31m"), printable(None)
+    ('a, b', 'one two[31m', '-')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        line = " ".join(value.split())
+        line = "".join(character for character in line if character.isprintable())
+        return line if len(line) <= 300 else line[:299] + "…"
+    if isinstance(value, Mapping):
+        return JOIN[language].join(f"{key}={printable(entry, language)}" for key, entry in value.items())
+    if isinstance(value, Sequence | set | frozenset):
+        return JOIN[language].join(printable(entry, language) for entry in value)
+    return str(value)
+
+
+def choose_language(wish: str | None = None, environment: Mapping[str, str] = os.environ) -> str:
+    """The language to speak: the one asked for, else the one of the locale.
+
+    >>> choose_language("zh"), choose_language(None, {"LANG": "zh_CN.UTF-8"}), choose_language(None, {"LC_ALL": "C", "LANG": "zh_CN"})
+    ('zh', 'zh', 'en')
+    """
+    if wish in LANGUAGES:
+        return wish
+    locale = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
+    return "zh" if locale.lower().startswith("zh") else "en"
+
+
+class _Words(string.Formatter):
+    """str.format with byte units, shares, joined lists, and "?" for what is lacking."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return kwargs.get(str(key), "?")
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if not format_spec or isinstance(value, bool) or not isinstance(value, int | float):
+            return printable(value, self.language)
+        if format_spec == "GB":
+            return f"{value / GB:,.1f} GB"
+        if format_spec == "GiB":
+            return f"{value / GIB:,.1f} GiB"
+        if format_spec == "percent":
+            return f"{100 * value:.3g}%"
+        if format_spec == "count":
+            return f"{value:,}"
+        return format(value, format_spec)
