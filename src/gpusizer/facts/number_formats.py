@@ -1,0 +1,97 @@
+"""Sizes of number formats, once: bits of plain types, elements and bytes of GGUF blocks, and the scales of today's small floats.
+
+``GGUF_BLOCKS`` follows the block structures of ggml-org/llama.cpp (``ggml/src/ggml-common.h``) and the type numbers of ``ggml/include/ggml.h``;
+``SCALED`` follows the OCP Microscaling specification 1.0 (MXFP4, MXFP8) and NVIDIA's NVFP4 (a byte per 16 elements and an F32 per tensor).
+"""
+
+from __future__ import annotations
+
+__all__ = ["GGUF_BLOCKS", "PLAIN_BITS", "SAFETENSORS_BITS", "SCALED"]
+
+# Plain types: bits of one element.
+PLAIN_BITS: dict[str, int] = {
+    "fp64": 64,
+    "fp32": 32,
+    "tf32": 32,  # 19 bits are used, 32 are stored
+    "fp16": 16,
+    "bf16": 16,
+    "fp8": 8,
+    "fp4": 4,
+    "int64": 64,
+    "int32": 32,
+    "int16": 16,
+    "int8": 8,
+    "int4": 4,
+    "bool": 8,
+}
+
+# Block-scaled types: bits of one element, elements that share a scale, bits of the scale, bytes once per tensor.
+SCALED: dict[str, tuple[int, int, int, int]] = {
+    "mxfp4": (4, 32, 8, 0),
+    "mxfp6": (6, 32, 8, 0),
+    "mxfp8": (8, 32, 8, 0),
+    "nvfp4": (4, 16, 8, 4),
+}
+
+# Element types of a safetensors header: bits of one element.
+SAFETENSORS_BITS: dict[str, int] = {
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+}
+
+# GGUF types: number in the file, elements of a block, bytes of a block.
+GGUF_BLOCKS: dict[str, tuple[int, int, int]] = {
+    "f32": (0, 1, 4),
+    "f16": (1, 1, 2),
+    "q4_0": (2, 32, 18),
+    "q4_1": (3, 32, 20),
+    "q5_0": (6, 32, 22),
+    "q5_1": (7, 32, 24),
+    "q8_0": (8, 32, 34),
+    "q8_1": (9, 32, 36),
+    "q2_k": (10, 256, 84),
+    "q3_k": (11, 256, 110),
+    "q4_k": (12, 256, 144),
+    "q5_k": (13, 256, 176),
+    "q6_k": (14, 256, 210),
+    "q8_k": (15, 256, 292),
+    "iq2_xxs": (16, 256, 66),
+    "iq2_xs": (17, 256, 74),
+    "iq3_xxs": (18, 256, 98),
+    "iq1_s": (19, 256, 50),
+    "iq4_nl": (20, 32, 18),
+    "iq3_s": (21, 256, 110),
+    "iq2_s": (22, 256, 82),
+    "iq4_xs": (23, 256, 136),
+    "i8": (24, 1, 1),
+    "i16": (25, 1, 2),
+    "i32": (26, 1, 4),
+    "i64": (27, 1, 8),
+    "f64": (28, 1, 8),
+    "iq1_m": (29, 256, 56),
+    "bf16": (30, 1, 2),
+    "tq1_0": (34, 256, 54),
+    "tq2_0": (35, 256, 66),
+    "mxfp4": (39, 32, 17),
+    "nvfp4": (40, 64, 36),
+}
