@@ -15,8 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gpusizer.units import GB, GIB
-
 __all__ = ["GROUPS", "LANGUAGES", "choose_language", "has", "printable", "table", "text"]
 
 LANGUAGES = ("en", "zh")
@@ -134,10 +132,10 @@ class _Words(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if not format_spec or isinstance(value, bool) or not isinstance(value, int | float):
             return printable(value, self.language)
-        if format_spec == "GB":
-            return f"{value / GB:,.1f} GB"
-        if format_spec == "GiB":
-            return f"{value / GIB:,.1f} GiB"
+        if format_spec in ("GB", "GiB"):
+            from gpusizer import units
+
+            return f"{value / getattr(units, format_spec):,.1f} {format_spec}"
         if format_spec == "percent":
             return f"{100 * value:.3g}%"
         if format_spec == "count":

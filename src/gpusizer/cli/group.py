@@ -1,0 +1,165 @@
+"""The top of the command line: commands are imported when they are called, help speaks the chosen language."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gpusizer.errors import FlagError, UnknownIdError
+from gpusizer.i18n import LANGUAGES, table, text
+
+__all__ = ["COMMANDS", "Command", "Group", "build", "language_option", "wished_language"]
+
+COMMANDS = ("plan", "fit", "validate", "models", "accelerators", "engines", "scenarios", "explain")
+"""Each is a module of this package with ``build(language)``."""
+
+
+def wished_language(arguments: Sequence[str]) -> str | None:
+    """The value of ``--language`` anywhere in a command line: help and errors need it before the rest is understood.
+
+    >>> wished_language(["plan", "--language", "zh"]), wished_language(["--language=en"]), wished_language([])
+    ('zh', 'en', None)
+    """
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == "--language":
+            return following
+        if argument.startswith("--language="):
+            return argument.partition("=")[2]
+    return None
+
+
+class _Spoken(click.Command):
+    """Help in the language of the command; ``examples`` are command lines shown below the options."""
+
+    language: str = "en"
+    examples: tuple[str, ...] = ()
+
+    def _word(self, code: str) -> str:
+        return text("command", code, self.language)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """``Usage:`` in the language of the command."""
+        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)), prefix=self._word("usage") + " ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options, then the sub-commands of a group."""
+        records = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx)) is not None]
+        if records:
+            with formatter.section(self._word("options")):
+                formatter.write_dl(records, col_max=34)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples."""
+        if self.examples:
+            with formatter.section(self._word("examples")):
+                for example in self.examples:
+                    formatter.write(f"  {example}\n")
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """``--help``, described in the language of the command."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.help = self._word("help")
+        return option
+
+
+class Command(_Spoken):
+    """A command of one language."""
+
+    def __init__(self, name: str, language: str, *, examples: Sequence[str] = (), **settings: Any) -> None:
+        self.language = language
+        self.examples = tuple(examples)
+        settings["params"] = [*settings.get("params", ()), language_option(language)]
+        super().__init__(name, **settings)
+
+
+class Group(_Spoken, click.Group):
+    """A group whose sub-commands are built when they are needed.
+
+    Parameters
+    ----------
+    makers : mapping of str to callable
+        Sub-command -> function that builds it. Their one-line helps are the texts ``command.<prefix><name>``, so listing them builds nothing.
+    """
+
+    def __init__(self, name: str, language: str, *, prefix: str, makers: dict[str, Callable[[str], click.Command]], **settings: Any) -> None:
+        self.language = language
+        self.prefix = prefix
+        self.makers = makers
+        settings["params"] = [*settings.get("params", ()), language_option(language)]
+        super().__init__(name, no_args_is_help=False, **settings)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the job, not of the alphabet."""
+        return list(self.makers)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Build the one that was called; an unknown name is refused with the nearest ones."""
+        maker = self.makers.get(cmd_name)
+        if maker is None:
+            raise UnknownIdError("unknown-command", id=cmd_name, nearest=difflib.get_close_matches(cmd_name, self.makers, 3) or list(self.makers))
+        return maker(self.language)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The sub-commands with one line each."""
+        texts = table("command", self.language)
+        with formatter.section(self._word("commands")):
+            formatter.write_dl([(name, texts[f"{self.prefix}{name}"]) for name in self.makers])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Without a sub-command: show the help."""
+        if not ctx._protected_args and not ctx.args:
+            click.echo(ctx.get_help())
+            return 0
+        return super().invoke(ctx)
+
+
+def language_option(language: str) -> click.Option:
+    """``--language``; it was read before anything else, here it is checked and documented."""
+
+    def check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None and value not in LANGUAGES:
+            raise FlagError("bad-choice", option="--language", expected=list(LANGUAGES), found=value)
+
+    return click.Option(
+        ["--language"], expose_value=False, callback=check, is_eager=True, metavar="|".join(LANGUAGES), help=text("option", "language", language)
+    )
+
+
+def _lazily(module: str) -> Callable[[str], click.Command]:
+    def make(language: str) -> click.Command:
+        command: click.Command = import_module(f"gpusizer.cli.{module}").build(language)
+        return command
+
+    return make
+
+
+def _version(language: str) -> click.Option:
+    def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            from importlib.metadata import version
+
+            click.echo(f"gpusizer {version('gpusizer')}")
+            ctx.exit()
+
+    return click.Option(
+        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, help=text("option", "version", language)
+    )
+
+
+def build(language: str) -> Group:
+    """The ``gpusizer`` command of one language."""
+    return Group(
+        "gpusizer",
+        language,
+        prefix="",
+        makers={name: _lazily(name) for name in COMMANDS},
+        help=text("command", "gpusizer", language),
+        params=[_version(language)],
+    )

@@ -1,0 +1,80 @@
+"""The process: choose the language, run one command, turn every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from gpusizer.errors import GpusizerError
+
+__all__ = ["main", "run"]
+
+
+def run() -> None:
+    """Entry point of the ``gpusizer`` command: run it and leave with its exit code."""
+    _speak_utf8()
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+    sys.exit(code)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code: 0 yes, 3 does not fit, 2 wrong usage or input, 1 a defect of ours.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        The command line without the program's name.
+
+    Returns
+    -------
+    int
+        The exit code. The answer went to stdout, everything else to stderr.
+    """
+    import click
+
+    from gpusizer.cli.failures import defect_line, error_line, usage_line
+    from gpusizer.cli.group import build, wished_language
+    from gpusizer.i18n import choose_language
+
+    language = choose_language(wished_language(arguments))
+    try:
+        code = build(language).main(args=list(arguments), prog_name="gpusizer", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except GpusizerError as error:
+        line, code = error_line(error, language), error.exit_code
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.UsageError as error:
+        line, code = usage_line(error, language), 2
+    except BrokenPipeError:
+        _silence_stdout()
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except Exception as error:
+        if os.environ.get("GPUSIZER_TRACEBACK"):
+            raise
+        line, code = defect_line(error, language), 1
+    print(line, file=sys.stderr)
+    return code
+
+
+def _speak_utf8() -> None:
+    """Chinese must not break a terminal that claims to know ASCII only."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def _silence_stdout() -> None:
+    """The reader (``| head``) has left: nothing more to say, and no complaint at exit."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,72 @@
+"""Where an answer goes: stdout, or a file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from gpusizer.errors import FlagError, InputError
+from gpusizer.i18n import text
+
+__all__ = ["FORMATS", "deliver", "format_option", "output_option"]
+
+FORMATS = ("text", "json", "markdown", "csv")
+
+
+def format_option(language: str, formats: Sequence[str] = FORMATS) -> click.Option:
+    """``--format``: text for people, the others for programs."""
+
+    def check(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+        if value == "xlsx" and "xlsx" not in formats:
+            raise FlagError("workbook-not-yet")
+        if value not in formats:
+            raise FlagError("bad-choice", option="--format", expected=list(formats), found=value)
+        return value
+
+    return click.Option(["--format", "form"], default="text", metavar="|".join(formats), callback=check, help=text("option", "format", language))
+
+
+def output_option(language: str) -> click.Option:
+    """``--output FILE``."""
+    return click.Option(["--output"], metavar="FILE", help=text("option", "output", language))
+
+
+def deliver(answer: str, output: str | None) -> None:
+    """Print an answer, or write it to a file whole or not at all: what was there before survives a failure.
+
+    Parameters
+    ----------
+    answer : str
+        The text, without or with its last line end.
+    output : str or None
+        A path; None and "-" mean stdout.
+    """
+    answer = answer if answer.endswith("\n") else answer + "\n"
+    if output is None or output == "-":
+        sys.stdout.write(answer)
+        sys.stdout.flush()
+        return
+    try:
+        _write_whole(Path(os.path.realpath(output)), answer.encode("utf-8", errors="replace"))
+    except (OSError, ValueError) as error:
+        raise InputError("cannot-write", path=output, detail=getattr(error, "strerror", None) or str(error)) from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    if path.exists() and not path.is_file():  # a pipe or a device takes the bytes as they come; a folder refuses them
+        path.write_bytes(content)
+        return
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

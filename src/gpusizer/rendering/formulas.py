@@ -1,0 +1,103 @@
+"""Formulas for readers: expression recorded from the function itself, symbols with units, source, worked example with its numbers."""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from gpusizer import formulas
+from gpusizer.errors import UnknownIdError
+from gpusizer.formulas.core import REGISTRY, Formula, Symbol
+from gpusizer.i18n import has, text
+from gpusizer.rendering.json_ import to_json
+from gpusizer.rendering.tables import Column, Table
+
+__all__ = ["all_of_them", "describe", "one", "registry"]
+
+
+def registry() -> Mapping[str, Formula]:
+    """Every formula by id, in the order of the ids."""
+    for module in pkgutil.iter_modules(formulas.__path__):
+        import_module(f"gpusizer.formulas.{module.name}")
+    return dict(sorted(REGISTRY.items()))
+
+
+def describe(formula: Formula, language: str) -> dict[str, Any]:
+    """All that is to say about a formula, as plain data."""
+    numbers = {name: Symbol(_number(value)) for name, value in formula.example.items()}
+    return {
+        "id": formula.id,
+        "name": _name(formula, language),
+        "unit": formula.unit,
+        "expression": formula.expression(),
+        "symbols": dict(formula.symbols),
+        "reference": formula.reference,
+        "example": {
+            "inputs": dict(formula.example),
+            "with_numbers": str(formula.function(**numbers).text),
+            "result": formula.example_result(),
+        },
+    }
+
+
+def all_of_them(language: str, form: str) -> str:
+    """The list of all formulas in one of the formats."""
+    described = [describe(formula, language) for formula in registry().values()]
+    if form == "json":
+        return to_json({"schema": "gpusizer.formulas/1", "formulas": described})
+    columns = [Column(text("ui", code, language)) for code in ("id", "name", "unit", "expression")]
+    if form == "text":  # an expression may be longer than a screen: it is shown by `explain ID`
+        return Table(columns[:3], [[each["id"], each["name"], each["unit"]] for each in described]).text()
+    table = Table(columns, [[each["id"], each["name"], each["unit"], each["expression"]] for each in described])
+    return table.markdown() if form == "markdown" else table.csv()
+
+
+def one(formula_id: str, language: str, form: str) -> str:
+    """One formula in one of the formats."""
+    known = registry()
+    if formula_id not in known:
+        close = difflib.get_close_matches(formula_id, known, 3, 0.4) or [name for name in known if formula_id.lower() in name][:3] or list(known)[:3]
+        raise UnknownIdError("unknown-formula", id=formula_id, nearest=close)
+    data = describe(known[formula_id], language)
+    if form == "json":
+        return to_json({"schema": "gpusizer.formula/1", **data})
+    example = data["example"]
+    symbols = Table(
+        [Column(text("ui", "symbol", language)), Column(text("ui", "unit", language)), Column(text("ui", "example", language), right=True)],
+        [[name, unit, _number(example["inputs"][name], grouped=True)] for name, unit in data["symbols"].items()],
+    )
+    if form == "csv":
+        return symbols.csv()
+    result = f"{_number(example['result'], grouped=True)} {data['unit']}"
+    if form == "markdown":
+        head = f"## {data['name']}\n\n`{data['id']}` [{data['unit']}]\n\n    {data['expression']}\n\n"
+        return f"{head}{symbols.markdown()}\n\n    {example['with_numbers']} = {result}\n\n{data['reference']}\n"
+    lines = [
+        f"{data['id']}  {data['name']}",
+        "",
+        f"  {data['expression']}  [{data['unit']}]",
+        "",
+        symbols.text(),
+        "",
+        f"{text('ui', 'example', language)}: {example['with_numbers']}",
+        f"  = {result}",
+        f"{text('ui', 'source', language)}: {data['reference']}",
+    ]
+    return "\n".join(lines)
+
+
+def _name(formula: Formula, language: str) -> str:
+    if has("formula", formula.id, language):
+        return text("formula", formula.id, language)
+    return (formula.function.__doc__ or formula.id).strip().splitlines()[0].rstrip(".")
+
+
+def _number(value: Any, *, grouped: bool = False) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int):
+        return f"{value:,}" if grouped else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
