@@ -62,7 +62,7 @@ def _one_spelling(path: str) -> str:
     >>> _one_spelling("transformer.h.3.attn.c_attn"), _one_spelling("head")
     ('layers.3.self_attn.c_attn', 'lm_head')
     """
-    parts = path.split(".")
+    parts = path.replace("indexers_proj", "indexer.weights_proj").split(".")  # GLM's lists lost ".weight" inside "indexer.weights_proj"
     start = 0
     while start < len(parts) - 1 and parts[start] in _WRAPPERS:
         start += 1

@@ -64,7 +64,7 @@ class Quantization:
         """Format of the tensor stored under ``path`` (layer prefix and tensor name)."""
         if tensor.dtype is not None:
             return plain_format(tensor.dtype)
-        if not tensor.linear or (self.linear is None and not self.rules and not self.groups):
+        if (not tensor.linear and tensor.group not in self.groups) or (self.linear is None and not self.rules and not self.groups):
             return self.default
         key = path + "\0" + tensor.group
         if key not in self._seen:
