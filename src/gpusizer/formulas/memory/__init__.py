@@ -1,0 +1,7 @@
+"""Memory of one GPU: weights after sharding, cache rows and blocks, activation peak, and the budget that is left for the cache."""
+
+from __future__ import annotations
+
+from gpusizer.formulas.memory import activation, budget, kv_cache, weights
+
+__all__ = ["activation", "budget", "kv_cache", "weights"]

@@ -1,0 +1,182 @@
+"""What an engine allows itself of a card, and what is left for the cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpusizer.formulas.core import ceiling, formula
+
+__all__ = ["cuda_graph_bytes", "free_bytes", "kv_cache_pool_bytes", "outside_budget_bytes", "requested_bytes"]
+
+
+@formula(
+    "memory.budget.requested",
+    unit="bytes",
+    symbols={"device_total_bytes": "bytes", "utilization": "share"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu_worker.py, request_memory",
+    example={"device_total_bytes": 85028765696, "utilization": 0.95},
+)
+def requested_bytes(*, device_total_bytes: Any, utilization: Any) -> Any:
+    """Share of the card's whole memory that the engine takes for itself.
+
+    Parameters
+    ----------
+    device_total_bytes : int
+        What the driver reports, not the label. [bytes]
+    utilization : float
+        ``--gpu-memory-utilization``. [share]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> round(requested_bytes(device_total_bytes=85028765696, utilization=0.95) / 2**30, 2)
+    75.23
+    """
+    return ceiling(device_total_bytes * utilization)
+
+
+@formula(
+    "memory.budget.kv_cache_pool",
+    unit="bytes",
+    symbols={
+        "budget_bytes": "bytes",
+        "weights_bytes": "bytes",
+        "activation_peak_bytes": "bytes",
+        "non_torch_bytes": "bytes",
+        "cuda_graph_bytes": "bytes",
+    },
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu_worker.py, determine_available_memory",
+    example={
+        "budget_bytes": 80777327412,
+        "weights_bytes": 16094076928,
+        "activation_peak_bytes": 2029372047,
+        "non_torch_bytes": 268435456,
+        "cuda_graph_bytes": 0,
+    },
+)
+def kv_cache_pool_bytes(*, budget_bytes: Any, weights_bytes: Any, activation_peak_bytes: Any, non_torch_bytes: Any, cuda_graph_bytes: Any) -> Any:
+    """What is left of the budget for the cache; negative where nothing is.
+
+    Parameters
+    ----------
+    budget_bytes : int
+        What the engine takes of the card. [bytes]
+    weights_bytes, activation_peak_bytes : int
+        Resident weights; peak of one step. [bytes]
+    non_torch_bytes : int
+        Growth outside the allocator after the baseline: communication workspaces, libraries. [bytes]
+    cuda_graph_bytes : int
+        Estimate of the graphs, where the version charges it. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    Llama-3.1-8B on one H100, vLLM 0.19.0; the log says 58.11 GiB.
+
+    >>> round(kv_cache_pool_bytes(budget_bytes=80777327412, weights_bytes=16094076928, activation_peak_bytes=2029372047,
+    ...                           non_torch_bytes=268435456, cuda_graph_bytes=0) / 2**30, 1)
+    58.1
+    """
+    return budget_bytes - weights_bytes - activation_peak_bytes - non_torch_bytes - cuda_graph_bytes
+
+
+@formula(
+    "memory.budget.cuda_graphs",
+    unit="bytes",
+    symbols={"fixed_bytes": "bytes", "graphs": "graphs", "layers": "layers", "bytes_per_graph_and_layer": "bytes"},
+    reference="fitted to start-up logs; vllm-project/vllm@4ba787ec9: vllm/config/vllm.py, _set_cudagraph_sizes",
+    example={"fixed_bytes": 300000000, "graphs": 102, "layers": 32, "bytes_per_graph_and_layer": 150000},
+)
+def cuda_graph_bytes(*, fixed_bytes: Any, graphs: Any, layers: Any, bytes_per_graph_and_layer: Any) -> Any:
+    """Memory of captured CUDA graphs.
+
+    Parameters
+    ----------
+    fixed_bytes : int
+        Private pool whatever the number of graphs. [bytes]
+    graphs : int
+        Captured batch sizes, both modes together. [graphs]
+    layers : int
+        Layers of this rank. [layers]
+    bytes_per_graph_and_layer : float
+        Fitted. [bytes]
+
+    Returns
+    -------
+    float
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> cuda_graph_bytes(fixed_bytes=300000000, graphs=102, layers=32, bytes_per_graph_and_layer=150000)
+    789600000
+    """
+    return fixed_bytes + graphs * layers * bytes_per_graph_and_layer
+
+
+@formula(
+    "memory.budget.outside",
+    unit="bytes",
+    symbols={"context_bytes": "bytes", "communication_bytes": "bytes", "late_bytes": "bytes"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu_worker.py, init_device: what exists before the baseline is not charged",
+    example={"context_bytes": 547608330, "communication_bytes": 0, "late_bytes": 977105060},
+)
+def outside_budget_bytes(*, context_bytes: Any, communication_bytes: Any, late_bytes: Any) -> Any:
+    """Memory that the engine uses and does not charge to its budget.
+
+    Parameters
+    ----------
+    context_bytes : int
+        CUDA (or HIP) context and loaded modules. [bytes]
+    communication_bytes : int
+        Communicators that exist before the baseline. [bytes]
+    late_bytes : int
+        What is allocated after the pool is sized and was not estimated: graphs of older versions. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> outside_budget_bytes(context_bytes=547608330, communication_bytes=0, late_bytes=977105060)
+    1524713390
+    """
+    return context_bytes + communication_bytes + late_bytes
+
+
+@formula(
+    "memory.budget.free",
+    unit="bytes",
+    symbols={"device_total_bytes": "bytes", "used_bytes": "bytes"},
+    reference="arithmetic: the items of one GPU sum to what the driver reports",
+    example={"device_total_bytes": 85028765696, "used_bytes": 82000000000},
+)
+def free_bytes(*, device_total_bytes: Any, used_bytes: Any) -> Any:
+    """What nobody uses; negative where more is needed than the card has.
+
+    Parameters
+    ----------
+    device_total_bytes, used_bytes : int
+        What the driver reports; all other items. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> free_bytes(device_total_bytes=85028765696, used_bytes=82000000000)
+    3028765696
+    """
+    return device_total_bytes - used_bytes

@@ -1,0 +1,571 @@
+"""Cache of one GPU: bytes of a token in one layer, fixed states, blocks of a request, and what a pool holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpusizer.formulas.core import ceil_div, floor, floor_div, formula, maximum, minimum
+
+__all__ = [
+    "attention_token_bytes",
+    "blocks_of_chunk",
+    "blocks_of_context",
+    "blocks_of_window",
+    "compressed_row_bytes",
+    "compressed_state_bytes",
+    "convolution_state_bytes",
+    "hybrid_block_tokens",
+    "indexer_token_bytes",
+    "latent_scaled_token_bytes",
+    "latent_token_bytes",
+    "page_bytes",
+    "pool_blocks",
+    "pool_concurrency",
+    "pool_tokens",
+    "pool_tokens_by_group",
+    "recurrent_state_bytes",
+]
+
+
+@formula(
+    "memory.kv_cache.attention",
+    unit="bytes per token and layer",
+    symbols={"kv_heads": "heads", "head_dim": "elements", "v_head_dim": "elements", "element_bytes": "bytes per element"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/kv_cache_interface.py, FullAttentionSpec",
+    example={"kv_heads": 8, "head_dim": 128, "v_head_dim": 128, "element_bytes": 2},
+)
+def attention_token_bytes(*, kv_heads: Any, head_dim: Any, v_head_dim: Any, element_bytes: Any) -> Any:
+    """Keys and values of one token in one layer on one rank.
+
+    Parameters
+    ----------
+    kv_heads : int
+        Key/value heads of this rank. [heads]
+    head_dim, v_head_dim : int
+        Width of a key head and of a value head. [elements]
+    element_bytes : float
+        Bytes of one element, scales included. [bytes per element]
+
+    Returns
+    -------
+    float
+        Bytes of a token. [bytes]
+
+    Examples
+    --------
+    Llama-3.1-8B: 4,096 bytes a layer, 131,072 over 32 layers.
+
+    >>> attention_token_bytes(kv_heads=8, head_dim=128, v_head_dim=128, element_bytes=2)
+    4096
+    """
+    return kv_heads * (head_dim + v_head_dim) * element_bytes
+
+
+@formula(
+    "memory.kv_cache.latent",
+    unit="bytes per token and layer",
+    symbols={"kv_lora_rank": "elements", "rope_dim": "elements", "element_bytes": "bytes per element"},
+    reference="DeepSeek-V2 report, arXiv:2405.04434, section 2.1; vllm-project/vllm@4ba787ec9: vllm/v1/kv_cache_interface.py, MLAAttentionSpec",
+    example={"kv_lora_rank": 512, "rope_dim": 64, "element_bytes": 2},
+)
+def latent_token_bytes(*, kv_lora_rank: Any, rope_dim: Any, element_bytes: Any) -> Any:
+    """Latent and rotary key of one token in one layer; every tensor-parallel rank holds it whole.
+
+    Parameters
+    ----------
+    kv_lora_rank, rope_dim : int
+        Width of the latent and of the rotary key. [elements]
+    element_bytes : float
+        Bytes of one element. [bytes per element]
+
+    Returns
+    -------
+    float
+        Bytes of a token. [bytes]
+
+    Examples
+    --------
+    DeepSeek-V3: 1,152 bytes a layer, 70,272 over 61 layers.
+
+    >>> 61 * latent_token_bytes(kv_lora_rank=512, rope_dim=64, element_bytes=2)
+    70272
+    """
+    return (kv_lora_rank + rope_dim) * element_bytes
+
+
+@formula(
+    "memory.kv_cache.latent_scaled",
+    unit="bytes per token and layer",
+    symbols={"kv_lora_rank": "elements", "rope_dim": "elements", "scale_group": "elements"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/kv_cache_interface.py, cache type fp8_ds_mla",
+    example={"kv_lora_rank": 512, "rope_dim": 64, "scale_group": 128},
+)
+def latent_scaled_token_bytes(*, kv_lora_rank: Any, rope_dim: Any, scale_group: Any) -> Any:
+    """Latent in FP8 with an FP32 scale per group and the rotary key in 16 bits, as sparse latent kernels read it.
+
+    Parameters
+    ----------
+    kv_lora_rank, rope_dim : int
+        Width of the latent and of the rotary key. [elements]
+    scale_group : int
+        Elements that share a scale. [elements]
+
+    Returns
+    -------
+    int
+        Bytes of a token. [bytes]
+
+    Examples
+    --------
+    >>> latent_scaled_token_bytes(kv_lora_rank=512, rope_dim=64, scale_group=128)
+    656
+    """
+    return kv_lora_rank + ceil_div(kv_lora_rank, scale_group) * 4 + rope_dim * 2
+
+
+@formula(
+    "memory.kv_cache.indexer",
+    unit="bytes per token and layer",
+    symbols={"head_dim": "elements", "element_bytes": "bytes per element", "scale_bytes": "bytes per key"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/attention/backends/mla/indexer.py; FP8 key and one FP32 scale",
+    example={"head_dim": 128, "element_bytes": 1, "scale_bytes": 4},
+)
+def indexer_token_bytes(*, head_dim: Any, element_bytes: Any, scale_bytes: Any) -> Any:
+    """Index key of one token in one layer of sparse attention.
+
+    Parameters
+    ----------
+    head_dim : int
+        Width of the key. [elements]
+    element_bytes : float
+        Bytes of one element. [bytes per element]
+    scale_bytes : int
+        Scale of one key. [bytes]
+
+    Returns
+    -------
+    float
+        Bytes of a token. [bytes]
+
+    Examples
+    --------
+    With the latent of 656 bytes this makes the 788 bytes a layer of GLM-5 and DeepSeek-V3.2.
+
+    >>> indexer_token_bytes(head_dim=128, element_bytes=1, scale_bytes=4) + 656
+    788
+    """
+    return head_dim * element_bytes + scale_bytes
+
+
+@formula(
+    "memory.kv_cache.compressed_row",
+    unit="bytes per row and layer",
+    symbols={"head_dim": "elements", "rope_head_dim": "elements", "scale_group": "elements", "padding_bytes": "bytes"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/models/deepseek_v4/attention.py, fp8_ds_mla record",
+    example={"head_dim": 512, "rope_head_dim": 64, "scale_group": 64, "padding_bytes": 1},
+)
+def compressed_row_bytes(*, head_dim: Any, rope_head_dim: Any, scale_group: Any, padding_bytes: Any) -> Any:
+    """One pooled entry (keys and values are one vector): FP8 with a one-byte scale per group, the rotary part in 16 bits.
+
+    Parameters
+    ----------
+    head_dim, rope_head_dim : int
+        Width of the entry and of its rotary part. [elements]
+    scale_group : int
+        Elements that share a scale. [elements]
+    padding_bytes : int
+        Bytes that fill the scales up. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes of one entry. [bytes]
+
+    Examples
+    --------
+    DeepSeek-V4: 448 + 128 + 8.
+
+    >>> compressed_row_bytes(head_dim=512, rope_head_dim=64, scale_group=64, padding_bytes=1)
+    584
+    """
+    return head_dim - rope_head_dim + rope_head_dim * 2 + ceil_div(head_dim - rope_head_dim, scale_group) + padding_bytes
+
+
+@formula(
+    "memory.kv_cache.compressed_state",
+    unit="bytes per token and layer",
+    symbols={"head_dim": "elements", "vectors": "vectors", "element_bytes": "bytes per element"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/models/deepseek_v4/compressor.py, CompressorStateCache",
+    example={"head_dim": 512, "vectors": 4, "element_bytes": 4},
+)
+def compressed_state_bytes(*, head_dim: Any, vectors: Any, element_bytes: Any) -> Any:
+    """State that a compressor keeps of one token until its entry is complete.
+
+    Parameters
+    ----------
+    head_dim : int
+        Width of the entry. [elements]
+    vectors : int
+        Vectors of one token: content and weight, twice where entries overlap. [vectors]
+    element_bytes : int
+        Bytes of one element. [bytes per element]
+
+    Returns
+    -------
+    int
+        Bytes of one token. [bytes]
+
+    Examples
+    --------
+    >>> compressed_state_bytes(head_dim=512, vectors=4, element_bytes=4)
+    8192
+    """
+    return head_dim * vectors * element_bytes
+
+
+@formula(
+    "memory.kv_cache.recurrent_state",
+    unit="bytes per request and layer",
+    symbols={"heads": "heads", "key_dim": "elements", "value_dim": "elements", "element_bytes": "bytes per element"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/mamba/mamba_utils.py, MambaStateShapeCalculator",
+    example={"heads": 32, "key_dim": 128, "value_dim": 128, "element_bytes": 4},
+)
+def recurrent_state_bytes(*, heads: Any, key_dim: Any, value_dim: Any, element_bytes: Any) -> Any:
+    """State of a linear or state-space layer for one request, however long its context.
+
+    Parameters
+    ----------
+    heads : int
+        Value heads of this rank. [heads]
+    key_dim, value_dim : int
+        Width of a key and of a value head; state and head width in Mamba. [elements]
+    element_bytes : int
+        Bytes of one element. [bytes per element]
+
+    Returns
+    -------
+    int
+        Bytes of a request. [bytes]
+
+    Examples
+    --------
+    >>> recurrent_state_bytes(heads=32, key_dim=128, value_dim=128, element_bytes=4)
+    2097152
+    """
+    return heads * key_dim * value_dim * element_bytes
+
+
+@formula(
+    "memory.kv_cache.convolution_state",
+    unit="bytes per request and layer",
+    symbols={"channels": "channels", "kernel": "tokens", "speculative_tokens": "tokens", "element_bytes": "bytes per element"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/mamba/mamba_utils.py, MambaStateShapeCalculator",
+    example={"channels": 8192, "kernel": 4, "speculative_tokens": 0, "element_bytes": 2},
+)
+def convolution_state_bytes(*, channels: Any, kernel: Any, speculative_tokens: Any, element_bytes: Any) -> Any:
+    """Last columns that a short convolution keeps for one request.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of this rank. [channels]
+    kernel : int
+        Width of the convolution. [tokens]
+    speculative_tokens : int
+        Draft tokens of one step. [tokens]
+    element_bytes : int
+        Bytes of one element. [bytes per element]
+
+    Returns
+    -------
+    int
+        Bytes of a request. [bytes]
+
+    Examples
+    --------
+    >>> convolution_state_bytes(channels=8192, kernel=4, speculative_tokens=0, element_bytes=2)
+    49152
+    """
+    return channels * (kernel - 1 + speculative_tokens) * element_bytes
+
+
+@formula(
+    "memory.kv_cache.page",
+    unit="bytes per block and layer",
+    symbols={"block_tokens": "tokens", "token_bytes": "bytes per row", "ratio": "tokens per row", "alignment_bytes": "bytes"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/kv_cache_interface.py, page_size_bytes",
+    example={"block_tokens": 256, "token_bytes": 584, "ratio": 4, "alignment_bytes": 576},
+)
+def page_bytes(*, block_tokens: Any, token_bytes: Any, ratio: Any, alignment_bytes: Any) -> Any:
+    """Bytes of one block of one layer.
+
+    Parameters
+    ----------
+    block_tokens : int
+        Tokens of context in a block. [tokens]
+    token_bytes : int
+        Bytes of one row. [bytes]
+    ratio : int
+        Tokens that share a row, 1 without compression. [tokens]
+    alignment_bytes : int
+        What a page is a multiple of. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes of the page. [bytes]
+
+    Examples
+    --------
+    >>> page_bytes(block_tokens=256, token_bytes=584, ratio=4, alignment_bytes=576)
+    37440
+    """
+    return ceil_div(ceil_div(block_tokens, ratio) * token_bytes, alignment_bytes) * alignment_bytes
+
+
+@formula(
+    "memory.kv_cache.hybrid_block",
+    unit="tokens",
+    symbols={"state_bytes": "bytes", "token_bytes": "bytes per token", "alignment": "tokens"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/platforms/interface.py, _align_hybrid_block_size",
+    example={"state_bytes": 2146304, "token_bytes": 2048, "alignment": 16},
+)
+def hybrid_block_tokens(*, state_bytes: Any, token_bytes: Any, alignment: Any) -> Any:
+    """Block of the attention layers of a hybrid: long enough that one page holds a state.
+
+    Parameters
+    ----------
+    state_bytes : int
+        Largest state of one layer and request. [bytes]
+    token_bytes : int
+        Cache of one token in one attention layer. [bytes]
+    alignment : int
+        Tokens that the kernel's block is a multiple of. [tokens]
+
+    Returns
+    -------
+    int
+        Tokens of a block. [tokens]
+
+    Examples
+    --------
+    Qwen3.6-35B-A3B on one GPU:
+
+    >>> hybrid_block_tokens(state_bytes=2146304, token_bytes=2048, alignment=16)
+    1056
+    """
+    return alignment * ceil_div(state_bytes, alignment * token_bytes)
+
+
+@formula(
+    "memory.kv_cache.blocks_of_context",
+    unit="blocks",
+    symbols={"context_tokens": "tokens", "block_tokens": "tokens"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/kv_cache_interface.py, FullAttentionSpec.max_memory_usage_bytes",
+    example={"context_tokens": 8192, "block_tokens": 16},
+)
+def blocks_of_context(*, context_tokens: Any, block_tokens: Any) -> Any:
+    """Blocks that one request needs in a layer that keeps every token.
+
+    Parameters
+    ----------
+    context_tokens, block_tokens : int
+        Length of the request; tokens of a block. [tokens]
+
+    Returns
+    -------
+    int
+        Blocks. [blocks]
+
+    Examples
+    --------
+    >>> blocks_of_context(context_tokens=8192, block_tokens=16)
+    512
+    """
+    return ceil_div(context_tokens, block_tokens)
+
+
+@formula(
+    "memory.kv_cache.blocks_of_window",
+    unit="blocks",
+    symbols={"context_tokens": "tokens", "window": "tokens", "in_flight_tokens": "tokens", "block_tokens": "tokens"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/kv_cache_interface.py, SlidingWindowSpec.max_memory_usage_bytes",
+    example={"context_tokens": 1048576, "window": 128, "in_flight_tokens": 8192, "block_tokens": 64},
+)
+def blocks_of_window(*, context_tokens: Any, window: Any, in_flight_tokens: Any, block_tokens: Any) -> Any:
+    """Blocks that are reserved for one request in a sliding-window layer: the window, the tokens in flight, and one for the edge.
+
+    Parameters
+    ----------
+    context_tokens, window : int
+        Length of the request and of the window. [tokens]
+    in_flight_tokens : int
+        Tokens that may be computed before blocks are freed. [tokens]
+    block_tokens : int
+        Tokens of a block. [tokens]
+
+    Returns
+    -------
+    int
+        Blocks. [blocks]
+
+    Examples
+    --------
+    >>> blocks_of_window(context_tokens=1048576, window=128, in_flight_tokens=8192, block_tokens=64)
+    131
+    """
+    return ceil_div(minimum(window - 1 + in_flight_tokens, context_tokens), block_tokens) + 1
+
+
+@formula(
+    "memory.kv_cache.blocks_of_chunk",
+    unit="blocks",
+    symbols={"context_tokens": "tokens", "chunk": "tokens", "in_flight_tokens": "tokens", "block_tokens": "tokens"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/kv_cache_interface.py, ChunkedLocalAttentionSpec.max_memory_usage_bytes",
+    example={"context_tokens": 131072, "chunk": 8192, "in_flight_tokens": 8192, "block_tokens": 16},
+)
+def blocks_of_chunk(*, context_tokens: Any, chunk: Any, in_flight_tokens: Any, block_tokens: Any) -> Any:
+    """Blocks that are reserved for one request in a layer of chunked local attention.
+
+    Parameters
+    ----------
+    context_tokens, chunk : int
+        Length of the request and of a chunk. [tokens]
+    in_flight_tokens : int
+        Tokens that may be computed before blocks are freed. [tokens]
+    block_tokens : int
+        Tokens of a block. [tokens]
+
+    Returns
+    -------
+    int
+        Blocks. [blocks]
+
+    Examples
+    --------
+    >>> blocks_of_chunk(context_tokens=131072, chunk=8192, in_flight_tokens=8192, block_tokens=16)
+    1024
+    """
+    return ceil_div(minimum(chunk + in_flight_tokens, context_tokens), block_tokens)
+
+
+@formula(
+    "memory.kv_cache.pool_blocks",
+    unit="blocks",
+    symbols={"pool_bytes": "bytes", "block_bytes": "bytes per block"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/core/kv_cache_planning.py, get_num_blocks",
+    example={"pool_bytes": 62396137472, "block_bytes": 2097152},
+)
+def pool_blocks(*, pool_bytes: Any, block_bytes: Any) -> Any:
+    """Whole blocks that fit into the memory left for the cache.
+
+    Parameters
+    ----------
+    pool_bytes, block_bytes : int
+        Memory for the cache; bytes of a block over all layers that share it. [bytes]
+
+    Returns
+    -------
+    int
+        Blocks, none where nothing is left. [blocks]
+
+    Examples
+    --------
+    >>> pool_blocks(pool_bytes=62396137472, block_bytes=2097152)
+    29752
+    """
+    return maximum(0, floor_div(pool_bytes, block_bytes))
+
+
+@formula(
+    "memory.kv_cache.concurrency",
+    unit="requests",
+    symbols={"blocks": "blocks", "blocks_per_request": "blocks"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/core/kv_cache_planning.py, get_max_concurrency_for_kv_cache_config",
+    example={"blocks": 29750, "blocks_per_request": 512},
+)
+def pool_concurrency(*, blocks: Any, blocks_per_request: Any) -> Any:
+    """Requests of full length that the pool holds at once.
+
+    Parameters
+    ----------
+    blocks, blocks_per_request : int
+        Blocks of the pool; blocks that a request of the longest context needs in all groups. [blocks]
+
+    Returns
+    -------
+    float
+        Requests. [requests]
+
+    Examples
+    --------
+    >>> round(pool_concurrency(blocks=29750, blocks_per_request=512), 2)
+    58.11
+    """
+    return blocks / blocks_per_request
+
+
+@formula(
+    "memory.kv_cache.tokens",
+    unit="tokens",
+    symbols={"blocks": "blocks", "blocks_per_request": "blocks", "context_tokens": "tokens"},
+    reference='vllm-project/vllm@4ba787ec9: vllm/v1/core/kv_cache_planning.py, "GPU KV cache size" since 0.20.2',
+    example={"blocks": 29750, "blocks_per_request": 512, "context_tokens": 8192},
+)
+def pool_tokens(*, blocks: Any, blocks_per_request: Any, context_tokens: Any) -> Any:
+    """Tokens that the pool holds in requests of full length.
+
+    Parameters
+    ----------
+    blocks, blocks_per_request : int
+        Blocks of the pool and of one request. [blocks]
+    context_tokens : int
+        Length of a request. [tokens]
+
+    Returns
+    -------
+    int
+        Tokens. [tokens]
+
+    Examples
+    --------
+    >>> pool_tokens(blocks=29750, blocks_per_request=512, context_tokens=8192)
+    476000
+    """
+    return floor(blocks * context_tokens / blocks_per_request)
+
+
+@formula(
+    "memory.kv_cache.tokens_by_group",
+    unit="tokens",
+    symbols={"blocks": "blocks", "groups": "groups", "block_tokens": "tokens", "context_parallel": "ranks"},
+    reference='vllm-project/vllm@bc150f502: vllm/v1/core/kv_cache_utils.py, "GPU KV cache size" up to 0.20.1',
+    example={"blocks": 15998, "groups": 7, "block_tokens": 16, "context_parallel": 1},
+)
+def pool_tokens_by_group(*, blocks: Any, groups: Any, block_tokens: Any, context_parallel: Any) -> Any:
+    """Tokens as older versions print them: blocks shared out evenly over the groups of layers.
+
+    Parameters
+    ----------
+    blocks : int
+        Blocks of the pool. [blocks]
+    groups : int
+        Groups of layers that draw from the pool. [groups]
+    block_tokens : int
+        Tokens of a block. [tokens]
+    context_parallel : int
+        Ranks that share one token's cache. [ranks]
+
+    Returns
+    -------
+    int
+        Tokens. [tokens]
+
+    Examples
+    --------
+    gemma-3-27b on one H100, as its log prints:
+
+    >>> pool_tokens_by_group(blocks=15998, groups=7, block_tokens=16, context_parallel=1)
+    36560
+    """
+    return floor_div(blocks, groups) * block_tokens * context_parallel
