@@ -15,9 +15,11 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(formula_id: str | None, form: str, output: str | None) -> None:
-        from gpusizer.rendering import formulas
+        from gpusizer.rendering.document import render
+        from gpusizer.rendering.formulas import formula_document, formulas_document
 
-        deliver(formulas.one(formula_id, language, form) if formula_id else formulas.all_of_them(language, form), output)
+        document = formula_document(formula_id, language) if formula_id else formulas_document(language)
+        deliver(render(document, form), output)
 
     return Command(
         "explain",

@@ -52,15 +52,17 @@ def deliver(answer: str, output: str | None) -> None:
         sys.stdout.flush()
         return
     try:
-        _write_whole(Path(os.path.realpath(output)), answer.encode("utf-8", errors="replace"))
+        _write_whole(Path(output), answer.encode("utf-8", errors="replace"))
     except (OSError, ValueError) as error:
         raise InputError("cannot-write", path=output, detail=getattr(error, "strerror", None) or str(error)) from error
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    if path.exists() and not path.is_file():  # a pipe or a device takes the bytes as they come; a folder refuses them
-        path.write_bytes(content)
+    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):  # a pipe or a device takes the bytes as they come; a folder refuses
+        with path.open("ab") as stream:
+            stream.write(content)
         return
+    path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with draft.open("xb") as stream:

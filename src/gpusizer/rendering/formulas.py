@@ -12,10 +12,9 @@ from gpusizer import formulas
 from gpusizer.errors import UnknownIdError
 from gpusizer.formulas.core import REGISTRY, Formula, Symbol
 from gpusizer.i18n import has, text
-from gpusizer.rendering.json_ import to_json
-from gpusizer.rendering.tables import Column, Table
+from gpusizer.rendering.document import Column, Document, Fixed, Heading, Paragraph, Table
 
-__all__ = ["all_of_them", "describe", "one", "registry"]
+__all__ = ["describe", "formula_document", "formulas_document", "registry"]
 
 
 def registry() -> Mapping[str, Formula]:
@@ -43,50 +42,38 @@ def describe(formula: Formula, language: str) -> dict[str, Any]:
     }
 
 
-def all_of_them(language: str, form: str) -> str:
-    """The list of all formulas in one of the formats."""
+def formulas_document(language: str) -> Document:
+    """All formulas; a spreadsheet gets the expressions as well."""
     described = [describe(formula, language) for formula in registry().values()]
-    if form == "json":
-        return to_json({"schema": "gpusizer.formulas/1", "formulas": described})
     columns = [Column(text("ui", code, language)) for code in ("id", "name", "unit", "expression")]
-    if form == "text":  # an expression may be longer than a screen: it is shown by `explain ID`
-        return Table(columns[:3], [[each["id"], each["name"], each["unit"]] for each in described]).text()
-    table = Table(columns, [[each["id"], each["name"], each["unit"], each["expression"]] for each in described])
-    return table.markdown() if form == "markdown" else table.csv()
+    return Document(
+        {"schema": "gpusizer.formulas/1", "formulas": described},
+        [Table(columns[:3], [[each["id"], each["name"], each["unit"]] for each in described])],
+        csv=Table(columns, [[each["id"], each["name"], each["unit"], each["expression"]] for each in described]),
+    )
 
 
-def one(formula_id: str, language: str, form: str) -> str:
-    """One formula in one of the formats."""
+def formula_document(formula_id: str, language: str) -> Document:
+    """One formula."""
     known = registry()
     if formula_id not in known:
         close = difflib.get_close_matches(formula_id, known, 3, 0.4) or [name for name in known if formula_id.lower() in name][:3] or list(known)[:3]
         raise UnknownIdError("unknown-formula", id=formula_id, nearest=close)
     data = describe(known[formula_id], language)
-    if form == "json":
-        return to_json({"schema": "gpusizer.formula/1", **data})
     example = data["example"]
-    symbols = Table(
-        [Column(text("ui", "symbol", language)), Column(text("ui", "unit", language)), Column(text("ui", "example", language), right=True)],
-        [[name, unit, _number(example["inputs"][name], grouped=True)] for name, unit in data["symbols"].items()],
+    rows = [[name, unit, _number(example["inputs"][name], grouped=True)] for name, unit in data["symbols"].items()]
+    columns = [Column(text("ui", "symbol", language)), Column(text("ui", "unit", language)), Column(text("ui", "example", language), right=True)]
+    return Document(
+        {"schema": "gpusizer.formula/1", **data},
+        [
+            Heading(f"{data['name']} ({data['id']})"),
+            Fixed(f"{data['expression']}  [{data['unit']}]"),
+            Table(columns, rows),
+            Paragraph(text("ui", "example", language)),
+            Fixed(f"{example['with_numbers']}\n= {_number(example['result'], grouped=True)} {data['unit']}"),
+            Paragraph(text("ui", "source-line", language, source=data["reference"])),
+        ],
     )
-    if form == "csv":
-        return symbols.csv()
-    result = f"{_number(example['result'], grouped=True)} {data['unit']}"
-    if form == "markdown":
-        head = f"## {data['name']}\n\n`{data['id']}` [{data['unit']}]\n\n    {data['expression']}\n\n"
-        return f"{head}{symbols.markdown()}\n\n    {example['with_numbers']} = {result}\n\n{data['reference']}\n"
-    lines = [
-        f"{data['id']}  {data['name']}",
-        "",
-        f"  {data['expression']}  [{data['unit']}]",
-        "",
-        symbols.text(),
-        "",
-        f"{text('ui', 'example', language)}: {example['with_numbers']}",
-        f"  = {result}",
-        f"{text('ui', 'source', language)}: {data['reference']}",
-    ]
-    return "\n".join(lines)
 
 
 def _name(formula: Formula, language: str) -> str:

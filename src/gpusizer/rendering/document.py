@@ -1,0 +1,99 @@
+"""An answer before it has a form: plain data for programs, and blocks for people that become text, Markdown or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Table", "render"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A line above what follows."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A sentence or several."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Lines whose spacing matters: a bar, a command, a formula."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its heading, and whether its cells are numbers (set to the right)."""
+
+    title: str
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text below headings."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+
+
+Block = Heading | Paragraph | Fixed | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer.
+
+    Parameters
+    ----------
+    data : mapping
+        The JSON of the answer, with its ``schema``.
+    blocks : sequence of Block
+        What people read, from the most to the least important.
+    csv : Table or None
+        What a spreadsheet gets; the first table of ``blocks`` when None.
+    """
+
+    data: Mapping[str, Any]
+    blocks: Sequence[Block]
+    csv: Table | None = None
+
+
+def render(document: Document, form: str) -> str:
+    """The answer in one form: "text", "json", "markdown" or "csv".
+
+    >>> answer = Document({"schema": "gpusizer.example/1"}, [Heading("GPUs"), Table((Column("id"), Column("GB", True)), [["=h200", "150.1"]])])
+    >>> print(render(answer, "markdown"), end="")
+    ## GPUs
+    <BLANKLINE>
+    | id | GB |
+    | --- | ---: |
+    | =h200 | 150.1 |
+    >>> print(render(answer, "csv"), end="")
+    id,GB
+    '=h200,150.1
+    """
+    if form == "json":
+        from gpusizer.rendering.json_ import to_json
+
+        return to_json(document.data)
+    if form == "markdown":
+        from gpusizer.rendering.markdown import to_markdown
+
+        return to_markdown(document)
+    if form == "csv":
+        from gpusizer.rendering.csv_ import to_csv
+
+        return to_csv(document)
+    from gpusizer.rendering.text import to_text
+
+    return to_text(document)
