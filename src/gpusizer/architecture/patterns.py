@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from gpusizer.architecture.types import Notice
 
-__all__ = ["ModulePatterns"]
+__all__ = ["ModulePatterns", "one_spelling"]
 
 _MAX_LENGTH = 512  # characters of one pattern
 _MAX_GLOBS = 4096
@@ -54,12 +54,12 @@ _REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\(\?\(|\(\?<")
 
 
 @lru_cache(maxsize=65536)
-def _one_spelling(path: str) -> str:
+def one_spelling(path: str) -> str:
     """The path below wrappers, with one name for each kind of module and any expert as ``*``.
 
-    >>> _one_spelling("language_model.model.layers.3.block_sparse_moe.experts.17.w1")
+    >>> one_spelling("language_model.model.layers.3.block_sparse_moe.experts.17.w1")
     'layers.3.mlp.experts.*.gate_proj'
-    >>> _one_spelling("transformer.h.3.attn.c_attn"), _one_spelling("head")
+    >>> one_spelling("transformer.h.3.attn.c_attn"), one_spelling("head")
     ('layers.3.self_attn.c_attn', 'lm_head')
     """
     parts = path.replace("indexers_proj", "indexer.weights_proj").split(".")  # GLM's lists lost ".weight" inside "indexer.weights_proj"
@@ -140,7 +140,7 @@ class ModulePatterns:
             if not text or len(text) > _MAX_LENGTH:
                 notices.append(Notice("pattern-refused", {"pattern": text[:40], "reason": "too-long" if text else "empty"}))
                 continue
-            path = _one_spelling(_module(text))
+            path = one_spelling(_module(text))
             bare = path.replace("experts.*", "experts")
             if "*" not in bare and "?" not in bare:
                 self._literals.add(path)
@@ -182,7 +182,7 @@ class ModulePatterns:
         return any(self._named(f"{head}.{name}") for name in _FUSED.get(other, ()))
 
     def _named(self, raw: str) -> bool:
-        path = _one_spelling(raw)
+        path = one_spelling(raw)
         parts = path.split(".")
         if self._literals:
             before = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gpusizer.architecture.formats import StorageFormat, integer_groups, plain_format, scaled_format
+from gpusizer.architecture.headers import header_group
 from gpusizer.architecture.patterns import ModulePatterns
 from gpusizer.architecture.types import Tensor
 from gpusizer.errors import UnknownIdError
@@ -45,6 +46,8 @@ class Quantization:
         Formats of whole groups of linear weights ("routed_experts", "lm_head"), after the rules.
     rules : tuple of Rule
         The first that names the tensor decides.
+    exact : mapping of str to StorageFormat
+        Formats by path, as file headers tell them; they come before everything else.
 
     Examples
     --------
@@ -58,10 +61,13 @@ class Quantization:
     linear: StorageFormat | None = None
     groups: Mapping[str, StorageFormat] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    exact: Mapping[str, StorageFormat] = field(default_factory=dict)
     _seen: dict[str, StorageFormat | None] = field(default_factory=dict, repr=False, compare=False)
 
     def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
         """Format of the tensor stored under ``path`` (layer prefix and tensor name)."""
+        if self.exact and path in self.exact:
+            return self.exact[path]
         if tensor.dtype is not None:
             return plain_format(tensor.dtype)
         if (not tensor.linear and tensor.group not in self.groups) or (self.linear is None and not self.rules and not self.groups):
@@ -123,6 +129,9 @@ def checkpoint_bytes(architecture: Architecture, mtp: bool = True) -> int:
     int
         Exact from the files' headers where those were read, else from shapes and formats. [bytes]
     """
+    if architecture.header_bytes is not None:
+        layers = len(architecture.layers)
+        return sum(size for name, size in architecture.header_bytes.items() if mtp or header_group(name, layers) != "mtp")
     return sum(form.bytes_of(tensor.shape, tensor.copies) for _, _, tensor, form in stored_tensors(architecture, mtp))
 
 

@@ -90,8 +90,8 @@ def _fp8_tensor(static: bool) -> StorageFormat:
 def _fp8(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     """FP8 of Transformers and DeepSeek: F32 scales per block.
 
-    Two matrices are never converted although DeepSeek's configurations have no list: MTP's joining projection (``eh_proj`` of DeepSeek-V3's weights) and
-    the indexer's ``weights_proj`` ("stored in bf16", deepseek-ai/DeepSeek-V3.2-Exp: inference/model.py); GLM's lists name both.
+    Two matrices are never converted although DeepSeek's configurations have no list: MTP's joining projection (``eh_proj``) and the
+    indexer's ``weights_proj`` ("stored in bf16", deepseek-ai/DeepSeek-V3.2-Exp: inference/model.py); GLM's lists name both.
     """
     size = _pair(block.get("weight_block_size"), "weight_block_size")
     # With FP4 experts (``expert_dtype``) UE8M0 scales are stored as one byte; before, ``scale_fmt`` named how F32 scales were rounded.
