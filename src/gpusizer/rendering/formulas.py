@@ -19,8 +19,8 @@ __all__ = ["describe", "formula_document", "formulas_document", "registry"]
 
 def registry() -> Mapping[str, Formula]:
     """Every formula by id, in the order of the ids."""
-    for module in pkgutil.iter_modules(formulas.__path__):
-        import_module(f"gpusizer.formulas.{module.name}")
+    for module in pkgutil.walk_packages(formulas.__path__, "gpusizer.formulas."):
+        import_module(module.name)
     return dict(sorted(REGISTRY.items()))
 
 

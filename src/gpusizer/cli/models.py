@@ -1,0 +1,45 @@
+"""``gpusizer models list``, ``show ID`` and ``check PATH``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gpusizer.cli.catalog_group import catalog_group, one_command
+
+if TYPE_CHECKING:
+    from gpusizer.rendering.document import Document
+
+__all__ = ["build"]
+
+
+def build(language: str) -> click.Command:
+    """The group in one language."""
+
+    def all_of_them() -> Document:
+        from gpusizer.facts.catalog import model_entry, model_ids
+        from gpusizer.rendering.models import models_document
+
+        return models_document([model_entry(each) for each in model_ids()], language)
+
+    def one(model_id: str) -> Document:
+        from gpusizer.architecture.load import load_architecture
+        from gpusizer.facts.catalog import model_entry
+        from gpusizer.rendering.models import model_document
+
+        entry = model_entry(model_id)
+        architecture = load_architecture(entry.id)
+        return model_document(entry, architecture, _cache(architecture), language)
+
+    def check(source: str) -> Document:
+        from gpusizer.architecture.load import load_architecture
+        from gpusizer.rendering.models import architecture_document
+
+        architecture = load_architecture(source)
+        return architecture_document(architecture, _cache(architecture), language)
+
+    def checking(language: str) -> click.Command:
+        return one_command("models", "check", "PATH", language, check, "./config.json")
+
+    return catalog_group("models", language, all_of_them=all_of_them, one=one, example="deepseek-v3", more={"check": checking})

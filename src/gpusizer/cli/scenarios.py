@@ -1,0 +1,32 @@
+"""``gpusizer scenarios list`` and ``show ID``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gpusizer.cli.catalog_group import catalog_group
+
+if TYPE_CHECKING:
+    from gpusizer.rendering.document import Document
+
+__all__ = ["build"]
+
+
+def build(language: str) -> click.Command:
+    """The group in one language."""
+
+    def all_of_them() -> Document:
+        from gpusizer.facts.catalog import scenarios
+        from gpusizer.rendering.catalog import scenarios_document
+
+        return scenarios_document(scenarios(), language)
+
+    def one(scenario_id: str) -> Document:
+        from gpusizer.facts.catalog import scenario
+        from gpusizer.rendering.catalog import scenario_document
+
+        return scenario_document(scenario(scenario_id), language)
+
+    return catalog_group("scenarios", language, all_of_them=all_of_them, one=one, example="knowledge-base")

@@ -1,0 +1,185 @@
+"""Models for readers: the catalogue, and how one configuration was understood."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import (
+    Attention,
+    CompressedAttention,
+    FeedForward,
+    LatentAttention,
+    Layer,
+    LinearAttention,
+    Mixer,
+    MixtureOfExperts,
+    Notice,
+    StateSpace,
+)
+from gpusizer.facts.types import ModelEntry
+from gpusizer.i18n import text
+from gpusizer.rendering.catalog import columns, facts_table
+from gpusizer.rendering.document import Block, Document, Heading, Paragraph, Table
+from gpusizer.units import GB, GiB
+
+__all__ = ["architecture_document", "model_document", "models_document", "notice_data"]
+
+
+def models_document(entries: Sequence[ModelEntry], language: str) -> Document:
+    """All models of the catalogue with their published figures."""
+    numbers = ("total-params", "activated-params", "checkpoint-gb")
+    rows = [
+        [
+            each.id,
+            each.name,
+            _count(each.published_total_params),
+            _count(each.published_activated_params),
+            "" if each.checkpoint_bytes is None else f"{each.checkpoint_bytes / GB:,.1f}",
+            each.licence or "",
+            ", ".join(each.aliases),
+        ]
+        for each in entries
+    ]
+    heading = columns(language, "id", "name", *numbers, "licence", "aliases", numbers=numbers)
+    data = {"schema": "gpusizer.models/1", "models": [_entry_data(each) for each in entries]}
+    return Document(data, [Table(heading[:-1], [row[:-1] for row in rows])], csv=Table(heading, rows))
+
+
+def model_document(entry: ModelEntry, architecture: Architecture, cache: Sequence[tuple[str, int]], language: str) -> Document:
+    """One model of the catalogue: what the reader makes of it, and what was published."""
+    document = architecture_document(architecture, cache, language)
+    published = facts_table(
+        language,
+        [
+            ("total-params", _count(entry.published_total_params)),
+            ("activated-params", _count(entry.published_activated_params)),
+            ("checkpoint-gb", "" if entry.checkpoint_bytes is None else f"{entry.checkpoint_bytes / GB:,.2f}"),
+            ("licence", entry.licence or ""),
+            ("aliases", ", ".join(entry.aliases)),
+            ("source", ", ".join(dict.fromkeys(s for s in (entry.published_source, entry.checkpoint_source, entry.config_source) if s))),
+        ],
+    )
+    blocks = [*document.blocks, Paragraph(text("ui", "published", language)), published]
+    return Document({**document.data, "schema": "gpusizer.model/1", "catalogue": _entry_data(entry)}, blocks)
+
+
+def architecture_document(architecture: Architecture, cache: Sequence[tuple[str, int]], language: str) -> Document:
+    """How a configuration was understood.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        What the reader made of it.
+    cache : sequence of (str, int)
+        Further figures by their code: cache bytes a token, checkpoint bytes.
+    language : str
+        "en" or "zh".
+    """
+    count = architecture.parameters
+    facts = [
+        ("total-params", f"{count.total:,}"),
+        ("activated-params", f"{count.activated:,}"),
+        ("mtp-params", f"{count.mtp:,}" if count.mtp else ""),
+        ("layers", f"{len(architecture.layers)}" + (f" + {len(architecture.mtp)} MTP" if architecture.mtp else "")),
+        ("hidden-size", f"{architecture.hidden_size:,}"),
+        ("vocab-size", f"{architecture.vocab_size:,}"),
+        ("longest-context", f"{architecture.max_position_embeddings:,}" if architecture.max_position_embeddings else ""),
+        ("number-format", f"{architecture.dtype}" + (f", {architecture.quantization.method}" if architecture.quantization.method else "")),
+        *((code, f"{value:,}" if value < GB else f"{value:,} ({value / GB:,.1f} GB, {value / GiB:,.1f} GiB)") for code, value in cache),
+    ]
+    kinds = Counter(_layer(layer, language) for layer in architecture.layers)
+    groups = sorted(count.groups.items(), key=lambda pair: -pair[1])
+    shares = [[name, f"{value:,}", f"{100 * value / count.total:.1f}%"] for name, value in groups if value]
+    blocks: list[Block] = [
+        Heading(f"{architecture.name} ({architecture.id})" if architecture.id else architecture.name),
+        facts_table(language, facts),
+        Table(columns(language, "layers", "mixer", "feed-forward", numbers=("layers",)), [[str(number), *kind] for kind, number in kinds.items()]),
+        Table(columns(language, "group", "parameters", "share", numbers=("parameters", "share")), shares),
+        *(Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in architecture.warnings),
+    ]
+    if not architecture.warnings:
+        blocks.append(Paragraph(text("ui", "all-understood", language)))
+    data = {
+        "schema": "gpusizer.architecture/1",
+        "id": architecture.id,
+        "name": architecture.name,
+        "total_params": count.total,
+        "activated_params": count.activated,
+        "mtp_params": count.mtp,
+        "groups": dict(count.groups),
+        "layers": [{"count": number, "mixer": kind[0], "feed_forward": kind[1]} for kind, number in kinds.items()],
+        "hidden_size": architecture.hidden_size,
+        "vocab_size": architecture.vocab_size,
+        "max_position_embeddings": architecture.max_position_embeddings,
+        "dtype": architecture.dtype,
+        "quantization": architecture.quantization.method,
+        **{code.replace("-", "_"): value for code, value in cache},
+        "warnings": [notice_data(each, "warning") for each in architecture.warnings],
+    }
+    return Document(data, blocks)
+
+
+def notice_data(notice: Notice, group: str) -> dict[str, Any]:
+    """A notice as JSON: code, parameters, and the sentence in both languages."""
+    return {
+        "code": notice.code,
+        "parameters": dict(notice.parameters),
+        "sentence": {language: text(group, notice.code, language, **notice.parameters) for language in ("en", "zh")},
+    }
+
+
+def _layer(layer: Layer, language: str) -> tuple[str, str]:
+    return (
+        " + ".join(_mixer(mixer, language) for mixer in layer.mixers) or "-",
+        " + ".join(_feed_forward(block, language) for block in layer.feed_forwards) or "-",
+    )
+
+
+def _mixer(mixer: Mixer, language: str) -> str:
+    if isinstance(mixer, Attention):
+        words = text("ui", "mixer-attention", language, heads=mixer.heads, kv_heads=mixer.kv_heads, head_dim=mixer.head_dim)
+        if mixer.window:
+            words += text("ui", "mixer-window", language, window=mixer.window)
+        if mixer.chunk:
+            words += text("ui", "mixer-chunk", language, chunk=mixer.chunk)
+        return words if mixer.caches else words + text("ui", "mixer-shared-cache", language)
+    if isinstance(mixer, LatentAttention):
+        words = text("ui", "mixer-latent", language, heads=mixer.heads, latent=mixer.kv_lora_rank, rotary=mixer.qk_rope_head_dim)
+        return words if mixer.indexer is None else words + text("ui", "mixer-indexer", language, topk=mixer.indexer.topk)
+    if isinstance(mixer, CompressedAttention):
+        return text("ui", "mixer-compressed", language, heads=mixer.heads, window=mixer.window, ratio=mixer.ratio)
+    if isinstance(mixer, LinearAttention):
+        return text("ui", "mixer-linear", language, heads=mixer.value_heads, key_dim=mixer.key_dim, value_dim=mixer.value_dim)
+    assert isinstance(mixer, StateSpace)
+    return text("ui", "mixer-state-space", language, inner=mixer.inner_dim, state=mixer.state_dim)
+
+
+def _feed_forward(block: FeedForward, language: str) -> str:
+    if isinstance(block, MixtureOfExperts):
+        return text("ui", "experts", language, experts=block.experts, top_k=block.top_k, width=block.expert_width) + (
+            text("ui", "experts-shared", language, width=block.shared_width) if block.shared_width else ""
+        )
+    return text("ui", "dense", language, width=block.width)
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _entry_data(entry: ModelEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "aliases": list(entry.aliases),
+        "licence": entry.licence,
+        "published_total_params": entry.published_total_params,
+        "published_activated_params": entry.published_activated_params,
+        "published_source": entry.published_source,
+        "checkpoint_bytes": entry.checkpoint_bytes,
+        "checkpoint_dtype": entry.checkpoint_dtype,
+        "checkpoint_source": entry.checkpoint_source,
+        "config_source": entry.config_source,
+    }

@@ -1,0 +1,113 @@
+"""Both languages say the same things: same keys, same placeholders, and a text for every code of the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import gpusizer
+import pytest
+from gpusizer import errors
+from gpusizer.i18n import GROUPS, choose_language, has, table, text
+from gpusizer.rendering.formulas import registry
+
+SOURCE = Path(gpusizer.__file__).parent
+FILES = sorted(path.name for path in (SOURCE / "i18n" / "en").glob("*.toml"))
+
+
+def texts(language: str, name: str) -> dict[str, str]:
+    tables = tomllib.loads((SOURCE / "i18n" / language / name).read_text(encoding="utf-8"))
+    return {f"{group}.{code}": words for group, entries in tables.items() for code, words in entries.items()}
+
+
+def placeholders(words: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(words) if name}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_both_languages_have_the_same_keys_and_placeholders(name: str) -> None:
+    en, zh = texts("en", name), texts("zh", name)
+    assert set(en) == set(zh)
+    assert {code: placeholders(words) for code, words in en.items()} == {code: placeholders(words) for code, words in zh.items()}
+    assert all(words.strip() for words in [*en.values(), *zh.values()])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_table_belongs_to_a_group_and_chinese_texts_are_chinese(name: str) -> None:
+    for code, words in texts("zh", name).items():
+        group = code.split(".")[0]
+        assert GROUPS[group] == name.removesuffix(".toml")
+        english = texts("en", name)[code]
+        if len(re.findall(r"[a-z]{2,}", re.sub(r"\{.*?\}|`.*?`", "", english))) > 3:
+            assert re.search(r"[\u4e00-\u9fff]", words), code
+
+
+ERRORS = {name for name in errors.__all__}
+
+
+def calls() -> Iterator[tuple[Path, str, str]]:
+    """(file, name of what is called, its first argument) of every call with a text first."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+                name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                yield path, name, node.args[0].value
+
+
+def test_every_error_code_has_its_words() -> None:
+    missing = {(path.name, code) for path, name, code in calls() if name in ERRORS and not has("error", code)}
+    assert not missing
+
+
+def test_every_notice_has_its_words() -> None:
+    missing = {(path.name, code) for path, name, code in calls() if name == "Notice" and not has("warning", code) and not has("reason", code)}
+    assert not missing
+
+
+def test_every_item_has_its_words() -> None:
+    missing = {(path.name, code) for path, name, code in calls() if name == "Item" and not has("item", code)}
+    assert not missing
+
+
+def test_every_text_that_is_asked_for_exists() -> None:
+    missing = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "text" and len(node.args) > 1:
+                group, code = node.args[:2]
+                if isinstance(group, ast.Constant) and isinstance(code, ast.Constant) and not has(group.value, code.value):
+                    missing.add((path.name, group.value, code.value))
+    assert not missing
+
+
+def test_every_formula_has_a_name() -> None:
+    assert set(registry()) == set(table("formula", "en"))
+
+
+@pytest.mark.parametrize(
+    ("wish", "environment", "language"),
+    [
+        ("zh", {"LANG": "en_US.UTF-8"}, "zh"),
+        ("en", {"LANG": "zh_CN.UTF-8"}, "en"),
+        (None, {"LANG": "zh_CN.UTF-8"}, "zh"),
+        (None, {"LC_ALL": "zh_TW", "LANG": "C"}, "zh"),
+        (None, {"LC_ALL": "", "LANG": "zh_CN"}, "zh"),
+        (None, {"LC_ALL": "C", "LANG": "zh_CN"}, "en"),
+        (None, {}, "en"),
+    ],
+)
+def test_language_is_the_wish_or_the_locale(wish: str | None, environment: dict[str, str], language: str) -> None:
+    assert choose_language(wish, environment) == language
+
+
+def test_a_stranger_s_text_stays_on_one_line_and_is_never_a_template() -> None:
+    words = text("error", "unknown-model", "en", id="evil\n\x1b[31m{nearest}", nearest=["a"])
+    assert words == 'there is no model "evil [31m{nearest}"'
+
+
+def test_a_code_without_words_shows_itself() -> None:
+    assert text("error", "no-such-code", "zh", a=1) == "no-such-code: a=1"

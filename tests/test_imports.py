@@ -1,0 +1,34 @@
+"""The rooms import one way, and a plan imports nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_rooms_import_one_way() -> None:
+    pytest.importorskip("importlinter", reason="import-linter comes with the extra [check]")
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"]])
+def test_help_imports_no_numbers_no_drawing_no_network(arguments: list[str]) -> None:
+    program = "import sys; from gpusizer.cli.main import main; main(sys.argv[1:]); print(*sorted(sys.modules), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines())
+    assert "gpusizer.cli.group" in loaded
+    heavy = {"numpy", "rich", "socket", "asyncio", "http", "ssl", "gpusizer.engines.vllm", "gpusizer.facts.catalog"}
+    assert not heavy & loaded
+
+
+def test_the_public_face_is_light() -> None:
+    program = "import sys, gpusizer; print(*sorted(sys.modules), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"click", "rich", "numpy", "gpusizer.architecture.load"} & set(done.stdout.splitlines())
