@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Writes every output shown in the documents anew: ``scripts/update_docs.py``; with ``--check`` it only says which are stale.
+
+In a document, what a command prints stands between ``<!-- output: COMMAND -->`` and ``<!-- end -->``. A command that names a file
+which is not here (measured cases that are not committed) is left as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
+MARK = re.compile(r"(<!-- output: (?P<command>.+?) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+
+
+def output(command: str) -> str | None:
+    """What the command prints, as Markdown; None where a file that it names is absent."""
+    words = shlex.split(command)
+    if any(word.endswith(".jsonl") and not (ROOT / word).exists() for word in words):
+        return None
+    program = [sys.executable, "-m", *words]
+    environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "COLUMNS": "120"}
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, env=environment, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"{command} left with {done.returncode}: {done.stderr.decode()}")
+    answer = done.stdout.decode("utf-8").rstrip("\n")
+    return answer + "\n" if "markdown" in words else f"```text\n{answer}\n```\n"
+
+
+def renewed(document: str) -> str:
+    """A document with every output renewed."""
+
+    def renew(match: re.Match[str]) -> str:
+        fresh = output(match["command"])
+        return match[0] if fresh is None else match[1] + fresh + match[4]
+
+    return MARK.sub(renew, document)
+
+
+def stale() -> dict[Path, str]:
+    """The documents that would change, with their new text."""
+    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS if path.exists()}
+    return {path: new for path, old in texts.items() if (new := renewed(old)) != old}
+
+
+def main() -> int:
+    """Renew, or only check."""
+    changed = stale()
+    for path, text in changed.items():
+        print(f"{'stale' if '--check' in sys.argv else 'renewed'}: {path.relative_to(ROOT)}")
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+    return 1 if changed and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
