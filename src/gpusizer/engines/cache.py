@@ -1,0 +1,250 @@
+"""What each layer caches on one rank: rows per token, windows, states. Engines decide how rows become blocks, cells or slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, LinearAttention, Mixer, StateSpace
+from gpusizer.formulas.memory.kv_cache import (
+    attention_token_bytes,
+    compressed_row_bytes,
+    compressed_state_bytes,
+    convolution_state_bytes,
+    indexer_token_bytes,
+    latent_scaled_token_bytes,
+    latent_token_bytes,
+    recurrent_state_bytes,
+)
+from gpusizer.formulas.memory.weights import kv_heads_per_rank
+
+__all__ = ["CacheFormat", "LayerCache", "cache_format", "layer_caches"]
+
+FULL, WINDOW, CHUNK, STATE, POOLED, PARTIAL = "full", "window", "chunk", "state", "pooled", "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFormat:
+    """Number format of a cache.
+
+    Parameters
+    ----------
+    id : str
+        "bf16", "fp8", "fp8_ds_mla", "nvfp4", "q8_0" ...
+    element_bytes : float
+        Bytes of one element of keys and values, block scales included. [bytes]
+    scaled_latent : bool
+        A latent row has FP8 elements with FP32 scales and a 16-bit rotary part (``fp8_ds_mla``).
+    index_element_bytes : float
+        Bytes of one element of an index key. [bytes]
+    index_scale_bytes : int
+        Scale of one index key. [bytes]
+    """
+
+    id: str
+    element_bytes: float
+    scaled_latent: bool = False
+    index_element_bytes: float = 1
+    index_scale_bytes: int = 4
+
+
+_ELEMENT_BYTES = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "fp8_ds_mla": 1.0,
+    "int8": 1.0,
+    "nvfp4": 9 / 16,
+    "mxfp8": 33 / 32,
+    "f32": 4.0,
+    "f16": 2.0,
+    "q8_0": 34 / 32,
+    "q5_1": 24 / 32,
+    "q5_0": 22 / 32,
+    "q4_1": 20 / 32,
+    "q4_0": 18 / 32,
+    "iq4_nl": 18 / 32,
+}
+_ALIASES = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "half": "fp16",
+    "float32": "fp32",
+    "float": "fp32",
+    "fp8_e4m3": "fp8",
+    "fp8_e5m2": "fp8",
+    "fp8_inc": "fp8",
+    "fp4": "nvfp4",
+    "fp4_e2m1": "nvfp4",
+}
+
+
+def cache_format(name: str, model_dtype: str = "bf16") -> CacheFormat | None:
+    """The format that a cache option names; None where the name is unknown.
+
+    Parameters
+    ----------
+    name : str
+        "auto" (the model's own 16-bit type), "fp8", "fp8_e4m3", "bfloat16" ...
+    model_dtype : str
+        Format of what is not quantised in the model.
+
+    Returns
+    -------
+    CacheFormat or None
+        The format.
+
+    Examples
+    --------
+    >>> cache_format("auto").element_bytes, cache_format("fp8_e4m3").id
+    (2.0, 'fp8')
+    """
+    key = name.lower()
+    if key in ("auto", ""):
+        key = model_dtype
+    key = _ALIASES.get(key, key)
+    if key not in _ELEMENT_BYTES:
+        return None
+    return CacheFormat(key, _ELEMENT_BYTES[key], scaled_latent=key == "fp8_ds_mla")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCache:
+    """One thing that one layer caches on one rank.
+
+    Parameters
+    ----------
+    kind : str
+        "full" keeps every token, "window" the last ``window``, "chunk" those of the current chunk of ``window``, "pooled" one row per ``ratio``
+        tokens, "partial" the tokens of unfinished pooled rows, "state" a fixed state per request.
+    part : str
+        "keys-values", "latent", "index" or "state": for the ledger's words.
+    row_bytes : int
+        Bytes of one row (of one token, or of ``ratio`` tokens); of one request for a state. [bytes]
+    window : int
+        Tokens of the window or chunk. [tokens]
+    ratio : int
+        Tokens that share a row. [tokens]
+    per_draft_bytes : int
+        What one draft token adds to a state. [bytes]
+    """
+
+    kind: str
+    part: str
+    row_bytes: int
+    window: int = 0
+    ratio: int = 1
+    per_draft_bytes: int = 0
+
+    def held_rows(self, context_tokens: int) -> int:
+        """Rows that a request of this length really needs, without any engine's reservation."""
+        if self.kind == STATE:
+            return 1
+        if self.kind in (WINDOW, CHUNK, PARTIAL):
+            return min(context_tokens, self.window)
+        return -(-context_tokens // self.ratio)
+
+
+def layer_caches(
+    layer: Layer, form: CacheFormat, *, tp: int, model_element_bytes: int = 2, state_element_bytes: int | None = None
+) -> tuple[LayerCache, ...]:
+    """What one layer caches on one rank.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer.
+    form : CacheFormat
+        Number format of keys, values and latents.
+    tp : int
+        Tensor-parallel ranks of attention. [ranks]
+    model_element_bytes : int
+        Bytes of the model's own 16-bit type, for convolution states. [bytes]
+    state_element_bytes : int or None
+        Bytes of one element of a recurrent state, where the operator chose them. [bytes]
+
+    Returns
+    -------
+    tuple of LayerCache
+        Empty where the layer caches nothing.
+    """
+    found: list[LayerCache] = []
+    for mixer in layer.mixers:
+        found.extend(_mixer_caches(mixer, form, tp, model_element_bytes, state_element_bytes))
+    return tuple(found)
+
+
+def _mixer_caches(mixer: Mixer, form: CacheFormat, tp: int, conv_bytes: int, state_bytes: int | None) -> list[LayerCache]:
+    if isinstance(mixer, Attention):
+        return _attention(mixer, form, tp)
+    if isinstance(mixer, LatentAttention):
+        return _latent(mixer, form)
+    if isinstance(mixer, CompressedAttention):
+        return _compressed(mixer, form)
+    return [_state(mixer, tp, conv_bytes, state_bytes)]
+
+
+def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]:
+    if not mixer.caches:
+        return []
+    heads = kv_heads_per_rank(kv_heads=mixer.kv_heads, tp=tp)
+    row = ceil(attention_token_bytes(kv_heads=heads, head_dim=mixer.head_dim, v_head_dim=mixer.v_head_dim, element_bytes=form.element_bytes))
+    if mixer.window:
+        return [LayerCache(WINDOW, "keys-values", row, mixer.window)]
+    if mixer.chunk:
+        return [LayerCache(CHUNK, "keys-values", row, mixer.chunk)]
+    return [LayerCache(FULL, "keys-values", row)]
+
+
+def _index_row(head_dim: int, form: CacheFormat) -> int:
+    return ceil(indexer_token_bytes(head_dim=head_dim, element_bytes=form.index_element_bytes, scale_bytes=form.index_scale_bytes))
+
+
+def _latent(mixer: LatentAttention, form: CacheFormat) -> list[LayerCache]:
+    if form.scaled_latent:
+        row = latent_scaled_token_bytes(kv_lora_rank=mixer.kv_lora_rank, rope_dim=mixer.qk_rope_head_dim, scale_group=128)
+    else:
+        row = ceil(latent_token_bytes(kv_lora_rank=mixer.kv_lora_rank, rope_dim=mixer.qk_rope_head_dim, element_bytes=form.element_bytes))
+    caches = [LayerCache(FULL, "latent", row)]
+    if mixer.indexer is not None and mixer.indexer.caches:
+        caches.append(LayerCache(FULL, "index", _index_row(mixer.indexer.head_dim, form)))
+    return caches
+
+
+def _compressed(mixer: CompressedAttention, form: CacheFormat) -> list[LayerCache]:
+    if form.element_bytes <= 1:
+        row = compressed_row_bytes(head_dim=mixer.head_dim, rope_head_dim=mixer.rope_head_dim, scale_group=64, padding_bytes=1)
+    else:
+        row = ceil(mixer.head_dim * form.element_bytes)
+    caches = [LayerCache(WINDOW, "latent", row, mixer.window)]
+    if mixer.ratio:
+        overlaps = 2 if mixer.indexer is not None else 1  # entries of the small ratio overlap: content and weight, twice
+        caches.append(LayerCache(POOLED, "latent", row, ratio=mixer.ratio))
+        state = compressed_state_bytes(head_dim=mixer.head_dim, vectors=2 * overlaps, element_bytes=4)
+        caches.append(LayerCache(PARTIAL, "state", state, overlaps * mixer.ratio))
+        if mixer.indexer is not None:
+            caches.append(LayerCache(POOLED, "index", _index_row(mixer.indexer.head_dim, form), ratio=mixer.ratio))
+            index_state = compressed_state_bytes(head_dim=mixer.indexer.head_dim, vectors=2 * overlaps, element_bytes=4)
+            caches.append(LayerCache(PARTIAL, "index", index_state, overlaps * mixer.ratio))
+    return caches
+
+
+_STATE_BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
+
+
+def _state(mixer: LinearAttention | StateSpace, tp: int, conv_bytes: int, chosen: int | None) -> LayerCache:
+    if isinstance(mixer, LinearAttention):
+        heads, key, value = mixer.value_heads, mixer.key_dim, mixer.value_dim
+        channels, kernel = mixer.conv_channels, mixer.conv_kernel
+    elif mixer.heads:
+        heads, key, value = mixer.heads, mixer.state_dim, mixer.head_dim
+        channels, kernel = mixer.inner_dim + 2 * mixer.groups * mixer.state_dim, mixer.conv_kernel
+    else:
+        heads, key, value = mixer.inner_dim, mixer.state_dim, 1
+        channels, kernel = mixer.inner_dim, mixer.conv_kernel
+    element = chosen if chosen is not None else _STATE_BYTES.get((mixer.state_dtype or "").lower(), conv_bytes)
+    recurrent = recurrent_state_bytes(heads=-(-heads // tp), key_dim=key, value_dim=value, element_bytes=element)
+    column = convolution_state_bytes(channels=-(-channels // tp), kernel=2, speculative_tokens=0, element_bytes=conv_bytes) if kernel else 0
+    columns = max(kernel - 1, 0) * column
+    return LayerCache(STATE, "state", int(recurrent + columns), per_draft_bytes=int(column))
