@@ -148,15 +148,18 @@ _WHOLE = ("bf16", "fp16", "fp32")
 
 
 def precision_ids() -> tuple[str, ...]:
-    """Every precision that :func:`with_precision` knows, "checkpoint" first."""
-    return ("checkpoint", *_WHOLE, *_REQUANTISED)
+    """Every precision that :func:`with_precision` knows, "checkpoint" first, GGUF recipes last."""
+    from gpusizer.architecture.gguf_recipes import RECIPES
+
+    return ("checkpoint", *_WHOLE, *_REQUANTISED, *RECIPES)
 
 
 def with_precision(architecture: Architecture, precision: str) -> Architecture:
     """The same model with its weights in another precision.
 
     "checkpoint" keeps what is stored; a plain type ("bf16", "fp16", "fp32") stores everything in it; a small one ("fp8", "int4" ...) takes the linear
-    weights only and leaves embeddings, head, norms, router and towers at 16 bits. Tensors that a checkpoint keeps in F32 stay so.
+    weights only and leaves embeddings, head, norms, router and towers at 16 bits; a GGUF recipe ("q4_k_m") chooses by role as llama.cpp does. Tensors
+    that a checkpoint keeps in F32 stay so.
 
     Parameters
     ----------
@@ -179,6 +182,10 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
         plain = plain_format(architecture.dtype if architecture.dtype in ("bf16", "fp16") else "bf16")
         quantization = Quantization(name, plain, _REQUANTISED[name], {"lm_head": plain})
         return replace(architecture, quantization=quantization, header_bytes=None)
+    from gpusizer.architecture.gguf_recipes import RECIPES, gguf_recipe
+
+    if name in RECIPES:
+        return replace(architecture, quantization=gguf_recipe(architecture, name), header_bytes=None)
     from difflib import get_close_matches
 
     raise UnknownIdError("unknown-precision", id=precision, nearest=get_close_matches(name, precision_ids(), 3, 0.4))

@@ -1,7 +1,7 @@
 """Headers of safetensors files: names, types, shapes and bytes of every tensor, without loading one.
 
-A file is eight bytes (the length of the header, little-endian), the header in JSON, then the tensors. A header is checked before it is used: its length
-against the file, counts against bounds, offsets against each other and against shapes.
+A file is eight bytes (the length of the header, little-endian), the header in JSON, then the tensors. A header is checked before it is used: its
+length against the file, counts against bounds, offsets against each other and against shapes.
 """
 
 from __future__ import annotations
