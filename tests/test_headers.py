@@ -188,7 +188,8 @@ def test_missing_and_odd_paths(tmp_path: Path) -> None:
 def test_gguf_blocks_have_the_bits_of_the_literature() -> None:
     """Bits per weight as llama.cpp's documentation prints them."""
     printed = {"q8_0": 8.5, "q6_k": 6.5625, "q5_k": 5.5, "q4_k": 4.5, "q3_k": 3.4375, "q2_k": 2.625}
-    printed |= {"iq4_xs": 4.25, "iq3_s": 3.4375, "iq2_xxs": 2.0625, "iq1_s": 1.5625, "iq1_m": 1.75, "mxfp4": 4.25, "nvfp4": 4.5, "q1_0": 1.125, "q2_0": 2.25, "tq1_0": 1.6875, "tq2_0": 2.0625}
+    printed |= {"iq4_xs": 4.25, "iq3_s": 3.4375, "iq2_xxs": 2.0625, "iq1_s": 1.5625, "iq1_m": 1.75, "mxfp4": 4.25, "nvfp4": 4.5}
+    printed |= {"q1_0": 1.125, "q2_0": 2.25, "tq1_0": 1.6875, "tq2_0": 2.0625}
     assert {name: GGUF_BLOCKS[name][2] * 8 / GGUF_BLOCKS[name][1] for name in printed} == printed
     assert len({number for number, _, _ in GGUF_BLOCKS.values()}) == len(GGUF_BLOCKS)
 
