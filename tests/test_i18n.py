@@ -9,8 +9,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import gpusizer
 import pytest
+
+import gpusizer
 from gpusizer import errors
 from gpusizer.i18n import GROUPS, choose_language, has, table, text
 from gpusizer.rendering.formulas import registry
@@ -46,7 +47,7 @@ def test_every_table_belongs_to_a_group_and_chinese_texts_are_chinese(name: str)
             assert re.search(r"[\u4e00-\u9fff]", words), code
 
 
-ERRORS = {name for name in errors.__all__}
+ERRORS = set(errors.__all__)
 
 
 def calls() -> Iterator[tuple[Path, str, str]]:

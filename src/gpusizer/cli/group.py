@@ -148,9 +148,7 @@ def _version(language: str) -> click.Option:
             click.echo(f"gpusizer {version('gpusizer')}")
             ctx.exit()
 
-    return click.Option(
-        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, help=text("option", "version", language)
-    )
+    return click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, help=text("option", "version", language))
 
 
 def build(language: str) -> Group:

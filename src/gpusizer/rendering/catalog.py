@@ -8,7 +8,7 @@ from typing import Any
 
 from gpusizer.facts.types import Accelerator, Price, Scenario
 from gpusizer.i18n import has, printable, text
-from gpusizer.rendering.document import Column, Document, Heading, Paragraph, Table
+from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 from gpusizer.units import GB, GiB
 
 __all__ = ["accelerator_document", "accelerators_document", "columns", "facts_table", "scenario_document", "scenarios_document"]
@@ -55,9 +55,13 @@ def accelerator_document(accelerator: Accelerator, language: str) -> Document:
         value = getattr(accelerator, field.name)
         if field.name in ("sources", "prices", "notes", "unverified", "measured") or value in (None, (), {}, ""):
             continue
-        words = ", ".join(f"{key} {entry / TERA:g}" for key, entry in value.items()) if field.name == "peak_flops" else _value(field.name, value, language)
-        shown.append([field.name, words, printable(accelerator.sources.get(field.name, ()))  if accelerator.sources.get(field.name) else ""])
-    blocks: list[Any] = [Heading(f"{accelerator.name} ({accelerator.id})"), Table(columns(language, "name", "value", "source"), shown)]
+        words = (
+            ", ".join(f"{key} {entry / TERA:g}" for key, entry in value.items())
+            if field.name == "peak_flops"
+            else _value(field.name, value, language)
+        )
+        shown.append([field.name, words, printable(accelerator.sources.get(field.name, ())) if accelerator.sources.get(field.name) else ""])
+    blocks: list[Block] = [Heading(f"{accelerator.name} ({accelerator.id})"), Table(columns(language, "name", "value", "source"), shown)]
     if accelerator.prices:
         prices = [[_price(price), price.per, price.kind, price.date, price.source] for price in accelerator.prices]
         blocks.append(Table(columns(language, "price", "per", "kind", "date", "source"), prices))
@@ -88,7 +92,7 @@ def scenario_document(scenario: Scenario, language: str) -> Document:
         ("departments", printable([scenario_name(each, language) for each in scenario.departments], language) if scenario.departments else ""),
         ("source", printable(scenario.sources, language)),
     ]
-    blocks = [Heading(f"{scenario_name(scenario.id, language)} ({scenario.id})"), facts_table(language, rows)]
+    blocks: list[Block] = [Heading(f"{scenario_name(scenario.id, language)} ({scenario.id})"), facts_table(language, rows)]
     return Document({"schema": "gpusizer.scenario/1", **_as_data(scenario)}, blocks)
 
 

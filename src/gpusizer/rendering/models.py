@@ -98,7 +98,10 @@ def architecture_document(architecture: Architecture, cache: Sequence[tuple[str,
         facts_table(language, facts),
         Table(columns(language, "layers", "mixer", "feed-forward", numbers=("layers",)), [[str(number), *kind] for kind, number in kinds.items()]),
         Table(columns(language, "group", "parameters", "share", numbers=("parameters", "share")), shares),
-        *(Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in architecture.warnings),
+        *(
+            Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters)))
+            for each in architecture.warnings
+        ),
     ]
     if not architecture.warnings:
         blocks.append(Paragraph(text("ui", "all-understood", language)))
