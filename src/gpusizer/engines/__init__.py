@@ -1,0 +1,69 @@
+"""How serving engines use memory: one module for each, found by id and loaded when first asked for."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from gpusizer.errors import UnknownIdError
+
+if TYPE_CHECKING:
+    from gpusizer.engines.base import Engine
+
+__all__ = ["engine_ids", "get_engine"]
+
+# id -> module; each module has one ``ENGINE``.
+_MODULES = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "tensorrt-llm": "tensorrt_llm",
+    "llama.cpp": "llama_cpp",
+    "ollama": "ollama",
+    "transformers": "transformers",
+}
+_ALIASES = {
+    "trtllm": "tensorrt-llm",
+    "tensorrt_llm": "tensorrt-llm",
+    "trt-llm": "tensorrt-llm",
+    "llamacpp": "llama.cpp",
+    "llama-cpp": "llama.cpp",
+    "hf": "transformers",
+}
+
+
+def engine_ids() -> tuple[str, ...]:
+    """Every engine that can be asked, the default first."""
+    return tuple(_MODULES)
+
+
+@cache
+def get_engine(id: str) -> Engine:
+    """The engine of an id or alias.
+
+    Parameters
+    ----------
+    id : str
+        "vllm", "sglang", "tensorrt-llm", "llama.cpp", "ollama" or "transformers", any letter case.
+
+    Returns
+    -------
+    Engine
+        Loaded when first asked for.
+
+    Examples
+    --------
+    >>> get_engine("vLLM").id
+    'vllm'
+    """
+    key = id.lower()
+    key = _ALIASES.get(key, key)
+    if key not in _MODULES:
+        raise UnknownIdError("unknown-engine", id=id, nearest=get_close_matches(key, _MODULES, 3, 0.4))
+    try:
+        module = import_module(f"gpusizer.engines.{_MODULES[key]}")
+    except ModuleNotFoundError as missing:
+        raise UnknownIdError("unknown-engine", id=id, nearest=["vllm"]) from missing
+    engine: Engine = module.ENGINE
+    return engine

@@ -198,7 +198,8 @@ def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]
 
 
 def _index_row(head_dim: int, form: CacheFormat) -> int:
-    return ceil(indexer_token_bytes(head_dim=head_dim, element_bytes=form.index_element_bytes, scale_bytes=form.index_scale_bytes))
+    size: float = indexer_token_bytes(head_dim=head_dim, element_bytes=form.index_element_bytes, scale_bytes=form.index_scale_bytes)
+    return ceil(size)
 
 
 def _latent(mixer: LatentAttention, form: CacheFormat) -> list[LayerCache]:

@@ -6,7 +6,7 @@ A model has a thousand tensors and a handful of different layers: they are talli
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from gpusizer.architecture.formats import StorageFormat
@@ -15,7 +15,7 @@ from gpusizer.architecture.precision import stored_tensors
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
 
-__all__ = ["Cut", "ExpertPadding", "WeightTable", "once_per_architecture", "stage_layers", "weight_table"]
+__all__ = ["Cut", "ExpertPadding", "WeightTable", "once_per_architecture", "routed_block", "stage_layers", "weight_table"]
 
 Value = TypeVar("Value")
 
@@ -223,11 +223,11 @@ def _add(total: dict[str, int], part: dict[str, int], count: int = 1) -> None:
 
 
 def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[_Stored, ...]:
-    counts: dict[tuple[object, ...], int] = {}
+    counts: dict[_Stored, int] = {}
     for tensor, form in tensors:
-        key = (tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form)
-        counts[key] = counts.get(key, 0) + 1
-    return tuple(_Stored(*key, count) for key, count in counts.items())  # type: ignore[arg-type]
+        one = _Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1)
+        counts[one] = counts.get(one, 0) + 1
+    return tuple(replace(one, count=count) for one, count in counts.items())
 
 
 @once_per_architecture
