@@ -1,0 +1,148 @@
+"""vLLM: what it takes of a card, what its start-up log says, how it is launched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base import CachePlan, Engine, Stage, Start
+from gpusizer.engines.cache import FULL, cache_format
+from gpusizer.engines.ledger import combined
+from gpusizer.engines.types import Deployment, Item, Quantity
+from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
+from gpusizer.engines.vllm_defaults import NEWEST, complete, in_flight_tokens
+from gpusizer.engines.vllm_memory import overheads
+from gpusizer.engines.weights import Cut
+from gpusizer.errors import FlagError
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.budget import requested_bytes
+from gpusizer.formulas.memory.kv_cache import pool_tokens, pool_tokens_by_group
+
+__all__ = ["ENGINE", "Vllm"]
+
+OUTSIDE = frozenset({"device_context", "communication", "late_workspace", "driver_reserved"})
+
+
+class Vllm(Engine):
+    """vLLM, V1 engine, 0.8 to 0.33; the newest is the default."""
+
+    id: ClassVar[str] = "vllm"
+    newest: ClassVar[tuple[int, ...]] = NEWEST
+    weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
+    flag_names: ClassVar[Mapping[str, str]] = {
+        "tp": "--tensor-parallel-size",
+        "pp": "--pipeline-parallel-size",
+        "dp": "--data-parallel-size",
+        "ep": "--enable-expert-parallel",
+        "dcp": "--decode-context-parallel-size",
+        "max_model_len": "--max-model-len",
+        "max_num_seqs": "--max-num-seqs",
+        "max_num_batched_tokens": "--max-num-batched-tokens",
+        "memory_fraction": "--gpu-memory-utilization",
+        "kv_precision": "--kv-cache-dtype",
+        "block_size": "--block-size",
+        "enforce_eager": "--enforce-eager",
+    }
+
+    def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """Fill in every default that the operator left open."""
+        return complete(deployment, architecture, accelerator, self.version_of(deployment))
+
+    def cut(self, start: Start) -> Cut:
+        """How the weights of one rank are made."""
+        layout = start.layout
+        return Cut(
+            tp=layout.tp,
+            experts_tp=1 if layout.ep > 1 else layout.tp * layout.dp,
+            ep=layout.ep,
+            redundant_experts=int(start.flag("num_redundant_experts", 0)),
+            towers_tp=1 if start.flag("mm_encoder_tp_mode") == "data" else layout.tp,
+        )
+
+    def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
+        """Second copies of latent projections, tables of positions, draft layers."""
+        return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage), *super().added_weights(start, stage, cut)]
+
+    def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
+        """Activation peak, growth outside the allocator, graphs, context and communicators."""
+        return overheads(start, stage)
+
+    def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
+        """Budget less everything that is charged to it."""
+        budget = requested_bytes(device_total_bytes=start.device_total_bytes, utilization=start.deployment.memory_fraction)
+        charged = [line for line in items if line.id not in OUTSIDE and (line.id != "cuda_graphs" or self.charges_graphs(start))]
+        return combined(charged, sign=-1, base=budget)
+
+    def charges_graphs(self, start: Start) -> bool:
+        """Whether an estimate of the graphs is taken off the budget."""
+        return start.version >= (0, 20) and bool(int(start.flag("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS", 1)))
+
+    def cache_request(self, start: Start) -> CacheRequest:
+        """What the layout of the cache depends on."""
+        deployment, architecture = start.deployment, start.architecture
+        form = cache_format(deployment.kv_precision, architecture.dtype)
+        if form is None:
+            raise FlagError("unknown-cache-format", found=deployment.kv_precision)
+        return CacheRequest(
+            form=form,
+            tp=deployment.tp,
+            block_tokens=deployment.block_size or 16,
+            drafts=deployment.speculative_tokens,
+            draft_layers=architecture.mtp if deployment.speculative_tokens else (),
+        )
+
+    def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
+        """Blocks of the groups of layers."""
+        deployment = start.deployment
+        layout = cache_layout(start.architecture, self.cache_request(start))
+        flight = in_flight_tokens(deployment, start.version)
+        states = 1 + deployment.speculative_tokens
+        dcp = deployment.dcp
+        size = layout.block_bytes(stage.layers, stage.last, len(start.architecture.layers))
+        full = [group for group in layout.groups if group.kind == FULL]
+        token = sum(-(-size // (group.block_tokens * dcp)) for group in full)
+        far = 2**30 // 8
+        fixed = sum(group.blocks(far, flight, states, dcp) for group in layout.groups if group.kind != FULL) * size
+
+        def blocks_of(context_tokens: int) -> int:
+            return sum(group.blocks(context_tokens, flight, states, dcp) for group in layout.groups)
+
+        return CachePlan(size, layout.block_tokens, max(len(layout.groups), 1), token, fixed, blocks_of)
+
+    def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
+        """Tokens as the log of the version prints them."""
+        if start.version < (0, 20, 2):
+            return int(pool_tokens_by_group(blocks=blocks, groups=plan.groups, block_tokens=plan.block_tokens, context_parallel=start.layout.dcp))
+        context = start.deployment.max_model_len or 1
+        return int(pool_tokens(blocks=blocks, blocks_per_request=max(plan.blocks_of(context), 1), context_tokens=context))
+
+    def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
+        """Not enough free memory for the budget at the start."""
+        before = sum(line.bytes for line in items if line.id in ("device_context", "communication", "driver_reserved"))
+        budget = requested_bytes(device_total_bytes=start.device_total_bytes, utilization=start.deployment.memory_fraction)
+        free = start.device_total_bytes - before
+        if budget > free:
+            return Notice("budget-above-free", {"budget_bytes": budget, "free_bytes": free, "fraction": start.deployment.memory_fraction})
+        return None
+
+    def command(self, deployment: Deployment) -> list[str]:
+        """Launch command, argument by argument."""
+        words = ["vllm", "serve", deployment.model]
+        for name, flag in self.flag_names.items():
+            value = getattr(deployment, name)
+            if name == "ep":
+                words += [flag] if value > 1 else []
+            elif name == "enforce_eager":
+                words += [flag] if value else []
+            elif name in ("tp", "pp", "dp", "dcp"):
+                words += [flag, str(value)] if value > 1 else []
+            elif name == "kv_precision":
+                words += [flag, value] if value != "auto" else []
+            elif value is not None:
+                words += [flag, str(value)]
+        return words
+
+
+ENGINE = Vllm()
