@@ -150,6 +150,10 @@ class Engine:
         """Items of one GPU beside weights and cache."""
         raise NotImplementedError
 
+    def budget_bytes(self, start: Start) -> int:
+        """What the engine allows itself of one GPU; the whole device unless it says otherwise. [bytes]"""
+        return start.device_total_bytes
+
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """What is left for the cache of one GPU, negative where nothing is. [bytes]"""
         raise NotImplementedError
@@ -339,6 +343,7 @@ class Engine:
             kv_cache=cache,
             max_concurrency=self._concurrency(start, plan, blocks) * start.layout.dp,
             quantities=self.quantities(start, results, (blocks, low, high), worst),
+            budget_bytes=self.budget_bytes(start),
             warnings=self.warnings(start),
         )
 
@@ -440,5 +445,6 @@ class Engine:
             kv_cache=KVCache(0, 0, 0, 0, 0),
             max_concurrency=0.0,
             quantities={},
+            budget_bytes=self.budget_bytes(start),
             warnings=self.warnings(start),
         )

@@ -138,4 +138,5 @@ class Fit:
     kv_cache: KVCache
     max_concurrency: float
     quantities: Mapping[str, Quantity]  # by the names of ``validate``
+    budget_bytes: int  # what the engine allows itself of one GPU
     warnings: tuple[Notice, ...] = ()
