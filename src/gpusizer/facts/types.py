@@ -43,6 +43,8 @@ class Accelerator:
         Dense peak by number format (fp32, tf32, fp16, bf16, fp8, int8, int4, fp4) in FLOP/s; absent means not native or not found.
     interconnect, interconnect_bytes_per_s : str or None, float or None
         Kind, and both directions added, per device.
+    fabric_devices : int or None
+        How many devices the fast interconnect joins: 2 for a bridge, 8 in an SXM server, 72 in an NVL72 rack; None without one.
     devices_per_node : int or None
         Devices in the usual server (the largest tensor-parallel group without a network).
     whole_nodes : bool
@@ -67,6 +69,7 @@ class Accelerator:
     peak_flops: Mapping[str, float]
     interconnect: str | None
     interconnect_bytes_per_s: float | None
+    fabric_devices: int | None
     pcie: str | None
     devices_per_node: int | None
     devices_per_card: int

@@ -1,0 +1,91 @@
+"""Accelerators: one JSON record a device in ``data/accelerators.jsonl``, read whole in a few milliseconds.
+
+A record's keys are short: ``memory.mib`` is what the driver reports (or follows from the number on the box, ``evidence`` says which),
+``memory.torch_gib`` what torch reports, ``peak_tflops`` dense rates, ``link`` the fast interconnect (``gb_s``: both directions added; ``devices``:
+how many it joins), ``node`` the usual server, ``prices`` rows of low, high, currency, per, kind, date, sources. Sources are keys of
+``data/sources.json``.
+Where a card shows as several devices, every figure is for one device.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gpusizer.facts.types import Accelerator, Price
+from gpusizer.units import GB, TB, GiB, MiB
+
+__all__ = ["read_accelerators", "read_sources"]
+
+DATA = Path(__file__).parent / "data"
+
+
+@cache
+def read_sources() -> Mapping[str, str]:
+    """Sources by key.
+
+    >>> read_sources()["mleng"].split(":")[0]
+    'stas00/ml-engineering'
+    """
+    table: dict[str, str] = json.loads((DATA / "sources.json").read_text(encoding="utf-8"))
+    return table
+
+
+@cache
+def read_accelerators() -> tuple[Accelerator, ...]:
+    """Every accelerator, in the order of the file."""
+    text = (DATA / "accelerators.jsonl").read_text(encoding="utf-8")
+    return tuple(_accelerator(json.loads(line)) for line in text.splitlines() if line)
+
+
+def _accelerator(record: Mapping[str, Any]) -> Accelerator:
+    memory, link, node = record["memory"], record.get("link", {}), record["node"]
+    torch_gib, bandwidth = memory.get("torch_gib"), record.get("bandwidth_gb_s")
+    return Accelerator(
+        id=record["id"],
+        vendor=record["vendor"],
+        name=record["name"],
+        aliases=tuple(record["aliases"]),
+        status=record["status"],
+        architecture=record.get("architecture"),
+        compute_capability=record.get("compute_capability"),
+        form_factor=record["form"],
+        memory_bytes=round(memory["mib"] * MiB),
+        memory_evidence=memory["evidence"],
+        marketing_memory_gb=memory["box_gb"],
+        torch_total_bytes=None if torch_gib is None else round(torch_gib * GiB),
+        memory_type=memory.get("type"),
+        unified_memory=memory.get("unified", False),
+        bandwidth_bytes_per_s=None if bandwidth is None else bandwidth * GB,
+        peak_flops={form: rate * TB for form, rate in record.get("peak_tflops", {}).items()},
+        interconnect=link.get("kind"),
+        interconnect_bytes_per_s=link["gb_s"] * GB if "gb_s" in link else None,
+        fabric_devices=link.get("devices"),
+        pcie=record.get("pcie"),
+        devices_per_node=node.get("devices"),
+        devices_per_card=node.get("per_card", 1),
+        whole_nodes=node.get("whole", False),
+        tdp_w=record.get("tdp_w"),
+        release_year=record.get("year"),
+        prices=tuple(_price(row) for row in record.get("prices", ())),
+        engines=record["engines"],
+        china={key: value for key, value in record["china"].items() if key != "sources"} | {"sources": _sources(record["china"]["sources"])},
+        measured=tuple({**row, "sources": _sources(row["sources"])} for row in record.get("measured", ())),
+        notes=tuple(record.get("notes", ())),
+        unverified=tuple(record.get("unverified", ())),
+        sources={field: _sources(keys) for field, keys in record["sources"].items()},
+    )
+
+
+def _price(row: list[Any]) -> Price:
+    low, high, currency, per, kind, date, sources = row
+    return Price(Decimal(low), Decimal(high), currency, per, kind, date, "; ".join(_sources(sources)))
+
+
+def _sources(keys: list[str]) -> tuple[str, ...]:
+    table = read_sources()
+    return tuple(table[key] for key in keys)

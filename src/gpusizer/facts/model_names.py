@@ -1,0 +1,194 @@
+"""Models by name: one TOML file an id in ``models/``, found through the index without reading the others.
+
+``models/index.json`` is written by ``scripts/import_models.py --index``; a test holds it to the files. A name never becomes a path: only what the
+index knows is opened.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gpusizer.errors import UnknownIdError
+from gpusizer.facts.types import ModelEntry
+
+__all__ = ["find_model", "known_ids", "name_key", "resolve_model"]
+
+MODELS = Path(__file__).parent / "models"
+LONGEST_NAME = 200
+
+
+def name_key(name: str) -> str:
+    """A name without its organisation, in lower case, its words joined by "-".
+
+    >>> name_key("deepseek-ai/DeepSeek-V3"), name_key("Llama 3.1 8B_Instruct"), name_key("gpt-oss:120b")
+    ('deepseek-v3', 'llama-3.1-8b-instruct', 'gpt-oss-120b')
+    """
+    last = name.strip().rstrip("/").rpartition("/")[2].lower()
+    return re.sub(r"[\s_:-]+", "-", last).strip("-")
+
+
+@cache
+def _index() -> Mapping[str, Any]:
+    index: dict[str, Any] = json.loads((MODELS / "index.json").read_text(encoding="utf-8"))
+    return index
+
+
+def known_ids() -> tuple[str, ...]:
+    """All ids, sorted."""
+    return tuple(_index()["ids"])
+
+
+def find_model(name: str) -> ModelEntry:
+    """The entry with this id or alias, any letter case, with or without the organisation.
+
+    Parameters
+    ----------
+    name : str
+        For example ``deepseek-v3``, ``DeepSeek-V3`` or ``deepseek-ai/DeepSeek-V3``.
+
+    Returns
+    -------
+    ModelEntry
+        The entry.
+
+    Examples
+    --------
+    >>> find_model("DeepSeek-V3").config["kv_lora_rank"]
+    512
+    >>> find_model("../../etc/passwd")
+    Traceback (most recent call last):
+    gpusizer.errors.UnknownIdError: unknown-model: id='../../etc/passwd', nearest=[]
+    """
+    found = _lookup(name)
+    if found is None:
+        raise UnknownIdError("unknown-model", id=name, nearest=_nearest(name))
+    return _entry(found)
+
+
+def resolve_model(name: str) -> tuple[ModelEntry, str | None]:
+    """The entry that a repository or file name means, and the precision that the name says.
+
+    A known id or alias is taken as it is, precision None ("as stored"). Else suffixes are taken off one by one, the precision first ("-FP8",
+    "-AWQ-4bit", "-Q4_K_M.gguf"), then what does not change shapes ("-Instruct", "-2507"), until a known name is left.
+
+    Parameters
+    ----------
+    name : str
+        As somebody wrote it.
+
+    Returns
+    -------
+    ModelEntry, str or None
+        The entry and the precision.
+
+    Examples
+    --------
+    >>> names = ("deepseek-ai/DeepSeek-V3", "org/Qwen3-14B-Instruct-AWQ", "Qwen3-32B-Q4_0.gguf")
+    >>> [(entry.id, precision) for entry, precision in map(resolve_model, names)]
+    [('deepseek-v3', None), ('qwen3-14b', 'int4'), ('qwen3-32b', 'q4_0')]
+    """
+    found = _lookup(name)
+    if found is not None:
+        return _entry(found), None
+    for key, precision in _reductions(name):
+        if key in _index()["names"]:
+            return _entry(_index()["names"][key]), precision
+    raise UnknownIdError("unknown-model", id=name, nearest=_nearest(name))
+
+
+def _lookup(name: str) -> str | None:
+    if len(name) > LONGEST_NAME:
+        return None
+    found: str | None = _index()["names"].get(name_key(name))
+    return found
+
+
+# What a suffix says about the stored weights.
+_PRECISIONS: tuple[tuple[str, str], ...] = (
+    (r"-(?:quantized[.-])?w4a16(?:-g\d+)?", "int4"),
+    (r"-(?:quantized[.-])?w8a(?:8|16)(?:-int8)?", "int8"),
+    (r"-fp8(?:-(?:dynamic|block|static|tensorwise|kv))?", "fp8"),
+    (r"-(?:nv)?fp4(?:-(?:mtp|moe|only))?", "nvfp4"),
+    (r"-mxfp4", "mxfp4"),
+    (r"-(?:(?:awq|gptq|autoround|auto-round)-)?(?:int4|4bit|4-bit|w4)", "int4"),
+    (r"-(?:(?:awq|gptq|autoround|auto-round)-)?(?:int8|8bit|8-bit)", "int8"),
+    (r"-int4-(?:awq|gptq|autoround|auto-round)", "int4"),
+    (r"-awq|-gptq", "int4"),
+    (r"-bf16", "bf16"),
+    (r"-f(?:p)?16", "fp16"),
+    (r"[.-](?:ud-)?(i?q\d(?:-(?:\d|k|xxs|xs|nl|s|m|l|xl|ks|r4|r8))*|tq\d-0)", ""),
+)
+# Suffixes that leave the shapes as they are.
+_SAME_SHAPE = re.compile(r"-(?:instruct|chat|it|base|hf|gguf|thinking|mtp|dynamic|v\d|\d{4}|\d{6,8}|preview|abliterated|heretic|imat|exp)$")
+_MAKERS = re.compile(r"^(?:meta|nvidia|huihui|unsloth|thudm|zai|openai|mistralai|google|microsoft|qwen(?=-qwen))-")
+
+
+def _reductions(name: str) -> Iterator[tuple[str, str | None]]:
+    """Ever shorter keys of a name, with the precision that was taken off."""
+    key = name_key(name) if len(name) <= LONGEST_NAME else ""
+    precision: str | None = None
+    if key.endswith(".gguf"):
+        key = re.sub(r"-\d{5}-of-\d{5}$", "", key.removesuffix(".gguf"))
+        yield key, None
+    for _ in range(8):
+        shorter = key
+        if precision is None:
+            for pattern, says in _PRECISIONS:
+                match = re.search(f"(?:{pattern})$", key)
+                if match:
+                    precision = says or match[1].replace("-", "_")
+                    shorter = key[: match.start()]
+                    break
+        if shorter == key:
+            shorter = _SAME_SHAPE.sub("", key)
+        if shorter == key:
+            shorter = _MAKERS.sub("", key)
+        if shorter == key:
+            return
+        key = shorter
+        yield key, precision
+        yield _MAKERS.sub("", key), precision
+
+
+def _nearest(name: str) -> list[str]:
+    """Up to three ids whose name is close."""
+    names: Mapping[str, str] = _index()["names"]
+    key = name_key(name) if len(name) <= LONGEST_NAME else ""
+    close = difflib.get_close_matches(key, names, 6, 0.6)
+    return list(dict.fromkeys(names[each] for each in close))[:3]
+
+
+def _entry(model_id: str) -> ModelEntry:
+    record = _file(model_id)
+    config = record.get("config", {})
+    if base := record.get("same_as"):
+        config = {**{key: value for key, value in _file(base)["config"].items() if key not in record.get("without", ())}, **config}
+    return ModelEntry(
+        id=model_id,
+        name=record["name"],
+        aliases=tuple(record.get("aliases", ())),
+        config=config,
+        licence=record.get("licence"),
+        published_total_params=record.get("published_total_params"),
+        published_activated_params=record.get("published_activated_params"),
+        published_source=record.get("published_source"),
+        checkpoint_bytes=record.get("checkpoint_bytes"),
+        checkpoint_dtype=record.get("checkpoint_dtype"),
+        checkpoint_source=record.get("checkpoint_source"),
+        article=record.get("article", {}),
+        config_source=record.get("config_source"),
+        notes=tuple(record.get("notes", ())),
+    )
+
+
+@cache
+def _file(model_id: str) -> Mapping[str, Any]:
+    with (MODELS / f"{model_id}.toml").open("rb") as stream:
+        return tomllib.load(stream)
