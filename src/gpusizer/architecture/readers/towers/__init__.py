@@ -1,0 +1,123 @@
+"""Vision and audio towers with their projectors: from ``vision_config`` and ``audio_config`` to stored tensors.
+
+Each module here reads one kind of tower and is found by itself. What a class implies and a configuration leaves out stands in ``implied.toml``
+by the class's ``model_type``; everything else follows the keys. A tower that no reader understands is said, never counted as nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from gpusizer.architecture.readers.keys import Keys
+from gpusizer.architecture.readers.towers.kit import READERS, Shelf, Tower, TowerReader
+from gpusizer.architecture.types import Notice, Tensor
+
+__all__ = ["read_towers", "tower_readers"]
+
+_SECTIONS = ("vision", "audio")
+_NESTED = ("thinker_config",)  # a model that also speaks: the language model and its towers stand one level below
+_OPTIONAL = {"optional": True}  # a class that builds no tower unless the configuration has one
+_QUANTIZED = ("quantization_config", "compression_config", "quantization")
+
+
+@cache
+def tower_readers() -> tuple[TowerReader, ...]:
+    """Every reader of towers, found by looking through this package."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return tuple(READERS)
+
+
+@cache
+def _implied(table: str) -> dict[str, dict[str, Any]]:
+    """What classes imply, by model type: "tower" for the class of a tower, "whole" for that of the model around it."""
+    found: dict[str, dict[str, Any]] = tomllib.loads(resources.files(__name__).joinpath("implied.toml").read_text(encoding="utf-8"))[table]
+    return found
+
+
+def read_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
+    """Stored tensors of every tower and projector (group "vision").
+
+    Parameters
+    ----------
+    keys : Keys
+        The whole configuration.
+    hidden_size : int
+        Width of the language model.
+
+    Returns
+    -------
+    tuple of Tensor, tuple of Notice
+        The tensors; what was not understood (``unknown-tower``) or taken from the class (``implied-tower``).
+
+    Examples
+    --------
+    >>> read_towers(Keys({"model_type": "llama"}), 4096)
+    ((), ())
+    >>> tensors, notices = read_towers(Keys({"vision_config": {"model_type": "crystal_ball", "facets": 57}}), 4096)
+    >>> tensors, notices[0].code, dict(notices[0].parameters)
+    ((), 'unknown-tower', {'model_type': 'crystal_ball'})
+    """
+    nested = keys.section(*_NESTED)
+    holder = nested if nested is not None else keys
+    kind = holder.text("model_type", default="")
+    implied: dict[str, Any] = _implied("whole").get(kind, {})
+    whole = _over(implied, holder)
+    tensors: list[Tensor] = []
+    notices: list[Notice] = []
+    for section in _SECTIONS:
+        name = f"{section}_config"
+        given = holder.section(name)
+        if given is None:
+            if implied.get(name, _OPTIONAL).get("optional"):
+                continue
+            notices.append(Notice("implied-tower", {"model_type": kind, "section": name}))
+        found = _read(section, given, implied.get(name, {}), whole, hidden_size)
+        if given is not None:
+            given.ignore(*given.values)
+        if found is None:
+            label = given.text("model_type", default=kind) if given is not None else kind
+            notices.append(Notice("unknown-tower", {"model_type": label or name}))
+            continue
+        tensors.extend(found)
+    if any(isinstance(keys.raw(name), Mapping) for name in _QUANTIZED):
+        tensors = [single for tensor in tensors for single in _one_by_one(tensor)]
+    return tuple(tensors), tuple(notices)
+
+
+def _read(section: str, given: Keys | None, implied: Mapping[str, Any], whole: Keys, hidden_size: int) -> list[Tensor] | None:
+    """Tensors of one tower, None where no reader understands it."""
+    values = {} if given is None else given.values
+    towers = _implied("tower")
+    own = values.get("model_type")
+    if not isinstance(own, str) or own not in towers:
+        own = implied.get("model_type")  # the class around it decides
+    base = towers.get(own, {}) if isinstance(own, str) else {}
+    part = _over(base if values else {**base, **implied}, given if given is not None else Keys({}, f"{whole.path}{section}_config."))
+    tower = Tower(part, whole, hidden_size)
+    for reader in tower_readers():
+        if reader.section == section and reader.recognises(tower):
+            shelf = Shelf()
+            return shelf.tensors if reader.read(tower, shelf) else None
+    return None
+
+
+def _over(implied: Mapping[str, Any], given: Keys) -> Keys:
+    """A configuration over what its class implies."""
+    return Keys({**implied, **{key: value for key, value in given.values.items() if value is not None}}, given.path)
+
+
+def _one_by_one(tensor: Tensor) -> Iterator[Tensor]:
+    """The same tensors with the number of each block in the name, for quantisation lists that name blocks one by one."""
+    if tensor.copies == 1 or tensor.name.count("*") != 1:
+        yield tensor
+        return
+    for index in range(tensor.copies):
+        yield replace(tensor, name=tensor.name.replace("*", str(index)), copies=1)

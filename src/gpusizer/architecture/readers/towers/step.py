@@ -1,0 +1,35 @@
+"""Step-3.x: scaled residual blocks, two strided convolutions and one projection."""
+
+from __future__ import annotations
+
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+
+__all__ = ["read"]
+
+
+def _recognises(it: Tower) -> bool:
+    part = it.part
+    return part.has("layer_scale_init_value") and part.has("mlp_ratio") and part.has("max_position_embeddings") and part.has("image_size")
+
+
+@tower("step", "vision", _recognises)
+def read(it: Tower, shelf: Shelf) -> bool:
+    """Each residual branch has a stored scale; the convolutions halve the sides and double the channels."""
+    part = it.part
+    width, heads = part.needed("hidden_size"), part.needed("num_attention_heads")
+    inner = part.integer("intermediate_size", low=1) or int(width * part.number("mlp_ratio", default=4.0, high=64.0))
+    patch = side(part, "patch_size")
+    encoder = shelf.under("vision_model")
+    encoder.conv("conv1", width, part.integer("num_channels", default=3, low=1, high=64), patch, patch)
+    encoder.array("positional_embedding", (side(part, "image_size") // patch) ** 2, width)
+    encoder.norm("ln_pre", width)
+    block = encoder.each("transformer.resblocks", part.needed("num_hidden_layers", high=MAX_BLOCKS))
+    attention(block.under("attn"), width, heads)
+    plain_mlp(block.under("mlp"), width, inner, names=("c_fc", "c_proj"))
+    for norm, scale in (("ln_1", "ls_1.gamma"), ("ln_2", "ls_2.gamma")):
+        block.norm(norm, width)
+        block.array(scale, width)
+    encoder.conv("vit_downsampler1", 2 * width, width, 3, 3, bias=True)
+    encoder.conv("vit_downsampler2", 4 * width, 2 * width, 3, 3, bias=True)
+    shelf.linear("vit_large_projector", it.hidden_size, 4 * width, it.whole.flag("projector_bias"))
+    return True
