@@ -67,7 +67,12 @@ def test_counts_are_those_of_the_library(line: dict[str, Any]) -> None:
         (QWEN3_VL_8B, 4096, 576_388_336),
         ({"model_type": "gemma3", "mm_tokens_per_image": 256, "vision_config": SIGLIP_400M}, 2560, 419_816_304),
         (
-            {"model_type": "mistral3", "multimodal_projector_bias": False, "spatial_merge_size": 2, "vision_config": {"model_type": "pixtral"}},
+            {
+                "model_type": "mistral3",
+                "multimodal_projector_bias": False,
+                "spatial_merge_size": 2,
+                "vision_config": {"model_type": "pixtral", "patch_size": 14},
+            },
             5120,
             438_958_080,
         ),
