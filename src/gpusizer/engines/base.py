@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines.device import visible_bytes
 from gpusizer.engines.ledger import combined, item, total_bytes, weight_items
 from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
@@ -52,6 +53,11 @@ class Start:
     def device_total_bytes(self) -> int:
         """What the driver reports. [bytes]"""
         return self.accelerator.memory_bytes
+
+    @property
+    def visible_bytes(self) -> int:
+        """What a process sees (``cudaMemGetInfo``): the base of fractions; an engine that uses it lists ``driver_reserved``. [bytes]"""
+        return visible_bytes(self.accelerator)
 
     @property
     def capability(self) -> float:

@@ -69,6 +69,10 @@ class Vllm(Engine):
         """Activation peak, growth outside the allocator, graphs, context and communicators."""
         return overheads(start, stage)
 
+    def budget_bytes(self, start: Start) -> int:
+        """``--gpu-memory-utilization`` of what the driver reports."""
+        return int(requested_bytes(device_total_bytes=start.device_total_bytes, utilization=start.deployment.memory_fraction))
+
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """Budget less everything that is charged to it."""
         budget = requested_bytes(device_total_bytes=start.device_total_bytes, utilization=start.deployment.memory_fraction)

@@ -6,7 +6,41 @@ from typing import Any
 
 from gpusizer.formulas.core import ceiling, formula
 
-__all__ = ["cuda_graph_bytes", "free_bytes", "kv_cache_pool_bytes", "outside_budget_bytes", "requested_bytes"]
+__all__ = ["cuda_graph_bytes", "driver_reserved_bytes", "free_bytes", "kv_cache_pool_bytes", "outside_budget_bytes", "requested_bytes"]
+
+
+@formula(
+    "memory.budget.driver_reserved",
+    unit="bytes",
+    symbols={"fixed_bytes": "bytes", "share": "share", "device_total_bytes": "bytes"},
+    reference="fitted to pairs of nvidia-smi totals and torch.cuda.mem_get_info totals in start-up logs",
+    example={"fixed_bytes": 440401920, "share": 0.0017, "device_total_bytes": 85520809984},
+)
+def driver_reserved_bytes(*, fixed_bytes: Any, share: Any, device_total_bytes: Any) -> Any:
+    """Part of the card that the driver keeps for itself: what its tool reports less what a process sees.
+
+    Parameters
+    ----------
+    fixed_bytes : int
+        Whatever the size of the card. [bytes]
+    share : float
+        Of the card (page tables, spare rows). [share]
+    device_total_bytes : int
+        What the driver's tool reports. [bytes]
+
+    Returns
+    -------
+    float
+        Bytes. [bytes]
+
+    Examples
+    --------
+    An 80 GB card; logs say 81,559 MiB and 79.1 to 79.2 GiB.
+
+    >>> round((85520809984 - driver_reserved_bytes(fixed_bytes=440401920, share=0.0017, device_total_bytes=85520809984)) / 2**30, 2)
+    79.1
+    """
+    return fixed_bytes + share * device_total_bytes
 
 
 @formula(
