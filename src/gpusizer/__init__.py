@@ -1,1 +1,47 @@
-"""How many GPUs does this model need: which, how many, in what layout, how fast, at what price, and why?"""
+"""How many GPUs does this model need: which, how many, in what layout, how fast, at what price, and why.
+
+The public face: :func:`plan`, :func:`fit`, :func:`load_architecture`, and the types that they take. Nothing else is promised.
+
+>>> import gpusizer
+>>> gpusizer.load_architecture("deepseek-v3").parameters.total
+671026419200
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpusizer.architecture.load import load_architecture
+    from gpusizer.engines.types import Deployment
+    from gpusizer.errors import GpusizerError
+    from gpusizer.planning.request import Request
+    from gpusizer.rendering.answers import FitAnswer, PlanAnswer, fit, plan
+
+__all__ = ["Deployment", "FitAnswer", "GpusizerError", "PlanAnswer", "Request", "fit", "load_architecture", "plan"]
+
+_HOME = {
+    "Deployment": "gpusizer.engines.types",
+    "FitAnswer": "gpusizer.rendering.answers",
+    "GpusizerError": "gpusizer.errors",
+    "PlanAnswer": "gpusizer.rendering.answers",
+    "Request": "gpusizer.planning.request",
+    "fit": "gpusizer.rendering.answers",
+    "load_architecture": "gpusizer.architecture.load",
+    "plan": "gpusizer.rendering.answers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the command line pays only for what it needs."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'gpusizer' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

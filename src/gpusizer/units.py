@@ -33,7 +33,8 @@ KiB, MiB, GiB, TiB = 2**10, 2**20, 2**30, 2**40
 _SIZES = {"": 1, "b": 1, "kb": KB, "mb": MB, "gb": GB, "tb": TB, "kib": KiB, "mib": MiB, "gib": GiB, "tib": TiB}
 _TOKENS = {"": 1, "k": 1024, "m": 1024**2}
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"\s*(\d{1,15}(?:\.\d{1,9})?|\.\d{1,9})\s*([a-zA-Z%]{0,4})\s*")
+_LONGEST_S = 1e9
+_NUMBER = re.compile(r"\s*(\d{1,15}(?:\.\d{1,24})?|\.\d{1,24})\s*([a-zA-Z%]{0,4})\s*")
 
 
 def _split(words: str) -> tuple[float | int, str] | None:
@@ -81,7 +82,7 @@ def parse_share(words: str | float) -> float:
     >>> parse_share("2%"), parse_share("0.05"), parse_share(1)
     (0.02, 0.05, 1.0)
     """
-    parts = _split(str(words))
+    parts = _split(words) if isinstance(words, str) else (words, "")
     share = None if parts is None or parts[1] not in ("", "%") else parts[0] / (100 if parts[1] else 1)
     if share is None or not 0 < share <= 1:
         raise UnitError("bad-share", found=words)
@@ -94,8 +95,8 @@ def parse_duration_s(words: str | float) -> float:
     >>> parse_duration_s("50ms"), parse_duration_s("2s"), parse_duration_s("1.5")
     (0.05, 2.0, 1.5)
     """
-    parts = _split(str(words))
-    if parts is None or parts[1] not in _SECONDS or not parts[0]:
+    parts = _split(words) if isinstance(words, str) else (words, "")
+    if parts is None or parts[1] not in _SECONDS or not 0 < parts[0] * _SECONDS[parts[1]] < _LONGEST_S:
         raise UnitError("bad-duration", found=words)
     return float(parts[0] * _SECONDS[parts[1]])
 

@@ -24,6 +24,7 @@ GROUPS: Mapping[str, str] = {
     "hint": "errors",
     "warning": "warnings",
     "reason": "reasons",
+    "remedy": "reasons",
     "item": "items",
     "formula": "formulas",
     "symbol": "formulas",

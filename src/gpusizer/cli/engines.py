@@ -1,0 +1,32 @@
+"""``gpusizer engines list`` and ``show ID``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gpusizer.cli.catalog_group import catalog_group
+
+if TYPE_CHECKING:
+    from gpusizer.rendering.document import Document
+
+__all__ = ["build"]
+
+
+def build(language: str) -> click.Command:
+    """The group in one language."""
+
+    def all_of_them() -> Document:
+        from gpusizer.engines import engine_ids
+        from gpusizer.rendering.engines import engines_document
+
+        return engines_document(engine_ids(), language)
+
+    def one(engine_id: str) -> Document:
+        from gpusizer.engines import get_engine
+        from gpusizer.rendering.engines import engine_document
+
+        return engine_document(get_engine(engine_id).id, language)
+
+    return catalog_group("engines", language, all_of_them=all_of_them, one=one, example="vllm")

@@ -1,0 +1,41 @@
+"""``gpusizer plan MODEL``: the main job, from a need to hardware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gpusizer.cli.group import Command
+from gpusizer.cli.output import deliver, format_option, output_option
+from gpusizer.cli.request_options import request_parameters
+from gpusizer.i18n import text
+
+__all__ = ["build"]
+
+
+def build(language: str) -> click.Command:
+    """The command in one language."""
+
+    def run(form: str, output: str | None, **values: Any) -> int:
+        from gpusizer.planning.pipeline import make_plan
+        from gpusizer.planning.request import from_mapping
+        from gpusizer.rendering.document import render
+        from gpusizer.rendering.plan import plan_document
+
+        plan = make_plan(from_mapping(values))
+        deliver(render(plan_document(plan, language), form), output)
+        return 0 if plan.options else 3
+
+    return Command(
+        "plan",
+        language,
+        callback=run,
+        params=[*request_parameters(language), format_option(language), output_option(language)],
+        help=text("command", "plan", language),
+        examples=(
+            "gpusizer plan deepseek-v3 --users 1000",
+            "gpusizer plan qwen3-32b --concurrency 32 --input-tokens 8k --output-tokens 1k",
+            "gpusizer plan ./config.json --gpu h20-96gb --max-gpus 16 --format json --output plan.json",
+        ),
+    )

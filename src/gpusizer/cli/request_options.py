@@ -1,0 +1,37 @@
+"""Options of ``plan`` made from the fields of a request: names, bounds and help exist once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from gpusizer.i18n import text
+from gpusizer.planning.request import FIELDS, Field
+
+__all__ = ["request_parameters"]
+
+
+def request_parameters(language: str, skip: Iterable[str] = ()) -> list[click.Parameter]:
+    """The argument MODEL and one option for each further field.
+
+    Parameters
+    ----------
+    language : str
+        Language of the help.
+    skip : iterable of str
+        Fields that a command does not have.
+    """
+    left_out = set(skip)
+    return [_parameter(field, language) for field in FIELDS if field.name not in left_out]
+
+
+def _parameter(field: Field, language: str) -> click.Parameter:
+    def read(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        return field.read(value or None) if field.many else field.read(value)
+
+    if not field.option:
+        return click.Argument([field.name], metavar="MODEL", callback=read)
+    metavar = "|".join(field.choices) if field.choices else text("option", f"kind-{field.kind}", language)
+    return click.Option([field.option, field.name], multiple=field.many, metavar=metavar, callback=read, help=text("option", field.name, language))

@@ -1,0 +1,111 @@
+"""What would make a start work: the nearest changes, each tried with the same arithmetic before it is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision import with_precision
+from gpusizer.engines import get_engine
+from gpusizer.engines.types import Deployment, Fit
+from gpusizer.errors import GpusizerError
+from gpusizer.facts.types import Accelerator
+
+__all__ = ["Remedy", "remedies_for"]
+
+MOST = 4  # changes that are offered
+_SHORTEST = 1024  # tokens below which a context serves nobody
+_FRACTIONS = (0.92, 0.95, 0.97)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One change that makes it start.
+
+    Parameters
+    ----------
+    code : str
+        Words under ``remedy``.
+    parameters : dict
+        What changes, from and to.
+    fit : Fit
+        The verdict after the change.
+    """
+
+    code: str
+    parameters: dict[str, Any]
+    fit: Fit
+
+
+def remedies_for(fit: Fit, architecture: Architecture, accelerator: Accelerator) -> tuple[Remedy, ...]:
+    """Changes that would make a start work, the smallest first.
+
+    Parameters
+    ----------
+    fit : Fit
+        A verdict that says no.
+    architecture : Architecture
+        The model in the precision of the start.
+    accelerator : Accelerator
+        The device.
+
+    Returns
+    -------
+    tuple of Remedy
+        Each verified; empty where nothing of the kind helps.
+    """
+    if fit.fits:
+        return ()
+    engine = get_engine(fit.deployment.engine)
+    found: list[Remedy] = []
+    kinds: set[str] = set()
+    for code, parameters, deployment in _changes(fit.deployment, architecture, accelerator):
+        if code in kinds:
+            continue
+        try:
+            model = architecture if deployment.precision == fit.deployment.precision else with_precision(architecture, deployment.precision)
+            after = engine.fit(deployment, model, accelerator)
+        except GpusizerError:
+            continue  # this engine cannot be started so
+        if after.fits:
+            kinds.add(code)
+            found.append(Remedy(code, parameters, after))
+            if len(found) == MOST:
+                break
+    return tuple(found)
+
+
+def _changes(deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[tuple[str, dict[str, Any], Deployment]]:
+    """Changes in the order of what they cost the user: fewer requests at once, a shorter context, a smaller cache, more of the card, more cards."""
+    sequences = deployment.max_num_seqs or 0
+    while sequences > 8:
+        sequences //= 2
+        tokens = max(deployment.max_num_batched_tokens or 0, sequences)
+        yield "fewer-requests", {"before": deployment.max_num_seqs, "after": sequences}, replace(
+            deployment, max_num_seqs=sequences, max_num_batched_tokens=tokens or None
+        )
+    context = deployment.max_model_len or 0
+    while context // 2 >= _SHORTEST:
+        context //= 2
+        yield "shorter-context", {"before": deployment.max_model_len, "after": context}, replace(deployment, max_model_len=context)
+    if deployment.kv_precision in ("auto", "bf16", "fp16") and "fp8" in accelerator.peak_flops:
+        yield "smaller-cache", {"before": deployment.kv_precision, "after": "fp8"}, replace(deployment, kv_precision="fp8")
+    for fraction in _FRACTIONS:
+        if deployment.memory_fraction is not None and fraction > deployment.memory_fraction:
+            yield "more-of-the-card", {"before": deployment.memory_fraction, "after": fraction}, replace(deployment, memory_fraction=fraction)
+    if not deployment.enforce_eager:
+        yield "no-graphs", {}, replace(deployment, enforce_eager=True)
+    gpus = deployment.layout.gpus
+    engine = get_engine(deployment.engine)
+    for more in (2, 3, 4, 8):
+        for choice in engine.layouts(architecture, accelerator, gpus * more):
+            if choice.reason is None:
+                layout = choice.layout
+                changed = replace(deployment, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep)
+                yield "more-gpus", {"before": gpus, "after": layout.gpus, "tp": layout.tp, "pp": layout.pp}, changed
+                break
+    for precision in ("fp8", "int4"):
+        if deployment.precision == "checkpoint" and architecture.quantization.method is None:
+            yield "smaller-weights", {"before": architecture.dtype, "after": precision}, replace(deployment, precision=precision)

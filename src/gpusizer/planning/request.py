@@ -1,0 +1,302 @@
+"""What is asked: one frozen request, and one table of its fields from which options, query strings and documents are made.
+
+A field's parser, bounds and option name stand here once; the command line, the page and the API read them from :data:`FIELDS`. A request that is
+written as a command line, a query string or JSON comes back as the same request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from gpusizer.errors import FlagError, InputError
+from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
+
+__all__ = ["FIELDS", "Field", "Request", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
+
+MAX_COUNT = 10**9
+MAX_TOKENS = 2**28  # longer than any context that a model declares
+MAX_WORD = 4096  # characters of a path
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input of a request.
+
+    Parameters
+    ----------
+    name : str
+        Name in Python, JSON and query strings.
+    kind : str
+        "word", "choice", "count", "tokens", "share", "rate", "seconds".
+    option : str
+        Option of the command line; empty for the argument MODEL.
+    choices : tuple of str
+        What a "choice" may be.
+    many : bool
+        May be given again; the value is a tuple.
+    """
+
+    name: str
+    kind: str
+    option: str
+    choices: tuple[str, ...] = ()
+    many: bool = False
+
+    def read(self, value: Any) -> Any:
+        """The value in its own type, from text or from a number.
+
+        Raises
+        ------
+        UnitError, FlagError
+            What cannot be read, or is outside its bounds.
+        """
+        if value is None:
+            return None
+        if self.many:
+            entries = [value] if isinstance(value, str) else list(value)
+            return tuple(self._one(entry) for entry in entries)
+        return self._one(value)
+
+    def _one(self, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise FlagError("bad-word", option=self.label, found=str(value)[:40])
+        return _READERS[self.kind](self, value)
+
+    @property
+    def label(self) -> str:
+        """What an error calls it."""
+        return self.option or "MODEL"
+
+    def write(self, value: Any) -> str:
+        """The value as a person would type it; :meth:`read` gives it back."""
+        if self.kind == "share":
+            words = format_share(value)
+            if parse_share(words) == value:
+                return words
+        return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+
+
+def _word(field: Field, value: Any) -> str:
+    words = str(value).strip()
+    if not words or len(words) > MAX_WORD or "\0" in words:
+        raise FlagError("bad-word", option=field.label, found=words[:40])
+    return words
+
+
+def _choice(field: Field, value: Any) -> str:
+    words = str(value).strip().lower()
+    if words not in field.choices:
+        raise FlagError("bad-choice", option=field.label, expected=list(field.choices), found=str(value)[:40])
+    return words
+
+
+def _whole(field: Field, number: float, highest: int, found: Any, lowest: int = 1) -> int:
+    if not lowest <= number <= highest or number % 1:
+        raise FlagError("out-of-bounds", option=field.label, low=lowest, high=highest, found=str(found)[:40])
+    return int(number)
+
+
+def _count(field: Field, value: Any) -> int:
+    try:
+        number = float(value) if not isinstance(value, str) else int(value.replace(",", "").replace("_", "")[:40])
+    except ValueError as error:
+        raise FlagError("bad-count", option=field.label, found=str(value)[:40]) from error
+    return _whole(field, number, MAX_COUNT, value)
+
+
+def _tokens(field: Field, value: Any) -> int:
+    if isinstance(value, str) and value.strip().startswith("-"):
+        raise FlagError("out-of-bounds", option=field.label, low=1, high=MAX_TOKENS, found=value[:40])
+    return _whole(field, parse_tokens(value) if isinstance(value, str) else value, MAX_TOKENS, value, 0 if field.name == "shared_prefix_tokens" else 1)
+
+
+def _rate(field: Field, value: Any) -> float:
+    words = str(value).strip().lower().removesuffix("/s")
+    try:
+        number = float(words)
+    except ValueError as error:
+        raise FlagError("bad-rate", option=field.label, found=str(value)[:40]) from error
+    if not 0 < number <= MAX_COUNT:
+        raise FlagError("out-of-bounds", option=field.label, low=0, high=MAX_COUNT, found=str(value)[:40])
+    return number
+
+
+_READERS: Mapping[str, Callable[[Field, Any], Any]] = {
+    "word": _word,
+    "choice": _choice,
+    "count": _count,
+    "tokens": _tokens,
+    "share": lambda field, value: parse_share(value),
+    "rate": _rate,
+    "seconds": lambda field, value: parse_duration_s(value),
+}
+
+FIELDS: tuple[Field, ...] = (
+    Field("model", "word", ""),
+    Field("concurrency", "count", "--concurrency"),
+    Field("users", "count", "--users"),
+    Field("active_share", "share", "--active-share"),
+    Field("scenario", "word", "--scenario"),
+    Field("input_tokens", "tokens", "--input-tokens"),
+    Field("output_tokens", "tokens", "--output-tokens"),
+    Field("context_tokens", "tokens", "--context-tokens"),
+    Field("shared_prefix_tokens", "tokens", "--shared-prefix-tokens"),
+    Field("request_rate", "rate", "--request-rate"),
+    Field("precision", "word", "--precision"),
+    Field("kv_precision", "word", "--kv-precision"),
+    Field("engine", "word", "--engine"),
+    Field("engine_version", "word", "--engine-version"),
+    Field("gpus", "word", "--gpu", many=True),
+    Field("vendor", "word", "--vendor"),
+    Field("max_gpus", "count", "--max-gpus"),
+    Field("ttft_s", "seconds", "--ttft"),
+    Field("tpot_s", "seconds", "--tpot"),
+    Field("method", "choice", "--method", ("engine", "article")),
+    Field("sort", "choice", "--sort", ("gpus", "cost", "speed")),
+)
+"""Every input of ``plan``, in the order of the help."""
+
+_BY_NAME = {field.name: field for field in FIELDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A need and its limits, as somebody states them; what is None follows from the scenario or the engine.
+
+    Parameters
+    ----------
+    model : str
+        Catalogue id or alias, path of a config.json, a checkpoint folder or a .gguf file.
+    concurrency : int or None
+        Requests served at the same moment; it comes before users x share. [requests]
+    users, active_share : int or None, float or None
+        People who may use it, and the share of them with a request in flight. [people, share]
+    scenario : str or None
+        A typical use; without any need the article's knowledge base.
+    input_tokens, output_tokens, context_tokens : int or None
+        Of one request; the context is both together. [tokens]
+    shared_prefix_tokens : int
+        Tokens at the start that all requests have in common. [tokens]
+    request_rate : float or None
+        Requests that arrive in a second. [1/s]
+    precision, kv_precision : str
+        Of the weights ("checkpoint" as published) and of the cache ("auto").
+    engine, engine_version : str, str or None
+        Who serves; the newest version that is known.
+    gpus : tuple of str
+        Accelerators to consider; all without.
+    vendor : str or None
+        Only accelerators of this vendor.
+    max_gpus : int or None
+        Most GPUs of the whole deployment. [GPUs]
+    ttft_s, tpot_s : float or None
+        Longest time to the first token, and mean time per token after it. [s]
+    method : str
+        "engine", or "article" for the article's figures first.
+    sort : str
+        "gpus", "cost" or "speed".
+
+    Examples
+    --------
+    >>> Request(model="deepseek-v3", users="1,000", active_share="2%", context_tokens="2k").context_tokens
+    2048
+    """
+
+    model: str
+    concurrency: int | None = None
+    users: int | None = None
+    active_share: float | None = None
+    scenario: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    context_tokens: int | None = None
+    shared_prefix_tokens: int = 0
+    request_rate: float | None = None
+    precision: str = "checkpoint"
+    kv_precision: str = "auto"
+    engine: str = "vllm"
+    engine_version: str | None = None
+    gpus: tuple[str, ...] = ()
+    vendor: str | None = None
+    max_gpus: int | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    method: str = "engine"
+    sort: str = "gpus"
+
+    def __post_init__(self) -> None:
+        for each in FIELDS:
+            object.__setattr__(self, each.name, each.read(getattr(self, each.name)))
+
+
+_DEFAULTS = {each.name: each.default for each in fields(Request)}
+
+
+def from_mapping(values: Mapping[str, Any]) -> Request:
+    """A request from JSON or TOML; an unknown name is refused with the nearest.
+
+    >>> from_mapping({"model": "qwen3-8b", "concurrency": 4}).concurrency
+    4
+    """
+    for name in values:
+        if name not in _BY_NAME:
+            raise InputError("unknown-field", id=str(name)[:40], nearest=get_close_matches(str(name), _BY_NAME, 3, 0.4))
+    if "model" not in values:
+        raise InputError("missing-field", name="model")
+    return Request(**{name: value for name, value in values.items() if value is not None})
+
+
+def to_mapping(request: Request, *, defaults: bool = False) -> dict[str, Any]:
+    """A request as plain data; without ``defaults`` only what was said."""
+    pairs = {each.name: getattr(request, each.name) for each in FIELDS}
+    said = {name: value for name, value in pairs.items() if defaults or value != _DEFAULTS[name]}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+
+
+def to_query(request: Request) -> str:
+    """A request as the query of an address.
+
+    >>> to_query(Request(model="deepseek-v3", users=1000, gpus=("h200-sxm-141gb", "h20-96gb")))
+    'model=deepseek-v3&users=1000&gpus=h200-sxm-141gb&gpus=h20-96gb'
+    """
+    return urlencode(list(_written(request)))
+
+
+def from_query(query: str) -> Request:
+    """A request from the query of an address."""
+    values: dict[str, Any] = {}
+    for name, value in parse_qsl(query, max_num_fields=200):
+        if name in _BY_NAME and _BY_NAME[name].many:
+            values[name] = (*values.get(name, ()), value)
+        elif name in values:
+            raise InputError("given-twice", name=name)
+        elif value:
+            values[name] = value
+    return from_mapping(values)
+
+
+def to_arguments(request: Request) -> list[str]:
+    """A request as arguments of ``gpusizer plan``.
+
+    >>> to_arguments(Request(model="deepseek-v3", concurrency=10, ttft_s=0.5))
+    ['deepseek-v3', '--concurrency', '10', '--ttft', '0.5']
+    """
+    found: list[str] = []
+    for name, words in _written(request):
+        option = _BY_NAME[name].option
+        found.extend([option, words] if option else [words])
+    return found
+
+
+def _written(request: Request) -> Iterable[tuple[str, str]]:
+    for each in FIELDS:
+        value = getattr(request, each.name)
+        if each.name != "model" and value == _DEFAULTS[each.name]:
+            continue
+        for entry in value if each.many else (value,):
+            yield each.name, each.write(entry)

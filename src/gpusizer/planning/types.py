@@ -1,0 +1,108 @@
+"""What a plan is: options that hold the load, what was rejected and why, and the figures of the model. Plain data, no words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.types import Fit, Layout
+from gpusizer.facts.types import Accelerator, ModelEntry
+from gpusizer.planning.need import Need
+from gpusizer.planning.request import Request
+
+if TYPE_CHECKING:
+    from gpusizer.planning.article import ArticleResult
+    from gpusizer.planning.figures import ModelFigures
+
+__all__ = ["Cost", "Option", "Plan", "Rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a deployment costs: a range of prices times the GPUs that are paid for; ``per`` is "hour" (rent) or "deployment" (purchase)."""
+
+    amount: Decimal
+    high: Decimal
+    currency: str
+    per: str
+    date: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """One deployment that holds the load.
+
+    Parameters
+    ----------
+    rank : int
+        1 is the answer.
+    accelerator : Accelerator
+        The device.
+    gpus, gpus_to_order : int
+        GPUs that work, and GPUs that must be bought where the part is sold in whole servers only.
+    nodes, replicas : int
+        Servers, and copies of the engine.
+    layout : Layout
+        How one replica is cut.
+    fit : Fit
+        Memory of one replica with every default filled in.
+    held_requests, held_requests_low : int
+        Requests of full length that the whole deployment holds, and on the safe side of the band.
+    cost, purchase : Cost or None
+        Rent per hour, and purchase.
+    performance : object or None
+        Times and rates at this load.
+    notices : tuple of Notice
+        What must be said about this option.
+    tier : int
+        0 where engine, precision and overheads are known for this device; higher where less is.
+    """
+
+    rank: int
+    accelerator: Accelerator
+    gpus: int
+    gpus_to_order: int
+    nodes: int
+    replicas: int
+    layout: Layout
+    fit: Fit
+    held_requests: int
+    held_requests_low: int
+    cost: Cost | None
+    purchase: Cost | None
+    notices: tuple[Notice, ...]
+    tier: int
+    performance: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An accelerator, or one layout on it, that will not do, with the reason."""
+
+    accelerator: Accelerator
+    layout: Layout | None
+    reason: Notice
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole answer: every input after defaults, the model, ranked options, what was rejected."""
+
+    request: Request
+    need: Need
+    architecture: Architecture
+    entry: ModelEntry | None
+    figures: ModelFigures
+    article: ArticleResult | None
+    options: tuple[Option, ...]
+    rejected: tuple[Rejected, ...]
+    warnings: tuple[Notice, ...]
+
+    @property
+    def best(self) -> Option | None:
+        """The option of rank 1."""
+        return self.options[0] if self.options else None

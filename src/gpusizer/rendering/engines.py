@@ -1,0 +1,39 @@
+"""Engines for readers: which version is predicted, and which flags ``fit`` knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpusizer.engines import get_engine
+from gpusizer.i18n import text
+from gpusizer.planning.launch_flags import FLAGS
+from gpusizer.rendering.catalog import columns
+from gpusizer.rendering.document import Document, Heading, Paragraph, Table
+
+__all__ = ["engine_document", "engines_document"]
+
+
+def _engine_data(id: str) -> dict[str, Any]:
+    engine = get_engine(id)
+    flags = [flag.option for flag in FLAGS if not flag.engines or id in flag.engines]
+    return {"id": id, "newest_version": ".".join(str(part) for part in engine.newest), "flags": flags, "sources": list(engine.weight_sources)}
+
+
+def engines_document(ids: Sequence[str], language: str) -> Document:
+    """All engines, the default first."""
+    data = [_engine_data(id) for id in ids]
+    rows = [[each["id"], each["newest_version"], ", ".join(each["flags"])] for each in data]
+    return Document({"schema": "gpusizer.engines/1", "engines": data}, [Table(columns(language, "id", "newest-version", "flags"), rows)])
+
+
+def engine_document(id: str, language: str) -> Document:
+    """One engine."""
+    data = _engine_data(id)
+    rows = [[flag.option, text("option", f"kind-{flag.kind}", language)] for flag in FLAGS if not flag.engines or id in flag.engines]
+    blocks = [
+        Heading(f"{id} {data['newest_version']}"),
+        Table(columns(language, "flags", "value"), rows),
+        *(Paragraph(text("ui", "source-line", language, source=source)) for source in data["sources"]),
+    ]
+    return Document({"schema": "gpusizer.engine/1", **data}, blocks)

@@ -1,0 +1,171 @@
+"""A verdict on one deployment: JSON by the contract, and what people read."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import get_engine
+from gpusizer.engines.ledger import per_gpu, worst_evidence
+from gpusizer.engines.types import Deployment, Fit, Item, Layout
+from gpusizer.facts.types import Accelerator
+from gpusizer.i18n import LANGUAGES, text
+from gpusizer.planning.remedies import Remedy
+from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
+from gpusizer.rendering.ledger import ledger_bar, ledger_table
+from gpusizer.rendering.models import notice_data
+from gpusizer.units import GiB
+
+__all__ = ["command_line", "fit_data", "fit_document", "fit_sentence", "layout_words"]
+
+
+def fit_data(fit: Fit) -> dict[str, Any]:
+    """One verdict as the contract's JSON; the worst rank is described, ``ranks`` lists all that differ."""
+    worst = fit.ranks[fit.worst]
+    return {
+        "fits": fit.fits,
+        "reason": None if fit.reason is None else notice_data(fit.reason, "reason"),
+        "engine": fit.deployment.engine,
+        "engine_version": version_of(fit.deployment),
+        "per_gpu": {**_totals(worst.items), "budget_bytes": fit.budget_bytes},
+        "kv_cache": fit.kv_cache,
+        "max_concurrency": fit.max_concurrency,
+        "evidence": worst_evidence(worst.items),
+        "quantities": {name: {"value": each.value, "low": each.low, "high": each.high} for name, each in fit.quantities.items()},
+        "items": [_item_data(item) for item in worst.items],
+        "ranks": [{"pp_rank": rank.pp_rank, "tp_rank": rank.tp_rank, "per_gpu": _totals(rank.items)} for rank in fit.ranks],
+        "command": command_line(fit.deployment),
+        "warnings": [notice_data(each, "warning") for each in fit.warnings],
+    }
+
+
+def _totals(items: Sequence[Item]) -> dict[str, int]:
+    sums = per_gpu(items)
+    return {"device_total_bytes": sum(sums.values()), **sums}
+
+
+def _item_data(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "bytes": item.bytes,
+        "low_bytes": item.low_bytes,
+        "high_bytes": item.high_bytes,
+        "formula": item.formula,
+        "inputs": item.inputs,
+        "sources": item.sources,
+        "evidence": item.evidence,
+    }
+
+
+def version_of(deployment: Deployment) -> str:
+    """The version that is predicted, the newest known where none was asked for."""
+    return deployment.engine_version or ".".join(str(part) for part in get_engine(deployment.engine).newest)
+
+
+def command_line(deployment: Deployment) -> str:
+    """The launch command, quoted for a POSIX shell."""
+    return shlex.join(get_engine(deployment.engine).command(deployment))
+
+
+def layout_words(layout: Layout, replicas: int = 1) -> str:
+    """A layout as people write it.
+
+    >>> layout_words(Layout(tp=8, pp=2)), layout_words(Layout()), layout_words(Layout(tp=8, ep=8), 3)
+    ('TP8 PP2', 'TP1', '3 x (TP8 EP8)')
+    """
+    parts = [f"TP{layout.tp}", *(f"{name.upper()}{size}" for name in ("pp", "dp", "ep", "dcp") if (size := getattr(layout, name)) > 1)]
+    words = " ".join(parts)
+    return words if replicas == 1 else f"{replicas} x ({words})" if len(parts) > 1 else f"{replicas} x {words}"
+
+
+def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -> str:
+    """The sentence to copy."""
+    deployment = fit.deployment
+    said = {"model": name, "gpus": deployment.layout.gpus, "gpu": accelerator.name, "layout": layout_words(deployment.layout)}
+    said |= {"engine": deployment.engine, "version": version_of(deployment)}
+    if not fit.fits:
+        reason = fit.reason or Notice("does-not-fit")
+        return text("ui", "fit-no", language, **said, reason=text("reason", reason.code, language, **reason.parameters))
+    spread = fit.quantities.get("kv_cache_tokens")
+    band = (
+        ""
+        if spread is None or spread.low == spread.high
+        else text("ui", "fit-band", language, low=round(spread.low) * deployment.dp, high=round(spread.high) * deployment.dp)
+    )
+    return text(
+        "ui",
+        "fit-yes",
+        language,
+        **said,
+        tokens=fit.kv_cache.tokens,
+        band=band,
+        requests=f"{fit.max_concurrency:,.2f}",
+        context=deployment.max_model_len or 0,
+    )
+
+
+def fit_document(fit: Fit, name: str, accelerator: Accelerator, remedies: Sequence[Remedy], language: str) -> Document:
+    """One verdict with its ledger, its ranks and what would help.
+
+    Parameters
+    ----------
+    fit : Fit
+        The verdict.
+    name : str
+        Name of the model.
+    accelerator : Accelerator
+        The device.
+    remedies : sequence of Remedy
+        Changes that would make it start; empty where it starts.
+    language : str
+        "en" or "zh".
+    """
+    sentences = {each: fit_sentence(fit, name, accelerator, each) for each in LANGUAGES}
+    data = {
+        "schema": "gpusizer.fit/1",
+        **fit_data(fit),
+        "sentence": sentences,
+        "deployment": {each.name: getattr(fit.deployment, each.name) for each in fields(fit.deployment)},
+        "remedies": [_remedy_data(each) for each in remedies],
+    }
+    worst = fit.ranks[fit.worst]
+    blocks: list[Block] = [Heading(sentences[language])]
+    if len(worst.items) > 1:
+        blocks += [Fixed(ledger_bar(per_gpu(worst.items), language)), ledger_table(worst.items, language)]
+    if len(fit.ranks) > 1:
+        blocks.append(_ranks_table(fit, language))
+    if fit.kv_cache.blocks:
+        cache = fit.kv_cache
+        words = {"blocks": cache.blocks, "block_size": cache.block_size, "token": cache.bytes_per_token, "request": cache.fixed_bytes_per_request}
+        blocks.append(Paragraph(text("ui", "fit-cache", language, **words)))
+    blocks += [Paragraph(_remedy_words(each, language)) for each in remedies]
+    blocks += [Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in fit.warnings]
+    blocks.append(Fixed(command_line(fit.deployment)))
+    return Document(data, blocks, csv=ledger_table(worst.items, language))
+
+
+def _remedy_words(remedy: Remedy, language: str) -> str:
+    after = remedy.fit
+    change = text("remedy", remedy.code, language, **remedy.parameters)
+    return text("ui", "remedy-line", language, change=change, tokens=after.kv_cache.tokens, requests=f"{after.max_concurrency:,.2f}")
+
+
+def _remedy_data(remedy: Remedy) -> dict[str, Any]:
+    return {
+        "change": remedy.code,
+        "parameters": remedy.parameters,
+        "kv_cache_tokens": remedy.fit.kv_cache.tokens,
+        "max_concurrency": remedy.fit.max_concurrency,
+        "command": command_line(remedy.fit.deployment),
+        "sentence": {language: _remedy_words(remedy, language) for language in LANGUAGES},
+    }
+
+
+def _ranks_table(fit: Fit, language: str) -> Table:
+    names = ("weights_bytes", "activation_peak_bytes", "kv_cache_pool_bytes", "free_bytes")
+    heading = [Column(text("ui", "pp-rank", language), right=True), *(Column(text("ui", f"part-{name}", language) + ", GiB", right=True) for name in names)]
+    rows = [[str(rank.pp_rank), *(f"{per_gpu(rank.items)[name] / GiB:,.2f}" for name in names)] for rank in fit.ranks]
+    return Table(heading, rows)

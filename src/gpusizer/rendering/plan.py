@@ -1,0 +1,249 @@
+"""A plan: JSON by the contract, and the page that people read: a sentence, one GPU, the options, why the rest will not do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.ledger import per_gpu, worst_evidence
+from gpusizer.engines.support import weight_formats
+from gpusizer.i18n import LANGUAGES, text
+from gpusizer.planning.pipeline import name_of
+from gpusizer.planning.rank import runner_up_reason
+from gpusizer.planning.request import to_mapping
+from gpusizer.planning.types import Cost, Option, Plan, Rejected
+from gpusizer.rendering.article import article_blocks, article_data
+from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
+from gpusizer.rendering.fit import command_line, fit_data, layout_words, version_of
+from gpusizer.rendering.ledger import ledger_bar, ledger_table
+from gpusizer.rendering.models import notice_data
+from gpusizer.units import GiB, format_share, format_tokens
+
+__all__ = ["plan_data", "plan_document", "plan_sentence"]
+
+SHOWN = 12  # options that a person reads; the others are named in one line
+
+
+def plan_sentence(plan: Plan, language: str) -> str:
+    """The sentence to copy into a mail."""
+    need = plan.need
+    load = (
+        text("ui", "load-concurrency", language, concurrency=need.concurrency)
+        if need.users is None
+        else text("ui", "load-users", language, users=need.users, concurrency=need.concurrency)
+    )
+    said = {"model": model_name(plan), "precision": _precision(plan, language), "load": load, "context": format_tokens(need.context_tokens)}
+    best = plan.best
+    if best is None:
+        return text("ui", "plan-none", language, **said)
+    servers = text("ui", "servers-one" if best.nodes == 1 else "servers-many", language, nodes=best.nodes)
+    if best.gpus < (best.accelerator.devices_per_node or 0) and best.accelerator.whole_nodes:
+        servers = text("ui", "servers-part", language, devices=best.accelerator.devices_per_node)
+    layout = layout_words(best.layout, best.replicas)
+    return text("ui", "plan-answer", language, **said, gpus=best.gpus, gpu=best.accelerator.name, servers=servers, layout=layout)
+
+
+def model_name(plan: Plan) -> str:
+    """Name of the model as it is published, or of its file."""
+    return plan.entry.name if plan.entry is not None else name_of(plan.request.model, plan.architecture)
+
+
+def _precision(plan: Plan, language: str) -> str:
+    formats = weight_formats(plan.architecture)
+    widest = formats[0].upper().replace("_", " ") if formats else plan.architecture.dtype.upper()
+    return text("ui", "precision-checkpoint", language, precision=widest) if plan.request.precision == "checkpoint" else plan.request.precision.upper()
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """The whole plan as the contract's JSON."""
+    figures, need = plan.figures, plan.need
+    request = to_mapping(plan.request, defaults=True)
+    request |= {
+        "concurrency": need.concurrency,
+        "users": need.users,
+        "active_share": need.active_share,
+        "input_tokens": need.input_tokens,
+        "output_tokens": need.output_tokens,
+        "context_tokens": need.context_tokens,
+        "scenario": need.scenario,
+    }
+    best = plan.best
+    return {
+        "schema": "gpusizer.plan/1",
+        "request": request,
+        "model": {
+            "id": plan.architecture.id,
+            "name": model_name(plan),
+            "total_params": figures.total_params,
+            "activated_params": figures.activated_params,
+            "mtp_params": figures.mtp_params,
+            "checkpoint_bytes": figures.checkpoint_bytes,
+            "kv_cache_bytes_per_token": figures.kv_cache_bytes_per_token,
+            "fixed_bytes_per_request": figures.fixed_bytes_per_request,
+            "groups": dict(plan.architecture.parameters.groups),
+        },
+        "article": None if plan.article is None else article_data(plan.article),
+        "sentence": {language: plan_sentence(plan, language) for language in LANGUAGES},
+        "options": [_option_data(option, best) for option in plan.options],
+        "rejected": [_rejected_data(each) for each in plan.rejected],
+        "warnings": [notice_data(each, "warning") for each in plan.warnings],
+    }
+
+
+def _option_data(option: Option, best: Option | None) -> dict[str, Any]:
+    fit = fit_data(option.fit)
+    speed = option.performance
+    reason = None if best is None or option is best else runner_up_reason(option, best)
+    return {
+        "rank": option.rank,
+        "gpu": option.accelerator.id,
+        "gpu_name": option.accelerator.name,
+        "gpus": option.gpus,
+        "gpus_to_order": option.gpus_to_order,
+        "nodes": option.nodes,
+        "replicas": option.replicas,
+        "layout": {name: getattr(option.layout, name) for name in ("tp", "pp", "dp", "ep")},
+        "engine": option.fit.deployment.engine,
+        "engine_version": version_of(option.fit.deployment),
+        "per_gpu": fit["per_gpu"],
+        "kv_cache": fit["kv_cache"],
+        "kv_cache_tokens": option.fit.kv_cache.tokens,
+        "max_concurrency": option.held_requests,
+        "max_concurrency_low": option.held_requests_low,
+        "ttft_s": None if speed is None else speed.ttft_s.value,
+        "tpot_s": None if speed is None else speed.tpot_s.value,
+        "output_tokens_per_s": None if speed is None else speed.output_tokens_per_s.value,
+        "cost": _cost_data(option.cost),
+        "purchase": _cost_data(option.purchase),
+        "evidence": worst_evidence(option.fit.ranks[option.fit.worst].items),
+        "items": fit["items"],
+        "ranks": fit["ranks"],
+        "command": command_line(option.fit.deployment),
+        "why_not_first": None if reason is None else notice_data(reason, "reason"),
+        "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings)],
+    }
+
+
+def _cost_data(cost: Cost | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {
+        "amount": cost.amount,
+        "high": cost.high,
+        "currency": cost.currency,
+        "per": cost.per,
+        "date": cost.date,
+        "source": cost.source,
+    }
+
+
+def _rejected_data(rejected: Rejected) -> dict[str, Any]:
+    layout = rejected.layout
+    return {
+        "gpu": rejected.accelerator.id,
+        "layout": None if layout is None else {name: getattr(layout, name) for name in ("tp", "pp", "dp", "ep")},
+        **notice_data(rejected.reason, "reason"),
+    }
+
+
+def plan_document(plan: Plan, language: str) -> Document:
+    """The plan for people and programs.
+
+    Parameters
+    ----------
+    plan : Plan
+        The answer.
+    language : str
+        "en" or "zh".
+    """
+    blocks: list[Block] = [Heading(plan_sentence(plan, language))]
+    article = article_blocks(plan, language)
+    if plan.request.method == "article":
+        blocks += article
+    if plan.best is not None:
+        blocks += _one_gpu(plan, plan.best, language)
+    options = _options_table(plan.options, language)
+    if options.rows:
+        blocks.append(Table(options.columns, options.rows[:SHOWN]))
+        if len(options.rows) > SHOWN:
+            more = [f"{each.gpus} x {each.accelerator.name}" for each in plan.options[SHOWN:]]
+            blocks.append(Paragraph(text("ui", "more-options", language, count=len(more), gpus=more)))
+    blocks += _rejected_blocks(plan, language)
+    if plan.request.method != "article":
+        blocks += article
+    blocks += [Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in plan.warnings]
+    return Document(plan_data(plan), blocks, csv=options)
+
+
+def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
+    items = best.fit.ranks[best.fit.worst].items
+    need = plan.need
+    spare = best.held_requests_low / need.concurrency
+    words = {"held": best.held_requests, "low": best.held_requests_low, "concurrency": need.concurrency, "context": format_tokens(need.context_tokens)}
+    blocks: list[Block] = [
+        Fixed(ledger_bar(per_gpu(items), language)),
+        ledger_table(items, language),
+        Paragraph(text("ui", "plan-margin", language, **words, times=f"{spare:,.1f}")),
+        Fixed(command_line(best.fit.deployment)),
+    ]
+    if need.users is not None and need.active_share is not None:
+        share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
+        share |= {"input": f"{need.input_tokens:,}", "output": f"{need.output_tokens:,}"}
+        blocks.append(Paragraph(text("ui", "plan-need", language, **share)))
+    blocks += [Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in _said(best)]
+    return blocks
+
+
+def _said(option: Option) -> Sequence[Notice]:
+    """What must be said of an option; the model's own warnings stand below the whole answer."""
+    return option.notices
+
+
+def _options_table(options: Sequence[Option], language: str) -> Table:
+    numbers = ("gpus", "weights-gib", "cache-gib", "holds", "rent")
+    names = ("rank", "gpus", "gpu", "layout", "servers", "weights-gib", "cache-gib", "holds", "rent", "evidence", "why-not-first")
+    rows: list[list[str]] = []
+    for option in options:
+        sums = per_gpu(option.fit.ranks[option.fit.worst].items)
+        reason = None if option.rank == 1 else runner_up_reason(option, options[0])
+        rows.append(
+            [
+                str(option.rank),
+                str(option.gpus),
+                option.accelerator.name,
+                layout_words(option.layout, option.replicas),
+                str(option.nodes),
+                f"{sums['weights_bytes'] / GiB:,.1f}",
+                f"{sums['kv_cache_pool_bytes'] / GiB:,.1f}",
+                f"{option.held_requests_low:,}",
+                cost_words(option.cost, language),
+                text("ui", f"evidence-{worst_evidence(option.fit.ranks[option.fit.worst].items)}", language),
+                "" if reason is None else text("reason", reason.code, language, **reason.parameters),
+            ]
+        )
+    return Table([Column(text("ui", f"option-{name}", language), right=name in numbers) for name in names], rows)
+
+
+def cost_words(cost: Cost | None, language: str) -> str:
+    """A cost as a range with its currency; empty where it is unknown."""
+    if cost is None:
+        return ""
+    amount = f"{cost.amount:,.2f}" if cost.amount == cost.high else f"{cost.amount:,.2f} - {cost.high:,.2f}"
+    return f"{amount} {cost.currency}"
+
+
+def _rejected_blocks(plan: Plan, language: str) -> list[Block]:
+    """Why the rest will not do: one line a device; devices with the same reason share it."""
+    chosen = {option.accelerator.id for option in plan.options}
+    grouped: dict[str, list[str]] = {}
+    for each in plan.rejected:
+        words = text("reason", each.reason.code, language, **each.reason.parameters)
+        layout = "" if each.layout is None else f" {each.layout.gpus} x ({layout_words(each.layout)})"
+        if each.accelerator.id not in chosen:
+            grouped.setdefault(words, []).append(each.accelerator.name + layout)
+    rows = [[", ".join(names), reason] for reason, names in grouped.items()]
+    if not rows:
+        return []
+    heading = [Column(text("ui", "rejected-gpu", language)), Column(text("ui", "rejected-why", language))]
+    return [Table(heading, rows)]

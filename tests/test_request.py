@@ -1,0 +1,131 @@
+"""A request reads what people type, refuses what is out of bounds, and survives every way of writing it down."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpusizer.errors import InputError
+from gpusizer.planning.need import need_of
+from gpusizer.planning.request import FIELDS, Request, from_mapping, from_query, to_arguments, to_mapping, to_query
+
+WORDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
+STRATEGIES = {
+    "word": WORDS,
+    "count": st.integers(1, 10**9),
+    "tokens": st.integers(1, 2**28),
+    "share": st.floats(1e-6, 1).map(lambda share: round(share, 6)).filter(lambda share: share > 0),
+    "rate": st.floats(1e-3, 1e6),
+    "seconds": st.integers(1, 10**7).map(lambda ms: ms / 1000),
+}
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    values: dict[str, Any] = {"model": draw(WORDS)}
+    for field in FIELDS[1:]:
+        if not draw(st.booleans()):
+            continue
+        one = st.sampled_from(field.choices) if field.choices else STRATEGIES[field.kind]
+        values[field.name] = tuple(draw(st.lists(one, min_size=1, max_size=3))) if field.many else draw(one)
+    return Request(**values)
+
+
+@given(requests())
+def test_a_request_survives_json_and_query(request: Request) -> None:
+    assert from_mapping(json.loads(json.dumps(to_mapping(request)))) == request
+    assert from_mapping(json.loads(json.dumps(to_mapping(request, defaults=True)))) == request
+    assert from_query(to_query(request)) == request
+
+
+@given(requests())
+def test_a_request_survives_the_command_line(request: Request) -> None:
+    from gpusizer.cli.request_options import request_parameters
+
+    import click
+
+    command = click.Command("plan", params=request_parameters("en"))
+    arguments = to_arguments(request)
+    # The model comes first; a word that begins with "-" needs the shell's "--", which to_arguments leaves to its caller.
+    if any(word.startswith("-") and word not in {field.option for field in FIELDS} for word in arguments):
+        return
+    values = command.make_context("plan", list(arguments)).params
+    assert from_mapping(values) == request
+
+
+def test_what_people_type() -> None:
+    request = Request(model="m", users="1,000", active_share="2%", context_tokens="128k", ttft_s="500ms", tpot_s="50ms", request_rate="2.5/s")
+    assert (request.users, request.active_share, request.context_tokens) == (1000, 0.02, 131072)
+    assert (request.ttft_s, request.tpot_s, request.request_rate) == (0.5, 0.05, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("concurrency", 0),
+        ("concurrency", -3),
+        ("concurrency", "-3"),
+        ("concurrency", "ten"),
+        ("concurrency", 1.5),
+        ("concurrency", True),
+        ("concurrency", 10**30),
+        ("concurrency", "9" * 5000),
+        ("users", float("nan")),
+        ("users", float("inf")),
+        ("active_share", "0%"),
+        ("active_share", "300%"),
+        ("context_tokens", "80G"),
+        ("context_tokens", "-1"),
+        ("context_tokens", 2**60),
+        ("request_rate", "nan"),
+        ("request_rate", -1),
+        ("ttft_s", "0s"),
+        ("ttft_s", "soon"),
+        ("sort", "beauty"),
+        ("model", ""),
+        ("model", "a\0b"),
+        ("model", "x" * 10000),
+        ("gpus", [1.5, None]),
+    ],
+)
+def test_what_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        from_mapping({"model": "m", name: value})
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("query", ["model=m&model=n", "users=5", "model=m&userz=5"])
+def test_queries_that_are_refused(query: str) -> None:
+    with pytest.raises(InputError):
+        from_query(query)
+
+
+def test_without_any_need_the_article_s_knowledge_base_speaks() -> None:
+    need = need_of(Request(model="m"))
+    assert need.scenario == "knowledge-base"
+    assert need.users == 1000
+    assert 10 <= need.concurrency <= 50  # the article: 1 % to 5 % of 1,000 employees
+
+
+def test_users_times_share_is_rounded_up_and_concurrency_comes_first() -> None:
+    assert need_of(Request(model="m", users=1000, active_share=0.07)).concurrency == 70
+    assert need_of(Request(model="m", users=101, active_share=0.01)).concurrency == 2
+    assert need_of(Request(model="m", users=1)).concurrency == 1
+    assert need_of(Request(model="m", users=1000, concurrency=3)).concurrency == 3
+
+
+def test_two_of_three_token_counts_give_the_third() -> None:
+    need = need_of(Request(model="m", input_tokens=1500, context_tokens=2048))
+    assert (need.input_tokens, need.output_tokens, need.context_tokens) == (1500, 548, 2048)
+    need = need_of(Request(model="m", input_tokens=100, output_tokens=28))
+    assert need.context_tokens == 128
+    alone = need_of(Request(model="m", context_tokens=4096))
+    assert alone.input_tokens + alone.output_tokens == 4096
+    with pytest.raises(InputError):
+        need_of(Request(model="m", input_tokens=100, output_tokens=100, context_tokens=300))
+    with pytest.raises(InputError):
+        need_of(Request(model="m", input_tokens=300, context_tokens=200))
