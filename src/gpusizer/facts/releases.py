@@ -1,0 +1,90 @@
+"""Which release of an engine was the newest on a day: for a start whose version nobody wrote down.
+
+Months of the releases as their projects' release pages give them (vllm-project/vllm, sgl-project/sglang and NVIDIA/TensorRT-LLM on GitHub), to
+the month; later ones from dated start-up logs that name their version.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["release_on"]
+
+# Engine -> (first month that it was the newest, release).
+_RELEASES: dict[str, tuple[tuple[str, str], ...]] = {
+    "vllm": (
+        ("2024-01", "0.3.0"),
+        ("2024-05", "0.4.3"),
+        ("2024-07", "0.5.3"),
+        ("2024-09", "0.6.1"),
+        ("2024-11", "0.6.4"),
+        ("2024-12", "0.6.5"),
+        ("2025-01", "0.6.6"),
+        ("2025-02", "0.7.2"),
+        ("2025-03", "0.7.3"),
+        ("2025-04", "0.8.3"),
+        ("2025-05", "0.8.5"),
+        ("2025-06", "0.9.0"),
+        ("2025-07", "0.9.2"),
+        ("2025-08", "0.10.0"),
+        ("2025-09", "0.10.1"),
+        ("2025-10", "0.11.0"),
+        ("2025-12", "0.12.0"),
+        ("2026-01", "0.13.0"),
+        ("2026-02", "0.15.0"),
+        ("2026-03", "0.16.0"),
+        ("2026-04", "0.18.0"),
+        ("2026-05", "0.20.0"),
+        ("2026-06", "0.21.0"),
+        ("2026-07", "0.24.0"),
+        ("2026-08", "0.25.1"),
+        ("2026-09", "0.28.0"),
+        ("2026-11", "0.33.0"),
+    ),
+    "sglang": (
+        ("2024-08", "0.2.9"),
+        ("2024-10", "0.3.2"),
+        ("2024-12", "0.4.0"),
+        ("2025-03", "0.4.3"),
+        ("2025-05", "0.4.6"),
+        ("2025-07", "0.4.9"),
+        ("2025-09", "0.5.2"),
+        ("2025-11", "0.5.5"),
+        ("2026-01", "0.5.7"),
+        ("2026-02", "0.5.8"),
+        ("2026-03", "0.5.9"),
+    ),
+    "tensorrt-llm": (
+        ("2023-10", "0.5.0"),
+        ("2024-07", "0.11.0"),
+        ("2025-01", "0.16.0"),
+        ("2025-07", "0.20.0"),
+        ("2025-10", "1.0.0"),
+        ("2025-12", "1.1.0"),
+    ),
+}
+
+
+def release_on(engine_id: str, date: str) -> str | None:
+    """The newest release of an engine on a day.
+
+    Parameters
+    ----------
+    engine_id : str
+        Id of the engine.
+    date : str
+        "2025-07-22", or a month.
+
+    Returns
+    -------
+    str or None
+        A release, or None where none is known for the engine or the day.
+
+    Examples
+    --------
+    >>> release_on("vllm", "2025-07-22"), release_on("vllm", "2019-01-01"), release_on("llama.cpp", "2025-07-22")
+    ('0.9.2', None, None)
+    """
+    if not re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", date):
+        return None
+    return next((release for month, release in reversed(_RELEASES.get(engine_id, ())) if month <= date), None)

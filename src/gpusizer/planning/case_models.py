@@ -1,0 +1,82 @@
+"""The model of a measured case, from a name with remarks, publishers and file endings around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gpusizer.errors import UnknownIdError
+from gpusizer.facts.catalog import resolve_model
+from gpusizer.facts.types import ModelEntry
+
+__all__ = ["model_of"]
+
+LONGEST_NAME = 400
+_MOST_WORDS = 24
+_ENDINGS = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
+# Words after a known name that make another model of it: a size, another line, a teacher's pupil, a draft model.
+_ANOTHER = re.compile(
+    r"(a?\d+(\.\d+)?[bmt]|\d{1,2}e|\d{1,3}(\.\d+)?|v\d+\.\d+|distill\w*|lite|mini|small|large|flash|air|vl|vision|coder|code|math|eagle\d?|draft|dflash|omni|"
+    r"nano|super|ultra|pro|max|next|turbo|embedding|reranker|audio|nemotron|linear|think|dev)",
+    re.IGNORECASE,
+)
+
+
+def model_of(words: str) -> tuple[ModelEntry, str | None]:
+    """The entry that words mean, and the precision that they say.
+
+    Remarks in parentheses, words before the name (a publisher, a tuner's own name) and words after it that leave shapes alone drop out. A name with
+    a word that makes another model of it is refused: a distilled model is not its teacher.
+
+    Parameters
+    ----------
+    words : str
+        As written.
+
+    Returns
+    -------
+    ModelEntry, str or None
+        The entry and the precision.
+
+    Examples
+    --------
+    >>> [model_of(words)[0].id for words in ("DeepSeek-R1-11446-Q2_K-00001-of-00030.gguf", "deepseek-ai/DeepSeek-V3 or R1 (671B)")]
+    ['deepseek-r1', 'deepseek-v3']
+    >>> try:
+    ...     model_of("DeepSeek-V3-Draft-1B")
+    ... except UnknownIdError as error:
+    ...     print(error.code)
+    unknown-model
+    """
+    words = words[:LONGEST_NAME].strip()
+    try:
+        return resolve_model(words)
+    except UnknownIdError as error:
+        unknown = error
+    for name in _readings(words):
+        try:
+            return resolve_model(name)
+        except UnknownIdError:
+            continue
+    nearest = list(unknown.parameters.get("nearest", ()))
+    raise UnknownIdError("unknown-model", id=words, nearest=nearest)
+
+
+def _readings(words: str) -> Iterator[str]:
+    """Ever shorter readings of a name."""
+    plain = re.sub(r"\([^()]*\)?", " ", words).strip()
+    plain = _ENDINGS.sub("", plain)
+    last = plain.rstrip("/").rpartition("/")[2]
+    for reading in dict.fromkeys((plain.replace("/", "-or-") if "/" in plain and " " in plain else last, last)):
+        parts = re.split(r"[\s_:-]+|(?<=[a-z])\.(?=q\d)", _spaced(reading))[:_MOST_WORDS]
+        for start in range(min(len(parts), 4)):
+            for end in range(len(parts), start, -1):
+                if any(_ANOTHER.fullmatch(part) for part in parts[end:]):
+                    break
+                yield "-".join(parts[start:end])
+
+
+def _spaced(name: str) -> str:
+    """ "gemma3:12b" as "gemma-3:12b" and "Llama-3_1" as "Llama-3.1": a version apart from its name, its parts joined by a point."""
+    name = re.sub(r"(?<=\d)_(?=\d(?![\d.]))", ".", name)
+    return re.sub(r"(?<=[a-z]{4})(?=\d+:)", "-", name)

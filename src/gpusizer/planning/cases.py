@@ -1,0 +1,222 @@
+"""One measured memory case -> the start that was measured: model, device, layout and flags, by what an operator knew before it.
+
+Only launch fields are read (``KNOWN_BEFORE``): ``measured``, ``log`` and ``notes`` never reach a prediction. What cannot be told is refused by
+code, or, where only some figures depend on it (the recipe of a GGUF file, the name of the card), those figures are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import get_engine
+from gpusizer.engines.support import weight_formats
+from gpusizer.engines.types import Deployment
+from gpusizer.errors import InputError
+from gpusizer.facts.catalog import model_entry, model_ids
+from gpusizer.facts.releases import release_on
+from gpusizer.facts.types import Accelerator, ModelEntry
+from gpusizer.planning.case_devices import devices_of
+from gpusizer.planning.case_flags import engine_fields
+from gpusizer.planning.case_models import model_of
+from gpusizer.planning.launch_words import launch_words
+from gpusizer.planning.precision_words import precision_of_words
+
+__all__ = ["KNOWN_BEFORE", "Case", "deployment_of", "is_performance", "whole"]
+
+KNOWN_BEFORE = [
+    "id",
+    "engine",
+    "engine_version",
+    "date",
+    "model",
+    "quantization",
+    "dtype",
+    "gpu",
+    "gpu_count",
+    "tp",
+    "pp",
+    "dp",
+    "ep",
+    "dp_attention",
+    "kv_cache_dtype",
+    "max_model_len",
+    "context_len",
+    "max_num_seqs",
+    "max_running_requests",
+    "max_num_batched_tokens",
+    "chunked_prefill_size",
+    "gpu_memory_utilization",
+    "mem_fraction_static",
+    "block_size",
+    "enforce_eager",
+    "speculative",
+    "cuda_graph_max_bs",
+    "other_flags",
+]
+"""The fields that a prediction may use."""
+
+LONGEST_FIELD = 20_000
+# Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
+_OF_WEIGHTS = frozenset({"weights_bytes", "model_buffer_bytes", "kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
+_OF_MEMORY = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A measured start as an engine can be asked about it.
+
+    Parameters
+    ----------
+    id : str
+        Of the case.
+    deployment : Deployment
+        The start.
+    architecture : Architecture
+        The model in the precision of the start.
+    accelerator : Accelerator
+        The device; the first one where several kinds work together.
+    untold : frozenset of str
+        Quantities that depend on what the case does not say; they are not predicted.
+    notices : tuple of Notice
+        What was taken for granted.
+    """
+
+    id: str
+    deployment: Deployment
+    architecture: Architecture
+    accelerator: Accelerator
+    untold: frozenset[str] = frozenset()
+    notices: tuple[Notice, ...] = ()
+
+
+def is_performance(row: Mapping[str, Any]) -> bool:
+    """Whether a case measured times and rates rather than memory: told by its keys.
+
+    >>> is_performance({"isl": 1024, "osl": 1024}), is_performance({"max_model_len": 8192})
+    (True, False)
+    """
+    return "isl" in row or "osl" in row or "parallelism" in row
+
+
+def deployment_of(row: Mapping[str, Any]) -> Case | Notice:
+    """The start that a measured memory case describes, or why it cannot be told.
+
+    Parameters
+    ----------
+    row : mapping
+        A case in the format of measured memory cases; whatever is not in ``KNOWN_BEFORE`` is not read.
+
+    Returns
+    -------
+    Case or Notice
+        The start; or a code with its parameters.
+    """
+    known = {name: row.get(name) for name in KNOWN_BEFORE}
+    try:
+        return _case(known)
+    except InputError as error:
+        return Notice(error.code, dict(error.parameters))
+
+
+def _case(row: Mapping[str, Any]) -> Case:
+    engine = get_engine(text(row, "engine"))
+    words = launch_words(text(row, "other_flags"))
+    entry, named = model_of(text(row, "model"))
+    entry, named = _stored_in(entry, named)
+    architecture = load_architecture(entry.id)
+    devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=engine.id in ("llama.cpp", "ollama"))
+    notices = list(devices.notices)
+    precision, told, alike = _precision(row, words, architecture, named, gguf=engine.id in ("llama.cpp", "ollama"))
+    if alike:
+        notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
+    fields, flags = engine_fields(engine.id, row, words, devices)
+    if "ik_llama.cpp fork" in text(row, "engine_version"):
+        flags["fork"] = "ik_llama.cpp"  # caches latent attention by its own --mla
+    deployment = Deployment(
+        model=entry.id,
+        gpu=devices.first.id,
+        engine=engine.id,
+        engine_version=_version(engine.id, row),
+        precision=precision,
+        flags=flags,
+        **fields,
+    )
+    untold = (frozenset() if told else _OF_WEIGHTS) | (frozenset() if devices.memory_known else _OF_MEMORY)
+    return Case(text(row, "id"), deployment, with_precision(architecture, precision), devices.first, untold, tuple(notices))
+
+
+def _stored_in(entry: ModelEntry, named: str | None) -> tuple[ModelEntry, str | None]:
+    """The catalogue's own entry of a model stored in a precision, where it has one: its list of what stays unquantised is the real one."""
+    if named is None:
+        return entry, None
+    stem = re.sub(r"-(?:it|instruct|chat)$", "", entry.id)
+    for stored in (f"{entry.id}-{named}", f"{stem}-{named}", f"{entry.id}-instruct-{named}"):
+        if stored in model_ids():
+            return model_entry(stored), named
+    return entry, named
+
+
+def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
+    """The release that the case names ("v0.5.8.post1-rocm720" is 0.5.8), else the newest of its day."""
+    words = text(row, "engine_version")
+    if engine_id == "llama.cpp":
+        build = re.search(r"\b(?:build |b)(\d{3,6})\b", words)
+        return build[1] if build and "fork" not in words else release_on(engine_id, text(row, "date"))
+    numbers = re.search(r"(?<![\d.])v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", words)
+    return numbers[1] if numbers else release_on(engine_id, text(row, "date"))
+
+
+def _precision(
+    row: Mapping[str, Any], words: Mapping[str, Any], architecture: Architecture, named: str | None, *, gguf: bool
+) -> tuple[str, bool, bool]:
+    """(precision, whether it was told, whether it is only alike) of the weights.
+
+    The field of the case decides, then the launch flag, then the model's name; a checkpoint that is stored in that format is taken as it is.
+    """
+    field = text(row, "quantization")
+    if re.search(r"mixed|custom|not (?:seen|named|printed)", field) and precision_of_words(field)[0] in (None, "bf16", "fp16"):
+        return "checkpoint", False, False
+    wish, alike = precision_of_words(field)
+    if wish is None:
+        flag = words.get("quantization")
+        wish, alike = precision_of_words(flag) if isinstance(flag, str) else (None, False)
+    if wish is None:
+        wish, alike = precision_of_words(text(row, "model"))
+    wish = wish or named
+    stored = weight_formats(architecture)
+    if gguf:
+        if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in stored):
+            wish = "mxfp4_moe"  # llama.cpp stores MXFP4 experts beside Q8_0
+        return wish or "checkpoint", wish is not None, alike
+    plain = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+    dtype = plain.get(str(words.get("dtype") or row.get("dtype") or "").lower())
+    quantised = [name for name in stored if name not in ("bf16", "fp16", "fp32")]
+    if wish in (None, "bf16", "fp16", "fp32"):
+        wish = wish or dtype
+        return (wish if wish and not quantised and wish not in stored else "checkpoint"), True, alike
+    if wish in quantised or (re.search(r"expert", field) and quantised):
+        return "checkpoint", True, alike
+    return wish, True, alike
+
+
+def text(row: Mapping[str, Any], name: str) -> str:
+    """A field as text, "" where it is absent or no text; its length is bounded."""
+    value = row.get(name)
+    return value[:LONGEST_FIELD] if isinstance(value, str) else ""
+
+
+def whole(row: Mapping[str, Any], name: str, most: int) -> int | None:
+    """A field as a whole number from 0 to ``most``, None where it is absent; refused where it is something else."""
+    value = row.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise InputError("bad-case-number", field=name, found=str(value)[:40], most=most)
+    return value

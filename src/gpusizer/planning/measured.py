@@ -1,0 +1,128 @@
+"""What a case measured, by the names of ``validate`` and in plain units. Predictions never see this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gpusizer.units import GiB, MiB
+
+__all__ = ["MEMORY_QUANTITIES", "PERFORMANCE_QUANTITIES", "measured_memory", "measured_performance"]
+
+MEMORY_QUANTITIES = (
+    "weights_bytes",
+    "kv_cache_pool_bytes",
+    "kv_cache_tokens",
+    "max_concurrency",
+    "activation_peak_bytes",
+    "cuda_graph_bytes",
+    "cuda_graph_estimated_bytes",
+    "non_torch_bytes",
+    "kv_buffer_bytes",
+    "compute_buffer_bytes",
+    "model_buffer_bytes",
+    "fits",
+)
+PERFORMANCE_QUANTITIES = ("ttft_s", "tpot_s", "output_tokens_per_s")
+
+# Quantity -> fields of ``measured``, the first that is there, and their unit.
+_FIELDS: dict[str, tuple[tuple[str, ...], float]] = {
+    "weights_bytes": (("weights_gib_per_gpu",), GiB),
+    "kv_cache_pool_bytes": (("kv_available_gib_per_gpu", "kv_gib_per_gpu"), GiB),
+    "kv_cache_tokens": (("kv_tokens",), 1),
+    "max_concurrency": (("max_concurrency",), 1),
+    "activation_peak_bytes": (("activation_peak_gib",), GiB),
+    "cuda_graph_bytes": (("cuda_graph_gib",), GiB),
+    "cuda_graph_estimated_bytes": (("cuda_graph_estimated_gib",), GiB),
+    "non_torch_bytes": (("non_torch_gib",), GiB),
+    "kv_buffer_bytes": (("kv_total_mib",), MiB),
+    "compute_buffer_bytes": (("compute_buffer_mib",), MiB),
+}
+_HOST = ("CPU", "CUDA_Host", "Vulkan_Host", "ROCm_Host")  # buffers beside the GPUs
+
+
+def measured_memory(row: Mapping[str, Any]) -> dict[str, float | bool]:
+    """What a memory case measured.
+
+    Parameters
+    ----------
+    row : mapping
+        The case.
+
+    Returns
+    -------
+    dict
+        Bytes, tokens and requests by quantity; "fits" from the outcome.
+
+    Examples
+    --------
+    >>> measured_memory({"measured": {"weights_gib_per_gpu": 0.5, "kv_tokens": 476000, "outcome": "starts"}})
+    {'weights_bytes': 536870912.0, 'kv_cache_tokens': 476000, 'fits': True}
+    >>> measured_memory({"measured": {"outcome": "oom_load"}}), measured_memory({"measured": "nothing"})
+    ({'fits': False}, {})
+    """
+    measured = row.get("measured")
+    if not isinstance(measured, Mapping):
+        return {}
+    found: dict[str, float | bool] = {}
+    for name, (fields, unit) in _FIELDS.items():
+        value = next((number for field in fields if (number := _number(measured.get(field))) is not None), None)
+        if value is not None:
+            found[name] = value if unit == 1 else value * unit
+    buffers = measured.get("model_buffer_mib_by_device")
+    if isinstance(buffers, Mapping):
+        sizes = [size for device, value in buffers.items() if not str(device).startswith(_HOST) and (size := _number(value)) is not None]
+        if sizes:
+            found["model_buffer_bytes"] = math.fsum(sizes) * MiB
+    fits = _started(measured.get("outcome"))
+    if fits is not None:
+        found["fits"] = fits
+    return found
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def _started(outcome: Any) -> bool | None:
+    if not isinstance(outcome, str):
+        return None
+    if outcome.startswith(("starts", "pool allocated")):
+        return True
+    return False if outcome.startswith(("oom", "kv_too_small")) else None
+
+
+def measured_performance(row: Mapping[str, Any]) -> dict[str, float]:
+    """What a performance case measured, of the whole deployment.
+
+    Parameters
+    ----------
+    row : mapping
+        The case.
+
+    Returns
+    -------
+    dict
+        Seconds and tokens per second by quantity; what was only derived does not count.
+
+    Examples
+    --------
+    >>> measured_performance({"gpu_count": 4, "measured": {"ttft_ms_mean_or_p50": 250, "output_tok_s_per_gpu": 100.0}})
+    {'ttft_s': 0.25, 'output_tokens_per_s': 400.0}
+    """
+    measured = row.get("measured")
+    if not isinstance(measured, Mapping):
+        return {}
+    found: dict[str, float] = {}
+    for name, stem in (("ttft_s", "ttft_ms"), ("tpot_s", "tpot_ms")):
+        values = (_number(measured.get(f"{stem}_{kind}")) for kind in ("mean", "mean_or_p50", "p50"))
+        value = next((each for each in values if each is not None), None)
+        if value is not None:
+            found[name] = value / 1000
+    rate, gpus = _number(measured.get("output_tok_s_per_gpu")), _number(row.get("gpu_count"))
+    if rate is not None and gpus:
+        found["output_tokens_per_s"] = rate * gpus
+    return found
