@@ -100,6 +100,8 @@ class CachePlan:
         What a request takes whatever its length. [bytes]
     blocks_of : callable
         Blocks that a request of so many tokens needs.
+    counted_blocks_of : callable or None
+        Blocks by which the log counts concurrency, where that differs.
     """
 
     block_bytes: int
@@ -108,6 +110,11 @@ class CachePlan:
     token_bytes: int
     request_bytes: int
     blocks_of: Callable[[int], int]
+    counted_blocks_of: Callable[[int], int] | None = None
+
+    def counted(self, context_tokens: int) -> int:
+        """Blocks of a request as the log counts them, at least one."""
+        return max((self.counted_blocks_of or self.blocks_of)(context_tokens), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,7 @@ class Engine:
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """Tokens of the pool as the engine's log counts them, of one attention-data-parallel rank. [tokens]"""
         context = start.deployment.max_model_len or 1
-        return int(pool_tokens(blocks=blocks, blocks_per_request=max(plan.blocks_of(context), 1), context_tokens=context))
+        return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
 
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
         """A reason of this engine not to start, before the cache is looked at."""
@@ -383,8 +390,8 @@ class Engine:
         return Rank(result.stage.index, 0, (*lines, free))
 
     def _concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
-        need = plan.blocks_of(start.deployment.max_model_len or 1)
-        return float(pool_concurrency(blocks=blocks, blocks_per_request=max(need, 1)))
+        need = plan.counted(start.deployment.max_model_len or 1)
+        return float(pool_concurrency(blocks=blocks, blocks_per_request=need))
 
     def _verdict(self, start: Start, results: Sequence[_StageResult], blocks: int) -> Notice | None:
         for result in results:

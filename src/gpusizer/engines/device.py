@@ -32,8 +32,8 @@ def visible_bytes(accelerator: Accelerator) -> int:
         return min(accelerator.torch_total_bytes, accelerator.memory_bytes)
     if accelerator.vendor != "NVIDIA" or accelerator.unified_memory:
         return accelerator.memory_bytes
-    kept = driver_reserved_bytes(fixed_bytes=_FIXED_BYTES, share=_SHARE, device_total_bytes=accelerator.memory_bytes)
-    return max(accelerator.memory_bytes - round(kept), 0)
+    kept = int(driver_reserved_bytes(fixed_bytes=_FIXED_BYTES, share=_SHARE, device_total_bytes=accelerator.memory_bytes))
+    return max(accelerator.memory_bytes - kept, 0)
 
 
 def driver_reserved(accelerator: Accelerator) -> list[Item]:

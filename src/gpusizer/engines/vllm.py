@@ -71,17 +71,17 @@ class Vllm(Engine):
 
     def budget_bytes(self, start: Start) -> int:
         """``--gpu-memory-utilization`` of what the driver reports."""
-        return int(requested_bytes(device_total_bytes=start.device_total_bytes, utilization=start.deployment.memory_fraction))
+        return int(requested_bytes(device_total_bytes=start.visible_bytes, utilization=start.deployment.memory_fraction))
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """Budget less everything that is charged to it."""
-        budget = requested_bytes(device_total_bytes=start.device_total_bytes, utilization=start.deployment.memory_fraction)
+        budget = self.budget_bytes(start)
         charged = [line for line in items if line.id not in OUTSIDE and (line.id != "cuda_graphs" or self.charges_graphs(start))]
         return combined(charged, sign=-1, base=budget)
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget."""
-        return start.version >= (0, 20) and bool(int(start.flag("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS", 1)))
+        return start.version >= (0, 20) and bool(int(start.flag("memory_profiler_estimate_cudagraphs", 1)))
 
     def cache_request(self, start: Start) -> CacheRequest:
         """What the layout of the cache depends on."""
@@ -95,6 +95,8 @@ class Vllm(Engine):
             block_tokens=deployment.block_size or 16,
             drafts=deployment.speculative_tokens,
             draft_layers=architecture.mtp if deployment.speculative_tokens else (),
+            widest_share=1.5 if start.version >= (0, 20) else 1.25,
+            tuples=start.version < (0, 28),
         )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
@@ -113,20 +115,25 @@ class Vllm(Engine):
         def blocks_of(context_tokens: int) -> int:
             return sum(group.blocks(context_tokens, flight, states, dcp) for group in layout.groups)
 
-        return CachePlan(size, layout.block_tokens, max(len(layout.groups), 1), token, fixed, blocks_of)
+        def counted(context_tokens: int) -> int:
+            needs = [group.blocks(context_tokens, flight, states, dcp) for group in layout.groups]
+            first = sum(page for _, page in layout.groups[0].members)
+            return -(-layout.counted_bytes(needs) // first)
+
+        by_bytes = counted if layout.tuples else None
+        return CachePlan(size, layout.block_tokens, max(len(layout.groups), 1), token, fixed, blocks_of, by_bytes)
 
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """Tokens as the log of the version prints them."""
         if start.version < (0, 20, 2):
             return int(pool_tokens_by_group(blocks=blocks, groups=plan.groups, block_tokens=plan.block_tokens, context_parallel=start.layout.dcp))
         context = start.deployment.max_model_len or 1
-        return int(pool_tokens(blocks=blocks, blocks_per_request=max(plan.blocks_of(context), 1), context_tokens=context))
+        return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
 
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
         """Not enough free memory for the budget at the start."""
-        before = sum(line.bytes for line in items if line.id in ("device_context", "communication", "driver_reserved"))
-        budget = requested_bytes(device_total_bytes=start.device_total_bytes, utilization=start.deployment.memory_fraction)
-        free = start.device_total_bytes - before
+        before = sum(line.bytes for line in items if line.id in ("device_context", "communication"))
+        budget, free = self.budget_bytes(start), start.visible_bytes - before
         if budget > free:
             return Notice("budget-above-free", {"budget_bytes": budget, "free_bytes": free, "fraction": start.deployment.memory_fraction})
         return None

@@ -44,6 +44,9 @@ class CacheRequest:
         Windows are held like full attention (hybrid manager off, or older than it).
     widest_share : float
         Groups take the size of the largest kind where it is below this multiple of the smallest.
+    tuples : bool
+        Older packing of compressed attention: pages of windows and states take the size of a page of the full group, a block has equally many of
+        each size, and a request's need is counted in bytes of the first group.
     """
 
     form: CacheFormat
@@ -55,6 +58,7 @@ class CacheRequest:
     state_bytes: int | None = None
     unified: bool = False
     widest_share: float = 1.5
+    tuples: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class CacheLayout:
-    """Groups of the whole model."""
+    """Groups of the whole model; ``tuples`` as in :class:`CacheRequest`."""
 
     groups: tuple[Group, ...]
+    tuples: bool = False
 
     @property
     def block_tokens(self) -> int:
@@ -110,10 +115,23 @@ class CacheLayout:
     def block_bytes(self, layers: range, last: bool, decoder_layers: int) -> int:
         """Bytes of one block on the stage that holds ``layers`` (the last one also holds the drafts). [bytes]"""
         whole = len(layers) == decoder_layers
+        if self.tuples:
+            counts: dict[int, int] = {}
+            for group in self.groups:
+                here: dict[int, int] = {}
+                for layer, size in group.members:
+                    if whole or layer in layers or (last and layer >= decoder_layers):
+                        here[size] = here.get(size, 0) + 1
+                counts = {size: max(counts.get(size, 0), here.get(size, 0)) for size in {*counts, *here}}
+            return max(counts.values(), default=0) * sum(counts)
         return max(
             (sum(size for layer, size in group.members if whole or layer in layers or (last and layer >= decoder_layers)) for group in self.groups),
             default=0,
         )
+
+    def counted_bytes(self, blocks: Sequence[int]) -> int:
+        """Bytes that blocks of each group hold, every group by its own width. [bytes]"""
+        return sum(count * sum(size for _, size in group.members) for count, group in zip(blocks, self.groups, strict=True))
 
 
 @once_per_architecture
@@ -134,7 +152,8 @@ def cache_layout(architecture: Architecture, request: CacheRequest) -> CacheLayo
 def _plan(architecture: Architecture, request: CacheRequest) -> CacheLayout:
     layers = (*architecture.layers, *request.draft_layers)
     if any(isinstance(mixer, CompressedAttention) for layer in architecture.layers for mixer in layer.mixers):
-        return CacheLayout(_packed(_compressed_pages(layers, request)))
+        packed = _compressed_pages(layers, request)
+        return CacheLayout(_packed(_widened(packed) if request.tuples else packed), request.tuples)
     pages = _pages(layers, request)
     if request.unified and any(page.kind == FULL for _, page in pages):
         pages = [(layer, replace(page, kind=FULL, window=0) if page.kind in (WINDOW, CHUNK) else page) for layer, page in pages]
@@ -201,6 +220,12 @@ def _compressed_pages(layers: Sequence[Layer], request: CacheRequest) -> list[tu
             kind = FULL if cache.kind == POOLED else cache.kind
             found.append((index, Page(kind, cache.window, block, size, cache.row_bytes, latent=True)))
     return found
+
+
+def _widened(pages: list[tuple[int, Page]]) -> list[tuple[int, Page]]:
+    """Pages of windows and states as large as the next page of the full group."""
+    sizes = sorted({page.bytes for _, page in pages if page.kind == FULL})
+    return [(layer, replace(page, bytes=next((size for size in sizes if size >= page.bytes), page.bytes))) for layer, page in pages]
 
 
 # ---- groups ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, DenseMLP, LatentAttention, MixtureOfExperts
 from gpusizer.engines import vllm_calibration as fitted
 from gpusizer.engines.base import Stage, Start
+from gpusizer.engines.device import driver_reserved
 from gpusizer.engines.ledger import item
 from gpusizer.engines.types import Evidence, Item
 from gpusizer.engines.vllm_defaults import graph_sizes, profile_rows
@@ -40,7 +41,7 @@ def _widest(architecture: Architecture) -> tuple[DenseMLP | None, MixtureOfExper
 
 def overheads(start: Start, stage: Stage) -> list[Item]:
     """Items of one GPU beside weights and cache."""
-    return [_activation(start, stage), *_fixed(start), *_graphs(start, stage)]
+    return [*driver_reserved(start.accelerator), *_fixed(start), _activation(start, stage), *_graphs(start, stage)]
 
 
 def _activation(start: Start, stage: Stage) -> Item:
