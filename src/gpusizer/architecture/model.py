@@ -23,7 +23,7 @@ class ParameterCount:
     total : int
         Everything but the MTP layers.
     activated : int
-        What one token touches: everything but vision, unselected routed experts and per-layer embedding tables.
+        What one token touches: everything but vision and unselected routed experts (embedding, head and per-layer embedding tables included).
     mtp : int
         Multi-token-prediction layers, without the copies of embedding and head.
     mtp_with_copies : int
@@ -61,6 +61,8 @@ class Architecture:
         Multi-token-prediction layers, not part of ``layers``; their projections and norms are among their tensors.
     mtp_copies : tuple of Tensor
         Embedding and head that some checkpoints store again for MTP.
+    checkpoint_only : tuple of Tensor
+        What a checkpoint stores and no engine keeps: the head of Falcon, although it is the embedding.
     dtype : str
         Format of what is not quantised: "bf16", "fp16" or "fp32".
     quantization : Quantization
@@ -90,6 +92,7 @@ class Architecture:
     towers: tuple[Tensor, ...] = ()
     mtp: tuple[Layer, ...] = ()
     mtp_copies: tuple[Tensor, ...] = ()
+    checkpoint_only: tuple[Tensor, ...] = ()
     residual_streams: int = 1
     warnings: tuple[Notice, ...] = ()
     header_bytes: Mapping[str, int] | None = None
@@ -109,7 +112,8 @@ class Architecture:
         """Parameter counts by group, total, activated and MTP."""
         groups: Counter[str] = Counter()
         for tensor in self.tensors():
-            groups[tensor.group] += tensor.params
+            if tensor.group != "buffer":  # stored, but no parameters
+                groups[tensor.group] += tensor.params
         total = sum(groups.values())
         idle = groups["vision"]
         for layer in self.layers:
@@ -117,6 +121,6 @@ class Architecture:
                 if isinstance(block, MixtureOfExperts) and block.experts:
                     routed = sum(tensor.params for tensor in block.tensors if tensor.group == "routed_experts")
                     idle += routed - routed * min(block.top_k, block.experts) // block.experts
-        mtp = sum(tensor.params for layer in self.mtp for tensor in layer.all_tensors())
+        mtp = sum(tensor.params for layer in self.mtp for tensor in layer.all_tensors() if tensor.group != "buffer")
         copies = sum(tensor.params for tensor in self.mtp_copies)
         return ParameterCount(total, total - idle, mtp, mtp + copies, dict(groups))

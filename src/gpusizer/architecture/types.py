@@ -53,7 +53,8 @@ class Tensor:
         As stored: (output, input) for a matrix.
     group : str
         Group of the parameter count: embedding, attention, linear_attention, indexer, norms, dense_mlp, routed_experts, shared_experts, router,
-        latent_projection, hyper_connection, residual_mixing, per_layer_embedding, vision, lm_head.
+        latent_projection, hyper_connection, residual_mixing, per_layer_embedding, vision, lm_head; "buffer" is stored and not counted as parameters
+        (correction biases of routers, tables of integers).
     split : Split
         How tensor parallelism cuts it.
     units : int
@@ -108,6 +109,8 @@ class Attention:
         Its stored weights.
     rotary_dim : int
         Rotated width of a head, 0 without rotary positions.
+    indexer : Indexer or None
+        A small indexer that picks blocks of keys (MiniMax-M3's sparse attention); its keys are cached beside the layer's own.
     """
 
     heads: int
@@ -120,6 +123,7 @@ class Attention:
     caches: bool = True
     stores_v: bool = True
     rotary_dim: int = 0
+    indexer: Indexer | None = None
 
     kind = "attention"
 

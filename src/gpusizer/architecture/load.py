@@ -1,0 +1,126 @@
+"""The one door: a catalogue id, a ``config.json``, a checkpoint folder or a GGUF file becomes an :class:`Architecture`."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.readers import read_config
+from gpusizer.errors import UnreadableFileError
+
+__all__ = ["load_architecture", "read_json"]
+
+_MAX_CONFIG_BYTES = 32 << 20
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; refused with a code when it is missing, too large, or no JSON.
+
+    Parameters
+    ----------
+    path : Path
+        The file. ``Infinity`` and ``NaN`` are let through, as published configurations have them; readers refuse them where a number counts.
+
+    Returns
+    -------
+    object
+        The parsed value.
+    """
+    from gpusizer.architecture.headers import open_checked
+
+    size = open_checked(path)
+    if size > _MAX_CONFIG_BYTES:
+        raise UnreadableFileError("file-too-large", path=str(path), found_bytes=size, limit_bytes=_MAX_CONFIG_BYTES)
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UnreadableFileError("file-missing", path=str(path)) from error
+    if text.startswith(b"version https://git-lfs"):
+        raise UnreadableFileError("lfs-pointer", path=str(path))
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: not JSON, not UTF-8, or an endless number
+        raise UnreadableFileError("not-json", path=str(path)) from error
+
+
+def load_architecture(source: str) -> Architecture:
+    """What a model is.
+
+    Parameters
+    ----------
+    source : str
+        A catalogue id or alias in any letter case, the path of a ``config.json``, a folder that holds one (its safetensors headers are read as well),
+        or a ``.gguf`` file.
+
+    Returns
+    -------
+    Architecture
+        The model; the same object each time for a catalogue id.
+    """
+    path = _path(source)
+    if path is not None and path.is_dir():
+        return _folder(path)
+    if source.lower().endswith(".gguf"):
+        return _gguf(Path(source))
+    if path is not None or source.lower().endswith(".json"):
+        return _config(Path(source))
+    return _entry(source.strip().lower())
+
+
+def _path(source: str) -> Path | None:
+    """The path, where something stands there."""
+    if not source or "\0" in source or len(source) > 4096:
+        return None
+    try:
+        path = Path(source)
+        return path if path.exists() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _config(path: Path) -> Architecture:
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise UnreadableFileError("not-json", path=str(path))
+    name = path.parent.name if path.name == "config.json" else path.stem
+    return read_config(config, id=name or path.stem, name=name or path.stem)
+
+
+def _folder(folder: Path) -> Architecture:
+    """A checkpoint folder: its configuration, and the headers of its files where there are some."""
+    config = folder / "config.json"
+    if not config.is_file():
+        files = sorted(folder.glob("*.gguf"))
+        if len(files) == 1 or (files and "-of-" in files[0].name):
+            return _gguf(files[0])
+        raise UnreadableFileError("config-missing", path=str(folder))
+    model = _config(config)
+    from gpusizer.architecture.headers import with_headers
+    from gpusizer.architecture.safetensors import read_safetensors_folder
+
+    headers = read_safetensors_folder(folder)
+    return with_headers(model, headers) if headers else model
+
+
+def _gguf(path: Path) -> Architecture:
+    """A GGUF file: metadata as configuration keys, its tensors as headers."""
+    from gpusizer.architecture.gguf import read_gguf
+    from gpusizer.architecture.gguf_config import gguf_config, gguf_formats
+    from gpusizer.architecture.headers import with_headers
+
+    file = read_gguf(path)
+    name = file.metadata.get("general.name")
+    model = read_config(gguf_config(file), id=path.stem, name=name if isinstance(name, str) else path.stem)
+    return with_headers(model, file.tensors, gguf_formats(model, file))
+
+
+@lru_cache(maxsize=256)
+def _entry(source: str) -> Architecture:
+    """A model of the catalogue, read once."""
+    from gpusizer.facts.catalog import model_entry  # here: a path needs no catalogue
+
+    entry = model_entry(source)
+    return read_config(entry.config, id=entry.id, name=entry.name)

@@ -1,0 +1,212 @@
+"""A whole configuration read: text part found, implied keys merged under it, layers, embeddings, head, towers, formats, and honest notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.readers.context import ModelContext
+from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection, read_layers
+from gpusizer.architecture.readers.dialects import flat_keys
+from gpusizer.architecture.readers.implied import implied
+from gpusizer.architecture.readers.keys import Keys
+from gpusizer.architecture.readers.known_keys import suspicious
+from gpusizer.architecture.readers.mtp import read_mtp
+from gpusizer.architecture.readers.plan import block_kinds, mixer_kinds
+from gpusizer.architecture.readers.quantization import read_quantization
+from gpusizer.architecture.readers.tensors import matrix, norm, vector
+from gpusizer.architecture.types import Notice, Split, Tensor
+from gpusizer.errors import UnsupportedArchitectureError
+
+__all__ = ["read_config"]
+
+_TEXT_PARTS = ("text_config", "llm_config", "language_config", "language_model_config")
+_OUTER_PARTS = ("thinker_config",)
+_MAX_LAYERS = 4096
+_MAX_KEYS = 4096
+_MAX_DEPTH = 32
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_HIDDEN = ("hidden_size", "n_embd", "d_model", "dim", "model_dim")
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "model_max_length", "n_ctx")
+_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "half": "fp16", "float": "fp32"}
+
+Towers = Callable[[Keys, int], tuple[tuple[Tensor, ...], tuple[Notice, ...]]]
+
+
+def _no_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
+    return (), ()
+
+
+def _check_depth(value: Any, depth: int = 0) -> None:
+    """Refuse a configuration that is nested or filled beyond reason."""
+    if depth > _MAX_DEPTH:
+        raise UnsupportedArchitectureError("bad-config-value", key="config", found=f"depth > {_MAX_DEPTH}", expected=f"depth <= {_MAX_DEPTH}")
+    if isinstance(value, Mapping):
+        if len(value) > _MAX_KEYS:
+            raise UnsupportedArchitectureError("bad-config-value", key="config", found=f"{len(value)} keys", expected=f"<= {_MAX_KEYS}")
+        for inner in value.values():
+            if isinstance(inner, (Mapping, list, tuple)):
+                _check_depth(inner, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            if isinstance(inner, (Mapping, list, tuple)):
+                _check_depth(inner, depth + 1)
+
+
+def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part that describes the text model; the whole where it is not nested."""
+    for name in _OUTER_PARTS:
+        inner = config.get(name)
+        if isinstance(inner, Mapping):
+            return {**{key: value for key, value in inner.items() if key not in _TEXT_PARTS}, **_text_part(inner)}
+    for name in _TEXT_PARTS:
+        inner = config.get(name)
+        if isinstance(inner, Mapping):
+            return inner
+    return {}
+
+
+def _model_type(config: Mapping[str, Any]) -> str | None:
+    found = config.get("model_type")
+    return found if isinstance(found, str) else None
+
+
+def _merged(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[Notice]]:
+    """Keys of the text model with what its class implies, our own words, and a notice where the class is not known."""
+    text = _text_part(config)
+    outer_type = _model_type(config)
+    outer = implied(outer_type) or {}
+    inner_type = _model_type(text) if text else None
+    row = implied(inner_type) if inner_type is not None else implied(outer.get("text")) if text else outer
+    own = config.get("gpusizer")
+    words = {**{key: value for key, value in (row or {}).items() if key != "config"}}
+    words |= {key: value for key, value in outer.items() if key not in ("config", "text")}
+    notices: list[Notice] = []
+    if isinstance(own, Mapping):
+        words |= own
+    elif row is None or (implied(outer_type) is None and not text):
+        notices.append(Notice("unknown-model-type", {"model_type": inner_type or outer_type or ""}))
+    top = {key: value for key, value in config.items() if not isinstance(value, Mapping) or key in ("rope_parameters", "rope_scaling")}
+    tied = config.get("tie_word_embeddings")
+    merged = {**(row or {}).get("config", {}), **outer.get("config", {}), **top, **text}
+    if isinstance(tied, bool):  # of a model with towers, the whole's own word on the head decides
+        merged["tie_word_embeddings"] = tied
+    return flat_keys(merged), words, notices
+
+
+def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> Architecture:
+    """What a model is, from the keys of its configuration.
+
+    Parameters
+    ----------
+    config : mapping
+        A parsed ``config.json``, the keys of a catalogue entry, or the keys that GGUF metadata amount to.
+    id, name : str
+        What to call it.
+
+    Returns
+    -------
+    Architecture
+        Its layers, embeddings and formats, and notices about what could not be read with certainty.
+
+    Examples
+    --------
+    >>> small = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 10}
+    >>> read_config(small).parameters.total
+    1480
+    """
+    if not isinstance(config, Mapping):
+        raise UnsupportedArchitectureError("bad-config-value", key="config", found=type(config).__name__, expected="object")
+    _check_depth(config)
+    values, words, notices = _merged(config)
+    keys, shape = Keys(values), Keys(words)
+    hidden = keys.needed(*_HIDDEN, high=1 << 24)
+    layers = keys.needed(*_LAYERS, high=_MAX_LAYERS)
+    vocab = keys.needed("vocab_size", "padded_vocab_size", high=1 << 28)
+    keys.ignore("padded_vocab_size", "org_vocab_size")
+    model = ModelContext(keys, shape, hidden, layers, notices)
+    factory = LayerFactory(model)
+    prefix = shape.text("prefix", default="")
+    path = prefix + shape.text(
+        "layer_prefix", default="layers." if prefix.endswith("language_model.") and prefix.startswith("model.") else "model.layers."
+    )
+    decoder = read_layers(factory, path)
+    mtp, copies = read_mtp(factory, (mixer_kinds(model)[-1], block_kinds(model)[-1]), path, vocab)
+    embedding, final, head, tied, stored = _ends(model, prefix, vocab)
+    dtype = _DTYPES.get(str(keys.raw("dtype", "torch_dtype")).removeprefix("torch."), "bf16")
+    quantization, unclear = read_quantization(config, dtype)
+    towers, tower_notices = _towers(config, hidden)
+    positions = keys.integer(*_POSITIONS, low=1)
+    keys.ignore(*_POSITIONS)
+    told = {**config, **_text_part(config)}
+    unread = suspicious(name for name in keys.unread() if told.get(name) not in (None, False, 0, [], {}))
+    if unread:
+        model.notice("unknown-key", keys=unread[:16])
+    return Architecture(
+        id=id,
+        name=name or id,
+        hidden_size=hidden,
+        vocab_size=vocab,
+        max_position_embeddings=positions,
+        layers=decoder,
+        embedding=embedding,
+        final=final,
+        head=head,
+        tied_head=tied,
+        dtype=dtype,
+        quantization=quantization,
+        towers=towers,
+        mtp=mtp,
+        mtp_copies=copies,
+        checkpoint_only=stored,
+        residual_streams=max(keys.integer("hc_mult", default=1), 1),
+        warnings=(*model.notices, *unclear, *tower_notices),
+        config=dict(config),
+    )
+
+
+def _towers(config: Mapping[str, Any], hidden: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
+    """Vision and audio towers, read where their reader is there."""
+    try:
+        read: Towers = import_module("gpusizer.architecture.readers.towers").read_towers
+    except (ImportError, AttributeError):
+        read = _no_towers
+    return read(Keys(config), hidden)
+
+
+def _ends(
+    model: ModelContext, prefix: str, vocab: int
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...], bool, tuple[Tensor, ...]]:
+    """Input embeddings, what follows the last layer, the head, whether it is tied, and what a checkpoint stores in vain."""
+    keys, words, hidden = model.keys, model.shape, model.hidden
+    base = prefix if prefix.startswith("model.") else f"{prefix}model."
+    embedding: tuple[Tensor, ...] = (
+        Tensor(_path(words.text("embedding"), prefix, f"{base}embed_tokens") + ".weight", (vocab, hidden), "embedding", Split.VOCABULARY),
+    )
+    narrow = keys.integer("hidden_size_per_layer_input", default=0)
+    if narrow:
+        group, wide = "per_layer_embedding", narrow * model.layers
+        rows = keys.integer("vocab_size_per_layer_input", default=vocab)
+        embedding += (Tensor(f"{base}embed_tokens_per_layer.weight", (rows, wide), group, Split.VOCABULARY),)
+        embedding += matrix(f"{base}per_layer_model_projection", wide, hidden, group, Split.COLUMN)
+        embedding += norm(f"{base}per_layer_projection_norm", narrow, group=group)
+    keys.ignore("vocab_size_per_layer_input")
+    final: tuple[Tensor, ...] = ()
+    if words.flag("norm_weight", default=True):
+        final += norm(_path(words.text("final_norm"), prefix, f"{base}norm"), hidden, words.flag("norm_bias"))
+    streams = keys.integer("hc_mult", default=0)
+    if streams:
+        final += hyper_connection(f"{base}hc_head.", streams, streams * hidden, 1, "hc_")
+    if keys.integer("attn_res_block_size", default=0):
+        final += norm(f"{base}output_attn_res_norm", hidden) + vector(f"{base}output_attn_res_proj.weight", hidden, "residual_mixing")
+    tied = keys.flag("tie_word_embeddings")
+    weight = Tensor(f"{prefix if not prefix.startswith('model.') else ''}lm_head.weight", (vocab, hidden), "lm_head", Split.VOCABULARY, linear=True)
+    if not tied:
+        return embedding, final, (weight,), False, ()
+    return embedding, final, (), True, (weight,) if words.flag("stores_tied_head") else ()
+
+
+def _path(told: str | None, prefix: str, usual: str) -> str:
+    return prefix + told if told is not None else usual

@@ -1,0 +1,136 @@
+"""What a reader sees: the model's keys, what its class implies, and one layer's own values out of lists that run over the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+from gpusizer.architecture.readers.keys import MAX_NUMBER, Keys
+from gpusizer.architecture.types import Notice
+
+__all__ = ["LayerContext", "ModelContext"]
+
+
+@dataclass
+class ModelContext:
+    """One configuration while it is read.
+
+    Parameters
+    ----------
+    keys : Keys
+        The configuration's keys, with the defaults that its class has for absent ones.
+    shape : Keys
+        What the class hard-codes, in our own words (see ``implied.py``): biases, norms, names of modules.
+    hidden : int
+        Width of the residual stream.
+    layers : int
+        Number of decoder layers.
+    notices : list of Notice
+        What could not be read with certainty.
+    """
+
+    keys: Keys
+    shape: Keys
+    hidden: int
+    layers: int
+    notices: list[Notice] = field(default_factory=list)
+
+    def notice(self, code: str, **parameters: Any) -> None:
+        """Say something once."""
+        if not any(notice.code == code and dict(notice.parameters) == parameters for notice in self.notices):
+            self.notices.append(Notice(code, parameters))
+
+
+class LayerContext:
+    """One layer while it is read; what its reading depended on is remembered, so that equal layers are read once.
+
+    Parameters
+    ----------
+    model : ModelContext
+        The whole.
+    place : int
+        Index of the layer; a reader that needs it asks :attr:`index`, which makes the layer one of its own.
+    mixer : str
+        Kind of mixer: attention, window, chunk, linear, mamba, conv, none, or the configuration's own word where we do not know it.
+    block : str
+        Kind of feed-forward: dense, experts, dense+experts, none.
+    traits : frozenset of str
+        What else sets the layer apart: "shared-kv", "no-rope", "mtp", "indexer-shared".
+    """
+
+    def __init__(self, model: ModelContext, place: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> None:
+        self.model = model
+        self.mixer = mixer
+        self.block = block
+        self.traits = traits
+        self._place = place
+        self.depends: dict[str, Any] = {}
+
+    @property
+    def keys(self) -> Keys:
+        """The configuration's keys."""
+        return self.model.keys
+
+    @property
+    def shape(self) -> Keys:
+        """What the class hard-codes."""
+        return self.model.shape
+
+    @property
+    def hidden(self) -> int:
+        """Width of the residual stream."""
+        return self.model.hidden
+
+    @property
+    def index(self) -> int:
+        """Index of the layer."""
+        self.depends["\0index"] = self._place
+        return self._place
+
+    def value_at(self, name: str, place: int) -> Any:
+        """The value of a key for the layer at ``place``: an element of a list over the layers, or the value itself."""
+        if name == "\0index":
+            return place
+        value = self.keys.values.get(name)
+        if isinstance(value, (list, tuple)):
+            if len(value) < self.model.layers:
+                raise self.keys.refuse(name, value, f"list of {self.model.layers}")
+            return value[place] if place < len(value) else value[-1]
+        return value
+
+    def fits(self, place: int, depends: Mapping[str, Any]) -> bool:
+        """Whether the layer at ``place`` has all the values that a reading depended on."""
+        return all(self.value_at(name, place) == value for name, value in depends.items())
+
+    def entry(self, *names: str) -> Any:
+        """This layer's value of the first of the names that is present and not null."""
+        self.keys.ignore(*names)
+        for name in names:
+            value = self.keys.values.get(name)
+            if value is None:
+                continue
+            if isinstance(value, (list, tuple)):
+                value = self.value_at(name, self._place)
+                self.depends[name] = value
+            if value is not None:
+                return value
+        return None
+
+    @overload
+    def integer(self, *names: str, default: int, low: int = 0, high: int = MAX_NUMBER) -> int: ...
+    @overload
+    def integer(self, *names: str, default: None = None, low: int = 0, high: int = MAX_NUMBER) -> int | None: ...
+    def integer(self, *names: str, default: int | None = None, low: int = 0, high: int = MAX_NUMBER) -> int | None:
+        """A whole number of this layer; lists over the layers are taken by index."""
+        value = self.entry(*names)
+        if value is None:
+            return default
+        return Keys({names[0]: value}, self.keys.path).integer(names[0], low=low, high=high)
+
+    def needed(self, *names: str, low: int = 1) -> int:
+        """A whole number of this layer that must be there."""
+        value = self.integer(*names, low=low)
+        if value is None:
+            raise self.keys.missing(names[0])
+        return value

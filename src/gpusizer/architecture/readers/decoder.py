@@ -1,0 +1,142 @@
+"""From a configuration to layers: geometry, kinds of layers, their mixers, blocks, norms and extras; equal layers are read once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpusizer.architecture.readers.context import LayerContext, ModelContext
+from gpusizer.architecture.readers.plan import block_kinds, mixer_kinds
+from gpusizer.architecture.readers.registry import feed_forward_of, mixer_of
+from gpusizer.architecture.readers.tensors import matrix, norm, vector
+from gpusizer.architecture.types import FeedForward, Layer, Mixer, Tensor
+from gpusizer.errors import UnsupportedArchitectureError
+
+__all__ = ["LayerFactory", "layer_traits", "read_layers"]
+
+_TWO_NORMS = ("input_layernorm", "post_attention_layernorm")
+
+Parts = tuple[tuple[Mixer, ...], tuple[FeedForward, ...], tuple[Tensor, ...]]
+
+
+class LayerFactory:
+    """Reads layers of one model, each distinct one once."""
+
+    def __init__(self, model: ModelContext) -> None:
+        self.model = model
+        self._known: dict[tuple[str, str, frozenset[str]], list[tuple[dict[str, Any], Parts]]] = {}
+
+    def parts(self, place: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> Parts:
+        """Mixers, feed-forward blocks and further tensors of the layer at ``place``."""
+        layer = LayerContext(self.model, place, mixer, block, traits)
+        known = self._known.setdefault((mixer, block, traits), [])
+        for depends, parts in known:
+            if layer.fits(place, depends):
+                return parts
+        mixers = mixer_of(layer)
+        if mixers is None:
+            raise UnsupportedArchitectureError("unknown-mixer", layer=place, kind=mixer)
+        blocks = feed_forward_of(layer)
+        if blocks is None:
+            raise UnsupportedArchitectureError("unknown-feed-forward", layer=place, kind=block)
+        parts = (mixers, blocks, self._around(layer, mixers, blocks))
+        known.append((layer.depends, parts))
+        return parts
+
+    def _around(self, layer: LayerContext, mixers: tuple[Mixer, ...], blocks: tuple[FeedForward, ...]) -> tuple[Tensor, ...]:
+        """Norms and what else stands beside mixers and blocks."""
+        words, keys, hidden = layer.shape, layer.keys, layer.hidden
+        tensors: tuple[Tensor, ...] = ()
+        for name in norm_names(layer, bool(mixers), bool(blocks)):
+            tensors += norm(name, hidden, words.flag("norm_bias"))
+        narrow = keys.integer("hidden_size_per_layer_input", default=0)
+        if narrow:
+            group = "per_layer_embedding"
+            tensors += matrix("per_layer_input_gate", narrow, hidden, group) + matrix("per_layer_projection", hidden, narrow, group)
+            tensors += norm("post_per_layer_input_norm", hidden, group=group)
+        if words.flag("layer_scalar"):
+            tensors += vector("layer_scalar", 1, "buffer")
+        streams = keys.integer("hc_mult", default=0)
+        if streams:
+            rows = streams * (streams + 2)
+            for part in ("attn_hc", "ffn_hc"):
+                tensors += hyper_connection(f"{part}.", rows, streams * hidden, 3)
+        if keys.integer("attn_res_block_size", default=0):
+            for part in ("self_attention_res", "mlp_res"):
+                tensors += norm(f"{part}_norm", hidden) + vector(f"{part}_proj.weight", hidden, "residual_mixing")
+        return tensors
+
+
+def hyper_connection(name: str, rows: int, columns: int, scales: int, inner: str = "") -> tuple[Tensor, ...]:
+    """Weights that mix parallel residual streams, kept in F32."""
+    group = "hyper_connection"
+    mixing = Tensor(f"{name}{inner}fn", (rows, columns), group, dtype="fp32")
+    return (mixing, *vector(f"{name}{inner}base", rows, group, dtype="fp32"), *vector(f"{name}{inner}scale", scales, group, dtype="fp32"))
+
+
+def norm_names(layer: LayerContext, mixers: bool, blocks: bool) -> tuple[str, ...]:
+    """Names of a layer's norms; a layer of two norms that lacks a block lacks its norm."""
+    words, keys = layer.shape, layer.keys
+    if not words.flag("norm_weight", default=True):
+        return ()
+    names = tuple(words.sequence("norms") or _TWO_NORMS)
+    single = words.sequence("norms_when_single")
+    if single is not None and parallel_norms(keys) == 1:
+        names = tuple(single)
+    if len(names) == 2 and not (mixers and blocks):
+        names = names[:1] if mixers else names[1:] if blocks else ()
+    if layer.block != "dense" and "experts" in layer.block:
+        names += tuple(words.sequence("norms_with_experts") or ())
+    return names
+
+
+def parallel_norms(keys: Any) -> int:
+    """Norms of a block whose attention and feed-forward may run side by side: one before both, or one for each."""
+    given = keys.integer("num_ln_in_parallel_attn", low=1, high=2)
+    keys.ignore("parallel_attn", "new_decoder_architecture")
+    if given is not None:
+        return int(given)
+    if keys.flag("new_decoder_architecture"):
+        return 2
+    return 1 if keys.flag("parallel_attn") else 2
+
+
+def layer_traits(model: ModelContext) -> list[frozenset[str]]:
+    """What sets layers apart beside their kinds: shared caches, no rotary positions, shared indexers."""
+    keys, layers = model.keys, model.layers
+    traits: list[set[str]] = [set() for _ in range(layers)]
+    shared = keys.integer("num_kv_shared_layers", default=0, high=layers)
+    for index in range(layers - shared, layers):
+        traits[index].add("shared-kv")
+    rotated = keys.raw("no_rope_layers")
+    if isinstance(rotated, (list, tuple)) and len(rotated) >= layers:
+        for index in range(layers):
+            if rotated[index] == 0:
+                traits[index].add("no-rope")
+    for index, kind in enumerate(_indexers(model)[:layers]):
+        if kind == "shared":
+            traits[index].add("indexer-shared")
+    return [frozenset(one) for one in traits]
+
+
+def _indexers(model: ModelContext) -> list[str]:
+    """Which layers compute an index of their own: a list, a pattern, or every n-th after the first few."""
+    keys, layers = model.keys, model.layers
+    keys.ignore("index_topk_pattern", "index_topk_freq", "index_skip_topk_offset", "indexer_types")
+    if not keys.has("index_n_heads"):
+        return []
+    listed = keys.sequence("indexer_types")
+    if listed is not None:
+        return [str(one) for one in listed]
+    pattern = keys.raw("index_topk_pattern")
+    if isinstance(pattern, (str, list, tuple)) and pattern:
+        return ["shared" if str(one) in ("S", "shared") else "full" for one in pattern]
+    frequency = keys.integer("index_topk_freq", default=1, low=1)
+    offset = keys.integer("index_skip_topk_offset", default=2)
+    return ["full" if max(index - offset + 1, 0) % frequency == 0 else "shared" for index in range(layers)]
+
+
+def read_layers(factory: LayerFactory, prefix: str) -> tuple[Layer, ...]:
+    """All decoder layers in order."""
+    model = factory.model
+    mixers, blocks, traits = mixer_kinds(model), block_kinds(model), layer_traits(model)
+    return tuple(Layer(f"{prefix}{index}.", *factory.parts(index, mixers[index], blocks[index], traits[index])) for index in range(model.layers))

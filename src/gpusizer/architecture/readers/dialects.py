@@ -1,0 +1,110 @@
+"""Nested and older spellings of a configuration become the flat keys that readers take, key by key; the configuration's own flat keys win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gpusizer.errors import UnsupportedArchitectureError
+
+__all__ = ["flat_keys"]
+
+_MAX_LAYERS = 4096
+
+
+def _layers(config: Mapping[str, Any]) -> int:
+    for name in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_LAYERS:
+            return value
+    return 0
+
+
+def _from(section: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {new: section[old] for old, new in names.items() if section.get(old) is not None}
+
+
+def _linear_attention(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """``linear_attn_config``: layers counted from 1, heads and width of delta attention."""
+    flat = _from(section, {"num_heads": "linear_num_heads", "head_dim": "linear_head_dim", "short_conv_kernel_size": "linear_conv_kernel_dim"})
+    linear = section.get("kda_layers")
+    if isinstance(linear, list):
+        chosen = {number for number in linear if isinstance(number, int)}
+        flat["layer_types"] = ["linear_attention" if index + 1 in chosen else "full_attention" for index in range(_layers(config))]
+    if section.get("use_full_rank_gate"):
+        flat["linear_gate_full_rank"] = True
+    return flat
+
+
+def _sparse_attention(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """``sparse_attention_config``: an indexer over blocks of keys in some layers of plain attention."""
+    if section.get("use_sparse_attention") is False:
+        return {}
+    names = {"sparse_num_index_heads": "index_n_heads", "sparse_index_dim": "index_head_dim", "sparse_attention_freq": "index_layer_freq"}
+    flat = _from(section, names)
+    blocks, size = section.get("sparse_topk_blocks"), section.get("sparse_block_size")
+    if isinstance(blocks, int) and isinstance(size, int):
+        flat["index_topk"] = blocks * size
+    return flat
+
+
+def _blocks(config: Mapping[str, Any], section: list[Any]) -> dict[str, Any]:
+    """``block_configs``: every layer has its own attention (or none) and its own width."""
+    heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
+    types: list[str] = []
+    kv_heads: list[int] = []
+    widths: list[int] = []
+    for block in section:
+        attention = block.get("attention") if isinstance(block, Mapping) else None
+        feed = block.get("ffn") if isinstance(block, Mapping) else None
+        if not isinstance(attention, Mapping) or not isinstance(feed, Mapping) or not isinstance(heads, int) or not isinstance(hidden, int):
+            raise UnsupportedArchitectureError("bad-config-value", key="block_configs", found=repr(block)[:40], expected="attention, ffn")
+        if attention.get("replace_with_linear") or feed.get("replace_with_linear"):
+            types.append("replaced_with_linear")  # no such weights are known: nobody claims the layer
+        else:
+            types.append("none" if attention.get("no_op") else "full_attention")
+        group = attention.get("n_heads_in_group")
+        kv_heads.append(heads // group if isinstance(group, int) and group > 0 else 0)
+        factor = feed.get("ffn_mult")
+        if feed.get("no_op") or not isinstance(factor, (int, float)) or not 0 < factor < 1024:
+            widths.append(0)
+        else:  # two thirds of the plain width, rounded up to 256
+            widths.append((int(2 * factor * hidden / 3) + 255) // 256 * 256)
+    return {"layer_types": types, "num_key_value_heads": kv_heads, "intermediate_size": widths}
+
+
+_ATTENTION_NAMES = {"kv_n_heads": "num_key_value_heads", "attn_type": "attention_type", "rope_theta": "rope_theta", "qk_ln": "qk_layernorm"}
+_FEED_FORWARD_NAMES = {
+    "ffn_hidden_size": "ffn_hidden_size",
+    "moe_num_experts": "num_local_experts",
+    "moe_top_k": "num_experts_per_tok",
+}
+_DIALECTS: dict[str, tuple[type, Callable[[Mapping[str, Any], Any], dict[str, Any]]]] = {
+    "linear_attn_config": (dict, _linear_attention),
+    "sparse_attention_config": (dict, _sparse_attention),
+    "block_configs": (list, _blocks),
+    "attn_config": (dict, lambda config, section: _from(section, _ATTENTION_NAMES)),
+    "ffn_config": (dict, lambda config, section: _from(section, _FEED_FORWARD_NAMES)),
+}
+
+
+def flat_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with its nested parts spelled flat.
+
+    Parameters
+    ----------
+    config : mapping
+        Keys of the text model.
+
+    Returns
+    -------
+    dict
+        The same keys and those that nested parts amount to.
+    """
+    flat = dict(config)
+    for name, (kind, expand) in _DIALECTS.items():
+        section = config.get(name)
+        if isinstance(section, kind) and section:
+            del flat[name]
+            flat |= {key: value for key, value in expand(config, section).items() if flat.get(key) is None}
+    return flat

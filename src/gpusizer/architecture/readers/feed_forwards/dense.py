@@ -1,0 +1,72 @@
+"""A feed-forward block that every token passes: gated (three matrices) or plain (two), with the widths that configurations give it."""
+
+from __future__ import annotations
+
+from gpusizer.architecture.readers.context import LayerContext
+from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
+from gpusizer.architecture.readers.tensors import mlp_matrices
+from gpusizer.architecture.types import DenseMLP, FeedForward
+
+__all__ = ["gated", "mlp_bias", "mlp_names", "read_dense"]
+
+WIDTHS = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size")
+_DENSE_FIRST = ("intermediate_size_mlp", "dense_intermediate_size")
+_UNGATED = frozenset({"relu2"})
+
+
+def gated(layer: LayerContext) -> bool:
+    """Whether blocks have a gate: told by the activation where that has none, else by the class."""
+    layer.keys.ignore(*_DENSE_FIRST)
+    if layer.keys.raw("mlp_hidden_act") in _UNGATED:
+        return False
+    return layer.shape.flag("gated", default=True)
+
+
+def mlp_bias(layer: LayerContext) -> bool:
+    """Whether the matrices of a block have biases."""
+    keys = layer.keys
+    general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias") and not keys.flag("no_bias")
+    return layer.shape.flag("mlp_has_bias", default=keys.flag("mlp_bias", "use_mlp_bias", default=general))
+
+
+def mlp_names(layer: LayerContext, module: str) -> tuple[str, str, str]:
+    """Names of gate, up and down under a module."""
+    words = layer.shape
+    gate = words.text("gate_name", default="gate_proj")
+    return f"{module}{gate}", f"{module}{words.text('up_name', default='up_proj')}", f"{module}{words.text('down_name', default='down_proj')}"
+
+
+def dense_width(layer: LayerContext) -> int:
+    """Width of a dense block; 0 where a layer has none."""
+    keys = layer.keys
+    keys.ignore(*_DENSE_FIRST)
+    width = layer.integer(*_DENSE_FIRST) or layer.integer(*WIDTHS)
+    if width is None:
+        ratio = layer.shape.integer("mlp_ratio", low=1)
+        if ratio is None:
+            raise keys.missing(WIDTHS[0])
+        width = ratio * layer.hidden
+    if layer.shape.flag("halved_width"):
+        width //= 2
+    if keys.flag("use_double_wide_mlp") and "shared-kv" in layer.traits:
+        width *= 2
+    return width
+
+
+def read_dense(layer: LayerContext) -> tuple[FeedForward, ...]:
+    """The dense block of a layer, or several where a layer has several."""
+    width = dense_width(layer)
+    if not width:
+        return ()
+    copies = layer.shape.integer("mixers_per_layer", default=1, low=1, high=8)
+    module = layer.shape.text("mlp", default="mlp.")
+    modules = [module] if copies == 1 else [f"{layer.shape.text('mlps', default='mlps.')}{copy}." for copy in range(copies)]
+    blocks = []
+    for one in modules:
+        tensors = mlp_matrices(mlp_names(layer, one), width, layer.hidden, "dense_mlp", gated(layer), mlp_bias(layer))
+        blocks.append(DenseMLP(width, gated(layer), tensors))
+    return tuple(blocks)
+
+
+register_feed_forward(FeedForwardReader("dense", lambda layer: layer.block == "dense", read_dense, order=100))
+register_feed_forward(FeedForwardReader("none", lambda layer: layer.block == "none", lambda layer: (), order=0))

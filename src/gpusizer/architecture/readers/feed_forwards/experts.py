@@ -1,0 +1,108 @@
+"""Mixture of experts under every naming: routed and shared experts, their router and its correction bias, narrower spaces, identity experts."""
+
+from __future__ import annotations
+
+from gpusizer.architecture.readers.context import LayerContext
+from gpusizer.architecture.readers.feed_forwards.dense import WIDTHS, gated, mlp_bias, read_dense
+from gpusizer.architecture.readers.plan import EXPERT_COUNTS
+from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
+from gpusizer.architecture.readers.tensors import expert_matrices, matrix, mlp_matrices, norm
+from gpusizer.architecture.types import FeedForward, MixtureOfExperts, Tensor
+
+SELECTED = (
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "experts_per_token",
+    "moe_topk",
+    "moe_top_k",
+    "top_k_experts",
+    "moe_k",
+    "num_selected_experts",
+)
+_EXPERT_WIDTHS = ("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "moe_ffn_hidden_size", "expert_dim")
+_SHARED_COUNTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
+_SHARED_WIDTHS = (
+    "shared_expert_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+    "share_expert_dim",
+    "shared_intermediate_size",
+    "shared_expert_dim",
+)
+_LATENT = ("moe_latent_size", "routed_expert_hidden_size")
+
+
+def _shared_width(layer: LayerContext, expert_width: int) -> int:
+    """Width of the shared experts together: a field of its own, or their number times an expert's width."""
+    layer.keys.ignore(*_SHARED_COUNTS, *_SHARED_WIDTHS)
+    count = layer.integer(*_SHARED_COUNTS)
+    own = layer.integer(*_SHARED_WIDTHS)
+    if own is not None:
+        return own * (max(count, 1) if count is not None and layer.shape.flag("shared_width_is_per_expert") else 1)
+    if count is None:
+        count = layer.shape.integer("shared_experts", default=0)
+    return count * expert_width
+
+
+def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
+    """The router, replicated on every rank; a correction bias is a buffer in most models, a parameter in some."""
+    words, keys = layer.shape, layer.keys
+    dtype = words.text("router_dtype")
+    tensors: tuple[Tensor, ...] = (Tensor(f"{name}.weight", (rows, layer.hidden), "router", linear=True, dtype=dtype),)
+    if words.flag("router_has_bias"):
+        tensors += (Tensor(f"{name}.bias", (rows,), "router"),)
+    for suffix in words.sequence("router_scales") or ():
+        module = name.rpartition(".")[0]
+        tensors += (Tensor(f"{module}.{suffix}", (rows if "expert" in suffix else layer.hidden,), "router"),)
+    kind = words.text("router_bias", default="none")
+    flag = keys.raw("use_routing_bias", "moe_router_enable_expert_bias", "use_moe_router_bias", "topk_method")
+    if kind == "none" and flag in (True, "noaux_tc"):
+        kind = "buffer"
+    if kind != "none" and flag is not False and flag not in ("greedy", "group_limited_greedy"):
+        place = words.text("router_bias_name", default=f"{name}.e_score_correction_bias")
+        tensors += (Tensor(place, (rows,), "router" if kind == "parameter" else "buffer", dtype="fp32"),)
+    return tensors
+
+
+def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
+    """The experts of one layer."""
+    keys, words, hidden = layer.keys, layer.shape, layer.hidden
+    count = layer.needed(*EXPERT_COUNTS)
+    zero = keys.integer("zero_expert_num", default=0)
+    width = layer.integer(*_EXPERT_WIDTHS, low=1) or layer.needed(*WIDTHS)
+    if layer.block == "experts" and words.text("dense_width_key") is None:
+        keys.ignore(*WIDTHS)
+    top_k = layer.needed(*SELECTED)
+    keys.ignore(*EXPERT_COUNTS, *SELECTED)
+    inner = layer.integer(*_LATENT, low=1) or hidden
+    has_gate = gated(layer)
+    module = words.text("experts_module", default="mlp.")
+    names = tuple(f"{module}{words.text(key, default=usual)}" for key, usual in _EXPERT_NAMES)
+    suffix = (words.text("expert_suffix", default=".weight"), words.text("expert_bias_suffix", default=".bias"))
+    biased = words.flag("experts_have_bias", default=mlp_bias(layer))
+    tensors = _router(layer, count + zero, words.text("router", default=f"{module}gate"))
+    tensors += expert_matrices((names[0], names[1], names[2]), width, inner, count, has_gate, biased, suffix)
+    shared = _shared_width(layer, width)
+    if shared:
+        place = words.text("shared", default=f"{module}shared_experts.")
+        parts = [place + words.text(key, default=usual) for key, usual in _SHARED_NAMES]
+        tensors += mlp_matrices((parts[0], parts[1], parts[2]), shared, hidden, "shared_experts", has_gate, mlp_bias(layer))
+        if words.flag("shared_gate"):
+            tensors += matrix(words.text("shared_gate_name", default=f"{module}shared_expert_gate"), 1, hidden, "shared_experts")
+    if inner != hidden:
+        down, up = words.text("latent_down", default=f"{module}fc1_latent_proj"), words.text("latent_up", default=f"{module}fc2_latent_proj")
+        tensors += matrix(down, inner, hidden, "latent_projection") + matrix(up, hidden, inner, "latent_projection")
+        if keys.flag("latent_moe_use_norm"):
+            tensors += norm(f"{module}latent_norm", inner)
+    return (MixtureOfExperts(count, top_k, width, inner, has_gate, tensors, shared, zero),)
+
+
+_EXPERT_NAMES = (("expert_gate", "experts.*.gate_proj"), ("expert_up", "experts.*.up_proj"), ("expert_down", "experts.*.down_proj"))
+_SHARED_NAMES = (("shared_gate_proj", "gate_proj"), ("shared_up_proj", "up_proj"), ("shared_down_proj", "down_proj"))
+
+
+def _read_both(layer: LayerContext) -> tuple[FeedForward, ...]:
+    return read_dense(layer) + read_experts(layer)
+
+
+register_feed_forward(FeedForwardReader("experts", lambda layer: layer.block == "experts", read_experts, order=90))
+register_feed_forward(FeedForwardReader("dense+experts", lambda layer: layer.block == "dense+experts", _read_both, order=90))
