@@ -2,8 +2,8 @@
 
 A record's keys are short: ``memory.mib`` is what the driver reports (or follows from the number on the box, ``evidence`` says which),
 ``memory.torch_gib`` what torch reports, ``peak_tflops`` dense rates, ``link`` the fast interconnect (``gb_s``: both directions added; ``devices``:
-how many it joins), ``node`` the usual server, ``prices`` rows of low, high, currency, per, kind, date, sources. Sources are keys of
-``data/sources.json``.
+how many it joins), ``node`` the usual server, ``prices`` rows of low, high, currency, per, kind, date, sources, ``measured`` rows of quantity,
+number format, devices, low, high (TFLOP/s or GB/s), method, sources. Sources are keys of ``data/sources.json``.
 Where a card shows as several devices, every figure is for one device.
 """
 
@@ -38,8 +38,8 @@ def read_sources() -> Mapping[str, str]:
 @cache
 def read_accelerators() -> tuple[Accelerator, ...]:
     """Every accelerator, in the order of the file."""
-    text = (DATA / "accelerators.jsonl").read_text(encoding="utf-8")
-    return tuple(_accelerator(json.loads(line)) for line in text.splitlines() if line)
+    lines = (DATA / "accelerators.jsonl").read_text(encoding="utf-8").strip().split("\n")
+    return tuple(_accelerator(record) for record in json.loads(f"[{','.join(lines)}]"))  # one call is faster than one a line
 
 
 def _accelerator(record: Mapping[str, Any]) -> Accelerator:
@@ -74,7 +74,7 @@ def _accelerator(record: Mapping[str, Any]) -> Accelerator:
         prices=tuple(_price(row) for row in record.get("prices", ())),
         engines=record["engines"],
         china={key: value for key, value in record["china"].items() if key != "sources"} | {"sources": _sources(record["china"]["sources"])},
-        measured=tuple({**row, "sources": _sources(row["sources"])} for row in record.get("measured", ())),
+        measured=tuple(_measured(row) for row in record.get("measured", ())),
         notes=tuple(record.get("notes", ())),
         unverified=tuple(record.get("unverified", ())),
         sources={field: _sources(keys) for field, keys in record["sources"].items()},
@@ -86,6 +86,19 @@ def _price(row: list[Any]) -> Price:
     return Price(Decimal(low), Decimal(high), currency, per, kind, date, "; ".join(_sources(sources)))
 
 
+def _measured(row: list[Any]) -> dict[str, Any]:
+    """A ceiling that somebody measured: FLOP/s for "matmul", else bytes/s (all-reduce: bus bandwidth of one device)."""
+    quantity, form, devices, low, high, method, sources = row
+    unit = TB if quantity == "matmul" else GB
+    ends = {"low": low * unit, "high": high * unit}
+    return {"quantity": quantity, "format": form, "devices": devices, **ends, "method": method, "sources": _sources(sources)}
+
+
 def _sources(keys: list[str]) -> tuple[str, ...]:
+    return _named_sources("\n".join(keys))
+
+
+@cache
+def _named_sources(keys: str) -> tuple[str, ...]:
     table = read_sources()
-    return tuple(table[key] for key in keys)
+    return tuple(table[key] for key in keys.split("\n"))

@@ -129,12 +129,12 @@ def _names() -> tuple[_Name, ...]:
 def _parts(words: str) -> tuple[str, tuple[float, ...], str]:
     """What names the chip, joined to one word; sizes in GB; the form."""
     sizes = tuple(float(match) for match in _SIZE.findall(words))
-    rest = _SIZE.sub(" ", words)
+    rest = _SIZE.sub(" ", words).replace("dgx spark", "dgxspark").replace("dgx-spark", "dgxspark")  # a desktop box, no DGX server
     kept: list[str] = []
     form = ""
     for word in re.findall(r"[a-z0-9]+", rest):
         word = re.sub(r"^(rtx|gtx|rx)(?=\d)", "", word)
-        if word in _FORMS and kept and not form:
+        if word in _FORMS and not form:
             form = _FORMS[word]
         elif word not in _SILENT:
             kept.append(word)
@@ -155,8 +155,11 @@ def _form(device: Accelerator) -> str:
 
 
 def _nearest(words: str) -> list[str]:
+    """Up to three ids whose name is close; the devices of a known chip where only size or form is wrong."""
     key = _parts(words)[0]
-    names = {entry[0]: entry[3].id for entry in _names()}
-    close = difflib.get_close_matches(key, names, 3, 0.6) or [name for name in names if len(name) >= 3 and name in key][:3]
-    ids = {device.id for device in read_accelerators()}
-    return list(dict.fromkeys([names[each] for each in close] + difflib.get_close_matches(words, ids, 3, 0.6)))[:3]
+    by_key: dict[str, list[str]] = {}
+    for entry in _names():
+        by_key.setdefault(entry[0], []).append(entry[3].id)
+    close = [key] if key in by_key else difflib.get_close_matches(key, by_key, 3, 0.6) or [each for each in by_key if len(each) >= 3 and each in key]
+    ids = [each for name in close for each in by_key[name]]
+    return list(dict.fromkeys(ids + difflib.get_close_matches(words, [device.id for device in read_accelerators()], 3, 0.6)))[:3]
