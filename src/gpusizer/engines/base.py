@@ -32,7 +32,7 @@ from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
-__all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "Start"]
+__all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ class LayoutChoice:
 
 
 @dataclass(frozen=True)
-class _StageResult:
+class StageResult:
+    """One stage with its items, what is left for the cache, and blocks: value, low, high."""
+
     stage: Stage
     items: tuple[Item, ...]
     available: Quantity
@@ -360,16 +362,16 @@ class Engine:
             warnings=self.warnings(start),
         )
 
-    def _stage(self, start: Start, stage: Stage) -> _StageResult:
+    def _stage(self, start: Start, stage: Stage) -> StageResult:
         items = (*self.weights(start, stage), *self.overheads(start, stage))
         available = self.pool_bytes(start, stage, items)
         plan = self.cache_plan(start, stage)
         low, value, high = (
             int(pool_blocks(pool_bytes=int(size), block_bytes=max(plan.block_bytes, 1))) for size in (available.low, available.value, available.high)
         )
-        return _StageResult(stage, items, available, plan, (value, low, high))
+        return StageResult(stage, items, available, plan, (value, low, high))
 
-    def _rank(self, start: Start, result: _StageResult, blocks: int) -> Rank:
+    def _rank(self, start: Start, result: StageResult, blocks: int) -> Rank:
         inputs = {"blocks": blocks, "block_bytes": result.plan.block_bytes}
         size = blocks * result.plan.block_bytes
         spread = (result.available.value - result.available.low, result.available.high - result.available.value)
@@ -393,7 +395,7 @@ class Engine:
         need = plan.counted(start.deployment.max_model_len or 1)
         return float(pool_concurrency(blocks=blocks, blocks_per_request=need))
 
-    def _verdict(self, start: Start, results: Sequence[_StageResult], blocks: int) -> Notice | None:
+    def _verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
         for result in results:
             reason = self.refusal(start, result.stage, result.items)
             if reason is not None:
@@ -422,7 +424,7 @@ class Engine:
             low, high = (middle, high) if plan.blocks_of(middle) <= blocks - self.reserved_blocks else (low, middle - 1)
         return low
 
-    def quantities(self, start: Start, results: Sequence[_StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
+    def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Figures of the log by the names of ``validate``; per-GPU figures are those of the first rank, which is the one that logs show."""
         first = results[0]
         found = {

@@ -16,11 +16,15 @@ _SUM_OF = {
     "device_context": "outside_budget_bytes",
     "communication": "outside_budget_bytes",
     "late_workspace": "outside_budget_bytes",
+    "symmetric_memory": "outside_budget_bytes",
+    "request_table": "outside_budget_bytes",
     "activation_peak": "activation_peak_bytes",
     "non_torch": "non_torch_bytes",
     "cuda_graphs": "cuda_graph_bytes",
     "kv_cache_pool": "kv_cache_pool_bytes",
     "state_pool": "kv_cache_pool_bytes",
+    "window_pool": "kv_cache_pool_bytes",
+    "cache_beyond_budget": "kv_cache_pool_bytes",
     "free": "free_bytes",
 }
 _SUMS = (

@@ -69,6 +69,8 @@ class Cut:
         Padding of routed experts, after the cut.
     towers_tp : int
         Ranks that cut vision and audio towers; 1 where each holds them whole. [ranks]
+    dense_tp, head_tp : int
+        Ranks that cut dense blocks and shared experts, and the head, where they are not those of attention; 0 where they are. [ranks]
     """
 
     tp: int = 1
@@ -78,6 +80,8 @@ class Cut:
     vocabulary_multiple: int = 64
     paddings: tuple[ExpertPadding, ...] = ()
     towers_tp: int = 1
+    dense_tp: int = 0
+    head_tp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,10 @@ def _rank_bytes(stored: _Stored, cut: Cut) -> int:
             copies += cut.redundant_experts
     elif stored.group == "vision":
         tp = cut.towers_tp
+    elif stored.group in ("dense_mlp", SHARED):
+        tp = cut.dense_tp or tp
+    elif stored.group == "lm_head":
+        tp = cut.head_tp or tp
     shape = _rank_shape(shape, stored.split, stored.units, tp, cut.vocabulary_multiple)
     if stored.group == ROUTED and len(shape) == 2:
         for padding in cut.paddings:
