@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.readers.class_defaults import class_defaults, implied_sizes
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection, read_layers
 from gpusizer.architecture.readers.dialects import flat_keys
@@ -24,8 +25,9 @@ __all__ = ["read_config"]
 
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "language_model_config")
 _OUTER_PARTS = ("thinker_config",)
+_PARTS = frozenset({*_TEXT_PARTS, *_OUTER_PARTS, "vision_config", "audio_config", "quantization_config", "compression_config", "quantization"})
 _MAX_LAYERS = 4096
-_MAX_KEYS = 4096
+_MAX_KEYS = 1 << 18
 _MAX_DEPTH = 32
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "dim", "model_dim")
@@ -79,21 +81,26 @@ def _merged(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], 
     outer_type = _model_type(config)
     outer = implied(outer_type) or {}
     inner_type = _model_type(text) if text else None
-    row = implied(inner_type) if inner_type is not None else implied(outer.get("text")) if text else outer
+    text_type = inner_type or outer.get("text") or (None if text else outer_type)
+    row = implied(text_type)
     own = config.get("gpusizer")
     words = {**{key: value for key, value in (row or {}).items() if key != "config"}}
     words |= {key: value for key, value in outer.items() if key not in ("config", "text")}
     notices: list[Notice] = []
     if isinstance(own, Mapping):
         words |= own
-    elif row is None or (implied(outer_type) is None and not text):
+    elif row is None:
         notices.append(Notice("unknown-model-type", {"model_type": inner_type or outer_type or ""}))
-    top = {key: value for key, value in config.items() if not isinstance(value, Mapping) or key in ("rope_parameters", "rope_scaling")}
+    top = {key: value for key, value in config.items() if not (text and isinstance(value, Mapping)) and key not in _PARTS}
     tied = config.get("tie_word_embeddings")
-    merged = {**(row or {}).get("config", {}), **outer.get("config", {}), **top, **text}
+    given = flat_keys({**(row or {}).get("config", {}), **outer.get("config", {}), **top, **text})
+    defaults = class_defaults(text_type, given)
+    if sizes := implied_sizes(defaults):
+        notices.append(Notice("class-default", {"model_type": text_type, "keys": sizes}))
+    merged = {**defaults, **given}
     if isinstance(tied, bool):  # of a model with towers, the whole's own word on the head decides
         merged["tie_word_embeddings"] = tied
-    return flat_keys(merged), words, notices
+    return merged, words, notices
 
 
 def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> Architecture:
@@ -140,7 +147,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     towers, tower_notices = _towers(config, hidden)
     positions = keys.integer(*_POSITIONS, low=1)
     keys.ignore(*_POSITIONS)
-    told = {**config, **_text_part(config)}
+    told = _text_part(config) or config  # keys beside a text part are its towers', read there
     unread = suspicious(name for name in keys.unread() if told.get(name) not in (None, False, 0, [], {}))
     if unread:
         model.notice("unknown-key", keys=unread[:16])

@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpusizer.architecture.readers.families import FAMILIES
+
 __all__ = ["IMPLIED", "implied"]
 
 _TIED = {"tie_word_embeddings": True}
@@ -87,7 +89,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
     "deepseek_v32": {**_DEEPSEEK, "mtp_copies": True},
     "kimi_k2": {**_DEEPSEEK, "mtp_copies": True},
     "glm_moe_dsa": {**_DEEPSEEK},
-    "deepseek_v4": {**_DEEPSEEK, "mtp_projections": 2, "router_hash_rows": True},
+    "deepseek_v4": {**_DEEPSEEK, "mtp_projections": 2},
     "glm4_moe": {
         "attention_bias_covers_output": False,
         "router_bias": "buffer",
@@ -140,7 +142,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "qk_norm": "head",
         "router_bias": "buffer",
         "router_dtype": "fp32",
-        "dense_width_key": "dense_intermediate_size",
+       
         **_SPARSE_MODULE,
     },
     "llama4_text": {
@@ -231,6 +233,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
     "step3p7": {
         "qk_norm": "head",
         "head_gate": True,
+        "mtp_block": "dense",
         "experts_module": "moe.",
         "shared": "share_expert.",
         "router_bias_name": "moe.router_bias",
@@ -281,4 +284,6 @@ IMPLIED["kimi_k3"] |= {"prefix": "language_model.", "text": "kimi_linear"}
 
 def implied(model_type: str | None) -> Mapping[str, Any] | None:
     """The row of a model type, None where it is not known."""
-    return IMPLIED.get(model_type) if model_type is not None else None
+    if model_type is None:
+        return None
+    return IMPLIED.get(model_type, FAMILIES.get(model_type))
