@@ -11,7 +11,7 @@ from gpusizer.i18n import has, text
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 
 if TYPE_CHECKING:
-    from gpusizer.planning.accuracy import Accuracy
+    from gpusizer.planning.accuracy import Accuracy, Compared
     from gpusizer.planning.validate import CaseResult, Validation
 
 __all__ = ["validation_document"]
@@ -65,9 +65,17 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "engine": case.engine,
         "covered": case.covered,
         "reason": _notice(case.reason) if case.reason else None,
-        "quantities": {name: compared.to_dict() for name, compared in case.quantities.items()},
+        "quantities": {name: _compared(name, compared) for name, compared in case.quantities.items()},
         "warnings": [_notice(each) for each in case.notices],
     }
+
+
+def _compared(name: str, compared: Compared) -> dict[str, Any]:
+    """Bytes and tokens are whole."""
+    data = compared.to_dict()
+    if name.endswith(("_bytes", "_tokens")):
+        data |= {key: round(data[key]) for key in ("predicted", "low", "high", "measured") if data[key] is not None}
+    return data
 
 
 def _notice(notice: Notice) -> dict[str, Any]:
@@ -101,7 +109,12 @@ def _error_columns(language: str) -> list[Column]:
 
 
 def _cells(accuracy: Accuracy) -> list[str]:
-    return [str(accuracy.n), *map(_percent, (accuracy.median_abs_error, accuracy.p90_abs_error)), _signed(accuracy.bias), _percent(accuracy.inside_band)]
+    return [
+        str(accuracy.n),
+        *map(_percent, (accuracy.median_abs_error, accuracy.p90_abs_error)),
+        _signed(accuracy.bias),
+        _percent(accuracy.inside_band),
+    ]
 
 
 def _refusals(validation: Validation, language: str) -> Table:
