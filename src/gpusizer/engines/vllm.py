@@ -14,6 +14,7 @@ from gpusizer.engines.types import Deployment, Item, Quantity
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm_defaults import NEWEST, complete, in_flight_tokens
 from gpusizer.engines.vllm_memory import overheads
+from gpusizer.engines.vllm_weights import allocation_slack, expert_paddings, position_tables
 from gpusizer.engines.weights import Cut
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
@@ -58,12 +59,22 @@ class Vllm(Engine):
             experts_tp=1 if layout.ep > 1 else layout.tp * layout.dp,
             ep=layout.ep,
             redundant_experts=int(start.flag("num_redundant_experts", 0)),
+            paddings=expert_paddings(start),
             towers_tp=1 if start.flag("mm_encoder_tp_mode") == "data" else layout.tp,
         )
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions, draft layers."""
-        return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage), *super().added_weights(start, stage, cut)]
+        return [
+            *self.absorbed_latent(start, stage),
+            *position_tables(start, stage),
+            *allocation_slack(start, stage, cut),
+            *super().added_weights(start, stage, cut),
+        ]
+
+    def padded_formats(self, start: Start) -> frozenset[str]:
+        """MXFP4 experts are padded to whole blocks after the cut."""
+        return frozenset({"mxfp4"})
 
     def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
         """Activation peak, growth outside the allocator, graphs, context and communicators."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeVar
 
 from gpusizer.architecture.formats import StorageFormat
@@ -95,6 +96,7 @@ class _Stored:
     group: str
     form: StorageFormat
     count: int
+    parameter: str = ""  # the parameter that an engine makes of it, together with its neighbours; "" for what is small
 
 
 def _rank_bytes(stored: _Stored, cut: Cut) -> int:
@@ -118,6 +120,30 @@ def _rank_bytes(stored: _Stored, cut: Cut) -> int:
             if padding.format_id == stored.form.id:
                 shape = _padded(shape, stored.split, padding)
     return stored.count * stored.form.bytes_of(shape, copies)
+
+
+# Matrices that engines stack into one parameter: queries, keys and values; gate and up; the latent projections; the inputs of a delta rule.
+_STACKED = {
+    "q_proj": "qkv",
+    "k_proj": "qkv",
+    "v_proj": "qkv",
+    "qkv_proj": "qkv",
+    "gate_proj": "gate_up",
+    "up_proj": "gate_up",
+    "gate_up_proj": "gate_up",
+    "input_linear": "gate_up",
+    "q_a_proj": "qkv_a",
+    "kv_a_proj_with_mqa": "qkv_a",
+    "in_proj_qkv": "in_proj_qkvz",
+    "in_proj_z": "in_proj_qkvz",
+}
+
+
+def _parameter(tensor: Tensor) -> str:
+    if len(tensor.shape) < 2:
+        return ""
+    head, _, last = tensor.name.removesuffix(".weight").rpartition(".")
+    return f"{head}.{_STACKED.get(last, last)}"
 
 
 def _rank_shape(shape: tuple[int, ...], split: Split, units: int, tp: int, vocabulary_multiple: int) -> tuple[int, ...]:
@@ -166,6 +192,7 @@ class WeightTable:
     kind_of: tuple[int, ...]
     mtp_kinds: tuple[int, ...]
     _known: dict[tuple[int, Cut], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    _sizes: dict[tuple[int, Cut], tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def layer_bytes(self, kind: int, cut: Cut) -> dict[str, int]:
         """Bytes of one layer of a kind on one rank, by parameter group. [bytes]"""
@@ -212,6 +239,26 @@ class WeightTable:
                 _add(total, _by_group([stored for stored in self.embedding if stored.group == "embedding"], cut))
         return total
 
+    def stage_parameters(self, layers: range, cut: Cut, *, first: bool, last: bool) -> list[tuple[int, tuple[int, ...]]]:
+        """Sizes of the matrices that an engine allocates on one rank, neighbours stacked: (how many such layers, bytes of each matrix).
+
+        Scales and vectors are left out; so are towers, whose matrices are small.
+        """
+        counts: dict[int, int] = {}
+        for index in layers:
+            counts[self.kind_of[index]] = counts.get(self.kind_of[index], 0) + 1
+        found = []
+        for kind, count in counts.items():
+            key = (kind, cut)
+            if key not in self._sizes:
+                self._sizes[key] = _parameters(self.kinds[kind], cut)
+            found.append((count, self._sizes[key]))
+        if first:
+            found.append((1, _parameters(self.embedding, cut)))
+        if last:
+            found.append((1, _parameters(self.head, cut)))
+        return found
+
     def draft_bytes(self, cut: Cut, layers: int | None = None) -> int:
         """Bytes of the multi-token-prediction layers on one rank; embedding and head are shared with the model. [bytes]"""
         kinds = self.mtp_kinds if layers is None else self.mtp_kinds[:layers]
@@ -225,6 +272,20 @@ def _by_group(tensors: Iterable[_Stored], cut: Cut) -> dict[str, int]:
     return total
 
 
+def _parameters(tensors: Iterable[_Stored], cut: Cut) -> tuple[int, ...]:
+    sizes: dict[str, int] = {}
+    for stored in tensors:
+        if stored.parameter:
+            sizes[stored.parameter] = sizes.get(stored.parameter, 0) + _rank_bytes(replace(stored, form=_elements(stored.form)), cut)
+    return tuple(sizes.values())
+
+
+@lru_cache(maxsize=256)
+def _elements(form: StorageFormat) -> StorageFormat:
+    """A format without its scales, which are tensors of their own."""
+    return form if form.block_elements else replace(form, scale_bits=0, zero_bits=0, tensor_bytes=0, column_bits=0)
+
+
 def _add(total: dict[str, int], part: dict[str, int], count: int = 1) -> None:
     for group, size in part.items():
         total[group] = total.get(group, 0) + size * count
@@ -233,7 +294,7 @@ def _add(total: dict[str, int], part: dict[str, int], count: int = 1) -> None:
 def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[_Stored, ...]:
     counts: dict[_Stored, int] = {}
     for tensor, form in tensors:
-        one = _Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1)
+        one = _Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, _parameter(tensor))
         counts[one] = counts.get(one, 0) + 1
     return tuple(replace(one, count=count) for one, count in counts.items())
 

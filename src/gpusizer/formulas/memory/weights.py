@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.formulas.core import ceil_div, formula, maximum
+from gpusizer.formulas.core import ceil_div, formula, maximum, where
 
 __all__ = [
     "absorbed_latent_bytes",
+    "allocation_slack_bytes",
     "cut_units",
     "experts_per_rank",
     "kv_heads_per_rank",
@@ -284,3 +285,40 @@ def weights_bytes(*, tensors_bytes: Any, absorbed_bytes: Any, tables_bytes: Any,
     14.99
     """
     return tensors_bytes + absorbed_bytes + tables_bytes + draft_bytes + adapters_bytes
+
+
+@formula(
+    "memory.weights.allocation_slack",
+    unit="bytes",
+    symbols={"size_bytes": "bytes", "smallest_bytes": "bytes", "segment_bytes": "bytes", "largest_rest_bytes": "bytes"},
+    reference="pytorch/pytorch: c10/cuda/CUDACachingAllocator.cpp, get_allocation_size and should_split",
+    example={"size_bytes": 271581184, "smallest_bytes": 10485760, "segment_bytes": 2097152, "largest_rest_bytes": 1048576},
+)
+def allocation_slack_bytes(*, size_bytes: Any, smallest_bytes: Any, segment_bytes: Any, largest_rest_bytes: Any) -> Any:
+    """What the allocator counts beyond the size of one large matrix: segments are rounded up, and a small rest is not split off.
+
+    Parameters
+    ----------
+    size_bytes : int
+        The matrix. [bytes]
+    smallest_bytes : int
+        Matrices below this share segments. [bytes]
+    segment_bytes : int
+        Segments of larger ones are multiples of this. [bytes]
+    largest_rest_bytes : int
+        A larger rest is split off and given to others. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    Gate and up of Qwen2.5-7B are 259 MiB; 260 are counted.
+
+    >>> allocation_slack_bytes(size_bytes=271581184, smallest_bytes=10485760, segment_bytes=2097152, largest_rest_bytes=1048576) // 2**20
+    1
+    """
+    rest = ceil_div(size_bytes, segment_bytes) * segment_bytes - size_bytes
+    return where(size_bytes < smallest_bytes, 0, where(rest > largest_rest_bytes, 0, rest))

@@ -1,0 +1,117 @@
+"""What vLLM adds to the stored tensors: padding of expert kernels, tables of positions, slack of the allocator, draft layers, adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import CompressedAttention, LatentAttention
+from gpusizer.engines import vllm_calibration as fitted
+from gpusizer.engines.base import Stage, Start
+from gpusizer.engines.ledger import item
+from gpusizer.engines.types import Evidence, Item
+from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, weight_table
+from gpusizer.formulas.memory.weights import allocation_slack_bytes, rope_table_bytes
+from gpusizer.units import MiB
+
+__all__ = ["allocation_slack", "expert_paddings", "position_tables"]
+
+_SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
+
+
+def expert_paddings(start: Start) -> tuple[ExpertPadding, ...]:
+    """Multiples that the kernel of MXFP4 experts needs, by device and version (None of another format is padded)."""
+    accelerator, version = start.accelerator, start.version
+    if accelerator.vendor == "AMD":
+        return (ExpertPadding("mxfp4", 256, 256),)
+    if 9 <= start.capability < 10 and (0, 10, 2) <= version < (0, 17):
+        return (ExpertPadding("mxfp4", 64, 256),)  # Triton kernels; Marlin before and after
+    return (ExpertPadding("mxfp4", 128, 256),)
+
+
+# ---- tables of rotary positions -------------------------------------------------------------------------------------
+
+
+def _sections(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Rotary settings of a configuration: one, or one for each kind of layer."""
+    inner = config.get("text_config")
+    text: Mapping[str, Any] = inner if isinstance(inner, Mapping) else config
+    found: list[Mapping[str, Any]] = []
+    for name in ("rope_parameters", "rope_scaling"):
+        section = text.get(name)
+        if isinstance(section, Mapping):
+            nested = [each for each in section.values() if isinstance(each, Mapping)]
+            found += nested or [section]
+    return found
+
+
+@once_per_architecture
+def _rotations(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
+    """For each layer the number of its rotation (-1 without), and each rotation as (width, positions, bytes of an element)."""
+    config = architecture.config
+    inner = config.get("text_config")
+    text: Mapping[str, Any] = inner if isinstance(inner, Mapping) else config
+    sections = _sections(config)
+    apart = "rope_local_base_freq" in text or len(sections) > 1 or any("linear" in (each.get("rope_type"), each.get("type")) for each in sections)
+    times = 1.0
+    for each in sections:
+        factor = each.get("factor")
+        if "linear" in (each.get("rope_type"), each.get("type")) and isinstance(factor, int | float) and 1 <= factor <= 4096:
+            times = max(times, float(factor))
+        if "mrope_section" in each:
+            times = max(times, 4.0)  # positions of videos may be four times as far
+    positions = architecture.max_position_embeddings or 0
+    rotations: dict[tuple[int, int, int, int], int] = {}
+    of_layer: list[int] = []
+    for layer in architecture.layers:
+        number = -1
+        for mixer in layer.mixers:
+            width = getattr(mixer, "rotary_dim", 0) or getattr(mixer, "qk_rope_head_dim", 0) or getattr(mixer, "rope_head_dim", 0)
+            if not width:
+                continue
+            windowed = getattr(mixer, "window", None) is not None and not isinstance(mixer, CompressedAttention)
+            kind = int(apart and windowed)
+            if isinstance(mixer, CompressedAttention):
+                kind = int(mixer.ratio > 0)
+            whole = isinstance(mixer, CompressedAttention | LatentAttention)
+            key = (width, kind, positions if windowed and apart else round(positions * times), 4 if whole else 2)
+            number = rotations.setdefault(key, len(rotations))
+        of_layer.append(number)
+    return tuple(of_layer), tuple((width, count, element) for width, _, count, element in rotations)
+
+
+def position_tables(start: Start, stage: Stage) -> list[Item]:
+    """Tables of rotary positions on one GPU, once for each distinct rotation; latent attention keeps them in FP32."""
+    of_layer, rotations = _rotations(start.architecture)
+    used = {of_layer[index] for index in stage.layers} - {-1}
+    wide = start.architecture.dtype == "fp32"
+    size = 0
+    inputs: dict[str, Any] = {"positions": 0, "rotary_dim": 0, "element_bytes": 2}
+    for number in used:
+        width, count, element = rotations[number]
+        inputs = {"positions": count, "rotary_dim": width, "element_bytes": 4 if wide else element}
+        size += rope_table_bytes(**inputs)
+    if not size:
+        return []
+    formula = "memory.weights.rope_table" if len(used) == 1 else None
+    return [item("weights_tables", size, formula=formula, inputs=inputs, sources=(_SOURCE + "rotary_embedding/base.py",))]
+
+
+# ---- slack of the allocator -----------------------------------------------------------------------------------------
+
+_SHARED_BELOW, _SEGMENT, _LARGEST_REST = 10 * MiB, 2 * MiB, MiB
+
+
+def allocation_slack(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """What the allocator counts beyond the matrices, and what ROCm's matrix library keeps in it."""
+    slack = 0
+    for count, sizes in weight_table(start.architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last):
+        slack += count * sum(
+            allocation_slack_bytes(size_bytes=size, smallest_bytes=_SHARED_BELOW, segment_bytes=_SEGMENT, largest_rest_bytes=_LARGEST_REST)
+            for size in sizes
+        )
+    library = fitted.ROCM_LIBRARY.bytes if start.accelerator.vendor == "AMD" else 0
+    if not slack and not library:
+        return []
+    return [item("weights_slack", slack + library, low=slack * 0.5, high=slack * 1.5 + library, evidence=Evidence.CALIBRATED)]
