@@ -132,7 +132,9 @@ def checkpoint_bytes(architecture: Architecture, mtp: bool = True) -> int:
     if architecture.header_bytes is not None:
         layers = len(architecture.layers)
         return sum(size for name, size in architecture.header_bytes.items() if mtp or header_group(name, layers) != "mtp")
-    return sum(form.bytes_of(tensor.shape, tensor.copies) for _, _, tensor, form in stored_tensors(architecture, mtp))
+    kept = sum(form.bytes_of(tensor.shape, tensor.copies) for _, _, tensor, form in stored_tensors(architecture, mtp))
+    in_vain = architecture.checkpoint_only
+    return kept + sum(architecture.quantization.format_of(tensor.name, tensor).bytes_of(tensor.shape, tensor.copies) for tensor in in_vain)
 
 
 # What a linear weight becomes when an engine or a publisher requantises; embeddings, head, norms, router and towers keep the main format.
@@ -152,6 +154,16 @@ def precision_ids() -> tuple[str, ...]:
     from gpusizer.architecture.gguf_recipes import RECIPES
 
     return ("checkpoint", *_WHOLE, *_REQUANTISED, *RECIPES)
+
+
+def _mostly(architecture: Architecture, name: str) -> bool:
+    """Whether the largest part of the quantised weights has a format; an FP8 checkpoint may hold its experts in FP4."""
+    params: dict[str, int] = {}
+    for _, _, tensor, form in stored_tensors(architecture):
+        if form.quantised:
+            params[form.id] = params.get(form.id, 0) + tensor.params
+    largest = max(params, key=lambda form: params[form], default=name)
+    return largest.startswith(name) or name not in _REQUANTISED
 
 
 def with_precision(architecture: Architecture, precision: str) -> Architecture:
@@ -174,7 +186,7 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
         The model, its shapes unchanged.
     """
     name = precision.lower().replace("-", "_")
-    if name == "checkpoint" or name == architecture.quantization.method:
+    if name == "checkpoint" or (name == architecture.quantization.method and _mostly(architecture, name)):
         return architecture
     if name in _WHOLE:
         return replace(architecture, dtype=name, quantization=Quantization(None, plain_format(name)), header_bytes=None)

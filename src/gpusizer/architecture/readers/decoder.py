@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpusizer.architecture.readers.context import LayerContext, ModelContext
+from gpusizer.architecture.readers.extras import layer_extras
 from gpusizer.architecture.readers.plan import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.registry import feed_forward_of, mixer_of
 from gpusizer.architecture.readers.tensors import matrix, norm, vector
@@ -53,6 +54,7 @@ class LayerFactory:
             group = "per_layer_embedding"
             tensors += matrix("per_layer_input_gate", narrow, hidden, group) + matrix("per_layer_projection", hidden, narrow, group)
             tensors += norm("post_per_layer_input_norm", hidden, group=group)
+        tensors += layer_extras(layer)
         if words.flag("layer_scalar"):
             tensors += vector("layer_scalar", 1, "buffer")
         streams = keys.integer("hc_mult", default=0)
@@ -80,7 +82,8 @@ def norm_names(layer: LayerContext, mixers: bool, blocks: bool) -> tuple[str, ..
         return ()
     names = tuple(words.sequence("norms") or _TWO_NORMS)
     single = words.sequence("norms_when_single")
-    if single is not None and parallel_norms(keys) == 1:
+    side_by_side = keys.flag(words.text("single_norm_key", default="parallel_attn"))
+    if single is not None and (side_by_side if words.text("single_norm_key") else parallel_norms(keys) == 1):
         names = tuple(single)
     if len(names) == 2 and not (mixers and blocks):
         names = names[:1] if mixers else names[1:] if blocks else ()
@@ -107,6 +110,8 @@ def layer_traits(model: ModelContext) -> list[frozenset[str]]:
     shared = keys.integer("num_kv_shared_layers", default=0, high=layers)
     for index in range(layers - shared, layers):
         traits[index].add("shared-kv")
+    for index in range(keys.integer("num_hash_layers", default=0, high=layers)):
+        traits[index].add("hash-routed")
     rotated = keys.raw("no_rope_layers")
     if isinstance(rotated, (list, tuple)) and len(rotated) >= layers:
         for index in range(layers):

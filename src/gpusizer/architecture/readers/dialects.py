@@ -107,4 +107,10 @@ def flat_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(section, kind) and section:
             del flat[name]
             flat |= {key: value for key, value in expand(config, section).items() if flat.get(key) is None}
+    if not _layers(flat):
+        for name in ("hybrid_override_pattern", "layers_block_type", "layer_types"):
+            value = flat.get(name)
+            if isinstance(value, (str, list)) and value:
+                flat["num_hidden_layers"] = len(value)
+                break
     return flat

@@ -36,6 +36,7 @@ _NAMES = frozenset(
         "dense_list",
         "ep_size",
         "group_limited_greedy",
+        "ignore_index",
         "index_share_for_mtp_iteration",
         "indexer_rope_interleave",
         "initial_context_length",

@@ -91,4 +91,5 @@ def _projection(name: str, hidden: int) -> tuple[Tensor, ...]:
 def _mtp_kinds(factory: LayerFactory, kinds: tuple[str, str]) -> tuple[str, str]:
     """Kinds of the extra layer: those of the last decoder layer, attention where that has a state."""
     mixer, block = kinds
+    block = factory.model.shape.text("mtp_block", default=block)
     return ("attention" if mixer in ("linear", "mamba", "conv", "none") else mixer), block

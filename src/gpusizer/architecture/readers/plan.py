@@ -8,7 +8,7 @@ from typing import Any
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.keys import Keys
 
-__all__ = ["block_kinds", "mixer_kinds"]
+__all__ = ["EXPERT_COUNTS", "EXPERT_WIDTHS", "SELECTED", "block_kinds", "mixer_kinds", "single_blocks", "single_kinds"]
 
 # Words of configurations for kinds that we know; any other word is kept and refused where no reader claims it.
 _MIXERS = {
@@ -17,6 +17,7 @@ _MIXERS = {
     "global_attention": "attention",
     "global": "attention",
     "indexed_attention": "attention",
+    "deepseek_sparse_attention": "attention",
     "sliding_attention": "window",
     "sliding_window_attention": "window",
     "local_attention": "window",
@@ -34,6 +35,17 @@ _BLOCKS = {"dense": "dense", "sparse": "experts", "moe": "experts", "mlp": "dens
 # One block a layer: a letter or a word says what the whole layer is.
 _SINGLE = {"M": ("mamba", "none"), "*": ("attention", "none"), "E": ("none", "experts"), "-": ("none", "dense")}
 _SINGLE_WORDS = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
+SELECTED = (
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "experts_per_token",
+    "moe_topk",
+    "moe_top_k",
+    "top_k_experts",
+    "moe_k",
+    "num_selected_experts",
+)
+EXPERT_WIDTHS = ("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "moe_ffn_hidden_size", "expert_dim")
 EXPERT_COUNTS = ("n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts", "moe_num_primary_experts")
 
 
@@ -65,6 +77,19 @@ def single_kinds(letters: list[str], keys: Keys) -> tuple[list[str], list[str]]:
     return [_SINGLE[letter][0] for letter in letters], [_SINGLE[letter][1] for letter in letters]
 
 
+# Once one of these has named the layers, the others say the same in another way.
+_MIXER_PATTERNS = (
+    "full_attention_interval",
+    "layer_group_size",
+    "sliding_window_pattern",
+    "attn_layer_period",
+    "attn_layer_offset",
+    "attn_type_list",
+    "hybrid_layer_pattern",
+    "no_rope_layer_interval",
+)
+
+
 def _binary(one: str, other: str) -> Callable[[Any], str]:
     return lambda flag: one if flag else other
 
@@ -72,6 +97,7 @@ def _binary(one: str, other: str) -> Callable[[Any], str]:
 def mixer_kinds(model: ModelContext) -> list[str]:
     """The kind of mixer of every layer."""
     keys, layers = model.keys, model.layers
+    keys.ignore(*_MIXER_PATTERNS)
     letters = single_blocks(model)
     if letters is not None:
         if len(letters) < layers:
@@ -172,6 +198,7 @@ def block_kinds(model: ModelContext) -> list[str]:
     if words is not None:
         return words
     if not experts:
+        keys.ignore(*EXPERT_COUNTS, *EXPERT_WIDTHS, *SELECTED)
         return ["dense"] * layers
     sparse = "dense+experts" if model.shape.flag("dense_beside_experts") else "experts"
     chosen = _sparse_layers(model)

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.feed_forwards.dense import WIDTHS, gated, mlp_bias, read_dense
-from gpusizer.architecture.readers.plan import EXPERT_COUNTS
+from gpusizer.architecture.readers.plan import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
 from gpusizer.architecture.readers.tensors import expert_matrices, matrix, mlp_matrices, norm
 from gpusizer.architecture.types import FeedForward, MixtureOfExperts, Tensor
 
-SELECTED = (
-    "num_experts_per_tok",
-    "num_experts_per_token",
-    "experts_per_token",
-    "moe_topk",
-    "moe_top_k",
-    "top_k_experts",
-    "moe_k",
-    "num_selected_experts",
-)
-_EXPERT_WIDTHS = ("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "moe_ffn_hidden_size", "expert_dim")
 _SHARED_COUNTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
 _SHARED_WIDTHS = (
     "shared_expert_intermediate_size",
@@ -47,6 +36,9 @@ def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
     """The router, replicated on every rank; a correction bias is a buffer in most models, a parameter in some."""
     words, keys = layer.shape, layer.keys
     dtype = words.text("router_dtype")
+    if "hash-routed" in layer.traits:  # a table from token to experts beside the router, instead of a correction bias
+        table = Tensor(f"{name}.tid2eid", (keys.needed("vocab_size"), layer.needed(*SELECTED)), "buffer", dtype="int32")
+        return Tensor(f"{name}.weight", (rows, layer.hidden), "router", linear=True, dtype=dtype), table
     tensors: tuple[Tensor, ...] = (Tensor(f"{name}.weight", (rows, layer.hidden), "router", linear=True, dtype=dtype),)
     if words.flag("router_has_bias"):
         tensors += (Tensor(f"{name}.bias", (rows,), "router"),)
@@ -68,9 +60,8 @@ def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
     keys, words, hidden = layer.keys, layer.shape, layer.hidden
     count = layer.needed(*EXPERT_COUNTS)
     zero = keys.integer("zero_expert_num", default=0)
-    width = layer.integer(*_EXPERT_WIDTHS, low=1) or layer.needed(*WIDTHS)
-    if layer.block == "experts" and words.text("dense_width_key") is None:
-        keys.ignore(*WIDTHS)
+    width = layer.integer(*EXPERT_WIDTHS, low=1) or layer.needed(*WIDTHS)
+    keys.ignore(*WIDTHS)  # of dense layers, or of none
     top_k = layer.needed(*SELECTED)
     keys.ignore(*EXPERT_COUNTS, *SELECTED)
     inner = layer.integer(*_LATENT, low=1) or hidden

@@ -12,7 +12,7 @@ from gpusizer.architecture.types import Attention, Indexer, Mixer, Split, Tensor
 __all__ = ["HEADS", "attention_geometry", "biases", "rotary_dim"]
 
 GROUP = "attention"
-HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads", "attention_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "num_attention_groups", "multi_query_group_num")
 _HEAD_DIM = ("head_dim", "kv_channels", "attention_head_dim", "attention_head_size", "d_kv")
 
@@ -86,6 +86,7 @@ def rotary_dim(layer: LayerContext, head_dim: int) -> int:
 def biases(layer: LayerContext) -> tuple[bool, bool]:
     """Whether the projections of queries, keys and values have biases, and whether the output has one."""
     keys, shape = layer.keys, layer.shape
+    keys.ignore("no_bias")
     general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias") and not keys.flag("no_bias")
     own = keys.raw("attention_bias", "qkv_bias", "use_qkv_bias", "add_qkv_bias", "attn_bias", "attention_in_bias", "qkv_proj_bias")
     inputs = own is True or general
