@@ -83,6 +83,8 @@ def prune_quantization(block: Mapping[str, Any]) -> dict[str, Any]:
             kept[key] = compact_layers(value)
         elif isinstance(value, list) and value and all(isinstance(each, str) for each in value):
             kept[key] = compact(value)
+        elif key == "dynamic" and isinstance(value, Mapping):  # GPTQ: an empty table behind a pattern has a meaning
+            kept[key] = dict(value)
         elif isinstance(value, Mapping):
             if inner := prune_quantization(value):
                 kept[key] = inner

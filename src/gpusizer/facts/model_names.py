@@ -94,13 +94,23 @@ def resolve_model(name: str) -> tuple[ModelEntry, str | None]:
     >>> [(entry.id, precision) for entry, precision in map(resolve_model, names)]
     [('deepseek-v3', None), ('qwen3-14b', 'int4'), ('qwen3-32b', 'q4_0')]
     """
-    found = _lookup(name)
-    if found is not None:
+    if (found := _lookup(name)) is not None:
         return _entry(found), None
-    for key, precision in _reductions(name):
-        if key in _index()["names"]:
-            return _entry(_index()["names"][key]), precision
+    for words in _spellings(name):
+        for key, precision in _reductions(words):
+            if key in _index()["names"]:
+                return _entry(_index()["names"][key]), precision
     raise UnknownIdError("unknown-model", id=name, nearest=_nearest(name))
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """The name with its remark in brackets, and without one that says nothing of the stored weights."""
+    if len(name) > LONGEST_NAME:
+        return
+    yield re.sub(r"[()]", " ", name)
+    remarks = re.findall(r"\([^()]*\)", name)
+    if remarks and not any(_SAYS_PRECISION.search(remark.lower()) for remark in remarks):
+        yield re.sub(r"\([^()]*\)", " ", name)
 
 
 def _lookup(name: str) -> str | None:
@@ -123,8 +133,10 @@ _PRECISIONS: tuple[tuple[str, str], ...] = (
     (r"-awq|-gptq", "int4"),
     (r"-bf16", "bf16"),
     (r"-f(?:p)?16", "fp16"),
+    (r"-q8", "q8_0"),
     (r"[.-](?:ud-)?(i?q\d(?:-(?:\d|k|xxs|xs|nl|s|m|l|xl|ks|r4|r8))*|tq\d-0)", ""),
 )
+_SAYS_PRECISION = re.compile(r"\d-?bit|int\d|fp\d|awq|gptq|w\da\d|bf16|q\d")
 # Suffixes that leave the shapes as they are.
 _SAME_SHAPE = re.compile(r"-(?:instruct|chat|it|base|hf|gguf|thinking|mtp|dynamic|v\d|\d{4}|\d{6,8}|preview|abliterated|heretic|imat|exp)$")
 _MAKERS = re.compile(r"^(?:meta|nvidia|huihui|unsloth|thudm|zai|openai|mistralai|google|microsoft|qwen(?=-qwen))-")
@@ -132,7 +144,7 @@ _MAKERS = re.compile(r"^(?:meta|nvidia|huihui|unsloth|thudm|zai|openai|mistralai
 
 def _reductions(name: str) -> Iterator[tuple[str, str | None]]:
     """Ever shorter keys of a name, with the precision that was taken off."""
-    key = name_key(name) if len(name) <= LONGEST_NAME else ""
+    key = name_key(name)
     precision: str | None = None
     if key.endswith(".gguf"):
         key = re.sub(r"-\d{5}-of-\d{5}$", "", key.removesuffix(".gguf"))
