@@ -11,6 +11,7 @@ from gpusizer.architecture.readers.class_defaults import class_defaults, implied
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection, read_layers
 from gpusizer.architecture.readers.dialects import flat_keys
+from gpusizer.architecture.readers.extras import model_extras
 from gpusizer.architecture.readers.implied import implied
 from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.known_keys import suspicious
@@ -189,9 +190,16 @@ def _ends(
     """Input embeddings, what follows the last layer, the head, whether it is tied, and what a checkpoint stores in vain."""
     keys, words, hidden = model.keys, model.shape, model.hidden
     base = prefix if prefix.startswith("model.") else f"{prefix}model."
+    width = keys.integer("word_embed_proj_dim", default=hidden, low=1, high=1 << 24)
     embedding: tuple[Tensor, ...] = (
-        Tensor(_path(words.text("embedding"), prefix, f"{base}embed_tokens") + ".weight", (vocab, hidden), "embedding", Split.VOCABULARY),
+        Tensor(_path(words.text("embedding"), prefix, f"{base}embed_tokens") + ".weight", (vocab, width), "embedding", Split.VOCABULARY),
     )
+    if width != hidden:  # entries of the vocabulary are narrower than the stream
+        embedding += matrix(f"{base}decoder.project_in", hidden, width, "embedding") + matrix(
+            f"{base}decoder.project_out", width, hidden, "embedding"
+        )
+    extras = model_extras(model)
+    embedding += tuple(tensor for tensor in extras if tensor.group == "embedding")
     narrow = keys.integer("hidden_size_per_layer_input", default=0)
     if narrow:
         group, wide = "per_layer_embedding", narrow * model.layers
@@ -201,7 +209,7 @@ def _ends(
         embedding += norm(f"{base}per_layer_projection_norm", narrow, group=group)
     keys.ignore("vocab_size_per_layer_input")
     final: tuple[Tensor, ...] = ()
-    if words.flag("norm_weight", default=True):
+    if words.flag("norm_weight", default=True) and keys.raw("do_layer_norm_before") is not False:
         final += norm(_path(words.text("final_norm"), prefix, f"{base}norm"), hidden, words.flag("norm_bias"))
     streams = keys.integer("hc_mult", default=0)
     if streams:
@@ -209,7 +217,11 @@ def _ends(
     if keys.integer("attn_res_block_size", default=0):
         final += norm(f"{base}output_attn_res_norm", hidden) + vector(f"{base}output_attn_res_proj.weight", hidden, "residual_mixing")
     tied = keys.flag("tie_word_embeddings")
-    weight = Tensor(f"{prefix if not prefix.startswith('model.') else ''}lm_head.weight", (vocab, hidden), "lm_head", Split.VOCABULARY, linear=True)
+    final += tuple(tensor for tensor in extras if tensor.group != "embedding")
+    name = f"{prefix if not prefix.startswith('model.') else ''}lm_head"
+    weight = Tensor(f"{name}.weight", (vocab, width), "lm_head", Split.VOCABULARY, linear=True)
+    if keys.flag("lm_head_bias", default=words.flag("head_bias")):
+        final += (Tensor(f"{name}.bias", (vocab,), "lm_head", Split.VOCABULARY),)
     if not tied:
         return embedding, final, (weight,), False, ()
     return embedding, final, (), True, (weight,) if words.flag("stores_tied_head") else ()

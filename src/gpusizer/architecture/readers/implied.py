@@ -142,7 +142,6 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "qk_norm": "head",
         "router_bias": "buffer",
         "router_dtype": "fp32",
-       
         **_SPARSE_MODULE,
     },
     "llama4_text": {

@@ -42,7 +42,7 @@ def dense_width(layer: LayerContext) -> int:
     keys.ignore(*_DENSE_FIRST)
     width = layer.integer(*_DENSE_FIRST) or layer.integer(*WIDTHS)
     if width is None:
-        ratio = layer.shape.integer("mlp_ratio", low=1)
+        ratio = keys.integer("expansion_ratio", "mlp_ratio", low=1, high=1 << 16) or layer.shape.integer("mlp_ratio", low=1)
         if ratio is None:
             raise keys.missing(WIDTHS[0])
         width = ratio * layer.hidden

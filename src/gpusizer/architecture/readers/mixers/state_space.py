@@ -22,7 +22,8 @@ _GROUPS = ("n_groups", "mamba_n_groups", "mamba_ngroups", "mamba_num_groups")
 def _second(layer: LayerContext, name: str, heads: int) -> StateSpace:
     keys, words, hidden = layer.keys, layer.shape, layer.hidden
     inner = keys.integer("mamba_d_ssm", "mamba_intermediate_size", low=1)
-    head_dim = keys.integer(*_HEAD_DIMS, low=1)
+    told = _HEAD_DIMS + (("head_dim",) if words.flag("no_feed_forward") else ())
+    head_dim = keys.integer(*told, low=1) if not isinstance(keys.raw(*told), str) else None  # "auto"
     if head_dim is None:
         head_dim = (inner or keys.integer(*_EXPANDS, default=2, low=1) * hidden) // heads
     inner = heads * head_dim
@@ -43,7 +44,8 @@ def _second(layer: LayerContext, name: str, heads: int) -> StateSpace:
 
 def _first(layer: LayerContext, name: str) -> StateSpace:
     keys, words, hidden = layer.keys, layer.shape, layer.hidden
-    inner = keys.integer("mamba_intermediate_size", "d_inner", low=1)
+    alone = ("intermediate_size",) if words.flag("no_feed_forward") else ()  # without feed-forward blocks this is the mixer's width
+    inner = keys.integer("mamba_intermediate_size", "d_inner", *alone, low=1)
     inner = inner or keys.integer(*_EXPANDS, default=2, low=1) * hidden
     state = keys.integer(*_STATES, default=16, low=1)
     kernel = keys.integer(*_KERNELS, default=4, low=1, high=1 << 16)
@@ -63,15 +65,20 @@ def _first(layer: LayerContext, name: str) -> StateSpace:
     return StateSpace(inner, state, kernel, tensors, state_dtype=state_dtype(layer))
 
 
+def _heads(layer: LayerContext) -> tuple[str, ...]:
+    """Names of the number of heads; in a model of nothing else the plain one as well."""
+    return (*_HEADS, "num_heads") if layer.shape.flag("no_feed_forward") else _HEADS
+
+
 def read_state_space(layer: LayerContext) -> tuple[Mixer, ...]:
     """The Mamba block of one layer."""
     name = layer.shape.text("mamba", default="mamba.")
-    heads = layer.keys.integer(*_HEADS, low=1)
+    heads = layer.keys.integer(*_heads(layer), low=1)
     return (_first(layer, name) if heads is None else _second(layer, name, heads),)
 
 
 def _claims(layer: LayerContext) -> bool:
-    return layer.mixer == "mamba" and layer.keys.has(*_STATES, *_HEADS, *_EXPANDS)
+    return layer.mixer == "mamba" and layer.keys.has(*_STATES, *_heads(layer), *_EXPANDS)
 
 
 register_mixer(MixerReader("state-space", _claims, read_state_space, order=30))
