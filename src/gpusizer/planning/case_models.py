@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
 
 from gpusizer.errors import UnknownIdError
-from gpusizer.facts.catalog import resolve_model
+from gpusizer.facts.catalog import model_entry, model_ids, resolve_model
 from gpusizer.facts.types import ModelEntry
 
-__all__ = ["model_of"]
+__all__ = ["model_of", "stored_in"]
 
 LONGEST_NAME = 400
 _MOST_WORDS = 24
@@ -60,6 +62,65 @@ def model_of(words: str) -> tuple[ModelEntry, str | None]:
             continue
     nearest = list(unknown.parameters.get("nearest", ()))
     raise UnknownIdError("unknown-model", id=words, nearest=nearest)
+
+
+def stored_in(entry: ModelEntry, precision: str | None) -> ModelEntry:
+    """The catalogue's entry of a model as it is stored in a precision: its list of what stays unquantised is a real one.
+
+    Parameters
+    ----------
+    entry : ModelEntry
+        The model.
+    precision : str or None
+        What a case names.
+
+    Returns
+    -------
+    ModelEntry
+        An entry of the same name in that precision, else one of the same shapes, else the model's own.
+
+    Examples
+    --------
+    >>> stored_in(model_entry("glm-5.1"), "nvfp4").id, stored_in(model_entry("qwen3-8b"), None).id
+    ('glm-5.1-nvfp4', 'qwen3-8b')
+    """
+    return entry if precision is None else model_entry(_stored_id(entry.id, precision))
+
+
+@lru_cache(maxsize=256)
+def _stored_id(model_id: str, precision: str) -> str:
+    known = frozenset(model_ids())
+    stem = re.sub(r"-(?:it|instruct|chat)$", "", model_id)
+    if model_id.endswith(f"-{precision}"):
+        return model_id
+    for name in (f"{model_id}-{precision}", f"{stem}-{precision}", f"{stem}-instruct-{precision}"):
+        if name in known:
+            return name
+    shapes = _whole_numbers(model_entry(model_id).config)
+    for name in sorted(known, reverse=True):
+        if name.endswith(f"-{precision}"):
+            other = _whole_numbers(model_entry(name).config)
+            common = shapes.keys() & other.keys()
+            apart = shapes.keys() ^ other.keys()
+            if len(common) >= _ALIKE_KEYS and len(apart) <= _LONELY_KEYS and all(shapes[key] == other[key] for key in common):
+                return name
+    return model_id
+
+
+_ALIKE_KEYS, _LONELY_KEYS = 8, 2  # whole numbers of two configurations: so many agree, none differs, so many stand in one of them only
+
+
+def _whole_numbers(config: Mapping[str, Any], prefix: str = "") -> dict[str, int]:
+    """The shapes of a configuration: its whole numbers, those of its parts as well."""
+    found: dict[str, int] = {}
+    for key, value in config.items():
+        if key == "quantization_config":
+            continue
+        if isinstance(value, Mapping):
+            found |= _whole_numbers(value, f"{prefix}{key}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            found[prefix + key] = value
+    return found
 
 
 def _readings(words: str) -> Iterator[str]:

@@ -19,12 +19,11 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.support import weight_formats
 from gpusizer.engines.types import Deployment
 from gpusizer.errors import InputError
-from gpusizer.facts.catalog import model_entry, model_ids
 from gpusizer.facts.releases import release_on
-from gpusizer.facts.types import Accelerator, ModelEntry
+from gpusizer.facts.types import Accelerator
 from gpusizer.planning.case_devices import devices_of
 from gpusizer.planning.case_flags import engine_fields
-from gpusizer.planning.case_models import model_of
+from gpusizer.planning.case_models import model_of, stored_in
 from gpusizer.planning.launch_words import launch_words
 from gpusizer.planning.precision_words import precision_of_words
 
@@ -63,6 +62,7 @@ KNOWN_BEFORE = [
 """The fields that a prediction may use."""
 
 LONGEST_FIELD = 20_000
+_PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_WEIGHTS = frozenset({"weights_bytes", "model_buffer_bytes", "kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
 _OF_MEMORY = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
@@ -129,11 +129,13 @@ def _case(row: Mapping[str, Any]) -> Case:
     engine = get_engine(text(row, "engine"))
     words = launch_words(text(row, "other_flags"))
     entry, named = model_of(text(row, "model"))
-    entry, named = _stored_in(entry, named)
-    architecture = load_architecture(entry.id)
+    gguf = engine.id in ("llama.cpp", "ollama")
+    wish, told, alike = _wish(row, words, named)
+    architecture = load_architecture((entry if gguf else stored_in(entry, wish)).id)
     devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=engine.id in ("llama.cpp", "ollama"))
     notices = list(devices.notices)
-    precision, told, alike = _precision(row, words, architecture, named, gguf=engine.id in ("llama.cpp", "ollama"))
+    precision = _gguf_precision(wish, architecture) if gguf else _precision(row, words, wish, architecture)
+    told = told and (wish is not None or not gguf)
     if alike:
         notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
     fields, flags = engine_fields(engine.id, row, words, devices)
@@ -152,17 +154,6 @@ def _case(row: Mapping[str, Any]) -> Case:
     return Case(text(row, "id"), deployment, with_precision(architecture, precision), devices.first, untold, tuple(notices))
 
 
-def _stored_in(entry: ModelEntry, named: str | None) -> tuple[ModelEntry, str | None]:
-    """The catalogue's own entry of a model stored in a precision, where it has one: its list of what stays unquantised is the real one."""
-    if named is None:
-        return entry, None
-    stem = re.sub(r"-(?:it|instruct|chat)$", "", entry.id)
-    for stored in (f"{entry.id}-{named}", f"{stem}-{named}", f"{entry.id}-instruct-{named}"):
-        if stored in model_ids():
-            return model_entry(stored), named
-    return entry, named
-
-
 def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
     """The release that the case names ("v0.5.8.post1-rocm720" is 0.5.8), else the newest of its day."""
     words = text(row, "engine_version")
@@ -173,37 +164,39 @@ def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
     return numbers[1] if numbers else release_on(engine_id, text(row, "date"))
 
 
-def _precision(
-    row: Mapping[str, Any], words: Mapping[str, Any], architecture: Architecture, named: str | None, *, gguf: bool
-) -> tuple[str, bool, bool]:
-    """(precision, whether it was told, whether it is only alike) of the weights.
+def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -> tuple[str | None, bool, bool]:
+    """(precision that the case names, whether it can be told, whether it is only alike) of the weights.
 
-    The field of the case decides, then the launch flag, then the model's name; a checkpoint that is stored in that format is taken as it is.
+    The field of the case decides, then the launch flag, then the model's name.
     """
-    field = text(row, "quantization")
-    if re.search(r"mixed|custom|not (?:seen|named|printed)", field) and precision_of_words(field)[0] in (None, "bf16", "fp16"):
-        return "checkpoint", False, False
+    field, flag = text(row, "quantization"), words.get("quantization")
     wish, alike = precision_of_words(field)
-    if wish is None:
-        flag = words.get("quantization")
-        wish, alike = precision_of_words(flag) if isinstance(flag, str) else (None, False)
-    if wish is None:
-        wish, alike = precision_of_words(text(row, "model"))
-    wish = wish or named
-    stored = weight_formats(architecture)
-    if gguf:
-        if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in stored):
-            wish = "mxfp4_moe"  # llama.cpp stores MXFP4 experts beside Q8_0
-        return wish or "checkpoint", wish is not None, alike
-    plain = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
-    dtype = plain.get(str(words.get("dtype") or row.get("dtype") or "").lower())
-    quantised = [name for name in stored if name not in ("bf16", "fp16", "fp32")]
-    if wish in (None, "bf16", "fp16", "fp32"):
+    if re.search(r"mixed|custom|not (?:seen|named)", field) and wish in (None, "bf16", "fp16"):
+        return None, False, False
+    for other in (flag if isinstance(flag, str) else "", text(row, "model")):
+        if wish is None:
+            wish, alike = precision_of_words(other)
+    return wish or named, True, alike
+
+
+def _gguf_precision(wish: str | None, architecture: Architecture) -> str:
+    """llama.cpp stores MXFP4 experts beside Q8_0."""
+    if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in weight_formats(architecture)):
+        return "mxfp4_moe"
+    return wish or "checkpoint"
+
+
+def _precision(row: Mapping[str, Any], words: Mapping[str, Any], wish: str | None, architecture: Architecture) -> str:
+    """The precision to ask for; a checkpoint that is stored in the format that is wished is taken as it is."""
+    quantised = [name for name in weight_formats(architecture) if name not in _PLAIN.values()]
+    if wish is None or wish in _PLAIN.values():
+        dtype = _PLAIN.get(str(words.get("dtype") or row.get("dtype") or "").lower())
         wish = wish or dtype
-        return (wish if wish and not quantised and wish not in stored else "checkpoint"), True, alike
-    if wish in quantised or (re.search(r"expert", field) and quantised):
-        return "checkpoint", True, alike
-    return wish, True, alike
+        return wish if wish and not quantised and wish not in weight_formats(architecture) else "checkpoint"
+    if wish in quantised[:1]:
+        return "checkpoint"
+    # "fp8 with mxfp4 experts" names two formats; a format of the smaller part alone is another checkpoint.
+    return "checkpoint" if quantised and "expert" in text(row, "quantization") else wish
 
 
 def text(row: Mapping[str, Any], name: str) -> str:
