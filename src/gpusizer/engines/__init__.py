@@ -32,6 +32,33 @@ _ALIASES = {
     "hf": "transformers",
 }
 
+# Engines that people name and that use memory by rules of their own -> the nearest that is modelled.
+_NOT_MODELLED = {
+    "lmdeploy": "vllm",
+    "turbomind": "vllm",
+    "mindie": "vllm",
+    "vllm-ascend": "vllm",
+    "tgi": "vllm",
+    "text-generation-inference": "vllm",
+    "fastdeploy": "vllm",
+    "xllm": "vllm",
+    "lightllm": "sglang",
+    "ktransformers": "sglang",
+    "sglang-jax": "sglang",
+    "deepspeed-mii": "transformers",
+    "exllama": "llama.cpp",
+    "exllamav2": "llama.cpp",
+    "exllamav3": "llama.cpp",
+    "tabbyapi": "llama.cpp",
+    "ik_llama.cpp": "llama.cpp",
+    "koboldcpp": "llama.cpp",
+    "lm-studio": "llama.cpp",
+    "mlx": "llama.cpp",
+    "mlx-lm": "llama.cpp",
+    "mlc-llm": "llama.cpp",
+    "tensorrt": "tensorrt-llm",
+}
+
 
 def engine_ids() -> tuple[str, ...]:
     """Every engine that can be asked, the default first."""
@@ -59,6 +86,8 @@ def get_engine(id: str) -> Engine:
     """
     key = id.lower()
     key = _ALIASES.get(key, key)
+    if key in _NOT_MODELLED:
+        raise UnknownIdError("engine-not-modelled", id=id, nearest=[_NOT_MODELLED[key]])
     if key not in _MODULES:
         raise UnknownIdError("unknown-engine", id=id, nearest=get_close_matches(key, _MODULES, 3, 0.4))
     try:

@@ -10,6 +10,7 @@ An engine says only what differs. To add one, subclass :class:`Engine` and answe
 ``cache_plan``         how cached rows become blocks, and what a request takes
 ``printed_tokens``     tokens as its log counts them (default: requests of full length)
 ``refusal``            further reasons not to start
+``shortfall_bytes``    what of the ledger must be there at the start
 ``command``            how it is launched
 =====================  ==========================================================================================
 """
@@ -186,6 +187,10 @@ class Engine:
         """A reason of this engine not to start, before the cache is looked at."""
         return None
 
+    def shortfall_bytes(self, rank: Rank) -> int:
+        """By how much one GPU is too small for the start; 0 or less where it is not. [bytes]"""
+        return -rank.items[-1].bytes
+
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
         raise NotImplementedError
@@ -344,9 +349,9 @@ class Engine:
         reason = self._verdict(start, results, blocks)
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
         ranks = tuple(self._rank(start, result, blocks) for result in results)
-        if reason is None and any(rank.items[-1].bytes < 0 for rank in ranks):
-            short = min(range(len(ranks)), key=lambda index: ranks[index].items[-1].bytes)
-            reason, worst = Notice("out-of-memory", {"bytes": -ranks[short].items[-1].bytes, "pp_rank": short}), short
+        short = max(range(len(ranks)), key=lambda index: self.shortfall_bytes(ranks[index]))
+        if reason is None and self.shortfall_bytes(ranks[short]) > 0:
+            reason, worst = Notice("out-of-memory", {"bytes": self.shortfall_bytes(ranks[short]), "pp_rank": short}), short
         plan = results[worst].plan
         cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self.printed_tokens(start, plan, blocks) * start.layout.dp)
         return Fit(

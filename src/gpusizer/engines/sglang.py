@@ -15,7 +15,7 @@ from gpusizer.engines.ledger import combined, item
 from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.sglang_defaults import NEWEST, complete, decode_graph_sizes, kinds_of, prefill_graph_sizes, version_in
 from gpusizer.engines.sglang_pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
-from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity
+from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
 from gpusizer.engines.weights import Cut, ExpertPadding, routed_block
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
@@ -103,7 +103,7 @@ class Sglang(Engine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
-        slack = _banded("weights_slack", fitted.WEIGHTS_SLACK)
+        slack = _banded("weights_slack", fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, start.layout.gpus - 1))
         return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), slack, *super().added_weights(start, stage, cut)]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------
@@ -119,32 +119,33 @@ class Sglang(Engine):
         found = [_banded("device_context", fitted.CONTEXT)]
         if start.accelerator.unified_memory:
             found = [_banded("device_context", fitted.UNIFIED_OTHERS)]
-        if start.layout.gpus > 1:
-            nvidia = start.accelerator.vendor.lower() == "nvidia"
-            found.append(_banded("communication", fitted.COMMUNICATION if nvidia else fitted.ROCM_COMMUNICATION))
+        gpus = start.layout.gpus
+        if gpus > 1:
+            found.append(_banded("communication", self._communication(start.accelerator, gpus)))
         return found
+
+    def _communication(self, accelerator: Accelerator, gpus: int) -> fitted.Band:
+        if accelerator.vendor.lower() != "nvidia":
+            return fitted.ROCM_COMMUNICATION
+        if accelerator.fabric_devices:
+            return fitted.FABRIC_COMMUNICATION
+        return fitted.times(fitted.band(0, 0, 0), fitted.PCIE_COMMUNICATION, gpus - 1)
 
     def _graphs(self, start: Start, stage: Stage) -> list[Item]:
         if start.deployment.enforce_eager:
             return []
         decode = decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), start.deployment.speculative_tokens > 0)
         prefill = prefill_graph_sizes(start.deployment.max_num_batched_tokens or 0) if start.flag("captures_prefill", False) else 0
-        each = (fitted.TENSOR_GRAPHS if start.layout.gpus > 1 else fitted.DECODE_GRAPHS) * MiB
-        inputs = {"fixed_bytes": 0, "graphs": decode, "layers": len(stage.layers), "bytes_per_graph_and_layer": each}
-        size = cuda_graph_bytes(**inputs)
-        size += cuda_graph_bytes(fixed_bytes=0, graphs=prefill, layers=len(stage.layers), bytes_per_graph_and_layer=fitted.PREFILL_GRAPHS * MiB)
-        error = fitted.GRAPH_ERROR
-        return [
-            item(
-                "cuda_graphs",
-                size,
-                low=size * (1 - error),
-                high=size * (1 + error),
-                formula="memory.budget.cuda_graphs",
-                inputs={**inputs, "prefill_graphs": prefill},
-                evidence=Evidence.CALIBRATED,
-            )
-        ]
+        several = fitted.OLD_TENSOR_GRAPHS if start.version < (0, 5, 3) else fitted.TENSOR_GRAPHS
+        each = several if start.layout.gpus > 1 else fitted.DECODE_GRAPHS
+        found = []
+        for id, graphs, mib in (("cuda_graphs", decode, each), ("prefill_graphs", prefill, fitted.PREFILL_GRAPHS)):
+            inputs = {"fixed_bytes": 0, "graphs": graphs, "layers": len(stage.layers), "bytes_per_graph_and_layer": mib * MiB}
+            size, error = cuda_graph_bytes(**inputs), fitted.GRAPH_ERROR
+            if graphs:
+                low, high = size * (1 - error), size * (1 + error)
+                found.append(item(id, size, low=low, high=high, formula="memory.budget.cuda_graphs", inputs=inputs, evidence=Evidence.CALIBRATED))
+        return found
 
     def _activation(self, start: Start) -> Item:
         """Tensors of one prefill chunk: the widest block of a layer, or the work buffers of its experts."""
@@ -181,6 +182,13 @@ class Sglang(Engine):
             inputs=inputs,
             evidence=Evidence.ASSUMED,
         )
+
+    def shortfall_bytes(self, rank: Rank) -> int:
+        """Activations come with the first long prompt, not with the start; graphs and workspaces are taken at the low end of their band."""
+        sure = [line for line in rank.items if line.id not in ("free", "activation_peak")]
+        after = [line for line in sure if line.id in ("cuda_graphs", "prefill_graphs", "late_workspace")]
+        total = sum(line.bytes for line in rank.items)
+        return sum(line.bytes for line in sure) - sum(line.bytes - line.low_bytes for line in after) - total
 
     # ---- budget and pools ------------------------------------------------------------------------------------------
 
@@ -273,6 +281,10 @@ class Sglang(Engine):
         share = stage_pools(start, first.stage).stored_share
         found["kv_cache_pool_bytes"] = Quantity(*(size * share for size in (first.available.value, first.available.low, first.available.high)))
         del found["activation_peak_bytes"]  # the log does not say it
+        if start.version < (0, 5, 14):  # newer logs print prefill graphs apart
+            graphs = [line for line in first.items if line.id in ("cuda_graphs", "prefill_graphs")]
+            if graphs:
+                found["cuda_graph_bytes"] = combined(graphs)
         return found
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
@@ -283,6 +295,9 @@ class Sglang(Engine):
             requests = min(int(line.inputs["requests"]) for line in table) * found.deployment.dp
             found = replace(found, deployment=replace(found.deployment, max_num_seqs=requests))
         context = found.deployment.max_model_len or 1
+        tight = min(rank.items[-1].bytes for rank in found.ranks)
+        if found.fits and tight < 0:
+            found = replace(found, warnings=(*found.warnings, Notice("activations-may-not-fit", {"missing_bytes": -tight})))
         if found.fits and 0 < found.kv_cache.tokens // found.deployment.dp < context:
             longest = found.kv_cache.tokens // found.deployment.dp
             found = replace(found, warnings=(*found.warnings, Notice("context-above-pool", {"max_model_len": context, "longest_tokens": longest})))
