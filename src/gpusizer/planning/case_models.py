@@ -139,5 +139,5 @@ def _readings(words: str) -> Iterator[str]:
 
 def _spaced(name: str) -> str:
     """ "gemma3:12b" as "gemma-3:12b" and "Llama-3_1" as "Llama-3.1": a version apart from its name, its parts joined by a point."""
-    name = re.sub(r"(?<=\d)_(?=\d(?![\d.]))", ".", name)
+    name = re.sub(r"(?<=[^.\d]\d)_(?=\d(?![\da-z.]))", ".", name)
     return re.sub(r"(?<=[a-z]{4})(?=\d+:)", "-", name)
