@@ -2,7 +2,7 @@
 
 The core hands out codes and parameters; here a code becomes a sentence. A group is a table of one file: ``error`` and ``hint`` live in
 ``errors.toml``, ``warning`` in ``warnings.toml`` and so on. Placeholders are those of :meth:`str.format`, with these endings of our own:
-``{x:GB}`` and ``{x:GiB}`` print bytes, ``{x:percent}`` a share, ``{x:count}`` a number with thousands marked.
+``{x:GB}`` and ``{x:GiB}`` print bytes (``{x:GB3}`` with three digits), ``{x:percent}`` a share, ``{x:count}`` a number with thousands marked.
 """
 
 from __future__ import annotations
@@ -137,6 +137,10 @@ class _Words(string.Formatter):
             from gpusizer import units
 
             return f"{value / getattr(units, format_spec):,.1f} {format_spec}"
+        if format_spec == "GB3":
+            from gpusizer.units import GB
+
+            return f"{value / GB:,.3f} GB"
         if format_spec == "percent":
             return f"{100 * value:.3g}%"
         if format_spec == "count":
