@@ -37,18 +37,18 @@ _NOISE = re.compile(
         |topk_group|norm_type|rope_scaling|rope_parameters|rope_theta|rope_local_base_freq|compress_rope_theta|query_pre_attn_scalar|hc_sinkhorn_iters
         |layernorm_\w+_(alpha|beta)|swiglu\w*|moe_routed_scaling_factor|moe_renormalize|moe_norm_min|moe_random_routing\w*|moe_apply_router\w*)$"""
 )
-# Of a rotary section only what changes the length of a context or the rotated width.
-_ROTARY = ("partial_rotary_factor",)
+# Of a rotary section only what changes the rotated width or the length of the tables that engines keep.
+_ROTARY = ("partial_rotary_factor", "rope_type", "type", "factor", "original_max_position_embeddings", "mrope_section")
 
 
 def prune(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that matter; null is absent, because TOML has no null and readers treat both alike."""
+    """The keys that matter, null ones apart: TOML has no null."""
     kept: dict[str, Any] = {}
     for key, value in config.items():
         if value is None or (isinstance(value, float) and value in (float("inf"), float("-inf"))):
             continue
         if key in ("rope_parameters", "rope_scaling") and isinstance(value, Mapping):
-            if rotary := {name: value[name] for name in _ROTARY if value.get(name) is not None}:
+            if rotary := _rotary(value):
                 kept[key] = rotary
             continue
         if key == "quantization_config":
@@ -63,6 +63,24 @@ def prune(config: Mapping[str, Any]) -> dict[str, Any]:
         elif not (isinstance(value, list) and not value):
             kept[key] = value
     return kept
+
+
+def _rotary(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a rotary section, or of one section for each kind of layer."""
+    if any(isinstance(each, Mapping) for each in section.values()):
+        return {name: _rotary(each) for name, each in section.items() if isinstance(each, Mapping)}
+    return {name: section[name] for name in _ROTARY if section.get(name) is not None}
+
+
+def nulls(config: Mapping[str, Any], path: str = "") -> list[str]:
+    """Paths of keys that are null and matter: a null key says "none", an absent one "what the class gives"."""
+    found: list[str] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping) and key in ("text_config", "llm_config", "language_config"):
+            found += nulls(value, f"{path}{key}.")
+        elif value is None and not _NOISE.search(key) and key not in ("quantization_config", "rope_scaling", "rope_parameters"):
+            found.append(path + key)
+    return found
 
 
 def prune_quantization(block: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,10 +246,10 @@ def _wrapped(items: list[str]) -> str:
 def write_entry(entry: Mapping[str, Any], config: Mapping[str, Any]) -> Path:
     """Write ``facts/models/ID.toml``."""
     path = MODELS / f"{entry['id']}.toml"
-    path.write_text(
-        toml({**{key: value for key, value in entry.items() if key != "id" and value not in (None, [], ())}, "config": prune(config)}),
-        encoding="utf-8",
-    )
+    facts = {key: value for key, value in entry.items() if key != "id" and value not in (None, [], ())}
+    if null := nulls(config):
+        facts["null"] = null
+    path.write_text(toml({**facts, "config": prune(config)}), encoding="utf-8")
     return path
 
 
