@@ -179,9 +179,10 @@ def _nearest(name: str) -> list[str]:
 
 def _entry(model_id: str) -> ModelEntry:
     record = _file(model_id)
-    config = record.get("config", {})
+    config = _config(record)
     if base := record.get("same_as"):
-        config = {**{key: value for key, value in _file(base)["config"].items() if key not in record.get("without", ())}, **config}
+        inherited = _config(_file(base))
+        config = {**{key: value for key, value in inherited.items() if key not in record.get("without", ())}, **config}
     return ModelEntry(
         id=model_id,
         name=record["name"],
@@ -198,6 +199,18 @@ def _entry(model_id: str) -> ModelEntry:
         config_source=record.get("config_source"),
         notes=tuple(record.get("notes", ())),
     )
+
+
+def _config(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of one file, with the keys that are null: "none" there, where an absent key means what its class gives."""
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in record.get("config", {}).items()}
+    for path in record.get("null", ()):
+        *sections, key = path.split(".")
+        place = config
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = None
+    return config
 
 
 @cache
