@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpusizer.architecture.readers.decoder import LayerFactory
+from gpusizer.architecture.readers.context import ModelContext
+from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection
 from gpusizer.architecture.readers.plan import single_blocks, single_kinds
 from gpusizer.architecture.readers.tensors import matrix, norm
 from gpusizer.architecture.types import Layer, Split, Tensor
@@ -13,6 +14,8 @@ __all__ = ["read_mtp"]
 
 _COUNTS = ("num_nextn_predict_layers", "mtp_num_hidden_layers")
 _MAX_MTP = 64
+# Modules that configurations declare and published checkpoints leave out.
+_LEFT_OUT = ("mtp_use_dedicated_embeddings", "num_mtp_modules", "mtp_transformer_layers", "use_mtp")
 
 
 def _named(layer: Layer, inner: str) -> Layer:
@@ -47,10 +50,11 @@ def read_mtp(factory: LayerFactory, kinds: tuple[str, str], prefix: str, vocab: 
     """
     model = factory.model
     keys, words, hidden = model.keys, model.shape, model.hidden
-    keys.ignore(
-        "mtp_use_dedicated_embeddings", "num_mtp_modules", "mtp_transformer_layers", "use_mtp"
-    )  # modules that published checkpoints leave out
-    count = keys.integer(*_COUNTS, default=0, high=_MAX_MTP)
+    keys.ignore(*_LEFT_OUT, *_COUNTS)
+    targets = keys.integers("dspark_target_layer_ids") or ()
+    count = len(targets) or keys.integer(*_COUNTS, default=0, high=_MAX_MTP)
+    if count > _MAX_MTP:
+        raise keys.refuse("dspark_target_layer_ids", f"{count} entries", f"at most {_MAX_MTP}")
     if not count:
         keys.ignore("mtp_hybrid_override_pattern", "mtp_layers_block_type")
         return (), ()
@@ -69,11 +73,7 @@ def read_mtp(factory: LayerFactory, kinds: tuple[str, str], prefix: str, vocab: 
             joined = _projection("fc", hidden) + norm("pre_fc_norm_hidden", hidden) + norm("pre_fc_norm_embedding", hidden) + norm("norm", hidden)
             layers.append(replace(inner, tensors=inner.tensors + (joined if place == 0 else ())))
         else:
-            if words.integer("mtp_projections", default=1) == 2:
-                joined = matrix("e_proj", hidden, hidden, "attention") + matrix("h_proj", hidden, hidden, "attention")
-            else:
-                joined = _projection("eh_proj", hidden)
-            joined += norm("enorm", hidden) + norm("hnorm", hidden) + norm("shared_head.norm", hidden)
+            joined = _drafter(model, place, len(targets), vocab) if targets else _joined(model)
             layers.append(replace(layer, tensors=layer.tensors + joined))
     if not words.flag("mtp_copies"):
         return tuple(layers), ()
@@ -82,6 +82,33 @@ def read_mtp(factory: LayerFactory, kinds: tuple[str, str], prefix: str, vocab: 
         copies.append(Tensor(f"{layer.prefix}embed_tokens.weight", (vocab, hidden), "embedding", Split.VOCABULARY))
         copies.append(Tensor(f"{layer.prefix}shared_head.head.weight", (vocab, hidden), "lm_head", Split.VOCABULARY, linear=True))
     return tuple(layers), tuple(copies)
+
+
+def _joined(model: ModelContext) -> tuple[Tensor, ...]:
+    """What joins the state and the next token's embedding before the extra layer, and what follows it."""
+    hidden, streams = model.hidden, model.keys.integer("hc_mult", default=0)
+    if model.shape.integer("mtp_projections", default=1) == 2:
+        joined = matrix("e_proj", hidden, hidden, "attention") + matrix("h_proj", hidden, hidden, "attention")
+    else:
+        joined = _projection("eh_proj", hidden)
+    joined += norm("enorm", hidden) + norm("hnorm", hidden) + norm("shared_head.norm", hidden)
+    return joined + (hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams else ())
+
+
+def _drafter(model: ModelContext, place: int, count: int, vocab: int) -> tuple[Tensor, ...]:
+    """A drafter of several blocks: one projection of the states of some layers before the first, small heads after the last."""
+    hidden, streams = model.hidden, model.keys.integer("hc_mult", default=0)
+    rank = model.keys.integer("dspark_markov_rank", default=0)
+    tensors: tuple[Tensor, ...] = ()
+    if place == 0:
+        tensors += norm("main_norm", hidden) + matrix("main_proj", hidden, count * hidden, "attention")
+    if place == count - 1:
+        tensors += norm("norm", hidden)
+        tensors += hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams else ()
+        for side in ("markov_w1", "markov_w2"):
+            tensors += (Tensor(f"markov_head.{side}.weight", (vocab, rank), "attention", Split.VOCABULARY),) if rank else ()
+        tensors += matrix("confidence_head.proj", 1, hidden + rank, "attention", dtype="bf16")
+    return tensors
 
 
 def _projection(name: str, hidden: int) -> tuple[Tensor, ...]:

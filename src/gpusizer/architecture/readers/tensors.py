@@ -8,12 +8,19 @@ __all__ = ["column", "expert_matrices", "kv_columns", "matrix", "mlp_matrices", 
 
 
 def matrix(
-    name: str, outputs: int, inputs: int, group: str, split: Split = Split.REPLICATED, units: int = 0, bias: bool = False
+    name: str,
+    outputs: int,
+    inputs: int,
+    group: str,
+    split: Split = Split.REPLICATED,
+    units: int = 0,
+    bias: bool = False,
+    dtype: str | None = None,
 ) -> tuple[Tensor, ...]:
     """A linear weight of shape (outputs, inputs), with its bias where it has one; nothing where it has no outputs."""
     if not outputs or not inputs:
         return ()
-    weight = Tensor(f"{name}.weight", (outputs, inputs), group, split, units, linear=True)
+    weight = Tensor(f"{name}.weight", (outputs, inputs), group, split, units, linear=True, dtype=dtype)
     if not bias:
         return (weight,)
     return weight, Tensor(f"{name}.bias", (outputs,), group, Split.REPLICATED if split is Split.ROW else split, 0 if split is Split.ROW else units)

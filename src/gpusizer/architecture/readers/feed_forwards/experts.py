@@ -37,7 +37,7 @@ def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
     words, keys = layer.shape, layer.keys
     dtype = words.text("router_dtype")
     if "hash-routed" in layer.traits:  # a table from token to experts beside the router, instead of a correction bias
-        table = Tensor(f"{name}.tid2eid", (keys.needed("vocab_size"), layer.needed(*SELECTED)), "buffer", dtype="int32")
+        table = Tensor(f"{name}.tid2eid", (keys.needed("vocab_size"), layer.needed(*SELECTED)), "buffer", dtype="int64")
         return Tensor(f"{name}.weight", (rows, layer.hidden), "router", linear=True, dtype=dtype), table
     tensors: tuple[Tensor, ...] = (Tensor(f"{name}.weight", (rows, layer.hidden), "router", linear=True, dtype=dtype),)
     if words.flag("router_has_bias"):
@@ -46,7 +46,7 @@ def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
         module = name.rpartition(".")[0]
         tensors += (Tensor(f"{module}.{suffix}", (rows if "expert" in suffix else layer.hidden,), "router"),)
     kind = words.text("router_bias", default="none")
-    flag = keys.raw("use_routing_bias", "moe_router_enable_expert_bias", "use_moe_router_bias", "topk_method")
+    flag = keys.raw("use_routing_bias", "use_expert_bias", "moe_router_enable_expert_bias", "use_moe_router_bias", "topk_method")
     if kind == "none" and flag in (True, "noaux_tc"):
         kind = "buffer"
     if kind != "none" and flag is not False and flag not in ("greedy", "group_limited_greedy"):

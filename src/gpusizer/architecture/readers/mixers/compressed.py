@@ -13,10 +13,10 @@ _INDEXED_UP_TO = 8  # ratios at which single entries are still searched; larger 
 
 
 def _pool(name: str, width: int, ratio: int, overlap: int, hidden: int, group: str, norm_group: str) -> tuple[Tensor, ...]:
-    """A compressor: ``ratio`` tokens become one entry; small ratios pool two overlapping halves."""
+    """A compressor: ``ratio`` tokens become one entry; small ratios pool two overlapping halves. It stays out of FP8."""
     wide = width * overlap
     position = Tensor(f"{name}position_bias", (ratio, wide), group, dtype="fp32")
-    tensors = matrix(f"{name}kv_proj", wide, hidden, group) + matrix(f"{name}gate_proj", wide, hidden, group)
+    tensors = matrix(f"{name}kv_proj", wide, hidden, group, dtype="bf16") + matrix(f"{name}gate_proj", wide, hidden, group, dtype="bf16")
     return (position, *tensors, *norm(f"{name}kv_norm", width, group=norm_group))
 
 
@@ -47,7 +47,7 @@ def read_compressed(layer: LayerContext) -> tuple[Mixer, ...]:
             part = f"{name}compressor.indexer."
             tensors += _pool(part, index_width, ratio, overlap, hidden, "indexer", "indexer")
             tensors += matrix(f"{part}q_b_proj", index_heads * index_width, q_rank, "indexer")
-            tensors += matrix(f"{part}scorer.weights_proj", index_heads, hidden, "indexer")
+            tensors += matrix(f"{part}scorer.weights_proj", index_heads, hidden, "indexer", dtype="bf16")
             indexer = Indexer(index_heads, index_width, keys.integer("index_topk", default=0))
     return (CompressedAttention(heads, width, rope, window, ratio, tensors, indexer),)
 
