@@ -31,7 +31,7 @@ _MAX_LAYERS = 4096
 _MAX_KEYS = 1 << 18
 _MAX_DEPTH = 32
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-_HIDDEN = ("hidden_size", "n_embd", "d_model", "dim", "model_dim")
+_HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed", "dim", "model_dim")
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "model_max_length", "n_ctx")
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "half": "fp16", "float": "fp32"}
 
@@ -96,6 +96,8 @@ def _merged(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], 
     tied = config.get("tie_word_embeddings")
     given = flat_keys({**(row or {}).get("config", {}), **outer.get("config", {}), **top, **text})
     defaults = class_defaults(text_type, given)
+    if text:
+        defaults |= class_defaults(outer_type, given)  # of a model with towers, the whole's class says whether the head is tied
     if sizes := implied_sizes(defaults):
         notices.append(Notice("class-default", {"model_type": text_type, "keys": sizes}))
     merged = {**defaults, **given}
@@ -212,7 +214,7 @@ def _ends(
     if words.flag("norm_weight", default=True) and keys.raw("do_layer_norm_before") is not False:
         final += norm(_path(words.text("final_norm"), prefix, f"{base}norm"), hidden, words.flag("norm_bias"))
     streams = keys.integer("hc_mult", default=0)
-    if streams:
+    if streams and words.flag("hyper_head", default=True):
         final += hyper_connection(f"{base}hc_head.", streams, streams * hidden, 1, "hc_")
     if keys.integer("attn_res_block_size", default=0):
         final += norm(f"{base}output_attn_res_norm", hidden) + vector(f"{base}output_attn_res_proj.weight", hidden, "residual_mixing")

@@ -59,9 +59,10 @@ class LayerFactory:
             tensors += vector("layer_scalar", 1, "buffer")
         streams = keys.integer("hc_mult", default=0)
         if streams:
-            rows = streams * (streams + 2)
+            mixed = words.flag("hyper_mixing", default=True)  # a matrix between the streams beside what goes in and what comes out
+            rows = streams * (streams + 2 if mixed else 2)
             for part in ("attn_hc", "ffn_hc"):
-                tensors += hyper_connection(f"{part}.", rows, streams * hidden, 3)
+                tensors += hyper_connection(f"{part}.", rows, streams * hidden, 3 if mixed else 2)
         if keys.integer("attn_res_block_size", default=0):
             for part in ("self_attention_res", "mlp_res"):
                 tensors += norm(f"{part}_norm", hidden) + vector(f"{part}_proj.weight", hidden, "residual_mixing")

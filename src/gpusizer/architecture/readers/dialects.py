@@ -73,6 +73,32 @@ def _blocks(config: Mapping[str, Any], section: list[Any]) -> dict[str, Any]:
     return {"layer_types": types, "num_key_value_heads": kv_heads, "intermediate_size": widths}
 
 
+def _per_layer(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """``per_layer_config``: values of single layers by their number; each such key becomes a list over the layers."""
+    layers = _layers(config)
+    names = {name for values in section.values() if isinstance(values, Mapping) for name in values}
+    flat: dict[str, Any] = {}
+    for name in sorted(names):
+        values = [config.get(name)] * layers
+        for number, own in section.items():
+            if isinstance(own, Mapping) and name in own and str(number).isdigit() and int(number) < layers:
+                values[int(number)] = own[name]
+        flat[name] = values
+    return flat
+
+
+def _compressed(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """``compress_rates``: tokens of one pooled entry by the word for a layer; the same as a list over the layers, 0 for a bare window."""
+    types = config.get("layer_types")
+    if not isinstance(types, list):
+        return {}
+    blocks = config.get("mlp_layer_types")
+    flat: dict[str, Any] = {"compress_ratios": [section.get(word, 0) if isinstance(word, str) else 0 for word in types], "layer_types": None}
+    if isinstance(blocks, list):
+        flat["num_hash_layers"] = sum(word == "hash_moe" for word in blocks)
+    return flat
+
+
 _ATTENTION_NAMES = {"kv_n_heads": "num_key_value_heads", "attn_type": "attention_type", "rope_theta": "rope_theta", "qk_ln": "qk_layernorm"}
 _FEED_FORWARD_NAMES = {
     "ffn_hidden_size": "ffn_hidden_size",
@@ -102,6 +128,11 @@ def flat_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         The same keys and those that nested parts amount to.
     """
     flat = dict(config)
+    for name, override in (("per_layer_config", _per_layer), ("compress_rates", _compressed)):  # these say more than the keys that they replace
+        section = flat.get(name)
+        if isinstance(section, dict) and section:
+            del flat[name]
+            flat |= override(flat, section)
     for name, (kind, expand) in _DIALECTS.items():
         section = config.get(name)
         if isinstance(section, kind) and section:

@@ -27,14 +27,14 @@ _NOT_PRODUCTS = frozenset({"norms", "embedding", "buffer"})
 
 
 def _size(dimension: Any, value_of: Callable[[str], int]) -> int:
-    """A dimension's value: ``3``, ``"hidden"``, ``"2*heads*head_dim+hidden"``."""
+    """A dimension's value: ``3``, ``"hidden"``, ``"2*heads*head_dim+-1"``."""
     if isinstance(dimension, int):
         return dimension
     total = 0
     for term in str(dimension).split("+"):
         product = 1
         for factor in term.split("*"):
-            product *= int(factor) if factor.isdigit() else value_of(factor)
+            product *= int(factor) if factor.lstrip("-").isdigit() else value_of(factor)
         total += product
     return total
 

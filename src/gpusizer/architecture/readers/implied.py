@@ -157,7 +157,11 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "qk_norm_when_used": "none",
         "config": {"attention_chunk_size": 8192, "no_rope_layer_interval": 4, "intermediate_size_mlp": 16384, "interleave_moe_layer_step": 1},
     },
-    "mimo_v2_flash": {"attention_bias_covers_output": False, "router_bias": "buffer"},
+    "mimo_v2_flash": {
+        "attention_bias_covers_output": False,
+        "router_bias": "buffer",
+        "config": {"swa_num_key_value_heads": 8, "add_swa_attention_sink_bias": True},
+    },
     "jamba": {
         "norms": ("input_layernorm", "pre_ff_layernorm"),
         "final_norm": "model.final_layernorm",
@@ -185,7 +189,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "shared_gate_proj": "input_linear",
         "shared_up_proj": "input_linear",
         "shared_down_proj": "output_linear",
-        "shared_beside_dense": True,
+        "dense_width_key": "shared_intermediate_size",
         "mamba": "mamba.",
         "config": {**_TIED},
     },

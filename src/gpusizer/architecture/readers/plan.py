@@ -31,10 +31,10 @@ _MIXERS = {
     "hybrid": "attention+mamba",
     "none": "none",
 }
-_BLOCKS = {"dense": "dense", "sparse": "experts", "moe": "experts", "mlp": "dense"}
+_BLOCKS = {"dense": "dense", "sparse": "experts", "moe": "experts", "hash_moe": "experts", "mlp": "dense"}
 # One block a layer: a letter or a word says what the whole layer is.
 _SINGLE = {"M": ("mamba", "none"), "*": ("attention", "none"), "E": ("none", "experts"), "-": ("none", "dense")}
-_SINGLE_WORDS = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
+_SINGLE_WORDS = {"mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*", "moe": "E", "mlp": "-"}
 SELECTED = (
     "num_experts_per_tok",
     "num_experts_per_token",
@@ -168,7 +168,7 @@ def _windows(model: ModelContext) -> list[str] | None:
     window = keys.integer("sliding_window", "window_size", "sliding_window_size")
     if not window or use is False:
         return None
-    pattern = keys.raw("sliding_window_pattern", "_sliding_window_pattern")
+    pattern = keys.raw("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
     if isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:
         return ["window" if pattern[index % len(pattern)] == "L" else "attention" for index in range(layers)]
     if pattern is not None:
@@ -206,7 +206,7 @@ def block_kinds(model: ModelContext) -> list[str]:
 
 
 def _has_experts(keys: Keys) -> bool:
-    if keys.raw("enable_moe_block") is False:
+    if keys.raw("enable_moe_block", "is_moe") is False:
         return False
     count = keys.raw(*EXPERT_COUNTS)
     if isinstance(count, (list, tuple)):

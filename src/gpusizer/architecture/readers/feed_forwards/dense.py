@@ -9,7 +9,7 @@ from gpusizer.architecture.types import DenseMLP, FeedForward
 
 __all__ = ["gated", "mlp_bias", "mlp_names", "read_dense"]
 
-WIDTHS = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size")
+WIDTHS = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size", "block_ff_dim")
 _DENSE_FIRST = ("intermediate_size_mlp", "dense_intermediate_size")
 _UNGATED = frozenset({"relu2"})
 
@@ -40,7 +40,8 @@ def dense_width(layer: LayerContext) -> int:
     """Width of a dense block; 0 where a layer has none."""
     keys = layer.keys
     keys.ignore(*_DENSE_FIRST)
-    width = layer.integer(*_DENSE_FIRST) or layer.integer(*WIDTHS)
+    own = layer.shape.text("dense_width_key")
+    width = (layer.integer(own) if own is not None else None) or layer.integer(*_DENSE_FIRST) or layer.integer(*WIDTHS)
     if width is None:
         ratio = keys.integer("expansion_ratio", "mlp_ratio", low=1, high=1 << 16) or layer.shape.integer("mlp_ratio", low=1)
         if ratio is None:
@@ -48,6 +49,10 @@ def dense_width(layer: LayerContext) -> int:
         width = ratio * layer.hidden
     if layer.shape.flag("halved_width"):
         width //= 2
+    if keys.flag("block_auto_adjust_ff_dim"):  # two thirds, times a factor, rounded up
+        width = int(int(2 * width / 3) * keys.number("block_ffn_dim_multiplier", default=1.0, high=1024.0))
+        step = keys.integer("block_multiple_of", default=1, low=1)
+        width = -(-width // step) * step
     if keys.flag("use_double_wide_mlp") and "shared-kv" in layer.traits:
         width *= 2
     return width

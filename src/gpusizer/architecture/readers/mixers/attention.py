@@ -98,6 +98,8 @@ def biases(layer: LayerContext) -> tuple[bool, bool]:
 
 def _window(layer: LayerContext) -> int | None:
     if layer.mixer != "window":
+        if layer.shape.flag("sliding_attention"):
+            return layer.integer("attention_window_size", low=1)
         layer.keys.ignore("sliding_window", "sliding_window_size", "window_size", "max_window_layers")
         return None
     return layer.needed("sliding_window", "sliding_window_size", "window_size", "attention_window_size")
@@ -144,7 +146,11 @@ def _projections(layer: LayerContext, shape: Geometry, name: str, own_keys: bool
         tensors += kv_columns(v, shape.kv_heads * shape.v_head_dim, hidden, GROUP, shape.kv_heads, inputs)
     out = name + words.text("o_name", default="o_proj")
     tensors += row(out, hidden, shape.heads * shape.v_head_dim, GROUP, shape.heads, output)
-    if keys.flag("gating", "use_head_wise_attn_gate", default=words.flag("head_gate")):
+    if keys.flag(
+        "gating",
+        "use_head_wise_attn_gate",
+        default=keys.flag(words.text("head_gate_key", default="head_wise_attn_gate"), default=words.flag("head_gate")),
+    ):
         tensors += column(f"{name}g_proj", shape.heads, hidden, GROUP, shape.heads)
     return tensors
 

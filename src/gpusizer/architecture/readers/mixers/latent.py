@@ -45,7 +45,10 @@ def latent_attention(layer: LayerContext, name: str) -> LatentAttention:
         tensors = column(f"{name}q_proj", query, hidden, GROUP, heads)
     else:
         tensors = matrix(f"{name}q_a_proj", q_rank, hidden, GROUP, bias=bias) + norm(f"{name}q_a_layernorm", q_rank)
-        tensors += column(f"{name}q_b_proj", query, q_rank, GROUP, heads)
+        if shape.flag("latent_query_gate"):  # queries and their gates from the latent and its norm together
+            tensors += column(f"{name}q_gate_proj", query + heads * value, 2 * q_rank, GROUP, heads)
+        else:
+            tensors += column(f"{name}q_b_proj", query, q_rank, GROUP, heads)
     tensors += matrix(f"{name}kv_a_proj_with_mqa", rank + rope, hidden, GROUP, bias=bias) + norm(f"{name}kv_a_layernorm", rank)
     tensors += column(f"{name}kv_b_proj", heads * (nope + value), rank, GROUP, heads)
     tensors += row(f"{name}o_proj", hidden, heads * value, GROUP, heads, bias)

@@ -78,7 +78,9 @@ def read_state_space(layer: LayerContext) -> tuple[Mixer, ...]:
 
 
 def _claims(layer: LayerContext) -> bool:
-    return layer.mixer == "mamba" and layer.keys.has(*_STATES, *_heads(layer), *_EXPANDS)
+    if layer.mixer == "linear" and (layer.keys.has("linear_num_value_heads", "linear_num_heads") or not layer.keys.has(*_STATES)):
+        return False
+    return layer.mixer in ("mamba", "linear") and layer.keys.has(*_STATES, *_heads(layer), *_EXPANDS)
 
 
 register_mixer(MixerReader("state-space", _claims, read_state_space, order=30))
