@@ -4,7 +4,7 @@ The public face: :func:`plan`, :func:`fit`, :func:`load_architecture`, and the t
 
 >>> import gpusizer
 >>> gpusizer.load_architecture("deepseek-v3").parameters.total
-671026419200
+671026404352
 """
 
 from __future__ import annotations

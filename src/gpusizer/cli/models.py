@@ -9,6 +9,7 @@ import click
 from gpusizer.cli.catalog_group import catalog_group, one_command
 
 if TYPE_CHECKING:
+    from gpusizer.architecture.model import Architecture
     from gpusizer.rendering.document import Document
 
 __all__ = ["build"]
@@ -30,16 +31,25 @@ def build(language: str) -> click.Command:
 
         entry = model_entry(model_id)
         architecture = load_architecture(entry.id)
-        return model_document(entry, architecture, _cache(architecture), language)
+        return model_document(entry, architecture, _figures(architecture), language)
 
     def check(source: str) -> Document:
         from gpusizer.architecture.load import load_architecture
         from gpusizer.rendering.models import architecture_document
 
         architecture = load_architecture(source)
-        return architecture_document(architecture, _cache(architecture), language)
+        return architecture_document(architecture, _figures(architecture), language)
 
     def checking(language: str) -> click.Command:
         return one_command("models", "check", "PATH", language, check, "./config.json")
 
     return catalog_group("models", language, all_of_them=all_of_them, one=one, example="deepseek-v3", more={"check": checking})
+
+
+def _figures(architecture: Architecture) -> list[tuple[str, int]]:
+    """Checkpoint and cache by the codes of their words."""
+    from gpusizer.planning.figures import model_figures
+
+    figures = model_figures(architecture)
+    names = ("checkpoint_bytes", "kv_cache_bytes_per_token", "fixed_bytes_per_request")
+    return [(name.replace("_", "-"), getattr(figures, name)) for name in names]

@@ -27,7 +27,7 @@ from gpusizer.engines.device import visible_bytes
 from gpusizer.engines.ledger import combined, item, total_bytes, weight_items
 from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
-from gpusizer.engines.weights import Cut, stage_layers, weight_table
+from gpusizer.engines.weights import Cut, layer_kinds, stage_layers, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency, pool_tokens
@@ -344,7 +344,7 @@ class Engine:
         problem = self.problem(start)
         if problem is not None:
             return self._refused(start, problem)
-        results = [self._stage(start, stage) for stage in self.stages(start)]
+        results = self._stage_results(start)
         blocks, low, high = (min(result.blocks[which] for result in results) for which in range(3))
         reason = self._verdict(start, results, blocks)
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
@@ -366,6 +366,18 @@ class Engine:
             budget_bytes=self.budget_bytes(start),
             warnings=self.warnings(start),
         )
+
+    def _stage_results(self, start: Start) -> list[StageResult]:
+        """Every stage; those with the same layers at the same kind of place are computed once."""
+        kinds = layer_kinds(start.architecture)
+        known: dict[tuple[object, ...], StageResult] = {}
+        results: list[StageResult] = []
+        for stage in self.stages(start):
+            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
+            if key not in known:
+                known[key] = self._stage(start, stage)
+            results.append(replace(known[key], stage=stage))
+        return results
 
     def _stage(self, start: Start, stage: Stage) -> StageResult:
         items = (*self.weights(start, stage), *self.overheads(start, stage))

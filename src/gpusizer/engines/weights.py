@@ -16,7 +16,7 @@ from gpusizer.architecture.precision import stored_tensors
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
 
-__all__ = ["Cut", "ExpertPadding", "WeightTable", "once_per_architecture", "routed_block", "stage_layers", "weight_table"]
+__all__ = ["Cut", "ExpertPadding", "WeightTable", "layer_kinds", "once_per_architecture", "routed_block", "stage_layers", "weight_table"]
 
 Value = TypeVar("Value")
 
@@ -322,6 +322,16 @@ def weight_table(architecture: Architecture) -> WeightTable:
     decoder = len(architecture.layers)
     embedding, final, head, towers, copies = parts
     return WeightTable(embedding, final, head, towers, copies, tuple(kinds), tuple(numbered[:decoder]), tuple(numbered[decoder:]))
+
+
+@once_per_architecture
+def layer_kinds(architecture: Architecture) -> tuple[int, ...]:
+    """Which decoder layers are alike in weights, formats and cache: equal numbers, equal layers (remembered)."""
+    table = weight_table(architecture)
+    numbers: dict[object, int] = {}
+    return tuple(
+        numbers.setdefault((table.kind_of[index], layer.mixers, layer.feed_forwards), len(numbers)) for index, layer in enumerate(architecture.layers)
+    )
 
 
 def stage_layers(layers: int, pp: int, partition: tuple[int, ...] | None = None) -> tuple[range, ...]:

@@ -114,12 +114,21 @@ def _call(name: str, *values: Any) -> Symbol:
     return Symbol(f"{name}({','.join(_symbol(value).text for value in values)})")
 
 
+_PLAIN = frozenset({int, float, bool})  # a plan asks a hundred thousand times: the common case first
+
+
 def _any_symbol(*values: Any) -> bool:
-    return any(isinstance(value, Symbol) for value in values)
+    for value in values:  # noqa: SIM110
+        if type(value) not in _PLAIN and isinstance(value, Symbol):
+            return True
+    return False
 
 
 def _any_array(*values: Any) -> bool:
-    return any(hasattr(value, "__array_interface__") for value in values)
+    for value in values:  # noqa: SIM110
+        if type(value) not in _PLAIN and hasattr(value, "__array_interface__"):
+            return True
+    return False
 
 
 def ceil_div(numerator: Any, denominator: Any) -> Any:

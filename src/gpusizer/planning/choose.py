@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import Engine
 from gpusizer.engines.ledger import worst_evidence
 from gpusizer.engines.support import device_support
 from gpusizer.engines.types import Deployment, Evidence, Fit, Layout
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import held_requests, replicas_needed, servers_needed
 from gpusizer.planning.need import Need
 from gpusizer.planning.prices import purchase_of, rent_of
@@ -23,6 +23,9 @@ __all__ = ["Found", "search"]
 
 ASSUMED_NODE = 8  # devices of a server where the facts give none
 MOST_NODES = 16  # servers that one replica may span
+ONE_BY_ONE = 4  # sizes below a server are not monotone (a width may divide by 8 and not by 2), so they are tried in turn
+LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
+LAYOUTS_TRIED = 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class _Candidate:
         return self.layout.gpus * self.replicas
 
 
-def search(request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> Found:
+def search(request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, *, weights_bytes: int) -> Found:
     """Find the smallest deployment on one accelerator.
 
     Parameters
@@ -59,6 +62,8 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
         The model in the precision that is wanted.
     accelerator : Accelerator
         The device.
+    weights_bytes : int
+        Stored tensors of the model: fewer GPUs than hold them are not tried. [bytes]
 
     Returns
     -------
@@ -68,27 +73,52 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
     support = device_support(engine.id, architecture, accelerator)
     if support.refusal is not None:
         return Found(None, Rejected(accelerator, None, support.refusal))
+    sizes = [gpus for gpus in replica_sizes(accelerator, request.max_gpus) if gpus * accelerator.memory_bytes > weights_bytes]
+    tried: dict[int, _Candidate | Rejected] = {}
+
+    def attempt(index: int) -> _Candidate | Rejected:
+        if index not in tried:
+            tried[index] = _best_layout(request, need, engine, architecture, accelerator, sizes[index])
+        return tried[index]
+
+    smallest = _smallest(len(sizes), lambda index: isinstance(attempt(index), _Candidate))
+    if smallest is None:
+        return Found(None, _too_large(request, accelerator, weights_bytes, tried.get(len(sizes) - 1)))
     best: _Candidate | None = None
-    refused: Rejected | None = None
-    weights = checkpoint_bytes(architecture, mtp=False)
-    for gpus in replica_sizes(accelerator, request.max_gpus):
-        if best is not None and gpus >= best.gpus:
+    for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
+        if best is not None and sizes[index] >= best.gpus:
             break
-        if weights > gpus * accelerator.memory_bytes:
-            reason = Notice("weights-too-large", {"gpus": gpus, "weights_bytes": weights, "memory_bytes": gpus * accelerator.memory_bytes})
-            refused = Rejected(accelerator, None, reason)
-            continue
-        for candidate in _candidates(request, need, engine, architecture, accelerator, gpus):
-            if isinstance(candidate, Rejected):
-                refused = candidate if best is None else refused
-            elif request.max_gpus is not None and candidate.gpus > request.max_gpus:
-                reason = Notice("more-than-max-gpus", {"gpus": candidate.gpus, "max_gpus": request.max_gpus})
-                refused = Rejected(accelerator, candidate.layout, reason)
-            elif best is None or _order(candidate) < _order(best):
-                best = candidate
-    if best is None:
-        return Found(None, refused or Rejected(accelerator, None, Notice("more-than-max-gpus", {"gpus": 1, "max_gpus": request.max_gpus or 0})))
-    return Found(_option(best, accelerator, support.notices, support.tier), refused)
+        candidate = attempt(index)
+        if isinstance(candidate, _Candidate) and (best is None or _order(candidate) < _order(best)):
+            best = candidate
+    assert best is not None  # the smallest is one
+    if request.max_gpus is not None and best.gpus > request.max_gpus:
+        reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": request.max_gpus})
+        return Found(None, Rejected(accelerator, best.layout, reason))
+    below = attempt(smallest - 1) if smallest else None
+    return Found(_option(best, accelerator, support.notices, support.tier), below if isinstance(below, Rejected) else None)
+
+
+def _smallest(count: int, holds: Callable[[int], bool]) -> int | None:
+    """First index for which it holds, where it holds for all that follow: the small ones one by one, then by halves."""
+    low, high = 0, count
+    while low < high:
+        middle = low if low < ONE_BY_ONE else (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low if low < count else None
+
+
+def _too_large(request: Request, accelerator: Accelerator, weights_bytes: int, largest: _Candidate | Rejected | None) -> Rejected:
+    """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
+    if isinstance(largest, Rejected):
+        return largest
+    node = accelerator.devices_per_node or ASSUMED_NODE
+    gpus = min(request.max_gpus or MOST_NODES * node, MOST_NODES * node)
+    memory = gpus * accelerator.memory_bytes
+    return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": memory}))
 
 
 def replica_sizes(accelerator: Accelerator, max_gpus: int | None) -> Iterator[int]:
@@ -110,29 +140,39 @@ def _order(candidate: _Candidate) -> tuple[int, int]:
     return candidate.gpus, candidate.replicas
 
 
-def _candidates(
+def _best_layout(
     request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int
-) -> Iterator[_Candidate | Rejected]:
-    """Every legal layout of one size, or why it will not do; the widest tensor-parallel cut that is legal stands for its kind."""
-    tried = 0
+) -> _Candidate | Rejected:
+    """The widest legal tensor-parallel cut of so many GPUs that holds the model, the next one where it does not, or why neither will do."""
+    refused: Rejected | None = None
+    legal = 0
     for choice in engine.layouts(architecture, accelerator, gpus):
         if choice.reason is not None:
-            if not tried:
-                yield Rejected(accelerator, choice.layout, choice.reason)
+            refused = refused or Rejected(accelerator, choice.layout, choice.reason)
             continue
-        if tried == 2:  # the widest cut, and the next (whole experts, or fewer ranks): narrower ones hold less
-            return
-        tried += 1
-        fit = engine.fit(deployment_for(request, need, accelerator, choice.layout, engine), architecture, accelerator)
-        if not fit.fits:
-            yield Rejected(accelerator, choice.layout, fit.reason or Notice("no-memory-for-cache", {"missing_bytes": 0, "pp_rank": 0}))
-            continue
-        held, low = held_range(fit)
-        if low < 1:
+        legal += 1
+        fit = _fit(deployment_for(request, need, accelerator, choice.layout, engine), engine, architecture, accelerator)
+        if fit.fits:
+            held, low = held_range(fit)
+            if low >= 1:
+                return _Candidate(choice.layout, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
             spread = fit.quantities["kv_cache_pool_bytes"]
-            yield Rejected(accelerator, choice.layout, Notice("too-close-to-call", {"low_bytes": round(spread.low), "value_bytes": round(spread.value)}))
-            continue
-        yield _Candidate(choice.layout, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
+            reason = Notice("too-close-to-call", {"low_bytes": round(spread.low), "value_bytes": round(spread.value)})
+        else:
+            reason = fit.reason or Notice("does-not-fit")
+        refused = Rejected(accelerator, choice.layout, reason)
+        if legal == LAYOUTS_TRIED:
+            break
+    return refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus}))
+
+
+def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> Fit:
+    """The verdict; where the engine's own share of the card is more than is free at the start, on the largest share that is not."""
+    fit = engine.fit(deployment, architecture, accelerator)
+    if fit.reason is None or fit.reason.code != "budget-above-free":
+        return fit
+    share = floor_div(100 * fit.reason.parameters["free_bytes"], accelerator.memory_bytes) / 100
+    return engine.fit(replace(deployment, memory_fraction=share), architecture, accelerator) if share > 0 else fit
 
 
 def deployment_for(request: Request, need: Need, accelerator: Accelerator, layout: Layout, engine: Engine) -> Deployment:
@@ -163,7 +203,8 @@ def held_range(fit: Fit) -> tuple[int, int]:
 def _option(best: _Candidate, accelerator: Accelerator, notices: tuple[Notice, ...], tier: int) -> Option:
     node = accelerator.devices_per_node or ASSUMED_NODE
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
-    order = nodes * node if accelerator.whole_nodes else best.gpus
+    unit = max(node, accelerator.fabric_devices or 0)  # a server, or the rack that one fabric joins
+    order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit if accelerator.whole_nodes else best.gpus
     assumed = worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
     status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
     said = (*notices, *((status,) if status else ()))

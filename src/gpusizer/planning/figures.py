@@ -78,5 +78,3 @@ def model_figures(architecture: Architecture, kv_precision: str = "auto") -> Mod
     count = architecture.parameters
     token, request = cache_figures(architecture, kv_precision)
     return ModelFigures(count.total, count.activated, count.mtp, checkpoint_bytes(architecture), token, request)
-
-

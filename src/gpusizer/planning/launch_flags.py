@@ -176,9 +176,7 @@ def deployment_from_flags(
     chosen |= {"tp": layout.tp, "pp": layout.pp}
     if whole:
         chosen["ep"] = chosen["tp"] * chosen.get("dp", 1)
-    return Deployment(
-        model=model, gpu=gpu, engine=engine_id, engine_version=engine_version, precision=precision, flags=further, **_known(chosen)
-    )
+    return Deployment(model=model, gpu=gpu, engine=engine_id, engine_version=engine_version, precision=precision, flags=further, **_known(chosen))
 
 
 def _known(chosen: Mapping[str, Any]) -> dict[str, Any]:

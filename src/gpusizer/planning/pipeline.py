@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision import checkpoint_bytes, with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.types import Deployment, Fit
@@ -41,7 +41,9 @@ def make_plan(request: Request) -> Plan:
     architecture = with_precision(load_architecture(request.model), request.precision)
     engine = get_engine(request.engine)
     need = need_of(request)
-    found = [search(request, need, engine, architecture, each) for each in _considered(request)]
+    figures = model_figures(architecture, request.kv_precision)
+    weights = checkpoint_bytes(architecture, mtp=False)
+    found = [search(request, need, engine, architecture, each, weights_bytes=weights) for each in _considered(request)]
     options = ranked([each.option for each in found if each.option is not None], request.sort)
     rejected = tuple(each.rejected for each in found if each.rejected is not None)
     return Plan(
@@ -49,7 +51,7 @@ def make_plan(request: Request) -> Plan:
         need=need,
         architecture=architecture,
         entry=entry,
-        figures=model_figures(architecture, request.kv_precision),
+        figures=figures,
         article=article_of(architecture, entry, request.precision, need.concurrency, need.context_tokens),
         options=options,
         rejected=rejected,

@@ -17,7 +17,8 @@ _LAST = float("inf")
 def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
     """Number the options, the best first.
 
-    Devices on which engine, number format and overheads are known come before those where they are assumed; then GPUs to order, cost, or speed.
+    Devices on which engine, number format and overheads are known come before those where they are assumed, and replicas inside one server before
+    those that need a network; then GPUs to order, cost, or speed.
 
     Parameters
     ----------
@@ -31,8 +32,13 @@ def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
     tuple of Option
         With their ranks.
     """
-    order = sorted(options, key=lambda option: (option.tier, *_key(option, sort), option.accelerator.id))
+    order = sorted(options, key=lambda option: (option.tier, _crosses_network(option), *_key(option, sort), option.accelerator.id))
     return tuple(replace(option, rank=place) for place, option in enumerate(order, 1))
+
+
+def _crosses_network(option: Option) -> bool:
+    """Whether one replica spans servers: it needs a fast network between them, and somebody who tunes it."""
+    return option.layout.gpus > (option.accelerator.devices_per_node or option.layout.gpus)
 
 
 def _key(option: Option, sort: str) -> tuple[Any, ...]:
@@ -62,6 +68,8 @@ def runner_up_reason(option: Option, best: Option) -> Notice:
     if option.tier > best.tier:
         less_known = next((notice for notice in option.notices), None)
         return Notice("runner-up-less-known") if less_known is None else Notice(f"runner-up-{less_known.code}", less_known.parameters)
+    if _crosses_network(option) and not _crosses_network(best):
+        return Notice("runner-up-crosses-network", {"nodes": option.nodes})
     if option.gpus_to_order > best.gpus_to_order:
         return Notice("runner-up-more-gpus", {"gpus": option.gpus_to_order, "best": best.gpus_to_order})
     if option.cost is not None and best.cost is not None and option.cost.currency == best.cost.currency and option.cost.amount > best.cost.amount:

@@ -83,8 +83,10 @@ def _changes(deployment: Deployment, architecture: Architecture, accelerator: Ac
     while sequences > 8:
         sequences //= 2
         tokens = max(deployment.max_num_batched_tokens or 0, sequences)
-        yield "fewer-requests", {"before": deployment.max_num_seqs, "after": sequences}, replace(
-            deployment, max_num_seqs=sequences, max_num_batched_tokens=tokens or None
+        yield (
+            "fewer-requests",
+            {"before": deployment.max_num_seqs, "after": sequences},
+            replace(deployment, max_num_seqs=sequences, max_num_batched_tokens=tokens or None),
         )
     context = deployment.max_model_len or 0
     while context // 2 >= _SHORTEST:

@@ -9,7 +9,7 @@ from gpusizer.engines import get_engine
 from gpusizer.i18n import text
 from gpusizer.planning.launch_flags import FLAGS
 from gpusizer.rendering.catalog import columns
-from gpusizer.rendering.document import Document, Heading, Paragraph, Table
+from gpusizer.rendering.document import Block, Document, Heading, Paragraph, Table
 
 __all__ = ["engine_document", "engines_document"]
 
@@ -31,7 +31,7 @@ def engine_document(id: str, language: str) -> Document:
     """One engine."""
     data = _engine_data(id)
     rows = [[flag.option, text("option", f"kind-{flag.kind}", language)] for flag in FLAGS if not flag.engines or id in flag.engines]
-    blocks = [
+    blocks: list[Block] = [
         Heading(f"{id} {data['newest_version']}"),
         Table(columns(language, "flags", "value"), rows),
         *(Paragraph(text("ui", "source-line", language, source=source)) for source in data["sources"]),

@@ -134,7 +134,7 @@ def fit_document(fit: Fit, name: str, accelerator: Accelerator, remedies: Sequen
     worst = fit.ranks[fit.worst]
     blocks: list[Block] = [Heading(sentences[language])]
     if len(worst.items) > 1:
-        blocks += [Fixed(ledger_bar(per_gpu(worst.items), language)), ledger_table(worst.items, language)]
+        blocks += [ledger_bar(per_gpu(worst.items), language), ledger_table(worst.items, language)]
     if len(fit.ranks) > 1:
         blocks.append(_ranks_table(fit, language))
     if fit.kv_cache.blocks:
@@ -142,7 +142,9 @@ def fit_document(fit: Fit, name: str, accelerator: Accelerator, remedies: Sequen
         words = {"blocks": cache.blocks, "block_size": cache.block_size, "token": cache.bytes_per_token, "request": cache.fixed_bytes_per_request}
         blocks.append(Paragraph(text("ui", "fit-cache", language, **words)))
     blocks += [Paragraph(_remedy_words(each, language)) for each in remedies]
-    blocks += [Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in fit.warnings]
+    blocks += [
+        Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in fit.warnings
+    ]
     blocks.append(Fixed(command_line(fit.deployment)))
     return Document(data, blocks, csv=ledger_table(worst.items, language))
 
@@ -166,6 +168,9 @@ def _remedy_data(remedy: Remedy) -> dict[str, Any]:
 
 def _ranks_table(fit: Fit, language: str) -> Table:
     names = ("weights_bytes", "activation_peak_bytes", "kv_cache_pool_bytes", "free_bytes")
-    heading = [Column(text("ui", "pp-rank", language), right=True), *(Column(text("ui", f"part-{name}", language) + ", GiB", right=True) for name in names)]
+    heading = [
+        Column(text("ui", "pp-rank", language), right=True),
+        *(Column(text("ui", f"part-{name}", language) + ", GiB", right=True) for name in names),
+    ]
     rows = [[str(rank.pp_rank), *(f"{per_gpu(rank.items)[name] / GiB:,.2f}" for name in names)] for rank in fit.ranks]
     return Table(heading, rows)

@@ -56,7 +56,7 @@ def ledger_bar(sums: Mapping[str, int], language: str) -> Fixed:
     """The bar of one GPU and its legend."""
     total = sum(sums.get(part, 0) for part in [*PARTS, "free_bytes"])
     parts = [(letter, sums.get(part, 0)) for part, letter in PARTS.items()]
-    legend = "  ".join(
-        f"{letter} {text('ui', f'part-{part}', language)} {sums[part] / GiB:,.1f}" for part, letter in PARTS.items() if sums.get(part)
+    legend = "  ".join(f"{letter} {text('ui', f'part-{part}', language)} {sums[part] / GiB:,.1f}" for part, letter in PARTS.items() if sums.get(part))
+    return Fixed(
+        f"{bar(parts, total)} {total / GiB:,.1f} GiB\n{legend}  . {text('ui', 'part-free_bytes', language)} {sums.get('free_bytes', 0) / GiB:,.1f}"
     )
-    return Fixed(f"{bar(parts, total)} {total / GiB:,.1f} GiB\n{legend}  . {text('ui', 'part-free_bytes', language)} {sums.get('free_bytes', 0) / GiB:,.1f}")

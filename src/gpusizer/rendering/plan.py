@@ -52,7 +52,9 @@ def model_name(plan: Plan) -> str:
 def _precision(plan: Plan, language: str) -> str:
     formats = weight_formats(plan.architecture)
     widest = formats[0].upper().replace("_", " ") if formats else plan.architecture.dtype.upper()
-    return text("ui", "precision-checkpoint", language, precision=widest) if plan.request.precision == "checkpoint" else plan.request.precision.upper()
+    return (
+        text("ui", "precision-checkpoint", language, precision=widest) if plan.request.precision == "checkpoint" else plan.request.precision.upper()
+    )
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
@@ -172,7 +174,9 @@ def plan_document(plan: Plan, language: str) -> Document:
     blocks += _rejected_blocks(plan, language)
     if plan.request.method != "article":
         blocks += article
-    blocks += [Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in plan.warnings]
+    blocks += [
+        Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in plan.warnings
+    ]
     return Document(plan_data(plan), blocks, csv=options)
 
 
@@ -180,9 +184,14 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
     items = best.fit.ranks[best.fit.worst].items
     need = plan.need
     spare = best.held_requests_low / need.concurrency
-    words = {"held": best.held_requests, "low": best.held_requests_low, "concurrency": need.concurrency, "context": format_tokens(need.context_tokens)}
+    words = {
+        "held": best.held_requests,
+        "low": best.held_requests_low,
+        "concurrency": need.concurrency,
+        "context": format_tokens(need.context_tokens),
+    }
     blocks: list[Block] = [
-        Fixed(ledger_bar(per_gpu(items), language)),
+        ledger_bar(per_gpu(items), language),
         ledger_table(items, language),
         Paragraph(text("ui", "plan-margin", language, **words, times=f"{spare:,.1f}")),
         Fixed(command_line(best.fit.deployment)),
@@ -191,7 +200,9 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
         share |= {"input": f"{need.input_tokens:,}", "output": f"{need.output_tokens:,}"}
         blocks.append(Paragraph(text("ui", "plan-need", language, **share)))
-    blocks += [Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in _said(best)]
+    blocks += [
+        Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in _said(best)
+    ]
     return blocks
 
 
