@@ -1,4 +1,6 @@
-"""GGUF recipes ("q4_k_m", "iq4_xs" ...): the type of each tensor by its role, as llama.cpp's quantiser chooses without an importance matrix.
+"""GGUF recipes ("q4_k_m", "iq4_xs" ...): the type of each tensor by its role, as llama.cpp's quantiser chooses.
+
+Without an importance matrix, but with one for the recipes that cannot do without (IQ3_XXS and smaller).
 
 Source: ggml-org/llama.cpp, src/llama-quant.cpp (tensor_allows_quantization, llama_tensor_get_type_impl, tensor_type_fallback). Publishers' own mixes
 ("UD", "XL") override single tensors: read the file itself for those.
@@ -17,12 +19,12 @@ from gpusizer.facts.number_formats import GGUF_BLOCKS
 if TYPE_CHECKING:
     from gpusizer.architecture.model import Architecture
 
-__all__ = ["RECIPES", "GGUFRecipe", "gguf_recipe", "gguf_role"]
+__all__ = ["RECIPES", "GGUFMix", "GGUFRecipe", "gguf_mix", "gguf_recipe", "gguf_role"]
 
 # Recipe -> type of what no rule raises.
 RECIPES: dict[str, str] = {
     **{name: name for name in ("q8_0", "q6_k", "q5_0", "q5_1", "q4_0", "q4_1", "q2_k", "iq4_nl", "iq4_xs", "iq3_xxs", "iq3_s", "iq2_xxs", "iq2_xs")},
-    **{name: name for name in ("iq2_s", "iq1_s", "iq1_m", "tq1_0", "tq2_0", "q2_0", "q1_0")},
+    **{name: name for name in ("iq1_s", "iq1_m", "tq1_0", "tq2_0", "q2_0", "q1_0")},
     "q5_k_m": "q5_k",
     "q5_k_s": "q5_k",
     "q4_k_m": "q4_k",
@@ -33,6 +35,7 @@ RECIPES: dict[str, str] = {
     "q2_k_s": "q2_k",
     "iq3_m": "iq3_s",
     "iq3_xs": "iq3_s",
+    "iq2_s": "iq2_xs",
     "iq2_m": "iq2_s",
     "mxfp4_moe": "q8_0",
 }
@@ -157,10 +160,10 @@ class GGUFRecipe(Quantization):
         ranks = dict(self.values)
         rank, many = ranks.get(layer, 0), self.grouped >= 4
         if recipe in _TINY:
-            return "q4_k" if many or self.experts >= 4 else "iq3_s" if base == "iq2_s" else "q2_k"
+            return "q4_k" if many or self.experts >= 4 else "iq3_s" if recipe in ("iq2_s", "iq2_m") else "q2_k"
         kind = {"q2_k": "q4_k" if many else "q3_k", "q3_k_m": "q5_k" if rank < 2 else "q4_k", "q3_k_l": "q5_k", "iq3_m": "q4_k"}.get(recipe, base)
         if recipe == "iq3_xxs":
-            kind = "q4_k" if many else "iq3_s"
+            kind = "q4_k" if many else base
         elif many and recipe in ("q2_k_s", "iq3_xs", "iq3_s"):
             kind = "q4_k"
         elif many and recipe in ("iq4_nl", "iq4_xs"):
@@ -176,14 +179,12 @@ class GGUFRecipe(Quantization):
     def _down(self, layer: int, eighth: bool) -> str:
         recipe, base = self.recipe, RECIPES[self.recipe]
         if recipe in _TINY:
-            return base if not eighth else "iq3_s" if base == "iq2_s" else "q2_k"
+            return base if not eighth else "iq3_s" if recipe in ("iq2_s", "iq2_m") else "q2_k"
         more = _more_bits(layer, self.layers)
         if recipe == "q3_k_m":
             return "q5_k" if layer < self.layers // 16 else "q4_k"
         if recipe in ("q4_k_m", "q5_k_m"):
             return "q6_k" if more else base
-        if recipe == "iq3_xxs":
-            return "q4_k" if eighth else "q3_k"
         if recipe == "iq3_m":
             return "q4_k" if eighth or (self.experts == 8 and more) else base
         first = {"q2_k_s": "q4_k", "iq4_nl": "q5_k", "iq4_xs": "q5_k", "q4_k_s": "q5_k"}
@@ -227,3 +228,33 @@ def gguf_recipe(architecture: Architecture, recipe: str) -> GGUFRecipe:
         experts=max(experts, default=0),
         tied=architecture.tied_head,
     )
+
+
+@dataclass(frozen=True)
+class GGUFMix(Quantization):
+    """Routed experts by one recipe and everything else by another, as publishers mix them ("iq2_xxs+q4_k_m")."""
+
+    parts: tuple[GGUFRecipe, ...] = ()  # of the experts, of the rest
+
+    def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
+        """Format of the tensor stored under ``path``."""
+        return self.parts[0 if tensor.group == "routed_experts" else 1].format_of(path, tensor)
+
+
+def gguf_mix(architecture: Architecture, experts: str, rest: str) -> GGUFMix:
+    """Formats of a mix of two recipes.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    experts, rest : str
+        Keys of ``RECIPES``.
+
+    Returns
+    -------
+    GGUFMix
+        Formats by tensor.
+    """
+    name = f"{experts}+{rest}"
+    return GGUFMix(name, gguf_format("f16"), parts=(gguf_recipe(architecture, experts), gguf_recipe(architecture, rest)))

@@ -170,8 +170,8 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
     """The same model with its weights in another precision.
 
     "checkpoint" keeps what is stored; a plain type ("bf16", "fp16", "fp32") stores everything in it; a small one ("fp8", "int4" ...) takes the linear
-    weights only and leaves embeddings, head, norms, router and towers at 16 bits; a GGUF recipe ("q4_k_m") chooses by role as llama.cpp does. Tensors
-    that a checkpoint keeps in F32 stay so.
+    weights only and leaves embeddings, head, norms, router and towers at 16 bits; a GGUF recipe ("q4_k_m") chooses by role as llama.cpp does, and two
+    joined by "+" ("iq2_xxs+q4_k_m") are that of routed experts and that of the rest. Tensors that a checkpoint keeps in F32 stay so.
 
     Parameters
     ----------
@@ -194,10 +194,13 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
         plain = plain_format(architecture.dtype if architecture.dtype in ("bf16", "fp16") else "bf16")
         quantization = Quantization(name, plain, _REQUANTISED[name], {"lm_head": plain})
         return replace(architecture, quantization=quantization, header_bytes=None)
-    from gpusizer.architecture.gguf_recipes import RECIPES, gguf_recipe
+    from gpusizer.architecture.gguf_recipes import RECIPES, gguf_mix, gguf_recipe
 
     if name in RECIPES:
         return replace(architecture, quantization=gguf_recipe(architecture, name), header_bytes=None)
+    experts, plus, rest = name.partition("+")
+    if plus and experts in RECIPES and rest in RECIPES:
+        return replace(architecture, quantization=gguf_mix(architecture, experts, rest), header_bytes=None)
     from difflib import get_close_matches
 
     raise UnknownIdError("unknown-precision", id=precision, nearest=get_close_matches(name, precision_ids(), 3, 0.4))

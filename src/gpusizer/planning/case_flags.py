@@ -136,6 +136,8 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
     if devices.unequal:
         flags["devices"] = tuple(device.id for device in devices.each)
         flags["device_memory_bytes"] = tuple(device.memory_bytes for device in devices.each)
+    if engine_id == "llama.cpp" and isinstance(row.get("context_len"), int):
+        flags["ctx_size"] = row["context_len"]  # of all sequences together
     if engine_id in ("llama.cpp", "ollama") and not devices.each:
         flags["n_gpu_layers"] = 0
         flags["device"] = "none"

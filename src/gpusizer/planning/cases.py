@@ -13,7 +13,7 @@ from typing import Any
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision import checkpoint_bytes, with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.support import weight_formats
@@ -63,6 +63,7 @@ KNOWN_BEFORE = [
 
 LONGEST_FIELD = 20_000
 _PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+_OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # a publisher's own choice by tensor
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_WEIGHTS = frozenset({"weights_bytes", "model_buffer_bytes", "kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
 _OF_MEMORY = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
@@ -141,6 +142,15 @@ def _case(row: Mapping[str, Any]) -> Case:
     fields, flags = engine_fields(engine.id, row, words, devices)
     if "ik_llama.cpp fork" in text(row, "engine_version"):
         flags["fork"] = "ik_llama.cpp"  # caches latent attention by its own --mla
+        if not words:
+            flags["mla"] = 2  # a log without its command line: who runs the fork on such a model does so for its latent cache
+    untold = (frozenset() if told else _OF_WEIGHTS) | (frozenset() if devices.memory_known else _OF_MEMORY)
+    if engine.id == "llama.cpp":
+        room = sum(device.memory_bytes for device in devices.each)
+        untold |= _untold_placement(words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room)
+    if gguf and (alike or _OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
+        flags["similar_precision"] = True
+        precision = _mixed(precision, architecture)
     deployment = Deployment(
         model=entry.id,
         gpu=devices.first.id,
@@ -150,7 +160,6 @@ def _case(row: Mapping[str, Any]) -> Case:
         flags=flags,
         **fields,
     )
-    untold = (frozenset() if told else _OF_WEIGHTS) | (frozenset() if devices.memory_known else _OF_MEMORY)
     return Case(text(row, "id"), deployment, with_precision(architecture, precision), devices.first, untold, tuple(notices))
 
 
@@ -159,7 +168,9 @@ def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
     words = text(row, "engine_version")
     if engine_id == "llama.cpp":
         build = re.search(r"\b(?:build |b)(\d{3,6})\b", words)
-        return build[1] if build and "fork" not in words else release_on(engine_id, text(row, "date"))
+        year = re.search(r"\b(20\d\d)\b", words)
+        day = text(row, "date") or (f"{year[1]}-07" if year else "")
+        return build[1] if build and "fork" not in words else release_on(engine_id, day)
     numbers = re.search(r"(?<![\d.])v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", words)
     return numbers[1] if numbers else release_on(engine_id, text(row, "date"))
 
@@ -184,6 +195,21 @@ def _gguf_precision(wish: str | None, architecture: Architecture) -> str:
     if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in weight_formats(architecture)):
         return "mxfp4_moe"
     return wish or "checkpoint"
+
+
+def _untold_placement(words: Mapping[str, Any], flags: Mapping[str, Any], *, told: bool, spills: bool) -> frozenset[str]:
+    """What depends on flags that a log without its command line does not tell, or on experts of an unknown format that pass through a GPU."""
+    if not words and flags.get("device") != "none":
+        return frozenset({"compute_buffer_bytes", "kv_cache_pool_bytes", "fits"}) | (_OF_WEIGHTS if spills else frozenset())
+    hosted = any(name in words for name in ("override_tensor", "cpu_moe", "n_cpu_moe"))
+    return frozenset({"compute_buffer_bytes"}) if hosted and not told else frozenset()
+
+
+def _mixed(precision: str, architecture: Architecture) -> str:
+    """A publisher's mix of small experts keeps everything else at four bits and more."""
+    sparse = architecture.parameters.groups.get("routed_experts", 0)
+    rest = "q8_0" if precision.startswith("iq4_") else "q4_k_m"
+    return f"{precision}+{rest}" if sparse and re.match(r"(i?q[123]|iq4)_", precision) else precision
 
 
 def _precision(row: Mapping[str, Any], words: Mapping[str, Any], wish: str | None, architecture: Architecture) -> str:
