@@ -146,13 +146,18 @@ def _projections(layer: LayerContext, shape: Geometry, name: str, own_keys: bool
         tensors += kv_columns(v, shape.kv_heads * shape.v_head_dim, hidden, GROUP, shape.kv_heads, inputs)
     out = name + words.text("o_name", default="o_proj")
     tensors += row(out, hidden, shape.heads * shape.v_head_dim, GROUP, shape.heads, output)
-    if keys.flag(
-        "gating",
-        "use_head_wise_attn_gate",
-        default=keys.flag(words.text("head_gate_key", default="head_wise_attn_gate"), default=words.flag("head_gate")),
-    ):
-        tensors += column(f"{name}g_proj", shape.heads, hidden, GROUP, shape.heads)
+    if rows := _gate_rows(layer, shape):
+        tensors += column(f"{name}g_proj", rows, hidden, GROUP, shape.heads)
     return tensors
+
+
+def _gate_rows(layer: LayerContext, shape: Geometry) -> int:
+    """Rows of the gate on the output: one a head, one an element where a word says so, none without a gate."""
+    keys, words = layer.keys, layer.shape
+    if isinstance(keys.raw("gating"), str):
+        return shape.heads if keys.text("gating") in ("per-head", "per_head") else shape.heads * shape.head_dim
+    other = keys.flag(words.text("head_gate_key", default="head_wise_attn_gate"), default=words.flag("head_gate"))
+    return shape.heads if keys.flag("gating", "use_head_wise_attn_gate", default=other) else 0
 
 
 def _sinks(layer: LayerContext) -> bool:
