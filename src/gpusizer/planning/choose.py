@@ -39,6 +39,7 @@ class Found:
 @dataclass(frozen=True)
 class _Candidate:
     layout: Layout
+    launch: Deployment
     fit: Fit
     held: int
     held_low: int
@@ -151,11 +152,11 @@ def _best_layout(
             refused = refused or Rejected(accelerator, choice.layout, choice.reason)
             continue
         legal += 1
-        fit = _fit(deployment_for(request, need, accelerator, choice.layout, engine), engine, architecture, accelerator)
+        launch, fit = _fit(deployment_for(request, need, accelerator, choice.layout, engine), engine, architecture, accelerator)
         if fit.fits:
             held, low = held_range(fit)
             if low >= 1:
-                return _Candidate(choice.layout, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
+                return _Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
             spread = fit.quantities["kv_cache_pool_bytes"]
             reason = Notice("too-close-to-call", {"low_bytes": round(spread.low), "value_bytes": round(spread.value)})
         else:
@@ -166,13 +167,16 @@ def _best_layout(
     return refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus}))
 
 
-def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> Fit:
-    """The verdict; where the engine's own share of the card is more than is free at the start, on the largest share that is not."""
+def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
+    """The start and its verdict; where the engine's own share of the card is more than is free at the start, on the largest share that is not."""
     fit = engine.fit(deployment, architecture, accelerator)
     if fit.reason is None or fit.reason.code != "budget-above-free":
-        return fit
+        return deployment, fit
     share = floor_div(100 * fit.reason.parameters["free_bytes"], accelerator.memory_bytes) / 100
-    return engine.fit(replace(deployment, memory_fraction=share), architecture, accelerator) if share > 0 else fit
+    if share <= 0:
+        return deployment, fit
+    smaller = replace(deployment, memory_fraction=share)
+    return smaller, engine.fit(smaller, architecture, accelerator)
 
 
 def deployment_for(request: Request, need: Need, accelerator: Accelerator, layout: Layout, engine: Engine) -> Deployment:
@@ -216,6 +220,7 @@ def _option(best: _Candidate, accelerator: Accelerator, notices: tuple[Notice, .
         nodes=nodes,
         replicas=best.replicas,
         layout=best.layout,
+        launch=best.launch,
         fit=best.fit,
         held_requests=best.held * best.replicas,
         held_requests_low=best.held_low * best.replicas,

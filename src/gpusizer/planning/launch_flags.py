@@ -9,7 +9,7 @@ from typing import Any
 from gpusizer.engines import get_engine
 from gpusizer.engines.types import Deployment, Layout
 from gpusizer.errors import FlagError, UnknownIdError
-from gpusizer.units import parse_share, parse_tokens
+from gpusizer.units import parse_bytes, parse_share, parse_tokens
 
 __all__ = ["FLAGS", "LaunchFlag", "deployment_from_flags"]
 
@@ -27,7 +27,7 @@ class LaunchFlag:
     option : str
         As the engine spells it.
     kind : str
-        "count", "tokens", "share", "switch" or "word".
+        "count", "tokens", "bytes", "share", "switch" or "word".
     target : str
         Field of a deployment, or a key of its ``flags`` (the option's own name with ``_``) where it is empty.
     engines : tuple of str
@@ -50,6 +50,8 @@ class LaunchFlag:
             return value
         if self.kind == "share":
             return parse_share(value)
+        if self.kind == "bytes":
+            return parse_bytes(value)
         if self.kind == "word":
             if not isinstance(value, str) or not value or len(value) > 200 or not value.isprintable():
                 raise FlagError("bad-word", option=self.option, found=str(value)[:40])
@@ -81,7 +83,7 @@ FLAGS: tuple[LaunchFlag, ...] = (
     LaunchFlag("--block-size", "count", "block_size", (VLLM,)),
     LaunchFlag("--enforce-eager", "switch", "enforce_eager", (VLLM,)),
     LaunchFlag("--num-speculative-tokens", "count", "speculative_tokens", (VLLM,)),
-    LaunchFlag("--kv-cache-memory-bytes", "count", "", (VLLM,)),
+    LaunchFlag("--kv-cache-memory-bytes", "bytes", "", (VLLM,)),
     LaunchFlag("--num-redundant-experts", "count", "", (VLLM,)),
     LaunchFlag("--max-loras", "count", "", (VLLM,)),
     LaunchFlag("--max-lora-rank", "count", "", (VLLM,)),

@@ -112,7 +112,9 @@ def _count(field: Field, value: Any) -> int:
 def _tokens(field: Field, value: Any) -> int:
     if isinstance(value, str) and value.strip().startswith("-"):
         raise FlagError("out-of-bounds", option=field.label, low=1, high=MAX_TOKENS, found=value[:40])
-    return _whole(field, parse_tokens(value) if isinstance(value, str) else value, MAX_TOKENS, value, 0 if field.name == "shared_prefix_tokens" else 1)
+    return _whole(
+        field, parse_tokens(value) if isinstance(value, str) else value, MAX_TOKENS, value, 0 if field.name == "shared_prefix_tokens" else 1
+    )
 
 
 def _rate(field: Field, value: Any) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.types import Fit, Layout
+from gpusizer.engines.types import Deployment, Fit, Layout
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request
@@ -48,6 +48,8 @@ class Option:
         Servers, and copies of the engine.
     layout : Layout
         How one replica is cut.
+    launch : Deployment
+        The start that is proposed: only what differs from the engine's defaults.
     fit : Fit
         Memory of one replica with every default filled in.
     held_requests, held_requests_low : int
@@ -69,6 +71,7 @@ class Option:
     nodes: int
     replicas: int
     layout: Layout
+    launch: Deployment
     fit: Fit
     held_requests: int
     held_requests_low: int

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.ledger import per_gpu, worst_evidence
 from gpusizer.engines.support import weight_formats
+from gpusizer.engines.types import Deployment
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.pipeline import name_of
 from gpusizer.planning.rank import runner_up_reason
@@ -70,7 +72,6 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "context_tokens": need.context_tokens,
         "scenario": need.scenario,
     }
-    best = plan.best
     return {
         "schema": "gpusizer.plan/1",
         "request": request,
@@ -87,16 +88,23 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         },
         "article": None if plan.article is None else article_data(plan.article),
         "sentence": {language: plan_sentence(plan, language) for language in LANGUAGES},
-        "options": [_option_data(option, best) for option in plan.options],
+        "options": [_option_data(plan, option) for option in plan.options],
         "rejected": [_rejected_data(each) for each in plan.rejected],
         "warnings": [notice_data(each, "warning") for each in plan.warnings],
     }
 
 
-def _option_data(option: Option, best: Option | None) -> dict[str, Any]:
+def launch_of(plan: Plan, option: Option) -> Deployment:
+    """The start of an option under the name that the engine knows the model by: the repository where one is published."""
+    entry = plan.entry
+    published = next((alias for alias in entry.aliases if "/" in alias), None) if entry is not None else None
+    return replace(option.launch, model=published or option.launch.model)
+
+
+def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
     fit = fit_data(option.fit)
     speed = option.performance
-    reason = None if best is None or option is best else runner_up_reason(option, best)
+    reason = None if plan.best is None or option is plan.best else runner_up_reason(option, plan.best)
     return {
         "rank": option.rank,
         "gpu": option.accelerator.id,
@@ -121,7 +129,7 @@ def _option_data(option: Option, best: Option | None) -> dict[str, Any]:
         "evidence": worst_evidence(option.fit.ranks[option.fit.worst].items),
         "items": fit["items"],
         "ranks": fit["ranks"],
-        "command": command_line(option.fit.deployment),
+        "command": command_line(launch_of(plan, option)),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
         "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings)],
     }
@@ -194,7 +202,7 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_bar(per_gpu(items), language),
         ledger_table(items, language),
         Paragraph(text("ui", "plan-margin", language, **words, times=f"{spare:,.1f}")),
-        Fixed(command_line(best.fit.deployment)),
+        Fixed(command_line(launch_of(plan, best))),
     ]
     if need.users is not None and need.active_share is not None:
         share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
