@@ -48,8 +48,11 @@ def deliver(answer: str, output: str | None) -> None:
     """
     answer = answer if answer.endswith("\n") else answer + "\n"
     if output is None or output == "-":
-        sys.stdout.write(answer)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(answer)
+            sys.stdout.flush()
+        except BrokenPipeError as left:  # click would leave with 1, which means a defect
+            raise click.exceptions.Exit(0) from left
         return
     try:
         _write_whole(Path(output), answer.encode("utf-8", errors="replace"))
