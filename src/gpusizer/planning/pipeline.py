@@ -93,8 +93,8 @@ def _entry(model: str) -> ModelEntry | None:
 def _considered(request: Request) -> list[Accelerator]:
     """The accelerators that the request allows; announced parts only where they are named."""
     if request.gpus:
-        named = [accelerator(id) for id in dict.fromkeys(request.gpus)]
-        return [each for each in named if _of_vendor(each, request.vendor)]
+        named = {each.id: each for each in map(accelerator, request.gpus)}
+        return [each for each in named.values() if _of_vendor(each, request.vendor)]
     every = [each for each in accelerators() if each.status != "announced"]
     found = [each for each in every if _of_vendor(each, request.vendor)]
     if not found:
