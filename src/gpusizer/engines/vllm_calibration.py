@@ -9,7 +9,22 @@ from dataclasses import dataclass
 
 from gpusizer.units import GiB, MiB
 
-__all__ = ["CONTEXT", "GRAPHS", "NON_TORCH", "SAMPLER", "Band", "band"]
+__all__ = [
+    "COMMUNICATION",
+    "CONTEXT",
+    "ENCODED_COPIES",
+    "ENCODER_COPIES",
+    "EXPERT_COMMUNICATION",
+    "GRAPHS",
+    "GROWTH",
+    "HELD_BYTES_PER_TOKEN",
+    "HELD_COPIES",
+    "HIDDEN_COPIES",
+    "ROCM_LIBRARY",
+    "SAMPLER_COPIES",
+    "Band",
+    "band",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +45,15 @@ def band(gib: float, below_gib: float, above_gib: float) -> Band:
 ROCM_LIBRARY = band(0.072, 0.02, 0.02)
 
 # Growth outside the allocator between the baseline and the end of the profile run, charged to the budget.
-NON_TORCH = {
-    "alone": band(0.26, 0.15, 0.3),
-    "tensor": band(2.1, 1.5, 0.4),
+GROWTH = {
+    "alone-before-0.18": band(0.13, 0.07, 0.15),
+    "alone": band(0.26, 0.1, 0.3),
+    "switched-before-0.18": band(0.55, 0.3, 0.5),
+    "switched": band(2.1, 0.6, 0.4),
+    "unswitched": band(0.4, 0.3, 0.8),
     "pipeline": band(0.1, 0.1, 0.4),
+    "rocm": band(0.45, 0.3, 0.6),
+    "unified": band(2.2, 1.2, 1.8),
 }
 
 # CUDA context and communicators that exist before the baseline: outside the budget.
@@ -41,27 +61,29 @@ CONTEXT = band(0.51, 0.15, 0.15)
 COMMUNICATION = band(0.98, 0.4, 0.5)
 EXPERT_COMMUNICATION = band(0.5, 0.3, 0.3)
 
+# Bytes of one logit at the sampler's peak beside the logit itself: sorting until 0.16, kernels of its own since.
+SAMPLER_COPIES = {"sorting": 35.6, "fused": 12.0}
 
-@dataclass(frozen=True, slots=True)
-class Sampler:
-    """Bytes of one logit at the sampler's peak, and what does not depend on the model."""
+# The hidden state beside the sampler, and buffers that grow with the step.
+HELD_COPIES = 1.0
+HELD_BYTES_PER_TOKEN = 0.12 * GiB / 8192
 
-    bytes_per_logit: float
-    fixed_bytes: float
-
-
-SAMPLER = Sampler(14.2, 0.15 * GiB)
-SAMPLER_V2 = Sampler(10.0, 0.15 * GiB)
+# Hidden states that live together at the widest point of a decoder layer.
 HIDDEN_COPIES = 4.3
+
+# Vision towers: tensors of the tower's width for each patch of the largest image, and copies of its outputs that stay.
+ENCODER_COPIES = 14.0
+ENCODED_COPIES = 1.7
 
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
-    """Memory of captured graphs: a pool, and a part for each graph and layer."""
+    """Memory of captured graphs: a part for each graph and layer, and what the rest of the model weighs in layers."""
 
-    fixed_bytes: float
     bytes_per_graph_and_layer: float
-    error: float
+    more_layers: float
+    below: float
+    above: float
 
 
-GRAPHS = Graphs(0.2 * GiB, 0.21 * MiB, 0.5)
+GRAPHS = Graphs(0.19 * MiB, 13, 0.5, 0.8)

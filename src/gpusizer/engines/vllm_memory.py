@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import Attention, DenseMLP, LatentAttention, MixtureOfExperts
+from gpusizer.architecture.precision import stored_tensors
+from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts
 from gpusizer.engines import vllm_calibration as fitted
 from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.device import driver_reserved
 from gpusizer.engines.ledger import item
 from gpusizer.engines.types import Evidence, Item
-from gpusizer.engines.vllm_defaults import graph_sizes, profile_rows
+from gpusizer.engines.vllm_defaults import graph_sizes, mixer_kinds, profile_rows
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.formulas.memory.activation import (
     activation_peak_bytes,
     decoder_block_bytes,
+    encoder_bytes,
     expert_workspace_bytes,
     latent_chunk_bytes,
     latent_chunk_rows,
@@ -21,100 +26,248 @@ from gpusizer.formulas.memory.activation import (
 )
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
 from gpusizer.formulas.memory.weights import padded_vocabulary
+from gpusizer.units import MiB
 
-__all__ = ["overheads"]
+__all__ = ["growth_kind", "overheads"]
+
+FUSED_SAMPLER = (0, 17)
+KEPT_WORKSPACE = (0, 17)  # the experts' work buffers stay beside the sampler
+CONSUMED = (0, 26)  # what the driver gave counts as consumed: the work buffers are no longer part of the peak
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the activations of a model depend on."""
+
+    dense: DenseMLP | None
+    experts: MixtureOfExperts | None
+    latent: LatentAttention | None
+    byte_inputs: bool  # linear layers read inputs of one byte
+    tower_width: int
+    tower_patches: int  # of the largest image; 0 where the tower takes images of one size
 
 
 @once_per_architecture
-def _widest(architecture: Architecture) -> tuple[DenseMLP | None, MixtureOfExperts | None, LatentAttention | None, Attention | None]:
-    """The widest dense block, the widest expert block, and a latent mixer, over all layers."""
+def shape_of(architecture: Architecture) -> Shape:
+    """Collect what the activations depend on (remembered)."""
     blocks = [block for layer in architecture.layers for block in layer.feed_forwards]
     dense = max((block for block in blocks if isinstance(block, DenseMLP)), key=lambda block: block.width, default=None)
-    experts = max(
-        (block for block in blocks if isinstance(block, MixtureOfExperts)), key=lambda block: block.top_k * block.expert_width, default=None
-    )
-    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers]
-    latent = next((mixer for mixer in mixers if isinstance(mixer, LatentAttention)), None)
-    attention = next((mixer for mixer in mixers if isinstance(mixer, Attention)), None)
-    return dense, experts, latent, attention
+    routed = [block for block in blocks if isinstance(block, MixtureOfExperts) and block.experts]
+    experts = max(routed, key=lambda block: block.top_k * block.expert_width, default=None)
+    latent = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention)), None)
+    linear = [form.bits for _, _, tensor, form in stored_tensors(architecture) if tensor.linear and tensor.group in ("dense_mlp", "shared_experts")]
+    width, patches = _tower(architecture)
+    return Shape(dense, experts, latent, bool(linear) and min(linear) == 8, width, patches)
+
+
+# The largest image of towers that take any size: 16,777,216 pixels in patches of 16 (the processors' own limit).
+_LARGEST_IMAGE_PATCHES = 65536
+
+
+def _tower(architecture: Architecture) -> tuple[int, int]:
+    section = architecture.config.get("vision_config")
+    if not architecture.towers or not isinstance(section, Mapping):
+        return 0, 0
+    width = section.get("hidden_size") or section.get("embed_dim") or section.get("vt_hidden_size")
+    any_size = "spatial_merge_size" in section and "image_size" not in section
+    return (width if isinstance(width, int) else 0), _LARGEST_IMAGE_PATCHES if any_size else 0
 
 
 def overheads(start: Start, stage: Stage) -> list[Item]:
     """Items of one GPU beside weights and cache."""
-    return [*driver_reserved(start.accelerator), *_fixed(start), _activation(start, stage), *_graphs(start, stage)]
+    workspace = _workspace(start)
+    return [
+        *driver_reserved(start.accelerator),
+        _banded("device_context", fitted.CONTEXT),
+        *_communication(start),
+        _growth(start, workspace if start.version >= CONSUMED else 0.0),
+        _activation(start, stage, workspace),
+        *_graphs(start, stage),
+    ]
 
 
-def _activation(start: Start, stage: Stage) -> Item:
-    deployment, architecture = start.deployment, start.architecture
-    dense, experts, latent, _ = _widest(architecture)
-    tokens, hidden, tp = deployment.max_num_batched_tokens or 1, architecture.hidden_size, deployment.tp
-    element = 2
-    workspace = 0.0
-    width = dense.width / tp if dense else 0.0
-    copies = 3 if dense is None or dense.gated else 2
-    if experts is not None and experts.experts:
-        shared_tp = 1 if deployment.ep > 1 else tp * deployment.dp
-        workspace = expert_workspace_bytes(
+# ---- activation peak ------------------------------------------------------------------------------------------------
+
+
+def _element_bytes(start: Start) -> int:
+    return 4 if start.architecture.dtype == "fp32" else 2
+
+
+def _workspace(start: Start) -> float:
+    """Work buffers of the routed experts, and of sparse attention."""
+    deployment, shape = start.deployment, shape_of(start.architecture)
+    total = 0.0
+    if shape.experts is not None:
+        whole = deployment.ep > 1
+        tokens = (deployment.max_num_batched_tokens or 1) * (deployment.dp if whole else 1)
+        total += expert_workspace_bytes(
             tokens=tokens,
-            top_k=experts.top_k,
-            intermediate=experts.expert_width / shared_tp,
-            gate_up=2 if experts.gated else 1,
-            hidden=experts.expert_hidden,
+            top_k=shape.experts.top_k,
+            intermediate=shape.experts.expert_width / (1 if whole else deployment.tp * deployment.dp),
+            gate_up=2 if shape.experts.gated else 1,
+            hidden=shape.experts.expert_hidden,
+            element_bytes=_element_bytes(start),
+        )
+    return total + _sparse_workspace(start, shape)
+
+
+# Rows of context that sparse latent attention gathers for prefill, per token of the longest request; bytes kept for the indexer's logits.
+_GATHER_FACTOR = 5
+_INDEX_LOGITS = 512 * MiB
+
+
+def _sparse_workspace(start: Start, shape: Shape) -> float:
+    latent = shape.latent
+    if latent is None or "sparse" not in mixer_kinds(start.architecture):
+        return 0.0
+    rows = _GATHER_FACTOR * (start.deployment.max_model_len or 1)
+    return float(rows * (latent.kv_lora_rank + latent.qk_rope_head_dim) * 2 + _INDEX_LOGITS)
+
+
+def _block(start: Start, shape: Shape, *, last: bool) -> float:
+    """The widest point of one decoder layer."""
+    deployment, architecture = start.deployment, start.architecture
+    tokens, element = deployment.max_num_batched_tokens or 1, _element_bytes(start)
+    width = shape.dense.width / deployment.tp if shape.dense else 0.0
+    copies: float = 3 if shape.dense is None or shape.dense.gated else 2
+    if shape.byte_inputs:
+        copies += 1 / element
+    streams = architecture.residual_streams
+    hidden = fitted.HIDDEN_COPIES * streams + (0 if last else 2)  # a stage hands on the hidden state and the residual
+    return float(
+        decoder_block_bytes(
+            tokens=tokens,
             element_bytes=element,
+            intermediate=width,
+            intermediate_copies=copies,
+            hidden=architecture.hidden_size,
+            hidden_copies=hidden,
         )
-    block = decoder_block_bytes(
-        tokens=tokens, element_bytes=element, intermediate=width, intermediate_copies=copies, hidden=hidden, hidden_copies=fitted.HIDDEN_COPIES
     )
-    chunk = 0.0
-    if latent is not None:
-        rows = latent_chunk_rows(
-            max_model_len=deployment.max_model_len or 1, max_num_seqs=deployment.max_num_seqs or 1, block_size=deployment.block_size or 16
+
+
+def _sampler(start: Start) -> float:
+    """Logits of all dummy requests with their copies, and the hidden state that lives beside them."""
+    deployment, architecture, element = start.deployment, start.architecture, _element_bytes(start)
+    tokens = deployment.max_num_batched_tokens or 1
+    copies = fitted.SAMPLER_COPIES["fused" if start.version >= FUSED_SAMPLER else "sorting"]
+    logits = sampler_bytes(
+        rows=profile_rows(deployment),
+        vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),
+        bytes_per_logit=copies + element,
+    )
+    held = decoder_block_bytes(
+        tokens=tokens,
+        element_bytes=element,
+        intermediate=0,
+        intermediate_copies=0,
+        hidden=architecture.hidden_size,
+        hidden_copies=fitted.HELD_COPIES,
+    )
+    return float(logits + held + tokens * fitted.HELD_BYTES_PER_TOKEN)
+
+
+def _latent(start: Start, shape: Shape) -> float:
+    if shape.latent is None or "sparse" in mixer_kinds(start.architecture):
+        return 0.0
+    deployment = start.deployment
+    rows = latent_chunk_rows(
+        max_model_len=deployment.max_model_len or 1, max_num_seqs=deployment.max_num_seqs or 1, block_size=deployment.block_size or 16
+    )
+    return float(
+        latent_chunk_bytes(
+            rows=rows,
+            heads=shape.latent.heads / deployment.tp,
+            qk_nope_head_dim=shape.latent.qk_nope_head_dim,
+            v_head_dim=shape.latent.v_head_dim,
+            element_bytes=_element_bytes(start),
         )
-        chunk = latent_chunk_bytes(
-            rows=rows, heads=latent.heads / tp, qk_nope_head_dim=latent.qk_nope_head_dim, v_head_dim=latent.v_head_dim, element_bytes=element
-        )
-    constants = fitted.SAMPLER if start.version < (0, 26) else fitted.SAMPLER_V2
-    sampler = 0.0
-    if stage.last:
-        sampler = sampler_bytes(
-            rows=profile_rows(deployment),
-            vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),
-            bytes_per_logit=constants.bytes_per_logit,
-        )
+    )
+
+
+def _encoder(start: Start, stage: Stage, shape: Shape) -> tuple[float, float]:
+    """A vision tower at work, and its outputs that stay."""
+    limits = start.flag("limit_mm_per_prompt")
+    without = start.flag("language_model_only", False) or start.flag("skip_mm_profiling", False)
+    if isinstance(limits, Mapping) and limits.get("image") == 0 and not limits.get("video"):
+        without = True
+    if without or not stage.first or not shape.tower_width:
+        return 0.0, 0.0
+    element = _element_bytes(start)
+    work = encoder_bytes(patches=shape.tower_patches, width=shape.tower_width, copies=fitted.ENCODER_COPIES, element_bytes=element)
+    tokens = max(start.deployment.max_num_batched_tokens or 1, shape.tower_patches // 4)
+    stays = decoder_block_bytes(
+        tokens=tokens,
+        element_bytes=element,
+        intermediate=0,
+        intermediate_copies=0,
+        hidden=start.architecture.hidden_size,
+        hidden_copies=fitted.ENCODED_COPIES,
+    )
+    return float(work), float(stays)
+
+
+def _activation(start: Start, stage: Stage, workspace: float) -> Item:
+    shape = shape_of(start.architecture)
+    block = _block(start, shape, last=stage.last)
+    kept = workspace if KEPT_WORKSPACE <= start.version < CONSUMED else 0.0
+    if start.version < KEPT_WORKSPACE:
+        block += workspace
+    work, stays = _encoder(start, stage, shape)
     inputs = {
-        "workspace_bytes": workspace,
-        "sampler_bytes": sampler,
+        "workspace_bytes": kept,
+        "sampler_bytes": _sampler(start) if stage.last else 0,
         "block_bytes": block,
-        "latent_bytes": chunk,
-        "encoder_bytes": 0,
-        "fixed_bytes": constants.fixed_bytes,
+        "latent_bytes": _latent(start, shape),
+        "encoder_bytes": work,
+        "encoded_bytes": stays,
     }
     size = activation_peak_bytes(**inputs)
     return item(
         "activation_peak",
         size,
-        low=size * 0.8,
-        high=size * 1.25,
+        low=size * 0.85,
+        high=size * 1.2,
         formula="memory.activation.peak",
         inputs=inputs,
         evidence=Evidence.CALIBRATED,
     )
 
 
-def _fixed(start: Start) -> list[Item]:
-    layout = start.layout
-    kind = "tensor" if layout.tp > 1 else ("pipeline" if layout.pp > 1 else "alone")
-    growth, context = fitted.NON_TORCH[kind], fitted.CONTEXT
-    found = [
-        banded("non_torch", growth),
-        banded("device_context", context),
-    ]
-    if layout.gpus > 1:
-        found.append(banded("communication", fitted.COMMUNICATION))
-    return found
+# ---- what lies outside the allocator --------------------------------------------------------------------------------
 
 
-def banded(id: str, size: fitted.Band) -> Item:
+def growth_kind(start: Start) -> str:
+    """Which of the fitted growths applies: by memory, vendor, version, and whether ranks are joined by switches."""
+    accelerator, layout = start.accelerator, start.layout
+    if accelerator.unified_memory:
+        return "unified"
+    if accelerator.vendor == "AMD":
+        return "rocm"
+    early = "-before-0.18" if start.version < (0, 18) else ""
+    if layout.tp > 1:
+        return "switched" + early if (accelerator.fabric_devices or 0) >= 8 else "unswitched"
+    return "pipeline" if layout.pp > 1 else "alone" + early
+
+
+def _growth(start: Start, workspace: float) -> Item:
+    grown = fitted.GROWTH[growth_kind(start)]
+    size = grown.bytes + workspace
+    inputs = {"growth_bytes": grown.bytes, "workspace_bytes": workspace}
+    return item("non_torch", size, low=size - grown.below, high=size + grown.above, inputs=inputs, evidence=Evidence.CALIBRATED)
+
+
+def _communication(start: Start) -> list[Item]:
+    if start.layout.gpus == 1:
+        return []
+    groups = [fitted.COMMUNICATION] + ([fitted.EXPERT_COMMUNICATION] if start.layout.ep > 1 else [])
+    size = sum(group.bytes for group in groups)
+    low = size - sum(group.below for group in groups)
+    high = size + sum(group.above for group in groups)
+    return [item("communication", size, low=low, high=high, inputs={"groups": len(groups)}, evidence=Evidence.CALIBRATED)]
+
+
+def _banded(id: str, size: fitted.Band) -> Item:
     return item(id, size.bytes, low=size.bytes - size.below, high=size.bytes + size.above, evidence=Evidence.CALIBRATED)
 
 
@@ -122,20 +275,20 @@ def _graphs(start: Start, stage: Stage) -> list[Item]:
     graphs = 2 * graph_sizes(start.deployment, start.capability)
     if not graphs:
         return []
+    constants = fitted.GRAPHS
     inputs = {
-        "fixed_bytes": fitted.GRAPHS.fixed_bytes,
         "graphs": graphs,
         "layers": len(stage.layers),
-        "bytes_per_graph_and_layer": fitted.GRAPHS.bytes_per_graph_and_layer,
+        "more_layers": constants.more_layers,
+        "bytes_per_graph_and_layer": constants.bytes_per_graph_and_layer,
     }
     size = cuda_graph_bytes(**inputs)
-    error = fitted.GRAPHS.error
     return [
         item(
             "cuda_graphs",
             size,
-            low=size * (1 - error),
-            high=size * (1 + error),
+            low=size * (1 - constants.below),
+            high=size * (1 + constants.above),
             formula="memory.budget.cuda_graphs",
             inputs=inputs,
             evidence=Evidence.CALIBRATED,

@@ -9,6 +9,7 @@ from gpusizer.formulas.core import formula, maximum, minimum
 __all__ = [
     "activation_peak_bytes",
     "decoder_block_bytes",
+    "encoder_bytes",
     "expert_workspace_bytes",
     "latent_chunk_bytes",
     "latent_chunk_rows",
@@ -206,6 +207,40 @@ def latent_chunk_bytes(*, rows: Any, heads: Any, qk_nope_head_dim: Any, v_head_d
 
 
 @formula(
+    "memory.activation.encoder",
+    unit="bytes",
+    symbols={"patches": "patches", "width": "elements", "copies": "tensors", "element_bytes": "bytes per element"},
+    reference="vllm-project/vllm@4ba787ec9: profile run of the largest image; copies fitted to logs",
+    example={"patches": 65536, "width": 1152, "copies": 14, "element_bytes": 2},
+)
+def encoder_bytes(*, patches: Any, width: Any, copies: Any, element_bytes: Any) -> Any:
+    """Tensors alive while a vision tower works on the largest image that it takes.
+
+    Parameters
+    ----------
+    patches : int
+        Patches of the images of one step. [patches]
+    width : int
+        Width of the tower. [elements]
+    copies : float
+        Tensors of that width that live together: embeddings, interpolated positions, projections. [tensors]
+    element_bytes : int
+        Bytes of the activation format. [bytes per element]
+
+    Returns
+    -------
+    float
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> round(encoder_bytes(patches=65536, width=1152, copies=14, element_bytes=2) / 2**30, 2)
+    1.97
+    """
+    return patches * width * copies * element_bytes
+
+
+@formula(
     "memory.activation.peak",
     unit="bytes",
     symbols={
@@ -214,20 +249,20 @@ def latent_chunk_bytes(*, rows: Any, heads: Any, qk_nope_head_dim: Any, v_head_d
         "block_bytes": "bytes",
         "latent_bytes": "bytes",
         "encoder_bytes": "bytes",
-        "fixed_bytes": "bytes",
+        "encoded_bytes": "bytes",
     },
-    reference="fitted to start-up logs of vLLM 0.19.0: the workspace stays, the largest of the others follows one after the other",
+    reference="fitted to start-up logs of vLLM: workspaces and encoded images stay, the largest of the others follows one after the other",
     example={
         "workspace_bytes": 536870912,
         "sampler_bytes": 2211000000,
         "block_bytes": 400000000,
         "latent_bytes": 0,
         "encoder_bytes": 0,
-        "fixed_bytes": 161061273,
+        "encoded_bytes": 0,
     },
 )
 def activation_peak_bytes(
-    *, workspace_bytes: Any, sampler_bytes: Any, block_bytes: Any, latent_bytes: Any, encoder_bytes: Any, fixed_bytes: Any
+    *, workspace_bytes: Any, sampler_bytes: Any, block_bytes: Any, latent_bytes: Any, encoder_bytes: Any, encoded_bytes: Any
 ) -> Any:
     """Memory that one step needs beside weights and cache.
 
@@ -238,9 +273,9 @@ def activation_peak_bytes(
     sampler_bytes, block_bytes, latent_bytes : int
         Peaks that follow one after the other. [bytes]
     encoder_bytes : int
-        Outputs of vision or audio encoders that stay during the step. [bytes]
-    fixed_bytes : int
-        What does not depend on the model. [bytes]
+        A vision tower at work, before the decoder. [bytes]
+    encoded_bytes : int
+        Its outputs, which stay during the step. [bytes]
 
     Returns
     -------
@@ -249,7 +284,7 @@ def activation_peak_bytes(
 
     Examples
     --------
-    >>> activation_peak_bytes(workspace_bytes=5, sampler_bytes=20, block_bytes=7, latent_bytes=0, encoder_bytes=1, fixed_bytes=2)
+    >>> activation_peak_bytes(workspace_bytes=5, sampler_bytes=22, block_bytes=7, latent_bytes=0, encoder_bytes=9, encoded_bytes=1)
     28
     """
-    return workspace_bytes + maximum(sampler_bytes + fixed_bytes, block_bytes, latent_bytes) + encoder_bytes
+    return maximum(encoder_bytes, workspace_bytes + maximum(sampler_bytes, block_bytes, latent_bytes) + encoded_bytes)

@@ -125,21 +125,21 @@ def kv_cache_pool_bytes(*, budget_bytes: Any, weights_bytes: Any, activation_pea
 @formula(
     "memory.budget.cuda_graphs",
     unit="bytes",
-    symbols={"fixed_bytes": "bytes", "graphs": "graphs", "layers": "layers", "bytes_per_graph_and_layer": "bytes"},
+    symbols={"graphs": "graphs", "layers": "layers", "more_layers": "layers", "bytes_per_graph_and_layer": "bytes"},
     reference="fitted to start-up logs; vllm-project/vllm@4ba787ec9: vllm/config/vllm.py, _set_cudagraph_sizes",
-    example={"fixed_bytes": 300000000, "graphs": 102, "layers": 32, "bytes_per_graph_and_layer": 150000},
+    example={"graphs": 102, "layers": 32, "more_layers": 13, "bytes_per_graph_and_layer": 200000},
 )
-def cuda_graph_bytes(*, fixed_bytes: Any, graphs: Any, layers: Any, bytes_per_graph_and_layer: Any) -> Any:
+def cuda_graph_bytes(*, graphs: Any, layers: Any, more_layers: Any, bytes_per_graph_and_layer: Any) -> Any:
     """Memory of captured CUDA graphs.
 
     Parameters
     ----------
-    fixed_bytes : int
-        Private pool whatever the number of graphs. [bytes]
     graphs : int
         Captured batch sizes, both modes together. [graphs]
     layers : int
         Layers of this rank. [layers]
+    more_layers : float
+        What embedding, head and sampler weigh beside them. [layers]
     bytes_per_graph_and_layer : float
         Fitted. [bytes]
 
@@ -150,10 +150,10 @@ def cuda_graph_bytes(*, fixed_bytes: Any, graphs: Any, layers: Any, bytes_per_gr
 
     Examples
     --------
-    >>> cuda_graph_bytes(fixed_bytes=300000000, graphs=102, layers=32, bytes_per_graph_and_layer=150000)
-    789600000
+    >>> cuda_graph_bytes(graphs=102, layers=32, more_layers=13, bytes_per_graph_and_layer=200000)
+    918000000
     """
-    return fixed_bytes + graphs * layers * bytes_per_graph_and_layer
+    return graphs * (layers + more_layers) * bytes_per_graph_and_layer
 
 
 @formula(
