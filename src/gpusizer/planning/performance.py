@@ -1,0 +1,242 @@
+"""How fast a deployment serves a load: times to the first token and between tokens, tokens per second, each with its band.
+
+The story: what a step must do (``step_work``), how fast this device and engine do it (``step_speeds``), how long a step takes (``step_time``), how
+requests queue, start and decode together (``serving``), and how far measured runs lay from such predictions (``engines/speed_calibration``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from math import inf, isfinite
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.cache import cache_format
+from gpusizer.engines.speed import constant, engine_family, provenance
+from gpusizer.engines.types import Deployment, Evidence, Fit, Quantity
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.latency import speculative_tokens
+from gpusizer.planning.performance_types import Load, Performance, PrefillSide, SpeedItem
+from gpusizer.planning.serving import Service, Traffic, burst, closed_loop, open_loop
+from gpusizer.planning.slots import budget_tokens, running_slots
+from gpusizer.planning.step_speeds import speeds_of
+from gpusizer.planning.step_time import Speeds
+from gpusizer.planning.step_work import Cut, Work, step_work
+
+__all__ = ["Load", "Performance", "PrefillSide", "SpeedItem", "predict"]
+
+_REFERENCE_YEAR = 2026.2  # constants describe engines of this time; older ones are slower by the calibrated share per year
+_OLDEST_YEARS = 2.5
+
+
+def predict(
+    architecture: Architecture,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    *,
+    replicas: int = 1,
+    fit: Fit | None = None,
+    prefill: PrefillSide | None = None,
+    theta: Mapping[str, float] | None = None,
+) -> Performance:
+    """Times and rates of a deployment under a load.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model in the precision of the deployment.
+    accelerator : Accelerator
+        The device.
+    deployment : Deployment
+        Layout and engine of one replica; with ``prefill``, of one decode worker.
+    load : Load
+        What all replicas together serve.
+    replicas : int
+        Equal copies of the deployment.
+    fit : Fit or None
+        The engine's own answer about memory, for the room of the cache; without it the room is estimated.
+    prefill : PrefillSide or None
+        Workers that only compute prompts.
+    theta : mapping of str to float, optional
+        Constants to use instead of the calibrated ones, for the calibration itself.
+
+    Returns
+    -------
+    Performance
+        Figures with bands, regime, notices and where the time of a step goes.
+    """
+    work, speeds, traffic = _set_up(architecture, accelerator, deployment, load, fit, theta)
+    ranks = deployment.dp * replicas
+    if prefill is not None:
+        return _split(architecture, accelerator, deployment, load, work, speeds, traffic, ranks, prefill, theta)
+    notices: list[Notice] = []
+    limit: float | None = None
+    regime = "steady"
+    if load.request_rate_per_s is not None:
+        service, most = open_loop(work, speeds, traffic, load.request_rate_per_s / ranks)
+        limit = float(most) * ranks
+        if load.request_rate_per_s > limit:
+            regime = "overloaded"
+            notices.append(Notice("overloaded", {"request_rate_per_s": load.request_rate_per_s, "limit_requests_per_s": limit}))
+        rate = float(service.output_tokens_per_s) * ranks
+    elif load.burst is not None:
+        regime = "burst"
+        service = burst(work, speeds, traffic, max(load.burst / ranks, 1.0))
+        rate = float(service.output_tokens_per_s) * min(ranks, load.burst)
+    else:
+        wanted = load.concurrency or 1.0
+        each = traffic.slots if wanted == inf else wanted / ranks
+        service = closed_loop(work, speeds, traffic, max(each, 1.0))
+        rate = float(service.output_tokens_per_s) * (ranks * min(each, 1.0))
+        if each > traffic.slots:
+            regime = "cache-limited"
+            notices.append(Notice("cache-limits-concurrency", {"concurrency": wanted, "running": traffic.slots * ranks}))
+        elif wanted == inf:
+            regime = "saturated"
+    return _answer(service, rate, ranks, regime, limit, notices, accelerator, deployment, load, theta)
+
+
+def _set_up(
+    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None, theta: Mapping[str, float] | None
+) -> tuple[Work, Speeds, Traffic]:
+    cut = Cut(deployment.tp, deployment.dp, deployment.ep, deployment.pp)
+    form = cache_format(deployment.kv_precision, "bf16")
+    element = form.element_bytes if form else 2.0
+    work = step_work(architecture, cut, cache_element_bytes=element)
+    speeds = speeds_of(
+        work,
+        accelerator,
+        deployment.engine,
+        cut,
+        age_years=age_years(deployment),
+        cache_bits=element * 8,
+        eager=deployment.enforce_eager,
+        theta=theta,
+    )
+    return work, speeds, traffic_of(work, accelerator, deployment, load, fit, theta)
+
+
+def traffic_of(
+    work: Work, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None = None, theta: Mapping[str, float] | None = None
+) -> Traffic:
+    """What one rank is asked to do."""
+    family = engine_family(deployment.engine)
+
+    def c(name: str, kind: str = "all") -> float:
+        return constant(name, kind, "other", theta)
+
+    drafts = float(deployment.speculative_tokens)
+    acceptance = load.acceptance if load.acceptance is not None else c("acceptance")
+    prefix = min(load.shared_prefix_tokens, max(load.input_tokens - 1, 0.0))
+    return Traffic(
+        prompt_tokens=max(load.input_tokens - prefix, 1.0),
+        prefix_tokens=prefix,
+        output_tokens=max(load.output_tokens, 1.0),
+        slots=running_slots(work, accelerator, deployment, load, fit),
+        budget_tokens=budget_tokens(accelerator, deployment),
+        mixes=0.0 if family in ("sglang", "mindie", "transformers") else 1.0,
+        verified_tokens=1.0 + drafts,
+        tokens_per_step=speculative_tokens(acceptance=min(acceptance, 0.999), drafts=drafts),
+        draft_steps=drafts,
+        front_s=c("front_s", family),
+        first_burst_share=load.first_burst_share * c("first_burst"),
+        spread=load.length_spread,
+        drift=c("drift"),
+        short_answers=c("short_answers"),
+        long_answers=c("long_answers"),
+        request_s=c("request_s", family),
+    )
+
+
+def age_years(deployment: Deployment) -> float:
+    """Years between the release of the engine and the time that the constants describe; 0 where no date is known. [years]"""
+    words = str(deployment.flags.get("date", ""))
+    try:
+        day = date.fromisoformat(words[:10] if len(words) >= 10 else words[:7] + "-15")
+    except ValueError:
+        return 0.0
+    return min(max(_REFERENCE_YEAR - day.year - day.month / 12, 0.0), _OLDEST_YEARS)
+
+
+def _split(
+    architecture: Architecture,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    work: Work,
+    speeds: Speeds,
+    traffic: Traffic,
+    ranks: int,
+    prefill: PrefillSide,
+    theta: Mapping[str, float] | None,
+) -> Performance:
+    """Prompts on workers of their own: two queues in one loop, and the cache moves between them."""
+    from gpusizer.planning.split_serving import split_loop
+
+    ahead, ahead_speeds, ahead_traffic = _set_up(architecture, accelerator, prefill.deployment, load, None, theta)
+    wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or traffic.slots * ranks)
+    service, rate = split_loop(
+        work, speeds, traffic, ranks, ahead, ahead_speeds, ahead_traffic, prefill.workers * prefill.deployment.dp, wanted, load.input_tokens
+    )
+    return _answer(service, rate, ranks, "disaggregated", None, [], accelerator, deployment, load, theta)
+
+
+def _answer(
+    service: Service,
+    rate: float,
+    ranks: int,
+    regime: str,
+    limit: float | None,
+    notices: list[Notice],
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    theta: Mapping[str, float] | None,
+) -> Performance:
+    known = provenance(accelerator, deployment.engine)
+    wider = known.widening
+    if not known.device_measured:
+        notices.append(Notice("speed-from-data-sheet", {"gpu": accelerator.id}))
+    if not known.engine_measured:
+        notices.append(Notice("speed-of-engine-assumed", {"engine": deployment.engine}))
+    if deployment.speculative_tokens:
+        wider *= 1.3
+        notices.append(Notice("speculation-assumed", {"drafts": deployment.speculative_tokens}))
+
+    def band(name: str, value: float) -> Quantity:
+        low = constant(f"band_low.{name}", regime, "steady", theta) ** wider
+        high = constant(f"band_high.{name}", regime, "steady", theta) ** wider
+        return Quantity(value, value * low, value * high)
+
+    return Performance(
+        ttft_s=band("ttft", float(service.ttft_s)),
+        tpot_s=band("tpot", float(service.tpot_s)),
+        tpot_p95_s=band("tpot", float(service.tpot_p95_s)),
+        output_tokens_per_s=band("rate", rate),
+        regime=regime,
+        running=float(service.running) * ranks,
+        limit_requests_per_s=limit,
+        evidence=Evidence.CALIBRATED if known.device_measured and known.engine_measured else Evidence.ASSUMED,
+        notices=tuple(notices),
+        items=_items(service),
+    )
+
+
+_FORMULAS = {
+    "linears": "compute.operator",
+    "experts": "compute.operator",
+    "head": "compute.operator",
+    "attention": "compute.operator",
+    "communication": "communication.all_reduce",
+    "overhead": "compute.overhead",
+}
+
+
+def _items(service: Service) -> tuple[SpeedItem, ...]:
+    parts = service.parts
+    lines = [SpeedItem(f"step_{name}", float(getattr(parts, name)), formula) for name, formula in _FORMULAS.items()]
+    lines.append(SpeedItem("prompt_added", float(service.prefill_s), "latency.tpot"))
+    lines.append(SpeedItem("wait", float(service.wait_s), "queueing.closed_response"))
+    return tuple(lines)
