@@ -65,8 +65,9 @@ LONGEST_FIELD = 20_000
 _PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 _OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # a publisher's own choice by tensor
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
-_OF_WEIGHTS = frozenset({"weights_bytes", "model_buffer_bytes", "kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
-_OF_MEMORY = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency", "fits"})
+_OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
+_OF_WEIGHTS = _OF_CACHE | {"weights_bytes", "model_buffer_bytes", "fits"}
+_OF_MEMORY = _OF_CACHE | {"fits"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,9 @@ def _case(row: Mapping[str, Any]) -> Case:
         flags["fork"] = "ik_llama.cpp"  # caches latent attention by its own --mla
         if not words:
             flags["mla"] = 2  # a log without its command line: who runs the fork on such a model does so for its latent cache
-    untold = (frozenset() if told else _OF_WEIGHTS) | (frozenset() if devices.memory_known else _OF_MEMORY)
+    asked = gguf and fields.get("max_model_len")  # llama.cpp's cache has the size that was asked for, whatever is free
+    weights, memory = (_OF_WEIGHTS - _OF_CACHE, _OF_MEMORY - _OF_CACHE) if asked else (_OF_WEIGHTS, _OF_MEMORY)
+    untold = (frozenset() if told else weights) | (frozenset() if devices.memory_known else memory)
     if engine.id == "llama.cpp":
         room = sum(device.memory_bytes for device in devices.each)
         untold |= _untold_placement(words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room)
