@@ -11,7 +11,7 @@ __all__ = ["gated", "mlp_bias", "mlp_names", "read_dense"]
 
 WIDTHS = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size", "block_ff_dim")
 _DENSE_FIRST = ("intermediate_size_mlp", "dense_intermediate_size")
-_UNGATED = frozenset({"relu2"})
+_UNGATED = ("relu2",)
 
 
 def gated(layer: LayerContext) -> bool:
@@ -41,6 +41,8 @@ def dense_width(layer: LayerContext) -> int:
     keys = layer.keys
     keys.ignore(*_DENSE_FIRST)
     own = layer.shape.text("dense_width_key")
+    if own is not None:
+        keys.ignore(*WIDTHS)
     width = (layer.integer(own) if own is not None else None) or layer.integer(*_DENSE_FIRST) or layer.integer(*WIDTHS)
     if width is None:
         ratio = keys.integer("expansion_ratio", "mlp_ratio", low=1, high=1 << 16) or layer.shape.integer("mlp_ratio", low=1)
