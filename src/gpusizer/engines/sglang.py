@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import hypot
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
@@ -39,6 +40,7 @@ class Sglang(Engine):
 
     id: ClassVar[str] = "sglang"
     newest: ClassVar[tuple[int, ...]] = NEWEST
+    weight_error: ClassVar[float] = 0.012
     weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)
     flag_names: ClassVar[Mapping[str, str]] = {
         "tp": "--tp-size",
@@ -103,7 +105,7 @@ class Sglang(Engine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
-        slack = _banded("weights_slack", fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, start.layout.gpus - 1))
+        slack = _banded("weights_slack", fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, max(start.layout.gpus - 2, 0)))
         return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), slack, *super().added_weights(start, stage, cut)]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ class Sglang(Engine):
         each = several if start.layout.gpus > 1 else fitted.DECODE_GRAPHS
         found = []
         for id, graphs, mib in (("cuda_graphs", decode, each), ("prefill_graphs", prefill, fitted.PREFILL_GRAPHS)):
-            inputs = {"fixed_bytes": 0, "graphs": graphs, "layers": len(stage.layers), "bytes_per_graph_and_layer": mib * MiB}
+            inputs = {"graphs": graphs, "layers": len(stage.layers), "more_layers": 0, "bytes_per_graph_and_layer": mib * MiB}
             size, error = cuda_graph_bytes(**inputs), fitted.GRAPH_ERROR
             if graphs:
                 low, high = size * (1 - error), size * (1 + error)
@@ -204,8 +206,9 @@ class Sglang(Engine):
         weights = combined(line for line in items if line.id.startswith("weights"))
         images = _IMAGES_MIB * MiB if kinds_of(start.architecture).towers and start.version >= (0, 5, 18) else 0
         value = pool_of_static_share_bytes(free_before_bytes=before.value, share=share, weights_bytes=weights.value, reservation_bytes=images)
-        below = ((share * (before.value - before.low)) ** 2 + (weights.high - weights.value) ** 2) ** 0.5
-        above = ((share * (before.high - before.value)) ** 2 + (weights.value - weights.low) ** 2) ** 0.5
+        chosen = before.value * fitted.SHARE_ERROR if start.flag("share_chosen", False) else 0.0
+        below = hypot(share * (before.value - before.low), weights.high - weights.value, chosen)
+        above = hypot(share * (before.high - before.value), weights.value - weights.low, chosen)
         return Quantity(value, value - below, value + above)
 
     def _stage(self, start: Start, stage: Stage) -> StageResult:

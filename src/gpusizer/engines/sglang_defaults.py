@@ -283,6 +283,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
         flags={
             **deployment.flags,
             "cuda_graph_max_bs": graph_limit,
+            "share_chosen": deployment.memory_fraction is None,
             "captures_prefill": _captures_prefill(deployment, kinds, accelerator, version),
         },
     )

@@ -109,9 +109,9 @@ class TensorRtLlm(Engine):
 
     def _graphs(self, stage: Stage) -> Item:
         inputs = {
-            "fixed_bytes": 0,
             "graphs": fitted.GRAPH_SIZES,
             "layers": len(stage.layers),
+            "more_layers": 0,
             "bytes_per_graph_and_layer": fitted.GRAPHS_MIB * MiB,
         }
         size = cuda_graph_bytes(**inputs)

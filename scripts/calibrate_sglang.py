@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Fit the constants of SGLang anew from measured start-ups, and print the errors with each source group left out.
+
+    scripts/calibrate_sglang.py CASES.jsonl
+
+CASES.jsonl has the format that ``gpusizer validate`` reads. What is printed is written into ``engines/sglang_calibration.py`` by hand: a constant is
+replaced only where several groups agree. The rows of TensorRT-LLM are too few to fit; their errors are printed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from gpusizer.engines import get_engine
+from gpusizer.engines import sglang_calibration as fitted
+from gpusizer.engines.sglang_defaults import decode_graph_sizes, prefill_graph_sizes
+from gpusizer.engines.types import Fit
+from gpusizer.planning.cases import Case, deployment_of
+from gpusizer.units import GiB, MiB
+
+BEFORE = ("driver_reserved", "device_context", "communication")
+FABRIC, PCIE, ROCM, ALONE, UNIFIED = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION", "CONTEXT", "UNIFIED_OTHERS"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured start with its prediction."""
+
+    group: str
+    case: Case
+    measured: Mapping[str, Any]
+    fit: Fit
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the replica."""
+        return self.case.deployment.layout.gpus
+
+    def lines(self, *ids: str) -> float:
+        """Sum of lines of the ledger. [GiB]"""
+        return sum(line.bytes for line in self.fit.ranks[0].items if line.id in ids) / GiB
+
+    def tensors(self) -> float:
+        """Weights without slack and drafts. [GiB]"""
+        items = self.fit.ranks[0].items
+        return sum(line.bytes for line in items if line.id.startswith("weights") and line.id not in ("weights_slack", "weights_draft")) / GiB
+
+    def free_before(self) -> float | None:
+        """Free before weights: as printed, else as it follows from the pool and the weights of the model. [GiB]"""
+        printed = self.measured.get("avail_before_gib")
+        if printed is not None:
+            return float(printed)
+        pool, share = self.measured.get("kv_gib_per_gpu"), self.case.deployment.memory_fraction
+        tokens = self.measured.get("kv_tokens")
+        if pool is None and tokens:
+            pool = tokens * self.fit.kv_cache.bytes_per_token / GiB
+        if pool is None or self.lines("state_pool", "window_pool"):
+            return None
+        weights = self.measured.get("weights_gib_per_gpu") or self.tensors()
+        return float((pool + weights) / (share or self.fit.deployment.memory_fraction or 1))
+
+
+def rows_of(path: Path, engine_id: str) -> list[Row]:
+    """Rows of one engine that can be predicted."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row.get("engine") != engine_id:
+            continue
+        case = deployment_of(row)
+        if isinstance(case, Case):
+            fit = get_engine(engine_id).fit(case.deployment, case.architecture, case.accelerator)
+            found.append(Row(row.get("group", row["id"]), case, row["measured"], fit))
+    return found
+
+
+def readings(rows: Iterable[Row]) -> dict[str, list[float]]:
+    """What each row says of each constant. [GiB; MiB for graphs]"""
+    found: dict[str, list[float]] = {}
+    rows = [row for row in rows if row.fit.ranks[0].items]
+    for row in rows:
+        free = row.free_before()
+        if free is not None:
+            device = row.case.accelerator
+            visible = device.memory_bytes / GiB - row.lines("driver_reserved")
+            held = visible - free
+            if row.gpus == 1:
+                found.setdefault(UNIFIED if device.unified_memory else ALONE, []).append(held)
+            else:
+                more = held - fitted.CONTEXT.bytes / GiB
+                kind = ROCM if device.vendor.lower() != "nvidia" else FABRIC if device.fabric_devices else PCIE
+                found.setdefault(kind, []).append(more / (row.gpus - 1) if kind == PCIE else more)
+        loaded = row.measured.get("weights_gib_per_gpu")
+        if loaded is not None:
+            slack = loaded - row.tensors()
+            name = "WEIGHTS_SLACK" if row.gpus <= 2 else "WEIGHTS_SLACK_PER_GPU"
+            base = 0.0 if row.gpus <= 2 else fitted.WEIGHTS_SLACK.bytes / GiB
+            found.setdefault(name, []).append((slack - base) / max(row.gpus - 2, 1))
+        after, graphs = row.measured.get("avail_after_pool_gib"), row.measured.get("avail_at_graph_begin_gib")
+        if after is not None and graphs is not None:
+            found.setdefault("LATE_WORKSPACE", []).append(after - graphs)
+        for name, value in graph_readings(row):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def graph_readings(row: Row) -> Iterable[tuple[str, float]]:
+    """MiB for each captured size and layer."""
+    layers, flags = len(row.case.architecture.layers), row.fit.deployment.flags
+    decode = row.measured.get("decode_graph_gib", row.measured.get("cuda_graph_gib"))
+    sizes = decode_graph_sizes(int(flags["cuda_graph_max_bs"]), row.fit.deployment.speculative_tokens > 0)
+    if decode is not None and sizes:
+        old = get_engine("sglang").version_of(row.fit.deployment) < (0, 5, 3)
+        name = "DECODE_GRAPHS" if row.gpus == 1 else "OLD_TENSOR_GRAPHS" if old else "TENSOR_GRAPHS"
+        yield name, decode * GiB / MiB / sizes / layers
+    prefill = row.measured.get("piecewise_graph_gib")
+    if prefill is not None:
+        yield "PREFILL_GRAPHS", prefill * GiB / MiB / prefill_graph_sizes(row.fit.deployment.max_num_batched_tokens or 1) / layers
+
+
+def constants(rows: Iterable[Row]) -> dict[str, Any]:
+    """Medians of the plausible readings, in the form of the module's constants."""
+    found: dict[str, Any] = {}
+    for name, values in readings(rows).items():
+        value = median(sorted(reading for reading in values if reading > -0.1) or [0.0])
+        present = getattr(fitted, name)
+        found[name] = fitted.Band(max(value, 0) * GiB, present.below, present.above) if isinstance(present, fitted.Band) else value
+    return found
+
+
+def errors(rows: Iterable[Row]) -> dict[str, list[float]]:
+    """Relative errors of fresh predictions."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        engine = get_engine(row.fit.deployment.engine)
+        quantities = engine.fit(row.case.deployment, row.case.architecture, row.case.accelerator).quantities
+        for name, key, scale in (
+            ("weights_bytes", "weights_gib_per_gpu", GiB),
+            ("kv_cache_pool_bytes", "kv_gib_per_gpu", GiB),
+            ("kv_cache_tokens", "kv_tokens", 1),
+        ):
+            measured = row.measured.get(key)
+            if measured and name in quantities:
+                found.setdefault(name, []).append(quantities[name].value / (measured * scale) - 1)
+    return found
+
+
+def report(title: str, found: Mapping[str, list[float]]) -> None:
+    """Median and 90th percentile of absolute errors."""
+    print(title)
+    for name, values in found.items():
+        sizes = sorted(abs(value) for value in values)
+        print(f"  {name}: n {len(sizes)}, median {median(sizes):.1%}, P90 {sizes[int(0.9 * (len(sizes) - 1))]:.1%}")
+
+
+def main() -> int:
+    """Fit, print, leave out."""
+    if len(sys.argv) != 2:
+        print("usage: scripts/calibrate_sglang.py CASES.jsonl", file=sys.stderr)
+        return 2
+    rows = rows_of(Path(sys.argv[1]), "sglang")
+    for name, values in readings(rows).items():
+        print(f"{name}: n {len(values)}, readings {', '.join(f'{value:.2f}' for value in sorted(values))}")
+    report("as committed", errors(rows))
+    left_out: dict[str, list[float]] = {}
+    for group in sorted({row.group for row in rows}):
+        kept = {name: getattr(fitted, name) for name in readings(rows)}
+        try:
+            for name, value in constants(row for row in rows if row.group != group).items():
+                setattr(fitted, name, value)
+            for name, values in errors(row for row in rows if row.group == group).items():
+                left_out.setdefault(name, []).extend(values)
+        finally:
+            for name, value in kept.items():
+                setattr(fitted, name, value)
+    report("each source group left out", left_out)
+    report("TensorRT-LLM, as committed", errors(rows_of(Path(sys.argv[1]), "tensorrt-llm")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

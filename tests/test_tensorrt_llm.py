@@ -1,0 +1,91 @@
+"""TensorRT-LLM against its logs, and engines that are refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from conftest import shared_lines
+from gpusizer.architecture.load import load_architecture
+from gpusizer.engines import engine_ids, get_engine
+from gpusizer.engines.types import Deployment, Fit
+from gpusizer.errors import UnknownIdError
+from gpusizer.facts.catalog import accelerator
+from gpusizer.planning.cases import Case, deployment_of
+from gpusizer.units import GiB
+
+ENGINE = get_engine("tensorrt-llm")
+
+
+def started(model: str, gpu: str, version: str = "1.1.0", **fields: object) -> Fit:
+    deployment = Deployment(model=model, gpu=gpu, engine="tensorrt-llm", engine_version=version, **fields)  # type: ignore[arg-type]
+    return ENGINE.fit(deployment, load_architecture(model), accelerator(gpu))
+
+
+def test_gpt_oss_on_gb10_as_logged() -> None:
+    """63.52 GiB of weights, "kv size is 73728", 5.95 GiB in 86,720 tokens; layers with a window are held like the others."""
+    fit = started("gpt-oss-120b", "gb10-128gb", max_num_seqs=64, max_num_batched_tokens=8192, flags={"moe_backend": "CUTLASS"})
+    assert fit.kv_cache.bytes_per_token == 73_728
+    assert fit.quantities["weights_bytes"].value / GiB == pytest.approx(63.52, rel=0.01)
+    assert fit.quantities["kv_cache_pool_bytes"].value / GiB == pytest.approx(5.95, rel=0.03)
+    assert fit.quantities["kv_cache_tokens"].value == pytest.approx(86_720, rel=0.03)
+    assert "pages-count-as-used" in {notice.code for notice in fit.warnings}
+
+
+def test_the_cache_is_a_share_of_the_rest_not_of_the_card() -> None:
+    pools = {share: started("llama-3.1-8b", "h100-sxm-80gb", memory_fraction=share).quantities["kv_cache_pool_bytes"].value for share in (0.45, 0.9)}
+    assert pools[0.9] == pytest.approx(2 * pools[0.45])
+
+
+def test_defaults_of_the_newest_backend() -> None:
+    deployment = started("llama-3.1-8b", "h100-sxm-80gb").deployment
+    assert (deployment.block_size, deployment.max_num_batched_tokens, deployment.max_num_seqs, deployment.memory_fraction) == (32, 8192, 2048, 0.9)
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "deepseek-v3", "qwen3.5-9b", "gpt-oss-120b"])
+def test_items_of_a_gpu_sum_to_the_device(model: str) -> None:
+    fit = started(model, "h200-sxm-141gb", tp=8)
+    assert fit.fits, fit.reason
+    for rank in fit.ranks:
+        assert sum(line.bytes for line in rank.items) == accelerator("h200-sxm-141gb").memory_bytes
+
+
+def test_a_model_that_is_too_large_is_refused_with_what_is_missing() -> None:
+    fit = started("llama-3.1-70b", "h100-sxm-80gb")
+    assert not fit.fits
+    assert fit.reason is not None
+    assert fit.reason.parameters["missing_bytes"] > 50 * GiB
+
+
+def test_a_cap_on_tokens_is_kept_to() -> None:
+    fit = started("llama-3.1-8b", "h100-sxm-80gb", flags={"max_tokens": 10_000})
+    assert 10_000 <= fit.kv_cache.tokens < 10_032
+
+
+def test_the_options_file_says_what_the_command_cannot() -> None:
+    deployment = replace(started("deepseek-v3", "h200-sxm-141gb", dp=8, ep=8).deployment, kv_precision="fp8")
+    words = ENGINE.command(deployment)
+    assert words[words.index("--tp_size") + 1] == "8"
+    assert "--extra_llm_api_options" in words
+    assert ENGINE.options(deployment)["enable_attention_dp"] is True  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["lmdeploy", "MindIE", "vllm-ascend", "ktransformers", "ik_llama.cpp"])
+def test_engines_without_a_model_are_refused_by_name(name: str) -> None:
+    with pytest.raises(UnknownIdError) as refused:
+        get_engine(name)
+    assert refused.value.code == "engine-not-modelled"
+    assert refused.value.parameters["nearest"][0] in engine_ids()
+
+
+@pytest.mark.shared
+def test_tokens_of_measured_starts() -> None:
+    errors = []
+    for row in shared_lines("measured-memory-tune.jsonl"):
+        case = deployment_of(row) if row["engine"] == "tensorrt-llm" and row["measured"]["kv_tokens"] else None
+        if isinstance(case, Case):
+            fit = ENGINE.fit(case.deployment, case.architecture, case.accelerator)
+            errors.append(abs(fit.quantities["kv_cache_tokens"].value / row["measured"]["kv_tokens"] - 1))
+    assert errors
+    assert max(errors) <= 0.03
