@@ -110,17 +110,28 @@ def _gguf(path: Path) -> Architecture:
     from gpusizer.architecture.gguf import read_gguf
     from gpusizer.architecture.gguf_config import gguf_config, gguf_formats
     from gpusizer.architecture.headers import with_headers
+    from gpusizer.architecture.readers.implied import class_of_gguf
 
     file = read_gguf(path)
     name = file.metadata.get("general.name")
-    model = read_config(gguf_config(file), id=path.stem, name=name if isinstance(name, str) else path.stem)
+    config = gguf_config(file)
+    config["model_type"] = class_of_gguf(config["model_type"])
+    model = read_config(config, id=path.stem, name=name if isinstance(name, str) else path.stem)
     return with_headers(model, file.tensors, gguf_formats(model, file))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _entry(source: str) -> Architecture:
-    """A model of the catalogue, read once."""
+    """A model of the catalogue by any of its names."""
     from gpusizer.facts.catalog import model_entry  # here: a path needs no catalogue
 
-    entry = model_entry(source)
+    return _model(model_entry(source).id)
+
+
+@lru_cache(maxsize=256)
+def _model(id: str) -> Architecture:
+    """A model of the catalogue by its id, read once."""
+    from gpusizer.facts.catalog import model_entry
+
+    entry = model_entry(id)
     return read_config(entry.config, id=entry.id, name=entry.name)

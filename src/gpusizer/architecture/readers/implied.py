@@ -24,7 +24,7 @@ from typing import Any
 
 from gpusizer.architecture.readers.families import FAMILIES
 
-__all__ = ["IMPLIED", "implied"]
+__all__ = ["IMPLIED", "class_of_gguf", "implied"]
 
 _TIED = {"tie_word_embeddings": True}
 _GEMMA_NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
@@ -283,6 +283,48 @@ IMPLIED: dict[str, dict[str, Any]] = {
     "minimax_m3_vl": {"prefix": "language_model.", "text": "minimax_m3"},
 }
 IMPLIED["kimi_k3"] |= {"prefix": "language_model.", "text": "kimi_linear"}
+
+
+# What GGUF files call the same classes.
+_GGUF_NAMES = {
+    "bailingmoe2": "bailing_moe",
+    "command-r": "cohere",
+    "deepseek2": "deepseek_v3",
+    "ernie4_5-moe": "ernie4_5_moe",
+    "falcon-h1": "falcon_h1",
+    "gemma3": "gemma3_text",
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4_text",
+    "glm-dsa": "glm_moe_dsa",
+    "glm4moe": "glm4_moe",
+    "gpt-oss": "gpt_oss",
+    "gptneox": "gpt_neox",
+    "granitehybrid": "granitemoehybrid",
+    "hunyuan-dense": "hunyuan_v1_dense",
+    "hunyuan-moe": "hunyuan_v1_moe",
+    "kimi-linear": "kimi_linear",
+    "lfm2moe": "lfm2_moe",
+    "llama4": "llama4_text",
+    "mimo2": "mimo_v2_flash",
+    "minimax-m2": "minimax_m2",
+    "nemotron_h_moe": "nemotron_h",
+    "phi2": "phi",
+    "qwen2moe": "qwen2_moe",
+    "qwen35": "qwen3_5_text",
+    "qwen35moe": "qwen3_5_moe_text",
+    "qwen3moe": "qwen3_moe",
+    "qwen3next": "qwen3_next",
+    "step35": "step3p7",
+}
+
+
+def class_of_gguf(name: str) -> str:
+    """The ``model_type`` of a GGUF architecture: most have the same name.
+
+    >>> class_of_gguf("qwen3moe"), class_of_gguf("llama")
+    ('qwen3_moe', 'llama')
+    """
+    return _GGUF_NAMES.get(name, name)
 
 
 def implied(model_type: str | None) -> Mapping[str, Any] | None:
