@@ -4,8 +4,8 @@
     scripts/import_models.py CONFIG.json --id my-model --name "My Model 7B" --alias org/My-Model-7B --source "where the file stands"
     scripts/import_models.py --index
 
-An entry keeps the keys that matter for memory and speed; names of token ids, dropout, initialisation and the like are left out. A long list of modules
-in ``quantization_config`` becomes patterns that name the same modules. Figures that were published are added by hand (see any file of facts/models).
+An entry keeps the keys that matter for memory and speed; token ids, dropout, initialisation and the like are left out. A long list of modules in
+``quantization_config`` becomes patterns that name the same modules. Published figures are added by hand (see any file of facts/models).
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ from pathlib import Path
 from typing import Any
 
 MODELS = Path(__file__).resolve().parents[1] / "src" / "gpusizer" / "facts" / "models"
+sys.path.insert(0, str(MODELS.parents[2]))
+
+from gpusizer.architecture.patterns import one_spelling  # noqa: E402
 
 # Keys without a meaning for memory or speed: tokens, training, sampling, code references, numerics.
 _NOISE = re.compile(
-    r"""(?x)^_ | token(_id|_index|izer)(_|s|$|) | ^(bo|eo|pad|im|image|video|media|text|mask|vision|sep|eod)_?\w*_(id|index|placeholder)$
-    | dropout | drop_tokens | ^(attn|embd|resid|emb|hidden)_p?drop | _pdrop$ | drop_prob | initializer | init_(std|method) | ^auto_map | ^transformers_version
-    | ^use_cache$ | ^output_(attentions|hidden_states|router_logits|scores)$ | ^return_dict | ^torchscript$ | ^pruned_heads$ | ^chunk_size_feed_forward$
-    | ^(id2label|label2id|finetuning_task|problem_type|task_specific_params|prefix|num_labels|classifier\w*)$ | loss | ^gradient_checkpointing$
-    | ^(top_k|top_p|typical_p|temperature|repetition_penalty|length_penalty|no_repeat_ngram_size|num_beams|num_beam_groups|num_return_sequences|min_length
-        |max_length|do_sample|early_stopping|diversity_penalty|encoder_no_repeat_ngram_size|bad_words_ids|suppress_tokens|begin_suppress_tokens
-        |forced_\w+|exponential_decay_length_penalty|remove_invalid_values|decoder_start_token_id|is_decoder|is_encoder_decoder|add_cross_attention
-        |cross_attention_hidden_size|tie_encoder_decoder|tf_legacy_loss|use_bfloat16)$
+    r"""(?x)^_ | token(_id|_index|izer)(_|s|$) | ^(bo|eo|pad|im|image|video|media|text|mask|vision|sep|eod)_?\w*_(id|index|placeholder)$
+    | dropout | drop_tokens | ^(attn|embd|resid|emb|hidden)_p?drop | _pdrop$ | drop_prob | initializer | init_(std|method) | ^auto_map
+    | ^transformers_version | ^use_cache$ | ^output_(attentions|hidden_states|router_logits|scores)$ | ^return_dict | ^torchscript$ | ^pruned_heads$
+    | ^chunk_size_feed_forward$ | ^(id2label|label2id|finetuning_task|problem_type|task_specific_params|prefix|num_labels|classifier\w*)$ | loss
+    | ^gradient_checkpointing$ | ^(top_k|top_p|typical_p|temperature|repetition_penalty|length_penalty|no_repeat_ngram_size|num_beams|num_beam_groups
+        |num_return_sequences|min_length|max_length|do_sample|early_stopping|diversity_penalty|encoder_no_repeat_ngram_size|bad_words_ids
+        |suppress_tokens|begin_suppress_tokens|forced_\w+|exponential_decay_length_penalty|remove_invalid_values|decoder_start_token_id|is_decoder
+        |is_encoder_decoder|add_cross_attention|cross_attention_hidden_size|tie_encoder_decoder|tf_legacy_loss|use_bfloat16)$
     | ^(pretraining_tp|ep_size|seq_aux|aux\w*|onnx_safe|use_flash_attn|use_mamba_kernels|num_logits_to_keep|time_step\w*|use_logn_attn|use_dynamic_ntk
         |rescale_prenorm_residual|residual_in_fp32|fp16|bf16|fp32|z_loss_weight|dataset|fp32_softmax)$
-    | _eps(ilon)?$ | ^(mamba_hidden_act|projector_hidden_act)$
-    | softcap | ^(scoring_func|topk_method|norm_topk_prob|routed_scaling_factor|moe_router_(activation_func|scaling_factor|logit_softcapping)|n_group
-        |topk_group|norm_type|rope_scaling|rope_parameters|rope_theta|rope_local_base_freq|compress_rope_theta|query_pre_attn_scalar|hc_sinkhorn_iters
+    | _eps(ilon)?$ | ^(mamba_hidden_act|projector_hidden_act)$ | softcap
+    | ^(scoring_func|topk_method|norm_topk_prob|routed_scaling_factor|moe_router_(activation_func|scaling_factor|logit_softcapping)|n_group|topk_group
+        |norm_type|rope_scaling|rope_parameters|rope_theta|rope_local_base_freq|compress_rope_theta|query_pre_attn_scalar|hc_sinkhorn_iters
         |layernorm_\w+_(alpha|beta)|swiglu\w*|moe_routed_scaling_factor|moe_renormalize|moe_norm_min|moe_random_routing\w*|moe_apply_router\w*)$"""
 )
 # Of a rotary section only what changes the rotated width or the length of the tables that engines keep.
@@ -116,17 +119,17 @@ _EXPERT = re.compile(r"\.experts\.\d+\.")
 
 
 def compact(names: list[str]) -> list[str]:
-    """Modules of many layers as one expression each; lists that are short already stay as they are.
+    """Modules of many layers as one expression each, in the one spelling that readers compare; short lists stay as they are.
 
     >>> compact([f"model.layers.{layer}.mlp.gate" for layer in range(12)])
-    ['re:model\\\\.layers\\\\.(?:[0-9]|1[01])\\\\.mlp\\\\.gate$']
+    ['re:layers\\\\.(?:[0-9]|1[01])\\\\.mlp\\\\.gate(?:\\\\.|$)']
     """
     if len(names) <= 8:
         return list(names)
     tails: dict[tuple[str, str], set[int]] = {}
     rest: list[str] = []
     for name in names:
-        match = _LAYER.match(name)
+        match = _LAYER.match(one_spelling(name))
         if match is None or name.startswith("re:") or "*" in match["head"]:
             rest.append(name)
         else:
@@ -143,10 +146,10 @@ def compact(names: list[str]) -> list[str]:
 
 
 def _end(tail: str) -> str:
-    if tail.endswith("*"):
-        stem = tail[:-1]
-        return re.escape(stem).replace(r"\*", "[^.]*") + ("" if stem else r"(?:\.|$)")
-    return re.escape(tail) + "$"
+    """The rest of a name; what a list names covers the modules inside."""
+    stem = tail.removesuffix("*")
+    inside = "" if stem and tail != stem else r"(?:\.|$)"
+    return re.escape(stem).replace(r"\*", "[^.]*") + inside
 
 
 def _numbers(numbers: frozenset[int]) -> str:
@@ -257,7 +260,6 @@ def write_index() -> int:
     """Write ``facts/models/index.json``: ids, and every alias with its id."""
     import tomllib
 
-    sys.path.insert(0, str(MODELS.parents[2]))
     from gpusizer.facts.model_names import name_key
 
     ids, names = [], {}

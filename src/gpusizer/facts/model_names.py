@@ -62,9 +62,9 @@ def find_model(name: str) -> ModelEntry:
     --------
     >>> find_model("DeepSeek-V3").config["kv_lora_rank"]
     512
-    >>> find_model("../../etc/passwd")
+    >>> find_model("deepsek-v3")
     Traceback (most recent call last):
-    gpusizer.errors.UnknownIdError: unknown-model: id='../../etc/passwd', nearest=[]
+    gpusizer.errors.UnknownIdError: unknown-model: id='deepsek-v3', nearest=['deepseek-v3', 'deepseek-v3.2', 'deepseek-v3.1']
     """
     found = _lookup(name)
     if found is None:
@@ -173,7 +173,7 @@ def _nearest(name: str) -> list[str]:
     """Up to three ids whose name is close."""
     names: Mapping[str, str] = _index()["names"]
     key = name_key(name) if len(name) <= LONGEST_NAME else ""
-    close = difflib.get_close_matches(key, names, 6, 0.6)
+    close = difflib.get_close_matches(key, names, 6, 0.6) or difflib.get_close_matches(key, names, 6, 0.0)
     return list(dict.fromkeys(names[each] for each in close))[:3]
 
 

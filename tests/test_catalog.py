@@ -1,0 +1,435 @@
+"""The catalogue against data sheets, driver print-outs, public counts, and names as logs and people write them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import shared_lines
+from gpusizer.architecture.precision import checkpoint_bytes
+from gpusizer.architecture.readers import read_config
+from gpusizer.errors import UnknownIdError
+from gpusizer.facts import model_names
+from gpusizer.facts.catalog import (
+    accelerator,
+    accelerators,
+    model_entry,
+    model_ids,
+    number_formats,
+    resolve_model,
+    scenario,
+    scenarios,
+)
+from gpusizer.i18n import has
+from gpusizer.units import GB, TB, GiB, MiB
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = ROOT / "src" / "gpusizer" / "facts" / "models"
+
+
+# Accelerators ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "mib"),
+    [  # totals that nvidia-smi prints
+        ("H100 SXM 80GB", 81559),
+        ("H200", 143771),
+        ("NVIDIA A100-SXM4-80GB", 81920),
+        ("NVIDIA L40S", 46068),
+        ("Tesla T4", 15360),
+        ("NVIDIA GeForce RTX 4090", 24564),
+        ("B200", 183359),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 97887),
+        ("NVIDIA RTX 5000 Ada Generation", 32760),
+    ],
+)
+def test_memory_is_what_the_driver_prints(name: str, mib: int) -> None:
+    device = accelerator(name)
+    assert device.memory_bytes == mib * MiB
+    assert device.torch_total_bytes is None or device.torch_total_bytes <= device.memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "bandwidth", "bf16", "link", "tdp"),
+    [  # data sheets: GB/s, dense TFLOPS, GB/s in both directions, W
+        ("H100", 3350, 989, 900, 700),
+        ("H200", 4800, 989, 900, 700),
+        ("A100 SXM 80GB", 2039, 312, 600, 400),
+        ("H20", 4000, 148, 900, 400),
+        ("L40S", 864, 362, None, 350),
+        ("MI300X", 5300, 1307.4, 896, 750),
+        ("RTX 4090", 1008, 165.2, None, 450),
+    ],
+)
+def test_rates_are_those_of_the_data_sheets(name: str, bandwidth: float, bf16: float, link: float | None, tdp: float) -> None:
+    device = accelerator(name)
+    assert device.bandwidth_bytes_per_s == pytest.approx(bandwidth * GB, rel=0.01)
+    assert device.peak_flops["bf16"] == pytest.approx(bf16 * TB, rel=0.01)
+    assert device.interconnect_bytes_per_s == (None if link is None else link * GB)
+    assert device.tdp_w == tdp
+
+
+def test_ranges_hold_for_every_accelerator() -> None:
+    ids = [device.id for device in accelerators()]
+    assert len(ids) == len(set(ids)) >= 107
+    for device in accelerators():
+        box = device.memory_bytes / (device.marketing_memory_gb * GiB)
+        assert 0.7 < box <= 1.001 or device.unified_memory, device.id
+        assert device.memory_evidence in ("measured", "assumed")
+        assert device.devices_per_node is None or device.devices_per_node % device.devices_per_card == 0, device.id
+        assert set(device.engines.values()) <= {"yes", "partial", "no", "unknown"}, device.id
+        assert "memory_bytes" in device.sources, device.id
+        assert device.fabric_devices is None or device.fabric_devices >= 1
+        for rate in (device.bandwidth_bytes_per_s, device.interconnect_bytes_per_s, device.tdp_w, *device.peak_flops.values()):
+            assert rate is None or rate > 0, device.id  # unknown is absent, never zero
+        if "fp8" in device.peak_flops and "bf16" in device.peak_flops:
+            assert device.peak_flops["fp8"] >= device.peak_flops["bf16"], device.id
+        for price in device.prices:
+            assert Decimal(0) < price.low <= price.high
+            assert price.per in ("hour", "device")
+            assert price.currency in ("USD", "CNY")
+            assert price.date
+            assert price.source
+
+
+def test_modules_are_sold_as_whole_servers_and_cards_are_not() -> None:
+    assert all(accelerator(name).whole_nodes for name in ("H100", "H20", "MI300X", "GB200", "910B3"))
+    assert not any(accelerator(name).whole_nodes for name in ("L40S", "H100 PCIe", "RTX 4090", "H200 NVL"))
+
+
+def test_cards_with_several_devices_count_devices() -> None:
+    two_dies, quarter = accelerator("910C"), accelerator("A16")
+    assert (two_dies.memory_bytes, two_dies.devices_per_node, two_dies.devices_per_card) == (65536 * MiB, 16, 2)
+    assert accelerator("MI250X").memory_bytes < 64 * GiB <= accelerator("MI250X").marketing_memory_gb * GiB
+    assert (quarter.memory_bytes, quarter.devices_per_card) == (15 * GiB, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("H100-80GB", "h100-sxm-80gb"),
+        ("NVIDIA H100 80GB HBM3", "h100-sxm-80gb"),
+        ("NVIDIA H100 PCIe", "h100-pcie-80gb"),
+        ("NVIDIA H100 NVL", "h100-nvl-94gb"),
+        ("DGX H100", "h100-sxm-80gb"),
+        ("RTX-PRO-6000-Blackwell-96GB", "rtxpro6000-server-96gb"),
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "rtxpro6000-maxq-96gb"),
+        ("Ascend910B4", "ascend910b4-32gb"),
+        ("A100-SXM4-40GB", "a100-sxm-40gb"),
+        ("NVIDIA A100 80GB PCIe", "a100-pcie-80gb"),
+        ("Tesla V100-PCIE-32GB", "v100-pcie-32gb"),
+        ("H20-3e", "h20-sxm-141gb"),
+        ("h20 141GB", "h20-sxm-141gb"),
+        ("GB10-DGX-Spark-121GiB-unified", "gb10-128gb"),
+        ("RTX 4090-48GB", "rtx4090-48gb"),
+        ("RTX4090", "rtx4090-24gb"),
+        ("NVIDIA RTX 6000 Ada Generation", "rtx6000ada-48gb"),
+        ("NVIDIA RTX A6000", "rtxa6000-48gb"),
+        ("AMD Instinct MI300X OAM", "mi300x-192gb"),
+        ("GB200 NVL72", "gb200-186gb"),
+        ("H20 (memory size not stated)", "h20-sxm-96gb"),
+    ],
+)
+def test_names_of_drivers_logs_and_mails(name: str, id: str) -> None:
+    assert accelerator(name).id == id
+    assert accelerator(name.upper()).id == accelerator(f"  {name.lower()} ").id == id
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "among"),
+    [
+        ("Ascend 910B 64GB", "ambiguous-accelerator", "ascend910b3-64gb"),
+        ("RTX 5090-32GB + RTX 4090-24GB", "several-accelerators", "rtx5090-32gb"),
+        ("H100 96GB", "unknown-accelerator", "h100-sxm-80gb"),  # a known chip with a size that it does not have
+        ("H200 SXM 80GB", "unknown-accelerator", "h200-sxm-141gb"),
+        ("h2000", "unknown-accelerator", "h200-sxm-141gb"),
+        ("Hopper 141GB class", "unknown-accelerator", None),
+        ("none (CPU run)", "unknown-accelerator", None),
+        ("H100 MIG 3g.40gb", "unknown-accelerator", None),
+        ("../../etc/passwd", "unknown-accelerator", None),
+        ("(" * 5000, "unknown-accelerator", None),
+        ("", "unknown-accelerator", None),
+    ],
+)
+def test_names_that_mean_no_single_device_are_refused(name: str, code: str, among: str | None) -> None:
+    with pytest.raises(UnknownIdError) as caught:
+        accelerator(name)
+    assert caught.value.code == code
+    assert among is None or among in caught.value.parameters["nearest"]
+
+
+@pytest.mark.shared
+def test_every_record_of_the_collected_facts_is_here_with_its_figures() -> None:
+    for record in shared_lines("accelerators.jsonl"):
+        device = accelerator(record["id"])
+        assert device.devices_per_card == record["devices_seen_by_driver"]
+        devices = 1 if record["id"].startswith("a16") else device.devices_per_card  # figures of A16 are for one GPU already
+        assert device.marketing_memory_gb * devices == record["memory_gb"]
+        if record["memory_mib_reported"] and record["id"] != "gb10-128gb":
+            assert device.memory_bytes * devices == record["memory_mib_reported"] * MiB
+        if record["memory_bandwidth_gbs"]:
+            assert device.bandwidth_bytes_per_s is not None
+            assert device.bandwidth_bytes_per_s * devices == pytest.approx(record["memory_bandwidth_gbs"] * GB)
+        known = {form: rate for form, rate in record["tflops_dense"].items() if rate is not None}
+        assert {form: rate * devices / TB for form, rate in device.peak_flops.items()} == pytest.approx(known)
+        for alias in (record["name"], *record["aliases"]):
+            assert record["id"] in _meant(alias), alias
+
+
+def _meant(name: str) -> list[str]:
+    """The device that a name means, or those among which it does not choose."""
+    try:
+        return [accelerator(name).id]
+    except UnknownIdError as error:
+        return list(error.parameters["nearest"])
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("file", "share"), [("measured-memory-tune.jsonl", 0.9), ("measured-performance-tune.jsonl", 0.98)])
+def test_devices_of_measured_cases_resolve(file: str, share: float) -> None:
+    names = [row["gpu"] for row in shared_lines(file)]
+    found = [name for name in names if _device(name)]
+    assert len(found) >= share * len(names)
+    refused = set(names) - set(found)
+    assert all(any(word in name for word in ("+", "class", "CPU", "stated", "not seen", "RPC", "910B 64")) for name in refused), refused
+
+
+def _device(name: str) -> str | None:
+    try:
+        return accelerator(name).id
+    except UnknownIdError:
+        return None
+
+
+# Scenarios and number formats -----------------------------------------------------------------------------------------------
+
+
+def test_the_articles_knowledge_base_is_the_first_scenario() -> None:
+    first = scenarios()[0]
+    assert (first.id, first.users, first.input_tokens + first.output_tokens, first.active_share_range) == ("knowledge-base", 1000, 2048, (0.01, 0.05))
+    assert first.users * first.active_share == 10  # its example
+    assert first.departments == ("personnel", "technical-support", "sales")
+
+
+def test_scenarios_have_names_sources_and_shares_within_their_range() -> None:
+    for each in scenarios():
+        low, high = each.active_share_range
+        assert 0 < low <= each.active_share <= high <= 1
+        assert min(each.input_tokens, each.output_tokens, each.users) > 0
+        assert each.sources
+        for language in ("en", "zh"):
+            assert all(has("scenario", name, language) for name in (each.id, *each.departments))
+    with pytest.raises(UnknownIdError) as caught:
+        scenario("knowlege-base")
+    assert caught.value.parameters["nearest"] == ["knowledge-base"]
+
+
+@pytest.mark.parametrize(
+    ("id", "bits", "with_scales", "parts", "maximum"),
+    [
+        ("fp16", 16, 16, (1, 5, 10), 65504.0),
+        ("bf16", 16, 16, (1, 8, 7), 3.3895313892515355e38),
+        ("fp32", 32, 32, (1, 8, 23), 3.4028234663852886e38),
+        ("fp8_e4m3", 8, 8, (1, 4, 3), 448.0),
+        ("fp8_e5m2", 8, 8, (1, 5, 2), 57344.0),
+        ("mxfp4", 4, 4.25, (1, 2, 1), 6.0),
+        ("nvfp4", 4, 4.5, (1, 2, 1), 6.0),
+        ("q4_k", 4.5, 4.5, (None, None, None), None),
+        ("q8_0", 8.5, 8.5, (None, None, None), None),
+        ("q6_k", 6.5625, 6.5625, (None, None, None), None),
+    ],
+)
+def test_number_formats(id: str, bits: float, with_scales: float, parts: tuple[Any, ...], maximum: float | None) -> None:
+    form = next(each for each in number_formats() if each.id == id)
+    assert (form.bits, form.bits_with_scales) == (bits, with_scales)
+    assert (form.sign_bits, form.exponent_bits, form.mantissa_bits) == parts
+    assert form.maximum == maximum
+    assert form.sources
+
+
+# Models ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_index_is_that_of_the_files() -> None:
+    index = json.loads((MODELS / "index.json").read_text(encoding="utf-8"))
+    ids, names = [], {}
+    for path in sorted(MODELS.glob("*.toml")):
+        entry = tomllib.loads(path.read_text(encoding="utf-8"))
+        ids.append(path.stem)
+        for name in (path.stem, entry["name"], *entry.get("aliases", ())):
+            assert names.setdefault(model_names.name_key(name), path.stem) == path.stem, name
+        assert entry.get("same_as", path.stem) in index["ids"], path.stem
+        assert entry.get("config_source"), path.stem
+    assert (index["ids"], index["names"]) == (ids, names), "run scripts/import_models.py --index"
+
+
+@pytest.mark.parametrize("name", ["deepseek-v3", "DeepSeek-V3", "deepseek-ai/DeepSeek-V3", "DEEPSEEK_V3", "deepseek v3", "deepseek-v3:671b"])
+def test_letter_case_organisation_and_joints_do_not_matter(name: str) -> None:
+    entry = model_entry(name)
+    assert entry.id == "deepseek-v3"
+    assert (entry.published_total_params, entry.published_activated_params) == (671 * 10**9, 37 * 10**9)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "..", "", "deepseek-v3\x00", "a" * 10_000, "deepseek-v3.toml", "index", "C:\\models\\x"]
+)
+def test_a_hostile_id_opens_no_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_ids()  # the index is read before
+    opened: list[Path] = []
+    monkeypatch.setattr(model_names, "_file", lambda model_id: opened.append(model_id) or {})
+    for look_up in (model_entry, resolve_model):
+        with pytest.raises(UnknownIdError) as caught:
+            look_up(name)
+        assert caught.value.code == "unknown-model"
+        assert len(caught.value.parameters["nearest"]) <= 3
+    assert not opened
+
+
+def test_nearest_names() -> None:
+    with pytest.raises(UnknownIdError) as caught:
+        model_entry("deepsek-v3")
+    assert caught.value.parameters["nearest"][0] == "deepseek-v3"
+
+
+@pytest.mark.parametrize(
+    ("name", "id", "precision"),
+    [
+        ("deepseek-ai/DeepSeek-V3", "deepseek-v3", None),
+        ("RedHatAI/Qwen3-14B-FP8-dynamic", "qwen3-14b", "fp8"),
+        ("Qwen/Qwen3-235B-A22B-FP8", "qwen3-235b-a22b-fp8", None),  # an entry of its own: as stored
+        ("Qwen/Qwen3-32B-AWQ", "qwen3-32b", "int4"),
+        ("cpatonn/Qwen3-Coder-30B-A3B-Instruct-GPTQ-4bit", "qwen3-coder-30b-a3b-instruct", "int4"),
+        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "llama-3.1-8b-instruct", "int4"),
+        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w8a8", "llama-3.1-8b-instruct", "int8"),
+        ("RedHatAI/gemma-4-26B-A4B-it-NVFP4", "gemma-4-26b-a4b-it", "nvfp4"),
+        ("Qwen3-32B-UD-Q4_K_XL.gguf", "qwen3-32b", "q4_k_xl"),
+        ("DeepSeek-R1-Q4_K_M-00001-of-00009.gguf", "deepseek-r1", "q4_k_m"),
+        ("DeepSeek-R1.Q8_0-00001-of-00015.gguf", "deepseek-r1", "q8_0"),
+        ("unsloth/Qwen3-8B-GGUF:Q4_K_M", "qwen3-8b", "q4_k_m"),
+        ("DeepSeek R1 BF16", "deepseek-r1", "bf16"),
+        ("Mixtral-8x7B-Instruct-v0.1", "mixtral-8x7b-v0.1", None),
+    ],
+)
+def test_repositories_resolve_to_an_entry_and_a_precision(name: str, id: str, precision: str | None) -> None:
+    entry, found = resolve_model(name)
+    assert (entry.id, found) == (id, precision)
+
+
+@pytest.mark.parametrize("name", ["DeepSeek-R1 (4-bit WNA16 checkpoint)", "some-other-model-FP8", "Qwen3", "llama", "gguf", "-FP8", "AWQ"])
+def test_a_name_that_is_not_plain_is_refused(name: str) -> None:
+    with pytest.raises(UnknownIdError):
+        resolve_model(name)
+
+
+def test_null_keys_say_none() -> None:
+    assert "q_lora_rank" in model_entry("deepseek-v2-lite").config  # an absent key would mean what the class gives
+    assert model_entry("deepseek-v2-lite").config["q_lora_rank"] is None
+
+
+@pytest.mark.parametrize(
+    ("id", "total", "tolerance"),
+    [  # published counts
+        ("deepseek-v3", 671e9, 0.001),
+        ("deepseek-r1", 671e9, 0.001),
+        ("qwen3-235b-a22b", 235e9, 0.005),
+        ("llama-3.1-8b", 8.03e9, 0.001),
+        ("llama-3.1-405b", 405.85e9, 0.001),
+        ("gpt-oss-120b", 116.83e9, 0.001),
+        ("mixtral-8x7b-v0.1", 46.7e9, 0.001),
+        ("laguna-s-2.1", 118e9, 0.005),
+        ("granite-3.1-8b-instruct", 8.17e9, 0.001),
+        ("granite-3.1-2b-instruct", 2.53e9, 0.002),
+        ("moonlight-16b-a3b", 16e9, 0.005),
+        ("llama-3-70b", 70.55e9, 0.001),
+    ],
+)
+def test_published_counts(id: str, total: float, tolerance: float) -> None:
+    entry = model_entry(id)
+    assert read_config(entry.config, id=entry.id, name=entry.name).parameters.total == pytest.approx(total, rel=tolerance)
+
+
+def test_checkpoints_have_the_size_that_was_published() -> None:
+    rounded, compared = 0.0007, 0
+    # DeepSeek-V4-Flash-0731 and Gemma 4 E2B/E4B: parts that no configuration describes (draft layers, audio towers).
+    for id in set(model_ids()) - {"deepseek-v4-flash-0731", "gemma-4-e2b-it", "gemma-4-e4b-it", "nvidia-nemotron-3-ultra-550b-a55b-nvfp4"}:
+        entry = model_entry(id)
+        if entry.checkpoint_bytes is None:
+            continue
+        architecture = read_config(entry.config, id=entry.id, name=entry.name)
+        sizes = [checkpoint_bytes(architecture, mtp) for mtp in (True, False)]
+        assert any(size == pytest.approx(entry.checkpoint_bytes, rel=rounded) for size in sizes), (id, sizes, entry.checkpoint_bytes)
+        compared += 1
+    assert compared > 50
+
+
+@pytest.mark.shared
+def test_every_counted_model_has_an_entry_with_the_same_parameters() -> None:
+    for line in shared_lines("model-oracle.jsonl"):
+        if not line["config_file"]:
+            continue
+        entry = model_entry(line["id"])
+        count = read_config(entry.config, id=entry.id, name=entry.name).parameters
+        trimmed = "step-3." in entry.id  # a copy trimmed by its keeper: what its class gives is put back
+        assert trimmed or count.total == line["total_params"], entry.id
+        assert entry.published_total_params in (line["published_total_params"], None) or "llama-" in entry.id
+        assert entry.checkpoint_bytes == line["checkpoint_bytes"], entry.id
+
+
+@pytest.mark.shared
+def test_an_entry_stores_the_same_bytes_as_the_whole_configuration(shared: Path) -> None:
+    for line in shared_lines("model-oracle.jsonl"):
+        own = f"hf-configs/{line['id'].replace('/', '--')}.json"
+        if line["config_file"] != own:
+            continue
+        entry = model_entry(line["id"])
+        whole = json.loads((shared / own).read_text(encoding="utf-8"))
+        if "quantization_config" in entry.config and "quantization_config" not in whole:
+            continue  # settings of a file beside the configuration
+        ours, theirs = (read_config(config, id=entry.id) for config in (entry.config, whole))
+        assert checkpoint_bytes(ours) == checkpoint_bytes(theirs), entry.id
+        assert ours.max_position_embeddings == theirs.max_position_embeddings, entry.id
+        assert ours.dtype == theirs.dtype, entry.id
+
+
+def test_the_importer_writes_an_entry_that_reads_back(tmp_path: Path) -> None:
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "bos_token_id": 1,
+        "attention_dropout": 0.0,
+        "initializer_range": 0.02,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 100,
+        "sliding_window": None,
+        "tie_word_embeddings": False,
+        "quantization_config": {
+            "quant_method": "fp8",
+            "weight_block_size": [128, 128],
+            "modules_to_not_convert": ["lm_head", *(f"model.layers.{layer}.mlp.{name}_proj" for layer in range(2) for name in ("up", "gate", "down"))]
+            + [f"model.layers.{layer}.self_attn.o_proj" for layer in range(2)],
+        },
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    program = (
+        "import sys, json, pathlib; sys.path.insert(0, sys.argv[1]); import import_models as m; m.MODELS = pathlib.Path(sys.argv[2]); "
+        "m.write_entry({'id': 'toy', 'name': 'Toy', 'config_source': 'here'}, json.loads((m.MODELS / 'config.json').read_text()))"
+    )
+    subprocess.run([sys.executable, "-c", program, str(ROOT / "scripts"), str(tmp_path)], check=True)
+    written = tomllib.loads((tmp_path / "toy.toml").read_text(encoding="utf-8"))
+    assert not {"bos_token_id", "attention_dropout", "initializer_range"} & set(written["config"])
+    assert written["null"] == ["sliding_window"]
+    ours, theirs = read_config(written["config"], id="toy"), read_config(config, id="toy")
+    assert checkpoint_bytes(ours) == checkpoint_bytes(theirs)
+    assert len(written["config"]["quantization_config"]["modules_to_not_convert"]) < 9  # lists become patterns
