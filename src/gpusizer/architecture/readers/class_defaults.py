@@ -1,7 +1,7 @@
 """What a library's configuration classes give to absent keys, one line per ``model_type`` in ``class_defaults.jsonl``.
 
-The values are those of transformers 5.23.0 before it derives anything from them. A default counts only where the configuration gives neither the key
-nor another name of it, and a null counts as given. Sizes taken this way are said: a trimmed copy of a configuration would be read as the class's model.
+The values are those of transformers 5.23.0 before it derives anything from them. A default counts only where the configuration gives neither the
+key nor another name of it; a null counts as given. Sizes taken this way are said: a trimmed configuration would be read as the class's own model.
 """
 
 from __future__ import annotations

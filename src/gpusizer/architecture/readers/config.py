@@ -150,6 +150,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     towers, tower_notices = _towers(config, hidden)
     positions = keys.integer(*_POSITIONS, low=1)
     keys.ignore(*_POSITIONS)
+    keys.ignore(*_unused(keys, mixer_kinds(model), block_kinds(model)))
     told = _text_part(config) or config  # keys beside a text part are its towers', read there
     unread = suspicious(name for name in keys.unread() if told.get(name) not in (None, False, 0, [], {}))
     if unread:
@@ -177,6 +178,19 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     )
 
 
+def _unused(keys: Keys, mixers: list[str], blocks: list[str]) -> list[str]:
+    """Keys of kinds of layers that the model does not have."""
+    prefixes = [] if any("mamba" in kind or kind == "linear" for kind in mixers) else ["mamba_"]
+    if "conv" not in mixers:
+        prefixes.append("conv_")
+    if not any("experts" in kind for kind in blocks):
+        prefixes += ["moe_", "n_routed", "n_shared", "num_experts", "num_shared", "shared_intermediate", "num_local_experts"]
+    if not any(kind in ("attention", "window", "chunk", "attention+mamba") for kind in mixers):
+        prefixes += ["num_attention_heads", "num_key_value_heads", "head_dim"]
+    patterns = ("full_attn_idxs", "global_attn_every_n_layers", "prefix_dense_sliding_window_pattern", "num_sliding_attention_heads")
+    return [name for name in keys.values if name.startswith(tuple(prefixes)) or name in patterns]
+
+
 def _towers(config: Mapping[str, Any], hidden: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
     """Vision and audio towers, read where their reader is there."""
     try:
@@ -192,9 +206,10 @@ def _ends(
     """Input embeddings, what follows the last layer, the head, whether it is tied, and what a checkpoint stores in vain."""
     keys, words, hidden = model.keys, model.shape, model.hidden
     base = prefix if prefix.startswith("model.") else f"{prefix}model."
+    rows = vocab + words.integer("extra_embedding_rows", default=0)
     width = keys.integer("word_embed_proj_dim", default=hidden, low=1, high=1 << 24)
     embedding: tuple[Tensor, ...] = (
-        Tensor(_path(words.text("embedding"), prefix, f"{base}embed_tokens") + ".weight", (vocab, width), "embedding", Split.VOCABULARY),
+        Tensor(_path(words.text("embedding"), prefix, f"{base}embed_tokens") + ".weight", (rows, width), "embedding", Split.VOCABULARY),
     )
     if width != hidden:  # entries of the vocabulary are narrower than the stream
         embedding += matrix(f"{base}decoder.project_in", hidden, width, "embedding") + matrix(

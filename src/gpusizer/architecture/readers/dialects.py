@@ -99,6 +99,41 @@ def _compressed(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[s
     return flat
 
 
+def _selected_blocks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``index_topk_blocks``: an indexer over blocks of keys in the layers that ``layer_types`` names so, in no other."""
+    types, blocks, size = config.get("layer_types"), config.get("index_topk_blocks"), config.get("index_block_size")
+    if not isinstance(types, list) or not isinstance(blocks, int) or not isinstance(size, int):
+        return {}
+    return {
+        "index_layer_freq": [int(word != "full_attention") for word in types],
+        "layer_types": ["full_attention"] * len(types),
+        "index_topk": blocks * size,
+    }
+
+
+def _two_kinds(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``moe_intermediate_size`` of two numbers: experts for text, and experts for images."""
+    widths, counts = config.get("moe_intermediate_size"), config.get("moe_num_experts")
+    if not isinstance(widths, list) or len(widths) != 2 or _layers(config) == 2:
+        return {}
+    flat: dict[str, Any] = {"moe_intermediate_size": widths[0], "image_expert_width": widths[1]}
+    if isinstance(counts, list) and len(counts) == 2:
+        flat |= {"moe_num_experts": counts[0], "image_experts": counts[1]}
+    for name in ("moe_layer_start_index", "moe_layer_end_index"):
+        value = config.get(name)
+        if isinstance(value, list) and value:
+            flat[name] = value[0]
+    return flat
+
+
+def _crossed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``cross_attention_layers``: the layers that attend to image features, the others attend to text."""
+    crossed = config.get("cross_attention_layers")
+    if not isinstance(crossed, list) or config.get("layer_types") is not None:
+        return {}
+    return {"layer_types": ["cross_attention" if index in crossed else "full_attention" for index in range(_layers(config))]}
+
+
 _ATTENTION_NAMES = {"kv_n_heads": "num_key_value_heads", "attn_type": "attention_type", "rope_theta": "rope_theta", "qk_ln": "qk_layernorm"}
 _FEED_FORWARD_NAMES = {
     "ffn_hidden_size": "ffn_hidden_size",
@@ -133,6 +168,8 @@ def flat_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(section, dict) and section:
             del flat[name]
             flat |= override(flat, section)
+    for respell in (_selected_blocks, _two_kinds, _crossed):
+        flat |= respell(flat)
     for name, (kind, expand) in _DIALECTS.items():
         section = config.get(name)
         if isinstance(section, kind) and section:

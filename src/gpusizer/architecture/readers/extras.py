@@ -1,7 +1,7 @@
 """Stored tensors that only one family has, as data: a name, dimensions by key, a group. They change counts, not how a layer works.
 
 A row of ``extras`` is (kind, name, dimensions, group): the kind of mixer or of block in whose layers it stands, "" for every layer. A row of
-``model_extras`` is (name, dimensions, group), once for the model. A dimension is a number, a key, one of the words below, or a sum of products of those.
+``model_extras`` is (name, dimensions, group), once for the model. A dimension is a number, a key, a word of the tables below, or a sum of products.
 """
 
 from __future__ import annotations

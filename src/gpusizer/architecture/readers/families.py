@@ -1,12 +1,15 @@
 """More rows of what classes imply, in the words that ``implied.py`` explains: families beyond those of the counted models there.
 
-Further words: ``extras`` and ``model_extras`` (see ``extras.py``), ``head_bias`` (a bias of the output head), ``single_norm_key`` (the flag under which
-a block whose two halves run side by side has one norm), ``mlp_ratio`` (width over hidden size where no key tells it).
+Further words: ``extras`` and ``model_extras`` (see ``extras.py``), ``head_bias`` (a bias of the output head), ``norms_when_single`` and
+``single_norm_key`` (norms under a flag), ``mlp_ratio`` (width over hidden size where no key tells it), ``dense_width_key`` (where dense blocks have
+their width), ``extra_embedding_rows`` (rows of the embedding beyond the vocabulary).
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from gpusizer.architecture.readers.families_early import EARLY
 
 __all__ = ["FAMILIES"]
 
@@ -18,40 +21,6 @@ _ALL_BIASES = {"qkv_bias": True, "o_bias": True, "mlp_has_bias": True}
 _NO_BIASES = {"qkv_bias": False, "o_bias": False, "mlp_has_bias": False}
 _PLAIN = {"gated": False}
 _FUSED_EXPERTS = {"expert_gate": "experts.gate_up_proj", "expert_up": "experts.gate_up_proj", "expert_down": "experts.down_proj", "expert_suffix": ""}
-_GPT2 = {
-    **_PLAIN,
-    **_ALL_BIASES,
-    "mlp_ratio": 4,
-    "norm_bias": True,
-    "rotary": False,
-    "norms": ("ln_1", "ln_2"),
-    "layer_prefix": "transformer.h.",
-    "final_norm": "transformer.ln_f",
-    "embedding": "transformer.wte",
-    "attention": "attn.",
-    "fused_qkv": "c_attn",
-    "o_name": "c_proj",
-    "up_name": "c_fc",
-    "down_name": "c_proj",
-    "model_extras": (("transformer.wpe.weight", ("n_positions", "hidden"), "embedding"),),
-}
-_GPTJ = {
-    **_PLAIN,
-    "qkv_bias": False,
-    "o_bias": False,
-    "mlp_has_bias": True,
-    "mlp_ratio": 4,
-    "norm_bias": True,
-    "norms": ("ln_1",),
-    "layer_prefix": "transformer.h.",
-    "final_norm": "transformer.ln_f",
-    "embedding": "transformer.wte",
-    "attention": "attn.",
-    "o_name": "out_proj",
-    "up_name": "fc_in",
-    "down_name": "fc_out",
-    "head_bias": True,
-}
 _MAMBA = {
     "mixer": "mamba",
     "no_feed_forward": True,
@@ -92,6 +61,7 @@ _GLM_FOUR = {**_FUSED_GATE, "attention_bias_covers_output": False}
 _GLM_FOUR_NORMS = ("input_layernorm", "post_attention_layernorm", "post_self_attn_layernorm", "post_mlp_layernorm")
 
 FAMILIES: dict[str, dict[str, Any]] = {
+    **EARLY,
     "cohere": {"norms": ("input_layernorm",), "qk_norm_when_used": "heads", "config": {**_TIED}},
     "cohere2": {"norms": ("input_layernorm",), "config": {**_TIED, "sliding_window_pattern": 4}},
     "olmo": {"norm_weight": False},
@@ -113,22 +83,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "expert_down": "experts.mlp.w2",
         "expert_suffix": "",
     },
-    "phi": {
-        **_PLAIN,
-        **_ALL_BIASES,
-        "norm_bias": True,
-        "norms": ("input_layernorm",),
-        "final_norm": "model.final_layernorm",
-        "o_name": "dense",
-        "up_name": "fc1",
-        "down_name": "fc2",
-        "head_bias": True,
-        "qk_norm_bias": True,
-        "q_norm_name": "q_layernorm",
-        "k_norm_name": "k_layernorm",
-    },
     "phimoe": {"norm_bias": True, "sliding": "all", "experts_module": "block_sparse_moe.", "mlp_has_bias": False},
-    "starcoder2": {**_PLAIN, "norm_bias": True, "sliding": "all", "up_name": "c_fc", "down_name": "c_proj", "config": {**_TIED, "use_bias": True}},
     "granite": {"config": {**_TIED}},
     "granitemoe": {**_GRANITE_EXPERTS},
     "granitemoeshared": {
@@ -148,7 +103,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "falcon_mamba": {**_MAMBA},
     "mamba": {**_MAMBA, "config": {**_TIED}},
     "mamba2": {**_MAMBA},
-    "bamba": {"norms": ("input_layernorm", "pre_ff_layernorm"), "final_norm": "model.final_layernorm", "mlp": "feed_forward."},
+    "bamba": {"mixer": "mamba", "norms": ("input_layernorm", "pre_ff_layernorm"), "final_norm": "model.final_layernorm", "mlp": "feed_forward."},
     "recurrent_gemma": {
         "halved_width": True,
         "mlp_has_bias": True,
@@ -160,76 +115,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "final_norm": "model.final_norm",
         "sliding_attention": True,
         "config": {**_TIED, "block_types": ["recurrent", "recurrent", "attention"]},
-    },
-    "stablelm": {
-        "norm_bias": True,
-        "o_bias": False,
-        "qk_norm_when_used": "heads",
-        "q_norm_name": "q_layernorm.norms",
-        "k_norm_name": "k_layernorm.norms",
-        "norms_when_single": ("input_layernorm",),
-        "single_norm_key": "use_parallel_residual",
-    },
-    "gpt_neox": {
-        **_PLAIN,
-        "mlp_has_bias": True,
-        "norm_bias": True,
-        "layer_prefix": "gpt_neox.layers.",
-        "final_norm": "gpt_neox.final_layer_norm",
-        "embedding": "gpt_neox.embed_in",
-        "attention": "attention.",
-        "fused_qkv": "query_key_value",
-        "o_name": "dense",
-        "up_name": "dense_h_to_4h",
-        "down_name": "dense_4h_to_h",
-        "config": {"attention_bias": True},
-    },
-    "gpt2": {**_GPT2, "config": {**_TIED}},
-    "gpt_bigcode": {**_GPT2, "config": {**_TIED, "multi_query": True}},
-    "gptj": {**_GPTJ},
-    "codegen": {**_GPTJ, "fused_qkv": "qkv_proj"},
-    "gpt_neo": {
-        **_GPT2,
-        "qkv_bias": False,
-        "fused_qkv": "qkv_proj",
-        "attention": "attn.attention.",
-        "o_name": "out_proj",
-        "model_extras": (("transformer.wpe.weight", ("max_position_embeddings", "hidden"), "embedding"),),
-        "config": {**_TIED},
-    },
-    "bloom": {
-        **_PLAIN,
-        **_ALL_BIASES,
-        "mlp_ratio": 4,
-        "norm_bias": True,
-        "rotary": False,
-        "layer_prefix": "transformer.h.",
-        "final_norm": "transformer.ln_f",
-        "embedding": "transformer.word_embeddings",
-        "attention": "self_attention.",
-        "fused_qkv": "query_key_value",
-        "o_name": "dense",
-        "up_name": "dense_h_to_4h",
-        "down_name": "dense_4h_to_h",
-        "model_extras": (
-            ("transformer.word_embeddings_layernorm.weight", ("hidden",), "norms"),
-            ("transformer.word_embeddings_layernorm.bias", ("hidden",), "norms"),
-        ),
-        "config": {**_TIED},
-    },
-    "mpt": {
-        **_PLAIN,
-        "norms": ("norm_1", "norm_2"),
-        "layer_prefix": "transformer.blocks.",
-        "final_norm": "transformer.norm_f",
-        "embedding": "transformer.wte",
-        "attention": "attn.",
-        "fused_qkv": "Wqkv",
-        "o_name": "out_proj",
-        "mlp": "ffn.",
-        "rotary": False,
-        **_NO_BIASES,
-        "config": {**_TIED},
     },
     "nemotron": {**_PLAIN, "norm_bias": True},
     "exaone4": {"norms": _POST_NORMS, "qk_norm": "head", "config": {"sliding_window_pattern": 4}},
@@ -265,19 +150,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
         ),
         "config": {**_TIED},
     },
-    "persimmon": {
-        **_PLAIN,
-        **_ALL_BIASES,
-        "norm_bias": True,
-        "final_norm": "model.final_layernorm",
-        "fused_qkv": "query_key_value",
-        "o_name": "dense",
-        "up_name": "dense_h_to_4h",
-        "down_name": "dense_4h_to_h",
-        "qk_norm_bias": True,
-        "q_norm_name": "q_layernorm",
-        "k_norm_name": "k_layernorm",
-    },
     "doge": {
         "extras": (
             ("", "input_residual", ("hidden",), "norms"),
@@ -310,35 +182,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "nanochat": {**_PLAIN, "norm_weight": False, "up_name": "fc1", "down_name": "fc2"},
     "internlm3": {},
-    "xglm": {
-        **_PLAIN,
-        **_ALL_BIASES,
-        "norm_bias": True,
-        "rotary": False,
-        "norms": ("self_attn_layer_norm", "final_layer_norm"),
-        "final_norm": "model.layer_norm",
-        "o_name": "out_proj",
-        "mlp": "",
-        "up_name": "fc1",
-        "down_name": "fc2",
-        "config": {**_TIED},
-    },
-    "opt": {
-        **_PLAIN,
-        **_ALL_BIASES,
-        "norm_bias": True,
-        "rotary": False,
-        "norms": ("self_attn_layer_norm", "final_layer_norm"),
-        "layer_prefix": "model.decoder.layers.",
-        "embedding": "model.decoder.embed_tokens",
-        "final_norm": "model.decoder.final_layer_norm",
-        "o_name": "out_proj",
-        "mlp": "",
-        "up_name": "fc1",
-        "down_name": "fc2",
-        "model_extras": (("model.decoder.embed_positions.weight", ("max_position_embeddings+2", "hidden"), "embedding"),),
-        "config": {**_TIED},
-    },
     "minimax": {"lightning": True, "experts_module": "block_sparse_moe."},
     "qwen2_vl": {"text": "qwen2_vl_text"},
     "qwen2_vl_text": {"qkv_bias": True, "o_bias": False},
@@ -436,5 +279,27 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "router_bias": "buffer",
     },
     "paddleocr_vl_text": {},
-    "olmo_hybrid": {"delta_projections": "apart"},
+    "olmo_hybrid": {"qk_norm": "full"},
+    "gemma4_unified": {"text": "gemma4_unified_text", "prefix": "model.language_model.", "config": {**_TIED}},
+    "gemma4_unified_text": {"norms": _GEMMA_NORMS, "qk_norm": "head", "config": {**_TIED, "sliding_window_pattern": 6}},
+    "ernie4_5_vl_moe": {"text": "ernie4_5_vl_moe_text"},
+    "ernie4_5_vl_moe_text": {
+        "router": "mlp.text_moe.gate",
+        "router_bias": "parameter",
+        "router_bias_name": "mlp.text_moe.gate.moe_statics.e_score_correction_bias",
+        "config": {**_TIED},
+    },
+    "mllama": {"text": "mllama_text_model", "prefix": "language_model."},
+    "mllama_text_model": {"extra_embedding_rows": 8},
+    "jetmoe": {
+        "expert_attention": True,
+        "attention": "self_attention.",
+        "router": "mlp.router.layer",
+        "expert_gate": "input_linear",
+        "expert_up": "input_linear",
+        "expert_down": "output_linear",
+        "extras": (("", "mlp.bias", ("hidden",), "routed_experts"),),
+        "config": {**_TIED},
+    },
+    "minimax_m3_vl_text": {"qk_norm": "head", "router_bias": "buffer", "router_dtype": "fp32", "shared_experts": 1},
 }

@@ -79,6 +79,8 @@ _NAMES = frozenset(
         "postnorm",
         "pruned_heads",
         "gpusizer",
+        "cross_attention_layers",
+        "index_topk_blocks",
         "moe_layer_types",
         "shared_expert_combination_strategy",
         "expert_selection_fn",

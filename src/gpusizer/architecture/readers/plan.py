@@ -28,6 +28,7 @@ _MIXERS = {
     "mamba2": "mamba",
     "conv": "conv",
     "short_conv": "conv",
+    "cross_attention": "cross",
     "hybrid": "attention+mamba",
     "none": "none",
 }

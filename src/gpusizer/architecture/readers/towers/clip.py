@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
 from gpusizer.architecture.readers.towers.projectors import project
 
@@ -16,9 +17,16 @@ def _recognises(it: Tower) -> bool:
 def read(it: Tower, shelf: Shelf) -> bool:
     """What the class implies (a class token, a norm before or after, a pooling head) stands in the data."""
     part = it.part
-    width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_attention_heads")
+    width = part.needed("hidden_size")
+    names = [part.text("stored_below", default="vision_tower.vision_model")]
+    for name in it.whole.sequence("encoders") or names:  # a model of stills and video has one encoder for each
+        _encoder(part, shelf.under(str(name)), width)
+    return project(it, shelf, width)
+
+
+def _encoder(part: Keys, encoder: Shelf, width: int) -> None:
+    inner, heads = part.needed("intermediate_size"), part.needed("num_attention_heads")
     patch, channels = side(part, "patch_size"), part.integer("num_channels", default=3, low=1, high=64)
-    encoder = shelf.under(part.text("stored_below", default="vision_tower.vision_model"))
     if part.flag("class_token"):
         encoder.array("embeddings.class_embedding", width)
     patches = part.integer("num_patches", low=1, high=1 << 24)
@@ -45,4 +53,3 @@ def read(it: Tower, shelf: Shelf) -> bool:
         head.linear("attention.out_proj", width, width, True)
         head.norm("layernorm", width)
         plain_mlp(head.under("mlp"), width, inner)
-    return project(it, shelf, width)

@@ -10,7 +10,7 @@ __all__ = ["read"]
 _KNOWN = {"mlp_type": ("mlp2",), "norm_type": ("layer_norm", "layernorm"), "mm_projector_type": ("patchmerger",)}
 
 
-@tower("moonvit", "vision", lambda it: it.part.has("vt_num_hidden_layers", "init_pos_emb_height", "pos_emb_height"))
+@tower("moonvit", "vision", lambda it: it.part.has("init_pos_emb_height", "pos_emb_height") and it.part.has("merge_kernel_size"))
 def read(it: Tower, shelf: Shelf) -> bool:
     """Understood with layer norms, biases and the first projector; a later form that says otherwise is not."""
     part = it.part

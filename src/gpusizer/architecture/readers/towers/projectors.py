@@ -80,7 +80,7 @@ def _shuffled_mlp(it: Tower, shelf: Shelf, width: int) -> None:
     square = _square(whole)
     part = shelf.under(_MULTI)
     if whole.flag("projector_use_layernorm", default=True):
-        part.norm("layer_norm", width * square)
+        part.norm("layer_norm", width * square, bias=whole.flag("projector_norm_bias", default=True))
     inner = whole.integer("projector_hidden_size", default=hidden, low=1)
     bias = whole.flag("projector_bias", default=True)
     part.linear("linear_1", inner, width * square, bias, Split.COLUMN)
@@ -98,12 +98,23 @@ def _swiglu(it: Tower, shelf: Shelf, width: int) -> None:
     part.linear("linear_2", hidden, inner // 2, True, Split.ROW)
 
 
-def _square(whole: Keys) -> int:
+def _square(whole: Keys, part: Keys | None = None) -> int:
     """Patches that become one: by a factor per side, or a ratio below 1."""
     factor = whole.integer("downsample_factor", "spatial_merge_size", low=1, high=64)
+    if factor is None and part is not None:
+        factor = part.integer("spatial_merge_size", low=1, high=64)
     if factor is None:
         factor = round(1 / whole.number("downsample_ratio", default=0.5, low=1 / 64, high=1.0))
     return factor * factor
+
+
+def _merged_mlp(it: Tower, shelf: Shelf, width: int) -> None:
+    """A norm, then two matrices over a square of patches."""
+    square = _square(it.whole, it.part)
+    part = shelf.under("projector")
+    part.norm("pre_norm", width)
+    part.linear("linear_1", width * square, width * square, True, Split.COLUMN)
+    part.linear("linear_2", it.hidden_size, width * square, True, Split.ROW)
 
 
 PROJECTORS: dict[str, Callable[[Tower, Shelf, int], None]] = {
@@ -114,4 +125,5 @@ PROJECTORS: dict[str, Callable[[Tower, Shelf, int], None]] = {
     "pixel-shuffle": _pixel_shuffle,
     "shuffled-mlp": _shuffled_mlp,
     "swiglu": _swiglu,
+    "merged-mlp": _merged_mlp,
 }

@@ -1,0 +1,35 @@
+"""ERNIE VL: plain blocks below ``vision_tower`` and a resampler over space and time."""
+
+from __future__ import annotations
+
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, fused_attention, plain_mlp, side, tower
+from gpusizer.architecture.types import Split
+
+__all__ = ["read"]
+
+
+@tower("ernie", "vision", lambda it: it.part.has("depth") and it.part.has("num_heads") and it.part.has("temporal_merge_size"))
+def read(it: Tower, shelf: Shelf) -> bool:
+    """Patches enter by a matrix; the resampler joins a square of patches, then two moments, then narrows to the language model."""
+    part = it.part
+    width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_heads")
+    patch, channels = side(part, "patch_size"), part.integer("in_channels", "in_chans", default=3, low=1, high=64)
+    encoder = shelf.under("vision_tower")
+    encoder.linear("patch_embed.proj", width, channels * patch * patch)
+    block = encoder.each("blocks", part.needed("depth", high=MAX_BLOCKS))
+    block.norm("norm1", width)
+    block.norm("norm2", width)
+    fused_attention(block.under("attn"), width, heads, 3 * width, True, True)
+    plain_mlp(block.under("mlp"), width, inner)
+    encoder.norm("ln", width)
+    wide = width * part.integer("spatial_merge_size", default=2, low=1, high=64) ** 2
+    moments = part.integer("temporal_merge_size", default=2, low=1, high=64)
+    resampler = shelf.under("resampler_model")
+    for name, columns in (("spatial_linear", wide), ("temporal_linear", wide * moments)):
+        step = resampler.under(name)
+        step.linear("fc1", wide, columns, True, Split.COLUMN)
+        step.linear("fc2", wide, wide, True, Split.ROW)
+        step.norm("ln", wide)
+    resampler.linear("mlp", it.hidden_size, wide, True)
+    resampler.norm("after_norm", it.hidden_size, bias=False)
+    return True
