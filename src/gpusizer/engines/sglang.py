@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import hypot
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import Notice
+from gpusizer.architecture.types import MixtureOfExperts, Notice
 from gpusizer.engines import sglang_calibration as fitted
 from gpusizer.engines.base import CachePlan, Engine, Stage, StageResult, Start
 from gpusizer.engines.device import driver_reserved
@@ -17,7 +17,7 @@ from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.sglang_defaults import NEWEST, complete, decode_graph_sizes, kinds_of, prefill_graph_sizes, version_in
 from gpusizer.engines.sglang_pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
-from gpusizer.engines.weights import Cut, ExpertPadding, routed_block
+from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, routed_block
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
@@ -33,6 +33,22 @@ _IMAGES_MIB = 100
 
 def _banded(id: str, size: fitted.Band, evidence: str = Evidence.CALIBRATED) -> Item:
     return item(id, size.bytes, low=max(size.bytes - size.below, 0), high=size.bytes + size.above, evidence=evidence)
+
+
+@dataclass(frozen=True)
+class SglangPlan(CachePlan):
+    """The same with the slots of recurrent state, and what is stored for each byte that the budget counts."""
+
+    slots: int = 0
+    stored_share: float = 1.0
+
+
+@once_per_architecture
+def _widest(architecture: Architecture) -> tuple[int, MixtureOfExperts | None]:
+    """Width of the widest dense block, and the block whose experts are widest together."""
+    blocks = [routed_block(layer) for layer in architecture.layers]
+    experts = max((block for block in blocks if block is not None), key=lambda block: block.top_k * block.expert_width, default=None)
+    return max((getattr(block, "width", 0) for layer in architecture.layers for block in layer.feed_forwards), default=0), experts
 
 
 class Sglang(Engine):
@@ -154,9 +170,7 @@ class Sglang(Engine):
         architecture, layout = start.architecture, start.layout
         tokens = start.deployment.max_num_batched_tokens or 1
         ranks = layout.tp * layout.dp
-        blocks = [routed_block(layer) for layer in architecture.layers]
-        experts = max((block for block in blocks if block is not None), key=lambda block: block.top_k * block.expert_width, default=None)
-        width = max((getattr(block, "width", 0) for layer in architecture.layers for block in layer.feed_forwards), default=0)
+        width, experts = _widest(architecture)
         inputs = {
             "tokens": tokens,
             "element_bytes": 2,
@@ -215,10 +229,10 @@ class Sglang(Engine):
         items = [*self.weights(start, stage), *self.overheads(start, stage)]
         budget = self.pool_bytes(start, stage, items)
         pools = stage_pools(start, stage)
-        plan = self._plan(start, pools)
+        shares = shares_of(start, pools, budget.value)
+        plan = self._plan(start, pools, shares.slots)
         low, value, high = (self._cache_bytes(start, pools, size) for size in (budget.low, budget.value, budget.high))
         blocks = tuple(max(int(size // max(plan.block_bytes, 1)), 0) for size in (value, low, high))
-        shares = shares_of(start, pools, budget.value)
         if shares.state_bytes > 0:
             items.append(item("state_pool", shares.state_bytes, inputs={"slots": shares.slots, "slot_bytes": pools.slot_bytes}))
         if shares.fixed_bytes > 0:
@@ -239,7 +253,7 @@ class Sglang(Engine):
         limit = start.flag("max_total_tokens")
         return min(size, limit * pools.cell_bytes) if isinstance(limit, int) and limit > 0 else size
 
-    def _plan(self, start: Start, pools: Pools) -> CachePlan:
+    def _plan(self, start: Start, pools: Pools, slots: int) -> SglangPlan:
         page = start.deployment.block_size or 1
         block = round(page * pools.cell_bytes)
         fixed = pools.slot_bytes * slots_per_request(start)
@@ -250,25 +264,19 @@ class Sglang(Engine):
         def blocks_of(context_tokens: int) -> int:
             return request_tokens(pools, page, context_tokens) // page
 
-        return CachePlan(block, page, 1, round(token), fixed, blocks_of)
+        return SglangPlan(block, page, 1, round(token), fixed, blocks_of, slots=slots, stored_share=pools.stored_share)
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         """Pages of all layers of a stage together."""
-        return self._plan(start, stage_pools(start, stage))
+        return self._stage(start, stage).plan
 
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """``max_total_num_tokens`` of one attention-data-parallel rank."""
         return blocks * plan.block_tokens
 
     def _concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
-        whole = super()._concurrency(start, plan, blocks)
-        stages = self.stages(start)
-        slots = shares_of(start, stage_pools(start, stages[0]), self.pool_bytes(start, stages[0], self._first_items(start)).value).slots
-        return min(whole, float(requests_of(start, blocks * plan.block_tokens, slots)))
-
-    def _first_items(self, start: Start) -> list[Item]:
-        stage = self.stages(start)[0]
-        return [*self.weights(start, stage), *self.overheads(start, stage)]
+        slots = plan.slots if isinstance(plan, SglangPlan) else 0
+        return min(super()._concurrency(start, plan, blocks), float(requests_of(start, blocks * plan.block_tokens, slots)))
 
     def _verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
         reason = super()._verdict(start, results, blocks)
@@ -281,7 +289,7 @@ class Sglang(Engine):
         found = super().quantities(start, results, blocks, worst)
         first = results[0]
         found["weights_bytes"] = combined(line for line in first.items if line.id.startswith("weights") and line.id != "weights_draft")
-        share = stage_pools(start, first.stage).stored_share
+        share = first.plan.stored_share if isinstance(first.plan, SglangPlan) else 1.0
         found["kv_cache_pool_bytes"] = Quantity(*(size * share for size in (first.available.value, first.available.low, first.available.high)))
         del found["activation_peak_bytes"]  # the log does not say it
         if start.version < (0, 5, 14):  # newer logs print prefill graphs apart

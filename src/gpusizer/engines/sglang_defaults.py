@@ -14,7 +14,7 @@ from gpusizer.architecture.types import Attention, CompressedAttention, LatentAt
 from gpusizer.engines.types import Deployment
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.pools import reserved_for_activations_mib, share_with_towers, static_share
+from gpusizer.formulas.memory.shares import reserved_for_activations_mib, share_with_towers, static_share
 from gpusizer.units import MiB
 
 __all__ = ["NEWEST", "Kinds", "capability_of", "complete", "decode_graph_sizes", "kinds_of", "page_tokens", "prefill_graph_sizes", "version_in"]

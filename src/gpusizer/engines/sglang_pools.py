@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil
 
-from gpusizer.architecture.types import Attention, CompressedAttention, Layer, LinearAttention, StateSpace
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Attention, CompressedAttention, Layer
 from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.cache import CHUNK, FULL, STATE, WINDOW, CacheFormat, LayerCache, cache_format, layer_caches
 from gpusizer.engines.sglang_defaults import kinds_of
+from gpusizer.engines.weights import once_per_architecture
 from gpusizer.errors import FlagError
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes, page_bytes
 from gpusizer.formulas.memory.pools import request_limit, split_cell_bytes, state_rows, state_slots, window_request_cap
@@ -119,8 +121,31 @@ def _own_windows(start: Start) -> bool:
     return sinks or any(mixer.chunk for mixer in bounded) or (bool(shapes[1]) and shapes[0] != shapes[1])
 
 
+@once_per_architecture
+def _known(architecture: Architecture) -> dict[tuple[object, ...], Pools]:
+    return {}
+
+
 def stage_pools(start: Start, stage: Stage) -> Pools:
-    """What one stage caches on one rank."""
+    """What one stage caches on one rank (remembered by all that it depends on)."""
+    deployment, known = start.deployment, _known(start.architecture)
+    fields = ("tp", "dp", "max_num_seqs", "max_num_batched_tokens", "kv_precision", "block_size", "speculative_tokens")
+    flags = ("swa_full_tokens_ratio", "disable_hybrid_swa_memory", "disable_radix_cache", "mamba_ssm_dtype")
+    key = (
+        *(getattr(deployment, name) for name in fields),
+        *(str(start.flag(name)) for name in flags),
+        start.accelerator.id,
+        start.version,
+        stage.layers,
+    )
+    if key not in known:
+        if len(known) > 256:
+            known.clear()
+        known[key] = _stage_pools(start, stage)
+    return known[key]
+
+
+def _stage_pools(start: Start, stage: Stage) -> Pools:
     layers = [start.architecture.layers[index] for index in stage.layers]
     if kinds_of(start.architecture).compressed:
         return _compressed(start, layers)
@@ -289,7 +314,7 @@ def requests_of(start: Start, tokens: int, slots: int) -> int:
         limit = int(request_limit(tokens=tokens, context_tokens=start.deployment.max_model_len or 1))
     else:
         limit = min(max(given // start.layout.dp, 1), tokens // 2)
-    if any(isinstance(mixer, LinearAttention | StateSpace) for layer in start.architecture.layers for mixer in layer.mixers):
+    if kinds_of(start.architecture).states:
         limit = min(limit, slots // slots_per_request(start))
     return max(limit, 0)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gpusizer.formulas.memory import activation, budget, kv_cache, llama_cpp, pools, weights
+from gpusizer.formulas.memory import activation, budget, kv_cache, llama_cpp, pools, shares, weights
 
-__all__ = ["activation", "budget", "kv_cache", "llama_cpp", "pools", "weights"]
+__all__ = ["activation", "budget", "kv_cache", "llama_cpp", "pools", "shares", "weights"]
