@@ -99,6 +99,18 @@ EXACT = {
     "deepseek-ai/DeepSeek-R1": 688_586_727_753 - 688_574_839_360,  # headers of 91,991 tensors
     "meta-llama/Llama-2-13b-hf": 10_240,  # an older converter stored rotary frequencies: 40 layers x 64 x 4 bytes
 }
+# The same for models of the catalogue, so that this holds without the shared facts: bytes published with the checkpoints.
+PUBLISHED = {
+    "deepseek-r1": 688_574_839_360,
+    "devstral-small-2507": 47_144_806_400,
+    "falcon-180b-chat": 359_045_130_240,
+    "mimo-7b-base": 15_666_819_072,
+    "minimax-m1-80k": 912_210_767_872,
+    "minimax-m2": 230_121_630_720,
+    "mixtral-8x22b-v0.1": 281_241_268_224,
+    "qwen-72b": 144_575_840_256,
+    "yi-1.5-6b-chat": 12_122_071_040,
+}
 UNTOUCHED = {  # conversions to BF16 without multi-token prediction
     "zai-org/GLM-5": 0,
     "Qwen/Qwen3.6-27B": 0,
@@ -107,6 +119,11 @@ UNTOUCHED = {  # conversions to BF16 without multi-token prediction
     "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": 2_944,  # the same
 }
 LINES = {line["id"]: line for line in shared_lines("model-oracle.jsonl")}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_catalogue_models_have_the_bytes_of_their_checkpoints(name: str) -> None:
+    assert checkpoint_bytes(load_architecture(name)) == PUBLISHED[name]
 
 
 @pytest.mark.shared

@@ -90,6 +90,8 @@ IMPLIED: dict[str, dict[str, Any]] = {
     "kimi_k2": {**_DEEPSEEK, "mtp_copies": True},
     "glm_moe_dsa": {**_DEEPSEEK},
     "deepseek_v4": {**_DEEPSEEK, "mtp_projections": 2},
+    "deepseek_ref": {**_DEEPSEEK, "mtp_projections": 2},
+    "mimo": {"qkv_bias": True, "o_bias": False},
     "glm4_moe": {
         "attention_bias_covers_output": False,
         "router_bias": "buffer",
@@ -169,6 +171,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "experts_module": "feed_forward.",
         "router": "feed_forward.router",
         "mamba_norms": True,
+        "rotary": False,
         "config": {"attn_layer_period": 8, "attn_layer_offset": 4, "expert_layer_period": 2, "expert_layer_offset": 1, "mamba_d_conv": 4},
     },
     "olmo2": {"norms": _POST_NORMS, "qk_norm": "full"},
@@ -220,6 +223,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
     "nemotron-nas": {},
     "nemotron_h": {
         "single_block": True,
+        "rotary": False,
         "norms": ("norm",),
         "final_norm": "backbone.norm_f",
         "layer_prefix": "backbone.layers.",
