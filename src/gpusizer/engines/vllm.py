@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
@@ -10,11 +11,11 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import CachePlan, Engine, Stage, Start
 from gpusizer.engines.cache import FULL, cache_format
 from gpusizer.engines.ledger import combined
-from gpusizer.engines.types import Deployment, Item, Quantity
+from gpusizer.engines.types import Deployment, Fit, Item, Quantity, Rank
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
-from gpusizer.engines.vllm_defaults import NEWEST, complete, in_flight_tokens
+from gpusizer.engines.vllm_defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens
 from gpusizer.engines.vllm_memory import overheads
-from gpusizer.engines.vllm_weights import allocation_slack, expert_paddings, position_tables
+from gpusizer.engines.vllm_weights import adapter_slots, allocation_slack, draft_layers, draft_weights, expert_paddings, position_tables
 from gpusizer.engines.weights import Cut
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
@@ -22,6 +23,12 @@ from gpusizer.formulas.memory.budget import requested_bytes
 from gpusizer.formulas.memory.kv_cache import pool_tokens, pool_tokens_by_group
 
 __all__ = ["ENGINE", "Vllm"]
+
+# First versions of a behaviour.
+CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
+HYBRID_CACHE = (0, 10)  # groups of layers share one pool
+COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
+PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 
 OUTSIDE = frozenset({"device_context", "communication", "late_workspace", "driver_reserved"})
 
@@ -64,12 +71,13 @@ class Vllm(Engine):
         )
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
-        """Second copies of latent projections, tables of positions, draft layers."""
+        """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
         return [
             *self.absorbed_latent(start, stage),
             *position_tables(start, stage),
             *allocation_slack(start, stage, cut),
-            *super().added_weights(start, stage, cut),
+            *draft_weights(start, stage, cut),
+            *adapter_slots(start, stage),
         ]
 
     def padded_formats(self, start: Start) -> frozenset[str]:
@@ -85,14 +93,17 @@ class Vllm(Engine):
         return int(requested_bytes(device_total_bytes=start.visible_bytes, utilization=start.deployment.memory_fraction))
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
-        """Budget less everything that is charged to it."""
+        """Budget less everything that is charged to it, or what the operator fixed."""
+        fixed = start.flag("kv_cache_memory_bytes", start.flag("kv_cache_memory"))
+        if isinstance(fixed, int) and not isinstance(fixed, bool) and fixed > 0:
+            return Quantity(fixed, fixed, fixed)
         budget = self.budget_bytes(start)
         charged = [line for line in items if line.id not in OUTSIDE and (line.id != "cuda_graphs" or self.charges_graphs(start))]
         return combined(charged, sign=-1, base=budget)
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget."""
-        return start.version >= (0, 20) and bool(int(start.flag("memory_profiler_estimate_cudagraphs", 1)))
+        return start.version >= HIGHER_FRACTION and bool(int(start.flag("memory_profiler_estimate_cudagraphs", 1)))
 
     def cache_request(self, start: Start) -> CacheRequest:
         """What the layout of the cache depends on."""
@@ -105,9 +116,10 @@ class Vllm(Engine):
             tp=deployment.tp,
             block_tokens=deployment.block_size or 16,
             drafts=deployment.speculative_tokens,
-            draft_layers=architecture.mtp if deployment.speculative_tokens else (),
-            widest_share=1.5 if start.version >= (0, 20) else 1.25,
-            tuples=start.version < (0, 28),
+            draft_layers=draft_layers(start),
+            unified=bool(start.flag("disable_hybrid_kv_cache_manager", False)) or start.version < HYBRID_CACHE,
+            widest_share=1.5 if start.version >= HIGHER_FRACTION else 1.25,
+            tuples=start.version < PACKED_CACHE,
         )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
@@ -128,7 +140,7 @@ class Vllm(Engine):
 
         def counted(context_tokens: int) -> int:
             needs = [group.blocks(context_tokens, flight, states, dcp) for group in layout.groups]
-            first = sum(page for _, page in layout.groups[0].members)
+            first = max(sum(page for _, page in group.members) for group in layout.groups if group.kind == FULL)
             return -(-layout.counted_bytes(needs) // first)
 
         by_bytes = counted if layout.tuples else None
@@ -136,7 +148,7 @@ class Vllm(Engine):
 
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """Tokens as the log of the version prints them."""
-        if start.version < (0, 20, 2):
+        if start.version < COUNTED_BY_REQUESTS:
             return int(pool_tokens_by_group(blocks=blocks, groups=plan.groups, block_tokens=plan.block_tokens, context_parallel=start.layout.dcp))
         context = start.deployment.max_model_len or 1
         return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
@@ -145,9 +157,22 @@ class Vllm(Engine):
         """Not enough free memory for the budget at the start."""
         before = sum(line.bytes for line in items if line.id in ("device_context", "communication"))
         budget, free = self.budget_bytes(start), start.visible_bytes - before
-        if budget > free:
+        if budget > free and start.version >= CHECKED_BUDGET:
             return Notice("budget-above-free", {"budget_bytes": budget, "free_bytes": free, "fraction": start.deployment.memory_fraction})
         return None
+
+    def shortfall_bytes(self, rank: Rank) -> int:
+        """At the start graphs are captured after the profile run, so that the larger of the two counts."""
+        sizes = {line.id: line.bytes for line in rank.items}
+        return super().shortfall_bytes(rank) - min(sizes.get("cuda_graphs", 0), sizes.get("activation_peak", 0))
+
+    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does exactly this start, and what will its log say?"""
+        result = super().fit(deployment, architecture, accelerator)
+        short = min(rank.items[-1].bytes for rank in result.ranks)
+        if result.fits and short < 0:
+            return replace(result, warnings=(*result.warnings, Notice("tight-at-full-load", {"bytes": -short})))
+        return result
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""

@@ -50,19 +50,21 @@ GROWTH = {
     "alone": band(0.26, 0.1, 0.3),
     "switched-before-0.18": band(0.55, 0.3, 0.5),
     "switched": band(2.1, 0.6, 0.4),
-    "unswitched": band(0.4, 0.3, 0.8),
+    "unswitched": band(0.45, 0.35, 0.6),
+    "unswitched-blackwell": band(1.1, 0.4, 0.6),
     "pipeline": band(0.1, 0.1, 0.4),
     "rocm": band(0.45, 0.3, 0.6),
     "unified": band(2.2, 1.2, 1.8),
 }
 
 # CUDA context and communicators that exist before the baseline: outside the budget.
-CONTEXT = band(0.51, 0.15, 0.15)
-COMMUNICATION = band(0.98, 0.4, 0.5)
+CONTEXT = {"cuda": band(0.51, 0.15, 0.15), "rocm": band(0.2, 0.15, 0.3)}
+COMMUNICATION = {"switched": band(0.98, 0.4, 0.6), "unswitched": band(0.6, 0.3, 0.6), "rocm": band(0.1, 0.1, 0.5)}
 EXPERT_COMMUNICATION = band(0.5, 0.3, 0.3)
 
-# Bytes of one logit at the sampler's peak beside the logit itself: sorting until 0.16, kernels of its own since.
-SAMPLER_COPIES = {"sorting": 35.6, "fused": 12.0}
+# Bytes of one logit at the sampler's peak beside the logit itself: sorting until 0.16 (with large buffers in ROCm builds before 0.13), kernels of its
+# own since.
+SAMPLER_COPIES = {"sorting": 35.6, "sorting-rocm": 380.0, "fused": 12.0}
 
 # The hidden state beside the sampler, and buffers that grow with the step.
 HELD_COPIES = 1.0

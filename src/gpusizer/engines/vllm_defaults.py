@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gpusizer.architecture.model import Architecture
@@ -14,6 +15,13 @@ from gpusizer.units import GiB
 __all__ = ["NEWEST", "complete", "graph_sizes", "in_flight_tokens", "mixer_kinds", "profile_rows"]
 
 NEWEST = (0, 33, 0)
+
+# First versions of a behaviour.
+HIGHER_FRACTION = (0, 20)  # 0.92 instead of 0.90
+FLASH_ATTENTION_LATENT = (0, 12)  # latent attention with blocks of 16 on Hopper
+LARGER_STEPS = (0, 28)  # 16,384 tokens on cards of 160 GiB
+MANY_SEQUENCES = (0, 8, 5)  # 1,024 requests on large cards
+BATCHES_IN_FLIGHT = (0, 26)  # windows are kept for every batch in flight
 
 
 @once_per_architecture
@@ -29,23 +37,24 @@ def mixer_kinds(architecture: Architecture) -> frozenset[str]:
 
 
 def batched_tokens(accelerator: Accelerator, version: tuple[int, ...]) -> int:
-    """Default of ``--max-num-batched-tokens`` for a server: by device memory, and older cards by name of their architecture."""
+    """Default of ``--max-num-batched-tokens`` for a server: by device memory."""
     gib = accelerator.memory_bytes / GiB
-    if gib >= 160 and version >= (0, 26):
+    if gib >= 160 and version >= LARGER_STEPS:
         return 16384
-    if gib >= 70 and not _ampere(accelerator) and not accelerator.unified_memory:
+    if gib >= 70 and not _a100(accelerator) and not accelerator.unified_memory:
         return 8192
     return 2048
 
 
 def sequences(accelerator: Accelerator, version: tuple[int, ...]) -> int:
     """Default of ``--max-num-seqs`` for a server."""
-    large = accelerator.memory_bytes / GiB >= 70 and not _ampere(accelerator) and not accelerator.unified_memory
-    return 1024 if large and version >= (0, 9) else 256
+    large = accelerator.memory_bytes / GiB >= 70 and not _a100(accelerator) and not accelerator.unified_memory
+    return 1024 if large and version >= MANY_SEQUENCES else 256
 
 
-def _ampere(accelerator: Accelerator) -> bool:
-    return (accelerator.compute_capability or "").startswith("8.0")
+def _a100(accelerator: Accelerator) -> bool:
+    """The engine asks the driver for the card's name."""
+    return "a100" in f"{accelerator.id} {accelerator.name}".lower()
 
 
 def complete(deployment: Deployment, architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> Deployment:
@@ -55,34 +64,72 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     requests = deployment.max_num_seqs or sequences(accelerator, version)
     if deployment.max_num_batched_tokens is None:
         tokens = max(min(tokens, requests * context), 1)
-    requests = min(requests, tokens)
     fraction = deployment.memory_fraction
     if fraction is None:
-        fraction = 0.9 if version < (0, 20) else 0.92
+        fraction = 0.9 if version < HIGHER_FRACTION else 0.92
     return replace(
         deployment,
         engine="vllm",
         max_model_len=context,
-        max_num_seqs=requests,
+        max_num_seqs=min(requests, tokens),
         max_num_batched_tokens=tokens,
         memory_fraction=fraction,
-        block_size=deployment.block_size or _block_size(architecture),
+        block_size=deployment.block_size or block_size(architecture, accelerator, version),
+        kv_precision=cache_dtype(deployment, architecture, accelerator),
     )
 
 
-def _block_size(architecture: Architecture) -> int:
-    kinds = mixer_kinds(architecture)
+def _capability(accelerator: Accelerator) -> float:
+    try:
+        return float(accelerator.compute_capability or 0)
+    except ValueError:
+        return 0.0
+
+
+def block_size(architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> int:
+    """Tokens of a block where the operator asks for none: what the attention kernel of the model and the device needs. [tokens]"""
+    kinds, capability = mixer_kinds(architecture), _capability(accelerator)
     if "compressed" in kinds:
         return 256
     if "sparse" in kinds:
         return 64
+    if "latent" in kinds and (10 <= capability < 11 or (9 <= capability < 10 and version < FLASH_ATTENTION_LATENT)):
+        return 64
     return 16
+
+
+def cache_dtype(deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> str:
+    """Format of the cache: what a checkpoint asks for under "auto", and the record that sparse kernels read instead of plain FP8."""
+    name, kinds, capability = deployment.kv_precision.lower(), mixer_kinds(architecture), _capability(accelerator)
+    if name == "auto" and deployment.precision == "checkpoint" and _asks_for_fp8(architecture):
+        name = "fp8"
+    if "compressed" in kinds and (name == "auto" or name.startswith("fp8")):
+        return "fp8_ds_mla"
+    if "sparse" in kinds and "latent" in kinds:
+        if name.startswith("fp8") and not 10 <= capability < 11:
+            return "fp8_ds_mla"
+        if name == "auto" and 12 <= capability < 13:
+            return "fp8_ds_mla"
+    return name
+
+
+def _asks_for_fp8(architecture: Architecture) -> bool:
+    """Whether the checkpoint brings scales for a cache in FP8."""
+    settings = architecture.config.get("quantization_config")
+    if not isinstance(settings, Mapping):
+        return False
+    inner = settings.get("quantization")
+    for block in (settings, inner if isinstance(inner, Mapping) else {}):
+        scheme = block.get("kv_cache_scheme")
+        if str(block.get("kv_cache_quant_algo")).upper() == "FP8" or (isinstance(scheme, Mapping) and scheme.get("num_bits") == 8):
+            return True
+    return False
 
 
 def in_flight_tokens(deployment: Deployment, version: tuple[int, ...]) -> int:
     """Tokens that may be scheduled before a window cache gives blocks back. [tokens]"""
     tokens = deployment.max_num_batched_tokens or 1
-    if version < (0, 26):
+    if version < BATCHES_IN_FLIGHT:
         return tokens
     return tokens * (2 if deployment.pp == 1 else deployment.pp + 1)
 

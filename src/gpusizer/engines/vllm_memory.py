@@ -25,6 +25,7 @@ from gpusizer.formulas.memory.activation import (
     sampler_bytes,
 )
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.kv_cache import indexer_token_bytes, latent_token_bytes
 from gpusizer.formulas.memory.weights import padded_vocabulary
 from gpusizer.units import MiB
 
@@ -78,7 +79,7 @@ def overheads(start: Start, stage: Stage) -> list[Item]:
     workspace = _workspace(start)
     return [
         *driver_reserved(start.accelerator),
-        _banded("device_context", fitted.CONTEXT),
+        _banded("device_context", fitted.CONTEXT["rocm" if start.accelerator.vendor == "AMD" else "cuda"]),
         *_communication(start),
         _growth(start, workspace if start.version >= CONSUMED else 0.0),
         _activation(start, stage, workspace),
@@ -111,8 +112,9 @@ def _workspace(start: Start) -> float:
     return total + _sparse_workspace(start, shape)
 
 
-# Rows of context that sparse latent attention gathers for prefill, per token of the longest request; bytes kept for the indexer's logits.
+# Rows of latents and of index keys that sparse latent attention gathers for prefill, per token of the longest request; bytes of the indexer's logits.
 _GATHER_FACTOR = 5
+_KEY_FACTOR = 40
 _INDEX_LOGITS = 512 * MiB
 
 
@@ -120,8 +122,10 @@ def _sparse_workspace(start: Start, shape: Shape) -> float:
     latent = shape.latent
     if latent is None or "sparse" not in mixer_kinds(start.architecture):
         return 0.0
-    rows = _GATHER_FACTOR * (start.deployment.max_model_len or 1)
-    return float(rows * (latent.kv_lora_rank + latent.qk_rope_head_dim) * 2 + _INDEX_LOGITS)
+    context = start.deployment.max_model_len or 1
+    gathered = _GATHER_FACTOR * context * latent_token_bytes(kv_lora_rank=latent.kv_lora_rank, rope_dim=latent.qk_rope_head_dim, element_bytes=2)
+    keys = _KEY_FACTOR * context * indexer_token_bytes(head_dim=latent.indexer.head_dim if latent.indexer else 0, element_bytes=1, scale_bytes=4)
+    return float(gathered + keys + _INDEX_LOGITS)
 
 
 def _block(start: Start, shape: Shape, *, last: bool) -> float:
@@ -150,7 +154,12 @@ def _sampler(start: Start) -> float:
     """Logits of all dummy requests with their copies, and the hidden state that lives beside them."""
     deployment, architecture, element = start.deployment, start.architecture, _element_bytes(start)
     tokens = deployment.max_num_batched_tokens or 1
-    copies = fitted.SAMPLER_COPIES["fused" if start.version >= FUSED_SAMPLER else "sorting"]
+    kind = (
+        "fused"
+        if start.version >= FUSED_SAMPLER
+        else ("sorting-rocm" if start.accelerator.vendor == "AMD" and start.version < (0, 12) else "sorting")
+    )
+    copies = fitted.SAMPLER_COPIES[kind]
     logits = sampler_bytes(
         rows=profile_rows(deployment),
         vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),
@@ -237,6 +246,11 @@ def _activation(start: Start, stage: Stage, workspace: float) -> Item:
 # ---- what lies outside the allocator --------------------------------------------------------------------------------
 
 
+def _switched(start: Start) -> bool:
+    """Ranks are joined by switches: every pair at full speed."""
+    return (start.accelerator.fabric_devices or 0) >= 8
+
+
 def growth_kind(start: Start) -> str:
     """Which of the fitted growths applies: by memory, vendor, version, and whether ranks are joined by switches."""
     accelerator, layout = start.accelerator, start.layout
@@ -246,7 +260,9 @@ def growth_kind(start: Start) -> str:
         return "rocm"
     early = "-before-0.18" if start.version < (0, 18) else ""
     if layout.tp > 1:
-        return "switched" + early if (accelerator.fabric_devices or 0) >= 8 else "unswitched"
+        if _switched(start):
+            return "switched" + early
+        return "unswitched-blackwell" if start.capability >= 12 else "unswitched"
     return "pipeline" if layout.pp > 1 else "alone" + early
 
 
@@ -260,7 +276,10 @@ def _growth(start: Start, workspace: float) -> Item:
 def _communication(start: Start) -> list[Item]:
     if start.layout.gpus == 1:
         return []
-    groups = [fitted.COMMUNICATION] + ([fitted.EXPERT_COMMUNICATION] if start.layout.ep > 1 else [])
+    switched = "switched" if _switched(start) else "unswitched"
+    groups = [fitted.COMMUNICATION["rocm" if start.accelerator.vendor == "AMD" else switched]] + (
+        [fitted.EXPERT_COMMUNICATION] if start.layout.ep > 1 else []
+    )
     size = sum(group.bytes for group in groups)
     low = size - sum(group.below for group in groups)
     high = size + sum(group.above for group in groups)

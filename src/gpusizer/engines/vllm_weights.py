@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import CompressedAttention, LatentAttention
+from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer, Split
 from gpusizer.engines import vllm_calibration as fitted
 from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.ledger import item
 from gpusizer.engines.types import Evidence, Item
 from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, weight_table
-from gpusizer.formulas.memory.weights import allocation_slack_bytes, rope_table_bytes
+from gpusizer.formulas.memory.weights import adapter_bytes, allocation_slack_bytes, cut_units, rope_table_bytes
 from gpusizer.units import MiB
 
-__all__ = ["allocation_slack", "expert_paddings", "position_tables"]
+__all__ = ["adapter_slots", "allocation_slack", "draft_layers", "draft_weights", "expert_paddings", "position_tables"]
 
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
 
@@ -115,3 +115,58 @@ def allocation_slack(start: Start, stage: Stage, cut: Cut) -> list[Item]:
     if not slack and not library:
         return []
     return [item("weights_slack", slack + library, low=slack * 0.5, high=slack * 1.5 + library, evidence=Evidence.CALIBRATED)]
+
+
+# ---- drafts ---------------------------------------------------------------------------------------------------------
+
+
+def _external_head(start: Start) -> bool:
+    """A draft of one layer with a checkpoint of its own (EAGLE and its kin)."""
+    return bool(start.deployment.speculative_tokens) and "eagle" in str(start.flag("speculative_method", "")).lower()
+
+
+def draft_layers(start: Start) -> tuple[Layer, ...]:
+    """Layers of the draft that cache in the pool: those of the checkpoint, or one like the model's first."""
+    if not start.deployment.speculative_tokens:
+        return ()
+    return start.architecture.layers[:1] if _external_head(start) else start.architecture.mtp
+
+
+def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """Draft layers of the checkpoint; or an external head: a projection of three hidden states, one dense layer, an output head."""
+    if not stage.last or not start.deployment.speculative_tokens:
+        return []
+    architecture, table = start.architecture, weight_table(start.architecture)
+    if not _external_head(start):
+        size = table.draft_bytes(cut)
+        inputs: dict[str, Any] = {"layers": len(architecture.mtp)}
+        return [item("weights_draft", size, low=size * 0.95, high=size * 1.1, inputs=inputs, evidence=Evidence.EXACT)] if size else []
+    layer = sum(table.layer_bytes(table.kind_of[0], cut).values())
+    head = sum(table.stage_bytes(range(0), cut, first=False, last=True, tied=architecture.tied_head).values())
+    projection = 3 * architecture.hidden_size**2 * 2
+    size = layer + head + projection
+    inputs = {"layer_bytes": layer, "head_bytes": head, "projection_bytes": projection}
+    return [item("weights_draft", size, low=size * 0.6, high=size * 1.3, inputs=inputs, evidence=Evidence.ASSUMED)]
+
+
+# ---- adapters -------------------------------------------------------------------------------------------------------
+
+
+def adapter_slots(start: Start, stage: Stage) -> list[Item]:
+    """Slots for LoRA adapters: two thin matrices beside every linear layer outside the experts."""
+    if not start.flag("enable_lora", False):
+        return []
+    slots, rank = int(start.flag("max_loras", 1)), int(start.flag("max_lora_rank", 16))
+    tp = start.layout.tp
+    rows = 0
+    for index in stage.layers:
+        for tensor in start.architecture.layers[index].all_tensors():
+            if tensor.linear and len(tensor.shape) == 2 and tensor.copies == 1 and tensor.group not in ("router", "vision"):
+                outputs, inputs = tensor.shape
+                cut_outputs = tensor.split in (Split.COLUMN, Split.KV_HEADS, Split.VOCABULARY)
+                rows += cut_units(size=outputs, parts=tp if cut_outputs else 1) + cut_units(size=inputs, parts=tp if tensor.split is Split.ROW else 1)
+    values = {"slots": slots, "rank": rank, "rows": rows, "element_bytes": 2}
+    size = adapter_bytes(**values)
+    return [
+        item("weights_adapters", size, low=size * 0.9, high=size * 1.2, formula="memory.weights.adapters", inputs=values, evidence=Evidence.EXACT)
+    ]

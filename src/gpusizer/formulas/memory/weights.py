@@ -8,6 +8,7 @@ from gpusizer.formulas.core import ceil_div, formula, maximum, where
 
 __all__ = [
     "absorbed_latent_bytes",
+    "adapter_bytes",
     "allocation_slack_bytes",
     "cut_units",
     "experts_per_rank",
@@ -322,3 +323,37 @@ def allocation_slack_bytes(*, size_bytes: Any, smallest_bytes: Any, segment_byte
     """
     rest = ceil_div(size_bytes, segment_bytes) * segment_bytes - size_bytes
     return where(size_bytes < smallest_bytes, 0, where(rest > largest_rest_bytes, 0, rest))
+
+
+@formula(
+    "memory.weights.adapters",
+    unit="bytes",
+    symbols={"slots": "adapters", "rank": "elements", "rows": "rows", "element_bytes": "bytes per element"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/lora/layers/, create_lora_weights",
+    example={"slots": 4, "rank": 16, "rows": 1638400, "element_bytes": 2},
+)
+def adapter_bytes(*, slots: Any, rank: Any, rows: Any, element_bytes: Any) -> Any:
+    """Slots for low-rank adapters: two thin matrices beside every linear layer.
+
+    Parameters
+    ----------
+    slots : int
+        Adapters that are held at once. [adapters]
+    rank : int
+        Largest rank. [elements]
+    rows : int
+        Inputs and outputs of all linear layers on this rank, added up. [rows]
+    element_bytes : int
+        Bytes of the adapters' format. [bytes per element]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> adapter_bytes(slots=4, rank=16, rows=1638400, element_bytes=2) // 2**20
+    200
+    """
+    return slots * rank * rows * element_bytes
