@@ -56,7 +56,7 @@ def blinded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same cases with everything emptied that is only known afterwards."""
     rows = copy.deepcopy(rows)
     for row in rows:
-        row.update(measured={}, log="", notes="", confidence=None, group=None)
+        row.update(measured={}, derived={}, log="", notes="", confidence=None, group=None)
     return rows
 
 
@@ -66,8 +66,9 @@ def test_predictions_use_nothing_that_is_known_only_afterwards() -> None:
 
 
 @pytest.mark.shared
-def test_predictions_of_shared_cases_use_nothing_that_is_known_only_afterwards() -> None:
-    rows = shared_lines(MEASURED)[::7]
+@pytest.mark.parametrize("name", [MEASURED, "measured-performance-tune.jsonl"])
+def test_predictions_of_shared_cases_use_nothing_that_is_known_only_afterwards(name: str) -> None:
+    rows = shared_lines(name)[::7]
     assert predictions(rows) == predictions(blinded(rows))
 
 
@@ -84,12 +85,12 @@ def test_json_has_the_shape_of_the_contract() -> None:
             if compared["measured"] not in (None, True, False, 0):
                 assert compared["error"] == pytest.approx((compared["predicted"] - compared["measured"]) / compared["measured"], rel=1e-6, abs=1e-9)
     summary = data["summary"]
-    assert summary["coverage"] == {"cases": 8, "covered": 7}
+    assert summary["coverage"] == {"cases": 9, "covered": 8}
     assert summary["weights_bytes"]["n"] == 3
     for name, entry in summary.items():
         if name not in ("by_engine", "coverage"):
             assert {"n", "median_abs_error", "p90_abs_error", "bias", "inside_band"} <= set(entry)
-    assert summary["by_engine"]["vllm"]["coverage"] == {"cases": 7, "covered": 6}
+    assert summary["by_engine"]["vllm"]["coverage"] == {"cases": 8, "covered": 7}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,7 @@ def test_json_has_the_shape_of_the_contract() -> None:
         ("qwen3.6-35b-h200", "max_concurrency", 0.05),
         ("glm-5.1-nvfp4-rtxpro6000", "weights_bytes", 0.01),
         ("llama-3.1-8b-sglang-h100", "kv_cache_pool_bytes", 0.01),
+        ("llama-3.1-8b-mlperf", "output_tokens_per_s", 0.1),
     ],
 )
 def test_published_starts_are_met(case: str, quantity: str, bound: float) -> None:
@@ -231,6 +233,40 @@ HOSTILE_FIELDS: list[Mapping[str, Any]] = [
 @pytest.mark.parametrize("change", HOSTILE_FIELDS, ids=lambda change: str(change)[:40])
 def test_hostile_fields_end_in_a_prediction_or_a_reason_with_words(change: Mapping[str, Any]) -> None:
     row = {**own_cases()[0], **change}
+    check_answer(row)
+
+
+HOSTILE_RUNS: list[Mapping[str, Any]] = [
+    {"gpu_count": "many"},
+    {"gpu_count": 0},
+    {"gpu_count": 10**12},
+    {"gpu": None},
+    {"model": None},
+    {"engine": 7},
+    {"isl": -1},
+    {"isl": "long"},
+    {"isl": 1e308, "osl": 1e308},
+    {"osl": 0},
+    {"request_rate": -5},
+    {"request_rate": 1e300},
+    {"request_rate": "inf"},
+    {"request_rate": None, "concurrency": 10**15},
+    {"request_rate": None, "concurrency": "x"},
+    {"parallelism": "tp0dp0"},
+    {"parallelism": "tp999999999"},
+    {"parallelism": {"tp": 1}},
+    {"date": "x" * 1000},
+    {"speculative": ["MTP"]},
+    {"measured": [1]},
+]
+
+
+@pytest.mark.parametrize("change", HOSTILE_RUNS, ids=lambda change: str(change)[:40])
+def test_hostile_runs_end_in_a_prediction_or_a_reason_with_words(change: Mapping[str, Any]) -> None:
+    check_answer({**next(row for row in own_cases() if "isl" in row), **change})
+
+
+def check_answer(row: dict[str, Any]) -> None:
     result = validate([row]).cases[0]
     if result.reason is not None:
         assert worded(result.reason)
@@ -241,6 +277,7 @@ def test_hostile_fields_end_in_a_prediction_or_a_reason_with_words(change: Mappi
 
 def test_an_empty_case_is_refused() -> None:
     assert validate([{}]).cases[0].reason is not None
+    assert validate([{"isl": 1}]).cases[0].reason is not None
 
 
 def worded(notice: Notice) -> bool:

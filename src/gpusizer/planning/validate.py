@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
-from gpusizer.engines.types import Fit, Quantity
+from gpusizer.engines.types import Fit
 from gpusizer.errors import InputError
 from gpusizer.planning.accuracy import Accuracy, Compared, accuracy_of
 from gpusizer.planning.cases import deployment_of, is_performance, text
@@ -133,22 +134,23 @@ def _fits(fit: Fit, measured: float | bool | None) -> Compared:
 
 
 def _performance(row: Mapping[str, Any]) -> CaseResult:
-    from gpusizer.planning.performance_cases import performance_of
+    from gpusizer.planning.performance import predict
+    from gpusizer.planning.performance_cases import performance_case
 
-    id, engine, measured = text(row, "id")[:LONGEST_ID], _engine_id(row), measured_performance(row)
-    answer: Mapping[str, Quantity] | Notice
+    id, engine, measured = text(row, "id")[:LONGEST_ID], _engine_id(row), dict(measured_performance(row))
     try:
-        answer = performance_of(row)
+        case = performance_case(row)
+        if isinstance(case, Notice):
+            return CaseResult(id, engine, measured=measured, reason=case)
+        speed = predict(case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill)
     except InputError as error:
-        answer = Notice(error.code, dict(error.parameters))
-    if isinstance(answer, Notice):
-        return CaseResult(id, engine, measured=dict(measured), reason=answer)
+        return CaseResult(id, engine, measured=measured, reason=Notice(error.code, dict(error.parameters)))
     quantities = {
-        name: Compared(answer[name].value, answer[name].low, answer[name].high, measured.get(name))
+        name: Compared(quantity.value, quantity.low, quantity.high, measured.get(name))
         for name in PERFORMANCE_QUANTITIES
-        if name in answer
+        if isfinite((quantity := getattr(speed, name)).value)
     }
-    return CaseResult(id, engine, quantities, dict(measured))
+    return CaseResult(id, engine, quantities, measured, notices=(*case.notices, *speed.notices))
 
 
 def _engine_id(row: Mapping[str, Any]) -> str:
