@@ -24,6 +24,7 @@ from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.planning.case_devices import devices_of
 from gpusizer.planning.case_models import model_of
+from gpusizer.planning.cases import whole
 from gpusizer.planning.performance_types import Load, PrefillSide
 from gpusizer.planning.precision_words import precision_of_words
 
@@ -87,7 +88,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
     notices.extend(devices.notices)
     engine = _engine(str(row["engine"] or ""))
     architecture, precision = _precision(entry.id, str(row["quantization"] or ""), named)
-    count = int(row["gpu_count"] or 0)
+    count = whole(row, "gpu_count", 1 << 14) or 0
     layout, prefill, replicas = _layout(row, architecture, devices.first, count)
     cache = _cache_precision(engine, precision, str(row["quantization"] or ""), row)
     drafts = _drafts(row, architecture, layout)
@@ -101,7 +102,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         precision=precision,
         kv_precision=cache,
         speculative_tokens=drafts,
-        flags={"date": str(row["date"] or "")},
+        flags={"engine_date": str(row["date"] or "")},
     )
     deployment = _cut(plain, layout)
     side = PrefillSide(_cut(plain, prefill[0]), prefill[1]) if prefill is not None else None

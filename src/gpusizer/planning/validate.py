@@ -150,6 +150,8 @@ def _performance(row: Mapping[str, Any]) -> CaseResult:
         for name in PERFORMANCE_QUANTITIES
         if isfinite((quantity := getattr(speed, name)).value)
     }
+    if not quantities:
+        return CaseResult(id, engine, measured=measured, reason=Notice("load-beyond-numbers", {}))
     return CaseResult(id, engine, quantities, measured, notices=(*case.notices, *speed.notices))
 
 
