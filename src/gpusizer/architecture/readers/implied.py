@@ -196,7 +196,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "mamba": "mamba.",
         "config": {**_TIED},
     },
-    "bailing_hybrid": {"delta": "kda", "forget_rank": "full", "output_rank": "full", "latent_gate": "head", "router_bias": "buffer"},
+    "bailing_hybrid": {"forget_rank": "full", "output_rank": "full", "latent_gate": "head", "router_bias": "buffer"},
     "bailing_moe": {
         "qk_norm_when_used": "head",
         "router_bias_name": "mlp.gate.expert_bias",
@@ -218,8 +218,14 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "dense_beside_experts": True,
     },
     "mistral_large4_text": {"scaled_softmax": True},
-    "kimi_linear": {"delta": "kda", "router_bias": "buffer"},
-    "kimi_k3": {"router_bias": "parameter"},
+    "kimi_linear": {"router_bias": "buffer", **_SPARSE_MODULE},
+    "kimi_k3": {
+        "router_bias": "parameter",
+        "latent_down": "block_sparse_moe.routed_expert_down_proj",
+        "latent_up": "block_sparse_moe.routed_expert_up_proj",
+        "latent_norm": "block_sparse_moe.routed_expert_norm",
+        "latent_dtype": "bf16",
+    },
     "nemotron-nas": {},
     "nemotron_h": {
         "single_block": True,

@@ -81,9 +81,10 @@ def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
             tensors += matrix(words.text("shared_gate_name", default=f"{module}shared_expert_gate"), 1, hidden, "shared_experts")
     if inner != hidden:
         down, up = words.text("latent_down", default=f"{module}fc1_latent_proj"), words.text("latent_up", default=f"{module}fc2_latent_proj")
-        tensors += matrix(down, inner, hidden, "latent_projection") + matrix(up, hidden, inner, "latent_projection")
+        kept = words.text("latent_dtype")  # where they stay out of the quantisation although no list says so
+        tensors += matrix(down, inner, hidden, "latent_projection", dtype=kept) + matrix(up, hidden, inner, "latent_projection", dtype=kept)
         if keys.flag("latent_moe_use_norm"):
-            tensors += norm(f"{module}latent_norm", inner)
+            tensors += norm(words.text("latent_norm", default=f"{module}latent_norm"), inner)
     return (MixtureOfExperts(count, top_k, width, inner, has_gate, tensors, shared, zero),)
 
 
