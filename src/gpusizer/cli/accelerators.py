@@ -19,13 +19,13 @@ def build(language: str) -> click.Command:
 
     def all_of_them() -> Document:
         from gpusizer.facts.catalog import accelerators
-        from gpusizer.rendering.catalog import accelerators_document
+        from gpusizer.rendering.accelerators import accelerators_document
 
         return accelerators_document(accelerators(), language)
 
     def one(accelerator_id: str) -> Document:
         from gpusizer.facts.catalog import accelerator
-        from gpusizer.rendering.catalog import accelerator_document
+        from gpusizer.rendering.accelerators import accelerator_document
 
         return accelerator_document(accelerator(accelerator_id), language)
 

@@ -14,7 +14,7 @@ from gpusizer.i18n import text
 if TYPE_CHECKING:
     from gpusizer.rendering.document import Document
 
-__all__ = ["catalog_group", "one_command"]
+__all__ = ["catalog_group", "listing_command", "one_command"]
 
 
 def one_command(name: str, sub: str, argument: str, language: str, answer: Callable[[str], Document], example: str) -> click.Command:
@@ -33,6 +33,19 @@ def one_command(name: str, sub: str, argument: str, language: str, answer: Calla
         help=text("command", f"{name}-{sub}", language),
         examples=[f"gpusizer {name} {sub} {example}"],
     )
+
+
+def listing_command(name: str, sub: str, language: str, answer: Callable[[], Document]) -> click.Command:
+    """A sub-command without an argument that shows one document."""
+
+    def run(form: str, output: str | None) -> None:
+        from gpusizer.rendering.document import render
+
+        deliver(render(answer(), form), output)
+
+    params = [format_option(language), output_option(language)]
+    help_text = text("command", f"{name}-{sub}", language)
+    return Command(sub, language, callback=run, params=params, help=help_text, examples=[f"gpusizer {name} {sub} --format csv"])
 
 
 def catalog_group(
@@ -57,14 +70,7 @@ def catalog_group(
     """
 
     def listing(language: str) -> click.Command:
-        def run(form: str, output: str | None) -> None:
-            from gpusizer.rendering.document import render
-
-            deliver(render(all_of_them(), form), output)
-
-        params = [format_option(language), output_option(language)]
-        help_text = text("command", f"{name}-list", language)
-        return Command("list", language, callback=run, params=params, help=help_text, examples=[f"gpusizer {name} list --format csv"])
+        return listing_command(name, "list", language, all_of_them)
 
     def show(language: str) -> click.Command:
         return one_command(name, "show", "ID", language, one, example)

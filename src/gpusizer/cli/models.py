@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from gpusizer.cli.catalog_group import catalog_group, one_command
+from gpusizer.cli.catalog_group import catalog_group, listing_command, one_command
 
 if TYPE_CHECKING:
     from gpusizer.architecture.model import Architecture
@@ -40,10 +41,20 @@ def build(language: str) -> click.Command:
         architecture = load_architecture(source)
         return architecture_document(architecture, _figures(architecture), language)
 
+    def number_formats() -> Document:
+        from gpusizer.facts.catalog import number_formats
+        from gpusizer.rendering.catalog import number_formats_document
+
+        return number_formats_document(number_formats(), language)
+
     def checking(language: str) -> click.Command:
         return one_command("models", "check", "PATH", language, check, "./config.json")
 
-    return catalog_group("models", language, all_of_them=all_of_them, one=one, example="deepseek-v3", more={"check": checking})
+    def formats(language: str) -> click.Command:
+        return listing_command("models", "formats", language, number_formats)
+
+    more: dict[str, Callable[[str], click.Command]] = {"check": checking, "formats": formats}
+    return catalog_group("models", language, all_of_them=all_of_them, one=one, example="deepseek-v3", more=more)
 
 
 def _figures(architecture: Architecture) -> list[tuple[str, int]]:

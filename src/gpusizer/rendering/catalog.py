@@ -1,4 +1,4 @@
-"""What the catalogue holds, for readers: accelerators, scenarios, engines."""
+"""What the catalogue holds, for readers: scenarios and number formats; accelerators and models have files of their own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from gpusizer.facts.types import Accelerator, Price, Scenario
+from gpusizer.facts.types import NumberFormat, Scenario
 from gpusizer.i18n import has, printable, text
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
-from gpusizer.units import GB, GiB
 
-__all__ = ["accelerator_document", "accelerators_document", "columns", "facts_table", "scenario_document", "scenarios_document"]
-
-TERA = 10**12
+__all__ = ["as_data", "columns", "facts_table", "number_formats_document", "scenario_document", "scenarios_document"]
 
 
 def columns(language: str, *codes: str, numbers: Sequence[str] = ()) -> list[Column]:
@@ -24,51 +21,6 @@ def columns(language: str, *codes: str, numbers: Sequence[str] = ()) -> list[Col
 def facts_table(language: str, rows: Sequence[tuple[str, str]]) -> Table:
     """Two columns, name and value; a row without a value is left out, because unknown is absent."""
     return Table(columns(language, "name", "value"), [[text("ui", code, language), value] for code, value in rows if value])
-
-
-def accelerators_document(accelerators: Sequence[Accelerator], language: str) -> Document:
-    """All accelerators with what decides whether a model fits and how fast it runs."""
-    numbers = ("memory-gib", "memory-gb", "bandwidth", "per-node", "bf16-tflops", "fp8-tflops")
-    heading = columns(language, "id", "name", *numbers, "price", numbers=numbers)
-    rows = [
-        [
-            each.id,
-            each.name,
-            f"{each.memory_bytes / GiB:.1f}",
-            f"{each.memory_bytes / GB:.1f}",
-            _optional(each.bandwidth_bytes_per_s, GB, ".0f"),
-            str(each.devices_per_node or ""),
-            _optional(each.peak_flops.get("bf16"), TERA, ".0f"),
-            _optional(each.peak_flops.get("fp8"), TERA, ".0f"),
-            _price(next(iter(each.prices), None)),
-        ]
-        for each in accelerators
-    ]
-    data = {"schema": "gpusizer.accelerators/1", "accelerators": list(accelerators)}
-    return Document(data, [Table(heading, rows), Paragraph(text("ui", "memory-note", language))])
-
-
-def accelerator_document(accelerator: Accelerator, language: str) -> Document:
-    """One accelerator, every known figure with its sources."""
-    shown: list[list[str]] = []
-    for field in fields(accelerator):
-        value = getattr(accelerator, field.name)
-        if field.name in ("sources", "prices", "notes", "unverified", "measured") or value in (None, (), {}, ""):
-            continue
-        words = (
-            ", ".join(f"{key} {entry / TERA:g}" for key, entry in value.items())
-            if field.name == "peak_flops"
-            else _value(field.name, value, language)
-        )
-        shown.append([field.name, words, printable(accelerator.sources.get(field.name, ())) if accelerator.sources.get(field.name) else ""])
-    blocks: list[Block] = [Heading(f"{accelerator.name} ({accelerator.id})"), Table(columns(language, "name", "value", "source"), shown)]
-    if accelerator.prices:
-        prices = [[_price(price), price.per, price.kind, price.date, price.source] for price in accelerator.prices]
-        blocks.append(Table(columns(language, "price", "per", "kind", "date", "source"), prices))
-    blocks.extend(Paragraph(note) for note in accelerator.notes)
-    if accelerator.unverified:
-        blocks.append(Paragraph(text("ui", "unverified-line", language, fields=accelerator.unverified)))
-    return Document({"schema": "gpusizer.accelerator/1", **_as_data(accelerator)}, blocks)
 
 
 def scenarios_document(scenarios: Sequence[Scenario], language: str) -> Document:
@@ -93,7 +45,27 @@ def scenario_document(scenario: Scenario, language: str) -> Document:
         ("source", printable(scenario.sources, language)),
     ]
     blocks: list[Block] = [Heading(f"{scenario_name(scenario.id, language)} ({scenario.id})"), facts_table(language, rows)]
-    return Document({"schema": "gpusizer.scenario/1", **_as_data(scenario)}, blocks)
+    return Document({"schema": "gpusizer.scenario/1", **as_data(scenario)}, blocks)
+
+
+def number_formats_document(formats: Sequence[NumberFormat], language: str) -> Document:
+    """Number formats with their bits, range, and what scales cost on top."""
+    numbers = ("bits", "bits-with-scales", "largest-value")
+    rows = [
+        [
+            each.id,
+            each.name,
+            f"{each.bits:g}",
+            f"{each.bits_with_scales:g}",
+            "" if each.maximum is None else f"{each.maximum:.6g}",
+            " + ".join(str(part) for part in (each.sign_bits, each.exponent_bits, each.mantissa_bits) if part is not None),
+            text("ui", f"format-{each.kind}", language),
+        ]
+        for each in formats
+    ]
+    heading = columns(language, "id", "name", *numbers, "format-parts", "kind", numbers=numbers)
+    data = {"schema": "gpusizer.number_formats/1", "number_formats": list(formats)}
+    return Document(data, [Table(heading, rows), Paragraph(text("ui", "format-note", language))])
 
 
 def scenario_name(scenario_id: str, language: str) -> str:
@@ -112,24 +84,6 @@ def _load(scenario: Scenario) -> tuple[str, str, str, str, str]:
     )
 
 
-def _as_data(value: Any) -> dict[str, Any]:
+def as_data(value: Any) -> dict[str, Any]:
+    """The fields of a fact, for JSON."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _optional(value: float | None, unit: int, form: str) -> str:
-    return "" if value is None else format(value / unit, form)
-
-
-def _price(price: Price | None) -> str:
-    if price is None:
-        return ""
-    amount = f"{price.low:,}" if price.low == price.high else f"{price.low:,} - {price.high:,}"
-    return f"{amount} {price.currency}/{price.per}"
-
-
-def _value(name: str, value: Any, language: str) -> str:
-    if name.endswith("_bytes"):
-        return f"{value:,} ({value / GB:.1f} GB, {value / GiB:.1f} GiB)"
-    if name.endswith("_bytes_per_s"):
-        return f"{value / GB:,.0f} GB/s"
-    return printable(value, language)

@@ -1,0 +1,158 @@
+"""Accelerators for readers: all in one table, one with every known figure, its sources by number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpusizer.facts.types import Accelerator, Price
+from gpusizer.i18n import has, printable, text
+from gpusizer.rendering.catalog import as_data, columns
+from gpusizer.rendering.document import Block, Document, Fixed, Heading, Paragraph, Table
+from gpusizer.units import GB, TB, GiB
+
+__all__ = ["accelerator_document", "accelerators_document"]
+
+# What a reader asks of one device, in this order; peaks, prices and measured rates follow in tables of their own.
+_FIELDS = (
+    "vendor",
+    "architecture",
+    "compute_capability",
+    "form_factor",
+    "memory_bytes",
+    "memory_evidence",
+    "marketing_memory_gb",
+    "torch_total_bytes",
+    "memory_type",
+    "unified_memory",
+    "bandwidth_bytes_per_s",
+    "interconnect",
+    "interconnect_bytes_per_s",
+    "fabric_devices",
+    "pcie",
+    "devices_per_node",
+    "devices_per_card",
+    "whole_nodes",
+    "tdp_w",
+    "release_year",
+    "status",
+    "aliases",
+)
+
+
+class _Numbered:
+    """Sources in the order in which they are first named."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, int] = {}
+
+    def marks(self, sources: Sequence[str]) -> str:
+        """The numbers of some sources."""
+        numbers = [self.all.setdefault(source, len(self.all) + 1) for source in sources]
+        return " ".join(f"[{number}]" for number in numbers)
+
+
+def accelerators_document(accelerators: Sequence[Accelerator], language: str) -> Document:
+    """All accelerators with what decides whether a model fits and how fast it runs."""
+    numbers = ("memory-gib", "memory-gb", "bandwidth", "per-node", "bf16-tflops", "fp8-tflops")
+    heading = columns(language, "id", "name", *numbers, "price", numbers=numbers)
+    rows = [
+        [
+            each.id,
+            each.name,
+            f"{each.memory_bytes / GiB:.1f}",
+            f"{each.memory_bytes / GB:.1f}",
+            _optional(each.bandwidth_bytes_per_s, GB, ",.0f"),
+            str(each.devices_per_node or ""),
+            _optional(each.peak_flops.get("bf16"), TB, ",.0f"),
+            _optional(each.peak_flops.get("fp8"), TB, ",.0f"),
+            _price(next(iter(each.prices), None), language),
+        ]
+        for each in accelerators
+    ]
+    data = {"schema": "gpusizer.accelerators/1", "accelerators": list(accelerators)}
+    return Document(data, [Table(heading, rows), Paragraph(text("ui", "memory-note", language))])
+
+
+def accelerator_document(accelerator: Accelerator, language: str) -> Document:
+    """One accelerator, every known figure with its sources."""
+    cited = _Numbered()
+    rows = []
+    for name in _FIELDS:
+        value = getattr(accelerator, name)
+        if value not in (None, (), {}, "", False):
+            rows.append([text("ui", f"field-{name}", language), _value(name, value, language), cited.marks(accelerator.sources.get(name, ()))])
+    blocks: list[Block] = [Heading(f"{accelerator.name} ({accelerator.id})"), Table(columns(language, "name", "value", "source"), rows)]
+    if accelerator.peak_flops:
+        peaks = [
+            [form.upper(), f"{rate / TB:,.4g}", cited.marks(accelerator.sources.get(f"peak_flops.{form}", ()))]
+            for form, rate in accelerator.peak_flops.items()
+        ]
+        blocks.append(Table(columns(language, "number-format", "dense-tflops", "source", numbers=("dense-tflops",)), peaks))
+    if accelerator.measured:
+        measured = [_measured(row, cited, language) for row in accelerator.measured]
+        blocks.append(Table(columns(language, "measured", "value", "method-of-measure", "source", numbers=("value",)), measured))
+    if accelerator.prices:
+        prices = [
+            [_price(price, language), _kind(price, language), price.date, cited.marks(price.source.split("; "))] for price in accelerator.prices
+        ]
+        blocks.append(Table(columns(language, "price", "kind", "date", "source"), prices))
+    engines = [f"{engine} {text('ui', f'engine-{answer}', language)}" for engine, answer in accelerator.engines.items()]
+    blocks.append(Paragraph(text("ui", "engines-line", language, engines=engines, sources=cited.marks(accelerator.sources.get("engines", ())))))
+    available = text("ui", f"china-{accelerator.china['available']}", language)
+    china = {"available": available, "note": accelerator.china.get("note", ""), "sources": cited.marks(accelerator.china.get("sources", ()))}
+    blocks.append(Paragraph(text("ui", "china-line", language, **china)))
+    blocks.extend(Paragraph(note) for note in accelerator.notes)
+    if accelerator.unverified:
+        names = [_field(name, language) for name in accelerator.unverified]
+        blocks.append(Paragraph(text("ui", "unverified-line", language, fields=names)))
+    blocks.append(Fixed("\n".join(f"[{number}] {source}" for source, number in cited.all.items())))
+    return Document({"schema": "gpusizer.accelerator/1", **as_data(accelerator)}, blocks)
+
+
+def _field(name: str, language: str) -> str:
+    """The words of a field; of one peak its number format."""
+    field, _, form = name.partition(".")
+    words = text("ui", f"field-{field}", language) if has("ui", f"field-{field}", language) else field
+    return f"{words} {form.upper()}".strip()
+
+
+def _measured(row: Mapping[str, Any], cited: _Numbered, language: str) -> list[str]:
+    unit, name = (TB, "TFLOP/s") if row["quantity"] == "matmul" else (GB, "GB/s")
+    low, high = f"{row['low'] / unit:,.5g}", f"{row['high'] / unit:,.5g}"
+    what = text("ui", f"measured-{row['quantity']}", language)
+    detail = [row["format"].upper()] if row["format"] else []
+    detail += [f"{row['devices']} x"] if row["devices"] > 1 else []
+    return [
+        " ".join([what, *detail]),
+        f"{low} {name}" if low == high else f"{low} - {high} {name}",
+        row["method"],
+        cited.marks(row["sources"]),
+    ]
+
+
+def _optional(value: float | None, unit: int, form: str) -> str:
+    return "" if value is None else format(value / unit, form)
+
+
+def _price(price: Price | None, language: str) -> str:
+    if price is None:
+        return ""
+    amount = f"{price.low:,}" if price.low == price.high else f"{price.low:,} - {price.high:,}"
+    return f"{amount} {price.currency} / {text('ui', f'per-{price.per}', language)}"
+
+
+def _kind(price: Price, language: str) -> str:
+    return text("ui", f"price-{price.kind}", language)
+
+
+def _value(name: str, value: Any, language: str) -> str:
+    if name.endswith("_bytes"):
+        return f"{value:,} ({value / GB:.1f} GB, {value / GiB:.1f} GiB)"
+    if name.endswith("_bytes_per_s"):
+        return f"{value / GB:,.0f} GB/s"
+    if name == "memory_evidence":
+        return text("ui", f"evidence-{value}", language)
+    if value is True:
+        return text("ui", "yes", language)
+    return f"{value:g}" if isinstance(value, float) else printable(value, language)
