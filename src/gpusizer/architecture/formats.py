@@ -77,9 +77,7 @@ class StorageFormat:
 def _bytes_of(form: StorageFormat, shape: tuple[int, ...], copies: int) -> int:
     rows, columns = prod(shape[:-1]), shape[-1] if shape else 1
     if form.block_elements:
-        return int(
-            block_format_bytes(copies=copies, rows=rows, columns=columns, block_elements=form.block_elements, block_bytes=form.block_bytes)
-        )
+        return int(block_format_bytes(copies=copies, rows=rows, columns=columns, block_elements=form.block_elements, block_bytes=form.block_bytes))
     return int(
         scaled_format_bytes(
             copies=copies,
