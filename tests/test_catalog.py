@@ -28,6 +28,9 @@ from gpusizer.facts.catalog import (
     scenarios,
 )
 from gpusizer.i18n import has
+from gpusizer.rendering.accelerators import accelerator_document, accelerators_document
+from gpusizer.rendering.catalog import number_formats_document, scenario_document, scenarios_document
+from gpusizer.rendering.document import render
 from gpusizer.units import GB, TB, GiB, MiB
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -207,6 +210,18 @@ def _device(name: str) -> str | None:
         return accelerator(name).id
     except UnknownIdError:
         return None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_fact_has_words_in_both_languages(language: str) -> None:
+    documents = [accelerator_document(device, language) for device in accelerators()]
+    documents += [accelerators_document(accelerators(), language), scenarios_document(scenarios(), language)]
+    documents += [scenario_document(each, language) for each in scenarios()] + [number_formats_document(number_formats(), language)]
+    for document in documents:
+        words = render(document, "text")
+        for code in ("field-", "price-", "per-hour", "per-device", "engine-", "china-", "measured-", "format-", "evidence-"):
+            assert code not in words, (code, words[:60])
+        assert json.loads(render(document, "json"))["schema"].startswith("gpusizer.")
 
 
 # Scenarios and number formats -----------------------------------------------------------------------------------------------
