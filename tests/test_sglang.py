@@ -16,7 +16,7 @@ from gpusizer.engines.ledger import per_gpu
 from gpusizer.engines.sglang_defaults import complete
 from gpusizer.engines.sglang_pools import requests_of, shares_of, stage_pools
 from gpusizer.engines.types import Deployment, Fit
-from gpusizer.facts.catalog import accelerator
+from gpusizer.facts.catalog import accelerator, model_ids
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.cases import Case, deployment_of
 from gpusizer.units import GiB
@@ -176,6 +176,20 @@ def test_fewer_bytes_on_the_card_hold_fewer_tokens() -> None:
     start = Deployment("llama-3.1-8b", H100, engine="sglang", memory_fraction=0.8)
     architecture = load_architecture("llama-3.1-8b")
     assert ENGINE.fit(start, architecture, smaller).kv_cache.tokens < ENGINE.fit(start, architecture, device).kv_cache.tokens
+
+
+@pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm"])
+def test_every_model_of_the_catalogue_has_a_ledger_that_sums_up(engine: str) -> None:
+    device = accelerator(H200)
+    layouts: list[dict[str, int]] = [{"tp": 8}, {"dp": 8, "speculative_tokens": 2}, {"tp": 2, "pp": 4}]
+    for index, model in enumerate(model_ids()):
+        layout = layouts[index % 3]
+        fit = get_engine(engine).fit(Deployment(model, H200, engine=engine, **layout), load_architecture(model), device)  # type: ignore[arg-type]
+        for rank in fit.ranks:
+            assert sum(per_gpu(rank.items).values()) == device.memory_bytes, model
+            assert all(line.low_bytes <= line.bytes <= line.high_bytes for line in rank.items), model
+        assert all(quantity.low <= quantity.value <= quantity.high for quantity in fit.quantities.values()), model
+        assert fit.fits == (fit.reason is None)
 
 
 @pytest.mark.shared

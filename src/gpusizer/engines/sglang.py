@@ -17,6 +17,7 @@ from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.sglang_defaults import NEWEST, complete, decode_graph_sizes, kinds_of, prefill_graph_sizes, version_in
 from gpusizer.engines.sglang_pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
+from gpusizer.engines.vllm_weights import adapter_slots, draft_weights
 from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, routed_block
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
@@ -112,8 +113,13 @@ class Sglang(Engine):
 
     def _paddings(self, start: Start) -> tuple[ExpertPadding, ...]:
         """Experts of MXFP4 are padded for their kernels: sgl-project/sglang 0.5.23: layers/quantization/mxfp4.py, create_weights."""
-        blackwell = 10 <= start.capability < 11
-        return (ExpertPadding("mxfp4", 256, 256) if blackwell else ExpertPadding("mxfp4", 64, 1),)
+        if start.flag("moe_runner_backend") == "marlin":
+            intermediate, hidden = 128, 256
+        elif start.accelerator.vendor == "AMD":
+            intermediate, hidden = 256, 256
+        else:
+            intermediate, hidden = (128, 128) if start.capability >= 10 else (64, 1)
+        return (ExpertPadding("mxfp4", intermediate, hidden),)
 
     def padded_formats(self, start: Start) -> frozenset[str]:
         """Formats of routed experts that are padded to whole blocks."""
@@ -122,7 +128,10 @@ class Sglang(Engine):
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
         slack = _banded("weights_slack", fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, max(start.layout.gpus - 2, 0)))
-        return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), slack, *super().added_weights(start, stage, cut)]
+        drafts = super().added_weights(start, stage, cut) or draft_weights(
+            start, stage, cut
+        )  # "EAGLE" is the checkpoint's own layers where it has some
+        return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), slack, *drafts, *adapter_slots(start, stage)]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------
 

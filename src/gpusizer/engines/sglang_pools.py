@@ -166,7 +166,7 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
                 stored_full += same.row_bytes
                 caching += cache.part != "index"
     stored_share = stored_full / full if full else 1.0
-    drafts = len(start.architecture.mtp) if start.deployment.speculative_tokens else 0
+    drafts = (len(start.architecture.mtp) or 1) if start.deployment.speculative_tokens else 0
     if drafts and caching:
         full *= 1 + drafts / caching  # a draft layer is taken to cache what a layer of the model does
     ratio = _number(start, "swa_full_tokens_ratio", WINDOW_RATIO)
