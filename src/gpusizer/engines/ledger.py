@@ -14,6 +14,7 @@ __all__ = ["combined", "item", "per_gpu", "total_bytes", "weight_items", "worst_
 _SUM_OF = {
     "driver_reserved": "outside_budget_bytes",
     "device_context": "outside_budget_bytes",
+    "allocator_slack": "outside_budget_bytes",
     "communication": "outside_budget_bytes",
     "late_workspace": "outside_budget_bytes",
     "symmetric_memory": "outside_budget_bytes",

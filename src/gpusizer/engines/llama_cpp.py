@@ -30,7 +30,8 @@ _CONTEXT_BYTES = (150 * MiB, 300 * MiB, 550 * MiB)
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
 # Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
 _RECIPE_ERROR, _SIMILAR_ERROR = 0.02, 0.15
-_COMPUTE_BELOW, _COMPUTE_ABOVE = 0.12, 0.15
+_COMPUTE_BELOW, _COMPUTE_ABOVE = 0.13, 0.15
+_GUESTS_BELOW, _GUESTS_ABOVE = 0.45, 0.25
 
 
 class LlamaCpp(Engine):
@@ -77,6 +78,10 @@ class LlamaCpp(Engine):
         layout = Layout(pp=gpus)
         return (LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)),)
 
+    def experts_first(self, deployment: Deployment) -> bool:
+        """What goes to the host by itself: routed experts before whole layers."""
+        return True
+
     # ---- the story -------------------------------------------------------------------------------------------------
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
@@ -102,19 +107,18 @@ class LlamaCpp(Engine):
         if problem is not None:
             return self._refused(start, problem)
         devices = self._devices(start)
-        free = [device.memory_bytes - sum(line.bytes for line in self._outside(device)) for device in devices]
+        spared = int(start.flag("gpu_overhead", 0) or 0)
+        free = [device.memory_bytes - sum(line.bytes for line in self._outside(device)) - spared for device in devices]
         to_host = self.offloads_by_itself or str(start.flag("fit", "")).lower() in ("on", "true", "1")
-        found = fitted(architecture, options, free, to_host=to_host)
+        found = fitted(architecture, options, free, to_host=to_host, experts_first=self.experts_first(deployment))
         items = {number: self._items(start, found, number) for number in range(len(devices))}
         ranks = tuple(self._closed(number, device, items[number]) for number, device in enumerate(devices))
         ranks = ranks or (Rank(0, 0, (item("free", accelerator.memory_bytes),)),)
         worst = min(range(len(ranks)), key=lambda number: ranks[number].items[-1].bytes)
         short = -ranks[worst].items[-1].bytes
         reason = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
-        per_sequence = found.cells.full
-        completed = replace(
-            start.deployment, max_model_len=min(per_sequence, found.context), flags={**deployment.flags, "ctx_size": found.cells.tokens}
-        )
+        longest = deployment.max_model_len or min(found.cells.full, found.context)
+        completed = replace(start.deployment, max_model_len=longest, flags={**deployment.flags, "ctx_size": found.cells.tokens})
         return Fit(
             deployment=completed,
             fits=reason is None,
@@ -153,8 +157,10 @@ class LlamaCpp(Engine):
 
     def _items(self, start: Start, found: Arrangement, number: int) -> list[Item]:
         """Weights, cache and compute buffer of one GPU."""
-        error = self._weight_error(start)
+        error = _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
         evidence = Evidence.EXACT if error <= _RECIPE_ERROR else Evidence.ASSUMED
+        drift = _layers_adrift(start, found, number)
+        error += drift
         lines = weight_items(found.weights[number], error=error, evidence=evidence, sources=self.weight_sources)
         if number == 0:
             lines += self._extra_weights(start, found)
@@ -162,12 +168,13 @@ class LlamaCpp(Engine):
         cells = {"cells": found.cells.full, "streams": found.cells.streams}
         source = (_SOURCE + "src/llama-kv-cache.cpp",)
         if kv:
+            spread = _PRINTED_BYTES + drift * kv
             lines.append(
                 item(
                     "kv_cache_pool",
                     kv,
-                    low=kv - _PRINTED_BYTES,
-                    high=kv + _PRINTED_BYTES,
+                    low=kv - spread,
+                    high=kv + spread,
                     formula="memory.llama_cpp.kv_buffer",
                     inputs=cells,
                     sources=source,
@@ -177,13 +184,13 @@ class LlamaCpp(Engine):
             inputs = {"sequences": found.options.sequences}
             lines.append(item("state_pool", state, formula="memory.llama_cpp.sequence_state", inputs=inputs, sources=source))
         phases = found.phases[number]
-        size = phases.compute_bytes
+        size, below, above = _compute_band(found, number)
         lines.append(
             item(
                 "compute_buffer",
                 size,
-                low=size * (1 - _COMPUTE_BELOW),
-                high=size * (1 + _COMPUTE_ABOVE),
+                low=below,
+                high=above,
                 formula="memory.llama_cpp.compute_buffer",
                 inputs=phases.inputs,
                 sources=(_SOURCE + "ggml/src/ggml-alloc.c",),
@@ -191,9 +198,6 @@ class LlamaCpp(Engine):
             )
         )
         return lines
-
-    def _weight_error(self, start: Start) -> float:
-        return _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
 
     def _extra_weights(self, start: Start, found: Arrangement) -> list[Item]:
         """A projector file and draft layers, both on the first GPU."""
@@ -225,11 +229,11 @@ class LlamaCpp(Engine):
         kv = float(sum(found.cache_bytes(device)[0] for device in everywhere))
         state = float(sum(found.cache_bytes(device)[1] for device in everywhere))
         tokens = float(found.cells.tokens)
-        compute = float(found.phases[0 if found.placement.devices else HOST].compute_bytes)
+        compute = Quantity(*map(float, _compute_band(found, 0 if found.placement.devices else HOST)))
         figures = {
             "kv_buffer_bytes": Quantity(kv, kv - _PRINTED_BYTES, kv + _PRINTED_BYTES),
             "kv_cache_tokens": Quantity(tokens, tokens, tokens),
-            "compute_buffer_bytes": Quantity(compute, compute * (1 - _COMPUTE_BELOW), compute * (1 + _COMPUTE_ABOVE)),
+            "compute_buffer_bytes": compute,
         }
         if state:
             figures["state_buffer_bytes"] = Quantity(state, state, state)
@@ -237,9 +241,16 @@ class LlamaCpp(Engine):
             return figures
         weights = [[line for line in lines if line.id.startswith("weights") and line.id != "weights_towers"] for lines in items.values()]
         figures["weights_bytes"] = combined(weights[0])
-        figures["model_buffer_bytes"] = combined(line for lines in weights for line in lines)
+        figures["model_buffer_bytes"] = self._all_weights(start, found, weights)
         figures["kv_cache_pool_bytes"] = combined(line for line in items[0] if line.id in ("kv_cache_pool", "state_pool"))
         return figures
+
+    def _all_weights(self, start: Start, found: Arrangement, weights: Sequence[Sequence[Item]]) -> Quantity:
+        """Model buffers of all GPUs: what one holds too much the next has too little, unless the engine sent layers to the host by itself."""
+        size = float(sum(total_bytes(lines) for lines in weights))
+        error = _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
+        error += _layers_adrift(start, found, 0) if HOST in found.placement.layer else 0.0
+        return Quantity(size, size * (1 - error), size * (1 + error))
 
     def _told(self, architecture: Architecture, options: Options, found: Arrangement) -> list[Notice]:
         """What lies on the host, and what the engine shrank."""
@@ -272,6 +283,22 @@ class LlamaCpp(Engine):
         words += ["--flash-attn", "on"] if options.flash else []
         words += ["--swa-full"] if deployment.flags.get("swa_full") else []
         return [*words, *_expert_words(options)]
+
+
+def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
+    """Share of a GPU that a layer more or less makes up, where free memory (not the operator) decides how many it holds."""
+    layers = max(len(found.placement.holds_layers(number)), 1)
+    if HOST in found.placement.layer and "n_gpu_layers" not in start.deployment.flags:
+        return 2 / layers
+    return 1 / layers if found.placement.devices > 1 and not found.options.by_rows else 0.0
+
+
+def _compute_band(found: Arrangement, number: int) -> tuple[int, float, float]:
+    """Compute buffer with its band; where a GPU works for the host, what it copies is less certain. [bytes]"""
+    size = found.phases[number].compute_bytes
+    guests = number == 0 and (HOST in found.placement.layer or HOST in found.placement.experts)
+    below, above = (_GUESTS_BELOW, _GUESTS_ABOVE) if guests else (_COMPUTE_BELOW, _COMPUTE_ABOVE)
+    return size, size * (1 - below), size * (1 + above)
 
 
 def _expert_words(options: Options) -> list[str]:

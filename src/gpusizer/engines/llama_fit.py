@@ -84,7 +84,7 @@ def arrange(architecture: Architecture, options: Options, memories: Sequence[int
     )
 
 
-def fitted(architecture: Architecture, options: Options, memories: Sequence[int], *, to_host: bool) -> Arrangement:
+def fitted(architecture: Architecture, options: Options, memories: Sequence[int], *, to_host: bool, experts_first: bool = True) -> Arrangement:
     """The arrangement that the engine comes to: what was left open shrinks until every device keeps its target free.
 
     Parameters
@@ -96,7 +96,9 @@ def fitted(architecture: Architecture, options: Options, memories: Sequence[int]
     memories : sequence of int
         Free memory of each GPU at the start. [bytes]
     to_host : bool
-        Experts, then layers, may go to the host where the operator placed nothing.
+        Layers may go to the host where the operator placed nothing.
+    experts_first : bool
+        Routed experts go before whole layers.
 
     Returns
     -------
@@ -117,7 +119,7 @@ def fitted(architecture: Architecture, options: Options, memories: Sequence[int]
         if shorter is not None:
             return found
     if to_host and options.gpu_layers >= ALL_LAYERS and not options.overrides and not options.host_expert_layers:
-        return _partly(architecture, options, memories, context) or found
+        return _partly(architecture, options, memories, context, experts_first=experts_first) or found
     return found
 
 
@@ -141,9 +143,9 @@ def _largest(make: Callable[[int], Arrangement], memories: Sequence[int], most: 
     return best
 
 
-def _partly(architecture: Architecture, options: Options, memories: Sequence[int], context: int) -> Arrangement | None:
+def _partly(architecture: Architecture, options: Options, memories: Sequence[int], context: int, *, experts_first: bool) -> Arrangement | None:
     layers = len(architecture.layers)
-    sparse = any(routed_block(layer) is not None for layer in architecture.layers)
+    sparse = experts_first and any(routed_block(layer) is not None for layer in architecture.layers)
     if sparse:  # as many layers with their experts as fit
         kept = _largest(lambda kept: arrange(architecture, replace(options, host_expert_layers=layers - kept), memories, context), memories, layers)
         if kept is not None:

@@ -24,7 +24,7 @@ OUTPUT_FIRST_FROM = 7400  # the output layer is the first that goes to a GPU whe
 AUTO_PARALLEL_FROM = 7300  # the server takes four sequences over one unified cache when it is not told
 LATENT_ONLY_FROM = 7840  # pull 19067: no values beside the latent
 FIT_FROM = 7400  # pull 16653: context and layers are fitted to free memory
-LEAN_FROM = 9500  # the server reserves logits of its sequences only; masks are FP16 from the start (logs of 2026)
+LEAN_FROM = 10000  # the server reserves logits of its sequences only; masks are FP16 from the start (logs of 2026)
 FORK_MLA_FROM = 6800  # by the day of the build: the fork takes -mla 3 and flash attention by itself
 
 
@@ -78,6 +78,8 @@ class Options:
         Towers are loaded from a file of their own.
     fit : bool
         The engine may shrink what was left open until it fits.
+    lean : bool
+        Masks are FP16 from the start, and logits are reserved for sequences only.
     """
 
     build: int
@@ -103,11 +105,7 @@ class Options:
     remote: bool
     projector: bool
     fit: bool
-
-    @property
-    def lean(self) -> bool:
-        """Masks are FP16 from the start, and logits are reserved for sequences only."""
-        return not self.fork and self.build >= LEAN_FROM
+    lean: bool
 
     @property
     def padding(self) -> int:
@@ -180,6 +178,7 @@ def options_of(deployment: Deployment, build: int) -> Options:
         remote=bool(flags.get("rpc")),
         projector=bool(flags.get("mmproj")),
         fit=not fork and build >= FIT_FROM and not _off(flags.get("fit")),
+        lean=not fork and build >= LEAN_FROM,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["release_on"]
+__all__ = ["month_of", "release_on"]
 
 # Engine -> (first month that it was the newest, release).
 _RELEASES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -73,6 +73,23 @@ _RELEASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("2025-10", "1.0.0"),
         ("2025-12", "1.1.0"),
     ),
+    "ollama": (
+        ("2024-03", "0.1.29"),
+        ("2024-07", "0.2.8"),
+        ("2024-08", "0.3.6"),
+        ("2024-11", "0.4.2"),
+        ("2024-12", "0.5.4"),
+        ("2025-03", "0.6.2"),
+        ("2025-05", "0.7.0"),
+        ("2025-06", "0.9.0"),
+        ("2025-08", "0.11.4"),
+        ("2025-09", "0.12.0"),
+        ("2025-11", "0.13.0"),
+        ("2026-02", "0.15.5"),
+        ("2026-04", "0.20.0"),
+        ("2026-06", "0.30.0"),
+        ("2026-09", "0.31.0"),
+    ),
     # Builds on the first of a month, between those that dated logs name (4905 on 2025-03-17, 5192 on 2025-04-26, 11258 on 2026-10-01).
     "llama.cpp": (
         ("2023-11", "1480"),
@@ -132,3 +149,32 @@ def release_on(engine_id: str, date: str) -> str | None:
     if not re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", date):
         return None
     return next((release for month, release in reversed(_RELEASES.get(engine_id, ())) if month <= date), None)
+
+
+def month_of(engine_id: str, version: str) -> str | None:
+    """The month from which on a release was the newest, to the nearest release that is known.
+
+    Parameters
+    ----------
+    engine_id : str
+        Id of the engine.
+    version : str
+        "0.11.0", "v0.5.8.post1", "1.2.0rc6".
+
+    Returns
+    -------
+    str or None
+        A month, or None where the version cannot be read or the engine is not known.
+
+    Examples
+    --------
+    >>> month_of("vllm", "0.11.0"), month_of("vllm", "0.11.2"), month_of("vllm", "nightly")
+    ('2025-10', '2025-10', None)
+    """
+    numbers = re.match(r"v?(\d{1,6}(?:\.\d{1,6}){0,3})", version[:64])
+    if numbers is None:
+        return None
+    wanted = tuple(int(part) for part in numbers[1].split("."))
+    releases = _RELEASES.get(engine_id, ())
+    older = [month for month, release in releases if tuple(int(part) for part in release.split(".")) <= wanted]
+    return older[-1] if older else (releases[0][0] if releases else None)

@@ -136,7 +136,7 @@ def _case(row: Mapping[str, Any]) -> Case:
     architecture = load_architecture((entry if gguf else stored_in(entry, wish)).id)
     devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=engine.id in ("llama.cpp", "ollama"))
     notices = list(devices.notices)
-    precision = _gguf_precision(wish, architecture) if gguf else _precision(row, words, wish, architecture)
+    precision = _gguf_precision(engine.id, wish, architecture) if gguf else _precision(row, words, wish, architecture)
     told = told and (wish is not None or not gguf)
     if alike:
         notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
@@ -193,8 +193,10 @@ def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -
     return wish or named, True, alike
 
 
-def _gguf_precision(wish: str | None, architecture: Architecture) -> str:
-    """llama.cpp stores MXFP4 experts beside Q8_0."""
+def _gguf_precision(engine_id: str, wish: str | None, architecture: Architecture) -> str:
+    """llama.cpp stores MXFP4 experts beside Q8_0; files of Ollama's own library leave the rest as the checkpoint has it."""
+    if engine_id == "ollama" and wish == "mxfp4" and "mxfp4" in weight_formats(architecture):
+        return "checkpoint"
     if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in weight_formats(architecture)):
         return "mxfp4_moe"
     return wish or "checkpoint"
