@@ -24,7 +24,7 @@ from gpusizer.engines.types import Fit
 from gpusizer.planning.cases import Case, deployment_of
 from gpusizer.units import GiB, MiB
 
-BEFORE = ("driver_reserved", "device_context", "communication")
+MOST = 15.0  # GiB; a reading above comes from a start whose flags are not all known
 FABRIC, PCIE, ROCM, ALONE, UNIFIED = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION", "CONTEXT", "UNIFIED_OTHERS"
 
 
@@ -57,9 +57,9 @@ class Row:
         if printed is not None:
             return float(printed)
         pool, share = self.measured.get("kv_gib_per_gpu"), self.case.deployment.memory_fraction
-        tokens = self.measured.get("kv_tokens")
+        tokens, quantities = self.measured.get("kv_tokens"), self.fit.quantities
         if pool is None and tokens:
-            pool = tokens * self.fit.kv_cache.bytes_per_token / GiB
+            pool = tokens * quantities["kv_cache_pool_bytes"].value / quantities["kv_cache_tokens"].value / GiB
         if pool is None or self.lines("state_pool", "window_pool"):
             return None
         weights = self.measured.get("weights_gib_per_gpu") or self.tensors()
@@ -128,7 +128,7 @@ def constants(rows: Iterable[Row]) -> dict[str, Any]:
     """Medians of the plausible readings, in the form of the module's constants."""
     found: dict[str, Any] = {}
     for name, values in readings(rows).items():
-        value = median(sorted(reading for reading in values if reading > -0.1) or [0.0])
+        value = median(sorted(reading for reading in values if -0.2 < reading < MOST) or [0.0])
         present = getattr(fitted, name)
         found[name] = fitted.Band(max(value, 0) * GiB, present.below, present.above) if isinstance(present, fitted.Band) else value
     return found

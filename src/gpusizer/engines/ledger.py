@@ -19,6 +19,8 @@ _SUM_OF = {
     "late_workspace": "outside_budget_bytes",
     "symmetric_memory": "outside_budget_bytes",
     "request_table": "outside_budget_bytes",
+    "system_memory": "outside_budget_bytes",
+    "checkpoint_pages": "outside_budget_bytes",
     "activation_peak": "activation_peak_bytes",
     "compute_buffer": "activation_peak_bytes",
     "non_torch": "non_torch_bytes",

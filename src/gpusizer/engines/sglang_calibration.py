@@ -33,8 +33,8 @@ def times(base: Band, each: Band, count: int) -> Band:
     return Band(base.bytes + count * each.bytes, base.below + count * each.below, base.above + count * each.above)
 
 
-# Fitted 2026-11-25 to start-up logs of 2024-10 to 2026-10 (0.3 to 0.5.23); n counts source groups. With each group left out: weights within 1.0 %
-# (median, n = 11 starts), tokens within 2.9 % (n = 18).
+# Fitted 2026-11-25 to start-up logs of 2024-10 to 2026-10 (0.3 to 0.5.23); n counts source groups. With each group left out: weights within 0.9 %
+# (median, n = 11 starts), tokens within 3.3 % (n = 18).
 
 # What a process sees of a card less what is free before weights are loaded, on one GPU: H100, H200, MI300X, n = 4, readings 0.66 to 0.91.
 CONTEXT = band(0.7, 0.2, 0.3)

@@ -29,7 +29,7 @@ __all__ = ["ENGINE", "TensorRtLlm"]
 
 _COMPILED_BEFORE = (1, 0)
 _DEFAULT_INPUT = 1024  # max_input_len of a compiled engine
-_OF_PEAK = ("driver_reserved", "device_context", "communication", "cuda_graphs", "activation_peak")
+_OF_PEAK = ("driver_reserved", "device_context", "communication", "cuda_graphs", "activation_peak", "system_memory", "checkpoint_pages")
 
 
 def _banded(id: str, size: fitted.Band) -> Item:
@@ -105,7 +105,16 @@ class TensorRtLlm(Engine):
             found.append(_banded("communication", fitted.COMMUNICATION))
         if not start.deployment.enforce_eager and not self.compiled(start):
             found.append(self._graphs(stage))
-        return [*found, self._activation(start)]
+        found.append(self._activation(start))
+        return [*found, *self._pages(start, stage, found)] if start.accelerator.unified_memory else found
+
+    def _pages(self, start: Start, stage: Stage, items: Sequence[Item]) -> list[Item]:
+        """On a unified device the pages of the checkpoint that was just read count as used; the reading stops where little is free."""
+        system = _banded("system_memory", fitted.UNIFIED_SYSTEM)
+        used = sum(line.bytes for line in (*self.weights(start, stage), *items, system))
+        least = start.device_total_bytes * fitted.UNIFIED_FREE_SHARE
+        size = max(min(checkpoint_bytes(start.architecture), start.device_total_bytes - used - least), 0)
+        return [system, item("checkpoint_pages", size, low=0, high=size * 1.03, evidence=Evidence.CALIBRATED)]
 
     def _graphs(self, stage: Stage) -> Item:
         inputs = {
@@ -166,11 +175,8 @@ class TensorRtLlm(Engine):
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """A share of what the trial run left free."""
-        fraction = start.deployment.memory_fraction or 0.0
         used = combined(line for line in items if line.id.startswith("weights") or line.id in _OF_PEAK)
         sizes = [self._share_of_rest(start, peak) for peak in (used.value, used.high, used.low)]
-        if start.accelerator.unified_memory:
-            sizes = self._beside_pages(start, sizes, fraction)
         limit = start.flag("max_tokens")
         if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0:
             plan = self.cache_plan(start, stage)
@@ -183,15 +189,6 @@ class TensorRtLlm(Engine):
             device_total_bytes=start.device_total_bytes, peak_bytes=peak_bytes, temporary_pool_bytes=0, fraction=fraction
         )
         return size
-
-    def _beside_pages(self, start: Start, sizes: list[float], fraction: float) -> list[float]:
-        """On a unified device the pages of the checkpoint that was just read count as used; the reading stops where little is free."""
-        total = start.device_total_bytes
-        pages = checkpoint_bytes(start.architecture)
-        least = total * fitted.UNIFIED_FREE_SHARE * fraction
-        system = fitted.UNIFIED_SYSTEM.bytes * fraction
-        value = max(sizes[0] - system - pages * fraction, min(least, sizes[0] - system))
-        return [value, min(value, max(sizes[1] - system - pages * fraction, value * 0.6)), max(sizes[2] - system, value)]
 
     def _form(self, start: Start) -> CacheFormat:
         form = cache_format(start.deployment.kv_precision, start.architecture.dtype)
