@@ -18,7 +18,7 @@ from gpusizer.engines.sglang_defaults import NEWEST, complete, decode_graph_size
 from gpusizer.engines.sglang_pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
 from gpusizer.engines.vllm_weights import adapter_slots, draft_weights
-from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, routed_block
+from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, routed_block, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
@@ -127,7 +127,11 @@ class Sglang(Engine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
-        slack = _banded("weights_slack", fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, max(start.layout.gpus - 2, 0)))
+        size = fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, max(start.layout.gpus - 2, 0))
+        if start.deployment.precision in fitted.RECIPES:
+            table = weight_table(start.architecture).stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=False)
+            size = replace(size, above=size.above + fitted.RECIPE_ERROR * sum(table.values()))
+        slack = _banded("weights_slack", size)
         drafts = super().added_weights(start, stage, cut) or draft_weights(
             start, stage, cut
         )  # "EAGLE" is the checkpoint's own layers where it has some
