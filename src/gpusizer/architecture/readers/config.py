@@ -237,7 +237,7 @@ def _ends(
     final += tuple(tensor for tensor in extras if tensor.group != "embedding")
     name = f"{prefix if not prefix.startswith('model.') else ''}lm_head"
     weight = Tensor(f"{name}.weight", (vocab, width), "lm_head", Split.VOCABULARY, linear=True)
-    if keys.flag("lm_head_bias", default=words.flag("head_bias")):
+    if keys.flag("lm_head_bias", default=keys.flag(words.text("head_bias_key", default="lm_head_bias"), default=words.flag("head_bias"))):
         final += (Tensor(f"{name}.bias", (vocab,), "lm_head", Split.VOCABULARY),)
     if not tied:
         return embedding, final, (weight,), False, ()

@@ -99,6 +99,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "final_norm": "model.final_layernorm",
         "mlp": "feed_forward.",
         "mamba_gated_norm": False,
+        "config": {"projectors_bias": False},
     },
     "falcon_mamba": {**_MAMBA},
     "mamba": {**_MAMBA, "config": {**_TIED}},
@@ -107,7 +108,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {
         "halved_width": True,
         "mlp_has_bias": True,
-        "qkv_bias": False,
         "o_bias": True,
         "mlp": "mlp_block.",
         "attention": "temporal_block.",
@@ -158,6 +158,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
             ("", "self_attn.dt_proj.weight", ("kv_heads", "kv_heads*head_dim"), "attention"),
         ),
         "qk_norm": "head",
+        "unknown_experts": True,
         "config": {**_TIED, "is_moe": False},
     },
     "vaultgemma": {"norms": ("input_layernorm", "pre_feedforward_layernorm"), "config": {**_TIED, "sliding_window_pattern": 2}},

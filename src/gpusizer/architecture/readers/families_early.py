@@ -109,7 +109,6 @@ EARLY: dict[str, dict[str, Any]] = {
     },
     "opt": {
         **_PLAIN,
-        **_ALL_BIASES,
         "norm_bias": True,
         "rotary": False,
         "norms": ("self_attn_layer_norm", "final_layer_norm"),
@@ -121,7 +120,7 @@ EARLY: dict[str, dict[str, Any]] = {
         "up_name": "fc1",
         "down_name": "fc2",
         "model_extras": (("model.decoder.embed_positions.weight", ("max_position_embeddings+2", "hidden"), "embedding"),),
-        "config": {**_TIED},
+        "config": {**_TIED, "enable_bias": True},
     },
     "xglm": {
         **_PLAIN,

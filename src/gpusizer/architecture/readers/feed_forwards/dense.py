@@ -9,7 +9,7 @@ from gpusizer.architecture.types import DenseMLP, FeedForward
 
 __all__ = ["gated", "mlp_bias", "mlp_names", "read_dense"]
 
-WIDTHS = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size", "block_ff_dim")
+WIDTHS = ("block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size")
 _DENSE_FIRST = ("intermediate_size_mlp", "dense_intermediate_size")
 _UNGATED = ("relu2",)
 
@@ -25,7 +25,7 @@ def gated(layer: LayerContext) -> bool:
 def mlp_bias(layer: LayerContext) -> bool:
     """Whether the matrices of a block have biases."""
     keys = layer.keys
-    general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias") and not keys.flag("no_bias")
+    general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias", "enable_bias") and not keys.flag("no_bias")
     return layer.shape.flag("mlp_has_bias", default=keys.flag("mlp_bias", "use_mlp_bias", default=general))
 
 

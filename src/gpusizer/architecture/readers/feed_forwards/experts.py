@@ -8,6 +8,7 @@ from gpusizer.architecture.readers.plan import EXPERT_COUNTS, EXPERT_WIDTHS, SEL
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
 from gpusizer.architecture.readers.tensors import expert_matrices, matrix, mlp_matrices, norm
 from gpusizer.architecture.types import FeedForward, MixtureOfExperts, Tensor
+from gpusizer.errors import UnsupportedArchitectureError
 
 _SHARED_COUNTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
 _SHARED_WIDTHS = (
@@ -58,6 +59,8 @@ def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
 def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
     """The experts of one layer."""
     keys, words, hidden = layer.keys, layer.shape, layer.hidden
+    if words.flag("unknown_experts"):
+        raise UnsupportedArchitectureError("unknown-feed-forward", layer=layer.index, kind="experts")
     count = layer.needed(*EXPERT_COUNTS)
     zero = keys.integer("zero_expert_num", default=0)
     width = layer.integer(*EXPERT_WIDTHS, low=1) or layer.needed(*WIDTHS)

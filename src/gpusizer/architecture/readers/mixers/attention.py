@@ -87,7 +87,7 @@ def biases(layer: LayerContext) -> tuple[bool, bool]:
     """Whether the projections of queries, keys and values have biases, and whether the output has one."""
     keys, shape = layer.keys, layer.shape
     keys.ignore("no_bias")
-    general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias") and not keys.flag("no_bias")
+    general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias", "enable_bias") and not keys.flag("no_bias")
     own = keys.raw("attention_bias", "qkv_bias", "use_qkv_bias", "add_qkv_bias", "attn_bias", "attention_in_bias", "qkv_proj_bias")
     inputs = own is True or general
     covers_output = shape.flag("attention_bias_covers_output", default=True)

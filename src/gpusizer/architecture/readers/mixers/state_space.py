@@ -38,7 +38,7 @@ def _second(layer: LayerContext, name: str, heads: int) -> StateSpace:
         tensors += vector(f"{name}{part}", heads, GROUP, Split.COLUMN)
     if keys.flag("mamba_rms_norm", default=words.flag("mamba_gated_norm", default=True)):
         tensors += vector(f"{name}norm.weight", inner, GROUP, Split.COLUMN)
-    tensors += row(f"{name}out_proj", hidden, inner, GROUP, bias=bias)
+    tensors += row(f"{name}out_proj", hidden, inner, GROUP, bias=keys.flag("projectors_bias", default=bias))
     return StateSpace(inner, state, kernel, tensors, heads, head_dim, groups, state_dtype(layer))
 
 
