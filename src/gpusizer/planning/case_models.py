@@ -10,6 +10,7 @@ from typing import Any
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import model_entry, model_ids, resolve_model
 from gpusizer.facts.types import ModelEntry
+from gpusizer.units import GB
 
 __all__ = ["model_of", "stored_in"]
 
@@ -55,11 +56,14 @@ def model_of(words: str) -> tuple[ModelEntry, str | None]:
         return resolve_model(words)
     except UnknownIdError as error:
         unknown = error
-    for name in _readings(words):
+    for name, sizes in _readings(words):
         try:
-            return resolve_model(name)
+            entry, precision = resolve_model(name)
         except UnknownIdError:
             continue
+        total = entry.published_total_params or 0
+        if all(abs(size - total) <= _SAME_SIZE * total for size in sizes):
+            return entry, precision
     nearest = list(unknown.parameters.get("nearest", ()))
     raise UnknownIdError("unknown-model", id=words, nearest=nearest)
 
@@ -123,8 +127,12 @@ def _whole_numbers(config: Mapping[str, Any], prefix: str = "") -> dict[str, int
     return found
 
 
-def _readings(words: str) -> Iterator[str]:
-    """Ever shorter readings of a name."""
+_SAME_SIZE = 0.03
+_SIZE = re.compile(r"(\d{1,5}(?:\.\d+)?)b", re.IGNORECASE)
+
+
+def _readings(words: str) -> Iterator[tuple[str, list[float]]]:
+    """Ever shorter readings of a name, with the sizes among the words that were left out."""
     plain = re.sub(r"\([^()]*\)?", " ", words).strip()
     plain = _ENDINGS.sub("", plain)
     last = plain.rstrip("/").rpartition("/")[2]
@@ -132,9 +140,10 @@ def _readings(words: str) -> Iterator[str]:
         parts = re.split(r"[\s_:-]+|(?<=[a-z])\.(?=q\d)", _spaced(reading))[:_MOST_WORDS]
         for start in range(min(len(parts), 4)):
             for end in range(len(parts), start, -1):
-                if any(_ANOTHER.fullmatch(part) for part in parts[end:]):
+                sizes = [float(size[1]) * GB for part in parts[end:] if (size := _SIZE.fullmatch(part))]
+                if any(_ANOTHER.fullmatch(part) and not _SIZE.fullmatch(part) for part in parts[end:]):
                     break
-                yield "-".join(parts[start:end])
+                yield "-".join(parts[start:end]), sizes
 
 
 def _spaced(name: str) -> str:
