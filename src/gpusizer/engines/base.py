@@ -195,6 +195,13 @@ class Engine:
         """Launch command, argument by argument."""
         raise NotImplementedError
 
+    def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
+        """The start that serves so many requests, or as many as fit, for engines whose operator sizes the cache by hand.
+
+        Engines with a pool take what is left of the card: for them it is the start as it is.
+        """
+        return deployment
+
     # ---- what all have in common -----------------------------------------------------------------------------------
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import Engine, LayoutChoice, Start
 from gpusizer.engines.device import driver_reserved
@@ -14,6 +15,7 @@ from gpusizer.engines.ledger import combined, item, total_bytes, weight_items
 from gpusizer.engines.llama_fit import Arrangement, fitted
 from gpusizer.engines.llama_options import ALL_LAYERS, Options, options_of
 from gpusizer.engines.llama_placement import HOST
+from gpusizer.engines.support import weight_formats
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
 from gpusizer.engines.weights import Cut, weight_table
 from gpusizer.errors import UnknownIdError
@@ -27,6 +29,8 @@ NEWEST = (11550,)  # by 412 builds a month since b7900 of February 2026
 _SOURCE = "ggml-org/llama.cpp@0c1e57098: "
 # CUDA context, kernels and cuBLAS: the log's "unaccounted" is 150 to 500 MiB on an idle card.
 _CONTEXT_BYTES = (150 * MiB, 300 * MiB, 550 * MiB)
+_NOT_IN_GGUF = frozenset({"fp8", "mxfp8", "int8", "int4", "int2"})
+_MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
 # Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
 _RECIPE_ERROR, _SIMILAR_ERROR = 0.02, 0.15
@@ -78,6 +82,16 @@ class LlamaCpp(Engine):
         layout = Layout(pp=gpus)
         return (LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)),)
 
+    def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
+        """As many sequences, each with its own cells, as fit on the safe side; at least one."""
+        low, high = 1, max(min(requests, _MOST_SEQUENCES), 1)
+        while low < high:
+            middle = (low + high + 1) // 2
+            fit = self.fit(replace(deployment, max_num_seqs=middle), architecture, accelerator)
+            fits = fit.fits and all(_safely_free(rank) for rank in fit.ranks) and not _on_host(fit)
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return replace(deployment, max_num_seqs=low)
+
     def experts_first(self, deployment: Deployment) -> bool:
         """What goes to the host by itself: routed experts before whole layers."""
         return True
@@ -102,6 +116,7 @@ class LlamaCpp(Engine):
             Ledger of every GPU, cache, verdict, and the buffers of the log.
         """
         options = self.options(deployment)
+        architecture, converted = _as_gguf(architecture)
         start = self.start(deployment, architecture, accelerator)
         problem = self.problem(start)
         if problem is not None:
@@ -118,7 +133,8 @@ class LlamaCpp(Engine):
         short = -ranks[worst].items[-1].bytes
         reason = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
         longest = deployment.max_model_len or min(found.cells.full, found.context)
-        completed = replace(start.deployment, max_model_len=longest, flags={**deployment.flags, "ctx_size": found.cells.tokens})
+        settled = {"ctx_size": found.cells.tokens, "kv_unified": found.options.unified}
+        completed = replace(start.deployment, max_model_len=longest, flags={**deployment.flags, **settled})
         return Fit(
             deployment=completed,
             fits=reason is None,
@@ -129,7 +145,7 @@ class LlamaCpp(Engine):
             max_concurrency=found.cells.tokens / max(completed.max_model_len or 1, 1),
             quantities=self._figures(start, found, items),
             budget_bytes=free[0] if free else 0,
-            warnings=(*self.warnings(start), *self._told(architecture, options, found)),
+            warnings=(*self.warnings(start), *converted, *self._told(architecture, options, found)),
         )
 
     def _devices(self, start: Start) -> tuple[Accelerator, ...]:
@@ -221,7 +237,8 @@ class LlamaCpp(Engine):
     def _cache(self, architecture: Architecture, found: Arrangement, device: int) -> KVCache:
         kv, state = found.cache_bytes(device)
         tokens = found.cells.tokens
-        return KVCache(kv // max(tokens, 1), state // max(found.options.sequences, 1), found.options.padding, tokens, tokens)
+        padding = found.options.padding
+        return KVCache(kv // max(tokens, 1), state // max(found.options.sequences, 1), padding, tokens // padding, tokens)
 
     def _figures(self, start: Start, found: Arrangement, items: Mapping[int, Sequence[Item]]) -> dict[str, Quantity]:
         """Buffers as the log prints them: all caches together, the GPUs' model buffers together, the first GPU's compute buffer."""
@@ -283,6 +300,24 @@ class LlamaCpp(Engine):
         words += ["--flash-attn", "on"] if options.flash else []
         words += ["--swa-full"] if deployment.flags.get("swa_full") else []
         return [*words, *_expert_words(options)]
+
+
+def _safely_free(rank: Rank) -> bool:
+    """Whether a GPU has room even where its lines end up high."""
+    lines = combined(line for line in rank.items if line.id != "free")
+    return rank.items[-1].bytes >= lines.high - lines.value
+
+
+def _on_host(fit: Fit) -> bool:
+    return any(notice.code in ("layers-on-host", "experts-on-host") for notice in fit.warnings)
+
+
+def _as_gguf(architecture: Architecture) -> tuple[Architecture, list[Notice]]:
+    """The model as its converter writes it: what a GGUF file cannot hold becomes 16 bits."""
+    foreign = [family for family in weight_formats(architecture) if family in _NOT_IN_GGUF]
+    if not foreign:
+        return architecture, []
+    return with_precision(architecture, "bf16"), [Notice("converted-to-gguf", {"precision": foreign[0]})]
 
 
 def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:

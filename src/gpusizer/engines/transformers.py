@@ -67,6 +67,11 @@ class Transformers(Engine):
         choices = [LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)) for layout in layouts]
         return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
 
+    def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
+        """A batch of so many requests, or as large a one as fits on the safe side; at least one."""
+        most = self.fit(replace(deployment, max_num_seqs=1), architecture, accelerator).quantities.get("max_concurrency")
+        return replace(deployment, max_num_seqs=max(min(requests, int(most.low) if most else 1), 1))
+
     # ---- the story -------------------------------------------------------------------------------------------------
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:

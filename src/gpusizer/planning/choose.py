@@ -152,7 +152,8 @@ def _best_layout(
             refused = refused or Rejected(accelerator, choice.layout, choice.reason)
             continue
         legal += 1
-        launch, fit = _fit(deployment_for(request, need, accelerator, choice.layout, engine), engine, architecture, accelerator)
+        wish = engine.for_requests(deployment_for(request, need, accelerator, choice.layout, engine), architecture, accelerator, need.concurrency)
+        launch, fit = _fit(wish, engine, architecture, accelerator)
         if fit.fits:
             held, low = held_range(fit)
             if low >= 1:
@@ -227,5 +228,6 @@ def _option(best: _Candidate, accelerator: Accelerator, notices: tuple[Notice, .
         cost=rent_of(accelerator, best.gpus),
         purchase=purchase_of(accelerator, order),
         notices=said,
-        tier=tier + assumed + 2 * (status is not None),
+        tier=tier + 2 * (status is not None),
+        assumed=assumed,
     )
