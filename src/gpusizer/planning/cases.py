@@ -68,6 +68,7 @@ _OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # 
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
 _OF_WEIGHTS = _OF_CACHE | {"weights_bytes", "model_buffer_bytes", "fits"}
 _OF_MEMORY = _OF_CACHE | {"fits"}
+_OF_PLACEMENT = _OF_WEIGHTS | {"compute_buffer_bytes"}
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def _case(row: Mapping[str, Any]) -> Case:
     asked = gguf and fields.get("max_model_len")  # llama.cpp's cache has the size that was asked for, whatever is free
     weights, memory = (_OF_WEIGHTS - _OF_CACHE, _OF_MEMORY - _OF_CACHE) if asked else (_OF_WEIGHTS, _OF_MEMORY)
     untold = (frozenset() if told else weights) | (frozenset() if devices.memory_known else memory)
+    if gguf and not devices.memory_known and devices.each and "n_gpu_layers" not in words:
+        untold |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
     if engine.id == "llama.cpp":
         room = sum(device.memory_bytes for device in devices.each)
         untold |= _untold_placement(words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room)
