@@ -6,8 +6,8 @@ requests queue, start and decode together (``serving``), and how far measured ru
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import date
 from math import inf, isfinite
 
 from gpusizer.architecture.model import Architecture
@@ -15,11 +15,12 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.cache import cache_format
 from gpusizer.engines.speed import constant, engine_family, provenance
 from gpusizer.engines.types import Deployment, Evidence, Fit, Quantity
+from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.latency import speculative_tokens
 from gpusizer.planning.performance_types import Load, Performance, PrefillSide, SpeedItem
 from gpusizer.planning.serving import Service, Traffic, burst, closed_loop, open_loop
-from gpusizer.planning.slots import budget_tokens, running_slots
+from gpusizer.planning.slots import budget_tokens, engine_fit, running_slots
 from gpusizer.planning.step_speeds import speeds_of
 from gpusizer.planning.step_time import Speeds
 from gpusizer.planning.step_work import Cut, Work, step_work
@@ -115,7 +116,7 @@ def _set_up(
         eager=deployment.enforce_eager,
         theta=theta,
     )
-    return work, speeds, traffic_of(work, accelerator, deployment, load, fit, theta)
+    return work, speeds, traffic_of(work, accelerator, deployment, load, fit or engine_fit(architecture, accelerator, deployment, load), theta)
 
 
 def traffic_of(
@@ -151,13 +152,15 @@ def traffic_of(
 
 
 def age_years(deployment: Deployment) -> float:
-    """Years between the release of the engine and the time that the constants describe; 0 where no date is known. [years]"""
-    words = str(deployment.flags.get("date", ""))
-    try:
-        day = date.fromisoformat(words[:10] if len(words) >= 10 else words[:7] + "-15")
-    except ValueError:
+    """Years between the engine's release and the time that the constants describe; 0 where no date is known. [years]
+
+    The date is that of the run where a case tells it (``engine_date`` among the flags), else that of the release.
+    """
+    words = str(deployment.flags.get("engine_date", ""))
+    month = re.match(r"(20\d{2})-(\d{2})", words) or re.match(r"(20\d{2})-(\d{2})", month_of(deployment.engine, deployment.engine_version or "") or "")
+    if month is None:
         return 0.0
-    return min(max(_REFERENCE_YEAR - day.year - day.month / 12, 0.0), _OLDEST_YEARS)
+    return min(max(_REFERENCE_YEAR - int(month[1]) - int(month[2]) / 12, 0.0), _OLDEST_YEARS)
 
 
 def _split(

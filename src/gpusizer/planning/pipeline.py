@@ -19,6 +19,7 @@ from gpusizer.planning.figures import model_figures
 from gpusizer.planning.need import need_of
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request
+from gpusizer.planning.speed import with_speed
 from gpusizer.planning.types import Plan
 
 __all__ = ["make_fit", "make_plan", "name_of"]
@@ -44,7 +45,7 @@ def make_plan(request: Request) -> Plan:
     figures = model_figures(architecture, request.kv_precision)
     weights = checkpoint_bytes(architecture, mtp=False)
     found = [search(request, need, engine, architecture, each, weights_bytes=weights) for each in _considered(request)]
-    options = ranked([each.option for each in found if each.option is not None], request.sort)
+    options = ranked([with_speed(each.option, architecture, request, need) for each in found if each.option is not None], request.sort)
     rejected = tuple(each.rejected for each in found if each.rejected is not None)
     return Plan(
         request=request,

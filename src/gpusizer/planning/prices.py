@@ -11,16 +11,18 @@ from gpusizer.planning.types import Cost
 __all__ = ["purchase_of", "rent_of"]
 
 _CURRENCIES = ("USD", "CNY", "EUR")  # the first that is known: amounts of different currencies are never added or compared
+_KINDS = ("on-demand", "list-or-street", "market-index", "spot", "rent-3-years", "owner-cost")  # what a new customer pays comes first
 
 
 def _best(prices: Iterable[Price]) -> Price | None:
-    """The newest price in the first currency that is known."""
-    known = list(prices)
-    for currency in _CURRENCIES:
-        found = [price for price in known if price.currency == currency]
-        if found:
-            return max(found, key=lambda price: price.date)
-    return max(known, key=lambda price: price.date) if known else None
+    """The price of the first kind that is known, in the first currency, the newest."""
+
+    def place(price: Price) -> tuple[int, int]:
+        currency = _CURRENCIES.index(price.currency) if price.currency in _CURRENCIES else len(_CURRENCIES)
+        return currency, _KINDS.index(price.kind) if price.kind in _KINDS else len(_KINDS)
+
+    newest_first = sorted(prices, key=lambda price: price.date, reverse=True)
+    return min(newest_first, key=place, default=None)
 
 
 def rent_of(accelerator: Accelerator, gpus: int) -> Cost | None:
@@ -37,4 +39,4 @@ def purchase_of(accelerator: Accelerator, gpus: int) -> Cost | None:
 
 def _cost(price: Price, gpus: int, per: str) -> Cost:
     low, high = (deployment_cost(gpus=gpus, price=each) for each in (price.low, price.high))
-    return Cost(low, high, price.currency, per, price.date, price.source)
+    return Cost(low, high, price.currency, per, price.kind, price.date, price.source)

@@ -12,13 +12,14 @@ from gpusizer.planning.types import Option
 __all__ = ["ranked", "runner_up_reason"]
 
 _LAST = float("inf")
+COMPARED = ("on-demand", "own")  # kinds of rent that stand beside each other
 
 
 def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
     """Number the options, the best first.
 
-    Devices on which engine, number format and overheads are known come before those where they are assumed, and replicas inside one server before
-    those that need a network; then GPUs to order, cost, or speed.
+    Devices that run engine and number format natively come before the others, and replicas inside one server before those that need a network;
+    then GPUs to order, cost, or speed. Among equals, what was measured comes before what is assumed, then the rent of all that must be ordered.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
     tuple of Option
         With their ranks.
     """
-    order = sorted(options, key=lambda option: (option.tier, _crosses_network(option), *_key(option, sort), option.accelerator.id))
+    order = sorted(options, key=lambda option: (option.tier, *_key(option, sort), option.accelerator.id))
     return tuple(replace(option, rank=place) for place, option in enumerate(order, 1))
 
 
@@ -41,24 +42,30 @@ def _crosses_network(option: Option) -> bool:
     return option.layout.gpus > (option.accelerator.devices_per_node or option.layout.gpus)
 
 
+def _rent(option: Option) -> float:
+    """On-demand rent of what must be ordered; last where it is unknown, of another kind or in another currency."""
+    if option.cost is None or option.cost.currency != "USD" or option.cost.kind not in COMPARED:
+        return _LAST
+    return float(option.cost.amount) / option.gpus * option.gpus_to_order
+
+
 def _key(option: Option, sort: str) -> tuple[Any, ...]:
-    cost = float(option.cost.amount) if option.cost is not None and option.cost.currency == "USD" else _LAST
-    held = -option.held_requests_low
+    speed = option.performance.tpot_s.value if option.performance is not None else _LAST
+    gpus = (_crosses_network(option), option.gpus_to_order, option.assumed, _rent(option), speed, -option.held_requests_low)
     if sort == "cost":
-        return cost, option.gpus_to_order, option.gpus, held
-    if sort == "speed":
-        speed = option.performance
-        return (speed.tpot_s.value if speed is not None else _LAST), option.gpus_to_order, cost
-    return option.gpus_to_order, option.gpus, cost, held
+        return _rent(option), *gpus
+    return (speed, *gpus) if sort == "speed" else gpus
 
 
-def runner_up_reason(option: Option, best: Option) -> Notice:
+def runner_up_reason(option: Option, best: Option, sort: str = "gpus") -> Notice:
     """Why an option is not the first one: the first thing in the order that tells them apart.
 
     Parameters
     ----------
     option, best : Option
         One that comes later, and the first.
+    sort : str
+        The order that was asked for.
 
     Returns
     -------
@@ -68,14 +75,30 @@ def runner_up_reason(option: Option, best: Option) -> Notice:
     if option.tier > best.tier:
         less_known = next((notice for notice in option.notices), None)
         return Notice("runner-up-less-known") if less_known is None else Notice(f"runner-up-{less_known.code}", less_known.parameters)
+    slower = _slower(option, best)
+    if sort == "speed" and slower is not None:
+        return slower
+    dearer = _dearer(option, best)
+    if sort == "cost" and dearer is not None:
+        return dearer
     if _crosses_network(option) and not _crosses_network(best):
         return Notice("runner-up-crosses-network", {"nodes": option.nodes})
     if option.gpus_to_order > best.gpus_to_order:
         return Notice("runner-up-more-gpus", {"gpus": option.gpus_to_order, "best": best.gpus_to_order})
-    if option.cost is not None and best.cost is not None and option.cost.currency == best.cost.currency and option.cost.amount > best.cost.amount:
-        return Notice("runner-up-dearer", {"amount": float(option.cost.amount), "best": float(best.cost.amount), "currency": option.cost.currency})
-    if option.gpus > best.gpus:
-        return Notice("runner-up-more-gpus", {"gpus": option.gpus, "best": best.gpus})
-    if option.cost is None and best.cost is not None:
+    if option.assumed and not best.assumed:
+        return Notice("runner-up-assumed")
+    return dearer or slower or Notice("runner-up-as-good")
+
+
+def _slower(option: Option, best: Option) -> Notice | None:
+    if option.performance is None or best.performance is None or option.performance.tpot_s.value <= best.performance.tpot_s.value:
+        return None
+    return Notice("runner-up-slower", {"tpot_ms": 1000 * option.performance.tpot_s.value, "best_ms": 1000 * best.performance.tpot_s.value})
+
+
+def _dearer(option: Option, best: Option) -> Notice | None:
+    if _rent(option) == _LAST and _rent(best) < _LAST:
         return Notice("runner-up-no-price")
-    return Notice("runner-up-as-good")
+    if _LAST > _rent(option) > _rent(best):
+        return Notice("runner-up-dearer", {"amount": _rent(option), "best": _rent(best), "gpus": option.gpus_to_order})
+    return None

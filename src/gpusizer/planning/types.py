@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
@@ -16,6 +16,7 @@ from gpusizer.planning.request import Request
 if TYPE_CHECKING:
     from gpusizer.planning.article import ArticleResult
     from gpusizer.planning.figures import ModelFigures
+    from gpusizer.planning.performance_types import Performance
 
 __all__ = ["Cost", "Option", "Plan", "Rejected"]
 
@@ -28,6 +29,7 @@ class Cost:
     high: Decimal
     currency: str
     per: str
+    kind: str  # "on-demand", "spot", "rent-3-years" ...: different kinds are not compared
     date: str
     source: str
 
@@ -56,12 +58,14 @@ class Option:
         Requests of full length that the whole deployment holds, and on the safe side of the band.
     cost, purchase : Cost or None
         Rent per hour, and purchase.
-    performance : object or None
-        Times and rates at this load.
     notices : tuple of Notice
         What must be said about this option.
+    performance : Performance or None
+        Times and rates at this load.
     tier : int
-        0 where engine, precision and overheads are known for this device; higher where less is.
+        0 where engine and precision are known to run natively on this device; higher where less is.
+    assumed : bool
+        Overheads or speed were never measured on a device of its kind.
     """
 
     rank: int
@@ -79,7 +83,8 @@ class Option:
     purchase: Cost | None
     notices: tuple[Notice, ...]
     tier: int
-    performance: Any = None
+    assumed: bool
+    performance: Performance | None = None
 
 
 @dataclass(frozen=True, slots=True)

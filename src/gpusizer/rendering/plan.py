@@ -9,10 +9,11 @@ from typing import Any
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.ledger import per_gpu, worst_evidence
 from gpusizer.engines.support import weight_formats
-from gpusizer.engines.types import Deployment
+from gpusizer.engines.types import Deployment, Evidence
 from gpusizer.i18n import LANGUAGES, text
+from gpusizer.planning.performance_types import Performance
 from gpusizer.planning.pipeline import name_of
-from gpusizer.planning.rank import runner_up_reason
+from gpusizer.planning.rank import COMPARED, runner_up_reason
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
 from gpusizer.rendering.article import article_blocks, article_data
@@ -104,7 +105,7 @@ def launch_of(plan: Plan, option: Option) -> Deployment:
 def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
     fit = fit_data(option.fit)
     speed = option.performance
-    reason = None if plan.best is None or option is plan.best else runner_up_reason(option, plan.best)
+    reason = None if plan.best is None or option is plan.best else runner_up_reason(option, plan.best, plan.request.sort)
     return {
         "rank": option.rank,
         "gpu": option.accelerator.id,
@@ -124,14 +125,32 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "ttft_s": None if speed is None else speed.ttft_s.value,
         "tpot_s": None if speed is None else speed.tpot_s.value,
         "output_tokens_per_s": None if speed is None else speed.output_tokens_per_s.value,
+        "speed": None if speed is None else _speed_data(speed),
         "cost": _cost_data(option.cost),
         "purchase": _cost_data(option.purchase),
-        "evidence": worst_evidence(option.fit.ranks[option.fit.worst].items),
+        "evidence": evidence_of(option),
         "items": fit["items"],
         "ranks": fit["ranks"],
         "command": command_line(launch_of(plan, option)),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
         "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings)],
+    }
+
+
+def evidence_of(option: Option) -> str:
+    """The least sure evidence of an option, memory and speed together."""
+    return Evidence.ASSUMED if option.assumed else worst_evidence(option.fit.ranks[option.fit.worst].items)
+
+
+def _speed_data(speed: Performance) -> dict[str, Any]:
+    names = ("ttft_s", "tpot_s", "tpot_p95_s", "output_tokens_per_s")
+    return {
+        **{name: {"value": (each := getattr(speed, name)).value, "low": each.low, "high": each.high} for name in names},
+        "regime": speed.regime,
+        "limit_requests_per_s": speed.limit_requests_per_s,
+        "evidence": speed.evidence,
+        "items": list(speed.items),
+        "notices": [notice_data(each, "warning") for each in speed.notices],
     }
 
 
@@ -143,6 +162,7 @@ def _cost_data(cost: Cost | None) -> dict[str, Any] | None:
         "high": cost.high,
         "currency": cost.currency,
         "per": cost.per,
+        "kind": cost.kind,
         "date": cost.date,
         "source": cost.source,
     }
@@ -173,7 +193,7 @@ def plan_document(plan: Plan, language: str) -> Document:
         blocks += article
     if plan.best is not None:
         blocks += _one_gpu(plan, plan.best, language)
-    options = _options_table(plan.options, language)
+    options = _options_table(plan, language)
     if options.rows:
         blocks.append(Table(options.columns, options.rows[:SHOWN]))
         if len(options.rows) > SHOWN:
@@ -219,13 +239,13 @@ def _said(option: Option) -> Sequence[Notice]:
     return option.notices
 
 
-def _options_table(options: Sequence[Option], language: str) -> Table:
-    numbers = ("gpus", "weights-gib", "cache-gib", "holds", "rent")
-    names = ("rank", "gpus", "gpu", "layout", "servers", "weights-gib", "cache-gib", "holds", "rent", "evidence", "why-not-first")
+def _options_table(plan: Plan, language: str) -> Table:
+    numbers = ("gpus", "weights-gib", "cache-gib", "holds", "ttft", "tpot", "rate", "rent")
+    names = ("rank", "gpus", "gpu", "layout", "servers", *numbers[1:], "evidence", "why-not-first")
     rows: list[list[str]] = []
-    for option in options:
+    for option in plan.options:
         sums = per_gpu(option.fit.ranks[option.fit.worst].items)
-        reason = None if option.rank == 1 else runner_up_reason(option, options[0])
+        reason = None if option.rank == 1 else runner_up_reason(option, plan.options[0], plan.request.sort)
         rows.append(
             [
                 str(option.rank),
@@ -236,12 +256,19 @@ def _options_table(options: Sequence[Option], language: str) -> Table:
                 f"{sums['weights_bytes'] / GiB:,.1f}",
                 f"{sums['kv_cache_pool_bytes'] / GiB:,.1f}",
                 f"{option.held_requests_low:,}",
+                *_speed_words(option.performance),
                 cost_words(option.cost, language),
-                text("ui", f"evidence-{worst_evidence(option.fit.ranks[option.fit.worst].items)}", language),
+                text("ui", f"evidence-{evidence_of(option)}", language),
                 "" if reason is None else text("reason", reason.code, language, **reason.parameters),
             ]
         )
     return Table([Column(text("ui", f"option-{name}", language), right=name in numbers) for name in names], rows)
+
+
+def _speed_words(speed: Performance | None) -> list[str]:
+    if speed is None:
+        return ["", "", ""]
+    return [f"{speed.ttft_s.value:.2f}", f"{1000 * speed.tpot_s.value:.1f}", f"{speed.output_tokens_per_s.value:,.0f}"]
 
 
 def cost_words(cost: Cost | None, language: str) -> str:
@@ -249,7 +276,8 @@ def cost_words(cost: Cost | None, language: str) -> str:
     if cost is None:
         return ""
     amount = f"{cost.amount:,.2f}" if cost.amount == cost.high else f"{cost.amount:,.2f} - {cost.high:,.2f}"
-    return f"{amount} {cost.currency}"
+    kind = "" if cost.kind in COMPARED else f" ({text('ui', f'kind-of-price-{cost.kind}', language)})"
+    return f"{amount} {cost.currency}{kind}"
 
 
 def _rejected_blocks(plan: Plan, language: str) -> list[Block]:
