@@ -1,0 +1,226 @@
+"""vLLM: what its source and its start-up logs say, for models of every kind of cache."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.precision import with_precision
+from gpusizer.engines import get_engine
+from gpusizer.engines.cache import cache_format
+from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.vllm import ENGINE
+from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
+from gpusizer.engines.vllm_defaults import graph_sizes
+from gpusizer.engines.weights import stage_layers
+from gpusizer.facts.catalog import accelerator
+from gpusizer.units import GiB
+
+
+def fit(model: str, gpu: str, *, precision: str = "checkpoint", **fields: Any) -> Fit:
+    architecture = with_precision(load_architecture(model), precision)
+    deployment = Deployment(model=model, gpu=gpu, precision=precision, **fields)
+    return get_engine("vllm").fit(deployment, architecture, accelerator(gpu))
+
+
+def gib(result: Fit, name: str) -> float:
+    return result.quantities[name].value / GiB
+
+
+# "Model loading took": lines of logs, H100 and the like.
+@pytest.mark.parametrize(
+    ("model", "precision", "fields", "logged"),
+    [
+        ("llama-3.1-8b-instruct", "checkpoint", {}, 14.99),
+        ("llama-3.1-8b-instruct", "checkpoint", {"tp": 2}, 7.51),
+        ("llama-3.1-8b-instruct", "checkpoint", {"tp": 4}, 3.77),
+        ("llama-3.1-8b-instruct", "checkpoint", {"pp": 2}, 7.51),
+        ("llama-3.1-8b-instruct", "checkpoint", {"pp": 4}, 4.26),
+        ("llama-3.1-8b-instruct", "fp8", {}, 8.49),
+        ("llama-3.1-8b-instruct", "int4", {}, 5.38),
+        ("llama-3.1-8b-instruct", "fp32", {}, 29.98),
+        ("qwen2.5-7b-instruct", "checkpoint", {}, 14.25),  # the allocator rounds 259 MiB up to 260
+        ("qwen2.5-7b-instruct", "checkpoint", {"tp": 2}, 7.12),
+        ("qwen2.5-72b-instruct", "checkpoint", {"tp": 2}, 67.80),
+        ("phi-4", "checkpoint", {}, 27.39),
+        ("gemma-2-27b", "checkpoint", {}, 50.72),
+        ("gemma-3-27b-it", "checkpoint", {}, 51.45),  # a table of a million positions
+        ("gpt-oss-20b", "checkpoint", {}, 13.64),  # MXFP4 experts padded from 2,880 to 3,072 and 2,944
+        ("gpt-oss-20b", "checkpoint", {"tp": 2}, 7.01),
+        ("deepseek-v2-lite", "checkpoint", {}, 29.43),
+        ("qwen3.6-35b-a3b", "checkpoint", {}, 65.53),
+        ("qwen3.6-35b-a3b", "checkpoint", {"tp": 8, "speculative_tokens": 3, "flags": {"mm_encoder_tp_mode": "data"}}, 9.29),
+        ("kimi-k2.6", "checkpoint", {"tp": 8, "flags": {"language_model_only": True}}, 71.16),
+        ("kimi-k2.6", "checkpoint", {"dp": 8, "ep": 8, "flags": {"language_model_only": True}}, 88.44),  # nothing but experts is shared out
+    ],
+)
+def test_weights_are_those_of_the_log(model: str, precision: str, fields: dict[str, Any], logged: float) -> None:
+    result = fit(model, "h200-sxm-141gb", precision=precision, engine_version="0.19.0", **fields)
+    quantity = result.quantities["weights_bytes"]
+    assert quantity.value / GiB == pytest.approx(logged, rel=0.012)
+    assert quantity.low <= quantity.value <= quantity.high
+
+
+def test_deepseek_v3_takes_eighty_gib_of_each_of_eight() -> None:
+    assert 79 < gib(fit("deepseek-v3", "h200-sxm-141gb", tp=8), "weights_bytes") < 80.5
+
+
+def test_ten_users_of_deepseek_v3_need_h200s_or_sixteen_h100s() -> None:
+    need: dict[str, Any] = {"max_model_len": 2048, "max_num_seqs": 10}
+    assert fit("deepseek-v3", "h200-sxm-141gb", tp=8, **need).max_concurrency >= 10
+    small = fit("deepseek-v3", "h100-sxm-80gb", tp=8, **need)
+    assert not small.fits
+    assert small.reason is not None
+    assert small.reason.code == "no-memory-for-cache"
+    two_nodes = fit("deepseek-v3", "h100-sxm-80gb", tp=8, pp=2, **need)
+    assert two_nodes.fits
+    assert two_nodes.max_concurrency >= 10
+
+
+# ---- from a pool of known size to tokens: the arithmetic of the log alone ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "pool_gib", "version", "fields", "tokens", "concurrency"),
+    [
+        ("llama-3.1-8b-instruct", 58.11, "0.19.0", {"max_model_len": 8192}, 476_000, 58.11),
+        ("qwen3.6-35b-a3b", 57.73, "0.20.0", {"max_model_len": 65536}, 756_096, 43.42),
+        ("qwen3.6-35b-a3b", 55.87, "0.20.0", {"max_model_len": 65536, "speculative_tokens": 3}, 664_640, 33.55),
+        ("gemma-3-27b-it", 19.53, "0.19.0", {"max_model_len": 8192}, 36_560, 4.46),
+        ("gpt-oss-20b", 7.11, "0.12.0", {"max_model_len": 16384, "max_num_batched_tokens": 2048}, 155_344, 16.73),
+        ("deepseek-v4-flash", 6.47, "0.20.0", {"tp": 8, "max_model_len": 65536, "max_num_batched_tokens": 2048}, 5_284, 6.51),
+        ("kimi-k2.6", 9.84, "0.20.0", {"tp": 8, "max_model_len": 131072}, 149_792, 1.14),
+        ("glm-5.1", 19.55, "0.20.2", {"tp": 8, "max_model_len": 202752, "kv_precision": "fp8"}, 341_504, 1.68),
+        ("glm-5.1", 19.47, "0.20.2", {"tp": 8, "dcp": 4, "max_model_len": 202752, "kv_precision": "fp8"}, 1_360_384, 6.71),
+        ("glm-5.1", 18.51, "0.20.2", {"tp": 8, "max_model_len": 202752, "kv_precision": "fp8", "speculative_tokens": 3}, 319_232, 1.57),
+        ("llama-4-scout-17b-16e-instruct", 16.75, "0.19.0", {"tp": 4, "max_model_len": 8192}, 365_968, 44.68),
+    ],
+)
+def test_tokens_of_a_pool_are_those_of_the_log(
+    model: str, pool_gib: float, version: str, fields: dict[str, Any], tokens: int, concurrency: float
+) -> None:
+    result = fit(model, "h200-sxm-141gb", engine_version=version, flags={"kv_cache_memory_bytes": round(pool_gib * GiB)}, **fields)
+    assert result.quantities["kv_cache_tokens"].value == pytest.approx(tokens, rel=0.004)  # a pool is logged with two digits
+    assert result.quantities["max_concurrency"].value == pytest.approx(concurrency, abs=0.01, rel=0.002)
+
+
+def test_a_token_of_glm_takes_788_bytes_in_each_layer() -> None:
+    result = fit("glm-5.1", "h200-sxm-141gb", tp=8, max_model_len=202752, kv_precision="fp8")
+    assert result.kv_cache.bytes_per_token == pytest.approx(61_468, abs=8)
+
+
+# DeepSeek-V4-Flash: tables of the design, from the engine's own planning code.
+@pytest.mark.parametrize(("in_flight", "blocks"), [(2048, 4954), (8192, 7450), (16384, 10778), (32768, 17434)])
+def test_blocks_of_compressed_attention(in_flight: int, blocks: int) -> None:
+    form = cache_format("fp8_ds_mla")
+    assert form is not None
+    layout = cache_layout(load_architecture("deepseek-v4-flash"), CacheRequest(form, 8, 256))
+    assert layout.block_bytes(range(43), True, 43) == 1_002_240
+    assert sum(group.blocks(1 << 20, in_flight, 1, 1) for group in layout.groups) == blocks
+
+
+def test_an_error_of_the_log_names_the_memory_of_one_long_request() -> None:
+    """6.66 GiB for 30,000 tokens and 16,384 in flight, vLLM of June 2026 on two GH200."""
+    form = cache_format("fp8_ds_mla")
+    assert form is not None
+    layout = cache_layout(load_architecture("deepseek-v4-flash"), CacheRequest(form, 2, 256, tuples=True))
+    needed = sum(group.blocks(30_000, 16384, 1, 1) for group in layout.groups) * layout.block_bytes(range(43), True, 43)
+    assert needed / GiB == pytest.approx(6.66, abs=0.005)
+
+
+# ---- what the engine decides ------------------------------------------------------------------------------------------
+
+
+def test_layers_of_uneven_stages() -> None:
+    """get_pp_indices: the remainder goes to the stages before the last."""
+    assert [len(stage) for stage in stage_layers(61, 2)] == [31, 30]
+    assert [len(stage) for stage in stage_layers(61, 8)] == [7, 7, 8, 8, 8, 8, 8, 7]
+
+
+def test_captured_batch_sizes() -> None:
+    """51 sizes on Hopper with 1,024 requests, 83 on Blackwell (compute capability 10)."""
+    deployment = Deployment(model="m", gpu="g", max_num_seqs=1024, max_num_batched_tokens=8192)
+    assert (graph_sizes(deployment, 9.0), graph_sizes(deployment, 10.0)) == (51, 83)
+    assert graph_sizes(replace(deployment, enforce_eager=True), 9.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "tokens", "requests", "fraction"),
+    [
+        ("h100-sxm-80gb", "0.33.0", 8192, 1024, 0.92),
+        ("b200-sxm-180gb", "0.33.0", 16384, 1024, 0.92),
+        ("a100-sxm-80gb", "0.33.0", 2048, 256, 0.92),
+        ("rtx4090-24gb", "0.33.0", 2048, 256, 0.92),
+        ("h100-sxm-80gb", "0.19.0", 8192, 1024, 0.9),
+    ],
+)
+def test_defaults_by_device_and_version(gpu: str, version: str, tokens: int, requests: int, fraction: float) -> None:
+    deployment = fit("llama-3.1-8b-instruct", gpu, engine_version=version).deployment
+    assert (deployment.max_num_batched_tokens, deployment.max_num_seqs, deployment.memory_fraction) == (tokens, requests, fraction)
+
+
+def test_a_budget_above_what_is_free_is_refused() -> None:
+    result = fit("qwen2.5-7b-instruct", "h100-sxm-80gb", memory_fraction=1.0)
+    assert result.reason is not None
+    assert result.reason.code == "budget-above-free"
+
+
+def test_a_request_that_is_too_long_is_refused_with_the_longest_that_fits() -> None:
+    result = fit("llama-3.1-8b-instruct", "rtx4090-24gb", max_model_len=131072)
+    assert result.reason is not None
+    assert result.reason.code == "context-too-long"
+    longest = result.reason.parameters["longest_tokens"]
+    assert fit("llama-3.1-8b-instruct", "rtx4090-24gb", max_model_len=longest).fits
+    assert not fit("llama-3.1-8b-instruct", "rtx4090-24gb", max_model_len=longest + 16).fits
+
+
+def test_windows_held_like_full_attention_take_much_more() -> None:
+    fields: dict[str, Any] = {"max_model_len": 32768, "flags": {"kv_cache_memory_bytes": 20 * GiB}}
+    apart = fit("gemma-3-27b-it", "h200-sxm-141gb", **fields)
+    fields["flags"] = {**fields["flags"], "disable_hybrid_kv_cache_manager": True}
+    alike = fit("gemma-3-27b-it", "h200-sxm-141gb", **fields)
+    assert alike.max_concurrency < 0.8 * apart.max_concurrency
+    assert alike.kv_cache.bytes_per_token == 62 * 2 * 16 * 128 * 2
+
+
+def test_a_fraction_on_a_last_stage_is_charged_for_the_logits() -> None:
+    """Llama-3.1-8B over two stages: the first rank prints 66.54 GiB, the pool is set by the last one (67,207 blocks of 16 layers)."""
+    result = fit("llama-3.1-8b-instruct", "h100-sxm-80gb", pp=2, engine_version="0.19.0", max_model_len=8192, memory_fraction=0.95)
+    assert gib(result, "kv_cache_pool_bytes") == pytest.approx(66.54, rel=0.005)
+    assert result.kv_cache.blocks == pytest.approx(67_207, rel=0.005)
+    assert result.worst == 1
+
+
+def test_redundant_experts_are_shared_out_over_the_ranks() -> None:
+    plain = fit("deepseek-v3", "h200-sxm-141gb", tp=8, ep=8)
+    more = fit("deepseek-v3", "h200-sxm-141gb", tp=8, ep=8, flags={"num_redundant_experts": 32})
+    expert = 3 * 7168 * 2048 * (1 + 4 / 128**2)
+    assert gib(more, "weights_bytes") - gib(plain, "weights_bytes") == pytest.approx(58 * 32 / 8 * expert / GiB, rel=0.01)
+
+
+def test_adapters_take_what_their_shapes_say() -> None:
+    plain = fit("llama-3.1-8b-instruct", "h100-sxm-80gb")
+    slots = fit("llama-3.1-8b-instruct", "h100-sxm-80gb", flags={"enable_lora": True, "max_loras": 4, "max_lora_rank": 16})
+    rows = 32 * ((4096 + 4096) + 2 * (4096 + 1024) + (4096 + 4096) + 3 * (4096 + 14336))
+    assert gib(slots, "weights_bytes") - gib(plain, "weights_bytes") == pytest.approx(4 * 16 * rows * 2 / GiB, rel=1e-6)
+
+
+def test_launch_command_is_a_list_of_words() -> None:
+    deployment = Deployment("deepseek-ai/DeepSeek-V3", "h200-sxm-141gb", tp=8, ep=8, max_model_len=4096, kv_precision="fp8", memory_fraction=0.9)
+    assert ENGINE.command(deployment) == [
+        "vllm",
+        "serve",
+        "deepseek-ai/DeepSeek-V3",
+        "--tensor-parallel-size",
+        "8",
+        "--enable-expert-parallel",
+        "--max-model-len",
+        "4096",
+        "--gpu-memory-utilization",
+        "0.9",
+        "--kv-cache-dtype",
+        "fp8",
+    ]
