@@ -8,6 +8,7 @@ from typing import Any
 
 from gpusizer.errors import InputError
 from gpusizer.planning.case_devices import Devices
+from gpusizer.planning.launch_flags import FLAGS
 
 __all__ = ["engine_fields"]
 
@@ -89,6 +90,9 @@ _SILENT = frozenset(
     ]
 )
 MOST_RANKS = 1 << 14
+_LARGEST_FLAG = 1 << 20
+_KINDS = {flag.name: flag.kind for flag in FLAGS}
+_OF_BYTES = re.compile(r"bytes|overhead|memory|seed|tokens|context|ctx")
 
 
 def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, Any], devices: Devices) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -131,8 +135,10 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
     partition = flags.get("pp_layer_partition")
     if isinstance(partition, str) and re.fullmatch(r"\d{1,4}(,\d{1,4}){0,255}", partition):
         flags["pp_layer_partition"] = tuple(int(part) for part in partition.split(","))
-    if isinstance(row.get("cuda_graph_max_bs"), int):
-        flags.setdefault("cuda_graph_max_bs", row["cuda_graph_max_bs"])
+    sizes = row.get("cuda_graph_max_bs")
+    if isinstance(sizes, int) and not isinstance(sizes, bool):
+        flags.setdefault("cuda_graph_max_bs", sizes)
+    _check(flags)
     if devices.unequal:
         flags["devices"] = tuple(device.id for device in devices.each)
         flags["device_memory_bytes"] = tuple(device.memory_bytes for device in devices.each)
@@ -142,6 +148,16 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
         flags["n_gpu_layers"] = 0
         flags["device"] = "none"
     return fields, flags
+
+
+def _check(flags: Mapping[str, Any]) -> None:
+    """Refuse a flag that is counted and is no number, or one beyond all bounds: engines may trust what they are given."""
+    for name, value in flags.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and abs(value) > _LARGEST_FLAG and not _OF_BYTES.search(name):
+            raise InputError("bad-case-number", field=name, found=str(value)[:40], most=_LARGEST_FLAG)
+        if not number and _KINDS.get(name, "word") in ("count", "tokens", "bytes", "share"):
+            raise InputError("bad-case-number", field=name, found=str(value)[:40], most=_LARGEST_FLAG)
 
 
 def _flag(name: str) -> str:
