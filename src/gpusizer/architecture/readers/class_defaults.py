@@ -28,8 +28,16 @@ _SYNONYMS = (
     ("num_experts_per_tok", "moe_topk", "moe_k", "moe_top_k", "num_experts_per_token"),
     ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"),
     ("sliding_window_pattern", "_sliding_window_pattern", "layer_types"),
-    ("mlp_layer_types", "first_k_dense_replace", "num_dense_layers", "moe_layer_freq"),
+    ("mlp_layer_types", "first_k_dense_replace", "num_dense_layers", "moe_layer_freq", "mlp_only_layers", "moe_layers_enum", "moe_layer_start_index"),
 )
+# Any of these says which layers are of which kind; then the class's rule for the list does not count.
+_PATTERNS = (
+    *("layer_types", "layers_block_type", "layer_block_types", "block_types", "hybrid_override_pattern", "hybrid_layer_pattern", "attn_type_list"),
+    *("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers", "full_attention_interval", "layer_group_size"),
+    *("attn_layer_indices", "full_attn_idxs", "attn_layer_period", "no_rope_layers", "compress_ratios", "block_configs"),
+)
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_MAX_LAYERS = 4096
 _BY_NAME = {name: group for group in _SYNONYMS for name in group}
 _SIZES = frozenset({"hidden_size", "n_embd", "d_model", "num_hidden_layers", "n_layer", "n_layers", "num_layers", "vocab_size"}) | frozenset(
     {"num_attention_heads", "n_head", "n_heads", "num_heads", "intermediate_size", "ffn_dim"}
@@ -69,7 +77,25 @@ def class_defaults(model_type: str | None, given: Mapping[str, Any]) -> dict[str
         return {}
     row: dict[str, Any] = json.loads(line)
     del row["model_type"]
+    for name, others in (("layer_types", _PATTERNS), ("indexer_types", ("indexer_types", "index_topk_freq", "index_topk_pattern"))):
+        rule = row.pop(f"{name}_rule", None)
+        if rule is not None and not any(given.get(other) is not None for other in others):
+            row[name] = _by_rule(rule, {**row, **given})
     return {key: value for key, value in row.items() if not any(name in given for name in _BY_NAME.get(key, (key,)))}
+
+
+def _by_rule(rule: list[Any], values: Mapping[str, Any]) -> list[str] | None:
+    """A list over the layers: a beginning, a period, and perhaps a word for the last; without a window nothing slides."""
+    layers = next((values[name] for name in _LAYERS if isinstance(values.get(name), int)), 0)
+    if not 0 < layers <= _MAX_LAYERS:
+        return None
+    head, period, last = rule
+    words = [head[index] if index < len(head) else period[(index - len(head)) % len(period)] for index in range(layers)]
+    if last is not None:
+        words[-1] = last
+    if "sliding_window" in values and values["sliding_window"] is None:
+        words = ["full_attention" if word == "sliding_attention" else word for word in words]
+    return words
 
 
 def implied_sizes(defaults: Mapping[str, Any]) -> list[str]:

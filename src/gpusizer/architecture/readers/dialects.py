@@ -84,6 +84,8 @@ def _per_layer(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[st
             if isinstance(own, Mapping) and name in own and str(number).isdigit() and int(number) < layers:
                 values[int(number)] = own[name]
         flat[name] = values
+    if "head_dim" in names:
+        flat["global_head_dim"] = None
     return flat
 
 

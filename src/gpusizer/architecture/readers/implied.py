@@ -130,7 +130,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "expert_up": "experts.gate_up_proj",
         "expert_down": "experts.down_proj",
         "expert_suffix": "",
-        "config": {**_TIED, "sliding_window_pattern": 6},
+        "config": {**_TIED, "global_head_dim": 512},
     },
     "seed_oss": {"attention_bias_covers_output": False, "config": {"attention_bias": True, "head_dim": 128}},
     "minimax_m1": {

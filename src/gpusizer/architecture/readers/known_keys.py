@@ -78,6 +78,8 @@ _NAMES = frozenset(
         "postnorm",
         "pruned_heads",
         "gpusizer",
+        "post_layer_norm",
+        "rmsnorm",
         "cross_attention_layers",
         "index_topk_blocks",
         "moe_layer_types",

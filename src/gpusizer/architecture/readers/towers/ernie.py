@@ -8,11 +8,17 @@ from gpusizer.architecture.types import Split
 __all__ = ["read"]
 
 
-@tower("ernie", "vision", lambda it: it.part.has("depth") and it.part.has("num_heads") and it.part.has("temporal_merge_size"))
+def _recognises(it: Tower) -> bool:
+    moments = it.part.has("temporal_merge_size") or it.whole.has("temporal_conv_size")
+    return moments and it.part.has("depth") and it.part.has("num_heads") and not it.part.has("temporal_patch_size")
+
+
+@tower("ernie", "vision", _recognises)
 def read(it: Tower, shelf: Shelf) -> bool:
     """Patches enter by a matrix; the resampler joins a square of patches, then two moments, then narrows to the language model."""
     part = it.part
-    width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_heads")
+    width, heads = part.needed("embed_dim", "hidden_size"), part.needed("num_heads")
+    inner = part.integer("intermediate_size", low=1) or int(width * part.number("mlp_ratio", default=4.0, high=64.0))
     patch, channels = side(part, "patch_size"), part.integer("in_channels", "in_chans", default=3, low=1, high=64)
     encoder = shelf.under("vision_tower")
     encoder.linear("patch_embed.proj", width, channels * patch * patch)
@@ -23,7 +29,7 @@ def read(it: Tower, shelf: Shelf) -> bool:
     plain_mlp(block.under("mlp"), width, inner)
     encoder.norm("ln", width)
     wide = width * part.integer("spatial_merge_size", default=2, low=1, high=64) ** 2
-    moments = part.integer("temporal_merge_size", default=2, low=1, high=64)
+    moments = part.integer("temporal_merge_size", low=1, high=64) or it.whole.integer("temporal_conv_size", default=2, low=1, high=64)
     resampler = shelf.under("resampler_model")
     for name, columns in (("spatial_linear", wide), ("temporal_linear", wide * moments)):
         step = resampler.under(name)

@@ -1,0 +1,38 @@
+"""The same families against transformers itself, where it is installed: counts of models built without memory on the meta device."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpusizer.architecture.readers import read_config
+
+torch = pytest.importorskip("torch", reason="torch is not installed: counts are not compared with the library itself")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed: counts are not compared with the library itself")
+
+FAMILIES = [json.loads(line) for line in (Path(__file__).parent / "families.jsonl").read_text(encoding="utf-8").splitlines()[1:]]
+
+
+def library_total(config: dict[str, Any]) -> int:
+    """Parameters of the library's model of a configuration, tied ones once."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    known = AutoConfig.for_model(**copy.deepcopy(config))
+    auto = AutoModelForImageTextToText if "vision_config" in config else AutoModelForCausalLM
+    with torch.device("meta"):
+        model = auto.from_config(known)
+    model.tie_weights()
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES[::2], ids=lambda family: family["name"])
+def test_the_library_counts_the_same(family: dict[str, Any]) -> None:
+    try:
+        total = library_total(family["config"])
+    except (ValueError, KeyError, ImportError) as reason:
+        pytest.skip(f"this version of the library does not build it: {reason}")
+    assert read_config(family["config"]).parameters.total == total
