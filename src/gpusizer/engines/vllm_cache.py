@@ -7,7 +7,7 @@ widest group. The plan is made for the whole model; a pipeline stage holds its o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from gpusizer.architecture.model import Architecture
@@ -106,6 +106,7 @@ class CacheLayout:
 
     groups: tuple[Group, ...]
     tuples: bool = False
+    _sizes: dict[tuple[range, bool], int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def block_tokens(self) -> int:
@@ -114,6 +115,11 @@ class CacheLayout:
 
     def block_bytes(self, layers: range, last: bool, decoder_layers: int) -> int:
         """Bytes of one block on the stage that holds ``layers`` (the last one also holds the drafts). [bytes]"""
+        if (layers, last) not in self._sizes:
+            self._sizes[layers, last] = self._block_bytes(layers, last, decoder_layers)
+        return self._sizes[layers, last]
+
+    def _block_bytes(self, layers: range, last: bool, decoder_layers: int) -> int:
         whole = len(layers) == decoder_layers
         if self.tuples:
             counts: dict[int, int] = {}

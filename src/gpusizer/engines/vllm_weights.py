@@ -103,14 +103,28 @@ def position_tables(start: Start, stage: Stage) -> list[Item]:
 _SHARED_BELOW, _SEGMENT, _LARGEST_REST = 10 * MiB, 2 * MiB, MiB
 
 
-def allocation_slack(start: Start, stage: Stage, cut: Cut) -> list[Item]:
-    """What the allocator counts beyond the matrices, and what ROCm's matrix library keeps in it."""
-    slack = 0
-    for count, sizes in weight_table(start.architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last):
-        slack += count * sum(
-            allocation_slack_bytes(size_bytes=size, smallest_bytes=_SHARED_BELOW, segment_bytes=_SEGMENT, largest_rest_bytes=_LARGEST_REST)
+@once_per_architecture
+def _slacks(architecture: Architecture) -> dict[tuple[Stage, Cut], int]:
+    return {}
+
+
+def _slack(architecture: Architecture, stage: Stage, cut: Cut) -> int:
+    known = _slacks(architecture)
+    if (stage, cut) not in known:
+        if len(known) > 1024:
+            known.clear()
+        parameters = weight_table(architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last)
+        known[stage, cut] = sum(
+            count * allocation_slack_bytes(size_bytes=size, smallest_bytes=_SHARED_BELOW, segment_bytes=_SEGMENT, largest_rest_bytes=_LARGEST_REST)
+            for count, sizes in parameters
             for size in sizes
         )
+    return known[stage, cut]
+
+
+def allocation_slack(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """What the allocator counts beyond the matrices, and what ROCm's matrix library keeps in it."""
+    slack = _slack(start.architecture, stage, cut)
     library = fitted.ROCM_LIBRARY.bytes if start.accelerator.vendor == "AMD" else 0
     if not slack and not library:
         return []
