@@ -44,9 +44,9 @@ def test_a_request_survives_json_and_query(request: Request) -> None:
 
 @given(requests())
 def test_a_request_survives_the_command_line(request: Request) -> None:
-    from gpusizer.cli.request_options import request_parameters
-
     import click
+
+    from gpusizer.cli.request_options import request_parameters
 
     command = click.Command("plan", params=request_parameters("en"))
     arguments = to_arguments(request)

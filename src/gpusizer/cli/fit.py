@@ -29,9 +29,10 @@ def build(language: str) -> click.Command:
 
         Request(model=model)  # the same bounds as everywhere
         named = {name: value for name in _NAMED if (value := values.pop(name)) is not None}
-        architecture, device, fit = make_fit(deployment_from_flags(model=model, gpu=gpu, flags=values, **named))
-        remedies = remedies_for(fit, architecture, device)
-        deliver(render(fit_document(fit, name_of(model, architecture), device, remedies, language), form), output)
+        launch = deployment_from_flags(model=model, gpu=gpu, flags=values, **named)
+        architecture, device, fit = make_fit(launch)
+        remedies = remedies_for(fit, launch, architecture, device)
+        deliver(render(fit_document(fit, launch, name_of(model, architecture), device, remedies, language), form), output)
         return 0 if fit.fits else 3
 
     named = [

@@ -30,22 +30,27 @@ class Remedy:
         Words under ``remedy``.
     parameters : dict
         What changes, from and to.
+    launch : Deployment
+        The start with the change.
     fit : Fit
-        The verdict after the change.
+        The verdict after it.
     """
 
     code: str
     parameters: dict[str, Any]
+    launch: Deployment
     fit: Fit
 
 
-def remedies_for(fit: Fit, architecture: Architecture, accelerator: Accelerator) -> tuple[Remedy, ...]:
+def remedies_for(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> tuple[Remedy, ...]:
     """Changes that would make a start work, the smallest first.
 
     Parameters
     ----------
     fit : Fit
         A verdict that says no.
+    launch : Deployment
+        The start as it was asked for, the engine's defaults left open.
     architecture : Architecture
         The model in the precision of the start.
     accelerator : Accelerator
@@ -61,7 +66,7 @@ def remedies_for(fit: Fit, architecture: Architecture, accelerator: Accelerator)
     engine = get_engine(fit.deployment.engine)
     found: list[Remedy] = []
     kinds: set[str] = set()
-    for code, parameters, deployment in _changes(fit.deployment, architecture, accelerator):
+    for code, parameters, deployment in _changes(fit, launch, architecture, accelerator):
         if code in kinds:
             continue
         try:
@@ -71,43 +76,46 @@ def remedies_for(fit: Fit, architecture: Architecture, accelerator: Accelerator)
             continue  # this engine cannot be started so
         if after.fits:
             kinds.add(code)
-            found.append(Remedy(code, parameters, after))
+            found.append(Remedy(code, parameters, deployment, after))
             if len(found) == MOST:
                 break
     return tuple(found)
 
 
-def _changes(deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[tuple[str, dict[str, Any], Deployment]]:
+def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[tuple[str, dict[str, Any], Deployment]]:
     """Changes in the order of what they cost the user: fewer requests at once, a shorter context, a smaller cache, more of the card, more cards."""
+    deployment = fit.deployment
     sequences = deployment.max_num_seqs or 0
     while sequences > 8:
         sequences //= 2
-        tokens = max(deployment.max_num_batched_tokens or 0, sequences)
         yield (
             "fewer-requests",
             {"before": deployment.max_num_seqs, "after": sequences},
-            replace(deployment, max_num_seqs=sequences, max_num_batched_tokens=tokens or None),
+            replace(launch, max_num_seqs=sequences),
         )
     context = deployment.max_model_len or 0
+    longest = int(fit.reason.parameters.get("longest_tokens", 0)) if fit.reason is not None else 0
+    if longest >= _SHORTEST:
+        yield "shorter-context", {"before": context, "after": longest}, replace(launch, max_model_len=longest)
     while context // 2 >= _SHORTEST:
         context //= 2
-        yield "shorter-context", {"before": deployment.max_model_len, "after": context}, replace(deployment, max_model_len=context)
+        yield "shorter-context", {"before": deployment.max_model_len, "after": context}, replace(launch, max_model_len=context)
     if deployment.kv_precision in ("auto", "bf16", "fp16") and "fp8" in accelerator.peak_flops:
-        yield "smaller-cache", {"before": deployment.kv_precision, "after": "fp8"}, replace(deployment, kv_precision="fp8")
+        yield "smaller-cache", {"before": deployment.kv_precision, "after": "fp8"}, replace(launch, kv_precision="fp8")
     for fraction in _FRACTIONS:
         if deployment.memory_fraction is not None and fraction > deployment.memory_fraction:
-            yield "more-of-the-card", {"before": deployment.memory_fraction, "after": fraction}, replace(deployment, memory_fraction=fraction)
+            yield "more-of-the-card", {"before": deployment.memory_fraction, "after": fraction}, replace(launch, memory_fraction=fraction)
     if not deployment.enforce_eager:
-        yield "no-graphs", {}, replace(deployment, enforce_eager=True)
+        yield "no-graphs", {}, replace(launch, enforce_eager=True)
     gpus = deployment.layout.gpus
     engine = get_engine(deployment.engine)
     for more in (2, 3, 4, 8):
         for choice in engine.layouts(architecture, accelerator, gpus * more):
             if choice.reason is None:
                 layout = choice.layout
-                changed = replace(deployment, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep)
+                changed = replace(launch, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep)
                 yield "more-gpus", {"before": gpus, "after": layout.gpus, "tp": layout.tp, "pp": layout.pp}, changed
                 break
     for precision in ("fp8", "int4"):
         if deployment.precision == "checkpoint" and architecture.quantization.method is None:
-            yield "smaller-weights", {"before": architecture.dtype, "after": precision}, replace(deployment, precision=precision)
+            yield "smaller-weights", {"before": architecture.dtype, "after": precision}, replace(launch, precision=precision)

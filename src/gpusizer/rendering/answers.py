@@ -49,6 +49,7 @@ class FitAnswer:
     """A verdict; ``result`` is the verdict itself, ``to_dict`` and ``to_json`` are the document of ``gpusizer fit --format json``."""
 
     result: Fit
+    launch: Deployment
     architecture: Architecture
     accelerator: Accelerator
 
@@ -60,12 +61,12 @@ class FitAnswer:
     @property
     def remedies(self) -> tuple[Remedy, ...]:
         """Changes that would make it start, each verified."""
-        return remedies_for(self.result, self.architecture, self.accelerator)
+        return remedies_for(self.result, self.launch, self.architecture, self.accelerator)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data by the schema ``gpusizer.fit/1``."""
         name = name_of(self.result.deployment.model, self.architecture)
-        data: dict[str, Any] = plain(fit_document(self.result, name, self.accelerator, self.remedies, "en").data)
+        data: dict[str, Any] = plain(fit_document(self.result, self.launch, name, self.accelerator, self.remedies, "en").data)
         return data
 
     def to_json(self) -> str:
@@ -114,4 +115,4 @@ def fit(deployment: Deployment) -> FitAnswer:
     True
     """
     architecture, accelerator, verdict = make_fit(deployment)
-    return FitAnswer(verdict, architecture, accelerator)
+    return FitAnswer(verdict, deployment, architecture, accelerator)

@@ -22,8 +22,8 @@ from gpusizer.units import GiB
 __all__ = ["command_line", "fit_data", "fit_document", "fit_sentence", "layout_words"]
 
 
-def fit_data(fit: Fit) -> dict[str, Any]:
-    """One verdict as the contract's JSON; the worst rank is described, ``ranks`` lists all that differ."""
+def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
+    """One verdict as the contract's JSON; the worst rank is described, ``ranks`` lists all that differ; ``launch`` leaves defaults open."""
     worst = fit.ranks[fit.worst]
     return {
         "fits": fit.fits,
@@ -37,7 +37,7 @@ def fit_data(fit: Fit) -> dict[str, Any]:
         "quantities": {name: {"value": each.value, "low": each.low, "high": each.high} for name, each in fit.quantities.items()},
         "items": [_item_data(item) for item in worst.items],
         "ranks": [{"pp_rank": rank.pp_rank, "tp_rank": rank.tp_rank, "per_gpu": _totals(rank.items)} for rank in fit.ranks],
-        "command": command_line(fit.deployment),
+        "command": command_line(launch),
         "warnings": [notice_data(each, "warning") for each in fit.warnings],
     }
 
@@ -89,31 +89,22 @@ def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -
     if not fit.fits:
         reason = fit.reason or Notice("does-not-fit")
         return text("ui", "fit-no", language, **said, reason=text("reason", reason.code, language, **reason.parameters))
+    said |= {"tokens": fit.kv_cache.tokens, "requests": f"{fit.max_concurrency:,.2f}", "context": deployment.max_model_len or 0}
     spread = fit.quantities.get("kv_cache_tokens")
-    band = (
-        ""
-        if spread is None or spread.low == spread.high
-        else text("ui", "fit-band", language, low=round(spread.low) * deployment.dp, high=round(spread.high) * deployment.dp)
-    )
-    return text(
-        "ui",
-        "fit-yes",
-        language,
-        **said,
-        tokens=fit.kv_cache.tokens,
-        band=band,
-        requests=f"{fit.max_concurrency:,.2f}",
-        context=deployment.max_model_len or 0,
-    )
+    if spread is None or spread.low == spread.high:
+        return text("ui", "fit-yes", language, **said)
+    return text("ui", "fit-yes-band", language, **said, low=round(spread.low) * deployment.dp, high=round(spread.high) * deployment.dp)
 
 
-def fit_document(fit: Fit, name: str, accelerator: Accelerator, remedies: Sequence[Remedy], language: str) -> Document:
+def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerator, remedies: Sequence[Remedy], language: str) -> Document:
     """One verdict with its ledger, its ranks and what would help.
 
     Parameters
     ----------
     fit : Fit
         The verdict.
+    launch : Deployment
+        The start as it was asked for, the engine's defaults left open.
     name : str
         Name of the model.
     accelerator : Accelerator
@@ -126,7 +117,7 @@ def fit_document(fit: Fit, name: str, accelerator: Accelerator, remedies: Sequen
     sentences = {each: fit_sentence(fit, name, accelerator, each) for each in LANGUAGES}
     data = {
         "schema": "gpusizer.fit/1",
-        **fit_data(fit),
+        **fit_data(fit, launch),
         "sentence": sentences,
         "deployment": {each.name: getattr(fit.deployment, each.name) for each in fields(fit.deployment)},
         "remedies": [_remedy_data(each) for each in remedies],
@@ -145,7 +136,7 @@ def fit_document(fit: Fit, name: str, accelerator: Accelerator, remedies: Sequen
     blocks += [
         Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in fit.warnings
     ]
-    blocks.append(Fixed(command_line(fit.deployment)))
+    blocks.append(Fixed(command_line(launch)))
     return Document(data, blocks, csv=ledger_table(worst.items, language))
 
 
@@ -161,7 +152,7 @@ def _remedy_data(remedy: Remedy) -> dict[str, Any]:
         "parameters": remedy.parameters,
         "kv_cache_tokens": remedy.fit.kv_cache.tokens,
         "max_concurrency": remedy.fit.max_concurrency,
-        "command": command_line(remedy.fit.deployment),
+        "command": command_line(remedy.launch),
         "sentence": {language: _remedy_words(remedy, language) for language in LANGUAGES},
     }
 

@@ -103,7 +103,7 @@ def launch_of(plan: Plan, option: Option) -> Deployment:
 
 
 def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
-    fit = fit_data(option.fit)
+    fit = fit_data(option.fit, option.launch)
     speed = option.performance
     reason = None if plan.best is None or option is plan.best else runner_up_reason(option, plan.best, plan.request.sort)
     return {
