@@ -89,6 +89,7 @@ _SILENT = frozenset(
         "enable_ep_moe",
     ]
 )
+_OURS = frozenset({"devices", "device_memory_bytes", "fork", "similar_precision"})  # said by us, never by a launch word
 MOST_RANKS = 1 << 14
 _LARGEST_FLAG = 1 << 20
 _KINDS = {flag.name: flag.kind for flag in FLAGS}
@@ -123,7 +124,7 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
     fields = {name: value for name, value in fields.items() if value}
     fields.update(_layout(engine_id, row, words, devices))
     fields["enforce_eager"] = bool(row.get("enforce_eager") or words.get("enforce_eager") or words.get("disable_cuda_graph"))
-    flags = {_flag(name): value for name, value in words.items() if name not in _SILENT and value is not None}
+    flags = {_flag(name): value for name, value in words.items() if name not in _SILENT | _OURS and value is not None}
     cache = row.get("kv_cache_dtype") or words.get("kv_cache_dtype")
     fields["kv_precision"] = _cache_format(cache, flags)
     method, tokens, draft = _speculation(row.get("speculative"), words)
