@@ -124,7 +124,8 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
     fields = {name: value for name, value in fields.items() if value}
     fields.update(_layout(engine_id, row, words, devices))
     fields["enforce_eager"] = bool(row.get("enforce_eager") or words.get("enforce_eager") or words.get("disable_cuda_graph"))
-    flags = {_flag(name): value for name, value in words.items() if name not in _SILENT | _OURS and value is not None}
+    named = {_flag(name): value for name, value in words.items() if value is not None}
+    flags = {name: value for name, value in named.items() if name not in _SILENT | _OURS}
     cache = row.get("kv_cache_dtype") or words.get("kv_cache_dtype")
     fields["kv_precision"] = _cache_format(cache, flags)
     method, tokens, draft = _speculation(row.get("speculative"), words)
