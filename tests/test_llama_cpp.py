@@ -180,10 +180,23 @@ def test_streams_and_quantised_values() -> None:
     assert start("qwen3-4b", "q4_k_m", "5200", ctx_size=8192, cache_type_v="q8_0").quantities["compute_buffer_bytes"].value < 400 * MiB
 
 
-@pytest.mark.parametrize("flags", [{"n_gpu_layers": "many"}, {"tensor_split": "1;rm"}, {"cache_type_k": "q9"}, {"ctx_size": "1e9"}])
+@pytest.mark.parametrize(
+    "flags", [{"n_gpu_layers": "many"}, {"tensor_split": "1;rm"}, {"cache_type_k": "q9"}, {"cache_type_k": "fp8"}, {"ctx_size": "1e9"}]
+)
 def test_values_that_cannot_be_read_are_refused(flags: Mapping[str, Any]) -> None:
     with pytest.raises(FlagError):
         start("qwen3-4b", "q4_k_m", **flags)
+
+
+def test_compressed_and_sparse_attention_cache_keys_alone() -> None:
+    # DeepSeek-V4-Flash, one sequence of 65,536 tokens: 43 windows of 768 cells, 21 layers with a row of 4 tokens and index keys, 20 with one of 128
+    flash = start("deepseek-v4-flash", "mxfp4_moe", ctx_size=65536, parallel=1)
+    rows = 43 * 768 * 512 + 21 * 16384 * (512 + 128) + 20 * 512 * 512
+    assert flash.quantities["kv_buffer_bytes"].value == 2 * rows
+    # unfinished rows, value and score in F32: 8 x 1,024 and 8 x 256, 128 x 512
+    assert flash.quantities["state_buffer_bytes"].value == 2 * 4 * (21 * (8 * 1024 + 8 * 256) + 20 * 128 * 512)
+    # DeepSeek-V3.2: 576 of the latent and 128 of the index in 61 layers
+    assert start("deepseek-v3.2", "q4_k_m", ctx_size=32768, gpus=4).quantities["kv_buffer_bytes"].value == 61 * 32768 * (576 + 128) * 2
 
 
 def test_data_parallelism_is_refused() -> None:

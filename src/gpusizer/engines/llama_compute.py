@@ -130,11 +130,12 @@ def phases_of(
 
 
 def _mask_cells(step: _Step) -> int:
-    """Cells that masks span: one mask for layers that see everything, one for each window. [cells]"""
+    """Cells that masks span: one mask for layers that see everything, one for each window, one for an indexer. [cells]"""
     windows = {window_of(mixer) for layer in step.architecture.layers for mixer in layer.mixers if not isinstance(mixer, LinearAttention)}
     if len(windows) == 1 and step.options.window_full:
         return step.cells.full
-    return sum(cells_in_window(step.options, step.cells, window) for window in windows)
+    indexed = any(isinstance(mixer, LatentAttention) and mixer.indexer is not None for layer in step.architecture.layers for mixer in layer.mixers)
+    return sum(cells_in_window(step.options, step.cells, window) for window in windows) + (step.cells.full if indexed else 0)
 
 
 def _inputs_mask(step: _Step, *, first: bool) -> int:
@@ -167,12 +168,13 @@ def _attention(step: _Step, mixer: Mixer) -> int:
         beside += step.rows(mixer.kv_heads * (mixer.head_dim + mixer.v_head_dim))  # keys and values come in one piece with the queries
     if options.flash:
         return beside
-    return beside + _scores(step, mixer.heads, cells_in_window(options, step.cells, window_of(mixer)))
+    limited = isinstance(mixer, Attention) and mixer.kv_heads == mixer.heads  # the fork cuts scores of equal heads only
+    return beside + _scores(step, mixer.heads, cells_in_window(options, step.cells, window_of(mixer)), limited=limited)
 
 
-def _scores(step: _Step, heads: int, cells: int) -> int:
+def _scores(step: _Step, heads: int, cells: int, *, limited: bool = True) -> int:
     size = int(scores_bytes(heads=heads, tokens=step.tokens, cells=cells))
-    return min(size, step.options.attention_mib * MiB) if step.options.attention_mib else size
+    return min(size, step.options.attention_mib * MiB) if limited and step.options.attention_mib else size
 
 
 def _latent(step: _Step, mixer: LatentAttention) -> int:
@@ -195,7 +197,8 @@ def _latent(step: _Step, mixer: LatentAttention) -> int:
     absorbed = step.rows(mixer.heads * (mixer.kv_lora_rank + mixer.qk_rope_head_dim))
     latent = step.rows(mixer.heads * mixer.kv_lora_rank)
     if options.flash:
-        return _RESIDUALS * hidden + queries + absorbed + latent
+        index = int(scores_bytes(heads=1, tokens=step.tokens, cells=cells)) if mixer.indexer is not None else 0
+        return _RESIDUALS * hidden + queries + absorbed + 2 * latent + index
     return 2 * absorbed + 2 * latent + _scores(step, mixer.heads, cells)
 
 

@@ -25,6 +25,11 @@ AUTO_PARALLEL_FROM = 7300  # the server takes four sequences over one unified ca
 LATENT_ONLY_FROM = 7840  # pull 19067: no values beside the latent
 FIT_FROM = 7400  # pull 16653: context and layers are fitted to free memory
 LEAN_FROM = 10000  # the server reserves logits of its sequences only; masks are FP16 from the start (logs of 2026)
+_FORK_FORMAT = CacheFormat("q6_0", 26 / 32)
+# common/arg.cpp, kv_cache_types
+_CACHE_FORMATS = frozenset(["f32", "fp32", "f16", "fp16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "q6_0"])
+    ["f32", "fp32", "f16", "fp16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "q6_0"]
+)  # common/arg.cpp, kv_cache_types
 FORK_MLA_FROM = 6800  # by the day of the build: the fork takes -mla 3 and flash attention by itself
 
 
@@ -166,8 +171,8 @@ def options_of(deployment: Deployment, build: int) -> Options:
         flash=flash,
         window_full=fork or build < WINDOW_CACHE_FROM or _flag(flags, "swa_full", False),
         mla=mla,
-        attention_mib=_whole(flags, "amb", 256 if fork and new_fork else 0, 1 << 24),
-        fused_experts=fork and _flag(flags, "fmoe", new_fork),
+        attention_mib=_whole(flags, "amb", _whole(flags, "attention_max_batch", 256 if fork and new_fork else 0, 1 << 24), 1 << 24),
+        fused_experts=fork and _flag(flags, "fmoe", _flag(flags, "fused_moe", new_fork)),
         gpu_layers=0 if _no_device(flags) else _layers(layers),
         shares=_shares(flags.get("tensor_split")),
         by_rows=deployment.tp > 1 or flags.get("split_mode") in ("row", "tensor"),
@@ -216,8 +221,9 @@ def _format(flags: Mapping[str, Any], name: str, deployment: Deployment) -> Cach
     wish = flags.get(name)
     if wish is None:
         wish = "f16" if deployment.kv_precision in ("auto", "") else deployment.kv_precision
-    found = cache_format(str(wish)[:40])
-    if found is None:
+    name_of = str(wish).lower()[:40]
+    found = _FORK_FORMAT if flags.get("fork") and name_of == _FORK_FORMAT.id else cache_format(name_of)
+    if found is None or found.id not in _CACHE_FORMATS:
         raise FlagError("bad-flag-value", flag=name, found=str(wish)[:40])
     return found
 

@@ -97,7 +97,8 @@ def _experts(architecture: Architecture, options: Options, where: Sequence[int],
     for index, layer in enumerate(architecture.layers):
         if routed_block(layer) is None:
             continue
-        wish = _override(options.overrides, f"blk.{index}.ffn_down_exps.weight", count)
+        wishes = [_override(options.overrides, f"blk.{index}.ffn_{part}_exps.weight", count) for part in ("gate", "up", "down")]
+        wish = max(wishes, key=lambda place: (wishes.count(place), place is not None)) if options.overrides else None  # most of the three
         if wish is None and index < options.host_expert_layers:
             wish = HOST
         if wish is not None and wish != found[index]:

@@ -17,6 +17,7 @@ from gpusizer.engines.support import weight_formats
 from gpusizer.engines.transformers_memory import Batch, Moments, StageCache, moments_of, stage_cache
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
 from gpusizer.engines.weights import Cut
+from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.units import MiB
@@ -45,6 +46,8 @@ class Transformers(Engine):
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """One request at a time, to the longest context, unless it was said otherwise."""
+        if deployment.kv_precision not in ("auto", "", architecture.dtype):
+            raise FlagError("bad-flag-value", flag="--kv-precision", found=deployment.kv_precision[:40])  # the cache has the model's own type
         context = deployment.max_model_len or architecture.max_position_embeddings or 4096
         return replace(deployment, max_model_len=context, max_num_seqs=deployment.max_num_seqs or 1)
 
