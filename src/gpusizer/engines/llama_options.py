@@ -28,8 +28,6 @@ LEAN_FROM = 10000  # the server reserves logits of its sequences only; masks are
 _FORK_FORMAT = CacheFormat("q6_0", 26 / 32)
 # common/arg.cpp, kv_cache_types
 _CACHE_FORMATS = frozenset(["f32", "fp32", "f16", "fp16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "q6_0"])
-    ["f32", "fp32", "f16", "fp16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "q6_0"]
-)  # common/arg.cpp, kv_cache_types
 FORK_MLA_FROM = 6800  # by the day of the build: the fork takes -mla 3 and flash attention by itself
 
 
