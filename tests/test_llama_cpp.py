@@ -115,10 +115,10 @@ def test_layers_go_to_the_cards_as_the_logs_show() -> None:
     # 48 layers and the output over two equal cards: 25 and 23 layers of 64 MiB
     assert caches(start("qwen3-30b-a3b", "q4_k_m", "5240", gpu="t4-16gb", gpus=2, ctx_size=32768)) == [1600.0, 1472.0]
     # 94 layers over 32 and 24 GB: 3,520 and 2,496 MiB
-    unequal = {"devices": ("rtx5090-32gb", "rtx4090-24gb"), "ctx_size": 32768}
+    unequal: dict[str, Any] = {"devices": ("rtx5090-32gb", "rtx4090-24gb"), "ctx_size": 32768}
     assert caches(start("qwen3-235b-a22b", "q2_k", "5790", gpu="rtx5090-32gb", gpus=2, **unequal)) == [3520.0, 2496.0]
     # 61 layers over one card of 32 and two of 24 GB: 25, 19 and 17 of 18 MiB
-    three = {"devices": ("rtx5090-32gb", "rtx3090-24gb", "rtx3090-24gb"), "ctx_size": 16384, "fork": "ik", "mla": 3}
+    three: dict[str, Any] = {"devices": ("rtx5090-32gb", "rtx3090-24gb", "rtx3090-24gb"), "ctx_size": 16384, "fork": "ik", "mla": 3}
     assert caches(start("deepseek-r1", "q2_k", "5790", gpu="rtx5090-32gb", gpus=3, **three)) == [450.0, 342.0, 306.0]
     # an older build puts the last layers of few on the cards: three cards with a layer of 40 MiB each
     few = start("deepseek-r1", "fp16", "4800", gpu="rtx3090-24gb", gpus=3, fork="ik", ctx_size=512, n_gpu_layers=3)
