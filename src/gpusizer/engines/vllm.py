@@ -8,11 +8,12 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base import CachePlan, Engine, Stage, Start
+from gpusizer.engines.base import CachePlan, Engine, Stage, StageResult, Start
 from gpusizer.engines.cache import FULL, cache_format
 from gpusizer.engines.ledger import combined
 from gpusizer.engines.types import Deployment, Fit, Item, Quantity, Rank
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
+from gpusizer.engines.vllm_calibration import GRAPH_ESTIMATE_SPREAD
 from gpusizer.engines.vllm_defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens
 from gpusizer.engines.vllm_memory import overheads
 from gpusizer.engines.vllm_weights import adapter_slots, allocation_slack, draft_layers, draft_weights, expert_paddings, position_tables
@@ -27,6 +28,7 @@ __all__ = ["ENGINE", "Vllm"]
 # First versions of a behaviour.
 CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
+ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
 COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 
@@ -165,6 +167,15 @@ class Vllm(Engine):
         """At the start graphs are captured after the profile run, so that the larger of the two counts."""
         sizes = {line.id: line.bytes for line in rank.items}
         return super().shortfall_bytes(rank) - min(sizes.get("cuda_graphs", 0), sizes.get("activation_peak", 0))
+
+    def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
+        """Also what the log estimates for graphs before they are captured."""
+        found = super().quantities(start, results, blocks, worst)
+        graphs = found.get("cuda_graph_bytes")
+        if graphs is not None and start.version >= ESTIMATES_GRAPHS:
+            low, high = GRAPH_ESTIMATE_SPREAD
+            found["cuda_graph_estimated_bytes"] = Quantity(graphs.value, graphs.value * low, graphs.value * high)
+        return found
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
         """Does exactly this start, and what will its log say?"""
