@@ -276,8 +276,12 @@ class Engine:
         table = weight_table(architecture)
         towers = not start.flag("language_model_only", False)
         groups = table.stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=architecture.tied_head, towers=towers)
-        items = weight_items(groups, error=self.weight_error, evidence=self.weight_evidence(start), sources=self.weight_sources)
+        items = weight_items(groups, error=self.weight_error_of(start), evidence=self.weight_evidence(start), sources=self.weight_sources)
         return items + self.added_weights(start, stage, cut)
+
+    def weight_error_of(self, start: Start) -> float:
+        """Band of stored tensors after loading, as a share; a class figure unless the engine tells formats apart."""
+        return self.weight_error
 
     def weight_evidence(self, start: Start) -> str:
         """How surely the stored tensors are known."""

@@ -15,8 +15,17 @@ from gpusizer.engines.types import Deployment, Fit, Item, Quantity, Rank
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm_calibration import GRAPH_ESTIMATE_SPREAD
 from gpusizer.engines.vllm_defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens
-from gpusizer.engines.vllm_memory import overheads
-from gpusizer.engines.vllm_weights import adapter_slots, allocation_slack, draft_layers, draft_weights, expert_paddings, position_tables
+from gpusizer.engines.vllm_memory import CONSUMED, overheads
+from gpusizer.engines.vllm_weights import (
+    adapter_slots,
+    allocation_slack,
+    draft_layers,
+    draft_weights,
+    expert_paddings,
+    own_head,
+    position_tables,
+    weight_error,
+)
 from gpusizer.engines.weights import Cut
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
@@ -30,6 +39,7 @@ CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
 ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
 COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
+LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 
 OUTSIDE = frozenset({"device_context", "communication", "late_workspace", "driver_reserved"})
@@ -75,12 +85,17 @@ class Vllm(Engine):
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
         return [
+            *own_head(start, stage, cut),
             *self.absorbed_latent(start, stage),
             *position_tables(start, stage),
             *allocation_slack(start, stage, cut),
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),
         ]
+
+    def weight_error_of(self, start: Start) -> float:
+        """Band of the stored tensors by their format."""
+        return weight_error(start)
 
     def padded_formats(self, start: Start) -> frozenset[str]:
         """MXFP4 experts are padded to whole blocks after the cut."""
@@ -122,6 +137,7 @@ class Vllm(Engine):
             unified=bool(start.flag("disable_hybrid_kv_cache_manager", False)) or start.version < HYBRID_CACHE,
             widest_share=1.5 if start.version >= HIGHER_FRACTION else 1.25,
             tuples=start.version < PACKED_CACHE,
+            latent_alignment=128 if start.version >= LATENT_ALIGNMENT else 16,
         )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
@@ -169,12 +185,14 @@ class Vllm(Engine):
         return super().shortfall_bytes(rank) - min(sizes.get("cuda_graphs", 0), sizes.get("activation_peak", 0))
 
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
-        """Also what the log estimates for graphs before they are captured."""
+        """Also what the log estimates for graphs before they are captured; since 0.26 its "peak activation" holds that estimate."""
         found = super().quantities(start, results, blocks, worst)
         graphs = found.get("cuda_graph_bytes")
         if graphs is not None and start.version >= ESTIMATES_GRAPHS:
             low, high = GRAPH_ESTIMATE_SPREAD
             found["cuda_graph_estimated_bytes"] = Quantity(graphs.value, graphs.value * low, graphs.value * high)
+        if start.version >= CONSUMED and self.charges_graphs(start):
+            found["activation_peak_bytes"] = combined(line for line in results[0].items if line.id in ("activation_peak", "cuda_graphs"))
         return found
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:

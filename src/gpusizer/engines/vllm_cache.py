@@ -44,6 +44,8 @@ class CacheRequest:
         Windows are held like full attention (hybrid manager off, or older than it).
     widest_share : float
         Groups take the size of the largest kind where it is below this multiple of the smallest.
+    latent_alignment : int
+        Multiple that blocks of latent attention take beside states. [tokens]
     tuples : bool
         Older packing of compressed attention: pages of windows and states take the size of a page of the full group, a block has equally many of
         each size, and a request's need is counted in bytes of the first group.
@@ -58,6 +60,7 @@ class CacheRequest:
     state_bytes: int | None = None
     unified: bool = False
     widest_share: float = 1.5
+    latent_alignment: int = 128
     tuples: bool = False
 
 
@@ -191,7 +194,7 @@ def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Pa
     state_page = max((size for _, size in states), default=0)
     if states and rows:
         token = max(row for _, _, row, _, _ in rows)
-        alignment = max(block, 128) if any(latent for *_, latent in rows) and block < 128 else block
+        alignment = max(block, request.latent_alignment) if any(latent for *_, latent in rows) else block
         if block * token < state_page:
             block = int(hybrid_block_tokens(state_bytes=state_page, token_bytes=token, alignment=alignment))
         state_page = max(state_page, block * token)

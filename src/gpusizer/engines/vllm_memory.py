@@ -235,8 +235,8 @@ def _activation(start: Start, stage: Stage, workspace: float) -> Item:
     return item(
         "activation_peak",
         size,
-        low=size * 0.85,
-        high=size * 1.2,
+        low=size * (1 - fitted.PEAK_BELOW),
+        high=size * (1 + fitted.PEAK_ABOVE),
         formula="memory.activation.peak",
         inputs=inputs,
         evidence=Evidence.CALIBRATED,
@@ -299,7 +299,7 @@ def _graphs(start: Start, stage: Stage) -> list[Item]:
         "graphs": graphs,
         "layers": len(stage.layers),
         "more_layers": constants.more_layers,
-        "bytes_per_graph_and_layer": constants.bytes_per_graph_and_layer,
+        "bytes_per_graph_and_layer": constants.bytes_per_graph_and_layer * (fitted.ROCM_GRAPHS if start.accelerator.vendor == "AMD" else 1),
     }
     size = cuda_graph_bytes(**inputs)
     return [

@@ -15,7 +15,7 @@ from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, 
 from gpusizer.formulas.memory.weights import adapter_bytes, allocation_slack_bytes, cut_units, rope_table_bytes
 from gpusizer.units import MiB
 
-__all__ = ["adapter_slots", "allocation_slack", "draft_layers", "draft_weights", "expert_paddings", "position_tables"]
+__all__ = ["adapter_slots", "allocation_slack", "draft_layers", "draft_weights", "expert_paddings", "own_head", "position_tables", "weight_error"]
 
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
 
@@ -28,6 +28,29 @@ def expert_paddings(start: Start) -> tuple[ExpertPadding, ...]:
     if 9 <= start.capability < 10 and (0, 10, 2) <= version < (0, 17):
         return (ExpertPadding("mxfp4", 64, 256),)  # Triton kernels; Marlin before and after
     return (ExpertPadding("mxfp4", 128, 256),)
+
+
+def weight_error(start: Start) -> float:
+    """Band of the stored tensors: publishers quantise differently what a precision names, and ROCm keeps other layouts."""
+    method, precision = start.architecture.quantization.method, start.deployment.precision
+    error = fitted.WEIGHT_ERROR["plain" if method is None else "checkpoint"]
+    if precision not in ("checkpoint", "bf16", "fp16", "fp32"):
+        error = fitted.WEIGHT_ERROR.get(precision, fitted.WEIGHT_ERROR["checkpoint"])
+    if start.accelerator.vendor == "AMD" and method is not None:
+        error = max(error, fitted.WEIGHT_ERROR["rocm"])
+    return error
+
+
+def own_head(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """The output head of a multimodal model whose language part is not tied: vLLM builds that part from its own section of the configuration."""
+    architecture = start.architecture
+    inner = architecture.config.get("text_config")
+    if not stage.last or not architecture.tied_head or not isinstance(inner, Mapping) or inner.get("tie_word_embeddings") is not False:
+        return []
+    if not stage.first:
+        return []  # a last stage of its own holds the embedding again already
+    size = weight_table(architecture).embedding_bytes(cut)
+    return [item("weights_head", size, evidence=Evidence.EXACT)]
 
 
 # ---- tables of rotary positions -------------------------------------------------------------------------------------

@@ -239,6 +239,10 @@ class WeightTable:
                 _add(total, _by_group([stored for stored in self.embedding if stored.group == "embedding"], cut))
         return total
 
+    def embedding_bytes(self, cut: Cut) -> int:
+        """Bytes of the input embedding on one rank. [bytes]"""
+        return _by_group([stored for stored in self.embedding if stored.group == "embedding"], cut).get("embedding", 0)
+
     def stage_parameters(self, layers: range, cut: Cut, *, first: bool, last: bool) -> list[tuple[int, tuple[int, ...]]]:
         """Sizes of the matrices that an engine allocates on one rank, neighbours stacked: (how many such layers, bytes of each matrix).
 
