@@ -396,3 +396,59 @@ def test_a_quantity_knows_its_band() -> None:
     value = Quantity(1.0, 0.5, 2.0)
     assert Compared(value.value, value.low, value.high, 1.9).inside is True
     assert Compared(value.value, value.low, value.high, 2.1).inside is False
+
+
+def launched(**fields: Any) -> Any:
+    """The deployment of a case of Llama 3.1 8B on H100s with these fields."""
+    case = deployment_of({**own_cases()[0], **fields})
+    assert isinstance(case, Case), case
+    return case.deployment
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"gpu_count": 8, "tp": 8, "other_flags": "--enable-expert-parallel", "model": "openai/gpt-oss-120b"}, {"tp": 8, "ep": 8, "dp": 1}),
+        ({"gpu_count": 8, "tp": 1, "dp": 8, "ep": True, "model": "openai/gpt-oss-120b"}, {"tp": 1, "dp": 8, "ep": 8}),
+        ({"engine": "sglang", "gpu_count": 8, "tp": 8, "dp": 8, "dp_attention": True}, {"tp": 1, "dp": 8}),
+        ({"engine": "sglang", "gpu_count": 8, "tp": 4, "dp": 2}, {"tp": 4, "dp": 1}),
+        ({"gpu_count": 8, "tp": 8, "other_flags": "--decode-context-parallel-size 4"}, {"tp": 8, "dcp": 4}),
+        ({"engine": "llama.cpp", "gpu_count": 3, "tp": None, "quantization": "Q8_0"}, {"tp": 1, "pp": 3, "precision": "q8_0"}),
+        ({"engine": "llama.cpp", "gpu_count": 2, "tp": None, "other_flags": "-sm row"}, {"tp": 2, "pp": 1}),
+        ({"dtype": "float32"}, {"precision": "fp32"}),
+        ({"dtype": "float16"}, {"precision": "fp16"}),
+        ({"quantization": "fp8"}, {"precision": "fp8"}),
+        ({"quantization": "none", "model": "openai/gpt-oss-20b"}, {"precision": "checkpoint"}),
+        ({"quantization": "mxfp4", "model": "openai/gpt-oss-20b"}, {"precision": "checkpoint"}),
+        ({"kv_cache_dtype": "fp8_e4m3"}, {"kv_precision": "fp8_e4m3"}),
+        ({"speculative": "{'method': 'mtp', 'num_speculative_tokens': 3}"}, {"speculative_tokens": 3}),
+        ({"speculative": "eagle3 org/draft-model, 4 tokens"}, {"speculative_tokens": 4}),
+        ({"engine_version": "rocm/image:v0.5.8.post1-x"}, {"engine_version": "0.5.8"}),
+        ({"engine_version": None, "date": "2025-07-22"}, {"engine_version": "0.9.2"}),
+        ({"engine_version": None, "date": None}, {"engine_version": None}),
+        ({"enforce_eager": True}, {"enforce_eager": True}),
+    ],
+    ids=lambda part: str(part)[:60],
+)
+def test_what_a_case_says_becomes_the_deployment(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    deployment = launched(**fields)
+    assert {name: getattr(deployment, name) for name in expected} == expected
+
+
+def test_flags_of_a_case_reach_the_engine_by_their_own_names() -> None:
+    words = "VLLM_PP_LAYER_PARTITION=12,20 VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0 --pipeline-parallel-size 2 --language-model-only"
+    flags = launched(gpu_count=2, pp=2, other_flags=words, speculative="{'method': 'eagle3', 'model': 'a/b', 'num_speculative_tokens': 2}").flags
+    assert flags["pp_layer_partition"] == (12, 20)
+    assert flags["memory_profiler_estimate_cudagraphs"] == 0
+    assert flags["language_model_only"] is True
+    assert (flags["speculative_method"], flags["speculative_model"]) == ("eagle3", "a/b")
+
+
+def test_unequal_cards_keep_their_order_and_sizes() -> None:
+    flags = launched(engine="llama.cpp", gpu="RTX 5090-32GB + RTX 3090-24GB x2", gpu_count=3, quantization="Q8_0").flags
+    assert flags["devices"] == ("rtx5090-32gb", "rtx3090-24gb", "rtx3090-24gb")
+    assert flags["device_memory_bytes"][0] > flags["device_memory_bytes"][1] == flags["device_memory_bytes"][2]
+
+
+def test_a_launch_word_cannot_name_the_devices() -> None:
+    assert "devices" not in launched(other_flags="--devices 7 VLLM_DEVICES=7").flags

@@ -14,6 +14,8 @@ __all__ = ["Devices", "devices_of"]
 
 _SIZE = re.compile(r"(\d{1,4})\s?-?\s?(?:gib|gb|g)\b", re.IGNORECASE)
 _TOLERANCE = 0.03
+_AMD = re.compile(r"\b(?:rx|radeon|instinct|mi\d{2,3}x?|w\d{4})\b", re.IGNORECASE)
+_OTHER_MAKERS = re.compile(r"\b(?:apple|m\d (?:pro|max|ultra)|arc|intel|ascend|tpu|gaudi|snapdragon|adreno|mali)\b", re.IGNORECASE)
 MOST_KINDS = 64
 
 
@@ -89,12 +91,12 @@ def devices_of(words: str, count: int | None, *, optional: bool) -> Devices:
 
 def _kinds(words: str, plain: str) -> tuple[list[tuple[Accelerator, int]], bool, tuple[Notice, ...]]:
     """Kinds with their numbers, whether all are known, and what was taken for granted."""
-    parts = [part.strip() for part in plain.split("+")][:MOST_KINDS] if "+" in plain else [words]
+    parts = [part.strip() for part in re.split(r"\s\+\s", plain)][:MOST_KINDS] if " + " in plain else [words]
     kinds: list[tuple[Accelerator, int]] = []
     notices: list[Notice] = []
     for part in parts:
-        times = re.search(r"\s[x×]\s?(\d{1,2})$", part)
-        name = part[: times.start()] if times else part
+        times = re.search(r"\s[x×]\s?(\d{1,2})$", part) or re.match(r"(\d{1,2})\s?[x×]\s", part)
+        name = part.replace(times[0], " ").strip() if times else part
         try:
             device, notice = _one(name)
         except UnknownIdError:
@@ -120,9 +122,9 @@ def _one(name: str) -> tuple[Accelerator, Notice | None]:
     if alike and len({device.marketing_memory_gb for device in alike}) == 1:
         return alike[0], None if len(alike) == 1 else Notice("device-alike", {"found": name, "gpu": alike[0].id})
     size = _SIZE.search(name)
-    if size is None or not re.search(r"class", name, re.IGNORECASE):
+    if size is None or _OTHER_MAKERS.search(name):
         raise unknown
-    same = _of_size(float(size[1]), unified="unified" in name.lower())
+    same = _of_size(float(size[1]), vendor="AMD" if _AMD.search(name) else "NVIDIA", unified="unified" in name.lower())
     if not same:
         raise unknown
     return same[len(same) // 2], Notice("device-by-size", {"found": name, "gpu": same[len(same) // 2].id})
@@ -142,9 +144,9 @@ def _named_within(words: str) -> list[Accelerator]:
     return list(found.values())
 
 
-def _of_size(size: float, *, unified: bool) -> list[Accelerator]:
-    """Devices with so much memory on the box, by what their driver reports."""
-    same = [device for device in accelerators() if device.vendor == "NVIDIA" and device.unified_memory == unified]
+def _of_size(size: float, *, vendor: str, unified: bool) -> list[Accelerator]:
+    """Devices of a maker with so much memory on the box, by what their driver reports."""
+    same = [device for device in accelerators() if device.vendor == vendor and device.unified_memory == unified]
     exact = [device for device in same if device.marketing_memory_gb == size]
     close = exact or [device for device in same if abs(device.marketing_memory_gb - size) <= _TOLERANCE * size]
     return sorted(close, key=lambda device: device.memory_bytes)
