@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import inf, isfinite
+from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
@@ -17,6 +18,7 @@ from gpusizer.engines.speed import constant, engine_family, provenance
 from gpusizer.engines.types import Deployment, Evidence, Fit, Quantity
 from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import maximum
 from gpusizer.formulas.latency import speculative_tokens
 from gpusizer.planning.performance_types import Load, Performance, PrefillSide, SpeedItem
 from gpusizer.planning.serving import Service, Traffic, burst, closed_loop, open_loop
@@ -68,40 +70,61 @@ def predict(
     Performance
         Figures with bands, regime, notices and where the time of a step goes.
     """
-    work, speeds, traffic = _set_up(architecture, accelerator, deployment, load, fit, theta)
+    work, speeds, traffic = set_up(architecture, accelerator, deployment, load, fit, theta)
     ranks = deployment.dp * replicas
     if prefill is not None:
         return _split(architecture, accelerator, deployment, load, work, speeds, traffic, ranks, prefill, theta)
-    notices: list[Notice] = []
-    limit: float | None = None
-    regime = "steady"
+    service, limit = serve(work, speeds, traffic, load, ranks)
+    return conclude(service, limit, traffic, ranks, accelerator, deployment, load, theta)
+
+
+def serve(work: Work, speeds: Speeds, traffic: Traffic, load: Load, ranks: Any) -> tuple[Service, Any]:
+    """What one of ``ranks`` delivers, and the highest rate that it holds (None unless requests arrive at a rate); numbers or columns."""
     if load.request_rate_per_s is not None:
-        service, most = open_loop(work, speeds, traffic, load.request_rate_per_s / ranks)
-        limit = float(most) * ranks
-        if load.request_rate_per_s > limit:
+        return open_loop(work, speeds, traffic, load.request_rate_per_s / ranks)
+    if load.burst is not None:
+        return burst(work, speeds, traffic, maximum(load.burst / ranks, 1.0)), None
+    wanted = load.concurrency or 1.0
+    return closed_loop(work, speeds, traffic, traffic.slots if wanted == inf else maximum(wanted / ranks, 1.0)), None
+
+
+def conclude(
+    service: Service,
+    limit: float | None,
+    traffic: Traffic,
+    ranks: int,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    theta: Mapping[str, float] | None = None,
+) -> Performance:
+    """The answer of the whole deployment from what one rank delivers: rates of all ranks, the regime, what must be said."""
+    notices: list[Notice] = []
+    most = None if limit is None else float(limit) * ranks
+    regime, rate = "steady", float(service.output_tokens_per_s) * ranks
+    if load.request_rate_per_s is not None:
+        if most is not None and load.request_rate_per_s > most:
             regime = "overloaded"
-            notices.append(Notice("overloaded", {"request_rate_per_s": load.request_rate_per_s, "limit_requests_per_s": limit}))
-        rate = float(service.output_tokens_per_s) * ranks
+            notices.append(Notice("overloaded", {"request_rate_per_s": load.request_rate_per_s, "limit_requests_per_s": most}))
     elif load.burst is not None:
         regime = "burst"
-        service = burst(work, speeds, traffic, max(load.burst / ranks, 1.0))
         rate = float(service.output_tokens_per_s) * min(ranks, load.burst)
     else:
         wanted = load.concurrency or 1.0
         each = traffic.slots if wanted == inf else wanted / ranks
-        service = closed_loop(work, speeds, traffic, max(each, 1.0))
-        rate = float(service.output_tokens_per_s) * (ranks * min(each, 1.0))
-        if each > traffic.slots:
+        rate *= min(each, 1.0)
+        if wanted == inf:
+            regime = "saturated"
+        elif each > traffic.slots:
             regime = "cache-limited"
             notices.append(Notice("cache-limits-concurrency", {"concurrency": wanted, "running": traffic.slots * ranks}))
-        elif wanted == inf:
-            regime = "saturated"
-    return _answer(service, rate, ranks, regime, limit, notices, accelerator, deployment, load, theta)
+    return _answer(service, rate, ranks, regime, most, notices, accelerator, deployment, load, theta)
 
 
-def _set_up(
+def set_up(
     architecture: Architecture, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None, theta: Mapping[str, float] | None
 ) -> tuple[Work, Speeds, Traffic]:
+    """Work of one rank, speeds of its device, and what it is asked to do."""
     cut = Cut(deployment.tp, deployment.dp, deployment.ep, deployment.pp)
     form = cache_format(deployment.kv_precision, "bf16")
     element = form.element_bytes if form else 2.0
@@ -120,9 +143,16 @@ def _set_up(
 
 
 def traffic_of(
-    work: Work, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None = None, theta: Mapping[str, float] | None = None
+    work: Work,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    fit: Fit | None = None,
+    theta: Mapping[str, float] | None = None,
+    *,
+    slots: float | None = None,
 ) -> Traffic:
-    """What one rank is asked to do."""
+    """What one rank is asked to do; ``slots`` instead of the room of the cache where it is known."""
     family = engine_family(deployment.engine)
 
     def c(name: str, kind: str = "all") -> float:
@@ -135,19 +165,20 @@ def traffic_of(
         prompt_tokens=max(load.input_tokens - prefix, 1.0),
         prefix_tokens=prefix,
         output_tokens=max(load.output_tokens, 1.0),
-        slots=running_slots(work, accelerator, deployment, load, fit),
+        slots=running_slots(work, accelerator, deployment, load, fit) if slots is None else slots,
         budget_tokens=budget_tokens(accelerator, deployment),
         mixes=0.0 if family in ("sglang", "mindie", "transformers") else 1.0,
         verified_tokens=1.0 + drafts,
         tokens_per_step=speculative_tokens(acceptance=min(acceptance, 0.999), drafts=drafts),
         draft_steps=drafts,
-        front_s=c("front_s", family),
+        front_s=c("front_s", family) + work.kernels * c("launch_s", family),
         first_burst_share=load.first_burst_share * c("first_burst"),
         spread=load.length_spread,
         drift=c("drift"),
         short_answers=c("short_answers"),
         long_answers=c("long_answers"),
         request_s=c("request_s", family),
+        waited_steps=c("dp_wait", family) if deployment.dp > 1 else 0.5,
     )
 
 
@@ -157,7 +188,9 @@ def age_years(deployment: Deployment) -> float:
     The date is that of the run where a case tells it (``engine_date`` among the flags), else that of the release.
     """
     words = str(deployment.flags.get("engine_date", ""))
-    month = re.match(r"(20\d{2})-(\d{2})", words) or re.match(r"(20\d{2})-(\d{2})", month_of(deployment.engine, deployment.engine_version or "") or "")
+    month = re.match(r"(20\d{2})-(\d{2})", words) or re.match(
+        r"(20\d{2})-(\d{2})", month_of(deployment.engine, deployment.engine_version or "") or ""
+    )
     if month is None:
         return 0.0
     return min(max(_REFERENCE_YEAR - int(month[1]) - int(month[2]) / 12, 0.0), _OLDEST_YEARS)
@@ -178,10 +211,11 @@ def _split(
     """Prompts on workers of their own: two queues in one loop, and the cache moves between them."""
     from gpusizer.planning.split_serving import split_loop
 
-    ahead, ahead_speeds, ahead_traffic = _set_up(architecture, accelerator, prefill.deployment, load, None, theta)
+    ahead, ahead_speeds, ahead_traffic = set_up(architecture, accelerator, prefill.deployment, load, None, theta)
     wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or traffic.slots * ranks)
     service, rate = split_loop(
-        work, speeds, traffic, ranks, ahead, ahead_speeds, ahead_traffic, prefill.workers * prefill.deployment.dp, wanted, load.input_tokens
+        work, speeds, traffic, ranks, ahead, ahead_speeds, ahead_traffic, prefill.workers * prefill.deployment.dp, wanted, load.input_tokens,
+        constant("split_wait", "all", "all", theta),
     )
     return _answer(service, rate, ranks, "disaggregated", None, [], accelerator, deployment, load, theta)
 
@@ -209,8 +243,9 @@ def _answer(
         notices.append(Notice("speculation-assumed", {"drafts": deployment.speculative_tokens}))
 
     def band(name: str, value: float) -> Quantity:
-        low = constant(f"band_low.{name}", regime, "steady", theta) ** wider
-        high = constant(f"band_high.{name}", regime, "steady", theta) ** wider
+        kind = _BAND_OF.get(regime, regime)
+        low = constant(f"band_low.{name}", kind, "steady") ** wider
+        high = constant(f"band_high.{name}", kind, "steady") ** wider
         return Quantity(value, value * low, value * high)
 
     return Performance(
@@ -226,6 +261,8 @@ def _answer(
         items=_items(service),
     )
 
+
+_BAND_OF = {"cache-limited": "steady", "overloaded": "open", "arrivals": "open"}
 
 _FORMULAS = {
     "linears": "compute.operator",

@@ -19,7 +19,7 @@ from gpusizer.planning.figures import model_figures
 from gpusizer.planning.need import need_of
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request
-from gpusizer.planning.speed import with_speed
+from gpusizer.planning.speed import with_speeds
 from gpusizer.planning.types import Plan
 
 __all__ = ["make_fit", "make_plan", "name_of"]
@@ -45,7 +45,7 @@ def make_plan(request: Request) -> Plan:
     figures = model_figures(architecture, request.kv_precision)
     weights = checkpoint_bytes(architecture, mtp=False)
     found = [search(request, need, engine, architecture, each, weights_bytes=weights) for each in _considered(request)]
-    options = ranked([with_speed(each.option, architecture, request, need) for each in found if each.option is not None], request.sort)
+    options = with_speeds([each.option for each in found if each.option is not None], architecture, request, need)
     rejected = tuple(each.rejected for each in found if each.rejected is not None)
     return Plan(
         request=request,
@@ -54,7 +54,7 @@ def make_plan(request: Request) -> Plan:
         entry=entry,
         figures=figures,
         article=article_of(architecture, entry, request.precision, need.concurrency, need.context_tokens),
-        options=options,
+        options=ranked(options, request.sort),
         rejected=rejected,
         warnings=(*architecture.warnings, *_context_warning(architecture, need.context_tokens)),
     )

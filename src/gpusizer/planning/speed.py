@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
@@ -11,9 +12,10 @@ from gpusizer.planning.need import Need
 from gpusizer.planning.performance import predict
 from gpusizer.planning.performance_types import Load, Performance
 from gpusizer.planning.request import Request
+from gpusizer.planning.sweep import Ask, predict_many
 from gpusizer.planning.types import Option
 
-__all__ = ["load_of", "saturation_of", "with_speed"]
+__all__ = ["load_of", "saturation_of", "with_speeds"]
 
 
 def load_of(request: Request, need: Need) -> Load:
@@ -25,10 +27,14 @@ def load_of(request: Request, need: Need) -> Load:
     return Load(**tokens, concurrency=need.concurrency, shared_prefix_tokens=prefix)
 
 
-def with_speed(option: Option, architecture: Architecture, request: Request, need: Need) -> Option:
-    """The option with its times and rates at the load that was asked for."""
-    speed = predict(architecture, option.accelerator, option.launch, load_of(request, need), replicas=option.replicas, fit=option.fit)
-    return replace(option, performance=speed, assumed=option.assumed or speed.evidence == Evidence.ASSUMED)
+def with_speeds(options: Sequence[Option], architecture: Architecture, request: Request, need: Need) -> list[Option]:
+    """The options with their times and rates at the load that was asked for."""
+    asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in options]
+    speeds = predict_many(architecture, asks, load_of(request, need))
+    return [
+        replace(option, performance=speed, assumed=option.assumed or speed.evidence == Evidence.ASSUMED)
+        for option, speed in zip(options, speeds, strict=True)
+    ]
 
 
 def saturation_of(option: Option, architecture: Architecture, request: Request, need: Need) -> Performance:
