@@ -194,7 +194,10 @@ def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]
         return [LayerCache(WINDOW, "keys-values", row, mixer.window)]
     if mixer.chunk:
         return [LayerCache(CHUNK, "keys-values", row, mixer.chunk)]
-    return [LayerCache(FULL, "keys-values", row)]
+    caches = [LayerCache(FULL, "keys-values", row)]
+    if mixer.indexer is not None and mixer.indexer.caches:
+        caches.append(LayerCache(FULL, "index", _index_row(mixer.indexer.head_dim, form)))
+    return caches
 
 
 def _index_row(head_dim: int, form: CacheFormat) -> int:

@@ -80,6 +80,7 @@ class Vllm(Engine):
             redundant_experts=int(start.flag("num_redundant_experts", 0)),
             paddings=expert_paddings(start),
             towers_tp=1 if start.flag("mm_encoder_tp_mode") == "data" else layout.tp,
+            whole_shared=layout.ep > 1 and layout.tp > 1 and layout.dp > 1,
         )
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:

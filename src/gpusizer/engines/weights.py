@@ -70,6 +70,8 @@ class Cut:
         Padding of routed experts, after the cut.
     towers_tp : int
         Ranks that cut vision and audio towers; 1 where each holds them whole. [ranks]
+    whole_shared : bool
+        Every rank holds shared experts whole (sequence-parallel experts).
     dense_tp, head_tp : int
         Ranks that cut dense blocks and shared experts, and the head, where they are not those of attention; 0 where they are. [ranks]
     """
@@ -81,6 +83,7 @@ class Cut:
     vocabulary_multiple: int = 64
     paddings: tuple[ExpertPadding, ...] = ()
     towers_tp: int = 1
+    whole_shared: bool = False
     dense_tp: int = 0
     head_tp: int = 0
 
@@ -110,6 +113,8 @@ def _rank_bytes(stored: _Stored, cut: Cut) -> int:
             copies += cut.redundant_experts
     elif stored.group == "vision":
         tp = cut.towers_tp
+    elif stored.group == SHARED and cut.whole_shared:
+        tp = 1
     elif stored.group in ("dense_mlp", SHARED):
         tp = cut.dense_tp or tp
     elif stored.group == "lm_head":
