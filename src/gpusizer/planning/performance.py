@@ -214,7 +214,16 @@ def _split(
     ahead, ahead_speeds, ahead_traffic = set_up(architecture, accelerator, prefill.deployment, load, None, theta)
     wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or traffic.slots * ranks)
     service, rate = split_loop(
-        work, speeds, traffic, ranks, ahead, ahead_speeds, ahead_traffic, prefill.workers * prefill.deployment.dp, wanted, load.input_tokens,
+        work,
+        speeds,
+        traffic,
+        ranks,
+        ahead,
+        ahead_speeds,
+        ahead_traffic,
+        prefill.workers * prefill.deployment.dp,
+        wanted,
+        load.input_tokens,
         constant("split_wait", "all", "all", theta),
     )
     return _answer(service, rate, ranks, "disaggregated", None, [], accelerator, deployment, load, theta)

@@ -50,6 +50,8 @@ class Traffic:
         How far short answers raise the mean pace of a burst, and long ones its end, for a spread of 1.
     request_s : number
         Host work per request that nothing overlaps. [s]
+    waited_steps : number
+        Steps that a new prompt waits for: half of the one that runs, or until data-parallel ranks start prompts together.
     """
 
     prompt_tokens: Any
@@ -68,6 +70,7 @@ class Traffic:
     short_answers: Any
     long_answers: Any
     request_s: Any
+    waited_steps: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,11 @@ def _pace(work: Work, speeds: Speeds, traffic: Traffic, running: Any) -> _Pace:
     plain = parts.seconds
     decode = plain * (1 + traffic.draft_steps * work.draft_share) + traffic.draft_steps * speeds.step_s
     room = maximum(traffic.budget_tokens - lane * traffic.verified_tokens * traffic.mixes, traffic.budget_tokens / 4)
-    chunk = minimum(traffic.prompt_tokens, room)
-    chunks = chunk_count(prompt_tokens=traffic.prompt_tokens, chunk_tokens=room)
-    before = traffic.prefix_tokens + (traffic.prompt_tokens - chunk) / 2
+    # prompts that start in one step: one, or as many as requests end in it
+    group = maximum(1, running * traffic.tokens_per_step / speeds.pp / maximum(traffic.output_tokens, 1))
+    chunk = minimum(traffic.prompt_tokens * group, room)
+    chunks = chunk_count(prompt_tokens=traffic.prompt_tokens * group, chunk_tokens=room)
+    before = traffic.prefix_tokens + maximum(traffic.prompt_tokens - chunk, 0) / 2
 
     def with_prompt(tokens: Any, prompts: Any) -> Any:
         step = step_parts(
@@ -131,16 +136,18 @@ def _pace(work: Work, speeds: Speeds, traffic: Traffic, running: Any) -> _Pace:
             context_tokens=context,
             verified_tokens=traffic.verified_tokens,
             prefill_tokens=tokens,
-            prefix_tokens=before - maximum(tokens - chunk, 0) / 2,
+            prefix_tokens=before,
             prefill_sequences=prompts,
+            prompt_tokens=traffic.prompt_tokens,
         ).seconds
         return maximum(step, work.kernels * speeds.eager_s + speeds.step_s)
 
-    single = with_prompt(chunk, 1 / chunks)
+    single = with_prompt(chunk, group / chunks)
     full = with_prompt(room, room / maximum(traffic.prompt_tokens, 1))
-    added = maximum(chunks * (single - decode * traffic.mixes), chunks * single * 0.02) / speeds.pp
+    added = maximum(chunks * (single - decode * traffic.mixes), chunks * single * 0.02) / speeds.pp / group
     share = traffic.prompt_tokens / room * full / speeds.pp
-    return _Pace(parts, decode, chunks * single, added, full, minimum(share, chunks * single))
+    own = chunk_count(prompt_tokens=traffic.prompt_tokens, chunk_tokens=room) * single
+    return _Pace(parts, decode, own, added, full, minimum(share, own))
 
 
 def _tpot(pace: _Pace, traffic: Traffic, running: Any, disturbed: Any) -> Any:
@@ -174,7 +181,7 @@ def closed_loop(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> 
         running = (running + inside * think / (think + response)) / 2
     late = traffic.first_burst_share * (1 - together) * burst_wait_seconds(requests=inside, service_s=served)
     queue = slot_wait_seconds(customers=requests, slots=inside, slot_s=think + response)
-    wait = response - pace.own_s + late + queue + pace.decode_s / 2
+    wait = response - pace.own_s + late + queue + pace.decode_s * traffic.waited_steps
     ttft = traffic.front_s + pace.own_s + wait
     rate = requests * traffic.output_tokens / request_seconds(ttft_s=ttft, tpot_s=tpot, output_tokens=traffic.output_tokens)
     return Service(ttft, tpot, _slow(tpot, pace, traffic, running), rate, running, pace.decode_s, pace.added_s, wait, pace.parts)
@@ -228,7 +235,7 @@ def open_loop(work: Work, speeds: Speeds, traffic: Traffic, request_rate_per_s: 
         running = (running + minimum(offered * steps * tpot, traffic.slots)) / 2
     served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
     load = minimum(utilisation(request_rate_per_s=offered, service_s=served), 0.98)
-    wait = open_wait_seconds(utilisation=load, service_s=served, variation=traffic.spread**2) + pace.decode_s / 2
+    wait = open_wait_seconds(utilisation=load, service_s=served, variation=traffic.spread**2) + pace.decode_s * traffic.waited_steps
     ttft = traffic.front_s + pace.own_s + wait
     rate = offered * traffic.output_tokens
     return Service(ttft, tpot, _slow(tpot, pace, traffic, running), rate, running, pace.decode_s, pace.added_s, wait, pace.parts), most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
+from math import ceil, sqrt
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines import get_engine
@@ -20,6 +20,7 @@ __all__ = ["budget_tokens", "running_slots"]
 # Share of the device that an engine takes, without flags; what runs beside weights and cache.
 _SHARE = {"vllm": 0.90, "sglang": 0.86, "tensorrt-llm": 0.92}
 _BESIDE_BYTES = 3 * GB
+_TIGHT = 0.6  # the engine's answer against the rough estimate
 _TIGHT_SHARE, _LEAST_SHARE = 0.96, 0.02
 # TensorRT-LLM keeps room for the whole answer from the start (GUARANTEED_NO_EVICT); the others let a request grow.
 _RESERVED_OUTPUT = {"tensorrt-llm": 1.0}
@@ -65,10 +66,11 @@ def running_slots(work: Work, accelerator: Accelerator, deployment: Deployment, 
     family = engine_family(deployment.engine)
     held = _held_tokens(family, load)
     most = float(deployment.max_num_seqs or _MOST_SEQUENCES.get(family) or (1024.0 if _large(accelerator) else 256.0))
+    room = rough = max(_pool_bytes(work, accelerator, deployment, family) / max(_request_bytes(work, deployment, held, load), 1.0), 1.0)
     if fit is not None and fit.max_concurrency > 0:
         room = fit.max_concurrency * (fit.deployment.max_model_len or held) / max(held, 1.0) / deployment.dp
-    else:
-        room = _pool_bytes(work, accelerator, deployment, family) / max(_request_bytes(work, deployment, held, load), 1.0)
+        if room < _TIGHT * rough:  # weights fill the device: a small difference of large figures, which operators mend with flags
+            room = sqrt(room * rough)
     return min(max(room, 1.0), most)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpusizer.formulas.communication import transfer_seconds
-from gpusizer.formulas.core import maximum, minimum
+from gpusizer.formulas.core import maximum, minimum, where
 from gpusizer.formulas.latency import request_seconds
 from gpusizer.formulas.queueing import burst_wait_seconds, closed_response_seconds, slot_wait_seconds
 from gpusizer.planning.serving import ROUNDS, Service, Traffic, _pace, _slow
@@ -27,6 +27,7 @@ def split_loop(
     ahead_ranks: Any,
     requests: Any,
     input_tokens: Any,
+    handover_s: Any,
 ) -> tuple[Service, Any]:
     """A fixed number of requests in flight between prefill and decode workers: the service, and its rate. [tokens/s]"""
     steps = maximum(traffic.output_tokens - 1, 0.01)
@@ -41,10 +42,16 @@ def split_loop(
         think = steps * tpot
         response = closed_response_seconds(service_s=served, think_s=think, customers=requests)
         running = (running + inside * think / (think + response)) / 2
-    row_bytes = sum(
-        one.layers * (one.row_bytes / one.ratio + one.scan_bytes) * (one.cap_rows >= UNBOUNDED_ROWS or one.scan_bytes > 0) for one in work.attends
-    )
-    moved = transfer_seconds(moved_bytes=row_bytes * input_tokens, bytes_per_s=NETWORK_BYTES_PER_S, latency_s=5e-3)
+    kept = [
+        where(
+            one.cap_rows + one.scan_bytes * UNBOUNDED_ROWS >= UNBOUNDED_ROWS,  # not a window
+            one.layers * (one.row_bytes / one.ratio + one.scan_bytes),
+            0.0,
+        )
+        for one in work.attends
+    ]
+    row_bytes = sum(kept)
+    moved = transfer_seconds(moved_bytes=row_bytes * input_tokens, bytes_per_s=NETWORK_BYTES_PER_S, latency_s=handover_s)
     late = traffic.first_burst_share * burst_wait_seconds(requests=requests, service_s=served)
     queue = slot_wait_seconds(customers=requests / ranks, slots=inside, slot_s=think + response)
     wait = response - served + late + queue

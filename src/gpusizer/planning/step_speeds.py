@@ -42,10 +42,11 @@ def speeds_of(
         if storage == "8" and computes != "fp8":
             native = "w8"
         eta = c("memory", f"{native}.{kin}", f"{native}.other") * c("memory_scale", f"{kind}.{native}", kind)
+        bits = {"fp8": "8", "fp4": "4"}.get(computes, "16")
+        efficiency = c("products", f"{bits}.{kin}", f"{bits}.other") * c("products_scale", f"{kind}.{bits}", kind)
         if routed:
             eta *= c("moe_engine", family)
-        bits = {"fp8": "8", "fp4": "4"}.get(computes, "16")
-        efficiency = c("products", f"{bits}.{kin}", f"{bits}.other") * c("products_scale", kind, "dense")
+            efficiency *= c("moe_compute", family)
         if native in ("w4", "w8", "int4"):
             efficiency *= c("products_scale", "widened")
         return ClassSpeed(bandwidth * min(eta, 0.98), peak, min(efficiency, 0.95), c("half_tokens", kind))
@@ -71,10 +72,11 @@ def speeds_of(
         eager_s=c("eager_s", family) * aged,
         tile_rows=c("tile_rows", "moe"),
         imbalance=1.0 + c("imbalance", "ep") * log2(max(cut.ep, 1)) if routed else 1.0,
+        routing_spread=c("routing", "spread"),
         reduce_latency_s=c("reduce_s", kin) * (1 + 0.15 * log2(max(cut.tp, 1))) if cut.tp > 1 else 0.0,
         bus_bytes_per_s=link,
-        gather_latency_s=c("gather_s", kin),
-        gather_bytes_per_s=gather_link * c("gather_share", "all"),
+        gather_latency_s=c("gather_s", kin) * log2(max(cut.dp, 2)) / 3,
+        gather_bytes_per_s=gather_link * c("gather_share", "wired" if accelerator.interconnect_bytes_per_s else "pcie"),
         gather_copies=float(min(max((block.top_k for block in work.experts), default=1.0), max(cut.ep, 1))) if cut.ep > 1 else float(cut.dp),
         gather_element_bytes=3.0 if cut.ep > 1 else 4.0,
         hop_latency_s=c("hop_s", "all"),
@@ -99,5 +101,4 @@ def _link_bytes_per_s(accelerator: Accelerator, ranks: int, theta: Mapping[str, 
         return min(within, NETWORK_BYTES_PER_S)
     lanes = float((accelerator.pcie or "4.0").split(" ")[0].split(".")[0] or 4)
     one_way = 31.5e9 * 2 ** (lanes - 4)
-    # measured bus bandwidth over PCIe: 0.6 of the wire for two GPUs, 0.4 for more (PCIe 5); PCIe 4 hosts fall lower
-    return one_way * (0.6 if ranks <= 2 else 0.4) * (1.0 if lanes >= 5 else 0.5)
+    return one_way * constant("pcie_share", "two" if ranks <= 2 else "many", "many", theta) * (1.0 if lanes >= 5 else 0.5)

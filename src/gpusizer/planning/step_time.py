@@ -52,8 +52,8 @@ class Speeds:
         Fixed costs: a kernel, a step, a sequence in a step; the host's launch of a kernel of a step with prompts, which no graph holds. [s]
     tile_rows : number
         Rows of one tile of an expert's product. [tokens]
-    imbalance : number
-        Load of the busiest rank of experts over the mean.
+    imbalance, routing_spread : number
+        Load of the busiest rank of experts over the mean; how much of a further token's choice of experts is its own.
     reduce_latency_s, bus_bytes_per_s : number
         All-reduce of tensor parallelism. [s, bytes/s]
     gather_latency_s, gather_bytes_per_s, gather_copies, gather_element_bytes : number
@@ -77,6 +77,7 @@ class Speeds:
     eager_s: Any
     tile_rows: Any
     imbalance: Any
+    routing_spread: Any
     reduce_latency_s: Any
     bus_bytes_per_s: Any
     gather_latency_s: Any
@@ -124,6 +125,7 @@ def step_parts(
     prefill_tokens: Any = 0.0,
     prefix_tokens: Any = 0.0,
     prefill_sequences: Any = 0.0,
+    prompt_tokens: Any = 1e12,
 ) -> Parts:
     """Time of one step of one data-parallel rank.
 
@@ -141,6 +143,8 @@ def step_parts(
         Prompt tokens in the step, and tokens cached before them. [tokens]
     prefill_sequences : number
         Prompts that end in the step. [sequences]
+    prompt_tokens : number
+        Length of one prompt: several short ones in a step do not see each other. [tokens]
 
     Returns
     -------
@@ -155,7 +159,7 @@ def step_parts(
         linears = linears + _product(linear.flops_per_token * tokens, linear.weight_bytes, tokens, speed)
     experts = 0.0
     for block, speed in zip(work.experts, speeds.experts, strict=True):
-        touched = experts_touched(experts=block.experts, top_k=block.top_k, tokens=shared)
+        touched = experts_touched(experts=block.experts, top_k=block.top_k, tokens=1 + speeds.routing_spread * maximum(shared - 1, 0))
         rows = expert_rows(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speeds.tile_rows)
         per_expert = maximum(rows / maximum(touched, 1e-6), 1.0)
         share = block.layers * speeds.imbalance / speeds.ep
@@ -171,8 +175,10 @@ def step_parts(
         attention = attention + one.layers * operator_seconds(
             flops=flops, flops_per_s=speeds.attention_flops_per_s, moved_bytes=moved, bytes_per_s=bandwidth
         )
-        pairs = attended_pairs(new_tokens=prefill_tokens, prefix_tokens=prefix_tokens, ratio=one.ratio, cap_rows=one.cap_rows)
-        scanned = prefill_tokens * (prefix_tokens + prefill_tokens / 2)
+        length = minimum(prefill_tokens, prompt_tokens)
+        prompts = prefill_tokens / maximum(length, 1e-6)
+        pairs = prompts * attended_pairs(new_tokens=length, prefix_tokens=prefix_tokens, ratio=one.ratio, cap_rows=one.cap_rows)
+        scanned = prefill_tokens * (prefix_tokens + length / 2)
         prefill = prefill + one.layers * (pairs * one.pair_flops + scanned * one.scan_flops) / speeds.prefill_flops_per_s
     return Parts(
         linears, experts, head, attention, prefill, _communication(work, speeds, tokens), _overhead(work, speeds, sequences + prefill_sequences)
