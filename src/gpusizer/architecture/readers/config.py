@@ -19,6 +19,7 @@ from gpusizer.architecture.readers.mtp import read_mtp
 from gpusizer.architecture.readers.plan import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.quantization import read_quantization
 from gpusizer.architecture.readers.tensors import matrix, norm, vector
+from gpusizer.architecture.readers.towers import describes_whole
 from gpusizer.architecture.types import Notice, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
@@ -90,14 +91,15 @@ def _merged(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], 
     notices: list[Notice] = []
     if isinstance(own, Mapping):
         words |= own
-    elif row is None:
-        notices.append(Notice("unknown-model-type", {"model_type": inner_type or outer_type or ""}))
+    elif row is None or (text and implied(outer_type) is None and outer_type is not None and not describes_whole(outer_type)):
+        notices.append(Notice("unknown-model-type", {"model_type": (inner_type if row is None else None) or outer_type or ""}))
     top = {key: value for key, value in config.items() if not (text and isinstance(value, Mapping)) and key not in _PARTS}
     tied = config.get("tie_word_embeddings")
     given = flat_keys({**(row or {}).get("config", {}), **outer.get("config", {}), **top, **text})
     defaults = class_defaults(text_type, given)
-    if text:
-        defaults |= class_defaults(outer_type, given)  # of a model with towers, the whole's class says whether the head is tied
+    whole = class_defaults(outer_type, given) if text else {}
+    if "tie_word_embeddings" not in given and whole.get("tie_word_embeddings") and not defaults.get("tie_word_embeddings"):
+        notices.append(Notice("head-unclear", {"model_type": outer_type}))  # the whole's class ties the head, the text's does not: it is counted
     if sizes := implied_sizes(defaults):
         notices.append(Notice("class-default", {"model_type": text_type, "keys": sizes}))
     merged = {**defaults, **given}

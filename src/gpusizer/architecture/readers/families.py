@@ -141,7 +141,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "arcee": {**_PLAIN},
     "glm": {**_GLM_FOUR},
     "glm4": {**_GLM_FOUR, "norms": _GLM_FOUR_NORMS},
-    "helium": {},
+    "helium": {"attention_bias_covers_output": False},
     "minicpm3": {"config": {**_TIED}},
     "bitnet": {
         "extras": (
@@ -253,7 +253,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "extras": _FULL_GATE,
         "config": {"global_attn_every_n_layers": 4},
     },
-    "aria_text": {},
+    "aria_text": {"experts_have_bias": False},
     "axk1": {"router_bias": "buffer", "extras": (("experts", "mlp.post_mlp_layernorm.weight", ("hidden",), "norms"),)},
     "axk2": {
         "router_bias": "buffer",
@@ -342,7 +342,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "config": {**_TIED},
     },
     "mllama": {"text": "mllama_text_model", "prefix": "language_model."},
-    "mllama_text_model": {"extra_embedding_rows": 8},
+    "mllama_text_model": {"extra_embedding_rows": 8, "config": {"cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]}},
     "jetmoe": {
         "expert_attention": True,
         "attention": "self_attention.",

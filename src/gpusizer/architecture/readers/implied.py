@@ -37,7 +37,7 @@ _SPARSE_MODULE = {
 }
 _QWEN_SHARED = {"shared": "mlp.shared_expert.", "shared_gate": True}
 _DELTA = {"mixer": "linear", "config": {"full_attention_interval": 4}}
-_DEEPSEEK = {"router_bias": "buffer"}
+_DEEPSEEK = {"router_bias": "buffer", "mlp_has_bias": False}
 
 IMPLIED: dict[str, dict[str, Any]] = {
     "llama": {},

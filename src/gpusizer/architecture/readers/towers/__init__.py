@@ -19,11 +19,12 @@ from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.towers.kit import READERS, Shelf, Tower, TowerReader
 from gpusizer.architecture.types import Notice, Tensor
 
-__all__ = ["read_towers", "tower_readers"]
+__all__ = ["describes_whole", "read_towers", "tower_readers"]
 
 _SECTIONS = ("vision", "audio")
 _NESTED = ("thinker_config",)  # a model that also speaks: the language model and its towers stand one level below
 _OPTIONAL = {"optional": True}  # a class that builds no tower unless the configuration has one
+_OWN_NAMES = ("intern_vit_6b", "moonvit")  # classes of a checkpoint's own code that readers were written for
 _QUANTIZED = ("quantization_config", "compression_config", "quantization")
 
 
@@ -40,6 +41,15 @@ def _implied(table: str) -> dict[str, dict[str, Any]]:
     """What classes imply, by model type: "tower" for the class of a tower, "whole" for that of the model around it."""
     found: dict[str, dict[str, Any]] = tomllib.loads(resources.files(__name__).joinpath("implied.toml").read_text(encoding="utf-8"))[table]
     return found
+
+
+def describes_whole(model_type: str) -> bool:
+    """Whether a class of models with towers is known here.
+
+    >>> describes_whole("llava"), describes_whole("crystal_ball")
+    (True, False)
+    """
+    return model_type in _implied("whole")
 
 
 def read_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
@@ -86,6 +96,9 @@ def read_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple
             label = given.text("model_type", default=kind) if given is not None else kind
             notices.append(Notice("unknown-tower", {"model_type": label or name}))
             continue
+        own = given.values.get("model_type") if given is not None else None
+        if isinstance(own, str) and own and own not in (*_implied("tower"), *_OWN_NAMES, kind):
+            notices.append(Notice("tower-by-keys", {"model_type": own}))
         tensors.extend(found)
     if any(isinstance(keys.raw(name), Mapping) for name in _QUANTIZED):
         tensors = [single for tensor in tensors for single in _one_by_one(tensor)]

@@ -36,11 +36,11 @@ def read(it: Tower, shelf: Shelf) -> bool:
     block = shelf.each("blocks", depth)
     block.norm("norm1", width, bias=False)
     block.norm("norm2", width, bias=False)
-    fused_attention(block.under("attn"), width, heads, 3 * width, bias, bias)
+    fused_attention(block.under("attn"), width, heads, 3 * width, bias, bias and not learned)
     if not learned:
         block.norm("attn.q_norm", width // heads, bias=False)
         block.norm("attn.k_norm", width // heads, bias=False)
-    gated_mlp(block.under("mlp"), width, out if learned else inner, bias=bias)
+    gated_mlp(block.under("mlp"), width, out if learned else inner, bias=bias and not learned)
     context = inner if learned else part.integer("projection_intermediate_size", default=out * channels, low=1)
     merger = shelf.under("merger")
     merger.linear("proj", out, out)

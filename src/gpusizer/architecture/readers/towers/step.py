@@ -17,7 +17,7 @@ def read(it: Tower, shelf: Shelf) -> bool:
     """Each residual branch has a stored scale; the convolutions halve the sides and double the channels."""
     part = it.part
     width, heads = part.needed("hidden_size"), part.needed("num_attention_heads")
-    inner = part.integer("intermediate_size", low=1) or int(width * part.number("mlp_ratio", default=4.0, high=64.0))
+    inner = int(width * part.number("mlp_ratio", default=4.0, high=64.0))  # the class derives it, whatever ``intermediate_size`` says
     patch = side(part, "patch_size")
     encoder = shelf.under("vision_model")
     encoder.conv("conv1", width, part.integer("num_channels", default=3, low=1, high=64), patch, patch)
