@@ -14,7 +14,7 @@ from gpusizer.engines.cache import cache_format
 from gpusizer.engines.types import Deployment, Fit
 from gpusizer.engines.vllm import ENGINE
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
-from gpusizer.engines.vllm_defaults import graph_sizes
+from gpusizer.engines.vllm_defaults import graph_modes, graph_sizes
 from gpusizer.engines.weights import stage_layers
 from gpusizer.facts.catalog import accelerator
 from gpusizer.units import GiB
@@ -144,7 +144,8 @@ def test_captured_batch_sizes() -> None:
     """51 sizes on Hopper with 1,024 requests, 83 on Blackwell (compute capability 10)."""
     deployment = Deployment(model="m", gpu="g", max_num_seqs=1024, max_num_batched_tokens=8192)
     assert (graph_sizes(deployment, 9.0), graph_sizes(deployment, 10.0)) == (51, 83)
-    assert graph_sizes(replace(deployment, enforce_eager=True), 9.0) == 0
+    assert graph_sizes(replace(deployment, flags={"max_cudagraph_capture_size": 256}), 9.0) == 35
+    assert graph_modes(replace(deployment, enforce_eager=True)) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import CachePlan, Engine, Stage, StageResult, Start
 from gpusizer.engines.cache import FULL, cache_format
-from gpusizer.engines.ledger import combined
-from gpusizer.engines.types import Deployment, Fit, Item, Quantity, Rank
+from gpusizer.engines.ledger import combined, item
+from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm_calibration import GRAPH_ESTIMATE_SPREAD
 from gpusizer.engines.vllm_defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens
-from gpusizer.engines.vllm_memory import CONSUMED, overheads
+from gpusizer.engines.vllm_memory import CONSUMED, graph_estimate_factor, overheads
 from gpusizer.engines.vllm_weights import (
     adapter_slots,
     allocation_slack,
@@ -116,8 +116,15 @@ class Vllm(Engine):
         if isinstance(fixed, int) and not isinstance(fixed, bool) and fixed > 0:
             return Quantity(fixed, fixed, fixed)
         budget = self.budget_bytes(start)
-        charged = [line for line in items if line.id not in OUTSIDE and (line.id != "cuda_graphs" or self.charges_graphs(start))]
+        charged = [line for line in items if line.id not in OUTSIDE and line.id != "cuda_graphs"]
+        if self.charges_graphs(start):
+            charged += [self._estimated(start, line) for line in items if line.id == "cuda_graphs"]
         return combined(charged, sign=-1, base=budget)
+
+    def _estimated(self, start: Start, graphs: Item) -> Item:
+        """What the engine estimates for its graphs, which is what it charges."""
+        size, (low, high) = graphs.bytes * graph_estimate_factor(start), GRAPH_ESTIMATE_SPREAD
+        return item("cuda_graphs", size, low=size * low, high=size * high, evidence=Evidence.CALIBRATED)
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget."""
@@ -181,19 +188,21 @@ class Vllm(Engine):
         return None
 
     def shortfall_bytes(self, rank: Rank) -> int:
-        """At the start graphs are captured after the profile run, so that the larger of the two counts."""
-        sizes = {line.id: line.bytes for line in rank.items}
-        return super().shortfall_bytes(rank) - min(sizes.get("cuda_graphs", 0), sizes.get("activation_peak", 0))
+        """At the start graphs are captured after the profile run, where its activations were; they count as small as they may be."""
+        graphs = next((line for line in rank.items if line.id == "cuda_graphs"), None)
+        if graphs is None:
+            return super().shortfall_bytes(rank)
+        peak = sum(line.bytes for line in rank.items if line.id == "activation_peak")
+        return super().shortfall_bytes(rank) - graphs.bytes + max(graphs.low_bytes - peak, 0)
 
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Also what the log estimates for graphs before they are captured; since 0.26 its "peak activation" holds that estimate."""
         found = super().quantities(start, results, blocks, worst)
-        graphs = found.get("cuda_graph_bytes")
-        if graphs is not None and start.version >= ESTIMATES_GRAPHS:
-            low, high = GRAPH_ESTIMATE_SPREAD
-            found["cuda_graph_estimated_bytes"] = Quantity(graphs.value, graphs.value * low, graphs.value * high)
+        estimated = [self._estimated(start, line) for line in results[0].items if line.id == "cuda_graphs"]
+        if estimated and start.version >= ESTIMATES_GRAPHS:
+            found["cuda_graph_estimated_bytes"] = combined(estimated)
         if start.version >= CONSUMED and self.charges_graphs(start):
-            found["activation_peak_bytes"] = combined(line for line in results[0].items if line.id in ("activation_peak", "cuda_graphs"))
+            found["activation_peak_bytes"] = combined([*estimated, *(line for line in results[0].items if line.id == "activation_peak")])
         return found
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:

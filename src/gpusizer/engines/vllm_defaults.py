@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import CompressedAttention, LatentAttention
@@ -12,7 +13,7 @@ from gpusizer.engines.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 from gpusizer.units import GiB
 
-__all__ = ["NEWEST", "complete", "graph_sizes", "in_flight_tokens", "mixer_kinds", "profile_rows"]
+__all__ = ["NEWEST", "complete", "graph_modes", "graph_sizes", "in_flight_tokens", "mixer_kinds", "profile_rows"]
 
 NEWEST = (0, 33, 0)
 
@@ -141,8 +142,27 @@ def profile_rows(deployment: Deployment) -> int:
 
 def graph_sizes(deployment: Deployment, capability: float) -> int:
     """How many batch sizes are captured, one mode. [graphs]"""
-    if deployment.enforce_eager:
-        return 0
     limit = min(2 * (deployment.max_num_seqs or 1) * (1 + deployment.speculative_tokens), 1024 if 10 <= capability < 11 else 512)
+    asked, sizes = _graph_flag(deployment, "max_cudagraph_capture_size"), _graph_flag(deployment, "cudagraph_capture_sizes")
+    if isinstance(sizes, list | tuple):
+        return len(sizes)
+    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
+        limit = min(asked, 8192)
     small = sum(1 for size in (1, 2, 4) if size <= limit)
     return small + len(range(8, min(limit, 255) + 1, 8)) + len(range(256, limit + 1, 16))
+
+
+def graph_modes(deployment: Deployment) -> int:
+    """How often each size is captured: whole for decoding and in pieces for mixed batches by default. [modes]"""
+    if deployment.enforce_eager:
+        return 0
+    mode = str(_graph_flag(deployment, "cudagraph_mode") or "FULL_AND_PIECEWISE").upper()
+    return {"NONE": 0, "PIECEWISE": 1, "FULL": 1, "FULL_DECODE_ONLY": 1}.get(mode, 2)
+
+
+def _graph_flag(deployment: Deployment, name: str) -> Any:
+    """A setting of the graphs, given as a flag or inside ``--compilation-config``."""
+    settings = deployment.flags.get("compilation_config")
+    if isinstance(settings, Mapping) and name in settings:
+        return settings[name]
+    return deployment.flags.get(name)

@@ -13,7 +13,7 @@ from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.device import driver_reserved
 from gpusizer.engines.ledger import item
 from gpusizer.engines.types import Evidence, Item
-from gpusizer.engines.vllm_defaults import graph_sizes, mixer_kinds, profile_rows
+from gpusizer.engines.vllm_defaults import graph_modes, graph_sizes, mixer_kinds, profile_rows
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.formulas.memory.activation import (
     activation_peak_bytes,
@@ -29,7 +29,7 @@ from gpusizer.formulas.memory.kv_cache import indexer_token_bytes, latent_token_
 from gpusizer.formulas.memory.weights import padded_vocabulary
 from gpusizer.units import MiB
 
-__all__ = ["growth_kind", "overheads"]
+__all__ = ["CONSUMED", "graph_estimate_factor", "growth_kind", "overheads"]
 
 FUSED_SAMPLER = (0, 17)
 KEPT_WORKSPACE = (0, 17)  # the experts' work buffers stay beside the sampler
@@ -290,8 +290,13 @@ def _banded(id: str, size: fitted.Band) -> Item:
     return item(id, size.bytes, low=size.bytes - size.below, high=size.bytes + size.above, evidence=Evidence.CALIBRATED)
 
 
+def graph_estimate_factor(start: Start) -> float:
+    """How much more the engine estimates for its graphs than they take."""
+    return fitted.GRAPH_ESTIMATE["sparse" if "sparse" in mixer_kinds(start.architecture) else "other"]
+
+
 def _graphs(start: Start, stage: Stage) -> list[Item]:
-    graphs = 2 * graph_sizes(start.deployment, start.capability)
+    graphs = graph_modes(start.deployment) * graph_sizes(start.deployment, start.capability)
     if not graphs:
         return []
     constants = fitted.GRAPHS
