@@ -136,6 +136,14 @@ def _crossed(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"layer_types": ["cross_attention" if index in crossed else "full_attention" for index in range(_layers(config))]}
 
 
+def _hybrid(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``hybrid_layer_ids``: the layers that pass a shared transformer block beside their state-space block."""
+    hybrid = config.get("hybrid_layer_ids")
+    if not isinstance(hybrid, list) or config.get("layers_block_type") is not None or config.get("layer_types") is not None:
+        return {}
+    return {"layers_block_type": ["hybrid" if index in hybrid else "mamba" for index in range(_layers(config))]}
+
+
 _ATTENTION_NAMES = {"kv_n_heads": "num_key_value_heads", "attn_type": "attention_type", "rope_theta": "rope_theta", "qk_ln": "qk_layernorm"}
 _FEED_FORWARD_NAMES = {
     "ffn_hidden_size": "ffn_hidden_size",
@@ -170,7 +178,7 @@ def flat_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(section, dict) and section:
             del flat[name]
             flat |= override(flat, section)
-    for respell in (_selected_blocks, _two_kinds, _crossed):
+    for respell in (_selected_blocks, _two_kinds, _crossed, _hybrid):
         flat |= respell(flat)
     for name, (kind, expand) in _DIALECTS.items():
         section = config.get(name)

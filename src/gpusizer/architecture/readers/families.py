@@ -105,6 +105,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "mamba": {**_MAMBA, "config": {**_TIED}},
     "mamba2": {**_MAMBA},
     "bamba": {"mixer": "mamba", "norms": ("input_layernorm", "pre_ff_layernorm"), "final_norm": "model.final_layernorm", "mlp": "feed_forward."},
+    "zamba2": {
+        "mixer": "mamba",
+        "no_feed_forward": True,
+        "norms": ("input_layernorm",),
+        "final_norm": "model.final_layernorm",
+        "config": {**_TIED},
+    },
     "recurrent_gemma": {
         "halved_width": True,
         "mlp_has_bias": True,
