@@ -6,7 +6,16 @@ from typing import Any
 
 from gpusizer.formulas.core import ceil_div, ceiling, floor, formula, maximum
 
-__all__ = ["concurrent_requests", "deployment_cost", "held_requests", "replicas_needed", "servers_needed"]
+__all__ = [
+    "concurrent_requests",
+    "cost_per_million_tokens",
+    "deployment_cost",
+    "energy_per_million_tokens_kwh",
+    "held_requests",
+    "in_flight_requests",
+    "replicas_needed",
+    "servers_needed",
+]
 
 _ROUNDING = 1e-9  # 1,000 x 7 % is 70, not 71, in binary fractions too
 
@@ -155,3 +164,95 @@ def deployment_cost(*, gpus: Any, price: Any) -> Any:
     24
     """
     return gpus * price
+
+
+@formula(
+    "load.in_flight",
+    unit="requests",
+    symbols={"request_rate_per_s": "requests per second", "request_s": "s"},
+    reference="J. D. C. Little, A proof for the queuing formula L = lambda W, Operations Research 9 (1961)",
+    example={"request_rate_per_s": 5, "request_s": 12},
+)
+def in_flight_requests(*, request_rate_per_s: Any, request_s: Any) -> Any:
+    """Requests that are in flight together when they arrive at a rate.
+
+    Parameters
+    ----------
+    request_rate_per_s : float
+        Arrivals. [requests/s]
+    request_s : float
+        How long one takes from arrival to its last token. [s]
+
+    Returns
+    -------
+    int
+        Requests, rounded up, one at least. [requests]
+
+    Examples
+    --------
+    >>> in_flight_requests(request_rate_per_s=5, request_s=12)
+    60
+    """
+    return maximum(1, ceiling(request_rate_per_s * request_s - _ROUNDING))
+
+
+@formula(
+    "cost.per_million_tokens",
+    unit="currency per million output tokens",
+    symbols={"cost_per_hour": "currency per hour", "output_tokens_per_s": "tokens/s"},
+    reference="arithmetic",
+    example={"cost_per_hour": 27.6, "output_tokens_per_s": 635},
+)
+def cost_per_million_tokens(*, cost_per_hour: Any, output_tokens_per_s: Any) -> Any:
+    """Rent of the time that a million output tokens take.
+
+    Parameters
+    ----------
+    cost_per_hour : float
+        Rent of the whole deployment. [currency per hour]
+    output_tokens_per_s : float
+        Of the whole deployment. [tokens/s]
+
+    Returns
+    -------
+    float
+        Cost. [currency per million tokens]
+
+    Examples
+    --------
+    >>> round(cost_per_million_tokens(cost_per_hour=27.6, output_tokens_per_s=635), 2)
+    12.07
+    """
+    return cost_per_hour * 1000000 / (output_tokens_per_s * 3600)
+
+
+@formula(
+    "energy.per_million_tokens",
+    unit="kWh per million output tokens",
+    symbols={"gpus": "GPUs", "tdp_w": "W", "output_tokens_per_s": "tokens/s"},
+    reference="arithmetic with the power limit of the data sheet: GPUs alone, without server, cooling and network",
+    example={"gpus": 8, "tdp_w": 700, "output_tokens_per_s": 635},
+)
+def energy_per_million_tokens_kwh(*, gpus: Any, tdp_w: Any, output_tokens_per_s: Any) -> Any:
+    """Energy of the GPUs, at their power limit, for a million output tokens.
+
+    Parameters
+    ----------
+    gpus : int
+        GPUs that work. [GPUs]
+    tdp_w : float
+        Power limit of one. [W]
+    output_tokens_per_s : float
+        Of the whole deployment. [tokens/s]
+
+    Returns
+    -------
+    float
+        Energy. [kWh per million tokens]
+
+    Examples
+    --------
+    >>> round(energy_per_million_tokens_kwh(gpus=8, tdp_w=700, output_tokens_per_s=635), 2)
+    2.45
+    """
+    return gpus * tdp_w * 1000 / (output_tokens_per_s * 3600)

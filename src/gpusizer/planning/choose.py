@@ -19,11 +19,12 @@ from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Option, Rejected
 
-__all__ = ["Found", "search"]
+__all__ = ["Candidate", "Found", "layouts_of", "option_of", "replica_sizes", "search"]
 
 ASSUMED_NODE = 8  # devices of a server where the facts give none
 MOST_NODES = 16  # servers that one replica may span
 ONE_BY_ONE = 4  # sizes below a server are not monotone (a width may divide by 8 and not by 2), so they are tried in turn
+ROOMY = 0.85  # share of a GPU that weights fill at most in the first size that is tried
 LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
 LAYOUTS_TRIED = 2
 
@@ -37,7 +38,9 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """One layout that starts, with the requests that it holds and the replicas that hold the load."""
+
     layout: Layout
     launch: Deployment
     fit: Fit
@@ -47,6 +50,7 @@ class _Candidate:
 
     @property
     def gpus(self) -> int:
+        """GPUs of all replicas."""
         return self.layout.gpus * self.replicas
 
 
@@ -75,44 +79,55 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
     if support.refusal is not None:
         return Found(None, Rejected(accelerator, None, support.refusal))
     sizes = [gpus for gpus in replica_sizes(accelerator, request.max_gpus) if gpus * accelerator.memory_bytes > weights_bytes]
-    tried: dict[int, _Candidate | Rejected] = {}
+    tried: dict[int, Candidate | Rejected] = {}
 
-    def attempt(index: int) -> _Candidate | Rejected:
+    def attempt(index: int) -> Candidate | Rejected:
         if index not in tried:
             tried[index] = _best_layout(request, need, engine, architecture, accelerator, sizes[index])
         return tried[index]
 
-    smallest = _smallest(len(sizes), lambda index: isinstance(attempt(index), _Candidate))
+    smallest = _smallest(len(sizes), _guess(sizes, accelerator, weights_bytes), lambda index: isinstance(attempt(index), Candidate))
     if smallest is None:
         return Found(None, _too_large(request, accelerator, weights_bytes, tried.get(len(sizes) - 1)))
-    best: _Candidate | None = None
+    best: Candidate | None = None
     for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
         if best is not None and sizes[index] >= best.gpus:
             break
         candidate = attempt(index)
-        if isinstance(candidate, _Candidate) and (best is None or _order(candidate) < _order(best)):
+        if isinstance(candidate, Candidate) and (best is None or _order(candidate) < _order(best)):
             best = candidate
     assert best is not None  # the smallest is one
     if request.max_gpus is not None and best.gpus > request.max_gpus:
         reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": request.max_gpus})
         return Found(None, Rejected(accelerator, best.layout, reason))
     below = attempt(smallest - 1) if smallest else None
-    return Found(_option(best, accelerator, support.notices, support.tier), below if isinstance(below, Rejected) else None)
+    return Found(option_of(best, accelerator, support.notices, support.tier), below if isinstance(below, Rejected) else None)
 
 
-def _smallest(count: int, holds: Callable[[int], bool]) -> int | None:
-    """First index for which it holds, where it holds for all that follow: the small ones one by one, then by halves."""
-    low, high = 0, count
+def _smallest(count: int, guess: int, holds: Callable[[int], bool]) -> int | None:
+    """First index for which it holds, looked for around a guess: down while it holds, up one by one, then by halves (large sizes are monotone)."""
+    index = guess
+    if index < count and holds(index):
+        while index and holds(index - 1):
+            index -= 1
+        return index
+    for index in range(guess + 1, min(guess + ONE_BY_ONE, count)):
+        if holds(index):
+            return index
+    low, high = min(guess + ONE_BY_ONE, count), count
     while low < high:
-        middle = low if low < ONE_BY_ONE else (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low if low < count else None
 
 
-def _too_large(request: Request, accelerator: Accelerator, weights_bytes: int, largest: _Candidate | Rejected | None) -> Rejected:
+def _guess(sizes: list[int], accelerator: Accelerator, weights_bytes: int) -> int:
+    """Index of the first size whose weights leave a tenth of each GPU."""
+    roomy = (index for index, gpus in enumerate(sizes) if weights_bytes < gpus * accelerator.memory_bytes * ROOMY)
+    return next(roomy, max(len(sizes) - 1, 0))
+
+
+def _too_large(request: Request, accelerator: Accelerator, weights_bytes: int, largest: Candidate | Rejected | None) -> Rejected:
     """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
     if isinstance(largest, Rejected):
         return largest
@@ -136,36 +151,71 @@ def replica_sizes(accelerator: Accelerator, max_gpus: int | None) -> Iterator[in
         yield nodes * node
 
 
-def _order(candidate: _Candidate) -> tuple[int, int]:
+def _order(candidate: Candidate) -> tuple[int, int]:
     """Fewest GPUs, then fewest engines to run."""
     return candidate.gpus, candidate.replicas
 
 
 def _best_layout(
     request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int
-) -> _Candidate | Rejected:
+) -> Candidate | Rejected:
     """The widest legal tensor-parallel cut of so many GPUs that holds the model, the next one where it does not, or why neither will do."""
     refused: Rejected | None = None
+    for found in layouts_of(request, need, engine, architecture, accelerator, gpus, most=LAYOUTS_TRIED):
+        if isinstance(found, Candidate):
+            return found
+        refused = found if refused is None or found.reason.code not in _LAYOUT_CODES else refused
+    return refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus}))
+
+
+_LAYOUT_CODES = ("tp-heads", "tp-kv-heads", "tp-state-heads", "tp-width", "tp-expert-width", "tp-quantisation-block", "pp-more-than-layers")
+
+
+def layouts_of(
+    request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int, *, most: int
+) -> Iterator[Candidate | Rejected]:
+    """Layouts of one size, the widest tensor-parallel cut first: each as a candidate, or with the reason why it will not do.
+
+    Parameters
+    ----------
+    request, need : Request, Need
+        Limits, and the load with every part filled in.
+    engine : Engine
+        Who serves.
+    architecture : Architecture
+        The model in the precision that is wanted.
+    accelerator : Accelerator
+        The device.
+    gpus : int
+        GPUs of one replica.
+    most : int
+        Legal layouts that are tried.
+
+    Yields
+    ------
+    Candidate or Rejected
+        In the order of :meth:`Engine.layouts`.
+    """
     legal = 0
     for choice in engine.layouts(architecture, accelerator, gpus):
         if choice.reason is not None:
-            refused = refused or Rejected(accelerator, choice.layout, choice.reason)
+            yield Rejected(accelerator, choice.layout, choice.reason)
             continue
+        if legal == most:
+            return
         legal += 1
         wish = engine.for_requests(deployment_for(request, need, accelerator, choice.layout, engine), architecture, accelerator, need.concurrency)
         launch, fit = _fit(wish, engine, architecture, accelerator)
-        if fit.fits:
-            held, low = held_range(fit)
-            if low >= 1:
-                return _Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
-            spread = fit.quantities["kv_cache_pool_bytes"]
-            reason = Notice("too-close-to-call", {"low_bytes": round(spread.low), "value_bytes": round(spread.value)})
-        else:
-            reason = fit.reason or Notice("does-not-fit")
-        refused = Rejected(accelerator, choice.layout, reason)
-        if legal == LAYOUTS_TRIED:
-            break
-    return refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus}))
+        if not fit.fits:
+            yield Rejected(accelerator, choice.layout, fit.reason or Notice("does-not-fit"))
+            continue
+        held, low = held_range(fit)
+        if low >= 1:
+            yield Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
+            continue
+        spread = fit.quantities["kv_cache_pool_bytes"]
+        reason = Notice("too-close-to-call", {"low_bytes": round(spread.low), "value_bytes": round(spread.value)})
+        yield Rejected(accelerator, choice.layout, reason)
 
 
 def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
@@ -205,7 +255,7 @@ def held_range(fit: Fit) -> tuple[int, int]:
     return min(int(held_requests(max_concurrency=fit.max_concurrency)), most), min(int(held_requests(max_concurrency=max(low, 0))), most)
 
 
-def _option(best: _Candidate, accelerator: Accelerator, notices: tuple[Notice, ...], tier: int) -> Option:
+def option_of(best: Candidate, accelerator: Accelerator, notices: tuple[Notice, ...], tier: int) -> Option:
     node = accelerator.devices_per_node or ASSUMED_NODE
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
     unit = max(node, accelerator.fabric_devices or 0)  # a server, or the rack that one fabric joins

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import scenario
 from gpusizer.facts.types import Scenario
-from gpusizer.formulas.load import concurrent_requests
+from gpusizer.formulas.latency import request_seconds
+from gpusizer.formulas.load import concurrent_requests, in_flight_requests
 from gpusizer.planning.request import Request
 
-__all__ = ["DEFAULT_SCENARIO", "Need", "need_of"]
+if TYPE_CHECKING:
+    from gpusizer.planning.performance_types import Performance
+
+__all__ = ["DEFAULT_SCENARIO", "Need", "at_rate", "need_of"]
 
 DEFAULT_SCENARIO = "knowledge-base"
 
@@ -40,6 +45,14 @@ class Need:
     scenario: str | None
 
 
+def at_rate(need: Need, request_rate: float, speed: Performance | None) -> Need:
+    """The need of requests that arrive at a rate: how many are in flight follows from how long one takes (Little's law)."""
+    if speed is None:
+        return need
+    seconds = request_seconds(ttft_s=speed.ttft_s.value, tpot_s=speed.tpot_s.value, output_tokens=need.output_tokens)
+    return replace(need, concurrency=int(in_flight_requests(request_rate_per_s=request_rate, request_s=seconds)))
+
+
 def need_of(request: Request) -> Need:
     """Fill in what the request leaves open.
 
@@ -64,6 +77,8 @@ def need_of(request: Request) -> Need:
     tokens = _tokens(request, typical)
     if request.concurrency is not None:
         concurrency, users, share = request.concurrency, None, None
+    elif request.request_rate is not None and request.users is None:
+        concurrency, users, share = 1, None, None  # known when it is known how long a request takes: at_rate
     else:
         users = request.users if request.users is not None else typical.users
         share = request.active_share if request.active_share is not None else typical.active_share

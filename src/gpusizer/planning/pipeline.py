@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gpusizer.architecture.load import load_architecture
@@ -16,11 +18,13 @@ from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.planning.article import article_of
 from gpusizer.planning.choose import search
 from gpusizer.planning.figures import model_figures
-from gpusizer.planning.need import need_of
+from gpusizer.planning.need import Need, at_rate, need_of
+from gpusizer.planning.prices import with_prices
 from gpusizer.planning.rank import ranked
-from gpusizer.planning.request import Request
+from gpusizer.planning.request import Request, words_of
 from gpusizer.planning.speed import with_speeds
-from gpusizer.planning.types import Plan
+from gpusizer.planning.targets import has_targets, search_targets
+from gpusizer.planning.types import Option, Plan, Rejected
 
 __all__ = ["make_fit", "make_plan", "name_of"]
 
@@ -39,25 +43,45 @@ def make_plan(request: Request) -> Plan:
         Options in order, what was rejected and why, the article's figures beside them.
     """
     entry = _entry(request.model)
-    architecture = with_precision(load_architecture(request.model), request.precision)
-    engine = get_engine(request.engine)
+    stored = load_architecture(request.model)
     need = need_of(request)
-    figures = model_figures(architecture, request.kv_precision)
-    weights = checkpoint_bytes(architecture, mtp=False)
-    found = [search(request, need, engine, architecture, each, weights_bytes=weights) for each in _considered(request)]
-    options = with_speeds([each.option for each in found if each.option is not None], architecture, request, need)
-    rejected = tuple(each.rejected for each in found if each.rejected is not None)
+    devices = [with_prices(each, request.prices) for each in _considered(request)]
+    answers = [_alternative(one, need, stored, devices) for one in _alternatives(request)]
+    options = ranked([option for found, _ in answers for option in found], request.sort)
+    first = with_precision(stored, words_of(request.precision)[0])
+    if request.request_rate is not None and options:
+        need = at_rate(need, request.request_rate, options[0].performance)
     return Plan(
         request=request,
         need=need,
-        architecture=architecture,
+        architecture=first,
         entry=entry,
-        figures=figures,
-        article=article_of(architecture, entry, request.precision, need.concurrency, need.context_tokens),
-        options=ranked(options, request.sort),
-        rejected=rejected,
-        warnings=(*architecture.warnings, *_context_warning(architecture, need.context_tokens)),
+        figures=model_figures(first, request.kv_precision),
+        article=article_of(first, entry, words_of(request.precision)[0], need.concurrency, need.context_tokens),
+        options=options,
+        rejected=tuple(each for _, refused in answers for each in refused),
+        warnings=(*first.warnings, *_context_warning(first, need.context_tokens)),
     )
+
+
+def _alternatives(request: Request) -> Iterator[Request]:
+    """One request for each engine and precision that may be chosen from ("fp8,int4", "vllm,sglang")."""
+    for engine in words_of(request.engine):
+        for precision in words_of(request.precision):
+            yield replace(request, engine=engine, precision=precision)
+
+
+def _alternative(request: Request, need: Need, stored: Architecture, devices: Sequence[Accelerator]) -> tuple[list[Option], list[Rejected]]:
+    """Options of one engine and one precision, and what was rejected."""
+    architecture = with_precision(stored, request.precision)
+    engine = get_engine(request.engine)
+    weights = checkpoint_bytes(architecture, mtp=False)
+    if has_targets(request):
+        found = search_targets(request, need, engine, architecture, devices, weights_bytes=weights)
+    else:
+        found = [search(request, need, engine, architecture, each, weights_bytes=weights) for each in devices]
+    options = with_speeds([each.option for each in found if each.option is not None], architecture, request, need)
+    return options, [each.rejected for each in found if each.rejected is not None]
 
 
 def make_fit(deployment: Deployment) -> tuple[Architecture, Accelerator, Fit]:

@@ -34,7 +34,23 @@ def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
         With their ranks.
     """
     order = sorted(options, key=lambda option: (option.tier, *_key(option, sort), option.accelerator.id))
-    return tuple(replace(option, rank=place) for place, option in enumerate(order, 1))
+    front = _pareto(order, sort)
+    return tuple(replace(option, rank=place, pareto=id(option) in front) for place, option in enumerate(order, 1))
+
+
+def _pareto(options: Sequence[Option], sort: str) -> set[int]:
+    """Options that no other beats in both size (or rent) and time per token."""
+    best, front = _LAST, set()
+    sizes = {id(option): _rent(option) if sort == "cost" else float(option.gpus_to_order) for option in options}
+    for option in sorted(options, key=lambda each: (sizes[id(each)], _time(each))):
+        if _time(option) < best:
+            best = _time(option)
+            front.add(id(option))
+    return front
+
+
+def _time(option: Option) -> float:
+    return option.performance.tpot_s.value if option.performance is not None else _LAST
 
 
 def _crosses_network(option: Option) -> bool:
@@ -50,7 +66,7 @@ def _rent(option: Option) -> float:
 
 
 def _key(option: Option, sort: str) -> tuple[Any, ...]:
-    speed = option.performance.tpot_s.value if option.performance is not None else _LAST
+    speed = _time(option)
     gpus = (_crosses_network(option), option.gpus_to_order, option.assumed, _rent(option), speed, -option.held_requests_low)
     if sort == "cost":
         return _rent(option), *gpus

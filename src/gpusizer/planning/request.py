@@ -16,10 +16,11 @@ from urllib.parse import parse_qsl, urlencode
 from gpusizer.errors import FlagError, InputError
 from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["FIELDS", "Field", "Request", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
+__all__ = ["FIELDS", "Field", "Request", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query", "words_of"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
+MAX_ALTERNATIVES = 6  # precisions or engines of one plan
 MAX_WORD = 4096  # characters of a path
 
 
@@ -38,7 +39,7 @@ class Field:
     choices : tuple of str
         What a "choice" may be.
     many : bool
-        May be given again; the value is a tuple.
+        May be given again, or with commas; the value is a tuple.
     """
 
     name: str
@@ -59,7 +60,8 @@ class Field:
             return None
         if self.many:
             entries = [value] if isinstance(value, str) else list(value)
-            return tuple(self._one(entry) for entry in entries)
+            words = (word for entry in entries for word in (entry.split(",") if isinstance(entry, str) else [entry]))
+            return tuple(self._one(word) for word in words)
         return self._one(value)
 
     def _one(self, value: Any) -> Any:
@@ -156,6 +158,7 @@ FIELDS: tuple[Field, ...] = (
     Field("gpus", "word", "--gpu", many=True),
     Field("vendor", "word", "--vendor"),
     Field("max_gpus", "count", "--max-gpus"),
+    Field("prices", "word", "--prices"),
     Field("ttft_s", "seconds", "--ttft"),
     Field("tpot_s", "seconds", "--tpot"),
     Field("method", "choice", "--method", ("engine", "article")),
@@ -187,15 +190,17 @@ class Request:
     request_rate : float or None
         Requests that arrive in a second. [1/s]
     precision, kv_precision : str
-        Of the weights ("checkpoint" as published) and of the cache ("auto").
+        Of the weights ("checkpoint" as published; several to choose from as "checkpoint,fp8") and of the cache ("auto").
     engine, engine_version : str, str or None
-        Who serves; the newest version that is known.
+        Who serves (several to choose from as "vllm,sglang"); the newest version that is known.
     gpus : tuple of str
         Accelerators to consider; all without.
     vendor : str or None
         Only accelerators of this vendor.
     max_gpus : int or None
         Most GPUs of the whole deployment. [GPUs]
+    prices : str or None
+        A TOML file of own prices, which come before those of the catalogue.
     ttft_s, tpot_s : float or None
         Longest time to the first token, and mean time per token after it. [s]
     method : str
@@ -226,6 +231,7 @@ class Request:
     gpus: tuple[str, ...] = ()
     vendor: str | None = None
     max_gpus: int | None = None
+    prices: str | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None
     method: str = "engine"
@@ -234,6 +240,18 @@ class Request:
     def __post_init__(self) -> None:
         for each in FIELDS:
             object.__setattr__(self, each.name, each.read(getattr(self, each.name)))
+
+
+def words_of(value: str) -> list[str]:
+    """What may be chosen from: the words of a list, each once.
+
+    >>> words_of("checkpoint, fp8,fp8")
+    ['checkpoint', 'fp8']
+    """
+    found = list(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
+    if not found or len(found) > MAX_ALTERNATIVES:
+        raise InputError("bad-list", found=value[:40], most=MAX_ALTERNATIVES)
+    return found
 
 
 _DEFAULTS = {each.name: each.default for each in fields(Request)}

@@ -8,14 +8,14 @@ from math import inf
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.types import Evidence
+from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.planning.need import Need
-from gpusizer.planning.performance import predict
 from gpusizer.planning.performance_types import Load, Performance
 from gpusizer.planning.request import Request
 from gpusizer.planning.sweep import Ask, predict_many
 from gpusizer.planning.types import Option
 
-__all__ = ["load_of", "saturation_of", "with_speeds"]
+__all__ = ["load_of", "with_speeds"]
 
 
 def load_of(request: Request, need: Need) -> Load:
@@ -28,16 +28,23 @@ def load_of(request: Request, need: Need) -> Load:
 
 
 def with_speeds(options: Sequence[Option], architecture: Architecture, request: Request, need: Need) -> list[Option]:
-    """The options with their times and rates at the load that was asked for."""
+    """The options with what the load feels, where they saturate, and what a million tokens cost in money and energy."""
     asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in options]
-    speeds = predict_many(architecture, asks, load_of(request, need))
-    return [
-        replace(option, performance=speed, assumed=option.assumed or speed.evidence == Evidence.ASSUMED)
-        for option, speed in zip(options, speeds, strict=True)
-    ]
+    load = load_of(request, need)
+    felt = predict_many(architecture, asks, load)
+    full = predict_many(architecture, asks, replace(load, concurrency=inf, request_rate_per_s=None))
+    return [_with_speed(option, speed, most) for option, speed, most in zip(options, felt, full, strict=True)]
 
 
-def saturation_of(option: Option, architecture: Architecture, request: Request, need: Need) -> Performance:
-    """The same deployment with as many requests as its cache holds."""
-    load = replace(load_of(request, need), concurrency=inf, request_rate_per_s=None)
-    return predict(architecture, option.accelerator, option.launch, load, replicas=option.replicas, fit=option.fit)
+def _with_speed(option: Option, speed: Performance, saturated: Performance) -> Option:
+    rate, rent, tdp = speed.output_tokens_per_s.value, option.cost, option.accelerator.tdp_w
+    cost = None if rent is None else cost_per_million_tokens(cost_per_hour=float(rent.amount), output_tokens_per_s=rate)
+    energy = None if tdp is None else energy_per_million_tokens_kwh(gpus=option.gpus, tdp_w=tdp, output_tokens_per_s=rate)
+    return replace(
+        option,
+        performance=speed,
+        saturated=saturated,
+        cost_per_million_tokens=cost,
+        energy_per_million_tokens_kwh=energy,
+        assumed=option.assumed or speed.evidence == Evidence.ASSUMED,
+    )

@@ -12,7 +12,7 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.planning.performance import conclude, serve, set_up
 from gpusizer.planning.performance_types import Load, Performance
 
-__all__ = ["Ask", "predict_many"]
+__all__ = ["Ask", "Sweep", "predict_many"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,44 @@ class Ask:
     deployment: Deployment
     replicas: int
     fit: Fit
+
+
+class Sweep:
+    """Many configurations of one model under one load, computed together.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model in the precision of all deployments.
+    asks : sequence of Ask
+        The configurations; one at least.
+    load : Load
+        What each of them serves as a whole.
+    """
+
+    def __init__(self, architecture: Architecture, asks: Sequence[Ask], load: Load) -> None:
+        import numpy as np
+
+        self._asks, self._load = asks, load
+        known: dict[int, tuple[Any, Any, Any]] = {}  # replicas share what was prepared for one of them
+        for ask in asks:
+            if id(ask.fit) not in known:
+                known[id(ask.fit)] = set_up(architecture, ask.accelerator, ask.deployment, load, ask.fit, None)
+        self._prepared = [known[id(ask.fit)] for ask in asks]
+        ranks = np.array([float(ask.deployment.dp * ask.replicas) for ask in asks])
+        works, speeds, traffics = zip(*self._prepared, strict=True)
+        self._service, limit = serve(_column(works), _column(speeds), _column(traffics), load, ranks)
+        self._limit = None if limit is None else np.broadcast_to(limit, ranks.shape)
+        self.ttft_s = np.broadcast_to(self._service.ttft_s, ranks.shape)
+        self.tpot_s = np.broadcast_to(self._service.tpot_s, ranks.shape)
+        self.holds_rate = np.ones(ranks.shape, bool) if self._limit is None else self._limit * ranks >= (load.request_rate_per_s or 0.0)
+
+    def performance(self, index: int) -> Performance:
+        """The whole answer for one configuration."""
+        ask = self._asks[index]
+        limit = None if self._limit is None else float(self._limit[index])
+        traffic = self._prepared[index][2]
+        return conclude(_row(self._service, index), limit, traffic, ask.deployment.dp * ask.replicas, ask.accelerator, ask.deployment, self._load)
 
 
 def predict_many(architecture: Architecture, asks: Sequence[Ask], load: Load) -> list[Performance]:
@@ -44,24 +82,8 @@ def predict_many(architecture: Architecture, asks: Sequence[Ask], load: Load) ->
     """
     if not asks:
         return []
-    import numpy as np
-
-    prepared = [set_up(architecture, ask.accelerator, ask.deployment, load, ask.fit, None) for ask in asks]
-    ranks = np.array([float(ask.deployment.dp * ask.replicas) for ask in asks])
-    works, speeds, traffics = zip(*prepared, strict=True)
-    service, limit = serve(_column(works), _column(speeds), _column(traffics), load, ranks)
-    return [
-        conclude(
-            _row(service, index),
-            None if limit is None else float(np.broadcast_to(limit, ranks.shape)[index]),
-            prepared[index][2],
-            ask.deployment.dp * ask.replicas,
-            ask.accelerator,
-            ask.deployment,
-            load,
-        )
-        for index, ask in enumerate(asks)
-    ]
+    sweep = Sweep(architecture, asks, load)
+    return [sweep.performance(index) for index in range(len(asks))]
 
 
 def _column(values: Sequence[Any]) -> Any:

@@ -60,8 +60,12 @@ class Option:
         Rent per hour, and purchase.
     notices : tuple of Notice
         What must be said about this option.
-    performance : Performance or None
-        Times and rates at this load.
+    performance, saturated : Performance or None
+        Times and rates at this load, and with as many requests as the cache holds.
+    cost_per_million_tokens, energy_per_million_tokens_kwh : float or None
+        Rent and energy of a million output tokens at this load. [currency, kWh]
+    pareto : bool
+        No other option has both fewer GPUs to order (or a lower rent, where that is the order) and less time per token.
     tier : int
         0 where engine and precision are known to run natively on this device; higher where less is.
     assumed : bool
@@ -85,6 +89,10 @@ class Option:
     tier: int
     assumed: bool
     performance: Performance | None = None
+    saturated: Performance | None = None
+    cost_per_million_tokens: float | None = None
+    energy_per_million_tokens_kwh: float | None = None
+    pareto: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from gpusizer.i18n import text
 from gpusizer.planning.article import ArticleResult, article_gpus
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Table
-from gpusizer.rendering.models import notice_data
+from gpusizer.rendering.notices import notice_data
 from gpusizer.units import GB, GiB
 
 __all__ = ["ARTICLE_CARDS", "article_blocks", "article_data"]

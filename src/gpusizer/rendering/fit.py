@@ -16,7 +16,7 @@ from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.remedies import Remedy
 from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
 from gpusizer.rendering.ledger import ledger_bar, ledger_table
-from gpusizer.rendering.models import notice_data
+from gpusizer.rendering.notices import notice_data
 from gpusizer.units import GiB
 
 __all__ = ["command_line", "fit_data", "fit_document", "fit_sentence", "layout_words"]

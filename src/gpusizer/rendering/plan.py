@@ -20,7 +20,7 @@ from gpusizer.rendering.article import article_blocks, article_data
 from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
 from gpusizer.rendering.fit import command_line, fit_data, layout_words, version_of
 from gpusizer.rendering.ledger import ledger_bar, ledger_table
-from gpusizer.rendering.models import notice_data
+from gpusizer.rendering.notices import notice_data
 from gpusizer.units import GiB, format_share, format_tokens
 
 __all__ = ["plan_data", "plan_document", "plan_sentence"]
@@ -31,8 +31,11 @@ SHOWN = 12  # options that a person reads; the others are named in one line
 def plan_sentence(plan: Plan, language: str) -> str:
     """The sentence to copy into a mail."""
     need = plan.need
+    rate = plan.request.request_rate
     load = (
-        text("ui", "load-concurrency", language, concurrency=need.concurrency)
+        text("ui", "load-rate", language, rate=rate)
+        if rate is not None
+        else text("ui", "load-concurrency", language, concurrency=need.concurrency)
         if need.users is None
         else text("ui", "load-users", language, users=need.users, concurrency=need.concurrency)
     )
@@ -115,6 +118,7 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "nodes": option.nodes,
         "replicas": option.replicas,
         "layout": {name: getattr(option.layout, name) for name in ("tp", "pp", "dp", "ep")},
+        "precision": option.launch.precision,
         "engine": option.fit.deployment.engine,
         "engine_version": version_of(option.fit.deployment),
         "per_gpu": fit["per_gpu"],
@@ -126,6 +130,10 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "tpot_s": None if speed is None else speed.tpot_s.value,
         "output_tokens_per_s": None if speed is None else speed.output_tokens_per_s.value,
         "speed": None if speed is None else _speed_data(speed),
+        "saturated": None if option.saturated is None else _speed_data(option.saturated),
+        "cost_per_million_tokens": option.cost_per_million_tokens,
+        "energy_per_million_tokens_kwh": option.energy_per_million_tokens_kwh,
+        "pareto": option.pareto,
         "cost": _cost_data(option.cost),
         "purchase": _cost_data(option.purchase),
         "evidence": evidence_of(option),
@@ -240,8 +248,9 @@ def _said(option: Option) -> Sequence[Notice]:
 
 
 def _options_table(plan: Plan, language: str) -> Table:
-    numbers = ("gpus", "weights-gib", "cache-gib", "holds", "ttft", "tpot", "rate", "rent")
-    names = ("rank", "gpus", "gpu", "layout", "servers", *numbers[1:], "evidence", "why-not-first")
+    numbers = ("gpus", "weights-gib", "cache-gib", "holds", "ttft", "tpot", "rate", "saturated", "rent", "million")
+    several = len({(option.launch.engine, option.launch.precision) for option in plan.options}) > 1
+    names = ("rank", "gpus", "gpu", *(("engine", "precision") if several else ()), "layout", "servers", *numbers[1:], "evidence", "why-not-first")
     rows: list[list[str]] = []
     for option in plan.options:
         sums = per_gpu(option.fit.ranks[option.fit.worst].items)
@@ -251,13 +260,16 @@ def _options_table(plan: Plan, language: str) -> Table:
                 str(option.rank),
                 str(option.gpus),
                 option.accelerator.name,
+                *((option.launch.engine, option.launch.precision) if several else ()),
                 layout_words(option.layout, option.replicas),
                 str(option.nodes),
                 f"{sums['weights_bytes'] / GiB:,.1f}",
                 f"{sums['kv_cache_pool_bytes'] / GiB:,.1f}",
                 f"{option.held_requests_low:,}",
                 *_speed_words(option.performance),
+                "" if option.saturated is None else f"{option.saturated.output_tokens_per_s.value:,.0f}",
                 cost_words(option.cost, language),
+                "" if option.cost_per_million_tokens is None else f"{option.cost_per_million_tokens:,.2f}",
                 text("ui", f"evidence-{evidence_of(option)}", language),
                 "" if reason is None else text("reason", reason.code, language, **reason.parameters),
             ]
