@@ -77,7 +77,8 @@ class Performance:
     output_tokens_per_s : Quantity
         Of the whole deployment. [tokens/s]
     regime : str
-        "steady"; "cache-limited" where requests wait for room in the cache; "overloaded" where more arrives than can be served; "burst".
+        "steady" and "saturated" at a fixed concurrency, "cache-limited" where requests wait for room in the cache, "arrivals" at a rate, "overloaded"
+        where more arrives than can be served, "burst", "disaggregated".
     limit_requests_per_s : float or None
         What an open loop can hold. [requests/s]
     running : float

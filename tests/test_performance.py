@@ -1,0 +1,348 @@
+"""Speed: published kernel figures and checks, limits that hold for any constants, and measured runs where the shared facts are there."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from conftest import shared_lines
+from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision import with_precision
+from gpusizer.engines.speed import generation
+from gpusizer.engines.types import Deployment
+from gpusizer.facts.catalog import accelerator
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.compute import experts_touched
+from gpusizer.planning.measured import measured_performance
+from gpusizer.planning.performance import Load, Performance, PrefillSide, predict
+from gpusizer.planning.performance_cases import PerformanceCase, performance_case
+from gpusizer.planning.step_speeds import speeds_of
+from gpusizer.planning.step_time import step_parts
+from gpusizer.planning.step_work import Cut, step_work
+
+H100, H200, B200 = "h100-sxm-80gb", "h200-sxm-141gb", "b200-sxm-180gb"
+
+
+@cache
+def model(name: str, precision: str = "checkpoint") -> Architecture:
+    return with_precision(load_architecture(name), precision)
+
+
+def run(
+    name: str, gpu: str | Accelerator, *, precision: str = "checkpoint", load: Load | None = None, concurrency: float = 1.0, **cut: Any
+) -> Performance:
+    device = accelerator(gpu) if isinstance(gpu, str) else gpu
+    deployment = Deployment(model=name, gpu=device.id, precision=precision, **cut)
+    return predict(model(name, precision), device, deployment, load or Load(1024, 1024, concurrency=concurrency))
+
+
+# ---- what a step must do, against published figures -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("experts", "top_k", "tokens", "touched"),
+    [(256, 8, 1, 8), (256, 8, 8, 57), (256, 8, 32, 163), (256, 8, 128, 252), (128, 4, 8, 29), (128, 4, 32, 82), (128, 4, 128, 126)],
+)
+def test_distinct_experts_follow_uniform_routing(experts: int, top_k: int, tokens: int, touched: int) -> None:
+    assert round(experts_touched(experts=experts, top_k=top_k, tokens=tokens)) == touched
+
+
+def test_deepseek_v3_caches_one_latent_for_all_ranks() -> None:
+    for tp in (1, 8):
+        work = step_work(model("deepseek-v3"), Cut(tp=tp))
+        assert sum(one.layers * one.row_bytes for one in work.attends) == 61 * 576 * 2  # 70.3 kB, not divided by tp
+    one = step_work(model("deepseek-v3"), Cut()).attends[0]
+    assert one.row_flops == 2 * 128 * (576 + 512)  # the absorbed form
+    assert one.pair_flops == 2 * 128 * (192 + 128)  # the expanded form of a prefill
+    assert 235 < one.row_flops / one.row_bytes < 250  # FLOP per byte: at the ridge of Hopper
+
+
+def test_a_step_reads_active_weights_only() -> None:
+    """DeepSeek-V3 activates 37 B of 671 B: what one token multiplies, embedding lookups apart."""
+    work = step_work(model("deepseek-v3"), Cut())
+    flops = sum(linear.flops_per_token for linear in work.linears) + work.head.flops_per_token
+    flops += sum(block.layers * block.top_k * block.expert_flops for block in work.experts)
+    assert flops / 2 == pytest.approx(37e9 - 129280 * 7168, rel=0.02)
+
+
+def test_sparse_attention_reads_what_its_indexer_picks() -> None:
+    dense, sparse = step_work(model("deepseek-v3"), Cut()), step_work(model("deepseek-v3.2"), Cut())
+    assert {one.cap_rows for one in sparse.attends} == {2048}
+    assert all(one.scan_bytes > 0 for one in sparse.attends)
+    assert all(one.cap_rows > 1e9 for one in dense.attends)
+
+
+def test_windows_bound_what_is_read() -> None:
+    caps = {one.cap_rows: one.layers for one in step_work(model("gpt-oss-120b"), Cut()).attends}
+    assert caps[128.0] == 18
+    assert len(caps) == 2
+
+
+def test_linear_layers_move_a_state_and_no_cache() -> None:
+    states = [one for one in step_work(model("qwen3-next-80b-a3b-instruct"), Cut()).attends if one.kind == "state"]
+    assert states
+    assert all(one.row_bytes == 0 and one.state_bytes > 0 for one in states)
+
+
+# Medians of custom all-reduce kernels, message in 2-byte elements (hardware tables of the design pages, section 4.3). [s]
+@pytest.mark.parametrize(
+    ("gpu", "tp", "elements", "low", "high"),
+    [
+        (H100, 8, 64 * 1024, 6e-6, 8e-6),
+        (H100, 8, 32 * 1024**2, 320e-6, 345e-6),
+        (H100, 2, 32 * 1024**2, 250e-6, 310e-6),
+        (B200, 8, 64 * 1024, 6e-6, 9e-6),
+        (B200, 8, 32 * 1024**2, 220e-6, 280e-6),
+        (B200, 4, 32 * 1024**2, 150e-6, 190e-6),
+    ],
+)
+def test_all_reduce_near_measured_kernels(gpu: str, tp: int, elements: int, low: float, high: float) -> None:
+    architecture = model("llama-3.1-70b-instruct")
+    work = step_work(architecture, Cut(tp=tp))
+    speeds = speeds_of(work, accelerator(gpu), "vllm", Cut(tp=tp))
+    tokens = elements / architecture.hidden_size
+    seconds = step_parts(work, speeds, sequences=tokens, context_tokens=1).communication / (2 * len(architecture.layers))
+    assert low / 1.7 < seconds < high * 1.7
+
+
+@pytest.mark.parametrize(("gpu", "low", "high"), [("a100-sxm-80gb", 0.66, 0.87), (H100, 0.72, 0.92), (H200, 0.72, 0.92), (B200, 0.68, 0.90)])
+def test_weights_stream_at_measured_shares_of_bandwidth(gpu: str, low: float, high: float) -> None:
+    """Section 4.1 of the design pages and the GEMV ceilings of section 7.1."""
+    device = accelerator(gpu)
+    speeds = speeds_of(step_work(model("qwen3-32b"), Cut()), device, "vllm", Cut())
+    assert low < speeds.linears[0].bytes_per_s / device.bandwidth_bytes_per_s < high
+
+
+def test_columns_give_what_numbers_give() -> None:
+    np = pytest.importorskip("numpy")
+    work = step_work(model("deepseek-v3"), Cut(tp=8))
+    speeds = speeds_of(work, accelerator(H200), "sglang", Cut(tp=8))
+    sequences, contexts = np.array([1.0, 16.0, 300.0]), np.array([10.0, 4096.0, 90000.0])
+    together = step_parts(work, speeds, sequences=sequences, context_tokens=contexts, prefill_tokens=512.0).seconds
+    alone = [step_parts(work, speeds, sequences=b, context_tokens=s, prefill_tokens=512.0).seconds for b, s in zip(sequences, contexts, strict=True)]
+    assert together == pytest.approx(alone, rel=1e-12)
+
+
+# ---- limits ---------------------------------------------------------------------------------------------------------
+
+CASES = [
+    ("qwen3-32b", H100, {"tp": 2}),
+    ("deepseek-v3", H200, {"tp": 8, "engine": "sglang"}),
+    ("gpt-oss-120b", B200, {"tp": 1, "engine": "tensorrt-llm"}),
+    ("llama-3.1-8b-instruct", "l40s-48gb", {"tp": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "gpu", "cut"), CASES)
+@pytest.mark.parametrize("concurrency", [1, 16, 128])
+def test_more_bandwidth_is_never_slower(name: str, gpu: str, cut: dict[str, Any], concurrency: int) -> None:
+    device = accelerator(gpu)
+    faster = replace(device, bandwidth_bytes_per_s=device.bandwidth_bytes_per_s * 1.5)
+    before, after = (run(name, each, concurrency=concurrency, **cut) for each in (device, faster))
+    assert after.tpot_s.value <= before.tpot_s.value
+    assert after.output_tokens_per_s.value >= before.output_tokens_per_s.value
+
+
+@pytest.mark.parametrize(("name", "gpu", "cut"), CASES)
+def test_a_better_device_serves_more_when_full(name: str, gpu: str, cut: dict[str, Any]) -> None:
+    device = accelerator(gpu)
+    better = replace(
+        device,
+        bandwidth_bytes_per_s=device.bandwidth_bytes_per_s * 1.3,
+        peak_flops={name: peak * 1.3 for name, peak in device.peak_flops.items()},
+        memory_bytes=device.memory_bytes * 13 // 10,
+        torch_total_bytes=None,
+    )
+    full = Load(1024, 1024, concurrency=float("inf"))
+    assert run(name, better, load=full, **cut).output_tokens_per_s.value >= run(name, device, load=full, **cut).output_tokens_per_s.value
+
+
+@pytest.mark.parametrize(("name", "gpu", "cut"), CASES)
+def test_alone_no_token_is_faster_than_the_bytes_it_reads(name: str, gpu: str, cut: dict[str, Any]) -> None:
+    work = step_work(model(name), Cut(tp=cut["tp"]))
+    read = sum(linear.weight_bytes for linear in work.linears) + work.head.weight_bytes
+    read += sum(block.layers * block.top_k * block.expert_bytes for block in work.experts)
+    assert run(name, gpu, concurrency=1, **cut).tpot_s.value > read / accelerator(gpu).bandwidth_bytes_per_s
+
+
+def test_the_gain_of_tensor_parallelism_ends_where_all_reduce_takes_over() -> None:
+    """Without NVLink eight cards are hardly faster than two for one user, and a small model gains less from each doubling."""
+    pace = [run("llama-3.1-8b-instruct", "l40s-48gb", tp=tp, concurrency=64).tpot_s.value for tp in (1, 2, 4, 8)]
+    gains = [before / after for before, after in pairwise(pace)]
+    assert gains[-1] < gains[0]
+    assert gains[-1] < 1.15
+    fast = [run("llama-3.1-70b-instruct", H100, tp=tp, precision="fp8").tpot_s.value for tp in (1, 2, 4, 8)]
+    assert all(after < before for before, after in pairwise(fast))
+    assert fast[0] / fast[3] < 8
+
+
+def test_more_users_wait_longer_and_get_more_together() -> None:
+    found = [run("qwen3-32b", H100, tp=2, concurrency=users) for users in (1, 4, 16, 64, 256, 1024)]
+    for before, after in pairwise(found):
+        assert after.tpot_s.value >= before.tpot_s.value * 0.999
+        assert after.ttft_s.value >= before.ttft_s.value * 0.999
+        assert after.output_tokens_per_s.value >= before.output_tokens_per_s.value * 0.98
+
+
+def test_a_full_cache_makes_requests_wait_and_says_so() -> None:
+    crowded = run("qwen3-32b", H100, tp=1, load=Load(4096, 512, concurrency=200))
+    assert crowded.regime == "cache-limited"
+    assert [notice.code for notice in crowded.notices] == ["cache-limits-concurrency"]
+    assert crowded.ttft_s.value > 20 * run("qwen3-32b", H100, tp=1, load=Load(4096, 512, concurrency=4)).ttft_s.value
+
+
+def test_more_than_can_be_served_is_called_so_with_what_can() -> None:
+    def at(rate: float) -> Performance:
+        return run("qwen3-32b", H100, tp=2, load=Load(1024, 256, request_rate_per_s=rate))
+
+    calm, drowned = at(0.5), at(500.0)
+    assert calm.regime == "arrivals"
+    assert drowned.regime == "overloaded"
+    assert "overloaded" in {notice.code for notice in drowned.notices}
+    assert drowned.limit_requests_per_s is not None
+    assert drowned.output_tokens_per_s.value <= drowned.limit_requests_per_s * 256 * 1.001
+    assert at(drowned.limit_requests_per_s * 0.9).regime == "arrivals"
+    assert at(drowned.limit_requests_per_s * 1.1).regime == "overloaded"
+    assert calm.output_tokens_per_s.value == pytest.approx(0.5 * 256)
+
+
+def test_arrivals_by_littles_law() -> None:
+    calm = run("qwen3-32b", H100, tp=2, load=Load(512, 512, request_rate_per_s=2.0))
+    assert calm.running == pytest.approx(2.0 * 511 * calm.tpot_s.value, rel=0.02)
+
+
+def test_a_shared_prefix_is_not_computed_again() -> None:
+    cold = run("qwen3-32b", H100, tp=2, load=Load(8192, 256, concurrency=16))
+    warm = run("qwen3-32b", H100, tp=2, load=Load(8192, 256, concurrency=16, shared_prefix_tokens=7168))
+    assert warm.ttft_s.value < cold.ttft_s.value / 3
+    assert warm.output_tokens_per_s.value > cold.output_tokens_per_s.value
+
+
+def test_drafts_help_few_users_and_more_so_when_accepted() -> None:
+    def at(drafts: int, acceptance: float) -> float:
+        load = Load(1024, 1024, concurrency=2, acceptance=acceptance)
+        return run("deepseek-v3", H200, tp=8, engine="sglang", load=load, speculative_tokens=drafts).tpot_s.value
+
+    assert at(3, 0.9) < at(3, 0.6) < at(0, 0.6)
+    assert at(3, 0.0) > at(0, 0.0)  # nothing accepted: only the cost is left
+
+
+def test_prompts_elsewhere_do_not_disturb_decoding() -> None:
+    device = accelerator(H200)
+    deployment = Deployment(model="gpt-oss-120b", gpu=H200, tp=2)
+    load = Load(8192, 512, concurrency=32)
+    together = predict(model("gpt-oss-120b"), device, deployment, load)
+    apart = predict(model("gpt-oss-120b"), device, deployment, load, prefill=PrefillSide(deployment, 4))
+    assert apart.tpot_s.value < together.tpot_s.value
+    few, many = (predict(model("gpt-oss-120b"), device, deployment, load, prefill=PrefillSide(deployment, workers)) for workers in (1, 4))
+    assert many.ttft_s.value < few.ttft_s.value
+
+
+def test_replicas_share_the_load() -> None:
+    device, deployment = accelerator(H100), Deployment(model="qwen3-32b", gpu=H100, tp=2)
+    one = predict(model("qwen3-32b"), device, deployment, Load(1024, 512, concurrency=16))
+    four = predict(model("qwen3-32b"), device, deployment, Load(1024, 512, concurrency=64), replicas=4)
+    assert four.tpot_s.value == pytest.approx(one.tpot_s.value)
+    assert four.output_tokens_per_s.value == pytest.approx(4 * one.output_tokens_per_s.value)
+
+
+@pytest.mark.parametrize("gpu", ["ascend910b2-64gb", "mi300x-192gb", "rtx4090-24gb", "arc-pro-b60-24gb", "k100-ai-64gb"])
+def test_a_device_that_nobody_measured_has_a_wider_band_and_says_so(gpu: str) -> None:
+    try:
+        device = accelerator(gpu)
+    except Exception:  # the catalogue may spell it otherwise; the others remain
+        pytest.skip(f"no {gpu}")
+    found = run("llama-3.1-8b-instruct", device, concurrency=8)
+    usual = run("llama-3.1-8b-instruct", H100, concurrency=8)
+    assert found.tpot_s.low < found.tpot_s.value < found.tpot_s.high
+    if generation(device) == "other":
+        assert found.evidence == "assumed"
+        assert "speed-from-data-sheet" in {notice.code for notice in found.notices}
+        assert found.tpot_s.high / found.tpot_s.low > 1.3 * usual.tpot_s.high / usual.tpot_s.low
+
+
+def test_an_engine_that_nobody_measured_is_answered_with_a_wider_band() -> None:
+    found = run("llama-3.1-8b-instruct", H100, engine="transformers", concurrency=4)
+    assert found.evidence == "assumed"
+    assert "speed-of-engine-assumed" in {notice.code for notice in found.notices}
+
+
+# ---- published runs that are no rows of the calibration -------------------------------------------------------------
+
+
+def test_batch_one_on_a_small_unified_device() -> None:
+    """DGX Spark, Llama-70B in FP8: 2.7 tokens/s, 70 % of 273 GB/s (LMSYS, 2025-10-13)."""
+    found = run("llama-3.1-70b-instruct", "gb10-128gb", precision="fp8", engine="sglang", load=Load(128, 128, concurrency=1))
+    assert 1 / found.tpot_s.value == pytest.approx(2.7, rel=0.35)
+
+
+def test_batch_one_with_drafts_on_eight_h200() -> None:
+    """DeepSeek-R1 in FP8 with three drafts on eight H200: 158 tokens/s for one user (TensorRT-LLM best-practice guide)."""
+    load = Load(1024, 2048, concurrency=1, acceptance=0.68)
+    found = run("deepseek-r1", H200, tp=8, engine="tensorrt-llm", kv_precision="fp8", speculative_tokens=3, load=load)
+    assert found.tpot_s.low < 1 / 158 < found.tpot_s.high
+
+
+# ---- measured runs --------------------------------------------------------------------------------------------------
+
+ROWS = shared_lines("measured-performance-tune.jsonl")
+
+
+@cache
+def predicted() -> tuple[tuple[dict[str, Any], Performance, dict[str, float]], ...]:
+    found = []
+    for row in ROWS:
+        case = performance_case(row)
+        assert isinstance(case, PerformanceCase), (row["id"], case)
+        speed = predict(case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill)
+        found.append((row, speed, measured_performance(row)))
+    return tuple(found)
+
+
+def _errors(quantity: str) -> list[float]:
+    return [
+        getattr(speed, quantity).value / measured[quantity] - 1
+        for row, speed, measured in predicted()
+        if quantity in measured and row["confidence"] == "high" and not row["disaggregated"]
+    ]
+
+
+@pytest.mark.shared
+def test_every_measured_run_is_answered() -> None:
+    assert len(predicted()) == len(ROWS) > 1000
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("quantity", "median", "mean"), [("tpot_s", 0.13, 0.21), ("ttft_s", 0.30, 0.60), ("output_tokens_per_s", 0.155, 0.32)])
+def test_errors_of_measured_runs(quantity: str, median: float, mean: float) -> None:
+    errors = [abs(error) for error in _errors(quantity)]
+    assert len(errors) > 300
+    assert statistics.median(errors) <= median
+    assert statistics.mean(errors) <= mean
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("quantity", ["tpot_s", "ttft_s", "output_tokens_per_s"])
+def test_bands_hold_nine_of_ten(quantity: str) -> None:
+    inside = [
+        getattr(speed, quantity).low <= measured[quantity] <= getattr(speed, quantity).high
+        for row, speed, measured in predicted()
+        if quantity in measured and row["confidence"] != "low"
+    ]
+    assert 0.85 <= sum(inside) / len(inside) <= 0.97
+
+
+@pytest.mark.shared
+def test_predictions_are_blind_to_what_was_measured() -> None:
+    for row in ROWS[::23]:
+        blind = {name: value for name, value in row.items() if name not in ("measured", "derived", "log")} | {"notes": ""}
+        seen, unseen = performance_case(row), performance_case(blind)
+        assert isinstance(seen, PerformanceCase)
+        assert isinstance(unseen, PerformanceCase)
+        assert seen == unseen
