@@ -39,6 +39,7 @@ CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
 ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
 COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
+ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 
@@ -127,8 +128,10 @@ class Vllm(Engine):
         return item("cuda_graphs", size, low=size * low, high=size * high, evidence=Evidence.CALIBRATED)
 
     def charges_graphs(self, start: Start) -> bool:
-        """Whether an estimate of the graphs is taken off the budget."""
-        return start.version >= HIGHER_FRACTION and bool(int(start.flag("memory_profiler_estimate_cudagraphs", 1)))
+        """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""
+        if start.version < ESTIMATES_GRAPHS:
+            return False
+        return str(start.flag("memory_profiler_estimate_cudagraphs", int(start.version >= HIGHER_FRACTION))).lower() not in ("0", "false")
 
     def cache_request(self, start: Start) -> CacheRequest:
         """What the layout of the cache depends on."""
@@ -145,7 +148,7 @@ class Vllm(Engine):
             unified=bool(start.flag("disable_hybrid_kv_cache_manager", False)) or start.version < HYBRID_CACHE,
             widest_share=1.5 if start.version >= HIGHER_FRACTION else 1.25,
             tuples=start.version < PACKED_CACHE,
-            latent_alignment=128 if start.version >= LATENT_ALIGNMENT else 16,
+            latent_alignment=128 if start.version >= LATENT_ALIGNMENT else 64,
         )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
@@ -153,7 +156,8 @@ class Vllm(Engine):
         deployment = start.deployment
         layout = cache_layout(start.architecture, self.cache_request(start))
         flight = in_flight_tokens(deployment, start.version)
-        states = 1 + deployment.speculative_tokens
+        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching", False))
+        states = (2 if aligned else 1) + deployment.speculative_tokens
         dcp = deployment.dcp
         size = layout.block_bytes(stage.layers, stage.last, len(start.architecture.layers))
         full = [group for group in layout.groups if group.kind == FULL]
