@@ -103,6 +103,7 @@ def conclude(
     most = None if limit is None else float(limit) * ranks
     regime, rate = "steady", float(service.output_tokens_per_s) * ranks
     if load.request_rate_per_s is not None:
+        regime = "arrivals"
         if most is not None and load.request_rate_per_s > most:
             regime = "overloaded"
             notices.append(Notice("overloaded", {"request_rate_per_s": load.request_rate_per_s, "limit_requests_per_s": most}))

@@ -102,5 +102,5 @@ def _link_bytes_per_s(accelerator: Accelerator, ranks: int, theta: Mapping[str, 
     lanes = float((accelerator.pcie or "4.0").split(" ")[0].split(".")[0] or 4)
     one_way = 31.5e9 * 2 ** (lanes - 4)
     if lanes < 5:  # measured on one host (L40S, NCCL bus bandwidth): 20, 5.2 and 1.4 GB/s for 2, 4 and 8 devices
-        return one_way * constant("pcie_share", "two", "many", theta) * (2 / max(ranks, 2)) ** 1.9
+        return float(one_way * constant("pcie_share", "two", "many", theta) * (2 / max(ranks, 2)) ** 1.9)
     return one_way * constant("pcie_share", "two" if ranks <= 2 else "many", "many", theta)
