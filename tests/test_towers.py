@@ -111,6 +111,16 @@ def test_a_tower_taken_from_the_class_is_said() -> None:
     assert [notice.code for notice in notices] == ["implied-tower"]
 
 
+def test_a_tower_under_another_name_is_said() -> None:
+    notices = read_towers(Keys({"model_type": "qwen", "visual": {"width": 1664, "layers": 48}}), 4096)[1]
+    assert [(notice.code, notice.parameters["model_type"]) for notice in notices] == [("unknown-tower", "visual")]
+
+
+def test_a_tower_of_an_unknown_class_that_reads_like_another_is_said() -> None:
+    strange = {**QWEN3_VL_8B, "vision_config": {**QWEN3_VL_8B["vision_config"], "model_type": "qwen9_vision"}}
+    assert [notice.code for notice in read_towers(Keys(strange), 4096)[1]] == ["tower-by-keys"]
+
+
 def test_blocks_stand_one_by_one_where_a_quantisation_names_them() -> None:
     together = read_towers(Keys(QWEN3_VL_8B), 4096)[0]
     apart = read_towers(Keys({**QWEN3_VL_8B, "quantization_config": {"quant_method": "fp8"}}), 4096)[0]

@@ -64,7 +64,8 @@ def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in _OUTER_PARTS:
         inner = config.get(name)
         if isinstance(inner, Mapping):
-            return {**{key: value for key, value in inner.items() if key not in _TEXT_PARTS}, **_text_part(inner)}
+            told = {"tie_word_embeddings": inner["tie_word_embeddings"]} if isinstance(inner.get("tie_word_embeddings"), bool) else {}
+            return {**{key: value for key, value in inner.items() if key not in _TEXT_PARTS}, **_text_part(inner), **told}
     for name in _TEXT_PARTS:
         inner = config.get(name)
         if isinstance(inner, Mapping):

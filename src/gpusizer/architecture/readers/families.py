@@ -327,6 +327,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "muse_glimmer": {"text": "muse_glimmer_text", "prefix": "model.language_model."},
     "muse_glimmer_text": {"norms": _GEMMA_NORMS, "extras": _FULL_GATE},
+    "gemma3n": {"text": "gemma3n_text", "prefix": "model.language_model.", "config": {**_TIED}},
+    "qwen2_5_omni": {"prefix": "thinker.model.", "text": "qwen2_5_omni_text"},
+    "qwen2_5_omni_thinker": {"prefix": "thinker.model.", "text": "qwen2_5_omni_text"},
+    "qwen3_omni_moe": {"prefix": "thinker.model.", "text": "qwen3_omni_moe_text"},
+    "qwen3_omni_moe_thinker": {"prefix": "thinker.model.", "text": "qwen3_omni_moe_text"},
     "qwen2_5_omni_text": {"qkv_bias": True, "o_bias": False},
     "qwen3_omni_moe_text": {"qk_norm": "head", "config": {"decoder_sparse_step": 1}},
     "step3p5": {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +24,9 @@ __all__ = ["describes_whole", "read_towers", "tower_readers"]
 
 _SECTIONS = ("vision", "audio")
 _NESTED = ("thinker_config",)  # a model that also speaks: the language model and its towers stand one level below
+_SPEAKERS = ("talker_config", "token2wav_config", "code2wav_config")
+_TOWER_PARTS = ("vision_config", "audio_config", "projector_config", "img_token_compression_config")
+_TOWER_WORDS = re.compile(r"vis(ion|ual)|vit_|img|image|audio|speech|sound|projector|aligner")
 _OPTIONAL = {"optional": True}  # a class that builds no tower unless the configuration has one
 _OWN_NAMES = ("intern_vit_6b", "moonvit")  # classes of a checkpoint's own code that readers were written for
 _QUANTIZED = ("quantization_config", "compression_config", "quantization")
@@ -100,9 +104,21 @@ def read_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple
         if isinstance(own, str) and own and own not in (*_implied("tower"), *_OWN_NAMES, kind):
             notices.append(Notice("tower-by-keys", {"model_type": own}))
         tensors.extend(found)
+    notices.extend(_uncounted(keys.values))
     if any(isinstance(keys.raw(name), Mapping) for name in _QUANTIZED):
         tensors = [single for tensor in tensors for single in _one_by_one(tensor)]
     return tuple(tensors), tuple(notices)
+
+
+def _uncounted(values: Mapping[str, Any]) -> Iterator[Notice]:
+    """Parts under other names: towers that nobody looks for, and models that speak, which engines load on their own."""
+    parts = [name for name, value in values.items() if isinstance(value, Mapping) and value]
+    spoken = [name for name in parts if name in _SPEAKERS]
+    if spoken:
+        yield Notice("parts-not-counted", {"keys": spoken})
+    for name in parts:
+        if _TOWER_WORDS.search(name) and name not in _TOWER_PARTS and name not in _SPEAKERS:
+            yield Notice("unknown-tower", {"model_type": name[:40]})
 
 
 def _read(section: str, given: Keys | None, implied: Mapping[str, Any], whole: Keys, hidden_size: int) -> list[Tensor] | None:
