@@ -225,3 +225,18 @@ def test_launch_command_is_a_list_of_words() -> None:
         "--kv-cache-dtype",
         "fp8",
     ]
+
+
+def test_rocm_cached_whole_heads_before_0_9() -> None:
+    """DeepSeek-V3 on eight MI308X, vLLM of April 2025: 107,824 tokens, a tenth of what latents would give."""
+    old = fit("deepseek-v3", "mi308x-192gb", tp=8, engine_version="0.8.3", max_model_len=32768)
+    assert old.quantities["kv_cache_tokens"].value == pytest.approx(107_824, rel=0.08)
+    new = fit("deepseek-v3", "mi308x-192gb", tp=8, engine_version="0.19.0", max_model_len=32768)
+    assert new.kv_cache.bytes_per_token == 61 * 576 * 2
+
+
+def test_prefix_caching_keeps_a_second_state() -> None:
+    """Qwen3.6-35B-A3B in NVFP4 on one RTX 5090, vLLM 0.24 with prefix caching: 5.98 GiB hold 4.33 requests of 131,072 tokens."""
+    flags = {"kv_cache_memory_bytes": round(5.98 * GiB), "enable_prefix_caching": True}
+    result = fit("qwen3.6-35b-a3b", "rtx5090-32gb", precision="nvfp4", kv_precision="fp8", engine_version="0.24.0", max_model_len=131072, flags=flags)
+    assert result.max_concurrency == pytest.approx(4.33, abs=0.01)

@@ -39,6 +39,7 @@ CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
 ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
 COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
+ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
 ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
@@ -148,6 +149,7 @@ class Vllm(Engine):
             unified=bool(start.flag("disable_hybrid_kv_cache_manager", False)) or start.version < HYBRID_CACHE,
             widest_share=1.5 if start.version >= HIGHER_FRACTION else 1.25,
             tuples=start.version < PACKED_CACHE,
+            expanded=start.accelerator.vendor == "AMD" and start.version < ROCM_LATENT,
             latent_alignment=128 if start.version >= LATENT_ALIGNMENT else 64,
         )
 

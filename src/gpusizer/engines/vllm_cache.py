@@ -12,10 +12,17 @@ from math import ceil
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer
-from gpusizer.engines.cache import CHUNK, FULL, PARTIAL, POOLED, STATE, WINDOW, CacheFormat, layer_caches
+from gpusizer.engines.cache import CHUNK, FULL, PARTIAL, POOLED, STATE, WINDOW, CacheFormat, LayerCache, layer_caches
 from gpusizer.engines.weights import once_per_architecture
-from gpusizer.formulas.memory.kv_cache import blocks_of_chunk, blocks_of_context, blocks_of_window, hybrid_block_tokens, page_bytes
-from gpusizer.formulas.memory.weights import padded_size
+from gpusizer.formulas.memory.kv_cache import (
+    attention_token_bytes,
+    blocks_of_chunk,
+    blocks_of_context,
+    blocks_of_window,
+    hybrid_block_tokens,
+    page_bytes,
+)
+from gpusizer.formulas.memory.weights import cut_units, padded_size
 
 __all__ = ["CacheLayout", "CacheRequest", "Group", "cache_layout"]
 
@@ -49,6 +56,8 @@ class CacheRequest:
     tuples : bool
         Older packing of compressed attention: pages of windows and states take the size of a page of the full group, a block has equally many of
         each size, and a request's need is counted in bytes of the first group.
+    expanded : bool
+        Latents are cached as the keys and values of all heads, values padded to the width of keys.
     """
 
     form: CacheFormat
@@ -62,6 +71,7 @@ class CacheRequest:
     widest_share: float = 1.5
     latent_alignment: int = 128
     tuples: bool = False
+    expanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,8 @@ def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Pa
     for index, layer in enumerate(layers):
         latent = any(isinstance(mixer, LatentAttention) for mixer in layer.mixers)
         caches = layer_caches(layer, request.form, tp=request.tp, model_element_bytes=request.conv_bytes, state_element_bytes=request.state_bytes)
+        if latent and request.expanded:
+            caches = tuple(_expanded(mixer, request) for mixer in layer.mixers if isinstance(mixer, LatentAttention))
         for cache in caches:
             if cache.kind == STATE:
                 states.append((index, cache.row_bytes + request.drafts * cache.per_draft_bytes))
@@ -204,6 +216,14 @@ def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Pa
     ]
     found += [(index, Page(STATE, 0, block, state_page, 0)) for index, _ in states]
     return sorted(found, key=lambda entry: entry[0])
+
+
+def _expanded(mixer: LatentAttention, request: CacheRequest) -> LayerCache:
+    width = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
+    row = attention_token_bytes(
+        kv_heads=cut_units(size=mixer.heads, parts=request.tp), head_dim=width, v_head_dim=width, element_bytes=request.form.element_bytes
+    )
+    return LayerCache(FULL, "keys-values", ceil(row))
 
 
 # DeepSeek-V4: blocks of the window cache and of the compressors' states, and what pages are rounded up to.
