@@ -243,7 +243,13 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "router_bias": "buffer",
         "mtp_style": "nemotron",
     },
-    "laguna": {"qk_norm": "head", "router_bias": "parameter", "router_bias_name": "mlp.experts.e_score_correction_bias"},
+    "laguna": {
+        "always_gated": True,
+        "config": {"gating": True},
+        "qk_norm": "head",
+        "router_bias": "parameter",
+        "router_bias_name": "mlp.experts.e_score_correction_bias",
+    },
     "step3p7": {
         "qk_norm": "head",
         "head_gate": True,

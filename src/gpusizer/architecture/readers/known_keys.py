@@ -78,6 +78,7 @@ _NAMES = frozenset(
         "postnorm",
         "pruned_heads",
         "gpusizer",
+        "residual_gate_temperature",
         "post_layer_norm",
         "rmsnorm",
         "cross_attention_layers",

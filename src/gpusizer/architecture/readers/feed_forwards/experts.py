@@ -18,7 +18,7 @@ _SHARED_WIDTHS = (
     "shared_intermediate_size",
     "shared_expert_dim",
 )
-_LATENT = ("moe_latent_size", "routed_expert_hidden_size")
+_LATENT = ("moe_latent_size", "routed_expert_hidden_size", "moe_hidden_size")
 
 
 def _shared_width(layer: LayerContext, expert_width: int) -> int:

@@ -156,6 +156,8 @@ def _gate_rows(layer: LayerContext, shape: Geometry) -> int:
     keys, words = layer.keys, layer.shape
     if isinstance(keys.raw("gating"), str):
         return shape.heads if keys.text("gating") in ("per-head", "per_head") else shape.heads * shape.head_dim
+    if words.flag("always_gated") and keys.raw("gating") is False:
+        return shape.heads * shape.head_dim  # of this class a false flag means the other gate, not none
     other = keys.flag(words.text("head_gate_key", default="head_wise_attn_gate"), default=words.flag("head_gate"))
     return shape.heads if keys.flag("gating", "use_head_wise_attn_gate", default=other) else 0
 
