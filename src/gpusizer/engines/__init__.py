@@ -12,7 +12,7 @@ from gpusizer.errors import UnknownIdError
 if TYPE_CHECKING:
     from gpusizer.engines.base import Engine
 
-__all__ = ["engine_ids", "get_engine"]
+__all__ = ["engine_ids", "engine_name", "get_engine"]
 
 # id -> module; each module has one ``ENGINE``.
 _MODULES = {
@@ -23,6 +23,7 @@ _MODULES = {
     "ollama": "ollama",
     "transformers": "transformers",
 }
+_NAMES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "ollama": "Ollama", "transformers": "Transformers", "mindie": "MindIE"}
 _ALIASES = {
     "trtllm": "tensorrt-llm",
     "tensorrt_llm": "tensorrt-llm",
@@ -63,6 +64,15 @@ _NOT_MODELLED = {
 def engine_ids() -> tuple[str, ...]:
     """Every engine that can be asked, the default first."""
     return tuple(_MODULES)
+
+
+def engine_name(id: str) -> str:
+    """The name of an engine as its makers write it; the id where they write it so.
+
+    >>> engine_name("tensorrt-llm"), engine_name("llama.cpp")
+    ('TensorRT-LLM', 'llama.cpp')
+    """
+    return _NAMES.get(id, id)
 
 
 @cache

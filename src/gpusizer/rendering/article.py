@@ -11,8 +11,8 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import text
 from gpusizer.planning.article import ArticleResult, article_gpus
 from gpusizer.planning.types import Plan
-from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Table
-from gpusizer.rendering.notices import notice_data
+from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Points, Table
+from gpusizer.rendering.notices import notice_data, notice_words
 from gpusizer.units import GB, GiB
 
 __all__ = ["ARTICLE_CARDS", "article_blocks", "article_data"]
@@ -70,7 +70,7 @@ def article_blocks(plan: Plan, language: str) -> list[Block]:
         Heading(text("ui", "article-heading", language, **heading)),
         _table(result, language),
         Paragraph(text("ui", code, language, **words)),
-        *(Paragraph("- " + text("warning", each.code, language, **each.parameters)) for each in result.notices),
+        Points([notice_words(each, "warning", language) for each in result.notices]),
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Table", "render"]
+__all__ = ["Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table", "render"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,13 @@ class Paragraph:
     """A sentence or several."""
 
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Sentences in a list, one a line."""
+
+    lines: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-Block = Heading | Paragraph | Fixed | Table
+Block = Heading | Paragraph | Points | Fixed | Table
 
 
 @dataclass(frozen=True, slots=True)

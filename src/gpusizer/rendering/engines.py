@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpusizer.engines import get_engine
+from gpusizer.engines import engine_name, get_engine
 from gpusizer.i18n import text
 from gpusizer.planning.launch_flags import FLAGS
 from gpusizer.rendering.catalog import columns
@@ -17,14 +17,23 @@ __all__ = ["engine_document", "engines_document"]
 def _engine_data(id: str) -> dict[str, Any]:
     engine = get_engine(id)
     flags = [flag.option for flag in FLAGS if not flag.engines or id in flag.engines]
-    return {"id": id, "newest_version": ".".join(str(part) for part in engine.newest), "flags": flags, "sources": list(engine.weight_sources)}
+    return {
+        "id": id,
+        "name": engine_name(id),
+        "newest_version": ".".join(str(part) for part in engine.newest),
+        "flags": flags,
+        "sources": list(engine.weight_sources),
+    }
 
 
 def engines_document(ids: Sequence[str], language: str) -> Document:
     """All engines, the default first."""
     data = [_engine_data(id) for id in ids]
-    rows = [[each["id"], each["newest_version"], ", ".join(each["flags"])] for each in data]
-    return Document({"schema": "gpusizer.engines/1", "engines": data}, [Table(columns(language, "id", "newest-version", "flags"), rows)])
+    rows = [[each["id"], each["name"], each["newest_version"], str(len(each["flags"])), each["flags"]] for each in data]
+    heading = columns(language, "id", "name", "newest-version", "flags", numbers=("flags",))
+    shown: list[Block] = [Table(heading, [row[:4] for row in rows]), Paragraph(text("ui", "flags-note", language))]
+    table = Table(columns(language, "id", "name", "newest-version", "flags"), [[*row[:3], " ".join(row[4])] for row in rows])
+    return Document({"schema": "gpusizer.engines/1", "engines": data}, shown, csv=table)
 
 
 def engine_document(id: str, language: str) -> Document:
@@ -32,7 +41,7 @@ def engine_document(id: str, language: str) -> Document:
     data = _engine_data(id)
     rows = [[flag.option, text("option", f"kind-{flag.kind}", language)] for flag in FLAGS if not flag.engines or id in flag.engines]
     blocks: list[Block] = [
-        Heading(f"{id} {data['newest_version']}"),
+        Heading(f"{data['name']} {data['newest_version']}"),
         Table(columns(language, "flags", "value"), rows),
         *(Paragraph(text("ui", "source-line", language, source=source)) for source in data["sources"]),
     ]

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines import get_engine
+from gpusizer.engines import engine_name
 from gpusizer.engines.ledger import per_gpu, worst_evidence
-from gpusizer.engines.types import Deployment, Fit, Item, Layout
+from gpusizer.engines.types import Deployment, Fit, Item
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.remedies import Remedy
 from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
-from gpusizer.rendering.ledger import ledger_bar, ledger_table
-from gpusizer.rendering.notices import notice_data
+from gpusizer.rendering.launch import command_line, layout_words, version_of
+from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
+from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.units import GiB
 
-__all__ = ["command_line", "fit_data", "fit_document", "fit_sentence", "layout_words"]
+__all__ = ["fit_data", "fit_document", "fit_sentence"]
 
 
 def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
@@ -60,35 +60,14 @@ def _item_data(item: Item) -> dict[str, Any]:
     }
 
 
-def version_of(deployment: Deployment) -> str:
-    """The version that is predicted, the newest known where none was asked for."""
-    return deployment.engine_version or ".".join(str(part) for part in get_engine(deployment.engine).newest)
-
-
-def command_line(deployment: Deployment) -> str:
-    """The launch command, quoted for a POSIX shell."""
-    return shlex.join(get_engine(deployment.engine).command(deployment))
-
-
-def layout_words(layout: Layout, replicas: int = 1) -> str:
-    """A layout as people write it.
-
-    >>> layout_words(Layout(tp=8, pp=2)), layout_words(Layout()), layout_words(Layout(tp=8, ep=8), 3)
-    ('TP8 PP2', 'TP1', '3 x (TP8 EP8)')
-    """
-    parts = [f"TP{layout.tp}", *(f"{name.upper()}{size}" for name in ("pp", "dp", "ep", "dcp") if (size := getattr(layout, name)) > 1)]
-    words = " ".join(parts)
-    return words if replicas == 1 else f"{replicas} x ({words})" if len(parts) > 1 else f"{replicas} x {words}"
-
-
 def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -> str:
     """The sentence to copy."""
     deployment = fit.deployment
     said = {"model": name, "gpus": deployment.layout.gpus, "gpu": accelerator.name, "layout": layout_words(deployment.layout)}
-    said |= {"engine": deployment.engine, "version": version_of(deployment)}
+    said |= {"engine": engine_name(deployment.engine), "version": version_of(deployment)}
     if not fit.fits:
         reason = fit.reason or Notice("does-not-fit")
-        return text("ui", "fit-no", language, **said, reason=text("reason", reason.code, language, **reason.parameters))
+        return text("ui", "fit-no", language, **said, reason=notice_words(reason, "reason", language))
     said |= {"tokens": fit.kv_cache.tokens, "requests": f"{fit.max_concurrency:,.2f}", "context": deployment.max_model_len or 0}
     spread = fit.quantities.get("kv_cache_tokens")
     if spread is None or spread.low == spread.high:
@@ -125,17 +104,15 @@ def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerat
     worst = fit.ranks[fit.worst]
     blocks: list[Block] = [Heading(sentences[language])]
     if len(worst.items) > 1:
-        blocks += [ledger_bar(per_gpu(worst.items), language), ledger_table(worst.items, language)]
+        blocks += [ledger_bar(per_gpu(worst.items), language), ledger_table(worst.items, language), *budget_paragraphs(fit, language)]
     if len(fit.ranks) > 1:
         blocks.append(_ranks_table(fit, language))
     if fit.kv_cache.blocks:
         cache = fit.kv_cache
         words = {"blocks": cache.blocks, "block_size": cache.block_size, "token": cache.bytes_per_token, "request": cache.fixed_bytes_per_request}
-        blocks.append(Paragraph(text("ui", "fit-cache", language, **words)))
+        blocks.append(Paragraph(text("ui", "fit-cache-fixed" if cache.fixed_bytes_per_request else "fit-cache", language, **words)))
     blocks += [Paragraph(_remedy_words(each, language)) for each in remedies]
-    blocks += [
-        Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in fit.warnings
-    ]
+    blocks += warning_paragraphs(fit.warnings, language)
     blocks.append(Fixed(command_line(launch)))
     return Document(data, blocks, csv=ledger_table(worst.items, language))
 

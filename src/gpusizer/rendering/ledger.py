@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gpusizer.engines.types import Item
-from gpusizer.i18n import text
-from gpusizer.rendering.document import Column, Fixed, Table
+from gpusizer.engines.types import Fit, Item
+from gpusizer.i18n import has, text
+from gpusizer.rendering.document import Column, Fixed, Paragraph, Table
 from gpusizer.rendering.text import bar
 from gpusizer.units import GB, GiB
 
-__all__ = ["PARTS", "ledger_bar", "ledger_table"]
+__all__ = ["PARTS", "budget_paragraphs", "ledger_bar", "ledger_table"]
 
 PARTS: Mapping[str, str] = {
     "weights_bytes": "W",
@@ -31,7 +31,7 @@ def ledger_table(items: Sequence[Item], language: str) -> Table:
             text("item", item.id, language),
             f"{item.bytes / GB:,.2f}",
             f"{item.bytes / GiB:,.2f}",
-            "" if item.low_bytes == item.high_bytes else f"{item.low_bytes / GiB:,.2f} - {item.high_bytes / GiB:,.2f}",
+            _band(item),
             text("ui", f"evidence-{item.evidence}", language),
             item.formula or "",
         ]
@@ -50,6 +50,20 @@ def ledger_table(items: Sequence[Item], language: str) -> Table:
         ],
         rows,
     )
+
+
+def _band(item: Item) -> str:
+    """From - to; empty where both print alike."""
+    low, high = f"{item.low_bytes / GiB:,.2f}", f"{item.high_bytes / GiB:,.2f}"
+    return "" if low == high else f"{low} - {high}"
+
+
+def budget_paragraphs(fit: Fit, language: str) -> list[Paragraph]:
+    """What the engine's share of the card means for the cache; nothing for an engine without such a share."""
+    code = f"budget-{fit.deployment.engine}"
+    if fit.deployment.memory_fraction is None or not has("ui", code, language):
+        return []
+    return [Paragraph(text("ui", code, language, share=fit.deployment.memory_fraction, budget=fit.budget_bytes))]
 
 
 def ledger_bar(sums: Mapping[str, int], language: str) -> Fixed:

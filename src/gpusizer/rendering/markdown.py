@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpusizer.i18n import printable
-from gpusizer.rendering.document import Document, Fixed, Heading, Table
+from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 
 __all__ = ["to_markdown"]
 
@@ -15,16 +15,30 @@ def to_markdown(document: Document) -> str:
         if isinstance(block, Table):
             parts.append(_table(block))
         elif isinstance(block, Heading):
-            parts.append(f"## {printable(block.words)}")
+            parts.append(f"## {_plain(block.words)}")
         elif isinstance(block, Fixed):
             parts.append("\n".join(f"    {line}" for line in block.words.splitlines()))
+        elif isinstance(block, Points):
+            parts.append("\n".join(f"- {_plain(line)}" for line in block.lines))
         else:
-            parts.append(printable(block.words))
+            parts.append(_plain(block.words))
     return "\n\n".join(parts) + "\n"
 
 
 def _table(table: Table) -> str:
     heading = [column.title for column in table.columns]
     rule = ["---:" if column.right else "---" for column in table.columns]
-    lines = [heading, rule, *([printable(cell) if cell else "" for cell in row] for row in table.rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    rows = [[_plain(cell).replace("|", "\\|") if cell else "" for cell in line] for line in (heading, *table.rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (rows[0], rule, *rows[1:]))
+
+
+def _plain(words: str) -> str:
+    r"""Words that stay words: nothing in them becomes a tag, a link, code or emphasis.
+
+    >>> print(_plain("<b>[x](y)`|*"))
+    &lt;b>[x]\(y)\`|\*
+    """
+    line = printable(words)
+    for mark in ("\\", "`", "*"):
+        line = line.replace(mark, "\\" + mark)
+    return line.replace("](", "]\\(").replace("<", "&lt;")

@@ -16,16 +16,16 @@ from gpusizer.architecture.types import (
     LinearAttention,
     Mixer,
     MixtureOfExperts,
-    Notice,
     StateSpace,
 )
 from gpusizer.facts.types import ModelEntry
 from gpusizer.i18n import text
 from gpusizer.rendering.catalog import columns, facts_table
 from gpusizer.rendering.document import Block, Document, Heading, Paragraph, Table
+from gpusizer.rendering.notices import notice_data, warning_paragraphs
 from gpusizer.units import GB, GiB
 
-__all__ = ["architecture_document", "model_document", "models_document", "notice_data"]
+__all__ = ["architecture_document", "model_document", "models_document"]
 
 
 def models_document(entries: Sequence[ModelEntry], language: str) -> Document:
@@ -59,10 +59,11 @@ def model_document(entry: ModelEntry, architecture: Architecture, cache: Sequenc
             ("checkpoint-gb", "" if entry.checkpoint_bytes is None else f"{entry.checkpoint_bytes / GB:,.2f}"),
             ("licence", entry.licence or ""),
             ("aliases", ", ".join(entry.aliases)),
-            ("source", ", ".join(dict.fromkeys(s for s in (entry.published_source, entry.checkpoint_source, entry.config_source) if s))),
         ],
     )
+    sources = dict.fromkeys(source for source in (entry.published_source, entry.checkpoint_source, entry.config_source) if source)
     blocks = [*document.blocks, Paragraph(text("ui", "published", language)), published]
+    blocks += [Paragraph(text("ui", "source-line", language, source=each)) for each in sources]
     return Document({**document.data, "schema": "gpusizer.model/1", "catalogue": _entry_data(entry)}, blocks)
 
 
@@ -98,10 +99,7 @@ def architecture_document(architecture: Architecture, cache: Sequence[tuple[str,
         facts_table(language, facts),
         Table(columns(language, "layers", "mixer", "feed-forward", numbers=("layers",)), [[str(number), *kind] for kind, number in kinds.items()]),
         Table(columns(language, "group", "parameters", "share", numbers=("parameters", "share")), shares),
-        *(
-            Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters)))
-            for each in architecture.warnings
-        ),
+        *warning_paragraphs(architecture.warnings, language),
     ]
     if not architecture.warnings:
         blocks.append(Paragraph(text("ui", "all-understood", language)))
@@ -123,15 +121,6 @@ def architecture_document(architecture: Architecture, cache: Sequence[tuple[str,
         "warnings": [notice_data(each, "warning") for each in architecture.warnings],
     }
     return Document(data, blocks)
-
-
-def notice_data(notice: Notice, group: str) -> dict[str, Any]:
-    """A notice as JSON: code, parameters, and the sentence in both languages."""
-    return {
-        "code": notice.code,
-        "parameters": dict(notice.parameters),
-        "sentence": {language: text(group, notice.code, language, **notice.parameters) for language in ("en", "zh")},
-    }
 
 
 def _layer(layer: Layer, language: str) -> tuple[str, str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from gpusizer.architecture.types import Notice
+from gpusizer.engines import engine_name
 from gpusizer.engines.ledger import per_gpu, worst_evidence
 from gpusizer.engines.support import weight_formats
-from gpusizer.engines.types import Deployment, Evidence
+from gpusizer.engines.types import Evidence
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.performance_types import Performance
 from gpusizer.planning.pipeline import name_of
@@ -18,28 +16,27 @@ from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
 from gpusizer.rendering.article import article_blocks, article_data
 from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
-from gpusizer.rendering.fit import command_line, fit_data, layout_words, version_of
-from gpusizer.rendering.ledger import ledger_bar, ledger_table
-from gpusizer.rendering.notices import notice_data
+from gpusizer.rendering.fit import fit_data
+from gpusizer.rendering.launch import command_line, layout_words, version_of
+from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
+from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.units import GiB, format_share, format_tokens
 
 __all__ = ["plan_data", "plan_document", "plan_sentence"]
 
-SHOWN = 12  # options that a person reads; the others are named in one line
+SHOWN = 12  # options that a person reads; of the others the next few are named in one line
+NAMED = 8
 
 
 def plan_sentence(plan: Plan, language: str) -> str:
     """The sentence to copy into a mail."""
     need = plan.need
-    rate = plan.request.request_rate
-    load = (
-        text("ui", "load-rate", language, rate=rate)
-        if rate is not None
-        else text("ui", "load-concurrency", language, concurrency=need.concurrency)
-        if need.users is None
-        else text("ui", "load-users", language, users=need.users, concurrency=need.concurrency)
-    )
-    said = {"model": model_name(plan), "precision": _precision(plan, language), "load": load, "context": format_tokens(need.context_tokens)}
+    said = {
+        "model": model_name(plan),
+        "precision": _precision(plan, language),
+        "load": _load(plan, language),
+        "context": format_tokens(need.context_tokens),
+    }
     best = plan.best
     if best is None:
         return text("ui", "plan-none", language, **said)
@@ -50,17 +47,27 @@ def plan_sentence(plan: Plan, language: str) -> str:
     return text("ui", "plan-answer", language, **said, gpus=best.gpus, gpu=best.accelerator.name, servers=servers, layout=layout)
 
 
+def _load(plan: Plan, language: str) -> str:
+    rate, need = plan.request.request_rate, plan.need
+    if rate is not None:
+        return text("ui", "load-rate", language, rate=rate)
+    if need.users is not None:
+        return text("ui", "load-users", language, users=need.users, concurrency=need.concurrency)
+    return text("ui", "load-concurrency-one" if need.concurrency == 1 else "load-concurrency", language, concurrency=need.concurrency)
+
+
 def model_name(plan: Plan) -> str:
     """Name of the model as it is published, or of its file."""
     return plan.entry.name if plan.entry is not None else name_of(plan.request.model, plan.architecture)
 
 
 def _precision(plan: Plan, language: str) -> str:
+    precision = plan.request.precision if plan.best is None else plan.best.launch.precision
+    if precision != "checkpoint":
+        return precision.upper()
     formats = weight_formats(plan.architecture)
     widest = formats[0].upper().replace("_", " ") if formats else plan.architecture.dtype.upper()
-    return (
-        text("ui", "precision-checkpoint", language, precision=widest) if plan.request.precision == "checkpoint" else plan.request.precision.upper()
-    )
+    return text("ui", "precision-checkpoint", language, precision=widest)
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
@@ -98,13 +105,6 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def launch_of(plan: Plan, option: Option) -> Deployment:
-    """The start of an option under the name that the engine knows the model by: the repository where one is published."""
-    entry = plan.entry
-    published = next((alias for alias in entry.aliases if "/" in alias), None) if entry is not None else None
-    return replace(option.launch, model=published or option.launch.model)
-
-
 def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
     fit = fit_data(option.fit, option.launch)
     speed = option.performance
@@ -139,7 +139,7 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "evidence": evidence_of(option),
         "items": fit["items"],
         "ranks": fit["ranks"],
-        "command": command_line(launch_of(plan, option)),
+        "command": command_line(option.launch),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
         "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings)],
     }
@@ -206,13 +206,12 @@ def plan_document(plan: Plan, language: str) -> Document:
         blocks.append(Table(options.columns, options.rows[:SHOWN]))
         if len(options.rows) > SHOWN:
             more = [f"{each.gpus} x {each.accelerator.name}" for each in plan.options[SHOWN:]]
-            blocks.append(Paragraph(text("ui", "more-options", language, count=len(more), gpus=more)))
+            code = "more-options" if len(more) <= NAMED else "many-more-options"
+            blocks.append(Paragraph(text("ui", code, language, count=len(more), gpus=more[:NAMED])))
     blocks += _rejected_blocks(plan, language)
     if plan.request.method != "article":
         blocks += article
-    blocks += [
-        Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in plan.warnings
-    ]
+    blocks += warning_paragraphs(plan.warnings, language)
     return Document(plan_data(plan), blocks, csv=options)
 
 
@@ -229,22 +228,17 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
     blocks: list[Block] = [
         ledger_bar(per_gpu(items), language),
         ledger_table(items, language),
-        Paragraph(text("ui", "plan-margin", language, **words, times=f"{spare:,.1f}")),
-        Fixed(command_line(launch_of(plan, best))),
+        *budget_paragraphs(best.fit, language),
+        Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
+        Fixed(command_line(best.launch)),
     ]
     if need.users is not None and need.active_share is not None:
         share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
         share |= {"input": f"{need.input_tokens:,}", "output": f"{need.output_tokens:,}"}
         blocks.append(Paragraph(text("ui", "plan-need", language, **share)))
-    blocks += [
-        Paragraph(text("ui", "warning-line", language, sentence=text("warning", each.code, language, **each.parameters))) for each in _said(best)
-    ]
+    own = [each for each in best.fit.warnings if each not in plan.warnings]  # the model's stand below the whole answer
+    blocks += warning_paragraphs((*best.notices, *own), language)
     return blocks
-
-
-def _said(option: Option) -> Sequence[Notice]:
-    """What must be said of an option; the model's own warnings stand below the whole answer."""
-    return option.notices
 
 
 def _options_table(plan: Plan, language: str) -> Table:
@@ -260,7 +254,7 @@ def _options_table(plan: Plan, language: str) -> Table:
                 str(option.rank),
                 str(option.gpus),
                 option.accelerator.name,
-                *((option.launch.engine, option.launch.precision) if several else ()),
+                *((engine_name(option.launch.engine), option.launch.precision) if several else ()),
                 layout_words(option.layout, option.replicas),
                 str(option.nodes),
                 f"{sums['weights_bytes'] / GiB:,.1f}",
@@ -271,7 +265,7 @@ def _options_table(plan: Plan, language: str) -> Table:
                 cost_words(option.cost, language),
                 "" if option.cost_per_million_tokens is None else f"{option.cost_per_million_tokens:,.2f}",
                 text("ui", f"evidence-{evidence_of(option)}", language),
-                "" if reason is None else text("reason", reason.code, language, **reason.parameters),
+                "" if reason is None else notice_words(reason, "reason", language),
             ]
         )
     return Table([Column(text("ui", f"option-{name}", language), right=name in numbers) for name in names], rows)
@@ -297,10 +291,9 @@ def _rejected_blocks(plan: Plan, language: str) -> list[Block]:
     chosen = {option.accelerator.id for option in plan.options}
     grouped: dict[str, list[str]] = {}
     for each in plan.rejected:
-        words = text("reason", each.reason.code, language, **each.reason.parameters)
-        layout = "" if each.layout is None else f" {each.layout.gpus} x ({layout_words(each.layout)})"
+        words, name = notice_words(each.reason, "reason", language), each.accelerator.name
         if each.accelerator.id not in chosen:
-            grouped.setdefault(words, []).append(each.accelerator.name + layout)
+            grouped.setdefault(words, []).append(name if each.layout is None else f"{each.layout.gpus} x {name} ({layout_words(each.layout)})")
     rows = [[", ".join(names), reason] for reason, names in grouped.items()]
     if not rows:
         return []

@@ -8,7 +8,7 @@ import shutil
 import sys
 
 from gpusizer.i18n import printable
-from gpusizer.rendering.document import Document, Fixed, Heading, Table
+from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 
 __all__ = ["bar", "to_text"]
 
@@ -27,6 +27,8 @@ def to_text(document: Document) -> str:
             parts.append(f"\x1b[1m{words}\x1b[0m" if bold else words)
         elif isinstance(block, Fixed):
             parts.append("\n".join(f"  {line}".rstrip() for line in block.words.splitlines()))
+        elif isinstance(block, Points):
+            parts.append("\n".join(f"- {printable(line)}" for line in block.lines))
         else:
             parts.append(printable(block.words))
     return "\n\n".join(parts).replace("\n\n  ", "\n  ") + "\n"

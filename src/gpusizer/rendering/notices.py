@@ -1,0 +1,61 @@
+"""Codes of the core as sentences: ids of devices and engines become the names that people know them by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import engine_name
+from gpusizer.errors import GpusizerError
+from gpusizer.facts.catalog import accelerator
+from gpusizer.i18n import LANGUAGES, text
+from gpusizer.rendering.document import Paragraph
+
+__all__ = ["notice_data", "notice_words", "warning_paragraphs"]
+
+
+def notice_words(notice: Notice, group: str, language: str) -> str:
+    """The sentence for a notice.
+
+    Parameters
+    ----------
+    notice : Notice
+        A code with its parameters.
+    group : str
+        "warning" or "reason".
+    language : str
+        "en" or "zh".
+
+    Examples
+    --------
+    >>> notice_words(Notice("engine-partial-on-device", {"gpu": "h20-sxm-96gb", "engine": "vllm"}), "warning", "en")
+    'H20 96GB: vLLM supports it in part'
+    """
+    named = dict(notice.parameters)
+    if isinstance(gpu := named.get("gpu"), str):
+        named["gpu"] = _gpu_name(gpu)
+    if isinstance(engine := named.get("engine"), str):
+        named["engine"] = engine_name(engine)
+    return text(group, notice.code, language, **named)
+
+
+def notice_data(notice: Notice, group: str) -> dict[str, Any]:
+    """A notice as JSON: code, parameters (ids as they are), and the sentence in both languages."""
+    return {
+        "code": notice.code,
+        "parameters": dict(notice.parameters),
+        "sentence": {language: notice_words(notice, group, language) for language in LANGUAGES},
+    }
+
+
+def warning_paragraphs(notices: Iterable[Notice], language: str) -> list[Paragraph]:
+    """One paragraph a warning."""
+    return [Paragraph(text("ui", "warning-line", language, sentence=notice_words(each, "warning", language))) for each in notices]
+
+
+def _gpu_name(id: str) -> str:
+    try:
+        return accelerator(id).name
+    except GpusizerError:
+        return id
