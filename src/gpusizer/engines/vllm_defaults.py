@@ -11,9 +11,11 @@ from gpusizer.architecture.types import CompressedAttention, LatentAttention
 from gpusizer.engines.types import Deployment
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes
+from gpusizer.formulas.memory.steps import in_flight_tokens as flight_tokens
 from gpusizer.units import GiB
 
-__all__ = ["NEWEST", "complete", "graph_modes", "graph_sizes", "in_flight_tokens", "mixer_kinds", "profile_rows"]
+__all__ = ["NEWEST", "complete", "graph_modes", "graph_sizes", "in_flight_tokens", "mixer_kinds", "most_captured", "profile_rows"]
 
 NEWEST = (0, 33, 0)
 
@@ -64,7 +66,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     tokens = deployment.max_num_batched_tokens or batched_tokens(accelerator, version)
     requests = deployment.max_num_seqs or sequences(accelerator, version)
     if deployment.max_num_batched_tokens is None:
-        tokens = max(min(tokens, requests * context), 1)
+        tokens = int(batch_tokens(default_tokens=tokens, default_requests=requests, context_tokens=context))
     fraction = deployment.memory_fraction
     if fraction is None:
         fraction = 0.9 if version < HIGHER_FRACTION else 0.92
@@ -72,7 +74,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
         deployment,
         engine="vllm",
         max_model_len=context,
-        max_num_seqs=min(requests, tokens),
+        max_num_seqs=int(batch_requests(default_requests=requests, step_tokens=tokens)),
         max_num_batched_tokens=tokens,
         memory_fraction=fraction,
         block_size=deployment.block_size or block_size(architecture, accelerator, version),
@@ -132,7 +134,7 @@ def in_flight_tokens(deployment: Deployment, version: tuple[int, ...]) -> int:
     tokens = deployment.max_num_batched_tokens or 1
     if version < BATCHES_IN_FLIGHT:
         return tokens
-    return tokens * (2 if deployment.pp == 1 else deployment.pp + 1)
+    return int(flight_tokens(step_tokens=tokens, pp=deployment.pp))
 
 
 def profile_rows(deployment: Deployment) -> int:
@@ -142,14 +144,19 @@ def profile_rows(deployment: Deployment) -> int:
 
 def graph_sizes(deployment: Deployment, capability: float) -> int:
     """How many batch sizes are captured, one mode. [graphs]"""
-    limit = min(2 * (deployment.max_num_seqs or 1) * (1 + deployment.speculative_tokens), 1024 if 10 <= capability < 11 else 512)
+    most = most_captured(capability)
+    limit = int(captured_limit(requests=deployment.max_num_seqs or 1, drafts=deployment.speculative_tokens, most=most))
     asked, sizes = _graph_flag(deployment, "max_cudagraph_capture_size"), _graph_flag(deployment, "cudagraph_capture_sizes")
     if isinstance(sizes, list | tuple):
         return len(sizes)
     if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
         limit = min(asked, 8192)
-    small = sum(1 for size in (1, 2, 4) if size <= limit)
-    return small + len(range(8, min(limit, 255) + 1, 8)) + len(range(256, limit + 1, 16))
+    return int(captured_sizes(limit=limit))
+
+
+def most_captured(capability: float) -> int:
+    """Largest batch that the engine captures by itself. [requests]"""
+    return 1024 if 10 <= capability < 11 else 512
 
 
 def graph_modes(deployment: Deployment) -> int:

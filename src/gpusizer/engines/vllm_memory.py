@@ -17,15 +17,13 @@ from gpusizer.engines.vllm_defaults import graph_modes, graph_sizes, mixer_kinds
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.formulas.memory.activation import (
     activation_peak_bytes,
-    decoder_block_bytes,
     encoder_bytes,
     expert_workspace_bytes,
     latent_chunk_bytes,
     latent_chunk_rows,
-    sampler_bytes,
 )
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
-from gpusizer.formulas.memory.kv_cache import indexer_token_bytes, latent_token_bytes
+from gpusizer.formulas.memory.steps import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
 from gpusizer.formulas.memory.weights import padded_vocabulary
 from gpusizer.units import MiB
 
@@ -112,40 +110,46 @@ def _workspace(start: Start) -> float:
     return total + _sparse_workspace(start, shape)
 
 
+HANDED_ON = 2  # tensors: a stage hands on the hidden state and the residual
+
 # Rows of latents and of index keys that sparse latent attention gathers for prefill, per token of the longest request; bytes of the indexer's logits.
-_GATHER_FACTOR = 5
-_KEY_FACTOR = 40
-_INDEX_LOGITS = 512 * MiB
+GATHER_FACTOR = 5
+KEY_FACTOR = 40
+INDEX_LOGITS = 512 * MiB
 
 
 def _sparse_workspace(start: Start, shape: Shape) -> float:
     latent = shape.latent
     if latent is None or "sparse" not in mixer_kinds(start.architecture):
         return 0.0
-    context = start.deployment.max_model_len or 1
-    gathered = _GATHER_FACTOR * context * latent_token_bytes(kv_lora_rank=latent.kv_lora_rank, rope_dim=latent.qk_rope_head_dim, element_bytes=2)
-    keys = _KEY_FACTOR * context * indexer_token_bytes(head_dim=latent.indexer.head_dim if latent.indexer else 0, element_bytes=1, scale_bytes=4)
-    return float(gathered + keys + _INDEX_LOGITS)
+    return float(
+        sparse_workspace_bytes(
+            context_tokens=start.deployment.max_model_len or 1,
+            kv_lora_rank=latent.kv_lora_rank,
+            rope_dim=latent.qk_rope_head_dim,
+            index_dim=latent.indexer.head_dim if latent.indexer else 0,
+            gathered=GATHER_FACTOR,
+            keys=KEY_FACTOR,
+            logits_bytes=INDEX_LOGITS,
+        )
+    )
 
 
 def _block(start: Start, shape: Shape, *, last: bool) -> float:
     """The widest point of one decoder layer."""
     deployment, architecture = start.deployment, start.architecture
-    tokens, element = deployment.max_num_batched_tokens or 1, _element_bytes(start)
-    width = shape.dense.width / deployment.tp if shape.dense else 0.0
-    copies: float = 3 if shape.dense is None or shape.dense.gated else 2
-    if shape.byte_inputs:
-        copies += 1 / element
-    streams = architecture.residual_streams
-    hidden = fitted.HIDDEN_COPIES * streams + (0 if last else 2)  # a stage hands on the hidden state and the residual
     return float(
-        decoder_block_bytes(
-            tokens=tokens,
-            element_bytes=element,
-            intermediate=width,
-            intermediate_copies=copies,
+        layer_peak_bytes(
+            tokens=deployment.max_num_batched_tokens or 1,
+            element_bytes=_element_bytes(start),
+            width=shape.dense.width if shape.dense else 0,
+            tp=deployment.tp,
+            matrices=3 if shape.dense is None or shape.dense.gated else 2,
+            byte_inputs=int(shape.byte_inputs),
             hidden=architecture.hidden_size,
-            hidden_copies=hidden,
+            streams=architecture.residual_streams,
+            hidden_copies=fitted.HIDDEN_COPIES,
+            handed_on=0 if last else HANDED_ON,
         )
     )
 
@@ -159,21 +163,18 @@ def _sampler(start: Start) -> float:
         if start.version >= FUSED_SAMPLER
         else ("sorting-rocm" if start.accelerator.vendor == "AMD" and start.version < (0, 12) else "sorting")
     )
-    copies = fitted.SAMPLER_COPIES[kind]
-    logits = sampler_bytes(
-        rows=profile_rows(deployment),
-        vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),
-        bytes_per_logit=copies + element,
+    return float(
+        sampling_peak_bytes(
+            rows=profile_rows(deployment),
+            vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),
+            logit_copies=fitted.SAMPLER_COPIES[kind],
+            element_bytes=element,
+            tokens=tokens,
+            hidden=architecture.hidden_size,
+            held_copies=fitted.HELD_COPIES,
+            held_bytes_per_token=fitted.HELD_BYTES_PER_TOKEN,
+        )
     )
-    held = decoder_block_bytes(
-        tokens=tokens,
-        element_bytes=element,
-        intermediate=0,
-        intermediate_copies=0,
-        hidden=architecture.hidden_size,
-        hidden_copies=fitted.HELD_COPIES,
-    )
-    return float(logits + held + tokens * fitted.HELD_BYTES_PER_TOKEN)
 
 
 def _latent(start: Start, shape: Shape) -> float:
@@ -204,14 +205,12 @@ def _encoder(start: Start, stage: Stage, shape: Shape) -> tuple[float, float]:
         return 0.0, 0.0
     element = _element_bytes(start)
     work = encoder_bytes(patches=shape.tower_patches, width=shape.tower_width, copies=fitted.ENCODER_COPIES, element_bytes=element)
-    tokens = max(start.deployment.max_num_batched_tokens or 1, shape.tower_patches // 4)
-    stays = decoder_block_bytes(
-        tokens=tokens,
+    stays = encoded_bytes(
+        tokens=start.deployment.max_num_batched_tokens or 1,
+        patches=shape.tower_patches,
         element_bytes=element,
-        intermediate=0,
-        intermediate_copies=0,
         hidden=start.architecture.hidden_size,
-        hidden_copies=fitted.ENCODED_COPIES,
+        copies=fitted.ENCODED_COPIES,
     )
     return float(work), float(stays)
 

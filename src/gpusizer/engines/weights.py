@@ -14,6 +14,7 @@ from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision import stored_tensors
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
+from gpusizer.formulas.memory.stages import stage_size
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
 
 __all__ = ["Cut", "ExpertPadding", "WeightTable", "layer_kinds", "once_per_architecture", "routed_block", "stage_layers", "weight_table"]
@@ -368,9 +369,7 @@ def stage_layers(layers: int, pp: int, partition: tuple[int, ...] | None = None)
     if partition is not None and len(partition) == pp and sum(partition) == layers:
         sizes = list(partition)
     else:
-        sizes = [layers // pp] * pp
-        for extra in range(2, layers % pp + 2):
-            sizes[-extra] += 1
+        sizes = [int(stage_size(layers=layers, pp=pp, stage=stage)) for stage in range(pp)]
     stages: list[range] = []
     start = 0
     for size in sizes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeVar
 
-__all__ = ["REGISTRY", "Formula", "Symbol", "ceil_div", "ceiling", "floor", "floor_div", "formula", "maximum", "minimum", "where"]
+__all__ = ["REGISTRY", "Formula", "Symbol", "ceil_div", "ceiling", "floor", "floor_div", "formula", "maximum", "minimum", "rounded", "where"]
 
 
 class Symbol:
@@ -181,6 +181,21 @@ def floor(value: Any) -> Any:
 
         return np.floor(value)
     return math.floor(value)
+
+
+def rounded(value: Any) -> Any:
+    """The nearest whole number, as lines of a ledger are kept.
+
+    >>> rounded(2.4), rounded(Symbol("bytes")).text
+    (2, 'ROUND(bytes,0)')
+    """
+    if isinstance(value, Symbol):
+        return _call("ROUND", value, 0)
+    if _any_array(value):
+        import numpy as np
+
+        return np.rint(value)
+    return round(value)
 
 
 def maximum(*values: Any) -> Any:
