@@ -240,3 +240,30 @@ def test_prefix_caching_keeps_a_second_state() -> None:
     flags = {"kv_cache_memory_bytes": round(5.98 * GiB), "enable_prefix_caching": True}
     result = fit("qwen3.6-35b-a3b", "rtx5090-32gb", precision="nvfp4", kv_precision="fp8", engine_version="0.24.0", max_model_len=131072, flags=flags)
     assert result.max_concurrency == pytest.approx(4.33, abs=0.01)
+
+
+def test_launch_command_carries_drafts_and_further_flags() -> None:
+    flags = {"speculative_method": "mtp", "enable_prefix_caching": True, "max_loras": 4, "compilation_config": {"cudagraph_mode": "PIECEWISE"}}
+    words = ENGINE.command(Deployment("m", "g", precision="fp8", speculative_tokens=2, flags=flags))
+    assert words == [
+        "vllm",
+        "serve",
+        "m",
+        "--quantization",
+        "fp8",
+        "--speculative-config",
+        '{"method": "mtp", "num_speculative_tokens": 2}',
+        "--enable-prefix-caching",
+        "--max-loras",
+        "4",
+        "--compilation-config",
+        '{"cudagraph_mode": "PIECEWISE"}',
+    ]
+
+
+def test_a_draft_that_is_not_known_is_said() -> None:
+    unknown = fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3, flags={"speculative_method": "draft", "speculative_model": "some/draft"})
+    assert "draft-not-counted" in [notice.code for notice in unknown.warnings]
+    head = fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3, flags={"speculative_method": "eagle3", "speculative_model": "some/head"})
+    assert "draft-assumed" in [notice.code for notice in head.warnings]
+    assert gib(head, "weights_bytes") > gib(unknown, "weights_bytes") + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -22,6 +23,7 @@ from gpusizer.engines.vllm_weights import (
     draft_layers,
     draft_weights,
     expert_paddings,
+    external_head,
     own_head,
     position_tables,
     weight_error,
@@ -219,6 +221,16 @@ class Vllm(Engine):
             return replace(result, warnings=(*result.warnings, Notice("tight-at-full-load", {"bytes": -short})))
         return result
 
+    def warnings(self, start: Start) -> tuple[Notice, ...]:
+        """Also what is not known of a draft."""
+        found = list(super().warnings(start))
+        if start.deployment.speculative_tokens:
+            if external_head(start):
+                found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))
+            elif not start.architecture.mtp:
+                found.append(Notice("draft-not-counted", {"draft": str(start.flag("speculative_model", "?"))}))
+        return tuple(found)
+
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
         words = ["vllm", "serve", deployment.model]
@@ -234,7 +246,45 @@ class Vllm(Engine):
                 words += [flag, value] if value != "auto" else []
             elif value is not None:
                 words += [flag, str(value)]
+        words += _precision_words(deployment.precision)
+        if deployment.speculative_tokens:
+            settings = {"method": str(deployment.flags.get("speculative_method", "mtp")), "num_speculative_tokens": deployment.speculative_tokens}
+            if "speculative_model" in deployment.flags:
+                settings["model"] = str(deployment.flags["speculative_model"])
+            words += ["--speculative-config", json.dumps(settings)]
+        for name in _FURTHER_FLAGS:
+            value = deployment.flags.get(name)
+            if value is None or value is False:
+                continue
+            words.append(f"--{name.replace('_', '-')}")
+            if value is not True:
+                words.append(json.dumps(value) if isinstance(value, Mapping) else str(value))
         return words
+
+
+# Further flags that change memory, as a deployment names them.
+_FURTHER_FLAGS = (
+    "kv_cache_memory_bytes",
+    "enable_prefix_caching",
+    "disable_hybrid_kv_cache_manager",
+    "enable_lora",
+    "max_loras",
+    "max_lora_rank",
+    "mm_encoder_tp_mode",
+    "language_model_only",
+    "limit_mm_per_prompt",
+    "attention_backend",
+    "compilation_config",
+    "max_cudagraph_capture_size",
+)
+
+
+def _precision_words(precision: str) -> list[str]:
+    """What makes of a checkpoint the precision that was asked for; formats that only a checkpoint can bring need no word."""
+    if precision == "fp8":
+        return ["--quantization", "fp8"]
+    dtype = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}.get(precision)
+    return ["--dtype", dtype] if dtype else []
 
 
 ENGINE = Vllm()

@@ -15,7 +15,17 @@ from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, 
 from gpusizer.formulas.memory.weights import adapter_bytes, allocation_slack_bytes, cut_units, rope_table_bytes
 from gpusizer.units import MiB
 
-__all__ = ["adapter_slots", "allocation_slack", "draft_layers", "draft_weights", "expert_paddings", "own_head", "position_tables", "weight_error"]
+__all__ = [
+    "adapter_slots",
+    "allocation_slack",
+    "draft_layers",
+    "draft_weights",
+    "expert_paddings",
+    "external_head",
+    "own_head",
+    "position_tables",
+    "weight_error",
+]
 
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
 
@@ -157,7 +167,7 @@ def allocation_slack(start: Start, stage: Stage, cut: Cut) -> list[Item]:
 # ---- drafts ---------------------------------------------------------------------------------------------------------
 
 
-def _external_head(start: Start) -> bool:
+def external_head(start: Start) -> bool:
     """A draft of one layer with a checkpoint of its own (EAGLE and its kin)."""
     return bool(start.deployment.speculative_tokens) and "eagle" in str(start.flag("speculative_method", "")).lower()
 
@@ -166,7 +176,7 @@ def draft_layers(start: Start) -> tuple[Layer, ...]:
     """Layers of the draft that cache in the pool: those of the checkpoint, or one like the model's first."""
     if not start.deployment.speculative_tokens:
         return ()
-    return start.architecture.layers[:1] if _external_head(start) else start.architecture.mtp
+    return start.architecture.layers[:1] if external_head(start) else start.architecture.mtp
 
 
 def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
@@ -174,7 +184,7 @@ def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
     if not stage.last or not start.deployment.speculative_tokens:
         return []
     architecture, table = start.architecture, weight_table(start.architecture)
-    if not _external_head(start):
+    if not external_head(start):
         size = table.draft_bytes(cut)
         inputs: dict[str, Any] = {"layers": len(architecture.mtp)}
         return [item("weights_draft", size, low=size * 0.95, high=size * 1.1, inputs=inputs, evidence=Evidence.EXACT)] if size else []
