@@ -122,13 +122,14 @@ class Engine:
 
     def stages(self, start: Start) -> tuple[Stage, ...]:
         """The pipeline stages of one replica."""
-        partition = start.flag("pp_layer_partition")
+        given = start.flag("pp_layer_partition")
+        partition = tuple(given) if isinstance(given, list | tuple) and all(isinstance(part, int) and part >= 0 for part in given) else None
         ranges = stage_layers(len(start.architecture.layers), start.layout.pp, partition)
         return tuple(Stage(index, layers, index == 0, index == len(ranges) - 1) for index, layers in enumerate(ranges))
 
     def problem(self, start: Start) -> Notice | None:
         """Why this layout cannot be, None where it can."""
-        redundant = int(start.flag("num_redundant_experts", 0))
+        redundant = start.whole("num_redundant_experts", 0)
         return layout_problem(start.architecture, start.layout, redundant_experts=redundant, padded_formats=self.padded_formats(start))
 
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:

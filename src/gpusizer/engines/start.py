@@ -10,6 +10,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.device import visible_bytes
 from gpusizer.engines.types import Deployment, Item, Layout, Quantity
+from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 
 __all__ = ["CachePlan", "LayoutChoice", "Stage", "StageResult", "Start"]
@@ -48,8 +49,19 @@ class Start:
             return 0.0
 
     def flag(self, name: str, default: Any = None) -> Any:
-        """A further flag of the engine; ``-`` and ``_`` are one letter."""
+        """A further flag of the engine, named with ``_``."""
         return self.deployment.flags.get(name, default)
+
+    def whole(self, name: str, default: int, most: int = 1 << 20) -> int:
+        """A further flag that is a whole number from 0 to ``most``; refused where it is something else."""
+        value = self.deployment.flags.get(name)
+        if value is None:
+            return default
+        if isinstance(value, str) and value.isdecimal() and len(value) < 20:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise FlagError("out-of-bounds", option=f"--{name.replace('_', '-')}", low=0, high=most, found=str(value)[:40])
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Vllm(Engine):
             tp=layout.tp,
             experts_tp=1 if layout.ep > 1 else layout.tp * layout.dp,
             ep=layout.ep,
-            redundant_experts=int(start.flag("num_redundant_experts", 0)),
+            redundant_experts=start.whole("num_redundant_experts", 0),
             paddings=expert_paddings(start),
             towers_tp=1 if start.flag("mm_encoder_tp_mode") == "data" else layout.tp,
             whole_shared=layout.ep > 1 and layout.tp > 1 and layout.dp > 1,
@@ -116,8 +116,8 @@ class Vllm(Engine):
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """Budget less everything that is charged to it, or what the operator fixed."""
-        fixed = start.flag("kv_cache_memory_bytes", start.flag("kv_cache_memory"))
-        if isinstance(fixed, int) and not isinstance(fixed, bool) and fixed > 0:
+        fixed = start.whole("kv_cache_memory_bytes", start.whole("kv_cache_memory", 0, 1 << 50), 1 << 50)
+        if fixed:
             return Quantity(fixed, fixed, fixed)
         budget = self.budget_bytes(start)
         charged = [line for line in items if line.id not in OUTSIDE and line.id != "cuda_graphs"]

@@ -203,7 +203,7 @@ def adapter_slots(start: Start, stage: Stage) -> list[Item]:
     """Slots for LoRA adapters: two thin matrices beside every linear layer outside the experts."""
     if not start.flag("enable_lora", False):
         return []
-    slots, rank = int(start.flag("max_loras", 1)), int(start.flag("max_lora_rank", 16))
+    slots, rank = start.whole("max_loras", 1, 4096), start.whole("max_lora_rank", 16, 4096)
     tp = start.layout.tp
     rows = 0
     for index in stage.layers:
