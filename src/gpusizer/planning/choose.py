@@ -213,17 +213,35 @@ def layouts_of(
         if low >= 1:
             yield Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
             continue
-        spread = fit.quantities["kv_cache_pool_bytes"]
-        reason = Notice("too-close-to-call", {"low_bytes": round(spread.low), "value_bytes": round(spread.value)})
-        yield Rejected(accelerator, choice.layout, reason)
+        yield Rejected(accelerator, choice.layout, _too_close(fit))
+
+
+def _too_close(fit: Fit) -> Notice:
+    """Why a start that fits by the middle of the estimate is not proposed: what the fullest GPU may lack."""
+    tightest = min(fit.ranks, key=lambda rank: min((line.low_bytes for line in rank.items if line.id == "kv_cache_pool"), default=0)).items
+    pool = next((line for line in tightest if line.id == "kv_cache_pool"), None)
+    if pool is not None and pool.low_bytes < pool.bytes:
+        return Notice("too-close-to-call", {"low_bytes": pool.low_bytes, "value_bytes": pool.bytes})
+    items = fit.ranks[fit.worst].items
+    free = sum(line.bytes for line in items if line.id == "free")
+    spread = sum(line.high_bytes - line.bytes for line in items if line.id != "free")
+    return Notice("too-close-to-start", {"low_bytes": free - spread, "value_bytes": free})
+
+
+def _short_bytes(fit: Fit) -> int:
+    """What the fullest GPU of a start that fits lacks under full load. [bytes]"""
+    return max((-line.bytes for rank in fit.ranks for line in rank.items if line.id == "free"), default=0)
 
 
 def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
-    """The start and its verdict; where the engine's own share of the card is more than is free at the start, on the largest share that is not."""
+    """The start and its verdict; where the engine's own share of the card is more than there is at the start or under load, on one that is not."""
     fit = engine.fit(deployment, architecture, accelerator)
-    if fit.reason is None or fit.reason.code != "budget-above-free":
+    if fit.fits and (short := _short_bytes(fit)) > 0 and fit.deployment.memory_fraction is not None:
+        share = floor_div(100 * (fit.deployment.memory_fraction * accelerator.memory_bytes - short), accelerator.memory_bytes) / 100
+    elif fit.reason is not None and fit.reason.code == "budget-above-free":
+        share = floor_div(100 * fit.reason.parameters["free_bytes"], accelerator.memory_bytes) / 100
+    else:
         return deployment, fit
-    share = floor_div(100 * fit.reason.parameters["free_bytes"], accelerator.memory_bytes) / 100
     if share <= 0:
         return deployment, fit
     smaller = replace(deployment, memory_fraction=share)
