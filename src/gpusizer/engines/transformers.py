@@ -108,7 +108,11 @@ class Transformers(Engine):
         def fits(tried: Batch) -> bool:
             return all(stage.free(tried) >= 0 for stage in stages)
 
+        def surely(requests: int) -> bool:
+            return all(_safely_free(stage.rank(Batch(requests, batch.tokens))) for stage in stages)
+
         most = _largest(lambda requests: fits(Batch(requests, batch.tokens)), _MOST_REQUESTS)
+        safe = most if most and surely(most) else _largest(surely, most)
         longest = batch.tokens if most else _largest(lambda tokens: fits(Batch(1, tokens)), batch.tokens)
         cache = stages[worst].cache
         tokens = most * batch.tokens if most else longest
@@ -120,7 +124,7 @@ class Transformers(Engine):
             worst=worst,
             kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens),
             max_concurrency=float(most),
-            quantities=_figures(ranks, tokens, most),
+            quantities=_figures(ranks, tokens, most, safe),
             budget_bytes=start.visible_bytes,
             warnings=(*self.warnings(start), *notices),
         )
@@ -241,14 +245,20 @@ def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) 
     return Notice("out-of-memory", {"bytes": short, "pp_rank": worst})
 
 
-def _figures(ranks: Sequence[Rank], tokens: int, most: int) -> dict[str, Quantity]:
+def _safely_free(rank: Rank) -> bool:
+    """Whether a GPU still has room when every line is at the upper end of its band."""
+    *lines, free = rank.items
+    return free.bytes >= sum(line.high_bytes - line.bytes for line in lines)
+
+
+def _figures(ranks: Sequence[Rank], tokens: int, most: int, safe: int) -> dict[str, Quantity]:
     lines = ranks[0].items
     return {
         "weights_bytes": combined(line for line in lines if line.id.startswith("weights")),
         "kv_cache_pool_bytes": combined(line for line in lines if line.id == "kv_cache_pool"),
         "activation_peak_bytes": combined(line for line in lines if line.id == "activation_peak"),
         "kv_cache_tokens": Quantity(float(tokens), tokens * 0.85, tokens * 1.15),
-        "max_concurrency": Quantity(float(most), most * 0.85, most * 1.15),
+        "max_concurrency": Quantity(float(most), float(safe), most * 1.15),
     }
 
 
