@@ -24,7 +24,7 @@ def wished_language(arguments: Sequence[str]) -> str | None:
     >>> wished_language(["plan", "--language", "zh"]), wished_language(["--language=en"]), wished_language([])
     ('zh', 'en', None)
     """
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if argument == "--language":
             return following
         if argument.startswith("--language="):

@@ -125,8 +125,9 @@ def accuracy_of(found: Sequence[Compared], unpredicted: int = 0) -> Accuracy:
 
     Examples
     --------
-    >>> accuracy_of([Compared(90, 80, 100, 100), Compared(140, 120, 150, 100)])
-    Accuracy(n=2, measured=2, median_abs_error=0.25, p90_abs_error=0.37, bias=0.15000000000000002, inside_band=0.5)
+    >>> found = accuracy_of([Compared(75, 70, 80, 100), Compared(150, 120, 160, 100)])
+    >>> found.n, found.median_abs_error, found.bias, found.inside_band
+    (2, 0.375, 0.125, 0.0)
     """
     errors = [case.error for case in found if case.error is not None]
     measured = sum(1 for case in found if case.measured is not None) + unpredicted
