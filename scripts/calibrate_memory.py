@@ -168,15 +168,16 @@ def growth_reading(row: Row) -> tuple[str, float] | None:
     if "non_torch" not in lines:
         return None
     workspace = float(lines["non_torch"].inputs["workspace_bytes"])
+    ranks = start.layout.tp if name == "GROWTH.switched-before-0.18" else 1
     printed = row.gib("non_torch_gib")
     if printed is not None and start.version >= (0, 8):
-        return name, printed * GiB - workspace
+        return name, (printed * GiB - workspace) / ranks
     weights, pool = row.gib("weights_gib_per_gpu"), row.gib("kv_available_gib_per_gpu")
     if weights is None or pool is None or row.case.untold or row.case.deployment.memory_fraction is None:
         return None
     graphs = (row.gib("cuda_graph_estimated_gib") or 0.0) if ENGINE.charges_graphs(start) else 0.0
     peak = (row.gib("activation_peak_gib") or lines["activation_peak"].bytes / GiB) * GiB
-    return name, ENGINE.budget_bytes(start) - (weights + pool + graphs) * GiB - peak - workspace
+    return name, (ENGINE.budget_bytes(start) - (weights + pool + graphs) * GiB - peak - workspace) / ranks
 
 
 def graph_reading(row: Row) -> tuple[str, float] | None:

@@ -266,10 +266,11 @@ def growth_kind(start: Start) -> str:
 
 
 def _growth(start: Start, workspace: float) -> Item:
-    grown = fitted.GROWTH[growth_kind(start)]
-    size = grown.bytes + workspace
-    inputs = {"growth_bytes": grown.bytes, "workspace_bytes": workspace}
-    return item("non_torch", size, low=size - grown.below, high=size + grown.above, inputs=inputs, evidence=Evidence.CALIBRATED)
+    kind = growth_kind(start)
+    grown, ranks = fitted.GROWTH[kind], start.layout.tp if kind == "switched-before-0.18" else 1
+    size = ranks * grown.bytes + workspace
+    inputs = {"growth_bytes": ranks * grown.bytes, "workspace_bytes": workspace}
+    return item("non_torch", size, low=size - ranks * grown.below, high=size + ranks * grown.above, inputs=inputs, evidence=Evidence.CALIBRATED)
 
 
 def _communication(start: Start) -> list[Item]:
