@@ -16,6 +16,7 @@ from gpusizer.engines.vllm import ENGINE
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm_defaults import graph_modes, graph_sizes
 from gpusizer.engines.weights import stage_layers
+from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.units import GiB
 
@@ -267,3 +268,26 @@ def test_a_draft_that_is_not_known_is_said() -> None:
     head = fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3, flags={"speculative_method": "eagle3", "speculative_model": "some/head"})
     assert "draft-assumed" in [notice.code for notice in head.warnings]
     assert gib(head, "weights_bytes") > gib(unknown, "weights_bytes") + 1
+
+
+def test_blocks_and_formats_that_the_operator_fixed() -> None:
+    fixed = fit("llama-3.1-8b-instruct", "h100-sxm-80gb", max_model_len=4096, flags={"num_gpu_blocks_override": 1000})
+    assert (fixed.kv_cache.blocks, fixed.kv_cache.tokens) == (1000, 16_000)
+    plain = fit("qwen3.6-35b-a3b", "h200-sxm-141gb", max_model_len=65536)
+    half = fit("qwen3.6-35b-a3b", "h200-sxm-141gb", max_model_len=65536, flags={"mamba_ssm_cache_dtype": "bfloat16"})
+    assert plain.kv_cache.block_size == 1056  # 16 x ceil(2,146,304 / (16 x 2,048))
+    assert half.kv_cache.block_size == 544  # 16 x ceil(1,097,728 / (16 x 2,048))
+
+
+def test_a_number_among_the_flags_that_is_none_is_refused() -> None:
+    with pytest.raises(FlagError):
+        fit("llama-3.1-8b-instruct", "h100-sxm-80gb", flags={"num_redundant_experts": "many"})
+
+
+def test_versions_that_were_not_studied_are_said() -> None:
+    def codes(version: str | None) -> list[str]:
+        return [notice.code for notice in fit("llama-3.1-8b-instruct", "h100-sxm-80gb", engine_version=version).warnings]
+
+    assert "version-not-studied" in codes("0.6.5")
+    assert "version-not-studied" in codes("1.2")
+    assert "version-not-studied" not in codes(None) + codes("0.8.3") + codes("0.33.1")

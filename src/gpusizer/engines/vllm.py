@@ -15,7 +15,7 @@ from gpusizer.engines.ledger import combined, item
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm_calibration import GRAPH_ESTIMATE_SPREAD
-from gpusizer.engines.vllm_defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens
+from gpusizer.engines.vllm_defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm_memory import CONSUMED, graph_estimate_factor, overheads
 from gpusizer.engines.vllm_weights import (
     adapter_slots,
@@ -35,6 +35,8 @@ from gpusizer.formulas.memory.budget import requested_bytes
 from gpusizer.formulas.memory.kv_cache import pool_tokens, pool_tokens_by_group
 
 __all__ = ["ENGINE", "Vllm"]
+
+OLDEST = (0, 8)  # the V1 engine
 
 # First versions of a behaviour.
 CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
@@ -117,6 +119,9 @@ class Vllm(Engine):
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """Budget less everything that is charged to it, or what the operator fixed."""
         fixed = start.whole("kv_cache_memory_bytes", start.whole("kv_cache_memory", 0, 1 << 50), 1 << 50)
+        blocks = start.whole("num_gpu_blocks_override", 0, 1 << 40)
+        if blocks:
+            fixed = blocks * self.cache_plan(start, stage).block_bytes
         if fixed:
             return Quantity(fixed, fixed, fixed)
         budget = self.budget_bytes(start)
@@ -147,6 +152,8 @@ class Vllm(Engine):
             tp=deployment.tp,
             block_tokens=deployment.block_size or 16,
             drafts=deployment.speculative_tokens,
+            conv_bytes=4 if architecture.dtype == "fp32" else 2,
+            state_bytes=state_bytes(deployment),
             draft_layers=draft_layers(start),
             unified=bool(start.flag("disable_hybrid_kv_cache_manager", False)) or start.version < HYBRID_CACHE,
             widest_share=1.5 if start.version >= HIGHER_FRACTION else 1.25,
@@ -222,8 +229,11 @@ class Vllm(Engine):
         return result
 
     def warnings(self, start: Start) -> tuple[Notice, ...]:
-        """Also what is not known of a draft."""
+        """Also what is not known of a draft, and versions beyond those that were studied."""
         found = list(super().warnings(start))
+        if not OLDEST <= start.version <= (*NEWEST[:2], 1 << 20):
+            words = {"version": ".".join(map(str, start.version)), "oldest": ".".join(map(str, OLDEST)), "newest": ".".join(map(str, NEWEST))}
+            found.append(Notice("version-not-studied", words))
         if start.deployment.speculative_tokens:
             if external_head(start):
                 found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))

@@ -129,6 +129,12 @@ def _asks_for_fp8(architecture: Architecture) -> bool:
     return False
 
 
+def state_bytes(deployment: Deployment) -> int | None:
+    """Bytes of one element of a recurrent state where the operator chose its format. [bytes]"""
+    chosen = str(deployment.flags.get("mamba_ssm_cache_dtype", deployment.flags.get("mamba_cache_dtype", "auto"))).lower()
+    return {"float32": 4, "bfloat16": 2, "float16": 2}.get(chosen)
+
+
 def in_flight_tokens(deployment: Deployment, version: tuple[int, ...]) -> int:
     """Tokens that may be scheduled before a window cache gives blocks back. [tokens]"""
     tokens = deployment.max_num_batched_tokens or 1
