@@ -99,7 +99,7 @@ def get_engine(id: str) -> Engine:
     if key in _NOT_MODELLED:
         raise UnknownIdError("engine-not-modelled", id=id, nearest=[_NOT_MODELLED[key]])
     if key not in _MODULES:
-        raise UnknownIdError("unknown-engine", id=id, nearest=get_close_matches(key, _MODULES, 3, 0.4))
+        raise UnknownIdError("unknown-engine", id=id, nearest=get_close_matches(key, _MODULES, 3, 0.5))
     try:
         module = import_module(f"gpusizer.engines.{_MODULES[key]}")
     except ModuleNotFoundError as missing:

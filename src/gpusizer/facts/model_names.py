@@ -170,10 +170,10 @@ def _reductions(name: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _nearest(name: str) -> list[str]:
-    """Up to three ids whose name is close."""
+    """Up to three ids whose name is close, none where nothing is."""
     names: Mapping[str, str] = _index()["names"]
     key = name_key(name) if len(name) <= LONGEST_NAME else ""
-    close = difflib.get_close_matches(key, names, 6, 0.6) or difflib.get_close_matches(key, names, 6, 0.0)
+    close = difflib.get_close_matches(key, names, 6, 0.6)
     return list(dict.fromkeys(names[each] for each in close))[:3]
 
 

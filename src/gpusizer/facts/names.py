@@ -161,5 +161,5 @@ def _nearest(words: str) -> list[str]:
     for entry in _names():
         by_key.setdefault(entry[0], []).append(entry[3].id)
     close = [key] if key in by_key else difflib.get_close_matches(key, by_key, 3, 0.6) or [each for each in by_key if len(each) >= 3 and each in key]
-    ids = [each for name in close or difflib.get_close_matches(key, by_key, 3, 0.0) for each in by_key[name]]
+    ids = [each for name in close for each in by_key[name]]
     return list(dict.fromkeys(ids + difflib.get_close_matches(words, [device.id for device in read_accelerators()], 3, 0.6)))[:3]

@@ -42,5 +42,5 @@ def find_scenario(name: str) -> Scenario:
     known = {each.id: each for each in read_scenarios()}
     wanted = name.strip().lower().replace("_", "-") if len(name) <= 100 else ""
     if wanted not in known:
-        raise UnknownIdError("unknown-scenario", id=name, nearest=difflib.get_close_matches(wanted, known, 3, 0.4) or list(known))
+        raise UnknownIdError("unknown-scenario", id=name, nearest=difflib.get_close_matches(wanted, known, 3, 0.5))
     return known[wanted]

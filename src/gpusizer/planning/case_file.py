@@ -37,7 +37,7 @@ def read_cases(path: str) -> list[dict[str, Any]]:
     try:
         with Path(path).open("rb") as stream:
             if not os.path.isfile(path):
-                raise UnreadableFileError("file-missing", path=path)
+                raise UnreadableFileError("cases-missing", path=path)
             size = os.fstat(stream.fileno()).st_size
             if size > LARGEST_FILE_BYTES:
                 raise UnreadableFileError("cases-too-large", path=path, found_bytes=size, limit_bytes=LARGEST_FILE_BYTES)
@@ -52,7 +52,7 @@ def read_cases(path: str) -> list[dict[str, Any]]:
                 if len(found) > MOST_CASES:
                     raise UnreadableFileError("too-many-cases", path=path, limit=MOST_CASES)
     except (OSError, ValueError) as error:
-        raise UnreadableFileError("file-missing", path=path) from error
+        raise UnreadableFileError("cases-missing", path=path) from error
     if not found:
         raise UnreadableFileError("no-cases", path=path)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from gpusizer.engines import get_engine
 from gpusizer.engines.types import Deployment, Layout
 from gpusizer.errors import FlagError, UnknownIdError
+from gpusizer.planning.request import checked_version
 from gpusizer.units import parse_bytes, parse_share, parse_tokens
 
 __all__ = ["FLAGS", "LaunchFlag", "deployment_from_flags"]
@@ -188,7 +189,9 @@ def deployment_from_flags(
     chosen |= {"tp": layout.tp, "pp": layout.pp}
     if whole:
         chosen["ep"] = chosen["tp"] * chosen.get("dp", 1)
-    return Deployment(model=model, gpu=gpu, engine=engine_id, engine_version=engine_version, precision=precision, flags=further, **_known(chosen))
+    return Deployment(
+        model=model, gpu=gpu, engine=engine_id, engine_version=checked_version(engine_version), precision=precision, flags=further, **_known(chosen)
+    )
 
 
 def _known(chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def make_plan(request: Request) -> Plan:
     Plan
         Options in order, what was rejected and why, the article's figures beside them.
     """
-    entry = _entry(request.model)
     stored = load_architecture(request.model)
+    entry = _entry(request.model)
     need = need_of(request)
     devices = [with_prices(each, request.prices) for each in _considered(request)]
     answers = [_alternative(one, need, stored, devices) for one in _alternatives(request)]

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from gpusizer.errors import FlagError, InputError
 from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["FIELDS", "Field", "Request", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query", "words_of"]
+__all__ = ["FIELDS", "Field", "Request", "checked_version", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query", "words_of"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
@@ -240,6 +240,18 @@ class Request:
     def __post_init__(self) -> None:
         for each in FIELDS:
             object.__setattr__(self, each.name, each.read(getattr(self, each.name)))
+        checked_version(self.engine_version)
+
+
+def checked_version(version: str | None) -> str | None:
+    """A version of an engine: a word with a number in it; anything else would be taken for the newest in silence.
+
+    >>> checked_version("v0.11.0"), checked_version("b5192"), checked_version(None)
+    ('v0.11.0', 'b5192', None)
+    """
+    if version is not None and not any(letter.isdecimal() for letter in version):
+        raise FlagError("bad-version", found=version[:40])
+    return version
 
 
 def words_of(value: str) -> list[str]:

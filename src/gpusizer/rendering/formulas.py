@@ -57,7 +57,7 @@ def formula_document(formula_id: str, language: str) -> Document:
     """One formula."""
     known = registry()
     if formula_id not in known:
-        close = difflib.get_close_matches(formula_id, known, 3, 0.4) or [name for name in known if formula_id.lower() in name][:3] or list(known)[:3]
+        close = difflib.get_close_matches(formula_id, known, 3, 0.4) or [name for name in known if formula_id.lower() in name][:3]
         raise UnknownIdError("unknown-formula", id=formula_id, nearest=close)
     data = describe(known[formula_id], language)
     example = data["example"]
