@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
@@ -17,11 +18,12 @@ from gpusizer.architecture.types import (
     Notice,
     Split,
     StateSpace,
+    Tensor,
 )
 from gpusizer.engines.types import Layout
 from gpusizer.engines.weights import ROUTED, once_per_architecture
 
-__all__ = ["Dimensions", "dimensions", "layout_problem"]
+__all__ = ["Dimensions", "dimensions", "layout_problem", "problem_of", "scale_blocks", "shape_dimensions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,24 @@ def _block(form: StorageFormat, split: Split) -> int:
 @once_per_architecture
 def dimensions(architecture: Architecture) -> Dimensions:
     """Collect what a cut must divide (remembered)."""
+    inside = ((tensor, form) for index, _, tensor, form in stored_tensors(architecture) if index is not None)
+    return replace(shape_dimensions(architecture), blocks=scale_blocks(inside))
+
+
+def scale_blocks(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> frozenset[tuple[bool, int, int, str]]:
+    """Width and scale block of the quantised matrices of layers that a tensor-parallel cut goes through: (routed, width, block, format)."""
+    blocks: set[tuple[bool, int, int, str]] = set()
+    for tensor, form in tensors:
+        if len(tensor.shape) != 2 or tensor.split not in (Split.COLUMN, Split.ROW):
+            continue
+        size = _block(form, tensor.split)
+        if size > 1:
+            blocks.add((tensor.group == ROUTED, tensor.shape[-1] if tensor.split is Split.ROW else tensor.shape[0], size, form.id))
+    return frozenset(blocks)
+
+
+def shape_dimensions(architecture: Architecture) -> Dimensions:
+    """What a cut must divide whatever the number format."""
     heads: set[int] = set()
     kv_heads: set[int] = set()
     state_heads: set[int] = set()
@@ -80,15 +100,8 @@ def dimensions(architecture: Architecture) -> Dimensions:
             elif isinstance(block, MixtureOfExperts):
                 experts.add(block.experts)
                 widths.add(block.expert_width)
-    blocks: set[tuple[bool, int, int, str]] = set()
-    for index, _, tensor, form in stored_tensors(architecture):
-        if index is None or len(tensor.shape) != 2 or tensor.split not in (Split.COLUMN, Split.ROW):
-            continue
-        size = _block(form, tensor.split)
-        if size > 1:
-            blocks.add((tensor.group == ROUTED, tensor.shape[-1] if tensor.split is Split.ROW else tensor.shape[0], size, form.id))
     return Dimensions(
-        frozenset(heads), frozenset(kv_heads), frozenset(state_heads), frozenset(dense), frozenset(widths), frozenset(experts), frozenset(blocks)
+        frozenset(heads), frozenset(kv_heads), frozenset(state_heads), frozenset(dense), frozenset(widths), frozenset(experts), frozenset()
     )
 
 
@@ -113,12 +126,19 @@ def layout_problem(
     Notice or None
         A reason's code with what was found.
     """
-    sizes, tp = dimensions(architecture), layout.tp
+    return problem_of(dimensions(architecture), len(architecture.layers), layout, redundant_experts, padded_formats)
+
+
+def problem_of(
+    sizes: Dimensions, layers: int, layout: Layout, redundant_experts: int = 0, padded_formats: frozenset[str] = frozenset()
+) -> Notice | None:
+    """The same for dimensions that are at hand."""
+    tp = layout.tp
     for name, value in (("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("ep", layout.ep), ("dcp", layout.dcp)):
         if value < 1:
             return Notice("layout-not-positive", {"name": name, "value": value})
-    if layout.pp > len(architecture.layers):
-        return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": len(architecture.layers)})
+    if layout.pp > layers:
+        return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": layers})
     for heads in sorted(sizes.heads):
         if heads % tp:
             return Notice("tp-heads", {"tp": tp, "heads": heads})

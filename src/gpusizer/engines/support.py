@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision import stored_tensors
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 
-__all__ = ["Support", "device_support", "weight_formats"]
+__all__ = ["Support", "device_support", "format_families", "support_for", "weight_formats"]
 
 _SHARE = 0.02  # formats of less than this share of the parameters decide nothing
 
@@ -45,10 +47,15 @@ class Support:
 @once_per_architecture
 def weight_formats(architecture: Architecture) -> tuple[str, ...]:
     """Families of the formats that hold a noticeable share of the parameters, the largest first ("fp8", "bf16", "int4" ...)."""
+    return format_families((form, tensor.params) for _, _, tensor, form in stored_tensors(architecture))
+
+
+def format_families(stored: Iterable[tuple[StorageFormat, int]]) -> tuple[str, ...]:
+    """The same for formats and how many parameters have them."""
     params: dict[str, int] = {}
-    for _, _, tensor, form in stored_tensors(architecture):
+    for form, count in stored:
         family = form.id.split("_")[0] if form.quantised and not form.block_elements else form.id
-        params[family] = params.get(family, 0) + tensor.params
+        params[family] = params.get(family, 0) + count
     total = sum(params.values()) or 1
     return tuple(name for name, count in sorted(params.items(), key=lambda pair: -pair[1]) if count >= _SHARE * total)
 
@@ -70,6 +77,11 @@ def device_support(engine_id: str, architecture: Architecture, accelerator: Acce
     Support
         Refusal, or notices and a tier.
     """
+    return support_for(engine_id, weight_formats(architecture), accelerator)
+
+
+def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelerator) -> Support:
+    """The same for families of formats, the largest first."""
     known = accelerator.engines.get(engine_id, "unknown")
     if known == "no":
         return Support(Notice("engine-not-on-device", {"engine": engine_id, "gpu": accelerator.id}), (), 9)
@@ -78,7 +90,7 @@ def device_support(engine_id: str, architecture: Architecture, accelerator: Acce
     if known != "yes":
         tier += 1
         notices.append(Notice(f"engine-{known}-on-device", {"engine": engine_id, "gpu": accelerator.id}))
-    for family in weight_formats(architecture):
+    for family in families:
         refusal, notice = _format(family, accelerator)
         if refusal is not None:
             return Support(refusal, tuple(notices), 9)

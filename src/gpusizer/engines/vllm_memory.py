@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision import stored_tensors
-from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts
+from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, Tensor
 from gpusizer.engines import vllm_calibration as fitted
 from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.device import driver_reserved
@@ -27,7 +28,19 @@ from gpusizer.formulas.memory.steps import encoded_bytes, layer_peak_bytes, samp
 from gpusizer.formulas.memory.weights import padded_vocabulary
 from gpusizer.units import MiB
 
-__all__ = ["CONSUMED", "graph_estimate_factor", "growth_kind", "overheads"]
+__all__ = [
+    "CONSUMED",
+    "GATHER_FACTOR",
+    "HANDED_ON",
+    "INDEX_LOGITS",
+    "KEY_FACTOR",
+    "Shape",
+    "graph_estimate_factor",
+    "growth_kind",
+    "overheads",
+    "reads_bytes",
+    "shape_of",
+]
 
 FUSED_SAMPLER = (0, 17)
 KEPT_WORKSPACE = (0, 17)  # the experts' work buffers stay beside the sampler
@@ -41,7 +54,6 @@ class Shape:
     dense: DenseMLP | None
     experts: MixtureOfExperts | None
     latent: LatentAttention | None
-    byte_inputs: bool  # linear layers read inputs of one byte
     tower_width: int
     tower_patches: int  # of the largest image; 0 where the tower takes images of one size
 
@@ -54,9 +66,19 @@ def shape_of(architecture: Architecture) -> Shape:
     routed = [block for block in blocks if isinstance(block, MixtureOfExperts) and block.experts]
     experts = max(routed, key=lambda block: block.top_k * block.expert_width, default=None)
     latent = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention)), None)
-    linear = [form.bits for _, _, tensor, form in stored_tensors(architecture) if tensor.linear and tensor.group in ("dense_mlp", "shared_experts")]
     width, patches = _tower(architecture)
-    return Shape(dense, experts, latent, bool(linear) and min(linear) == 8, width, patches)
+    return Shape(dense, experts, latent, width, patches)
+
+
+def reads_bytes(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> bool:
+    """Whether linear layers outside the routed experts read inputs of one byte."""
+    bits = [form.bits for tensor, form in tensors if tensor.linear and tensor.group in ("dense_mlp", "shared_experts")]
+    return bool(bits) and min(bits) == 8
+
+
+@once_per_architecture
+def _byte_inputs(architecture: Architecture) -> bool:
+    return reads_bytes((tensor, form) for _, _, tensor, form in stored_tensors(architecture))
 
 
 # The largest image of towers that take any size: 16,777,216 pixels in patches of 16 (the processors' own limit).
@@ -145,7 +167,7 @@ def _block(start: Start, shape: Shape, *, last: bool) -> float:
             width=shape.dense.width if shape.dense else 0,
             tp=deployment.tp,
             matrices=3 if shape.dense is None or shape.dense.gated else 2,
-            byte_inputs=int(shape.byte_inputs),
+            byte_inputs=int(_byte_inputs(architecture)),
             hidden=architecture.hidden_size,
             streams=architecture.residual_streams,
             hidden_copies=fitted.HIDDEN_COPIES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
@@ -16,14 +16,18 @@ from gpusizer.formulas.memory.weights import adapter_bytes, allocation_slack_byt
 from gpusizer.units import MiB
 
 __all__ = [
+    "SLACK_SPREAD",
     "adapter_slots",
     "allocation_slack",
     "draft_layers",
     "draft_weights",
     "expert_paddings",
     "external_head",
+    "has_own_head",
     "own_head",
     "position_tables",
+    "rotations_of",
+    "slack_of",
     "weight_error",
 ]
 
@@ -51,11 +55,16 @@ def weight_error(start: Start) -> float:
     return error
 
 
-def own_head(start: Start, stage: Stage, cut: Cut) -> list[Item]:
-    """The output head of a multimodal model whose language part is not tied: vLLM builds that part from its own section of the configuration."""
-    architecture = start.architecture
+def has_own_head(architecture: Architecture) -> bool:
+    """Whether the head is tied and yet not: vLLM builds the language part of a multimodal model from its own section of the configuration."""
     inner = architecture.config.get("text_config")
-    if not stage.last or not architecture.tied_head or not isinstance(inner, Mapping) or inner.get("tie_word_embeddings") is not False:
+    return architecture.tied_head and isinstance(inner, Mapping) and inner.get("tie_word_embeddings") is False
+
+
+def own_head(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """The output head of a multimodal model whose language part is not tied."""
+    architecture = start.architecture
+    if not stage.last or not has_own_head(architecture):
         return []
     if not stage.first:
         return []  # a last stage of its own holds the embedding again already
@@ -80,7 +89,7 @@ def _sections(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 @once_per_architecture
-def _rotations(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
+def rotations_of(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
     """For each layer the number of its rotation (-1 without), and each rotation as (width, positions, bytes of an element)."""
     config = architecture.config
     inner = config.get("text_config")
@@ -116,7 +125,7 @@ def _rotations(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tuple
 
 def position_tables(start: Start, stage: Stage) -> list[Item]:
     """Tables of rotary positions on one GPU, once for each distinct rotation; latent attention keeps them in FP32."""
-    of_layer, rotations = _rotations(start.architecture)
+    of_layer, rotations = rotations_of(start.architecture)
     used = {of_layer[index] for index in stage.layers} - {-1}
     wide = start.architecture.dtype == "fp32"
     size = 0
@@ -133,7 +142,14 @@ def position_tables(start: Start, stage: Stage) -> list[Item]:
 
 # ---- slack of the allocator -----------------------------------------------------------------------------------------
 
-_SHARED_BELOW, _SEGMENT, _LARGEST_REST = 10 * MiB, 2 * MiB, MiB
+SHARED_BELOW, SEGMENT, LARGEST_REST = 10 * MiB, 2 * MiB, MiB
+SLACK_SPREAD = 0.5  # band of the slack, as a share of it
+
+
+def slack_of(sizes: Iterable[int]) -> int:
+    """What the allocator counts beyond matrices of these sizes. [bytes]"""
+    limits = {"smallest_bytes": SHARED_BELOW, "segment_bytes": SEGMENT, "largest_rest_bytes": LARGEST_REST}
+    return sum(int(allocation_slack_bytes(size_bytes=size, **limits)) for size in sizes)
 
 
 @once_per_architecture
@@ -147,11 +163,7 @@ def _slack(architecture: Architecture, stage: Stage, cut: Cut) -> int:
         if len(known) > 1024:
             known.clear()
         parameters = weight_table(architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last)
-        known[stage, cut] = sum(
-            count * allocation_slack_bytes(size_bytes=size, smallest_bytes=_SHARED_BELOW, segment_bytes=_SEGMENT, largest_rest_bytes=_LARGEST_REST)
-            for count, sizes in parameters
-            for size in sizes
-        )
+        known[stage, cut] = sum(count * slack_of(sizes) for count, sizes in parameters)
     return known[stage, cut]
 
 
@@ -161,7 +173,8 @@ def allocation_slack(start: Start, stage: Stage, cut: Cut) -> list[Item]:
     library = fitted.ROCM_LIBRARY.bytes if start.accelerator.vendor == "AMD" else 0
     if not slack and not library:
         return []
-    return [item("weights_slack", slack + library, low=slack * 0.5, high=slack * 1.5 + library, evidence=Evidence.CALIBRATED)]
+    low, high = slack * (1 - SLACK_SPREAD), slack * (1 + SLACK_SPREAD) + library
+    return [item("weights_slack", slack + library, low=low, high=high, evidence=Evidence.CALIBRATED)]
 
 
 # ---- drafts ---------------------------------------------------------------------------------------------------------

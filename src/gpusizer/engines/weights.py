@@ -17,7 +17,20 @@ from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
 from gpusizer.formulas.memory.stages import stage_size
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
 
-__all__ = ["Cut", "ExpertPadding", "WeightTable", "layer_kinds", "once_per_architecture", "routed_block", "stage_layers", "weight_table"]
+__all__ = [
+    "Cut",
+    "ExpertPadding",
+    "Stored",
+    "WeightTable",
+    "group_bytes",
+    "layer_kinds",
+    "matrix_bytes",
+    "once_per_architecture",
+    "parameter_of",
+    "routed_block",
+    "stage_layers",
+    "weight_table",
+]
 
 Value = TypeVar("Value")
 
@@ -90,7 +103,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class Stored:
     """What the bytes of a tensor depend on, with how many equal ones there are."""
 
     shape: tuple[int, ...]
@@ -103,7 +116,7 @@ class _Stored:
     parameter: str = ""  # the parameter that an engine makes of it, together with its neighbours; "" for what is small
 
 
-def _rank_bytes(stored: _Stored, cut: Cut) -> int:
+def _rank_bytes(stored: Stored, cut: Cut) -> int:
     shape, copies = stored.shape, stored.copies
     tp = cut.tp
     if stored.group == ROUTED:
@@ -145,7 +158,8 @@ _STACKED = {
 }
 
 
-def _parameter(tensor: Tensor) -> str:
+def parameter_of(tensor: Tensor) -> str:
+    """The parameter that an engine makes of a matrix, together with its neighbours; "" for a vector."""
     if len(tensor.shape) < 2:
         return ""
     head, _, last = tensor.name.removesuffix(".weight").rpartition(".")
@@ -189,12 +203,12 @@ class WeightTable:
         Which kind each multi-token-prediction layer is.
     """
 
-    embedding: tuple[_Stored, ...]
-    final: tuple[_Stored, ...]
-    head: tuple[_Stored, ...]
-    towers: tuple[_Stored, ...]
-    copies: tuple[_Stored, ...]
-    kinds: tuple[tuple[_Stored, ...], ...]
+    embedding: tuple[Stored, ...]
+    final: tuple[Stored, ...]
+    head: tuple[Stored, ...]
+    towers: tuple[Stored, ...]
+    copies: tuple[Stored, ...]
+    kinds: tuple[tuple[Stored, ...], ...]
     kind_of: tuple[int, ...]
     mtp_kinds: tuple[int, ...]
     _known: dict[tuple[int, Cut], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -204,7 +218,7 @@ class WeightTable:
         """Bytes of one layer of a kind on one rank, by parameter group. [bytes]"""
         key = (kind, cut)
         if key not in self._known:
-            self._known[key] = _by_group(self.kinds[kind], cut)
+            self._known[key] = group_bytes(self.kinds[kind], cut)
         return self._known[key]
 
     def stage_bytes(self, layers: range, cut: Cut, *, first: bool, last: bool, tied: bool, towers: bool = True) -> dict[str, int]:
@@ -235,19 +249,19 @@ class WeightTable:
         for kind, count in counts.items():
             _add(total, self.layer_bytes(kind, cut), count)
         if first:
-            _add(total, _by_group(self.embedding, cut))
+            _add(total, group_bytes(self.embedding, cut))
             if towers:
-                _add(total, _by_group(self.towers, cut))
+                _add(total, group_bytes(self.towers, cut))
         if last:
-            _add(total, _by_group(self.final, cut))
-            _add(total, _by_group(self.head, cut))
+            _add(total, group_bytes(self.final, cut))
+            _add(total, group_bytes(self.head, cut))
             if tied and not first:
-                _add(total, _by_group([stored for stored in self.embedding if stored.group == "embedding"], cut))
+                _add(total, group_bytes([stored for stored in self.embedding if stored.group == "embedding"], cut))
         return total
 
     def embedding_bytes(self, cut: Cut) -> int:
         """Bytes of the input embedding on one rank. [bytes]"""
-        return _by_group([stored for stored in self.embedding if stored.group == "embedding"], cut).get("embedding", 0)
+        return group_bytes([stored for stored in self.embedding if stored.group == "embedding"], cut).get("embedding", 0)
 
     def stage_parameters(self, layers: range, cut: Cut, *, first: bool, last: bool) -> list[tuple[int, tuple[int, ...]]]:
         """Sizes of the matrices that an engine allocates on one rank, neighbours stacked: (how many such layers, bytes of each matrix).
@@ -261,12 +275,12 @@ class WeightTable:
         for kind, count in counts.items():
             key = (kind, cut)
             if key not in self._sizes:
-                self._sizes[key] = _parameters(self.kinds[kind], cut)
+                self._sizes[key] = matrix_bytes(self.kinds[kind], cut)
             found.append((count, self._sizes[key]))
         if first:
-            found.append((1, _parameters(self.embedding, cut)))
+            found.append((1, matrix_bytes(self.embedding, cut)))
         if last:
-            found.append((1, _parameters(self.head, cut)))
+            found.append((1, matrix_bytes(self.head, cut)))
         return found
 
     def draft_bytes(self, cut: Cut, layers: int | None = None) -> int:
@@ -275,14 +289,16 @@ class WeightTable:
         return sum(sum(self.layer_bytes(kind, cut).values()) for kind in kinds)
 
 
-def _by_group(tensors: Iterable[_Stored], cut: Cut) -> dict[str, int]:
+def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:
+    """Bytes of tensors on one rank, by parameter group. [bytes]"""
     total: dict[str, int] = {}
     for stored in tensors:
         total[stored.group] = total.get(stored.group, 0) + _rank_bytes(stored, cut)
     return total
 
 
-def _parameters(tensors: Iterable[_Stored], cut: Cut) -> tuple[int, ...]:
+def matrix_bytes(tensors: Iterable[Stored], cut: Cut) -> tuple[int, ...]:
+    """Bytes of the matrices that an engine allocates for tensors on one rank, neighbours stacked, scales left out. [bytes]"""
     sizes: dict[str, int] = {}
     for stored in tensors:
         if stored.parameter:
@@ -301,10 +317,10 @@ def _add(total: dict[str, int], part: dict[str, int], count: int = 1) -> None:
         total[group] = total.get(group, 0) + size * count
 
 
-def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[_Stored, ...]:
-    counts: dict[_Stored, int] = {}
+def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[Stored, ...]:
+    counts: dict[Stored, int] = {}
     for tensor, form in tensors:
-        one = _Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, _parameter(tensor))
+        one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
         counts[one] = counts.get(one, 0) + 1
     return tuple(replace(one, count=count) for one, count in counts.items())
 
@@ -319,12 +335,12 @@ def weight_table(architecture: Architecture) -> WeightTable:
             outside.append((tensor, form))
         else:
             inside.setdefault(index, []).append((tensor, form))
-    kinds: dict[tuple[_Stored, ...], int] = {}
+    kinds: dict[tuple[Stored, ...], int] = {}
     numbered: list[int] = []
     for index in range(len(architecture.layers) + len(architecture.mtp)):
         tally = _tally(inside.get(index, ()))
         numbered.append(kinds.setdefault(tally, len(kinds)))
-    parts: list[tuple[_Stored, ...]] = []
+    parts: list[tuple[Stored, ...]] = []
     start = 0
     for members in (architecture.embedding, architecture.final, architecture.head, architecture.towers, architecture.mtp_copies):
         parts.append(_tally(outside[start : start + len(members)]))
