@@ -14,11 +14,12 @@ from gpusizer.engines.cache import cache_format
 from gpusizer.engines.types import Deployment, Fit
 from gpusizer.engines.vllm import ENGINE
 from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
+from gpusizer.engines.vllm_calibration import SAMPLER_COPIES
 from gpusizer.engines.vllm_defaults import graph_modes, graph_sizes
 from gpusizer.engines.weights import stage_layers
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
-from gpusizer.units import GiB
+from gpusizer.units import GiB, MiB
 
 
 def fit(model: str, gpu: str, *, precision: str = "checkpoint", **fields: Any) -> Fit:
@@ -291,3 +292,9 @@ def test_versions_that_were_not_studied_are_said() -> None:
     assert "version-not-studied" in codes("0.6.5")
     assert "version-not-studied" in codes("1.2")
     assert "version-not-studied" not in codes(None) + codes("0.8.3") + codes("0.33.1")
+
+
+@pytest.mark.parametrize(("kind", "measured_bytes"), [("sorting", 1.25 * GiB), ("fused", 384.33 * MiB)])
+def test_sampler_takes_what_its_authors_measured(kind: str, measured_bytes: float) -> None:
+    """vllm-project/vllm#32558: memory of top-k and top-p masking of 256 x 131,072 logits, with sorting and with kernels of its own."""
+    assert measured_bytes / (256 * 131_072) == pytest.approx(SAMPLER_COPIES[kind], rel=0.15)
