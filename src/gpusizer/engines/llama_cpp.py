@@ -287,7 +287,7 @@ class LlamaCpp(Engine):
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; the context is that of all sequences together."""
         options = self.options(deployment)
-        words = ["llama-server", "--model", f"{deployment.model.rpartition('/')[2]}.gguf"]
+        words = ["llama-server", "--model", _file_name(deployment)]
         words += ["--ctx-size", str(options.context)] if options.context else []
         words += ["--parallel", str(deployment.max_num_seqs)] if deployment.max_num_seqs else []
         words += ["--kv-unified"] if deployment.flags.get("kv_unified") else []
@@ -300,6 +300,14 @@ class LlamaCpp(Engine):
         words += ["--flash-attn", "on"] if options.flash else []
         words += ["--swa-full"] if deployment.flags.get("swa_full") else []
         return [*words, *_expert_words(options)]
+
+
+def _file_name(deployment: Deployment) -> str:
+    """A GGUF file as it is, else the name that converters give it ("Qwen3-8B-Q4_K_M.gguf")."""
+    if deployment.model.lower().endswith(".gguf"):
+        return deployment.model
+    recipe = "" if deployment.precision == "checkpoint" else f"-{deployment.precision.upper()}"
+    return f"{deployment.model.rpartition('/')[2]}{recipe}.gguf"
 
 
 def _safely_free(rank: Rank) -> bool:

@@ -339,6 +339,7 @@ class Sglang(Engine):
             value = getattr(deployment, name)
             words += [self.flag_names[name], str(value)] if value is not None else []
         words += ["--kv-cache-dtype", deployment.kv_precision] if deployment.kv_precision != "auto" else []
+        words += ["--quantization", "fp8"] if deployment.precision == "fp8" else []
         return [*words, "--disable-cuda-graph"] if deployment.enforce_eager else words
 
 

@@ -12,7 +12,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 
-__all__ = ["Support", "device_support", "format_families", "support_for", "weight_formats"]
+__all__ = ["Support", "device_support", "format_families", "other_checkpoint", "support_for", "weight_formats"]
 
 _SHARE = 0.02  # formats of less than this share of the parameters decide nothing
 
@@ -23,6 +23,18 @@ _NATIVE = {"fp8": "fp8", "mxfp8": "fp8", "int8": "int8", "nvfp4": "fp4", "mxfp4"
 # vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/quantization/, get_min_capability of each method.
 _WEIGHT_ONLY_FROM = {"fp8": 7.5, "mxfp8": 8.0, "int8": 7.5, "nvfp4": 7.5, "mxfp4": 8.0}
 _BF16_FROM = 8.0
+
+# Where facts say nothing of an engine, one that runs on the same devices speaks for it: Ollama runs llama.cpp, Transformers needs PyTorch as vLLM does.
+# Its "no" proves nothing: Transformers also runs where nobody ported vLLM to.
+_LIKE = {"ollama": "llama.cpp", "transformers": "vllm"}
+
+# Engines that turn a format that they or the device lack into 16 bits, and say so themselves.
+_WIDENS = ("llama.cpp", "ollama", "transformers")
+
+# Engines that take any GGUF recipe as a file, and formats that an engine makes of a 16-bit checkpoint while it loads.
+_GGUF = ("llama.cpp", "ollama")
+_MADE_ON_LOAD = {"vllm": ("fp8",), "sglang": ("fp8",)}
+_PLAIN = ("bf16", "fp16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,7 @@ def device_support(engine_id: str, architecture: Architecture, accelerator: Acce
 
 def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelerator) -> Support:
     """The same for families of formats, the largest first."""
-    known = accelerator.engines.get(engine_id, "unknown")
+    known = _runs(engine_id, accelerator)
     if known == "no":
         return Support(Notice("engine-not-on-device", {"engine": engine_id, "gpu": accelerator.id}), (), 9)
     notices: list[Notice] = []
@@ -90,7 +102,7 @@ def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelera
     if known != "yes":
         tier += 1
         notices.append(Notice(f"engine-{known}-on-device", {"engine": engine_id, "gpu": accelerator.id}))
-    for family in families:
+    for family in () if engine_id in _WIDENS else families:
         refusal, notice = _format(family, accelerator)
         if refusal is not None:
             return Support(refusal, tuple(notices), 9)
@@ -98,6 +110,38 @@ def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelera
             notices.append(notice)
             tier += 1
     return Support(None, tuple(notices), tier)
+
+
+def other_checkpoint(engine_id: str, stored: Architecture, precision: str) -> Notice | None:
+    """That the published files are not in this precision: somebody must quantise them, or find a copy that is.
+
+    Parameters
+    ----------
+    engine_id : str
+        Id of the engine.
+    stored : Architecture
+        The model as it is stored.
+    precision : str
+        What was asked for.
+
+    Returns
+    -------
+    Notice or None
+        None where the engine makes it while loading, or takes a GGUF file anyhow.
+    """
+    name = precision.lower().replace("-", "_")
+    plain = stored.quantization.method is None
+    made = name == "checkpoint" or engine_id in _GGUF or (plain and (name in _PLAIN or name in _MADE_ON_LOAD.get(engine_id, ())))
+    return None if made or name == stored.quantization.method else Notice("other-checkpoint", {"precision": name})
+
+
+def _runs(engine_id: str, accelerator: Accelerator) -> str:
+    """What the facts say: yes, partial, no or unknown."""
+    own = accelerator.engines.get(engine_id)
+    if own is not None or engine_id not in _LIKE:
+        return own or "unknown"
+    like = accelerator.engines.get(_LIKE[engine_id], "unknown")
+    return "unknown" if like == "no" else like
 
 
 def _capability(accelerator: Accelerator) -> float | None:
@@ -119,10 +163,17 @@ def _format(family: str, accelerator: Accelerator) -> tuple[Notice | None, Notic
             return None, Notice("computed-in", {"gpu": accelerator.id, "precision": family, "computed": other})
         return None, None if peaks else Notice("precision-unknown-on-device", {"gpu": accelerator.id, "precision": family})
     peak = _NATIVE.get(family)
-    if peak is None or peak in peaks:  # integers in groups and GGUF blocks are unpacked by the kernel on every device
+    if peak is None:  # integers in groups and GGUF blocks are unpacked by the kernel on every device
         return None, None
-    instead = next((name for name in ("fp8", "int8") if name in peaks and name != family), "int4")
+    if peak in peaks and _has_kernels(family, capability):
+        return None, None
+    instead = next((name for name in ("fp8", "int8") if name in peaks and name != family and _has_kernels(name, capability)), "int4")
     parameters = {"gpu": accelerator.id, "precision": family, "instead": instead}
-    if capability is not None and capability < _WEIGHT_ONLY_FROM[family]:
+    if not _has_kernels(family, capability):
         return Notice("precision-not-on-device", parameters), None
     return None, Notice("precision-not-native", parameters)
+
+
+def _has_kernels(family: str, capability: float | None) -> bool:
+    """Whether kernels are known to exist; without a CUDA capability nothing speaks against it."""
+    return capability is None or capability >= _WEIGHT_ONLY_FROM[family]

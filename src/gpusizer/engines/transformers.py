@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -150,7 +151,7 @@ class Transformers(Engine):
 
     def command(self, deployment: Deployment) -> list[str]:
         """A line of Python that loads the model as the deployment says."""
-        words = [f'"{deployment.model}"', 'dtype="auto"', 'device_map="auto"' if deployment.tp == 1 else 'tp_plan="auto"']
+        words = [json.dumps(deployment.model), 'dtype="auto"', 'device_map="auto"' if deployment.tp == 1 else 'tp_plan="auto"']
         code = f"from transformers import AutoModelForCausalLM; AutoModelForCausalLM.from_pretrained({', '.join(words)})"
         launcher = ["python"] if deployment.tp == 1 else ["torchrun", "--nproc-per-node", str(deployment.tp), "--no-python", "python"]
         return [*launcher, "-c", code]

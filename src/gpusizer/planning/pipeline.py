@@ -11,6 +11,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision import checkpoint_bytes, with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
+from gpusizer.engines.support import other_checkpoint
 from gpusizer.engines.types import Deployment, Fit
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry
@@ -81,6 +82,9 @@ def _alternative(request: Request, need: Need, stored: Architecture, devices: Se
     else:
         found = [search(request, need, engine, architecture, each, weights_bytes=weights) for each in devices]
     options = with_speeds([each.option for each in found if each.option is not None], architecture, request, need)
+    other = other_checkpoint(engine.id, stored, request.precision)
+    if other is not None:
+        options = [replace(option, notices=(*option.notices, other)) for option in options]
     return options, [each.rejected for each in found if each.rejected is not None]
 
 
@@ -97,9 +101,12 @@ def make_fit(deployment: Deployment) -> tuple[Architecture, Accelerator, Fit]:
     (Architecture, Accelerator, Fit)
         The model as it is loaded, the device, and the verdict.
     """
-    architecture = with_precision(load_architecture(deployment.model), deployment.precision)
+    stored = load_architecture(deployment.model)
+    architecture = with_precision(stored, deployment.precision)
     device = accelerator(deployment.gpu)
-    return architecture, device, get_engine(deployment.engine).fit(deployment, architecture, device)
+    fit = get_engine(deployment.engine).fit(deployment, architecture, device)
+    other = other_checkpoint(deployment.engine, stored, deployment.precision)
+    return architecture, device, fit if other is None else replace(fit, warnings=(*fit.warnings, other))
 
 
 def name_of(model: str, architecture: Architecture) -> str:
