@@ -8,7 +8,7 @@ from typing import Any
 
 from gpusizer.engines.types import Evidence, Item, Quantity
 
-__all__ = ["combined", "item", "per_gpu", "total_bytes", "weight_items", "worst_evidence"]
+__all__ = ["WEIGHT_LINES", "combined", "item", "per_gpu", "total_bytes", "weight_items", "weight_line", "worst_evidence"]
 
 # Which sum of a GPU an item belongs to; items of weights start with "weights".
 _SUM_OF = {
@@ -88,12 +88,33 @@ def item(
     )
 
 
+WEIGHT_LINES = (
+    "weights_embedding",
+    "weights_attention",
+    "weights_dense",
+    "weights_experts",
+    "weights_other",
+    "weights_head",
+    "weights_towers",
+)
+"""Lines of stored tensors, in the order of a model."""
+
+
+def weight_line(group: str) -> str:
+    """The line of a parameter group.
+
+    >>> weight_line("indexer"), weight_line("norms")
+    ('weights_attention', 'weights_other')
+    """
+    return _WEIGHT_LINE.get(group, "weights_other")
+
+
 def weight_items(groups: Mapping[str, int], *, error: float, evidence: str, sources: Sequence[str] = ()) -> list[Item]:
     """Lines of the stored tensors, parameter groups together as people name them; ``error`` is the share that the band is wide on each side."""
     lines: dict[str, int] = {}
     parts: dict[str, dict[str, int]] = {}
     for group, size in groups.items():
-        line = _WEIGHT_LINE.get(group, "weights_other")
+        line = weight_line(group)
         lines[line] = lines.get(line, 0) + size
         parts.setdefault(line, {})[group] = size
     return [
