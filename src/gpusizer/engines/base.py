@@ -257,12 +257,13 @@ class Engine:
             return self._refused(start, problem)
         results = self._stage_results(start)
         blocks, low, high = (min(result.blocks[which] for result in results) for which in range(3))
-        reason = self._verdict(start, results, blocks)
+        reason = self._verdict(start, list({id(result.items): result for result in reversed(results)}.values())[::-1], blocks)
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
-        ranks = tuple(self._rank(start, result, blocks) for result in results)
-        short = max(range(len(ranks)), key=lambda index: self.shortfall_bytes(ranks[index]))
-        if reason is None and self.shortfall_bytes(ranks[short]) > 0:
-            reason, worst = Notice("out-of-memory", {"bytes": self.shortfall_bytes(ranks[short]), "pp_rank": short}), short
+        ranks = self._ranks(start, results, blocks)
+        if reason is None:
+            missing, short = max((self.shortfall_bytes(rank), -rank.pp_rank) for rank in {id(rank.items): rank for rank in reversed(ranks)}.values())
+            if missing > 0:
+                reason, worst = Notice("out-of-memory", {"bytes": missing, "pp_rank": -short}), -short
         plan = results[worst].plan
         cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self.printed_tokens(start, plan, blocks) * start.layout.dp)
         return Fit(
@@ -287,7 +288,8 @@ class Engine:
             key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
             if key not in known:
                 known[key] = self._stage(start, stage)
-            results.append(replace(known[key], stage=stage))
+            same = known[key]
+            results.append(same if same.stage is stage else StageResult(stage, same.items, same.available, same.plan, same.blocks))
         return results
 
     def _stage(self, start: Start, stage: Stage) -> StageResult:
@@ -298,6 +300,16 @@ class Engine:
             int(pool_blocks(pool_bytes=int(size), block_bytes=max(plan.block_bytes, 1))) for size in (available.low, available.value, available.high)
         )
         return StageResult(stage, items, available, plan, (value, low, high))
+
+    def _ranks(self, start: Start, results: Sequence[StageResult], blocks: int) -> tuple[Rank, ...]:
+        """One rank of each stage; stages that are alike share their ledger."""
+        ledgers: dict[int, Rank] = {}
+        ranks: list[Rank] = []
+        for result in results:
+            if id(result.items) not in ledgers:
+                ledgers[id(result.items)] = self._rank(start, result, blocks)
+            ranks.append(Rank(result.stage.index, 0, ledgers[id(result.items)].items))
+        return tuple(ranks)
 
     def _rank(self, start: Start, result: StageResult, blocks: int) -> Rank:
         inputs = {"blocks": blocks, "block_bytes": result.plan.block_bytes}

@@ -27,6 +27,7 @@ ONE_BY_ONE = 4  # sizes below a server are not monotone (a width may divide by 8
 ROOMY = 0.85  # share of a GPU that weights fill at most in the first size that is tried
 LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
 LAYOUTS_TRIED = 2
+HOPELESS = 0.1  # share of a GPU that is missing, beyond which no other cut of the same size helps
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,8 @@ def _best_layout(
     refused: Rejected | None = None
     for found in layouts_of(request, need, engine, architecture, accelerator, gpus, most=LAYOUTS_TRIED):
         if isinstance(found, Candidate):
+            return found
+        if found.reason.parameters.get("missing_bytes", 0) > HOPELESS * accelerator.memory_bytes:
             return found
         refused = found if refused is None or found.reason.code not in _LAYOUT_CODES else refused
     return refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus}))
