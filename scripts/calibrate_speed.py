@@ -37,9 +37,9 @@ from gpusizer.planning.step_time import ClassSpeed, Speeds
 from gpusizer.planning.step_work import Attend, Cut, Experts, Linear, Work, step_work
 
 QUANTITIES = ("ttft_s", "tpot_s", "output_tokens_per_s")
-WEIGHTS = (0.45, 1.0, 0.8)
+WEIGHTS = (0.6, 1.0, 0.8)
 SCALE = 0.1  # an error of 10 % counts as one standard deviation
-ROBUST = (0.4, 0.25, 0.25)  # errors beyond this (in logarithms) count linearly
+ROBUST = (0.3, 0.12, 0.15)  # errors beyond this (in logarithms) count linearly
 CONFIDENCE = {"high": 1.0, "medium": 0.6}
 NO_LINEAR = Linear("16", 0.0, 0.0)
 NO_EXPERTS = Experts("16", 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -57,6 +57,7 @@ class Run:
     mode: str
     traffic: Traffic
     requests: float
+    regime: str = "arrivals"
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -134,7 +135,7 @@ class Side:
                 empty = Attend(kind, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0)
                 chosen = [each[number] if number < len(each) else empty for each in own]
                 attends.append(Attend(kind=kind, **stacked(chosen, "kind")))
-        names = ("layers", "expert_layers", "kernels", "hidden_size", "draft_share")
+        names = ("layers", "expert_layers", "kernels", "quantised_products", "hidden_size", "draft_share")
         rest = {name: column(getattr(work, name) for work in self.works) for name in names}
         head = Linear(storage="", **stacked([work.head for work in self.works], "storage"))
         return Work(linears, head, experts, tuple(attends), **rest)
@@ -195,7 +196,9 @@ class Batch:
             service = burst(work, speeds, traffic, np.maximum(each, 1.0))
             rate = service.output_tokens_per_s * np.minimum(self.ranks, self.requests)
         elif self.mode == "open":
-            service, _ = open_loop(work, speeds, traffic, each)
+            service, most = open_loop(work, speeds, traffic, each)
+            for run, over in zip(self.runs, each > most, strict=True):
+                run.regime = "overloaded" if over else "arrivals"
             rate = service.output_tokens_per_s * self.ranks
         else:
             assert self.ahead is not None
@@ -234,9 +237,14 @@ class Data:
         return np.where(np.isfinite(found), found, 0.0)
 
 
+def told(run: Run) -> bool:
+    """Whether the case says under what load it ran."""
+    return "finite" not in str(run.row.get("request_rate"))
+
+
 def _weight(run: Run) -> float:
-    weight = CONFIDENCE.get(str(run.row["confidence"]), 0.0)
-    return weight * (0.5 if run.mode == "burst" else 0.35 if run.mode == "split" else 1.0)
+    weight = CONFIDENCE.get(str(run.row["confidence"]), 0.0) * (1.0 if told(run) else 0.3)
+    return weight * (0.3 if run.mode == "burst" else 0.25 if run.mode == "split" else 1.0)
 
 
 def residuals(data: Data, theta: Mapping[str, float]) -> Any:
@@ -334,9 +342,31 @@ def report(runs: Sequence[Run], predicted: Any, title: str) -> None:
                 print(f"  {label} {value}: " + "; ".join(f"{name} {line(errors[rows, number])}" for number, name in enumerate(QUANTITIES)))
 
 
+def ranks_of(values: Any) -> Any:
+    ordered = np.sort(values)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2
+
+
+def ranking(runs: Sequence[Run], predicted: Any) -> None:
+    """Spearman's correlation of predicted and measured within one model, GPU and pair of lengths."""
+    measured = np.array([run.measured for run in runs])
+    for number, name in enumerate(QUANTITIES):
+        groups: dict[Any, list[int]] = {}
+        for index, run in enumerate(runs):
+            if np.isfinite(measured[index, number]) and run.row["confidence"] == "high" and not run.row["disaggregated"]:
+                groups.setdefault((*run.group[:2], run.row["isl"], run.row["osl"]), []).append(index)
+        found = []
+        for rows in groups.values():
+            pair = ranks_of(predicted[rows, number]), ranks_of(measured[rows, number])
+            if len(rows) >= 4 and min(each.std() for each in pair) > 0:
+                found.append(float(np.corrcoef(*pair)[0, 1]))
+        if found:
+            print(f"  ranking {name}: median Spearman {np.median(found):.3f} in {len(found)} groups")
+
+
 def regime_of(run: Run) -> str:
     if run.mode != "closed":
-        return {"burst": "burst", "open": "open", "split": "disaggregated"}[run.mode]
+        return {"burst": "burst", "open": run.regime, "split": "disaggregated"}[run.mode]
     if run.case.load.concurrency == inf:
         return "saturated"
     return "steady"
@@ -345,16 +375,20 @@ def regime_of(run: Run) -> str:
 def bands(runs: Sequence[Run], predicted: Any) -> dict[str, tuple[float, int]]:
     """Factors that hold nine measured values of ten, by quantity and regime, from left-out errors."""
     measured = np.array([run.measured for run in runs])
+    for row, run in enumerate(runs):  # a fixed concurrency gives the rate by Little's law
+        if run.mode in ("closed", "split") and not np.isfinite(measured[row, 2]):
+            seconds = measured[row, 0] + (run.case.load.output_tokens - 1) * measured[row, 1]
+            measured[row, 2] = run.requests * run.case.load.output_tokens / seconds
     ratio = np.log(measured / predicted)
     found: dict[str, tuple[float, int]] = {}
-    for regime in ("steady", "saturated", "burst", "open", "disaggregated"):
-        rows = column(regime_of(run) == regime and run.row["confidence"] in CONFIDENCE for run in runs) > 0
+    for regime in ("steady", "saturated", "burst", "arrivals", "overloaded", "disaggregated"):
+        rows = column(regime_of(run) == regime and run.row["confidence"] in CONFIDENCE and told(run) for run in runs) > 0
         for number, name in enumerate(("ttft", "tpot", "rate")):
             values = ratio[rows, number]
             values = values[np.isfinite(values)]
             count = len(values)
-            if count < 12:  # too few to tell: those of all regimes, half as wide again
-                values = ratio[:, number][np.isfinite(ratio[:, number])] * 1.5
+            if count < 12:  # too few to tell: those of all regimes
+                values = ratio[:, number][np.isfinite(ratio[:, number])]
             low, high = np.quantile(values, (0.05, 0.95))
             found[f"band_low.{name}.{regime}"] = (exp(min(low, -0.05)), count)
             found[f"band_high.{name}.{regime}"] = (exp(max(high, 0.05)), count)
@@ -402,6 +436,7 @@ def main() -> None:
     if options.folds:
         predicted = left_out(runs, fitted.theta, options.folds)
         report(runs, predicted, "groups left out")
+        ranking(runs, predicted)
         factors = bands(runs, predicted)
         if options.write:
             Path(speed_calibration.__file__).write_text(written(fitted, factors, used), encoding="utf-8")

@@ -26,7 +26,7 @@ _TABLES: dict[str, tuple[tuple[float, ...], float]] = {
     "attention": ((0.50, 0.50, 0.50, 0.42, 0.50, 0.35, 0.40, 0.35), 0.20),
     "prefill": ((0.50, 0.50, 0.50, 0.42, 0.50, 0.35, 0.40, 0.35), 0.20),
     # kernels cost more or less than on average; floors of collectives; share of the link that they reach
-    "kernel_scale": ((1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), 0.15),
+    "kernel_scale": ((1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), 0.1),
     "reduce_s": ((7e-6, 27e-6, 6e-6, 7e-6, 25e-6, 12e-6, 12e-6, 15e-6), 0.30),
     "gather_s": ((42e-6, 160e-6, 36e-6, 42e-6, 150e-6, 72e-6, 72e-6, 90e-6), 0.50),
     "bus_share": ((0.75, 0.50, 0.70, 0.55, 0.50, 0.60, 0.60, 0.50), 0.20),
@@ -36,13 +36,14 @@ _ENGINES: dict[str, tuple[tuple[float, ...], float]] = {
     "kernel_s": ((2.5e-6, 2.8e-6, 2.2e-6, 4e-6, 3e-6), 0.5),
     "step_s": ((7e-4, 7e-4, 7e-4, 7e-4, 7e-4), 0.7),
     "sequence_s": ((8e-6, 8e-6, 8e-6, 8e-6, 8e-6), 0.8),
+    "quantise_s": ((3e-6, 3e-6, 5e-6, 3e-6, 3e-6), 0.5),
     "eager_s": ((2e-5, 2.5e-5, 8e-5, 3e-5, 3e-5), 0.6),
     "launch_s": ((2e-5, 2e-5, 6e-5, 2e-5, 2e-5), 0.6),
     "front_s": ((0.03, 0.03, 0.03, 0.03, 0.03), 0.5),
     "request_s": ((4e-3, 4e-3, 4e-3, 4e-3, 4e-3), 0.5),
     "age": ((1.05, 1.05, 1.05, 1.05, 1.05), 0.1),
-    "moe_engine": ((1.0, 1.0, 1.0, 1.0, 1.0), 0.12),
-    "moe_compute": ((1.0, 1.0, 1.0, 1.0, 1.0), 0.25),
+    "moe_engine": ((1.0, 1.0, 1.0, 1.0, 1.0), 0.08),
+    "moe_compute": ((1.0, 1.0, 1.0, 1.0, 1.0), 0.15),
 }
 
 _SINGLE: dict[str, tuple[float, float]] = {
@@ -55,7 +56,7 @@ _SINGLE: dict[str, tuple[float, float]] = {
     "products_scale.moe.8": (0.7, 0.25),
     "products_scale.moe.4": (0.6, 0.25),
     "products_scale.widened": (0.75, 0.2),
-    "half_tokens.dense": (40.0, 0.5),
+    "half_tokens.dense": (100.0, 0.5),
     "half_tokens.moe": (16.0, 0.5),
     "tile_rows.moe": (16.0, 0.5),
     "routing.spread": (0.8, 0.25),
@@ -70,7 +71,7 @@ _SINGLE: dict[str, tuple[float, float]] = {
     "dp_wait.tensorrt-llm": (30.0, 0.5),
     "dp_wait.other": (1.5, 0.5),
     "first_burst.all": (1.0, 0.5),
-    "drift.all": (2.0, 0.6),
+    "drift.all": (3.5, 0.5),
     "short_answers.all": (3.0, 0.6),
     "long_answers.all": (1.5, 0.4),
     "acceptance.all": (0.68, 0.12),

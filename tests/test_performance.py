@@ -319,7 +319,7 @@ def test_every_measured_run_is_answered() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("quantity", "median", "mean"), [("tpot_s", 0.13, 0.21), ("ttft_s", 0.30, 0.60), ("output_tokens_per_s", 0.155, 0.32)])
+@pytest.mark.parametrize(("quantity", "median", "mean"), [("tpot_s", 0.13, 0.21), ("ttft_s", 0.30, 0.60), ("output_tokens_per_s", 0.165, 0.35)])
 def test_errors_of_measured_runs(quantity: str, median: float, mean: float) -> None:
     errors = [abs(error) for error in _errors(quantity)]
     assert len(errors) > 300

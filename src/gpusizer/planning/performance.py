@@ -272,7 +272,7 @@ def _answer(
     )
 
 
-_BAND_OF = {"cache-limited": "steady", "overloaded": "open", "arrivals": "open"}
+_BAND_OF = {"cache-limited": "steady"}
 
 _FORMULAS = {
     "linears": "compute.operator",

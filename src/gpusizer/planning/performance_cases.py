@@ -16,7 +16,8 @@ from gpusizer.architecture.formats import plain_format, scaled_format
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision import Quantization, checkpoint_bytes, with_precision
-from gpusizer.architecture.types import MixtureOfExperts, Notice
+from gpusizer.architecture.types import LatentAttention, MixtureOfExperts, Notice
+from gpusizer.engines.speed import generation
 from gpusizer.engines.support import weight_formats
 from gpusizer.engines.types import Deployment
 from gpusizer.errors import InputError, UnknownIdError
@@ -90,7 +91,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
     architecture, precision = _precision(entry.id, str(row["quantization"] or ""), named)
     count = whole(row, "gpu_count", 1 << 14) or 0
     layout, prefill, replicas = _layout(row, architecture, devices.first, count)
-    cache = _cache_precision(engine, precision, str(row["quantization"] or ""), row)
+    cache = _cache_precision(engine, row, architecture, devices.first)
     drafts = _drafts(row, architecture, layout)
     if drafts and "MTP" not in str(row["speculative"]):
         notices.append(Notice("speculation-inferred", {"drafts": drafts}))
@@ -102,6 +103,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         precision=precision,
         kv_precision=cache,
         speculative_tokens=drafts,
+        max_num_batched_tokens=_RECIPE_CHUNK if engine == "sglang" and _is_inferencex(row) else None,
         flags={"engine_date": str(row["date"] or "")},
     )
     deployment = _cut(plain, layout)
@@ -166,11 +168,21 @@ def _precision(model: str, words: str, named: str | None) -> tuple[Architecture,
     return _loaded(model, wish), wish
 
 
-def _cache_precision(engine: str, precision: str, words: str, row: Mapping[str, Any]) -> str:
-    """Quantised checkpoints for TensorRT-LLM carry an FP8 cache; others cache in 16 bits unless said."""
+# SemiAnalysisAI/InferenceX, benchmarks/single_node/*.sh as of 2026-04: on Blackwell its servers cache in FP8 (vLLM with latent attention does not),
+# SGLang computes prompts in chunks of 32,768 tokens.
+_RECIPE_CHUNK = 32768
+
+
+def _cache_precision(engine: str, row: Mapping[str, Any], architecture: Architecture, accelerator: Accelerator) -> str:
+    """Quantised checkpoints for TensorRT-LLM carry an FP8 cache; others cache in 16 bits unless said or known from the public recipe."""
+    words = str(row["quantization"] or "")
     if re.search(r"FP8 (?:attention and )?KV|attention and KV", words):
         return "fp8"
-    if engine == "tensorrt-llm" and re.search(r"fp8|fp4", words, re.IGNORECASE):
+    quantised = re.search(r"fp8|fp4", words, re.IGNORECASE) is not None
+    if engine == "tensorrt-llm" and quantised:
+        return "fp8"
+    latent = any(isinstance(mixer, LatentAttention) for layer in architecture.layers for mixer in layer.mixers)
+    if _is_inferencex(row) and quantised and generation(accelerator) == "blackwell" and not (engine == "vllm" and latent):
         return "fp8"
     return "auto"
 

@@ -174,10 +174,12 @@ def closed_loop(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> 
         served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
         tpot = _tpot(pace, traffic, running, 1 - together / 2)
         think = steps * tpot
-        # equal answers end together and their successors' prompts stand in one queue; spread lengths pull them apart
-        together = (1 - traffic.mixes) / (1 + traffic.drift * traffic.spread * think / (inside * served))
-        queued = closed_response_seconds(service_s=served, think_s=think, customers=inside) - served
-        response = pace.own_s + (1 - together) * queued + together * burst_wait_seconds(requests=inside, service_s=served)
+        # equal answers end in one step and their successors' prompts stand in one queue; spread lengths pull them apart
+        together = (1 - traffic.mixes) / (1 + traffic.drift * traffic.spread * steps)
+        mixed = closed_response_seconds(service_s=served, think_s=think, customers=inside) - served
+        # where prompts stop the others, nobody ends meanwhile: only those that ended in the same step are in front
+        apart = burst_wait_seconds(requests=maximum(maximum(inside * together, running / steps), 1), service_s=served)
+        response = pace.own_s + where(traffic.mixes > 0, mixed, apart)
         running = (running + inside * think / (think + response)) / 2
     late = traffic.first_burst_share * (1 - together) * burst_wait_seconds(requests=inside, service_s=served)
     queue = slot_wait_seconds(customers=requests, slots=inside, slot_s=think + response)

@@ -69,6 +69,7 @@ def speeds_of(
         kernel_s=max(c("kernel_s", family) * c("kernel_scale", kin), c("eager_s", family) if eager else 0.0) * aged,
         step_s=c("step_s", family) * aged,
         sequence_s=c("sequence_s", family) * aged,
+        quantise_s=c("quantise_s", family) * c("kernel_scale", kin) * aged,
         eager_s=c("eager_s", family) * aged,
         tile_rows=c("tile_rows", "moe"),
         imbalance=1.0 + c("imbalance", "ep") * log2(max(cut.ep, 1)) if routed else 1.0,

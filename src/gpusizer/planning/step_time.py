@@ -48,8 +48,9 @@ class Speeds:
         Bandwidth of decode attention; of latent attention. [bytes/s]
     attention_flops_per_s, prefill_flops_per_s : number
         Arithmetic of decode and of prefill attention. [FLOP/s]
-    kernel_s, step_s, sequence_s, eager_s : number
-        Fixed costs: a kernel, a step, a sequence in a step; the host's launch of a kernel of a step with prompts, which no graph holds. [s]
+    kernel_s, step_s, sequence_s, quantise_s, eager_s : number
+        Fixed costs: a kernel, a step, a sequence in a step, the quantisation of a product's input; the host's launch of a kernel of a step with
+        prompts, which no graph holds. [s]
     tile_rows : number
         Rows of one tile of an expert's product. [tokens]
     imbalance, routing_spread : number
@@ -74,6 +75,7 @@ class Speeds:
     kernel_s: Any
     step_s: Any
     sequence_s: Any
+    quantise_s: Any
     eager_s: Any
     tile_rows: Any
     imbalance: Any
@@ -207,4 +209,5 @@ def _communication(work: Work, speeds: Speeds, tokens: Any) -> Any:
 
 
 def _overhead(work: Work, speeds: Speeds, sequences: Any) -> Any:
-    return overhead_seconds(kernels=work.kernels, kernel_s=speeds.kernel_s, step_s=speeds.step_s, sequences=sequences, sequence_s=speeds.sequence_s)
+    fixed = overhead_seconds(kernels=work.kernels, kernel_s=speeds.kernel_s, step_s=speeds.step_s, sequences=sequences, sequence_s=speeds.sequence_s)
+    return fixed + work.quantised_products * speeds.quantise_s

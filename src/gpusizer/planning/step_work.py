@@ -101,8 +101,8 @@ class Work:
         What mixers do.
     layers, expert_layers : number
         Decoder layers; those with routed experts.
-    kernels : number
-        Kernels of one step, counted by kind of block.
+    kernels, quantised_products : number
+        Kernels of one step, counted by kind of block; products that quantise their input first.
     hidden_size : number
         Width of a token. [elements]
     draft_share : number
@@ -116,6 +116,7 @@ class Work:
     layers: Any
     expert_layers: Any
     kernels: Any
+    quantised_products: Any
     hidden_size: Any
     draft_share: Any
 
@@ -214,22 +215,42 @@ def _share(product: _Product, tp: float) -> float:
 _MIXER_KERNELS = {"attention": 7.0, "latent": 14.0, "compressed": 22.0, "linear": 12.0, "state_space": 10.0}
 _INDEXER_KERNELS = 8.0
 _DENSE_KERNELS, _EXPERT_KERNELS, _SHARED_KERNELS = 4.0, 9.0, 3.0
-_QUANTISED_KERNELS = 2.0  # activation quantisation, per block with quantised products
+# Quantised products of a block, each of which quantises its input first: fused projections count once.
+_MIXER_PRODUCTS = {"attention": 2.0, "latent": 4.0, "compressed": 5.0, "linear": 3.0, "state_space": 2.0}
+_BLOCK_PRODUCTS = 2.0
 
 
-def _layer_kernels(layer: Layer, products: tuple[_Product, ...]) -> float:
-    kernels = 0.0
-    quantised = any(not product.routed and product.storage in ("8", "fp4") for product in products)
+def _layer_kernels(layer: Layer, products: tuple[_Product, ...]) -> tuple[float, float]:
+    """(kernels, quantised products) of one layer."""
+    kernels, quantised = 0.0, 0.0
+    dense = any(not product.routed and product.storage in ("8", "fp4") and product.params > _SMALL_PARAMS for product in products)
+    routed = any(product.routed and product.storage in ("8", "fp4") for product in products)
+    attention = dense and not _mixers_whole(products)
     for mixer in layer.mixers:
-        kernels += _MIXER_KERNELS[mixer.kind] + (_QUANTISED_KERNELS if quantised else 0)
+        kernels += _MIXER_KERNELS[mixer.kind]
+        quantised += _MIXER_PRODUCTS[mixer.kind] if attention else 0.0
         indexer = getattr(mixer, "indexer", None)
         kernels += _INDEXER_KERNELS if indexer is not None and indexer.caches else 0
     for block in layer.feed_forwards:
         if isinstance(block, MixtureOfExperts):
             kernels += _EXPERT_KERNELS + (_SHARED_KERNELS if block.shared_width else 0)
+            quantised += (1.0 if routed else 0.0) + (
+                _BLOCK_PRODUCTS if dense and block.shared_width else 0.0
+            )  # between experts' products it is fused
         else:
-            kernels += _DENSE_KERNELS + (_QUANTISED_KERNELS if quantised else 0)
-    return kernels
+            kernels += _DENSE_KERNELS
+            quantised += _BLOCK_PRODUCTS if dense else 0.0
+    return kernels, quantised
+
+
+_SMALL_PARAMS = 10_000_000  # a router or an indexer in another format decides nothing
+
+
+def _mixers_whole(products: tuple[_Product, ...]) -> bool:
+    """Whether the larger projections of the mixers keep 16 bits while feed-forward blocks are quantised."""
+    plain = sum(product.params for product in products if not product.routed and product.storage == "16")
+    small = sum(product.params for product in products if not product.routed and product.storage in ("8", "fp4"))
+    return plain > small / 2
 
 
 def _attends(mixer: Mixer, count: int, tp: float, element_bytes: float) -> list[Attend]:
@@ -296,9 +317,11 @@ def step_work(architecture: Architecture, cut: Cut, *, cache_element_bytes: floa
     dense: dict[str, list[float]] = {}
     experts: list[Experts] = []
     attends: list[Attend] = []
-    kernels, expert_layers = 0.0, 0.0
+    kernels, quantised, expert_layers = 0.0, 0.0, 0.0
     for kind in tally.kinds:
-        kernels += kind.count * _layer_kernels(kind.layer, kind.products)
+        each, small = _layer_kernels(kind.layer, kind.products)
+        kernels += kind.count * each
+        quantised += kind.count * small
         for product in kind.products:
             if not product.routed:
                 share = _share(product, tp) * kind.count
@@ -318,7 +341,16 @@ def step_work(architecture: Architecture, cut: Cut, *, cache_element_bytes: floa
     layers = float(len(architecture.layers))
     draft_share = tally.draft_layers and 1.0 / max(layers, 1.0)
     return Work(
-        linears, head, _merged(experts), _joined(attends), layers, expert_layers, kernels, float(architecture.hidden_size), float(draft_share)
+        linears,
+        head,
+        _merged(experts),
+        _joined(attends),
+        layers,
+        expert_layers,
+        kernels,
+        quantised,
+        float(architecture.hidden_size),
+        float(draft_share),
     )
 
 
