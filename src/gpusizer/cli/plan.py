@@ -23,7 +23,7 @@ def build(language: str) -> click.Command:
         from gpusizer.rendering.document import render
         from gpusizer.rendering.plan import plan_document
 
-        plan = make_plan(from_mapping(values))
+        plan = make_plan(from_mapping(values), all_speeds=form in ("json", "csv"))
         deliver(render(plan_document(plan, language), form), output)
         return 0 if plan.options else 3
 

@@ -9,6 +9,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import Engine
 from gpusizer.engines.ledger import worst_evidence
+from gpusizer.engines.speed import provenance
 from gpusizer.engines.support import device_support
 from gpusizer.engines.types import Deployment, Evidence, Fit, Layout
 from gpusizer.facts.types import Accelerator
@@ -281,7 +282,9 @@ def option_of(best: Candidate, accelerator: Accelerator, notices: tuple[Notice, 
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
     unit = max(node, accelerator.fabric_devices or 0)  # a server, or the rack that one fabric joins
     order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit if accelerator.whole_nodes else best.gpus
-    assumed = worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
+    known = provenance(accelerator, best.launch.engine)
+    measured = known.device_measured and known.engine_measured
+    assumed = not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
     status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
     said = (*notices, *((status,) if status else ()))
     return Option(

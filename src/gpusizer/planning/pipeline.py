@@ -21,7 +21,7 @@ from gpusizer.planning.choose import search
 from gpusizer.planning.figures import model_figures
 from gpusizer.planning.need import Need, at_rate, need_of
 from gpusizer.planning.prices import with_prices
-from gpusizer.planning.rank import ranked
+from gpusizer.planning.rank import ranked, with_front
 from gpusizer.planning.request import Request, words_of
 from gpusizer.planning.speed import with_speeds
 from gpusizer.planning.targets import has_targets, search_targets
@@ -30,13 +30,15 @@ from gpusizer.planning.types import Option, Plan, Rejected
 __all__ = ["make_fit", "make_plan", "name_of"]
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: Request, *, all_speeds: bool = True) -> Plan:
     """From a need to hardware.
 
     Parameters
     ----------
     request : Request
         A model, a need, limits.
+    all_speeds : bool
+        Times and rates of every option; else of those that a person reads.
 
     Returns
     -------
@@ -48,7 +50,18 @@ def make_plan(request: Request) -> Plan:
     need = need_of(request)
     devices = [with_prices(each, request.prices) for each in _considered(request)]
     answers = [_alternative(one, need, stored, devices) for one in _alternatives(request)]
-    options = ranked([option for found, _ in answers for option in found], request.sort)
+
+    def hasten(slow: Sequence[Option]) -> Sequence[Option]:
+        """The options with their speeds, each in its own precision."""
+        fast: dict[int, Option] = {}
+        for precision in {option.launch.precision for option in slow}:
+            same = [option for option in slow if option.launch.precision == precision]
+            fast.update(zip(map(id, same), with_speeds(same, with_precision(stored, precision), request, need), strict=True))
+        return [fast[id(option)] for option in slow]
+
+    options = ranked([option for found, _ in answers for option in found], request.sort, hasten)
+    if all_speeds:
+        options = with_front(hasten(options), request.sort)
     first = with_precision(stored, words_of(request.precision)[0])
     if request.request_rate is not None and options:
         need = at_rate(need, request.request_rate, options[0].performance)

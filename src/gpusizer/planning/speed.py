@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import inf
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.types import Evidence
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.planning.need import Need
 from gpusizer.planning.performance_types import Load, Performance
@@ -28,12 +27,17 @@ def load_of(request: Request, need: Need) -> Load:
 
 
 def with_speeds(options: Sequence[Option], architecture: Architecture, request: Request, need: Need) -> list[Option]:
-    """The options with what the load feels, where they saturate, and what a million tokens cost in money and energy."""
-    asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in options]
+    """The options with what the load feels, where they saturate, and what a million tokens cost in money and energy.
+
+    Options that have their speeds keep them.
+    """
+    slow = [option for option in options if option.performance is None]
+    asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in slow]
     load = load_of(request, need)
     felt = predict_many(architecture, asks, load)
     full = predict_many(architecture, asks, replace(load, concurrency=inf, request_rate_per_s=None))
-    return [_with_speed(option, speed, most) for option, speed, most in zip(options, felt, full, strict=True)]
+    fast = {id(option): _with_speed(option, speed, most) for option, speed, most in zip(slow, felt, full, strict=True)}
+    return [fast.get(id(option), option) for option in options]
 
 
 def _with_speed(option: Option, speed: Performance, saturated: Performance) -> Option:
@@ -46,5 +50,4 @@ def _with_speed(option: Option, speed: Performance, saturated: Performance) -> O
         saturated=saturated,
         cost_per_million_tokens=cost,
         energy_per_million_tokens_kwh=energy,
-        assumed=option.assumed or speed.evidence == Evidence.ASSUMED,
     )

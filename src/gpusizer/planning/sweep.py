@@ -9,10 +9,12 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.performance import conclude, serve, set_up
+from gpusizer.planning.performance import conclude, predict, serve, set_up
 from gpusizer.planning.performance_types import Load, Performance
 
 __all__ = ["Ask", "Sweep", "predict_many"]
+
+FEW = 40  # configurations that are computed sooner than NumPy is imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def predict_many(architecture: Architecture, asks: Sequence[Ask], load: Load) ->
     """
     if not asks:
         return []
+    if len(asks) < FEW:
+        return [predict(architecture, ask.accelerator, ask.deployment, load, replicas=ask.replicas, fit=ask.fit) for ask in asks]
     sweep = Sweep(architecture, asks, load)
     return [sweep.performance(index) for index in range(len(asks))]
 

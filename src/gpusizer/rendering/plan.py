@@ -11,7 +11,7 @@ from gpusizer.engines.types import Evidence
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.performance_types import Performance
 from gpusizer.planning.pipeline import name_of
-from gpusizer.planning.rank import COMPARED, runner_up_reason
+from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
 from gpusizer.rendering.article import article_blocks, article_data
@@ -24,8 +24,10 @@ from gpusizer.units import GiB, format_share, format_tokens
 
 __all__ = ["plan_data", "plan_document", "plan_sentence"]
 
-SHOWN = 12  # options that a person reads; of the others the next few are named in one line
 NAMED = 8
+
+# Columns that a narrow terminal leaves out, the last first.
+_SPARE = {name: place for place, name in enumerate(("rate", "ttft", "evidence", "million", "servers", "cache-gib", "weights-gib", "saturated"), 1)}
 
 
 def plan_sentence(plan: Plan, language: str) -> str:
@@ -268,7 +270,7 @@ def _options_table(plan: Plan, language: str) -> Table:
                 "" if reason is None else notice_words(reason, "reason", language),
             ]
         )
-    return Table([Column(text("ui", f"option-{name}", language), right=name in numbers) for name in names], rows)
+    return Table([Column(text("ui", f"option-{name}", language), right=name in numbers, spare=_SPARE.get(name, 0)) for name in names], rows)
 
 
 def _speed_words(speed: Performance | None) -> list[str]:
