@@ -20,10 +20,11 @@ def build(language: str) -> click.Command:
     """The group in one language."""
 
     def all_of_them() -> Document:
+        from gpusizer.architecture.load import load_architecture
         from gpusizer.facts.catalog import model_entry, model_ids
         from gpusizer.rendering.models import models_document
 
-        return models_document([model_entry(each) for each in model_ids()], language)
+        return models_document([(model_entry(each), load_architecture(each).parameters) for each in model_ids()], language)
 
     def one(model_id: str) -> Document:
         from gpusizer.architecture.load import load_architecture

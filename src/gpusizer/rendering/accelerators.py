@@ -55,7 +55,8 @@ class _Numbered:
 def accelerators_document(accelerators: Sequence[Accelerator], language: str) -> Document:
     """All accelerators with what decides whether a model fits and how fast it runs."""
     numbers = ("memory-gib", "memory-gb", "bandwidth", "per-node", "bf16-tflops", "fp8-tflops")
-    heading = columns(language, "id", "name", *numbers, "price", numbers=numbers)
+    spare = ("price", "fp8-tflops", "bf16-tflops", "memory-gb", "per-node")
+    heading = columns(language, "id", "name", *numbers, "price", numbers=numbers, spare=spare)
     rows = [
         [
             each.id,

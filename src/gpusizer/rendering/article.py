@@ -83,7 +83,7 @@ def _table(result: ArticleResult, language: str) -> Table:
         Column("bytes", right=True),
         Column("GB", right=True),
         Column("GiB", right=True),
-        Column(text("ui", "formula", language)),
+        Column(text("ui", "formula", language), spare=1),
     ]
     return Table(columns, rows)
 

@@ -7,15 +7,18 @@ from dataclasses import fields
 from typing import Any
 
 from gpusizer.facts.types import NumberFormat, Scenario
+from gpusizer.formulas.load import concurrent_requests
 from gpusizer.i18n import has, printable, text
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
+from gpusizer.units import format_share
 
 __all__ = ["as_data", "columns", "facts_table", "number_formats_document", "scenario_document", "scenarios_document"]
 
 
-def columns(language: str, *codes: str, numbers: Sequence[str] = ()) -> list[Column]:
-    """Headings from their codes; those in ``numbers`` are set to the right."""
-    return [Column(text("ui", code, language), code in numbers) for code in codes]
+def columns(language: str, *codes: str, numbers: Sequence[str] = (), spare: Sequence[str] = ()) -> list[Column]:
+    """Headings from their codes; those in ``numbers`` are set to the right, those in ``spare`` may be left out, the last first."""
+    places = {code: place for place, code in enumerate(spare, 1)}
+    return [Column(text("ui", code, language), code in numbers, places.get(code, 0)) for code in codes]
 
 
 def facts_table(language: str, rows: Sequence[tuple[str, str]]) -> Table:
@@ -74,12 +77,12 @@ def scenario_name(scenario_id: str, language: str) -> str:
 
 
 def _load(scenario: Scenario) -> tuple[str, str, str, str, str]:
-    concurrency = -(-scenario.users * scenario.active_share // 1)
+    concurrency = concurrent_requests(users=scenario.users, active_share=scenario.active_share)
     return (
         f"{scenario.input_tokens:,}",
         f"{scenario.output_tokens:,}",
         f"{scenario.users:,}",
-        f"{100 * scenario.active_share:g}%",
+        format_share(scenario.active_share),
         f"{int(concurrency):,}",
     )
 

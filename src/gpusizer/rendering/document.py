@@ -39,10 +39,11 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, and whether its cells are numbers (set to the right)."""
+    """A column: its heading, whether its cells are numbers (set to the right), and whether a narrow terminal may leave it out (the highest first)."""
 
     title: str
     right: bool = False
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True)

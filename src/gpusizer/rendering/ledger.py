@@ -45,8 +45,8 @@ def ledger_table(items: Sequence[Item], language: str) -> Table:
             Column("GB", right=True),
             Column("GiB", right=True),
             Column(text("ui", "band-gib", language), right=True),
-            Column(text("ui", "evidence", language)),
-            Column(text("ui", "formula", language)),
+            Column(text("ui", "evidence", language), spare=1),
+            Column(text("ui", "formula", language), spare=2),
         ],
         rows,
     )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.model import Architecture, ParameterCount
 from gpusizer.architecture.types import (
     Attention,
     CompressedAttention,
@@ -28,23 +28,25 @@ from gpusizer.units import GB, GiB
 __all__ = ["architecture_document", "model_document", "models_document"]
 
 
-def models_document(entries: Sequence[ModelEntry], language: str) -> Document:
-    """All models of the catalogue with their published figures."""
+def models_document(models: Sequence[tuple[ModelEntry, ParameterCount]], language: str) -> Document:
+    """All models of the catalogue: parameters as we count them, the published size of their files."""
     numbers = ("total-params", "activated-params", "checkpoint-gb")
     rows = [
         [
             each.id,
             each.name,
-            _count(each.published_total_params),
-            _count(each.published_activated_params),
+            f"{count.total:,}",
+            f"{count.activated:,}",
             "" if each.checkpoint_bytes is None else f"{each.checkpoint_bytes / GB:,.1f}",
             each.licence or "",
             ", ".join(each.aliases),
         ]
-        for each in entries
+        for each, count in models
     ]
-    heading = columns(language, "id", "name", *numbers, "licence", "aliases", numbers=numbers)
-    data = {"schema": "gpusizer.models/1", "models": [_entry_data(each) for each in entries]}
+    spare = ("total-params", "activated-params", "checkpoint-gb", "licence", "name")
+    heading = columns(language, "id", "name", *numbers, "licence", "aliases", numbers=numbers, spare=spare)
+    counted = [{**_entry_data(each), "total_params": count.total, "activated_params": count.activated} for each, count in models]
+    data = {"schema": "gpusizer.models/1", "models": counted}
     return Document(data, [Table(heading[:-1], [row[:-1] for row in rows])], csv=Table(heading, rows))
 
 

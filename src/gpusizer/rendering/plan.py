@@ -27,7 +27,12 @@ __all__ = ["plan_data", "plan_document", "plan_sentence"]
 NAMED = 8
 
 # Columns that a narrow terminal leaves out, the last first.
-_SPARE = {name: place for place, name in enumerate(("rate", "ttft", "evidence", "million", "servers", "cache-gib", "weights-gib", "saturated"), 1)}
+_SPARE = {
+    name: place
+    for place, name in enumerate(
+        ("why-not-first", "rent", "rate", "ttft", "evidence", "million", "servers", "cache-gib", "weights-gib", "saturated"), 1
+    )
+}
 
 
 def plan_sentence(plan: Plan, language: str) -> str:

@@ -13,6 +13,8 @@ from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 __all__ = ["bar", "to_text"]
 
 WIDE = 400  # where nobody watches, no cell is cut
+_LINE = 24  # cells of text that may be folded stay at least this wide
+_GAP = 3  # cells between two columns
 
 
 def to_text(document: Document) -> str:
@@ -21,7 +23,10 @@ def to_text(document: Document) -> str:
     parts: list[str] = []
     for block in document.blocks:
         if isinstance(block, Table):
-            parts.append(_draw(block, width, bold))
+            shown, left_out = _fitting(block, width)
+            parts.append(_draw(shown, width, bold))
+            if left_out:
+                parts.append(f"  … {'; '.join(left_out)}")
         elif isinstance(block, Heading):
             words = printable(block.words)
             parts.append(f"\x1b[1m{words}\x1b[0m" if bold else words)
@@ -67,6 +72,32 @@ def _screen() -> tuple[int, bool]:
     return shutil.get_terminal_size((120, 40)).columns, bold
 
 
+def _fitting(table: Table, width: int) -> tuple[Table, list[str]]:
+    """The table without columns for which a terminal is too narrow, and their headings; words are never broken for the sake of a spare column."""
+    kept = list(range(len(table.columns)))
+    needs = [_least_width(table, place) for place in kept]
+    while sum(needs[place] for place in kept) + _GAP * (len(kept) - 1) > width:
+        spare = max(kept, key=lambda place: table.columns[place].spare, default=None)
+        if spare is None or not table.columns[spare].spare:
+            break
+        kept.remove(spare)
+    if len(kept) == len(needs):
+        return table, []
+    left_out = [column.title for place, column in enumerate(table.columns) if place not in kept]
+    return Table([table.columns[place] for place in kept], [[row[place] for place in kept] for row in table.rows]), left_out
+
+
+def _least_width(table: Table, place: int) -> int:
+    """Cells below which a column would break: whole numbers, the longest word of text, a readable line of long text."""
+    from rich.cells import cell_len
+
+    column = table.columns[place]
+    cells = [row[place] for row in table.rows]
+    words = max((cell_len(word) for text in (column.title, *cells) for word in text.split()), default=0)
+    widest = max((cell_len(cell) for cell in cells), default=0)
+    return max(words, widest) if column.right else max(min(words, _LINE), min(widest, _LINE))
+
+
 def _draw(table: Table, width: int, bold: bool) -> str:
     """Aligned columns: numbers to the right, Chinese characters counted as two."""
     from rich import box
@@ -75,11 +106,17 @@ def _draw(table: Table, width: int, bold: bool) -> str:
     from rich.text import Text
 
     drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style="bold" if bold else "")
-    for column in table.columns:
-        drawn.add_column(Text(column.title), justify="right" if column.right else "left", overflow="fold")
+    for place, column in enumerate(table.columns):
+        drawn.add_column(
+            Text(column.title),
+            justify="right" if column.right else "left",
+            overflow="fold",
+            min_width=_least_width(table, place) if column.right else None,
+        )
     for row in table.rows:
         drawn.add_row(*(Text(printable(cell) if cell else "") for cell in row))
     stream = io.StringIO()
-    console = Console(file=stream, width=width, force_terminal=bold, color_system="standard" if bold else None, no_color=not bold)
+    least = sum(_least_width(table, place) for place in range(len(table.columns))) + _GAP * (len(table.columns) - 1)
+    console = Console(file=stream, width=max(width, least), force_terminal=bold, color_system="standard" if bold else None, no_color=not bold)
     console.print(drawn)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
