@@ -94,7 +94,7 @@ def _alternative(request: Request, need: Need, stored: Architecture, devices: Se
         found = search_targets(request, need, engine, architecture, devices, weights_bytes=weights)
     else:
         found = [search(request, need, engine, architecture, each, weights_bytes=weights) for each in devices]
-    options = with_speeds([each.option for each in found if each.option is not None], architecture, request, need)
+    options = [each.option for each in found if each.option is not None]
     other = other_checkpoint(engine.id, stored, request.precision)
     if other is not None:
         options = [replace(option, notices=(*option.notices, other)) for option in options]
