@@ -14,8 +14,11 @@ __all__ = ["Devices", "devices_of"]
 
 _SIZE = re.compile(r"(\d{1,4})\s?-?\s?(?:gib|gb|g)\b", re.IGNORECASE)
 _TOLERANCE = 0.03
+_NEAR = 0.08  # sizes are written as sold, as 1,024-based, or as the driver reports them
 _AMD = re.compile(r"\b(?:rx|radeon|instinct|mi\d{2,3}x?|w\d{4})\b", re.IGNORECASE)
 _OTHER_MAKERS = re.compile(r"\b(?:apple|m\d (?:pro|max|ultra)|arc|intel|ascend|tpu|gaudi|snapdragon|adreno|mali)\b", re.IGNORECASE)
+_MAKERS = re.compile(r"\b(?:nvidia|geforce|[rg]tx|quadro|tesla|titan|cuda|class|amd|radeon|rx|instinct|mi\d{2,3}x?|w\d{4})\b", re.IGNORECASE)
+_SMALLEST, _LARGEST = 4, 512  # [GB]
 MOST_KINDS = 64
 
 
@@ -118,15 +121,20 @@ def _one(name: str) -> tuple[Accelerator, Notice | None]:
         unknown = error
     alike = [accelerator(each) for each in unknown.parameters.get("nearest", ())] if unknown.code == "ambiguous-accelerator" else []
     remarks = re.sub(r"\([^()]*\)|\b(?:class|unified)\b", " ", name)
+    size = _SIZE.search(remarks) or _SIZE.search(name)
     alike = alike or _named_within(remarks) or _named_within(name)
+    if size:  # "40GB class (A100 inferred)" is no A100 of 80 GB
+        alike = [device for device in alike if abs(device.marketing_memory_gb - float(size[1])) <= _NEAR * float(size[1])]
     if alike and len({device.marketing_memory_gb for device in alike}) == 1:
         return alike[0], None if len(alike) == 1 else Notice("device-alike", {"found": name, "gpu": alike[0].id})
-    size = _SIZE.search(name)
     if size is None or _OTHER_MAKERS.search(name):
         raise unknown
     same = _of_size(float(size[1]), vendor="AMD" if _AMD.search(name) else "NVIDIA", unified="unified" in name.lower())
     if not same:
-        raise unknown
+        card = _scaled(float(size[1]), vendor="AMD" if _AMD.search(name) else "NVIDIA") if _MAKERS.search(name) else None
+        if card is None:
+            raise unknown
+        return card, Notice("device-by-size", {"found": name, "gpu": card.id})
     return same[len(same) // 2], Notice("device-by-size", {"found": name, "gpu": same[len(same) // 2].id})
 
 
@@ -150,6 +158,15 @@ def _of_size(size: float, *, vendor: str, unified: bool) -> list[Accelerator]:
     exact = [device for device in same if device.marketing_memory_gb == size]
     close = exact or [device for device in same if abs(device.marketing_memory_gb - size) <= _TOLERANCE * size]
     return sorted(close, key=lambda device: device.memory_bytes)
+
+
+def _scaled(size: float, *, vendor: str) -> Accelerator | None:
+    """The device of a maker that is nearest in size, with the memory that was named: its driver keeps the same share."""
+    if not _SMALLEST <= size <= _LARGEST:
+        return None
+    same = [device for device in accelerators() if device.vendor == vendor and not device.unified_memory]
+    near = min(same, key=lambda device: abs(device.marketing_memory_gb - size))
+    return replace(near, memory_bytes=int(near.memory_bytes * size / near.marketing_memory_gb), marketing_memory_gb=size, torch_total_bytes=None)
 
 
 def _nameless(memory_bytes: int) -> Accelerator:

@@ -63,6 +63,7 @@ KNOWN_BEFORE = [
 
 LONGEST_FIELD = 20_000
 _PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+_UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
 _OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # a publisher's own choice by tensor
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
@@ -190,10 +191,11 @@ def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -
     wish, alike = precision_of_words(field)
     if re.search(r"mixed|custom|not (?:seen|named)", field) and wish in (None, "bf16", "fp16"):
         return None, False, False
-    for other in (flag if isinstance(flag, str) else "", text(row, "model")):
+    unquantised = field.strip().lower() in _UNQUANTISED  # the engine said so: a name may still tell where the weights came from
+    for other in (flag if isinstance(flag, str) else "", "" if unquantised else text(row, "model")):
         if wish is None:
             wish, alike = precision_of_words(other)
-    return wish or named, True, alike
+    return wish or (None if unquantised else named), True, alike
 
 
 def _gguf_precision(engine_id: str, wish: str | None, architecture: Architecture) -> str:
