@@ -117,6 +117,13 @@ def _call(name: str, *values: Any) -> Symbol:
 _PLAIN = frozenset({int, float, bool})  # a plan asks a hundred thousand times: the common case first
 
 
+def _all_plain(values: tuple[Any, ...]) -> bool:
+    for value in values:  # noqa: SIM110
+        if type(value) not in _PLAIN:
+            return False
+    return True
+
+
 def _any_symbol(*values: Any) -> bool:
     for value in values:  # noqa: SIM110
         if type(value) not in _PLAIN and isinstance(value, Symbol):
@@ -204,6 +211,8 @@ def maximum(*values: Any) -> Any:
     >>> maximum(1, 5, 3)
     5
     """
+    if _all_plain(values):
+        return max(values)
     if _any_symbol(*values):
         return _call("MAX", *values)
     if _any_array(*values):
@@ -222,6 +231,8 @@ def minimum(*values: Any) -> Any:
     >>> minimum(4, 2)
     2
     """
+    if _all_plain(values):
+        return min(values)
     if _any_symbol(*values):
         return _call("MIN", *values)
     if _any_array(*values):
@@ -240,6 +251,8 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
     >>> where(3 > 2, "a", "b")
     'a'
     """
+    if _all_plain((condition, yes, no)):
+        return yes if condition else no
     if _any_symbol(condition, yes, no):
         return _call("IF", condition, yes, no)
     if _any_array(condition, yes, no):
