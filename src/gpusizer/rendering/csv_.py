@@ -21,12 +21,13 @@ def to_csv(document: Document) -> str:
 
 
 def safe_cell(cell: str) -> str:
-    """A cell that stays text in a spreadsheet: one that would begin a formula gets a quotation mark in front; numbers stay numbers.
+    """A cell that stays text in a spreadsheet: one that would begin a formula gets a quotation mark in front, control characters go; numbers stay.
 
-    >>> safe_cell("@SUM(A1)"), safe_cell("-12.5"), safe_cell("-1+cmd()")
-    ("'@SUM(A1)", '-12.5', "'-1+cmd()")
+    >>> safe_cell("@SUM(A1)"), safe_cell("-12.5"), safe_cell("-1+cmd()"), safe_cell("a\\x1b[31m")
+    ("'@SUM(A1)", '-12.5', "'-1+cmd()", 'a[31m')
     """
-    return "'" + cell if cell[:1] in tuple("=+-@\t\r") and not _is_number(cell) else cell
+    cell = "".join(letter for letter in " ".join(cell.split()) if letter.isprintable())
+    return "'" + cell if cell[:1] in tuple("=+-@") and not _is_number(cell) else cell
 
 
 def _is_number(words: str) -> bool:

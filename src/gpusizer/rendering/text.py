@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 
+from rich.cells import cell_len
+
 from gpusizer.i18n import printable
 from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 
@@ -87,15 +89,28 @@ def _fitting(table: Table, width: int) -> tuple[Table, list[str]]:
     return Table([table.columns[place] for place in kept], [[row[place] for place in kept] for row in table.rows]), left_out
 
 
-def _least_width(table: Table, place: int) -> int:
-    """Cells below which a column would break: whole numbers, the longest word of text, a readable line of long text."""
-    from rich.cells import cell_len
-
+def _least_width(table: Table, place: int, line: int = _LINE) -> int:
+    """Cells below which a column would break: whole numbers, the longest word of text (up to a line), a readable line of long text."""
     column = table.columns[place]
     cells = [row[place] for row in table.rows]
     words = max((cell_len(word) for text in (column.title, *cells) for word in text.split()), default=0)
-    widest = max((cell_len(cell) for cell in cells), default=0)
-    return max(words, widest) if column.right else max(min(words, _LINE), min(widest, _LINE))
+    widest = max(map(cell_len, cells), default=0)
+    return max(words, widest) if column.right else max(min(words, _LINE), min(widest, line))
+
+
+def _widths(table: Table, width: int) -> list[int]:
+    """Cells of each column: as wide as what is in it, or the least, and then what is left over from left to right."""
+    places = range(len(table.columns))
+    wanted = [max(map(cell_len, (table.columns[place].title, *(row[place] for row in table.rows)))) for place in places]
+    room = width - _GAP * (len(wanted) - 1)
+    if sum(wanted) <= room:
+        return wanted
+    least = [_least_width(table, place) for place in places]
+    if sum(least) > room:
+        least = [_least_width(table, place, 1) for place in places]
+    for place in places:
+        least[place] = min(wanted[place], least[place] + max(room - sum(least), 0))
+    return least
 
 
 def _draw(table: Table, width: int, bold: bool) -> str:
@@ -105,18 +120,15 @@ def _draw(table: Table, width: int, bold: bool) -> str:
     from rich.table import Table as Drawn
     from rich.text import Text
 
+    cells = [[printable(cell) if cell else "" for cell in row] for row in table.rows]
+    widths = _widths(Table(table.columns, cells), width)
     drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style="bold" if bold else "")
-    for place, column in enumerate(table.columns):
-        drawn.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            overflow="fold",
-            min_width=_least_width(table, place) if column.right else None,
-        )
-    for row in table.rows:
-        drawn.add_row(*(Text(printable(cell) if cell else "") for cell in row))
+    for column, cells_wide in zip(table.columns, widths, strict=True):
+        drawn.add_column(Text(column.title), justify="right" if column.right else "left", overflow="fold", width=cells_wide)
+    for row in cells:
+        drawn.add_row(*map(Text, row))
     stream = io.StringIO()
-    least = sum(_least_width(table, place) for place in range(len(table.columns))) + _GAP * (len(table.columns) - 1)
-    console = Console(file=stream, width=max(width, least), force_terminal=bold, color_system="standard" if bold else None, no_color=not bold)
+    whole = sum(widths) + _GAP * (len(widths) - 1)
+    console = Console(file=stream, width=max(width, whole), force_terminal=bold, color_system="standard" if bold else None, no_color=not bold)
     console.print(drawn)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
