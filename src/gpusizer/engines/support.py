@@ -24,7 +24,7 @@ _NATIVE = {"fp8": "fp8", "mxfp8": "fp8", "int8": "int8", "nvfp4": "fp4", "mxfp4"
 _WEIGHT_ONLY_FROM = {"fp8": 7.5, "mxfp8": 8.0, "int8": 7.5, "nvfp4": 7.5, "mxfp4": 8.0}
 _BF16_FROM = 8.0
 
-# Where facts say nothing of an engine, one that runs on the same devices speaks for it: Ollama runs llama.cpp, Transformers needs PyTorch as vLLM does.
+# Where facts say nothing of an engine, one that runs on the same devices speaks for it: Ollama runs llama.cpp, Transformers needs PyTorch like vLLM.
 # Its "no" proves nothing: Transformers also runs where nobody ported vLLM to.
 _LIKE = {"ollama": "llama.cpp", "transformers": "vllm"}
 
