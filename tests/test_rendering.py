@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.cells import cell_len
 
 import gpusizer
 from gpusizer import Deployment, Request
 from gpusizer.cli.main import main
 from gpusizer.rendering.document import Column, Document, Heading, Paragraph, Table, render
 from gpusizer.rendering.launch import command_line
+from gpusizer.rendering.text import cell_len
 
 EVIL = [
     "=cmd|'/c calc'!A1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +65,7 @@ def _write_whole(path: Path, content: bytes) -> None:
             stream.write(content)
         return
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         with draft.open("xb") as stream:
             stream.write(content)

@@ -1,18 +1,17 @@
-"""Text for a terminal: the only place that knows rich. Plain where nobody watches, bold headings on a terminal."""
+"""Text for a terminal: tables drawn to its width. Plain where nobody watches, bold headings on a terminal."""
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import sys
-
-from rich.cells import cell_len
+from collections.abc import Sequence
+from unicodedata import combining, east_asian_width
 
 from gpusizer.i18n import printable
 from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 
-__all__ = ["bar", "to_text"]
+__all__ = ["bar", "cell_len", "to_text"]
 
 WIDE = 400  # where nobody watches, no cell is cut
 _LINE = 24  # cells of text that may be folded stay at least this wide
@@ -114,21 +113,62 @@ def _widths(table: Table, width: int) -> list[int]:
 
 
 def _draw(table: Table, width: int, bold: bool) -> str:
-    """Aligned columns: numbers to the right, Chinese characters counted as two."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Drawn
-    from rich.text import Text
-
+    """Aligned columns: numbers to the right, long text folded between words, a rule below the headings."""
     cells = [[printable(cell) if cell else "" for cell in row] for row in table.rows]
     widths = _widths(Table(table.columns, cells), width)
-    drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style="bold" if bold else "")
-    for column, cells_wide in zip(table.columns, widths, strict=True):
-        drawn.add_column(Text(column.title), justify="right" if column.right else "left", overflow="fold", width=cells_wide)
+    right = [column.right for column in table.columns]
+    heading = _row([column.title for column in table.columns], widths, right)
+    rule = "─" * (sum(widths) + _GAP * (len(widths) - 1))
+    lines = [*([f"\x1b[1m{line}\x1b[0m" for line in heading] if bold else heading), rule]
     for row in cells:
-        drawn.add_row(*map(Text, row))
-    stream = io.StringIO()
-    whole = sum(widths) + _GAP * (len(widths) - 1)
-    console = Console(file=stream, width=max(width, whole), force_terminal=bold, color_system="standard" if bold else None, no_color=not bold)
-    console.print(drawn)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+        lines += _row(row, widths, right)
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+    """The lines of one row."""
+    folded = [_fold(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    lines = []
+    for place in range(max(map(len, folded), default=0)):
+        parts = []
+        for cell, width, numbers in zip(folded, widths, right, strict=True):
+            words = cell[place] if place < len(cell) else ""
+            gap = " " * (width - cell_len(words))
+            parts.append(gap + words if numbers else words + gap)
+        lines.append((" " * _GAP).join(parts).rstrip())
+    return lines
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Text in lines of at most so many cells: between words, within a word only where it is longer than a line.
+
+    >>> _fold("one replica spans 5 servers", 12), _fold("一个副本要跨 5 台服务器", 12), _fold("", 4)
+    (['one replica', 'spans 5', 'servers'], ['一个副本要跨', '5 台服务器'], [''])
+    """
+    if cell_len(text) <= width:
+        return [text]
+    lines, line = [], ""
+    for word in text.split():
+        joined = f"{line} {word}" if line else word
+        if cell_len(joined) <= width:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        while cell_len(word) > width:
+            end = next(count for count in range(len(word), 0, -1) if cell_len(word[:count]) <= width or count == 1)
+            lines.append(word[:end])
+            word = word[end:]
+        line = word
+    return [*lines, line] if line or not lines else lines
+
+
+def cell_len(text: str) -> int:
+    """Cells of a terminal that a text takes: a Chinese character takes two, a combining mark none.
+
+    >>> cell_len("KV cache"), cell_len("显存")
+    (8, 4)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text)
