@@ -247,7 +247,7 @@ def _cache_precision(deployment: Deployment, kinds: Kinds, accelerator: Accelera
     name = deployment.kv_precision.lower()
     if kinds.compressed:
         return "fp8_e4m3"  # rows are packed whatever the option says
-    if name == "auto" and kinds.sparse and capability_of(accelerator) >= 10 and version >= (0, 5, 9):
+    if name == "auto" and kinds.sparse and capability_of(accelerator) >= 10:
         return "fp8_e4m3"
     return name
 

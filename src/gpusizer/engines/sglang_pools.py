@@ -175,6 +175,9 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
 
 
 def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | None) -> tuple[LayerCache, ...]:
+    # Layers that read the keys and values of an earlier one get rows of their own all the same: the pool counts attention layers (a public log of
+    # Gemma 4 E4B: 79.94 GiB for 997,846 tokens, all 42 layers).
+    layer = replace(layer, mixers=tuple(replace(each, caches=True) if isinstance(each, Attention) else each for each in layer.mixers))
     element = _MODEL_BYTES.get(start.architecture.dtype, 2)
     state = state_bytes
     if state is None and not any(getattr(mixer, "state_dtype", None) for mixer in layer.mixers):

@@ -26,6 +26,8 @@ from gpusizer.engines.vllm_weights import (
     external_head,
     own_head,
     position_tables,
+    unfolded_scales,
+    visual_levels,
     weight_error,
 )
 from gpusizer.engines.weights import Cut
@@ -95,6 +97,8 @@ class Vllm(Engine):
             *own_head(start, stage, cut),
             *self.absorbed_latent(start, stage),
             *position_tables(start, stage),
+            *visual_levels(start, stage),
+            *unfolded_scales(start, stage, cut),
             *allocation_slack(start, stage, cut),
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),

@@ -14,6 +14,7 @@ __all__ = [
     "CONTEXT",
     "ENCODED_COPIES",
     "ENCODER_COPIES",
+    "ENCODER_SPLIT_LEAST",
     "EXPERT_COMMUNICATION",
     "GRAPHS",
     "GRAPH_ESTIMATE",
@@ -92,6 +93,8 @@ PEAK_BELOW, PEAK_ABOVE = 0.2, 0.35
 # stay (n = 8 of five towers).
 ENCODER_COPIES = 13.5
 ENCODED_COPIES = 1.7
+# A tower that is split over ranks holds less on each: as much as alone on H200 NVL (n = 3, 2 to 8 ranks), about half on four cards of 24 GB (n = 3).
+ENCODER_SPLIT_LEAST = 0.55
 
 
 @dataclass(frozen=True, slots=True)

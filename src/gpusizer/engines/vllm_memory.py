@@ -56,6 +56,7 @@ class Shape:
     latent: LatentAttention | None
     tower_width: int
     tower_patches: int  # of the largest image; 0 where the tower takes images of one size
+    tower_levels: int = 1  # of the tower that the language part reads
 
 
 @once_per_architecture
@@ -66,8 +67,7 @@ def shape_of(architecture: Architecture) -> Shape:
     routed = [block for block in blocks if isinstance(block, MixtureOfExperts) and block.experts]
     experts = max(routed, key=lambda block: block.top_k * block.expert_width, default=None)
     latent = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention)), None)
-    width, patches = _tower(architecture)
-    return Shape(dense, experts, latent, width, patches)
+    return Shape(dense, experts, latent, *_tower(architecture))
 
 
 def reads_bytes(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> bool:
@@ -85,13 +85,15 @@ def _byte_inputs(architecture: Architecture) -> bool:
 _LARGEST_IMAGE_PATCHES = 65536
 
 
-def _tower(architecture: Architecture) -> tuple[int, int]:
+def _tower(architecture: Architecture) -> tuple[int, int, int]:
     section = architecture.config.get("vision_config")
     if not architecture.towers or not isinstance(section, Mapping):
-        return 0, 0
+        return 0, 0, 1
     width = section.get("hidden_size") or section.get("embed_dim") or section.get("vt_hidden_size")
     any_size = "spatial_merge_size" in section and "image_size" not in section
-    return (width if isinstance(width, int) else 0), _LARGEST_IMAGE_PATCHES if any_size else 0
+    deeper = section.get("deepstack_visual_indexes")
+    levels = 1 + (len(deeper) if isinstance(deeper, list | tuple) else 0)
+    return (width if isinstance(width, int) else 0), _LARGEST_IMAGE_PATCHES if any_size else 0, levels
 
 
 def overheads(start: Start, stage: Stage) -> list[Item]:
@@ -231,7 +233,7 @@ def _encoder(start: Start, stage: Stage, shape: Shape) -> tuple[float, float]:
         tokens=start.deployment.max_num_batched_tokens or 1,
         patches=shape.tower_patches,
         element_bytes=element,
-        hidden=start.architecture.hidden_size,
+        hidden=start.architecture.hidden_size * shape.tower_levels,
         copies=fitted.ENCODED_COPIES,
     )
     return float(work), float(stays)
@@ -253,10 +255,12 @@ def _activation(start: Start, stage: Stage, workspace: float) -> Item:
         "encoded_bytes": stays,
     }
     size = activation_peak_bytes(**inputs)
+    split = fitted.ENCODER_SPLIT_LEAST if start.layout.tp > 1 else 1.0
+    least = activation_peak_bytes(**{**inputs, "encoder_bytes": work * split})
     return item(
         "activation_peak",
         size,
-        low=size * (1 - fitted.PEAK_BELOW),
+        low=least * (1 - fitted.PEAK_BELOW),
         high=size * (1 + fitted.PEAK_ABOVE),
         formula="memory.activation.peak",
         inputs=inputs,

@@ -6,13 +6,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision import stored_tensors
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer, Split
 from gpusizer.engines import vllm_calibration as fitted
 from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.ledger import item
 from gpusizer.engines.types import Evidence, Item
 from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, weight_table
-from gpusizer.formulas.memory.weights import adapter_bytes, allocation_slack_bytes, cut_units, rope_table_bytes
+from gpusizer.formulas.memory.weights import (
+    adapter_bytes,
+    allocation_slack_bytes,
+    cut_units,
+    rope_table_bytes,
+    unfolded_scales_bytes,
+    visual_levels_bytes,
+)
 from gpusizer.units import MiB
 
 __all__ = [
@@ -28,6 +36,8 @@ __all__ = [
     "position_tables",
     "rotations_of",
     "slack_of",
+    "unfolded_scales",
+    "visual_levels",
     "weight_error",
 ]
 
@@ -88,6 +98,12 @@ def _sections(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return found
 
 
+def _reads_videos(config: Mapping[str, Any]) -> bool:
+    """Whether the tower merges patches of frames in time and space: such models rotate by three axes, said in the configuration or not."""
+    tower = config.get("vision_config")
+    return isinstance(tower, Mapping) and "temporal_patch_size" in tower and "spatial_merge_size" in tower
+
+
 @once_per_architecture
 def rotations_of(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
     """For each layer the number of its rotation (-1 without), and each rotation as (width, positions, bytes of an element)."""
@@ -101,8 +117,8 @@ def rotations_of(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tup
         factor = each.get("factor")
         if "linear" in (each.get("rope_type"), each.get("type")) and isinstance(factor, int | float) and 1 <= factor <= 4096:
             times = max(times, float(factor))
-        if "mrope_section" in each:
-            times = max(times, 4.0)  # positions of videos may be four times as far
+    if _reads_videos(config) or any("mrope_section" in each for each in sections):
+        times = max(times, 4.0)  # positions of videos may be four times as far
     positions = architecture.max_position_embeddings or 0
     rotations: dict[tuple[int, int, int, int], int] = {}
     of_layer: list[int] = []
@@ -138,6 +154,64 @@ def position_tables(start: Start, stage: Stage) -> list[Item]:
         return []
     formula = "memory.weights.rope_table" if len(used) == 1 else None
     return [item("weights_tables", size, formula=formula, inputs=inputs, sources=(_SOURCE + "rotary_embedding/base.py",))]
+
+
+# ---- buffers and scales that are made while loading -------------------------------------------------------------------
+
+
+def visual_levels(start: Start, stage: Stage) -> list[Item]:
+    """Buffers for features of several levels of the vision tower, one row for each token of a step."""
+    tower = start.architecture.config.get("vision_config")
+    levels = tower.get("deepstack_visual_indexes") if isinstance(tower, Mapping) else None
+    if not isinstance(levels, list | tuple) or not levels or not stage.first or start.flag("language_model_only", False):
+        return []
+    inputs = {
+        "levels": len(levels),
+        "tokens": start.deployment.max_num_batched_tokens or 1,
+        "hidden": start.architecture.hidden_size,
+        "element_bytes": 4 if start.architecture.dtype == "fp32" else 2,
+    }
+    return [item("weights_buffers", visual_levels_bytes(**inputs), formula="memory.weights.visual_levels", inputs=inputs)]
+
+
+NATIVE_BYTE_FLOATS = 8.9  # compute capability; below, weights of FP8 are read by a kernel for small formats
+
+
+@once_per_architecture
+def _block_shares(architecture: Architecture) -> dict[str, tuple[float, int]]:
+    """For each group of parameters with FP8 in square blocks: their share of its bytes, and the side of a block."""
+    total: dict[str, int] = {}
+    blocks: dict[str, tuple[int, int]] = {}
+    for _, _, tensor, form in stored_tensors(architecture):
+        size = form.bytes_of(tensor.shape, tensor.copies)
+        total[tensor.group] = total.get(tensor.group, 0) + size
+        if form.id == "fp8_block" and tensor.linear:
+            known, _ = blocks.get(tensor.group, (0, 0))
+            blocks[tensor.group] = (known + size, form.columns)
+    return {group: (size / total[group], side) for group, (size, side) in blocks.items()}
+
+
+def unfolded_scales(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """Scales of FP8 blocks, unfolded to one for each output where the card has no such arithmetic or the operator chose that kernel for experts."""
+    if start.accelerator.vendor != "NVIDIA":
+        return []
+    everywhere = 0 < start.capability < NATIVE_BYTE_FLOATS
+    if not everywhere and start.flag("moe_backend") != "marlin":
+        return []
+    shares = _block_shares(start.architecture)
+    groups = [group for group in shares if everywhere or group == "routed_experts"]
+    if not groups:
+        return []
+    table = weight_table(start.architecture).stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=False)
+    side = shares[groups[0]][1]
+    inputs = {
+        "weights_bytes": round(sum(table.get(group, 0) * shares[group][0] for group in groups)),
+        "block": side,
+        "element_bytes": 2,
+        "scale_bytes": 4,
+    }
+    size = unfolded_scales_bytes(**inputs)
+    return [item("weights_scales", size, low=size * 0.9, high=size * 1.1, formula="memory.weights.unfolded_scales", inputs=inputs)]
 
 
 # ---- slack of the allocator -----------------------------------------------------------------------------------------

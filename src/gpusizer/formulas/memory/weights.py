@@ -16,6 +16,8 @@ __all__ = [
     "padded_size",
     "padded_vocabulary",
     "rope_table_bytes",
+    "unfolded_scales_bytes",
+    "visual_levels_bytes",
     "weights_bytes",
 ]
 
@@ -357,3 +359,71 @@ def adapter_bytes(*, slots: Any, rank: Any, rows: Any, element_bytes: Any) -> An
     200
     """
     return slots * rank * rows * element_bytes
+
+
+@formula(
+    "memory.weights.unfolded_scales",
+    unit="bytes",
+    symbols={"weights_bytes": "bytes", "block": "elements", "element_bytes": "bytes", "scale_bytes": "bytes"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/quantization/utils/marlin_utils_fp8.py, prepare_fp8_moe_layer_for_marlin",
+    example={"weights_bytes": 32_212_254_720, "block": 128, "element_bytes": 2, "scale_bytes": 4},
+)
+def unfolded_scales_bytes(*, weights_bytes: Any, block: Any, element_bytes: Any, scale_bytes: Any) -> Any:
+    """What scales of square blocks take beyond their stored size where a kernel wants one for each output and block of inputs.
+
+    Parameters
+    ----------
+    weights_bytes : int
+        Weights of one byte an element. [bytes]
+    block : int
+        Side of a block. [elements]
+    element_bytes : int
+        A scale as the kernel reads it. [bytes]
+    scale_bytes : int
+        A scale as it is stored, one for each block. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes more. [bytes]
+
+    Examples
+    --------
+    >>> unfolded_scales_bytes(weights_bytes=128 * 128, block=128, element_bytes=2, scale_bytes=4)
+    252
+    """
+    return ceil_div(weights_bytes * element_bytes, block) - ceil_div(weights_bytes * scale_bytes, block * block)
+
+
+@formula(
+    "memory.weights.visual_levels",
+    unit="bytes",
+    symbols={"levels": "levels", "tokens": "tokens", "hidden": "elements", "element_bytes": "bytes"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/model_executor/models/qwen3_vl.py, deepstack_input_embeds",
+    example={"levels": 3, "tokens": 8192, "hidden": 2048, "element_bytes": 2},
+)
+def visual_levels_bytes(*, levels: Any, tokens: Any, hidden: Any, element_bytes: Any) -> Any:
+    """Buffers for features that deeper layers take from the vision tower: one row for each token of a step and level.
+
+    Parameters
+    ----------
+    levels : int
+        Levels of the tower that are handed on beside its last. [levels]
+    tokens : int
+        Tokens of a step. [tokens]
+    hidden : int
+        Hidden size of the language part. [elements]
+    element_bytes : int
+        Of one element. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes of the buffers. [bytes]
+
+    Examples
+    --------
+    >>> visual_levels_bytes(levels=3, tokens=8192, hidden=2048, element_bytes=2)
+    100663296
+    """
+    return levels * tokens * hidden * element_bytes
