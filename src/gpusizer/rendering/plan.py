@@ -30,7 +30,7 @@ NAMED = 8
 _SPARE = {
     name: place
     for place, name in enumerate(
-        ("why-not-first", "rent", "rate", "ttft", "evidence", "million", "servers", "cache-gib", "weights-gib", "saturated"), 1
+        ("why-not-first", "rent", "rate", "ttft", "evidence", "million", "servers", "order", "cache-gib", "weights-gib", "saturated"), 1
     )
 }
 
@@ -249,9 +249,20 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
 
 
 def _options_table(plan: Plan, language: str) -> Table:
-    numbers = ("gpus", "weights-gib", "cache-gib", "holds", "ttft", "tpot", "rate", "saturated", "rent", "million")
+    numbers = ("gpus", "order", "weights-gib", "cache-gib", "holds", "ttft", "tpot", "rate", "saturated", "rent", "million")
     several = len({(option.launch.engine, option.launch.precision) for option in plan.options}) > 1
-    names = ("rank", "gpus", "gpu", *(("engine", "precision") if several else ()), "layout", "servers", *numbers[1:], "evidence", "why-not-first")
+    names = (
+        "rank",
+        "gpus",
+        "gpu",
+        "order",
+        *(("engine", "precision") if several else ()),
+        "layout",
+        "servers",
+        *numbers[2:],
+        "evidence",
+        "why-not-first",
+    )
     rows: list[list[str]] = []
     for option in plan.options:
         sums = per_gpu(option.fit.ranks[option.fit.worst].items)
@@ -261,6 +272,7 @@ def _options_table(plan: Plan, language: str) -> Table:
                 str(option.rank),
                 str(option.gpus),
                 option.accelerator.name,
+                str(option.gpus_to_order),
                 *((engine_name(option.launch.engine), option.launch.precision) if several else ()),
                 layout_words(option.layout, option.replicas),
                 str(option.nodes),
