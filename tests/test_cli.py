@@ -185,6 +185,10 @@ def test_an_unknown_word_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
         *[("fit", SMALL, "--gpu", "h100-sxm-80gb", "--max-model-len", tokens) for tokens in ("0", "-1", "1e300", "9" * 400)],
         ("fit", SMALL, "--gpu", ""),
         ("plan", ""),
+        ("plan", SMALL, "--output", ""),
+        ("plan", SMALL, "--engine-version", "newest"),
+        ("fit", SMALL, "--gpu", "h100-sxm-80gb", "--engine-version", "x"),
+        ("validate", "no-such-file.jsonl"),
         ("plan", "\0"),
         ("plan", "x" * 100_000),
     ],
@@ -395,6 +399,22 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert listing.wait(timeout=120) in (0, -13)
     assert listing.stderr.read() == b""
     listing.stderr.close()
+
+
+@pytest.mark.parametrize("closing", [">&-", ">&- 2>&-", "</dev/null >&-"])
+def test_closed_streams_are_no_defect(closing: str) -> None:
+    answer = subprocess.run(["bash", "-c", f'"{sys.executable}" -m gpusizer scenarios list {closing}'], capture_output=True, timeout=120, check=False)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (ANSWERED, b"", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    answer = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -m gpusizer scenarios list > /dev/full'], capture_output=True, timeout=120, check=False
+    )
+    assert answer.returncode == WRONG
+    assert answer.stderr.count(b"\n") == 1
+    assert b"stdout" in answer.stderr
 
 
 def test_a_terminal_that_knows_ascii_only_still_gets_chinese() -> None:

@@ -13,11 +13,13 @@ __all__ = ["main", "run"]
 
 def run() -> None:
     """Entry point of the ``gpusizer`` command: run it and leave with its exit code."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     _speak_utf8()
     code = main(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:  # the reader has left, or the disk is full, which was said
         _silence_stdout()
     sys.exit(code)
 

@@ -52,7 +52,11 @@ def deliver(answer: str, output: str | None) -> None:
             sys.stdout.flush()
         except BrokenPipeError as left:  # click would leave with 1, which means a defect
             raise click.exceptions.Exit(0) from left
+        except OSError as error:
+            raise InputError("cannot-write", path="stdout", detail=error.strerror or str(error)) from error
         return
+    if not output:
+        raise FlagError("option-needs-value", option="--output")
     try:
         _write_whole(Path(output), answer.encode("utf-8", errors="replace"))
     except (OSError, ValueError) as error:

@@ -109,12 +109,13 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
         yield "no-graphs", {}, replace(launch, enforce_eager=True)
     gpus = deployment.layout.gpus
     engine = get_engine(deployment.engine)
-    for more in (2, 3, 4, 8):
-        for choice in engine.layouts(architecture, accelerator, gpus * more):
-            if choice.reason is None:
+    for count in dict.fromkeys((gpus, 1 << gpus.bit_length(), *(gpus * more for more in (2, 3, 4, 8)))):
+        for choice in engine.layouts(architecture, accelerator, count):
+            if choice.reason is None and choice.layout != deployment.layout:
                 layout = choice.layout
                 changed = replace(launch, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep)
-                yield "more-gpus", {"before": gpus, "after": layout.gpus, "tp": layout.tp, "pp": layout.pp}, changed
+                code = "other-layout" if layout.gpus == gpus else "more-gpus"
+                yield code, {"before": gpus, "after": layout.gpus, "tp": layout.tp, "pp": layout.pp}, changed
                 break
     for precision in ("fp8", "int4"):
         if deployment.precision == "checkpoint" and architecture.quantization.method is None:
