@@ -15,7 +15,7 @@ from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, capture
 from gpusizer.formulas.memory.steps import in_flight_tokens as flight_tokens
 from gpusizer.units import GiB
 
-__all__ = ["NEWEST", "complete", "graph_modes", "graph_sizes", "in_flight_tokens", "mixer_kinds", "most_captured", "profile_rows"]
+__all__ = ["NEWEST", "asks_for_fp8", "complete", "graph_modes", "graph_sizes", "in_flight_tokens", "mixer_kinds", "most_captured", "profile_rows"]
 
 NEWEST = (0, 33, 0)
 
@@ -104,7 +104,7 @@ def block_size(architecture: Architecture, accelerator: Accelerator, version: tu
 def cache_dtype(deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> str:
     """Format of the cache: what a checkpoint asks for under "auto", and the record that sparse kernels read instead of plain FP8."""
     name, kinds, capability = deployment.kv_precision.lower(), mixer_kinds(architecture), _capability(accelerator)
-    if name == "auto" and deployment.precision == "checkpoint" and _asks_for_fp8(architecture):
+    if name == "auto" and deployment.precision == "checkpoint" and asks_for_fp8(architecture):
         name = "fp8"
     if "compressed" in kinds and (name == "auto" or name.startswith("fp8")):
         return "fp8_ds_mla"
@@ -116,7 +116,7 @@ def cache_dtype(deployment: Deployment, architecture: Architecture, accelerator:
     return name
 
 
-def _asks_for_fp8(architecture: Architecture) -> bool:
+def asks_for_fp8(architecture: Architecture) -> bool:
     """Whether the checkpoint brings scales for a cache in FP8."""
     settings = architecture.config.get("quantization_config")
     if not isinstance(settings, Mapping):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision import stored_tensors
-from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer, Split
+from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer, Split, Tensor
 from gpusizer.engines import vllm_calibration as fitted
 from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.ledger import item
@@ -24,9 +25,14 @@ from gpusizer.formulas.memory.weights import (
 from gpusizer.units import MiB
 
 __all__ = [
+    "SCALES_SPREAD",
+    "SCALE_BYTES",
     "SLACK_SPREAD",
+    "UNFOLDED_ELEMENT_BYTES",
     "adapter_slots",
     "allocation_slack",
+    "block_shares",
+    "deeper_levels",
     "draft_layers",
     "draft_weights",
     "expert_paddings",
@@ -37,6 +43,7 @@ __all__ = [
     "rotations_of",
     "slack_of",
     "unfolded_scales",
+    "unfolds_scales",
     "visual_levels",
     "weight_error",
 ]
@@ -159,14 +166,20 @@ def position_tables(start: Start, stage: Stage) -> list[Item]:
 # ---- buffers and scales that are made while loading -------------------------------------------------------------------
 
 
+def deeper_levels(architecture: Architecture) -> int:
+    """Levels of the vision tower beside its last that the language part reads."""
+    tower = architecture.config.get("vision_config")
+    levels = tower.get("deepstack_visual_indexes") if isinstance(tower, Mapping) else None
+    return len(levels) if isinstance(levels, list | tuple) else 0
+
+
 def visual_levels(start: Start, stage: Stage) -> list[Item]:
     """Buffers for features of several levels of the vision tower, one row for each token of a step."""
-    tower = start.architecture.config.get("vision_config")
-    levels = tower.get("deepstack_visual_indexes") if isinstance(tower, Mapping) else None
-    if not isinstance(levels, list | tuple) or not levels or not stage.first or start.flag("language_model_only", False):
+    levels = deeper_levels(start.architecture)
+    if not levels or not stage.first or start.flag("language_model_only", False):
         return []
     inputs = {
-        "levels": len(levels),
+        "levels": levels,
         "tokens": start.deployment.max_num_batched_tokens or 1,
         "hidden": start.architecture.hidden_size,
         "element_bytes": 4 if start.architecture.dtype == "fp32" else 2,
@@ -177,13 +190,16 @@ def visual_levels(start: Start, stage: Stage) -> list[Item]:
 NATIVE_BYTE_FLOATS = 8.9  # compute capability; below, weights of FP8 are read by a kernel for small formats
 
 
-@once_per_architecture
-def _block_shares(architecture: Architecture) -> dict[str, tuple[float, int]]:
-    """For each group of parameters with FP8 in square blocks: their share of its bytes, and the side of a block."""
+UNFOLDED_ELEMENT_BYTES, SCALE_BYTES = 2, 4  # a scale as that kernel reads it, and as it is stored
+SCALES_SPREAD = 0.1  # band of the unfolded scales, as a share
+
+
+def block_shares(tensors: Iterable[tuple[Tensor, StorageFormat, int]]) -> dict[str, tuple[float, int]]:
+    """For each group of parameters with FP8 in square blocks: their share of its bytes, and the side of a block; tensors with how many there are."""
     total: dict[str, int] = {}
     blocks: dict[str, tuple[int, int]] = {}
-    for _, _, tensor, form in stored_tensors(architecture):
-        size = form.bytes_of(tensor.shape, tensor.copies)
+    for tensor, form, count in tensors:
+        size = form.bytes_of(tensor.shape, tensor.copies) * count
         total[tensor.group] = total.get(tensor.group, 0) + size
         if form.id == "fp8_block" and tensor.linear:
             known, _ = blocks.get(tensor.group, (0, 0))
@@ -191,12 +207,20 @@ def _block_shares(architecture: Architecture) -> dict[str, tuple[float, int]]:
     return {group: (size / total[group], side) for group, (size, side) in blocks.items()}
 
 
+@once_per_architecture
+def _block_shares(architecture: Architecture) -> dict[str, tuple[float, int]]:
+    return block_shares((tensor, form, 1) for _, _, tensor, form in stored_tensors(architecture))
+
+
+def unfolds_scales(start: Start) -> bool:
+    """Whether every scale of FP8 blocks is unfolded: cards of NVIDIA that have no such arithmetic."""
+    return start.accelerator.vendor == "NVIDIA" and 0 < start.capability < NATIVE_BYTE_FLOATS
+
+
 def unfolded_scales(start: Start, stage: Stage, cut: Cut) -> list[Item]:
     """Scales of FP8 blocks, unfolded to one for each output where the card has no such arithmetic or the operator chose that kernel for experts."""
-    if start.accelerator.vendor != "NVIDIA":
-        return []
-    everywhere = 0 < start.capability < NATIVE_BYTE_FLOATS
-    if not everywhere and start.flag("moe_backend") != "marlin":
+    everywhere = unfolds_scales(start)
+    if not everywhere and (start.accelerator.vendor != "NVIDIA" or start.flag("moe_backend") != "marlin"):
         return []
     shares = _block_shares(start.architecture)
     groups = [group for group in shares if everywhere or group == "routed_experts"]
@@ -207,11 +231,12 @@ def unfolded_scales(start: Start, stage: Stage, cut: Cut) -> list[Item]:
     inputs = {
         "weights_bytes": round(sum(table.get(group, 0) * shares[group][0] for group in groups)),
         "block": side,
-        "element_bytes": 2,
-        "scale_bytes": 4,
+        "element_bytes": UNFOLDED_ELEMENT_BYTES,
+        "scale_bytes": SCALE_BYTES,
     }
     size = unfolded_scales_bytes(**inputs)
-    return [item("weights_scales", size, low=size * 0.9, high=size * 1.1, formula="memory.weights.unfolded_scales", inputs=inputs)]
+    low, high = size * (1 - SCALES_SPREAD), size * (1 + SCALES_SPREAD)
+    return [item("weights_scales", size, low=low, high=high, formula="memory.weights.unfolded_scales", inputs=inputs)]
 
 
 # ---- slack of the allocator -----------------------------------------------------------------------------------------

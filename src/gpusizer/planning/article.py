@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from gpusizer.architecture.model import Architecture
     from gpusizer.facts.types import Accelerator, ModelEntry
 
-__all__ = ["ArticleItem", "ArticleResult", "article_bytes_per_element", "article_gpus", "article_of", "cache_bytes_of_request"]
+__all__ = ["ArticleItem", "ArticleResult", "article_bytes_per_element", "article_gpus", "article_kinds", "article_of", "article_params", "cache_bytes_of_request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +165,9 @@ def article_of(architecture: Architecture, entry: ModelEntry | None, precision: 
     size = article_bytes_per_element(precision)
     if size is None or not architecture.layers:
         return None
-    kinds = _kinds(architecture.layers, architecture.hidden_size)
+    kinds = article_kinds(architecture.layers, architecture.hidden_size)
     experts = [kind for kind in kinds if kind[0]]
-    weights = {"params": _params(architecture, entry, bool(experts)), "bytes_per_element": size}
+    weights = {"params": article_params(architecture, entry, bool(experts)), "bytes_per_element": size}
     items = [ArticleItem("article_weights", _whole(article_weights_bytes(**weights)), "article.weights", weights)]
     items += _of_one_user(kinds, context_tokens, size)
     cache = sum(item.bytes for item in items if item.formula.startswith("article.kv_cache"))
@@ -229,7 +229,7 @@ def article_gpus(result: ArticleResult, devices: Sequence[Accelerator]) -> tuple
 _Kind = tuple[int, int, int]  # activated experts (0 without), width of what is cached, layers
 
 
-def _kinds(layers: Sequence[Layer], hidden_size: int) -> list[_Kind]:
+def article_kinds(layers: Sequence[Layer], hidden_size: int) -> list[_Kind]:
     """Layers of one kind together: without experts first."""
     latent = next((width for width in map(_latent, layers) if width), None)
     counts: dict[tuple[int, int], int] = {}
@@ -264,7 +264,8 @@ def _of_one_user(kinds: Sequence[_Kind], context_tokens: int, size: int | Fracti
             yield ArticleItem(f"article_{part}_{kind}", _whole((experts if top_k else dense)(**inputs)), f"article.{part}.{kind}", inputs)
 
 
-def _params(architecture: Architecture, entry: ModelEntry | None, with_experts: bool) -> int:
+def article_params(architecture: Architecture, entry: ModelEntry | None, with_experts: bool) -> int:
+    """Parameters that its reader would put in: the published figure where there is one."""
     if with_experts:
         published = entry.published_activated_params if entry is not None else None
         return published or architecture.parameters.activated
