@@ -17,7 +17,7 @@ from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.sglang_defaults import NEWEST, complete, decode_graph_sizes, kinds_of, prefill_graph_sizes, version_in
 from gpusizer.engines.sglang_pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
-from gpusizer.engines.vllm_weights import adapter_slots, draft_weights
+from gpusizer.engines.vllm_weights import adapter_slots, draft_weights, unlisted_tensors
 from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, routed_block, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
@@ -135,7 +135,14 @@ class Sglang(Engine):
         drafts = super().added_weights(start, stage, cut) or draft_weights(
             start, stage, cut
         )  # "EAGLE" is the checkpoint's own layers where it has some
-        return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), slack, *drafts, *adapter_slots(start, stage)]
+        return [
+            *self.absorbed_latent(start, stage),
+            *self.rope_tables(start, stage, 4),
+            slack,
+            *drafts,
+            *adapter_slots(start, stage),
+            *unlisted_tensors(start, stage),
+        ]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from gpusizer.engines.vllm_weights import (
     own_head,
     position_tables,
     unfolded_scales,
+    unlisted_tensors,
     visual_levels,
     weight_error,
 )
@@ -99,6 +100,7 @@ class Vllm(Engine):
             *position_tables(start, stage),
             *visual_levels(start, stage),
             *unfolded_scales(start, stage, cut),
+            *unlisted_tensors(start, stage),
             *allocation_slack(start, stage, cut),
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),

@@ -7,13 +7,15 @@ from typing import Any
 
 from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import stored_tensors
+from gpusizer.architecture.precision import checkpoint_bytes, stored_tensors
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer, Split, Tensor
 from gpusizer.engines import vllm_calibration as fitted
 from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.ledger import item
 from gpusizer.engines.types import Evidence, Item
 from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, weight_table
+from gpusizer.errors import InputError
+from gpusizer.facts.catalog import model_entry
 from gpusizer.formulas.memory.weights import (
     adapter_bytes,
     allocation_slack_bytes,
@@ -185,6 +187,29 @@ def visual_levels(start: Start, stage: Stage) -> list[Item]:
         "element_bytes": 4 if start.architecture.dtype == "fp32" else 2,
     }
     return [item("weights_buffers", visual_levels_bytes(**inputs), formula="memory.weights.visual_levels", inputs=inputs)]
+
+
+LEAST_UNLISTED = 0.01  # of the checkpoint; sizes are published with three figures
+
+
+@once_per_architecture
+def _unlisted_bytes(architecture: Architecture) -> int:
+    try:
+        published = model_entry(architecture.id).checkpoint_bytes or 0
+    except InputError:
+        return 0
+    size = published - checkpoint_bytes(architecture)
+    return size if size > LEAST_UNLISTED * published else 0
+
+
+def unlisted_tensors(start: Start, stage: Stage) -> list[Item]:
+    """What the published checkpoint holds beyond its configuration: a tower whose shape is not told is loaded all the same."""
+    architecture = start.architecture
+    told = architecture.quantization.method is not None or architecture.dtype not in ("bf16", "fp16")
+    if told or not stage.first or not architecture.towers or start.flag("language_model_only", False):
+        return []
+    size = _unlisted_bytes(architecture)
+    return [item("weights_unlisted", size, low=size / (2 * start.layout.tp), high=size * 1.3, evidence=Evidence.ASSUMED)] if size else []
 
 
 NATIVE_BYTE_FLOATS = 8.9  # compute capability; below, weights of FP8 are read by a kernel for small formats
