@@ -63,12 +63,26 @@ def expert_paddings(start: Start) -> tuple[ExpertPadding, ...]:
     return (ExpertPadding("mxfp4", 128, 256),)
 
 
+_LISTS = ("ignore", "exclude_modules", "modules_to_not_convert", "ignored_layers", "quantized_layers", "config_groups")
+
+
+def _list_missing(architecture: Architecture) -> bool:
+    """A checkpoint in a format of four bits by NVIDIA's tools, without its list of what stays unquantised."""
+    settings = architecture.config.get("quantization_config")
+    if not isinstance(settings, Mapping) or "FP4" not in str(settings.get("quant_algo")).upper():
+        return False
+    return not any(settings.get(name) for name in _LISTS)
+
+
 def weight_error(start: Start) -> float:
     """Band of the stored tensors: publishers quantise differently what a precision names, and ROCm keeps other layouts."""
     method, precision = start.architecture.quantization.method, start.deployment.precision
     error = fitted.WEIGHT_ERROR["plain" if method is None else "checkpoint"]
     if precision not in ("checkpoint", "bf16", "fp16", "fp32"):
         error = fitted.WEIGHT_ERROR.get(precision, fitted.WEIGHT_ERROR["checkpoint"])
+    elif method is not None:
+        other = start.flag("similar_precision")  # the list of what stays unquantised is another publisher's
+        error = max(error, fitted.WEIGHT_ERROR.get(str(other), error), fitted.WEIGHT_ERROR["nvfp4"] if _list_missing(start.architecture) else error)
     if start.accelerator.vendor == "AMD" and method is not None:
         error = max(error, fitted.WEIGHT_ERROR["rocm"])
     return error

@@ -135,7 +135,8 @@ def _case(row: Mapping[str, Any]) -> Case:
     entry, named = model_of(text(row, "model"))
     gguf = engine.id in ("llama.cpp", "ollama")
     wish, told, alike = _wish(row, words, named)
-    architecture = load_architecture((entry if gguf else stored_in(entry, wish)).id)
+    stored = entry if gguf else stored_in(entry, wish)
+    architecture = load_architecture(stored.id)
     devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=engine.id in ("llama.cpp", "ollama"))
     notices = list(devices.notices)
     precision = _gguf_precision(engine.id, wish, architecture) if gguf else _precision(row, words, wish, architecture)
@@ -155,6 +156,8 @@ def _case(row: Mapping[str, Any]) -> Case:
     if engine.id == "llama.cpp":
         room = sum(device.memory_bytes for device in devices.each)
         untold |= _untold_placement(words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room)
+    if stored.id != entry.id:
+        flags["similar_precision"] = wish or True  # the checkpoint of another publisher stands for it
     if gguf and (alike or _OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
         flags["similar_precision"] = True
         precision = _mixed(precision, architecture)
