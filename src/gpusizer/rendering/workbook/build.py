@@ -1,0 +1,57 @@
+"""The workbook from its parts: which sheets, in which order."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from gpusizer.rendering.workbook.article_sheet import fill_article
+from gpusizer.rendering.workbook.book import Book
+from gpusizer.rendering.workbook.candidates import candidates_of
+from gpusizer.rendering.workbook.chosen import choose, core_of
+from gpusizer.rendering.workbook.engine import Account
+from gpusizer.rendering.workbook.gather import Facts
+from gpusizer.rendering.workbook.gpus_sheet import fill_gpus
+from gpusizer.rendering.workbook.lists_sheets import fill_formats, fill_formulas, fill_models, fill_sources
+from gpusizer.rendering.workbook.memory_sheet import fill_memory
+from gpusizer.rendering.workbook.start import Beginning, fill_answer, fill_inputs, set_up_start
+from gpusizer.rendering.workbook.tables import write_tables
+
+__all__ = ["build"]
+
+VISIBLE = ("start", "article", "memory", "gpus", "models", "formats", "formulas", "sources")
+
+
+def build(facts: Facts, start: Beginning, today: date) -> bytes:
+    """Write the workbook.
+
+    Parameters
+    ----------
+    facts : Facts
+        Everything that the sheets look up.
+    start : Beginning
+        What the inputs are when it is opened.
+    today : date
+        When it is written.
+    """
+    book = Book(facts.language)
+    grids = {code: book.add(code) for code in VISIBLE}
+    account = Account(book.add("Calc", technical=True))
+    devices = Account(book.add("Tried", technical=True))
+    tables = write_tables(book, facts)
+    set_up_start(book, grids["start"])
+    inputs = fill_inputs(book, grids["start"], tables, account, start)
+    core = core_of(account, tables, inputs)
+    found = choose(account, tables, inputs, core)
+    fill_answer(book, grids["start"], tables, account, inputs, found)
+    fill_article(book, grids["article"], tables, inputs, found)
+    fill_memory(book, grids["memory"], grids["start"], found)
+    candidates = candidates_of(account, tables, inputs, core)
+    fill_gpus(book, grids["gpus"], tables, devices, inputs, candidates)
+    fill_models(book, grids["models"], facts)
+    fill_formats(book, grids["formats"])
+    fill_formulas(book, grids["formulas"])
+    fill_sources(book, grids["sources"], facts, today)
+    for grid in grids.values():
+        grid.sheet.protect("", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True, "select_locked_cells": True})
+    grids["start"].sheet.activate()
+    return book.close()

@@ -1,0 +1,222 @@
+"""What a cell holds twice: the text of its formula and its value.
+
+Arithmetic is never written here: :func:`recorded` calls a function of ``formulas``, once with symbols for the text, once with numbers for the value.
+What else a sheet needs - to look up, to choose, to add a range, to join words - is glue, and stands below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from gpusizer.formulas.core import Symbol
+
+__all__ = [
+    "Area",
+    "Live",
+    "added",
+    "all_of",
+    "any_of",
+    "chosen",
+    "compared",
+    "constant",
+    "counted_letters",
+    "first_equal",
+    "greatest",
+    "joined",
+    "least",
+    "picked",
+    "printed",
+    "products",
+    "recorded",
+    "root_of_squares",
+    "words",
+]
+
+DASH = "–"
+"""What a cell shows where there is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A formula's text and its value; a constant is a formula without references.
+
+    Examples
+    --------
+    >>> recorded(lambda *, a, b: a * (b + 1), a=Live("Calc!$B$2", 3), b=constant(4))
+    Live(text='Calc!$B$2*(4+1)', value=15)
+    """
+
+    text: str
+    value: Any
+
+    @property
+    def symbol(self) -> Symbol:
+        """The text as a symbol that functions of ``formulas`` take."""
+        return Symbol(self.text, 3 if _is_atom(self.text) else 0)
+
+
+def _is_atom(text: str) -> bool:
+    return (text.endswith(")") and "(" in text and text.split("(", 1)[0].isalpha() and _closes_last(text)) or _is_reference(text)
+
+
+def _closes_last(text: str) -> bool:
+    """Whether the first parenthesis closes with the last character."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and letter == ")":
+            return place == len(text) - 1
+    return False
+
+
+def _is_reference(text: str) -> bool:
+    return all(letter.isalnum() or letter in "$!_." for letter in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A range of cells and the values in it, row by row."""
+
+    text: str
+    values: Sequence[Any]
+
+
+def constant(value: Any) -> Live:
+    """A number, a truth value or words as part of a formula."""
+    if isinstance(value, str):
+        return words(value)
+    if isinstance(value, bool):
+        return Live("TRUE" if value else "FALSE", value)
+    return Live(Symbol(repr(value)).text, value)
+
+
+def words(value: str) -> Live:
+    """Words in a formula, quoted."""
+    return Live('"' + value.replace('"', '""') + '"', value)
+
+
+def recorded(function: Callable[..., Any], **inputs: Live | int | float) -> Live:
+    """A formula of the library as a cell: its text from symbols, its value from numbers."""
+    lives = {name: value if isinstance(value, Live) else constant(value) for name, value in inputs.items()}
+    text = function(**{name: live.symbol for name, live in lives.items()}).text
+    if any(isinstance(live.value, str) for live in lives.values()):
+        return Live(text, DASH)
+    return Live(text, function(**{name: live.value for name, live in lives.items()}))
+
+
+def compared(left: Live, operator: str, right: Live | int | str) -> Live:
+    """A comparison: ``=``, ``<``, ``<=``, ``>``, ``>=``, ``<>``; words without regard to letter case, as a sheet compares them."""
+    other = right if isinstance(right, Live) else constant(right)
+    a, b = (value.lower() if isinstance(value, str) else value for value in (left.value, other.value))
+    same = a == b if isinstance(a, str) == isinstance(b, str) else False
+    if operator in ("=", "<>"):
+        value = same if operator == "=" else not same
+    elif isinstance(a, str) or isinstance(b, str):
+        value = isinstance(a, str) if operator in (">", ">=") else not isinstance(a, str)  # words come after numbers
+    else:
+        value = {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]
+    return Live(f"({left.text}){operator}{other.text}" if not _is_atom(left.text) else f"{left.text}{operator}{other.text}", value)
+
+
+def chosen(condition: Live, yes: Live, no: Live) -> Live:
+    """One of two."""
+    return Live(f"IF({condition.text},{yes.text},{no.text})", yes.value if condition.value else no.value)
+
+
+def all_of(*conditions: Live) -> Live:
+    """Whether all hold."""
+    return Live(f"AND({','.join(each.text for each in conditions)})", all(each.value for each in conditions))
+
+
+def any_of(*conditions: Live) -> Live:
+    """Whether one holds."""
+    return Live(f"OR({','.join(each.text for each in conditions)})", any(each.value for each in conditions))
+
+
+def picked(area: Area, row: Live, column: Live | None = None, *, width: int = 1) -> Live:
+    """A cell of a range by its place; an empty cell counts as 0."""
+    index = int(row.value) - 1
+    place = index * width + (0 if column is None else int(column.value) - 1)
+    value = area.values[place]
+    text = f"INDEX({area.text},{row.text})" if column is None else f"INDEX({area.text},{row.text},{column.text})"
+    return Live(text, 0 if value is None else value)
+
+
+def first_equal(wanted: Live, area: Area, otherwise: int | None = None) -> Live:
+    """Place of the first equal cell; ``otherwise`` where there is none."""
+    key = wanted.value.lower() if isinstance(wanted.value, str) else wanted.value
+    places = [place for place, value in enumerate(area.values, 1) if (value.lower() if isinstance(value, str) else value) == key]
+    text = f"MATCH({wanted.text},{area.text},0)"
+    if otherwise is None:
+        return Live(text, places[0])
+    return Live(f"IFERROR({text},{otherwise})", places[0] if places else otherwise)
+
+
+def _numbers(values: Sequence[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+
+
+def added(area: Area) -> Live:
+    """The sum of a range."""
+    return Live(f"SUM({area.text})", sum(_numbers(area.values)))
+
+
+def least(area: Area) -> Live:
+    """The smallest number of a range, 0 where there is none."""
+    return Live(f"MIN({area.text})", min(_numbers(area.values), default=0))
+
+
+def greatest(area: Area) -> Live:
+    """The largest number of a range, 0 where there is none."""
+    return Live(f"MAX({area.text})", max(_numbers(area.values), default=0))
+
+
+def products(*areas: Area) -> Live:
+    """The sum of products, place by place."""
+    total = 0
+    for values in zip(*(area.values for area in areas), strict=True):
+        product = 1
+        for value in values:
+            product *= value or 0
+        total += product
+    return Live(f"SUMPRODUCT({','.join(area.text for area in areas)})", total)
+
+
+def root_of_squares(*areas: Area) -> Live:
+    """Root of the sum of squares: deviations that do not depend on each other."""
+    return Live(f"SQRT(SUMSQ({','.join(area.text for area in areas)}))", sqrt(sum(value**2 for area in areas for value in _numbers(area.values))))
+
+
+def counted_letters(pattern: Live, start: Live, size: Live, letter: Live | str) -> Live:
+    """How often a letter stands in a part of a text; places count from 0. Letter case matters."""
+    one = letter if isinstance(letter, Live) else words(letter)
+    part = f"MID({pattern.text},{start.text}+1,{size.text})"
+    value = str(pattern.value)[int(start.value) : int(start.value) + int(size.value)].count(str(one.value)) if one.value else 0
+    return Live(f'LEN({part})-LEN(SUBSTITUTE({part},{one.text},""))', value)
+
+
+def joined(*parts: Live | str) -> Live:
+    """Words and numbers one after the other."""
+    lives = [part if isinstance(part, Live) else words(part) for part in parts if part != ""]
+    return Live(
+        "&".join(part.text if _is_atom(part.text) or part.text.startswith('"') else f"({part.text})" for part in lives),
+        "".join(_plain(part.value) for part in lives),
+    )
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def printed(number: Live, form: str) -> Live:
+    """A number as words: ``#,##0``, ``#,##0.0``, ``0%``."""
+    if isinstance(number.value, str):
+        value = number.value
+    elif form.endswith("%"):
+        value = f"{100 * number.value:.{len(form.partition('.')[2].rstrip('%'))}f}%"
+    else:
+        value = f"{number.value:,.{len(form.partition('.')[2])}f}"
+    return Live(f'TEXT({number.text},"{form}")', value)

@@ -1,0 +1,201 @@
+"""The tensors of models, tallied once, in every precision of the workbook: parts of a model and what each weighs on one rank.
+
+A *part* is a kind of layer, or what stands outside the layers. Models share parts, and a part weighs the same wherever it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from gpusizer.architecture.formats import StorageFormat
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.types import Tensor
+from gpusizer.engines.ledger import WEIGHT_LINES, weight_line
+from gpusizer.engines.vllm_weights import slack_of
+from gpusizer.engines.weights import Cut, ExpertPadding, Stored, group_bytes, matrix_bytes, parameter_of
+
+__all__ = ["LINES", "TPS", "Part", "PartTable", "Tally", "tally_of"]
+
+TPS = (1, 2, 4, 8, 16)
+"""Tensor-parallel sizes to choose from."""
+
+LINES = WEIGHT_LINES
+"""Lines of stored tensors in the ledger."""
+
+Blocks = tuple[tuple[str, float], ...]  # groups of parameters with FP8 in square blocks, and their share of the group's bytes
+Part = tuple[tuple[Tensor, StorageFormat, int], ...]  # tensor, format of the checkpoint, how many
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The tensors of one model.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        As published.
+    layers : tuple of int
+        For each layer the number of its part.
+    parts : tuple of Part
+        Kinds of layers.
+    embedding, final, head, towers : Part
+        What stands outside.
+    precisions : mapping of str to Architecture
+        The model in each precision.
+    """
+
+    architecture: Architecture
+    layers: tuple[int, ...]
+    parts: tuple[Part, ...]
+    embedding: Part
+    final: Part
+    head: Part
+    towers: Part
+    precisions: dict[str, Architecture] = field(default_factory=dict)
+    _forms: dict[tuple[str, str, bool, str | None], StorageFormat] = field(default_factory=dict)
+
+    @cached_property
+    def tensors(self) -> list[tuple[Tensor, StorageFormat, int, bool]]:
+        """Every tensor with its format in the checkpoint, how often, and whether it belongs to a layer."""
+        found = []
+        for number, layers in self.layers_by_part():
+            found += [(tensor, form, count * layers, True) for tensor, form, count in self.parts[number]]
+        for part in (self.embedding, self.final, self.head, self.towers):
+            found += [(tensor, form, count, False) for tensor, form, count in part]
+        return found
+
+    def layers_by_part(self) -> list[tuple[int, int]]:
+        """Parts with how many layers have them."""
+        counts: dict[int, int] = {}
+        for number in self.layers:
+            counts[number] = counts.get(number, 0) + 1
+        return list(counts.items())
+
+    def form_in(self, precision: str, tensor: Tensor, form: StorageFormat) -> StorageFormat:
+        """Format of a tensor in a precision; outside the checkpoint it does not depend on the layer."""
+        other = self.precisions[precision]
+        if other is self.architecture:
+            return form
+        key = (precision, tensor.group, tensor.linear, tensor.dtype)
+        if key not in self._forms:
+            self._forms[key] = other.quantization.format_of(tensor.name, tensor)
+        return self._forms[key]
+
+    def stored(self, part: Part, precision: str) -> tuple[Stored, ...]:
+        """A part as engines cut it."""
+        counts: dict[Stored, int] = {}
+        for tensor, form, count in part:
+            new = self.form_in(precision, tensor, form)
+            one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, new, 1, parameter_of(tensor))
+            counts[one] = counts.get(one, 0) + count
+        return tuple(replace(one, count=count) for one, count in counts.items())
+
+
+def _part(pairs: Iterable[tuple[Tensor, StorageFormat]]) -> Part:
+    """Tensors that cannot be told apart by size, format and parameter together."""
+    found: dict[tuple[object, ...], list[object]] = {}
+    for tensor, form in pairs:
+        parameter = parameter_of(tensor)
+        key = (tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, tensor.linear, tensor.dtype, form, parameter)
+        if key in found:
+            found[key][2] += 1  # type: ignore[operator]
+        else:
+            found[key] = [tensor, form, 1]
+    return tuple((tensor, form, count) for tensor, form, count in found.values())  # type: ignore[misc]
+
+
+def tally_of(architecture: Architecture, precisions: Iterable[str]) -> Tally:
+    """Tally a model: equal layers once where formats do not depend on paths.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        As published.
+    precisions : iterable of str
+        Precisions of the workbook.
+    """
+    quantization = architecture.quantization
+    by_path = bool(quantization.rules or quantization.exact)
+    parts: dict[Part, int] = {}
+    seen: dict[tuple[int, ...], int] = {}
+    layers: list[int] = []
+    for layer in architecture.layers:
+        same = (*map(id, layer.mixers), 0, *map(id, layer.feed_forwards), id(layer.tensors))
+        if by_path or same not in seen:
+            part = _part((tensor, quantization.format_of(layer.prefix + tensor.name, tensor)) for tensor in layer.all_tensors())
+            seen[same] = parts.setdefault(part, len(parts))
+        layers.append(seen[same])
+    outside = [
+        _part((tensor, quantization.format_of(tensor.name, tensor)) for tensor in members)
+        for members in (architecture.embedding, architecture.final, architecture.head, architecture.towers)
+    ]
+    embedding, final, head, towers = outside
+    other = {precision: with_precision(architecture, precision) for precision in precisions}
+    return Tally(architecture, tuple(layers), tuple(parts), embedding, final, head, towers, other)
+
+
+@dataclass
+class PartTable:
+    """Rows of the table of parts: bytes by line for each tensor-parallel size, with experts cut or whole, and the allocator's slack.
+
+    Parameters
+    ----------
+    paddings : sequence of ExpertPadding
+        Padding of expert kernels, one for each class of devices.
+    """
+
+    paddings: tuple[tuple[ExpertPadding, ...], ...]
+    rows: list[list[float | None]] = field(default_factory=lambda: [[None] * len(PartTable.columns())])
+    _known: dict[tuple[tuple[Stored, ...], bool, Blocks], int] = field(default_factory=dict)
+
+    @staticmethod
+    def columns() -> list[tuple[str, str, int, int]]:
+        """(kind, line, whole experts, tp) of each column; "further" first: rows that follow for other paddings."""
+        found = [("further", "", 0, 0)]
+        for line in LINES:
+            for whole in (0, 1) if line == "weights_experts" else (0,):
+                found += [("line", line, whole, tp) for tp in TPS]
+        for kind in ("slack", "blocks"):
+            found += [(kind, "", whole, tp) for whole in (0, 1) for tp in TPS]
+        return found
+
+    def place(self, stored: tuple[Stored, ...], *, slack: bool, shares: Mapping[str, float]) -> int:
+        """Row of a part, counted from 1; row 1 is the part that weighs nothing.
+
+        ``shares`` are those of FP8 in square blocks, by group of parameters.
+        """
+        if not stored:
+            return 1
+        own = tuple((group, share) for group, share in shares.items() if any(one.group == group for one in stored)) if shares else ()
+        key = (stored, slack, own)
+        if key not in self._known:
+            self._known[key] = len(self.rows) + 1
+            padded = any(one.group == "routed_experts" and len(one.shape) == 2 and one.form.id == self.paddings[0][0].format_id for one in stored)
+            variants = range(len(self.paddings)) if padded else range(1)
+            for variant in variants:
+                self.rows.append(self._row(stored, self.paddings[variant], slack, own, len(variants) > 1))
+        return self._known[key]
+
+    def _row(self, stored: tuple[Stored, ...], paddings: tuple[ExpertPadding, ...], slack: bool, shares: Blocks, further: bool) -> list[float | None]:
+        routed = any(one.group == "routed_experts" for one in stored)
+        row: list[float | None] = [int(further)]
+        sizes: dict[tuple[str, int, int], float] = {}
+        for tp in TPS:
+            for whole in (0, 1) if routed and tp > 1 else (0,):
+                cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp)
+                groups = group_bytes(stored, cut)
+                for group, size in groups.items():
+                    key = (weight_line(group), whole, tp)
+                    sizes[key] = sizes.get(key, 0) + size
+                if slack:
+                    sizes["slack", whole, tp] = slack_of(matrix_bytes(stored, cut))
+                if shares:
+                    sizes["blocks", whole, tp] = sum(groups.get(group, 0) * share for group, share in shares)
+        for kind, line, whole, tp in self.columns()[1:]:
+            name = line or kind
+            wanted = (name, whole if routed and tp > 1 else 0, tp)
+            row.append(sizes.get(wanted) or None)
+        return row
