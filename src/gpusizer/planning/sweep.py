@@ -44,14 +44,17 @@ class Sweep:
         import numpy as np
 
         self._asks, self._load = asks, load
-        known: dict[int, tuple[Any, Any, Any]] = {}  # replicas share what was prepared for one of them
+        places: dict[int, int] = {}  # replicas share what was prepared for one of them
+        distinct: list[tuple[Any, Any, Any]] = []
         for ask in asks:
-            if id(ask.fit) not in known:
-                known[id(ask.fit)] = set_up(architecture, ask.accelerator, ask.deployment, load, ask.fit, None)
-        self._prepared = [known[id(ask.fit)] for ask in asks]
+            if id(ask.fit) not in places:
+                places[id(ask.fit)] = len(distinct)
+                distinct.append(set_up(architecture, ask.accelerator, ask.deployment, load, ask.fit, None))
+        rows = np.array([places[id(ask.fit)] for ask in asks])
+        self._prepared, self._rows = distinct, rows
         ranks = np.array([float(ask.deployment.dp * ask.replicas) for ask in asks])
-        works, speeds, traffics = zip(*self._prepared, strict=True)
-        self._service, limit = serve(_column(works), _column(speeds), _column(traffics), load, ranks)
+        works, speeds, traffics = (_row(_column(part), rows) for part in zip(*distinct, strict=True))
+        self._service, limit = serve(works, speeds, traffics, load, ranks)
         self._limit = None if limit is None else np.broadcast_to(limit, ranks.shape)
         self.ttft_s = np.broadcast_to(self._service.ttft_s, ranks.shape)
         self.tpot_s = np.broadcast_to(self._service.tpot_s, ranks.shape)
@@ -61,7 +64,7 @@ class Sweep:
         """The whole answer for one configuration."""
         ask = self._asks[index]
         limit = None if self._limit is None else float(self._limit[index])
-        traffic = self._prepared[index][2]
+        traffic = self._prepared[int(self._rows[index])][2]
         return conclude(_row(self._service, index), limit, traffic, ask.deployment.dp * ask.replicas, ask.accelerator, ask.deployment, self._load)
 
 
@@ -104,10 +107,12 @@ def _column(values: Sequence[Any]) -> Any:
     return first  # a name: the same in all
 
 
-def _row(value: Any, index: int) -> Any:
-    """One configuration out of a structure of columns."""
+def _row(value: Any, index: Any) -> Any:
+    """One configuration (or several, for an array of places) out of a structure of columns."""
     if is_dataclass(value) and not isinstance(value, type):
         return type(value)(**{field.name: _row(getattr(value, field.name), index) for field in fields(value)})
     if isinstance(value, tuple):
         return tuple(_row(entry, index) for entry in value)
-    return float(value[index]) if hasattr(value, "shape") and value.shape else value
+    if not (hasattr(value, "shape") and value.shape):
+        return value
+    return float(value[index]) if isinstance(index, int) else value[index]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import inf
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import Engine
 from gpusizer.engines.support import device_support
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.choose import ASSUMED_NODE, Candidate, Found, layouts_of, option_of, replica_sizes
+from gpusizer.planning.choose import ASSUMED_NODE, HOPELESS, Candidate, Found, layouts_of, option_of, replica_sizes, search
 from gpusizer.planning.need import Need
 from gpusizer.planning.performance_types import Performance
 from gpusizer.planning.request import Request
@@ -23,6 +24,19 @@ __all__ = ["has_targets", "search_targets"]
 LAYOUTS_TRIED = 3  # the widest cut, whole experts, and the next narrower one
 STEPS = 10  # numbers of replicas that are tried between what memory needs and one request each
 MOST_REPLICAS = 4096
+SIZES_ACROSS = 2  # sizes over several servers that are tried, from the smallest that holds the model
+FULLEST = 0.95  # share of the devices beyond which weights leave nothing
+
+
+_Size = tuple[int, list[Candidate | Rejected]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    candidate: Candidate
+    speed: Performance
+    kept: bool
+    order: tuple[float, ...]
 
 
 def has_targets(request: Request) -> bool:
@@ -53,39 +67,68 @@ def search_targets(
     list of Found
         An option, or the reason, for each accelerator.
     """
-    rows: list[tuple[int, Candidate]] = []  # (device, candidate with its number of replicas)
     refused: dict[int, Rejected] = {}
-    for number, device in enumerate(devices):
-        for found in _candidates(request, need, engine, architecture, device, weights_bytes):
-            if isinstance(found, Candidate):
-                rows.extend((number, replace(found, replicas=replicas)) for replicas in _ladder(found, request, need))
-            else:
-                refused[number] = found
-    best = _best(request, need, architecture, devices, rows)
+    waiting = {number: _sizes(request, need, engine, architecture, device, weights_bytes) for number, device in enumerate(devices)}
+    best: dict[int, _Answer] = {}
+    while waiting:
+        rows: list[tuple[int, Candidate]] = []
+        for number, sizes in list(waiting.items()):
+            known = best.get(number)
+            most = known.candidate.gpus if known is not None and known.kept and request.sort != "speed" else inf
+            found = _next(sizes, most, refused, number)
+            if found is None:
+                del waiting[number]
+                continue
+            rows.extend((number, replace(each, replicas=replicas)) for each in found for replicas in _ladder(each, request, need))
+        for number, answer in _best(request, need, architecture, devices, rows).items():
+            if number not in best or answer.order < best[number].order:
+                best[number] = answer
     return [_found(devices[number], best.get(number), refused.get(number), request, engine, architecture) for number in range(len(devices))]
 
 
-def _candidates(
-    request: Request, need: Need, engine: Engine, architecture: Architecture, device: Accelerator, weights_bytes: int
-) -> Iterator[Candidate | Rejected]:
-    """Layouts that start: every size inside a server, and the first size beyond it where none does."""
+def _next(sizes: Iterator[_Size], most: float, refused: dict[int, Rejected], number: int) -> list[Candidate] | None:
+    """Candidates of the next size that holds the model; None where no further one can take fewer GPUs than are known to do."""
+    for gpus, found in sizes:
+        if gpus >= most:
+            return None
+        candidates = [each for each in found if isinstance(each, Candidate)]
+        if candidates:
+            return candidates
+        refused[number] = next(each for each in reversed(found) if isinstance(each, Rejected))
+    return None
+
+
+def _sizes(request: Request, need: Need, engine: Engine, architecture: Architecture, device: Accelerator, weights_bytes: int) -> Iterator[_Size]:
+    """Layouts by size: every size inside a server; where none holds the model, the first sizes beyond it that do."""
     support = device_support(engine.id, architecture, device)
     if support.refusal is not None:
-        yield Rejected(device, None, support.refusal)
+        yield 1, [Rejected(device, None, support.refusal)]
         return
     node = device.devices_per_node or ASSUMED_NODE
+    sizes = list(replica_sizes(device, request.max_gpus))
+    inside = [gpus for gpus in sizes if gpus <= node]
     held = False
-    for gpus in replica_sizes(device, request.max_gpus):
-        if gpus > node and held:
-            return
-        if weights_bytes > gpus * device.memory_bytes:
-            yield Rejected(
-                device, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": gpus * device.memory_bytes})
-            )
+    for gpus in inside:
+        if weights_bytes > gpus * device.memory_bytes * FULLEST:
+            parameters = {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": gpus * device.memory_bytes}
+            yield gpus, [Rejected(device, None, Notice("weights-too-large", parameters))]
             continue
-        for found in layouts_of(request, need, engine, architecture, device, gpus, most=LAYOUTS_TRIED):
-            held = held or isinstance(found, Candidate)
-            yield found
+        found: list[Candidate | Rejected] = []
+        for each in layouts_of(request, need, engine, architecture, device, gpus, most=LAYOUTS_TRIED):
+            found.append(each)
+            if isinstance(each, Rejected) and each.reason.parameters.get("missing_bytes", 0) > HOPELESS * device.memory_bytes:
+                break
+        held = held or any(isinstance(each, Candidate) for each in found)
+        yield gpus, found or [Rejected(device, None, Notice("no-layout", {"gpus": gpus}))]
+    if held or len(sizes) == len(inside):
+        return
+    across = search(request, need, engine, architecture, device, weights_bytes=weights_bytes)
+    if across.option is None:
+        yield sizes[-1], [across.rejected or Rejected(device, None, Notice("does-not-fit"))]
+        return
+    first = across.option.layout.gpus
+    for gpus in [size for size in sizes if size >= first][:SIZES_ACROSS]:
+        yield gpus, list(layouts_of(request, need, engine, architecture, device, gpus, most=1))
 
 
 def _ladder(candidate: Candidate, request: Request, need: Need) -> list[int]:
@@ -102,47 +145,44 @@ def _ladder(candidate: Candidate, request: Request, need: Need) -> list[int]:
 
 def _best(
     request: Request, need: Need, architecture: Architecture, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]
-) -> dict[int, tuple[Candidate, Performance, bool]]:
-    """By device: the candidate to take with its speed, and whether it keeps the targets. A second pass looks between the steps of the first."""
-    if not rows:
-        return {}
+) -> dict[int, _Answer]:
+    """By device: the candidate to take. A second pass looks between the steps of the first."""
     best = _pass(request, need, architecture, devices, rows)
     between: list[tuple[int, Candidate]] = []
-    for number, (candidate, _, kept) in best.items():
-        same = sorted(row.replicas for which, row in rows if which == number and row.fit is candidate.fit and row.replicas < candidate.replicas)
-        if kept and same and request.sort != "speed":
-            step = max((candidate.replicas - same[-1]) // STEPS, 1)
-            between.extend((number, replace(candidate, replicas=count)) for count in range(same[-1] + 1, candidate.replicas, step))
-    if between:
-        for number, finer in _pass(request, need, architecture, devices, between).items():
-            if finer[2]:
-                best[number] = finer
+    for number, answer in best.items():
+        chosen = answer.candidate
+        same = sorted(row.replicas for which, row in rows if which == number and row.fit is chosen.fit and row.replicas < chosen.replicas)
+        if answer.kept and same and request.sort != "speed":
+            step = max((chosen.replicas - same[-1]) // STEPS, 1)
+            between.extend((number, replace(chosen, replicas=count)) for count in range(same[-1] + 1, chosen.replicas, step))
+    for number, finer in _pass(request, need, architecture, devices, between).items():
+        if finer.order < best[number].order:
+            best[number] = finer
     return best
 
 
 def _pass(
     request: Request, need: Need, architecture: Architecture, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]
-) -> dict[int, tuple[Candidate, Performance, bool]]:
+) -> dict[int, _Answer]:
+    if not rows:
+        return {}
     sweep = Sweep(architecture, [Ask(devices[number], row.launch, row.replicas, row.fit) for number, row in rows], load_of(request, need))
     kept = sweep.holds_rate
     for wish, figures in ((request.ttft_s, sweep.ttft_s), (request.tpot_s, sweep.tpot_s)):
         if wish is not None:
             kept = kept & (figures <= wish)
     chosen: dict[int, tuple[tuple[float, ...], int]] = {}
-    for index, (number, row) in enumerate(rows):
-        speed = float(sweep.tpot_s[index])
-        if request.sort == "speed":
-            order: tuple[float, ...] = (not kept[index], speed, row.gpus)
-        else:
-            order = (not kept[index], row.gpus, speed) if kept[index] else (True, speed + float(sweep.ttft_s[index]), row.gpus)
+    for index, ((number, row), good, tpot, ttft) in enumerate(zip(rows, kept.tolist(), sweep.tpot_s.tolist(), sweep.ttft_s.tolist(), strict=True)):
+        size = (float(row.gpus), tpot) if request.sort != "speed" else (tpot, float(row.gpus))
+        order = (0.0, *size) if good else (1.0, tpot + ttft, float(row.gpus))
         if number not in chosen or order < chosen[number][0]:
             chosen[number] = (order, index)
-    return {number: (rows[index][1], sweep.performance(index), bool(kept[index])) for number, (_, index) in chosen.items()}
+    return {number: _Answer(rows[index][1], sweep.performance(index), order[0] == 0.0, order) for number, (order, index) in chosen.items()}
 
 
 def _found(
     device: Accelerator,
-    best: tuple[Candidate, Performance, bool] | None,
+    best: _Answer | None,
     refused: Rejected | None,
     request: Request,
     engine: Engine,
@@ -150,8 +190,8 @@ def _found(
 ) -> Found:
     if best is None:
         return Found(None, refused or Rejected(device, None, Notice("does-not-fit")))
-    candidate, speed, kept = best
-    if not kept:
+    candidate, speed = best.candidate, best.speed
+    if not best.kept:
         if speed.regime == "overloaded":
             reason = Notice("cannot-hold-rate", {"gpus": candidate.gpus, "limit": speed.limit_requests_per_s, "rate": request.request_rate})
         else:
