@@ -23,6 +23,8 @@ NEWEST = (0, 33, 0)
 HIGHER_FRACTION = (0, 20)  # 0.92 instead of 0.90
 FLASH_ATTENTION_LATENT = (0, 12)  # latent attention with blocks of 16 on Hopper
 LARGER_STEPS = (0, 28)  # 16,384 tokens on cards of 160 GiB
+LONG_CONTEXT = 32768  # [tokens]
+CHUNKED_STEPS = (0, 8)  # before, a step holds a whole prompt unless the context is long
 MANY_SEQUENCES = (0, 8, 5)  # 1,024 requests on large cards
 BATCHES_IN_FLIGHT = (0, 26)  # windows are kept for every batch in flight
 
@@ -64,6 +66,8 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     """Fill in every default that the operator left open."""
     context = deployment.max_model_len or architecture.max_position_embeddings or 4096
     tokens = deployment.max_num_batched_tokens or batched_tokens(accelerator, version)
+    if version < CHUNKED_STEPS and deployment.max_num_batched_tokens is None and context <= LONG_CONTEXT:
+        tokens = max(context, 2048)  # vllm-project/vllm 0.6 and 0.7: vllm/config.py, SchedulerConfig
     requests = deployment.max_num_seqs or sequences(accelerator, version)
     if deployment.max_num_batched_tokens is None:
         tokens = int(batch_tokens(default_tokens=tokens, default_requests=requests, context_tokens=context))
