@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.architecture.load import load_architecture
@@ -25,7 +25,9 @@ from gpusizer.planning.case_devices import devices_of
 from gpusizer.planning.case_flags import engine_fields
 from gpusizer.planning.case_models import model_of, stored_in
 from gpusizer.planning.launch_words import launch_words
+from gpusizer.planning.measured import MEMORY_QUANTITIES
 from gpusizer.planning.precision_words import precision_of_words
+from gpusizer.units import GiB
 
 __all__ = ["KNOWN_BEFORE", "Case", "deployment_of", "is_performance", "whole"]
 
@@ -137,7 +139,9 @@ def _case(row: Mapping[str, Any]) -> Case:
     wish, told, alike = _wish(row, words, named)
     stored = entry if gguf else stored_in(entry, wish)
     architecture = load_architecture(stored.id)
-    devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=engine.id in ("llama.cpp", "ollama"))
+    devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=True)
+    if not gguf and not devices.each:
+        raise InputError("case-without-device", found=text(row, "gpu"))
     notices = list(devices.notices)
     precision = _gguf_precision(engine.id, wish, architecture) if gguf else _precision(row, words, wish, architecture)
     told = told and (wish is not None or not gguf)
@@ -151,6 +155,9 @@ def _case(row: Mapping[str, Any]) -> Case:
     asked = gguf and fields.get("max_model_len")  # llama.cpp's cache has the size that was asked for, whatever is free
     weights, memory = (_OF_WEIGHTS - _OF_CACHE, _OF_MEMORY - _OF_CACHE) if asked else (_OF_WEIGHTS, _OF_MEMORY)
     untold = (frozenset() if told else weights) | (frozenset() if devices.memory_known else memory)
+    first = devices.first
+    if not gguf and not devices.memory_known:  # weights are the same on a card that nobody names; nothing else is
+        first, untold = replace(first, memory_bytes=80 * GiB), untold | (frozenset(MEMORY_QUANTITIES) - {"weights_bytes"})
     if gguf and not devices.memory_known and devices.each and "n_gpu_layers" not in words:
         untold |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
     if engine.id == "llama.cpp":
@@ -163,14 +170,14 @@ def _case(row: Mapping[str, Any]) -> Case:
         precision = _mixed(precision, architecture)
     deployment = Deployment(
         model=entry.id,
-        gpu=devices.first.id,
+        gpu=first.id,
         engine=engine.id,
         engine_version=_version(engine.id, row),
         precision=precision,
         flags=flags,
         **fields,
     )
-    return Case(text(row, "id"), deployment, with_precision(architecture, precision), devices.first, untold, tuple(notices))
+    return Case(text(row, "id"), deployment, with_precision(architecture, precision), first, untold, tuple(notices))
 
 
 def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
