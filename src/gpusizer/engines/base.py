@@ -27,13 +27,19 @@ from gpusizer.engines.ledger import combined, item, total_bytes, weight_items
 from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.start import CachePlan, LayoutChoice, Stage, StageResult, Start
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
-from gpusizer.engines.weights import Cut, layer_kinds, stage_layers, weight_table
+from gpusizer.engines.weights import Cut, layer_kinds, once_per_architecture, stage_layers, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
+
+
+@once_per_architecture
+def _known_weights(architecture: Architecture) -> dict[tuple[object, ...], list[Item]]:
+    """Weights of stages by what they depend on, for one architecture."""
+    return {}
 
 
 class Engine:
@@ -179,6 +185,21 @@ class Engine:
         items = weight_items(groups, error=self.weight_error_of(start), evidence=self.weight_evidence(start), sources=self.weight_sources)
         return items + self.added_weights(start, stage, cut)
 
+    def weights_depend_on(self, start: Start) -> tuple[object, ...] | None:
+        """What of the device the weights depend on: devices that are alike in it share what was computed; None shares nothing."""
+        return None
+
+    def _weights_of(self, start: Start, stage: Stage) -> list[Item]:
+        device, asked = self.weights_depend_on(start), start.deployment
+        if device is None or asked.flags:
+            return self.weights(start, stage)
+        rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
+        rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
+        known, key = _known_weights(start.architecture), (self.id, device, stage.layers, stage.first, stage.last, rest)
+        if key not in known:
+            known[key] = self.weights(start, stage)
+        return known[key]
+
     def weight_error_of(self, start: Start) -> float:
         """Band of stored tensors after loading, as a share; a class figure unless the engine tells formats apart."""
         return self.weight_error
@@ -293,7 +314,7 @@ class Engine:
         return results
 
     def _stage(self, start: Start, stage: Stage) -> StageResult:
-        items = (*self.weights(start, stage), *self.overheads(start, stage))
+        items = (*self._weights_of(start, stage), *self.overheads(start, stage))
         available = self.pool_bytes(start, stage, items)
         plan = self.cache_plan(start, stage)
         low, value, high = (

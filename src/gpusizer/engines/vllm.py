@@ -106,6 +106,10 @@ class Vllm(Engine):
             *adapter_slots(start, stage),
         ]
 
+    def weights_depend_on(self, start: Start) -> tuple[object, ...]:
+        """Kernels, and so padding and copies, are chosen by vendor and compute capability."""
+        return start.accelerator.vendor, start.capability
+
     def weight_error_of(self, start: Start) -> float:
         """Band of the stored tensors by their format."""
         return weight_error(start)

@@ -20,7 +20,19 @@ from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Option, Rejected
 
-__all__ = ["Candidate", "Found", "layouts_of", "option_of", "replica_sizes", "search"]
+__all__ = [
+    "Candidate",
+    "Found",
+    "best_layout",
+    "deployment_for",
+    "first_guess",
+    "layouts_of",
+    "option_of",
+    "replica_sizes",
+    "search",
+    "smallest_index",
+    "too_large",
+]
 
 ASSUMED_NODE = 8  # devices of a server where the facts give none
 MOST_NODES = 16  # servers that one replica may span
@@ -85,12 +97,12 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
 
     def attempt(index: int) -> Candidate | Rejected:
         if index not in tried:
-            tried[index] = _best_layout(request, need, engine, architecture, accelerator, sizes[index])
+            tried[index] = best_layout(request, need, engine, architecture, accelerator, sizes[index])
         return tried[index]
 
-    smallest = _smallest(len(sizes), _guess(sizes, accelerator, weights_bytes), lambda index: isinstance(attempt(index), Candidate))
+    smallest = smallest_index(len(sizes), first_guess(sizes, accelerator, weights_bytes), lambda index: isinstance(attempt(index), Candidate))
     if smallest is None:
-        return Found(None, _too_large(request, accelerator, weights_bytes, tried.get(len(sizes) - 1)))
+        return Found(None, too_large(request, accelerator, weights_bytes, tried.get(len(sizes) - 1)))
     best: Candidate | None = None
     for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
         if best is not None and sizes[index] >= best.gpus:
@@ -106,7 +118,7 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
     return Found(option_of(best, accelerator, support.notices, support.tier), below if isinstance(below, Rejected) else None)
 
 
-def _smallest(count: int, guess: int, holds: Callable[[int], bool]) -> int | None:
+def smallest_index(count: int, guess: int, holds: Callable[[int], bool]) -> int | None:
     """First index for which it holds, looked for around a guess: down while it holds, up one by one, then by halves (large sizes are monotone)."""
     index = guess
     if index < count and holds(index):
@@ -123,13 +135,13 @@ def _smallest(count: int, guess: int, holds: Callable[[int], bool]) -> int | Non
     return low if low < count else None
 
 
-def _guess(sizes: list[int], accelerator: Accelerator, weights_bytes: int) -> int:
+def first_guess(sizes: list[int], accelerator: Accelerator, weights_bytes: int) -> int:
     """Index of the first size whose weights leave a tenth of each GPU."""
     roomy = (index for index, gpus in enumerate(sizes) if weights_bytes < gpus * accelerator.memory_bytes * ROOMY)
     return next(roomy, max(len(sizes) - 1, 0))
 
 
-def _too_large(request: Request, accelerator: Accelerator, weights_bytes: int, largest: Candidate | Rejected | None) -> Rejected:
+def too_large(request: Request, accelerator: Accelerator, weights_bytes: int, largest: Candidate | Rejected | None) -> Rejected:
     """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
     if isinstance(largest, Rejected):
         return largest
@@ -158,7 +170,7 @@ def _order(candidate: Candidate) -> tuple[int, int]:
     return candidate.gpus, candidate.replicas
 
 
-def _best_layout(
+def best_layout(
     request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int
 ) -> Candidate | Rejected:
     """The widest legal tensor-parallel cut of so many GPUs that holds the model, the next one where it does not, or why neither will do."""

@@ -24,7 +24,7 @@ from gpusizer.planning.performance_types import Load, Performance, PrefillSide, 
 from gpusizer.planning.serving import Service, Traffic, burst, closed_loop, open_loop
 from gpusizer.planning.slots import budget_tokens, engine_fit, running_slots
 from gpusizer.planning.step_speeds import speeds_of
-from gpusizer.planning.step_time import Speeds
+from gpusizer.planning.step_time import Speeds, step_parts
 from gpusizer.planning.step_work import Cut, Work, step_work
 
 __all__ = ["Load", "Performance", "PrefillSide", "SpeedItem", "predict"]
@@ -126,6 +126,21 @@ def set_up(
     architecture: Architecture, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None, theta: Mapping[str, float] | None
 ) -> tuple[Work, Speeds, Traffic]:
     """Work of one rank, speeds of its device, and what it is asked to do."""
+    work, speeds = _work_and_speeds(architecture, accelerator, deployment, theta)
+    return work, speeds, traffic_of(work, accelerator, deployment, load, fit or engine_fit(architecture, accelerator, deployment, load), theta)
+
+
+def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deployment: Deployment, *, context_tokens: float) -> float:
+    """Time of one token of a single request, nothing beside it: no load is served faster. [s]"""
+    work, speeds = _work_and_speeds(architecture, accelerator, deployment, None)
+    drafts = float(deployment.speculative_tokens)
+    step = step_parts(work, speeds, sequences=1.0 / speeds.pp, context_tokens=context_tokens / 2, verified_tokens=1.0 + drafts).seconds
+    return float(step) / (1.0 + drafts)
+
+
+def _work_and_speeds(
+    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, theta: Mapping[str, float] | None
+) -> tuple[Work, Speeds]:
     cut = Cut(deployment.tp, deployment.dp, deployment.ep, deployment.pp)
     form = cache_format(deployment.kv_precision, "bf16")
     element = form.element_bytes if form else 2.0
@@ -140,7 +155,7 @@ def set_up(
         eager=deployment.enforce_eager,
         theta=theta,
     )
-    return work, speeds, traffic_of(work, accelerator, deployment, load, fit or engine_fit(architecture, accelerator, deployment, load), theta)
+    return work, speeds
 
 
 def traffic_of(

@@ -10,9 +10,23 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import Engine
 from gpusizer.engines.support import device_support
+from gpusizer.engines.types import Layout
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.choose import ASSUMED_NODE, HOPELESS, Candidate, Found, layouts_of, option_of, replica_sizes, search
+from gpusizer.planning.choose import (
+    ASSUMED_NODE,
+    Candidate,
+    Found,
+    best_layout,
+    deployment_for,
+    first_guess,
+    layouts_of,
+    option_of,
+    replica_sizes,
+    smallest_index,
+    too_large,
+)
 from gpusizer.planning.need import Need
+from gpusizer.planning.performance import quickest_token_s
 from gpusizer.planning.performance_types import Performance
 from gpusizer.planning.request import Request
 from gpusizer.planning.speed import load_of
@@ -24,7 +38,7 @@ __all__ = ["has_targets", "search_targets"]
 LAYOUTS_TRIED = 3  # the widest cut, whole experts, and the next narrower one
 STEPS = 10  # numbers of replicas that are tried between what memory needs and one request each
 MOST_REPLICAS = 4096
-SIZES_ACROSS = 2  # sizes over several servers that are tried, from the smallest that holds the model
+NO_ROOM = frozenset({"no-memory-for-cache", "out-of-memory", "context-too-long", "too-close-to-call"})
 FULLEST = 0.95  # share of the devices beyond which weights leave nothing
 
 
@@ -113,22 +127,57 @@ def _sizes(request: Request, need: Need, engine: Engine, architecture: Architect
             parameters = {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": gpus * device.memory_bytes}
             yield gpus, [Rejected(device, None, Notice("weights-too-large", parameters))]
             continue
+        if request.tpot_s is not None and (slow := _hopeless(request, need, engine, architecture, device, gpus)) is not None:
+            yield gpus, [slow]
+            continue
         found: list[Candidate | Rejected] = []
         for each in layouts_of(request, need, engine, architecture, device, gpus, most=LAYOUTS_TRIED):
             found.append(each)
-            if isinstance(each, Rejected) and each.reason.parameters.get("missing_bytes", 0) > HOPELESS * device.memory_bytes:
-                break
+            if isinstance(each, Rejected) and each.layout is not None and each.reason.code in NO_ROOM:
+                break  # the widest cut holds the most
         held = held or any(isinstance(each, Candidate) for each in found)
         yield gpus, found or [Rejected(device, None, Notice("no-layout", {"gpus": gpus}))]
     if held or len(sizes) == len(inside):
         return
-    across = search(request, need, engine, architecture, device, weights_bytes=weights_bytes)
-    if across.option is None:
-        yield sizes[-1], [across.rejected or Rejected(device, None, Notice("does-not-fit"))]
+    yield from _across(request, need, engine, architecture, device, [gpus for gpus in sizes if gpus > node], weights_bytes)
+
+
+def _across(
+    request: Request, need: Need, engine: Engine, architecture: Architecture, device: Accelerator, sizes: list[int], weights_bytes: int
+) -> Iterator[_Size]:
+    """The smallest replica over several servers. Pipeline stages follow one another, so more servers bring room and not speed."""
+    sizes = [gpus for gpus in sizes if gpus * device.memory_bytes > weights_bytes]
+    guess = first_guess(sizes, device, weights_bytes)
+    if sizes and request.tpot_s is not None and (slow := _hopeless(request, need, engine, architecture, device, sizes[guess])) is not None:
+        yield sizes[guess], [slow]
         return
-    first = across.option.layout.gpus
-    for gpus in [size for size in sizes if size >= first][:SIZES_ACROSS]:
-        yield gpus, list(layouts_of(request, need, engine, architecture, device, gpus, most=1))
+    tried: dict[int, Candidate | Rejected] = {}
+
+    def holds(index: int) -> bool:
+        if index not in tried:
+            tried[index] = best_layout(request, need, engine, architecture, device, sizes[index])
+        return isinstance(tried[index], Candidate)
+
+    first = smallest_index(len(sizes), guess, holds)
+    if first is None:
+        yield MOST_REPLICAS, [too_large(request, device, weights_bytes, tried.get(len(sizes) - 1))]
+        return
+    yield sizes[first], [tried[first]]
+    if first + 1 < len(sizes):
+        yield sizes[first + 1], [best_layout(request, need, engine, architecture, device, sizes[first + 1])]
+
+
+def _hopeless(request: Request, need: Need, engine: Engine, architecture: Architecture, device: Accelerator, gpus: int) -> Rejected | None:
+    """Why no layout of so many GPUs keeps the time per token: not even a single request alone does. Computed before memory, because it is quick."""
+    best: tuple[float, Layout] | None = None
+    for choice in engine.layouts(architecture, device, gpus):
+        if choice.reason is None:
+            bare = deployment_for(request, need, device, choice.layout, engine)
+            alone = quickest_token_s(architecture, device, bare, context_tokens=need.context_tokens)
+            best = min(best, (alone, choice.layout), key=lambda pair: pair[0]) if best is not None else (alone, choice.layout)
+    if best is None or request.tpot_s is None or best[0] <= request.tpot_s:
+        return None
+    return Rejected(device, best[1], Notice("too-slow-alone", {"best_tpot_ms": 1000 * best[0], "tpot_ms": 1000 * request.tpot_s}))
 
 
 def _ladder(candidate: Candidate, request: Request, need: Need) -> list[int]:
