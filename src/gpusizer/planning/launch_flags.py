@@ -12,7 +12,7 @@ from gpusizer.errors import FlagError, UnknownIdError
 from gpusizer.planning.request import checked_version
 from gpusizer.units import parse_bytes, parse_share, parse_tokens
 
-__all__ = ["FLAGS", "LaunchFlag", "deployment_from_flags"]
+__all__ = ["FLAGS", "LaunchFlag", "checked_deployment", "deployment_from_flags"]
 
 MAX_RANKS = 1 << 14
 MAX_TOKENS = 1 << 28
@@ -227,3 +227,48 @@ def _layout(model: str, gpu: str, engine_id: str, precision: str, chosen: Mappin
     choices = get_engine(engine_id).layouts(with_precision(load_architecture(model), precision), accelerator(gpu), gpus)
     legal = [choice.layout for choice in choices if choice.reason is None and choice.layout.ep == 1]
     return legal[0] if legal else Layout(gpus)
+
+
+_COUNTS = {"tp": MAX_RANKS, "pp": MAX_RANKS, "dp": MAX_RANKS, "ep": MAX_RANKS, "dcp": MAX_RANKS, "max_model_len": MAX_TOKENS}
+_COUNTS |= {"max_num_seqs": 1 << 24, "max_num_batched_tokens": MAX_TOKENS, "block_size": 1 << 24, "speculative_tokens": 1 << 24}
+
+
+def checked_deployment(deployment: Deployment) -> Deployment:
+    """A deployment that was built by hand, within the bounds of the command line.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        One start of one engine.
+
+    Returns
+    -------
+    Deployment
+        The same.
+
+    Raises
+    ------
+    FlagError
+        A number that is none, or out of bounds.
+
+    Examples
+    --------
+    >>> checked_deployment(Deployment(model="qwen3-8b", gpu="h200-sxm-141gb", max_model_len=-5))
+    Traceback (most recent call last):
+    gpusizer.errors.FlagError: out-of-bounds: option='max_model_len', low=1, high=268435456, found='-5'
+    """
+    for name, high in _COUNTS.items():
+        value, low = getattr(deployment, name), 0 if name == "speculative_tokens" else 1
+        if value is None and name.startswith(("max_", "block")):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise FlagError("out-of-bounds", option=name, low=low, high=high, found=str(value)[:40])
+    share = deployment.memory_fraction
+    if share is not None and not (isinstance(share, int | float) and 0 < share <= 1):  # not a number compares with nothing
+        raise FlagError("out-of-bounds", option="memory_fraction", low=0, high=1, found=str(share)[:40])
+    for name in ("model", "gpu", "engine", "precision", "kv_precision"):
+        value = getattr(deployment, name)
+        if not isinstance(value, str) or not 0 < len(value) <= 4096:
+            raise FlagError("bad-word", option=name, found=str(value)[:40])
+    checked_version(deployment.engine_version)
+    return deployment

@@ -240,6 +240,8 @@ class Request:
     def __post_init__(self) -> None:
         for each in FIELDS:
             object.__setattr__(self, each.name, each.read(getattr(self, each.name)))
+        if self.model is None:
+            raise InputError("missing-field", name="model")
         checked_version(self.engine_version)
 
 

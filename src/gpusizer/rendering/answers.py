@@ -8,6 +8,7 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.launch_flags import checked_deployment
 from gpusizer.planning.pipeline import make_fit, make_plan, name_of
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import Request
@@ -114,5 +115,5 @@ def fit(deployment: Deployment) -> FitAnswer:
     >>> fit(Deployment(model="deepseek-v3", gpu="h200-sxm-141gb", tp=8, max_model_len=8192)).fits
     True
     """
-    architecture, accelerator, verdict = make_fit(deployment)
+    architecture, accelerator, verdict = make_fit(checked_deployment(deployment))
     return FitAnswer(verdict, deployment, architecture, accelerator)

@@ -73,7 +73,7 @@ def _precision(plan: Plan, language: str) -> str:
     if precision != "checkpoint":
         return precision.upper()
     formats = weight_formats(plan.architecture)
-    widest = formats[0].upper().replace("_", " ") if formats else plan.architecture.dtype.upper()
+    widest = formats[0].upper() if formats else plan.architecture.dtype.upper()
     return text("ui", "precision-checkpoint", language, precision=widest)
 
 
