@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -12,7 +12,7 @@ import click
 from gpusizer.errors import FlagError, InputError
 from gpusizer.i18n import text
 
-__all__ = ["FORMATS", "deliver", "format_option", "output_option"]
+__all__ = ["FORMATS", "deliver", "deliver_bytes", "format_option", "output_option"]
 
 FORMATS = ("text", "json", "markdown", "csv")
 
@@ -22,7 +22,7 @@ def format_option(language: str, formats: Sequence[str] = FORMATS) -> click.Opti
 
     def check(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
         if value == "xlsx" and "xlsx" not in formats:
-            raise FlagError("workbook-not-yet")
+            raise FlagError("no-workbook", expected=list(formats))
         if value not in formats:
             raise FlagError("bad-choice", option="--format", expected=list(formats), found=value)
         return value
@@ -55,10 +55,33 @@ def deliver(answer: str, output: str | None) -> None:
         except OSError as error:
             raise InputError("cannot-write", path="stdout", detail=error.strerror or str(error)) from error
         return
+    _to_file(answer.encode("utf-8", errors="replace"), output)
+
+
+def deliver_bytes(answer: Callable[[], bytes], output: str | None) -> None:
+    """Write a file that is no text, whole or not at all; it is made only when it is known where it goes.
+
+    Parameters
+    ----------
+    answer : callable
+        Makes the content.
+    output : str or None
+        A path; "-" means stdout, which must not be a terminal. None is refused.
+    """
+    if output is None or (output == "-" and sys.stdout.isatty()):
+        raise FlagError("workbook-needs-output")
+    if output == "-":
+        sys.stdout.buffer.write(answer())
+        sys.stdout.flush()
+        return
+    _to_file(answer(), output)
+
+
+def _to_file(content: bytes, output: str) -> None:
     if not output:
         raise FlagError("option-needs-value", option="--output")
     try:
-        _write_whole(Path(output), answer.encode("utf-8", errors="replace"))
+        _write_whole(Path(output), content)
     except (OSError, ValueError) as error:
         raise InputError("cannot-write", path=output, detail=getattr(error, "strerror", None) or str(error)) from error
 

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from gpusizer.cli.group import Command
-from gpusizer.cli.output import deliver, format_option, output_option
+from gpusizer.cli.output import FORMATS, deliver, deliver_bytes, format_option, output_option
 from gpusizer.cli.request_options import request_parameters
+from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 
 __all__ = ["build"]
@@ -23,7 +24,14 @@ def build(language: str) -> click.Command:
         from gpusizer.rendering.document import render
         from gpusizer.rendering.plan import plan_document
 
+        if form == "xlsx" and output is None:
+            raise FlagError("workbook-needs-output")
         plan = make_plan(from_mapping(values), all_speeds=form in ("json", "csv"))
+        if form == "xlsx":
+            from gpusizer.rendering.workbook import plan_workbook
+
+            deliver_bytes(lambda: plan_workbook(plan, language), output)
+            return 0 if plan.options else 3
         deliver(render(plan_document(plan, language), form), output)
         return 0 if plan.options else 3
 
@@ -31,11 +39,12 @@ def build(language: str) -> click.Command:
         "plan",
         language,
         callback=run,
-        params=[*request_parameters(language), format_option(language), output_option(language)],
+        params=[*request_parameters(language), format_option(language, (*FORMATS, "xlsx")), output_option(language)],
         help=text("command", "plan", language),
         examples=(
             "gpusizer plan deepseek-v3 --users 1000",
             "gpusizer plan qwen3-32b --concurrency 32 --input-tokens 8k --output-tokens 1k",
+            "gpusizer plan deepseek-v3 --users 1000 --format xlsx --output plan.xlsx",
             "gpusizer plan ./config.json --gpu h20-96gb --max-gpus 16 --format json --output plan.json",
         ),
     )

@@ -22,6 +22,7 @@ __all__ = [
     "ExpertPadding",
     "Stored",
     "WeightTable",
+    "bare_matrices",
     "group_bytes",
     "layer_kinds",
     "matrix_bytes",
@@ -275,12 +276,12 @@ class WeightTable:
         for kind, count in counts.items():
             key = (kind, cut)
             if key not in self._sizes:
-                self._sizes[key] = matrix_bytes(self.kinds[kind], cut)
+                self._sizes[key] = matrix_bytes(bare_matrices(self.kinds[kind]), cut)
             found.append((count, self._sizes[key]))
         if first:
-            found.append((1, matrix_bytes(self.embedding, cut)))
+            found.append((1, matrix_bytes(bare_matrices(self.embedding), cut)))
         if last:
-            found.append((1, matrix_bytes(self.head, cut)))
+            found.append((1, matrix_bytes(bare_matrices(self.head), cut)))
         return found
 
     def draft_bytes(self, cut: Cut, layers: int | None = None) -> int:
@@ -297,12 +298,16 @@ def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:
     return total
 
 
-def matrix_bytes(tensors: Iterable[Stored], cut: Cut) -> tuple[int, ...]:
-    """Bytes of the matrices that an engine allocates for tensors on one rank, neighbours stacked, scales left out. [bytes]"""
+def bare_matrices(tensors: Iterable[Stored]) -> tuple[Stored, ...]:
+    """The matrices that an engine allocates, scales left out: those are tensors of their own."""
+    return tuple(replace(stored, form=_elements(stored.form)) for stored in tensors if stored.parameter)
+
+
+def matrix_bytes(matrices: Iterable[Stored], cut: Cut) -> tuple[int, ...]:
+    """Bytes on one rank of what :func:`bare_matrices` gives, neighbours stacked. [bytes]"""
     sizes: dict[str, int] = {}
-    for stored in tensors:
-        if stored.parameter:
-            sizes[stored.parameter] = sizes.get(stored.parameter, 0) + _rank_bytes(replace(stored, form=_elements(stored.form)), cut)
+    for stored in matrices:
+        sizes[stored.parameter] = sizes.get(stored.parameter, 0) + _rank_bytes(stored, cut)
     return tuple(sizes.values())
 
 

@@ -152,7 +152,20 @@ _FIELDS = (
 def model_of(account: Account, tables: Tables, row: Live, precision: Live, kv: Live, context: Live) -> Model:
     """Look the model up."""
     found = {name: account.line(name, tables.models.get(name, row)) for name in _FIELDS}
-    for name in ("element_bytes", "byte_inputs", "legal", "families", "cache_rule", "error", "error_rocm", "block_side", "label", "bytes"):
+    for name in (
+        "element_bytes",
+        "byte_inputs",
+        "legal",
+        "families",
+        "cache_rule",
+        "error",
+        "error_rocm",
+        "block_side",
+        "unlisted",
+        "unlisted_above",
+        "label",
+        "bytes",
+    ):
         found[name] = account.line(name, tables.models.get(name, row, precision))
     vocabulary = recorded(padded_vocabulary, vocabulary=found["vocabulary"], multiple=64, tp=1)
     found["padded_vocabulary"] = account.line("padded_vocabulary", vocabulary)
@@ -411,6 +424,7 @@ def stage_account(account: Account, model: Model, batch: Batch, parts: Gathered,
     lines["weights_absorbed"] = account.line("weights_absorbed", products(parts.copied, column))
     lines["weights_tables"] = account.line("weights_tables", _tables(parts, column))
     lines["weights_buffers"] = account.line("weights_buffers", _times(counts.first, batch.buffers))
+    lines["weights_unlisted"] = account.line("weights_unlisted", _times(counts.first, model.unlisted))
     raw_scales = account.line("unfolded scales", _scales(model, batch, products(parts.blocks[padding], column)))
     lines["weights_scales"] = account.line("weights_scales", recorded(lambda *, size: rounded(size), size=raw_scales))
     slack = account.line("slack", products(parts.slack[padding], column))
@@ -427,6 +441,7 @@ def stage_account(account: Account, model: Model, batch: Batch, parts: Gathered,
     workspace = account.line("workspace", _workspace(model, batch, parts))
     widths = [recorded(band_width_bytes, size_bytes=lines[line], share=batch.error, added_bytes=0) for line in LINES]
     library_part = recorded(lambda *, library, share: 0 - library * share, library=batch.library, share=SLACK_SPREAD)
+    widths.append(_times(counts.first, model.unlisted_above))
     widths.append(recorded(band_width_bytes, size_bytes=raw_scales, share=SCALES_SPREAD, added_bytes=0))
     widths.append(recorded(band_width_bytes, size_bytes=raw_slack, share=SLACK_SPREAD, added_bytes=library_part))
     widths.append(recorded(band_width_bytes, size_bytes=raw_activation, share=fitted.PEAK_ABOVE, added_bytes=0))

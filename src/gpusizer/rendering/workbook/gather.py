@@ -10,16 +10,16 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision import Quantization, checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention
 from gpusizer.engines import get_engine
-from gpusizer.engines.base import Start
+from gpusizer.engines.base import Stage, Start
 from gpusizer.engines.cache import CacheFormat, cache_format
 from gpusizer.engines.legality import Dimensions, problem_of, scale_blocks, shape_dimensions
 from gpusizer.engines.support import format_families, support_for
-from gpusizer.engines.types import Deployment, Layout
+from gpusizer.engines.types import Deployment, Item, Layout
 from gpusizer.engines.vllm import Vllm
 from gpusizer.engines.vllm_cache import cache_layout
 from gpusizer.engines.vllm_defaults import asks_for_fp8, mixer_kinds
 from gpusizer.engines.vllm_memory import Shape, graph_estimate_factor, reads_bytes, shape_of
-from gpusizer.engines.vllm_weights import block_shares, deeper_levels, has_own_head, rotations_of, weight_error
+from gpusizer.engines.vllm_weights import block_shares, deeper_levels, has_own_head, rotations_of, unlisted_tensors, weight_error
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.cache_rows import GROUP_KINDS, Groups, Rows, layer_page, mixers_key, rows_of
@@ -75,6 +75,7 @@ class ModelFacts:
     sparse: bool
     stateful: bool
     cut_places: frozenset[int]  # tensor-parallel sizes that its shapes allow
+    unlisted: dict[tuple[Any, ...], Item | None] = field(default_factory=dict)
     precisions: list[dict[str, Any]] = field(default_factory=list)  # in the order of the workbook's precisions
     kind_rows: list[list[int]] = field(default_factory=list)  # kinds, then embedding, final, head, towers, tied copy, own head
 
@@ -92,6 +93,7 @@ class Facts:
     groups: Groups
     forms: list[CacheFormat] = field(default_factory=list)
     cache_rules: dict[tuple[tuple[int, int], ...], int] = field(default_factory=dict)  # (form, block) by class and kv precision -> number
+    regular_of: dict[tuple[Any, ...], tuple[tuple[int, int], bool]] = field(default_factory=dict)
     rule_of: dict[tuple[Any, ...], int] = field(default_factory=dict)
     layouts: dict[tuple[int, int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # (class, form, block, wide, place of tp) -> rows
     legal: dict[tuple[int, ...], int] = field(default_factory=dict)
@@ -158,7 +160,9 @@ def _model(facts: Facts, source: Source, classes: dict[tuple[Any, ...], int]) ->
     if len(kinds) > len(_LETTERS):
         raise ValueError("a model with more kinds of layers than the table has letters")
     key = mixers_key(architecture)
-    group, regular = _regular(facts, source, rows)
+    if key not in facts.regular_of:
+        facts.regular_of[key] = _regular(facts, source, rows)
+    group, regular = facts.regular_of[key]
     sizes = shape_dimensions(architecture)
     facts_of = ModelFacts(
         source,
@@ -195,7 +199,7 @@ def _places(facts: Facts, model: ModelFacts, part: Part, slack: bool) -> list[in
     """Row of a part in each precision."""
     tally = model.tally
     return [
-        facts.parts.place(tally.stored(part, precision), slack=slack, shares=model.precisions[number]["shares"])
+        facts.parts.place(tally.stored(part, precision), slack=slack, shares=model.precisions[number]["shares"], places=model.cut_places)
         for number, precision in enumerate(facts.precisions)
     ]
 
@@ -234,6 +238,8 @@ def _precision(facts: Facts, model: ModelFacts, precision: str, sizes: Dimension
     accelerators = facts.devices.accelerators
     plain = next((each for each in accelerators if each.vendor != "AMD"), accelerators[0])
     other = next((each for each in accelerators if each.vendor == "AMD"), plain)
+    stored_bytes = _stored_bytes(architecture, everything)
+    unlisted = _unlisted(facts, model, architecture, precision, stored_bytes)
     errors = [_error(facts, architecture, precision, each) for each in (plain, other)]
     return {
         "element_bytes": 4 if architecture.dtype == "fp32" else 2,
@@ -243,9 +249,11 @@ def _precision(facts: Facts, model: ModelFacts, precision: str, sizes: Dimension
         "cache_rule": _cache_rule(facts, model, architecture, precision),
         "block_side": next((side for _, side in shares.values()), 1),
         "shares": {group: share for group, (share, _) in shares.items()},
+        "unlisted": unlisted.bytes if unlisted else 0,
+        "unlisted_above": unlisted.high_bytes - unlisted.bytes if unlisted else 0,
         "error": errors[0],
         "error_rocm": errors[1],
-        "bytes": _stored_bytes(architecture, everything),
+        "bytes": stored_bytes,
         "label": _label(facts.language, architecture, families, precision),
     }
 
@@ -257,6 +265,18 @@ def _stored_bytes(architecture: Architecture, everything: Sequence[Any]) -> int:
     quantization: Quantization = architecture.quantization
     in_vain: int = sum(quantization.format_of(each.name, each).bytes_of(each.shape, each.copies) for each in architecture.checkpoint_only)
     return int(kept) + in_vain
+
+
+def _unlisted(facts: Facts, model: ModelFacts, architecture: Architecture, precision: str, stored_bytes: int) -> Item | None:
+    """What the engine loads beyond the configuration; asked once where a precision stores as much as another."""
+    if not architecture.towers:
+        return None
+    told = (architecture.quantization.method, architecture.dtype == "fp32", stored_bytes)
+    if told not in model.unlisted:
+        start = _start(facts, architecture, facts.devices.accelerators[0], precision)
+        lines = unlisted_tensors(start, Stage(0, range(len(architecture.layers)), True, True))
+        model.unlisted[told] = lines[0] if lines else None
+    return model.unlisted[told]
 
 
 def _label(language: str, architecture: Architecture, families: Sequence[str], precision: str) -> str:

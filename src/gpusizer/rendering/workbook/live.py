@@ -6,6 +6,7 @@ What else a sheet needs - to look up, to choose, to add a range, to join words -
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -58,22 +59,30 @@ class Live:
         return Symbol(self.text, 3 if _is_atom(self.text) else 0)
 
 
+_REFERENCE = re.compile(r"[\w$!.]+|'[^']*'![$\w]+")
+_CALL = re.compile(r"[A-Z]+\(")
+
+
 def _is_atom(text: str) -> bool:
-    return (text.endswith(")") and "(" in text and text.split("(", 1)[0].isalpha() and _closes_last(text)) or _is_reference(text)
+    """A reference, a number, or one call as a whole."""
+    if _REFERENCE.fullmatch(text):
+        return True
+    return text[-1] == ")" and _CALL.match(text) is not None and _closes_last(text)
 
 
 def _closes_last(text: str) -> bool:
     """Whether the first parenthesis closes with the last character."""
+    if text.find(")") == len(text) - 1:
+        return True
     depth = 0
-    for place, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")")
-        if depth == 0 and letter == ")":
-            return place == len(text) - 1
+    for piece in _PARENTHESES.finditer(text):
+        depth += 1 if piece[0] == "(" else -1
+        if not depth:
+            return piece.end() == len(text)
     return False
 
 
-def _is_reference(text: str) -> bool:
-    return all(letter.isalnum() or letter in "$!_." for letter in text)
+_PARENTHESES = re.compile(r"[()]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
@@ -15,7 +15,7 @@ from gpusizer.architecture.precision import with_precision
 from gpusizer.architecture.types import Tensor
 from gpusizer.engines.ledger import WEIGHT_LINES, weight_line
 from gpusizer.engines.vllm_weights import slack_of
-from gpusizer.engines.weights import Cut, ExpertPadding, Stored, group_bytes, matrix_bytes, parameter_of
+from gpusizer.engines.weights import Cut, ExpertPadding, Stored, bare_matrices, group_bytes, matrix_bytes, parameter_of
 
 __all__ = ["LINES", "TPS", "Part", "PartTable", "Tally", "tally_of"]
 
@@ -88,10 +88,16 @@ class Tally:
         """A part as engines cut it."""
         counts: dict[Stored, int] = {}
         for tensor, form, count in part:
-            new = self.form_in(precision, tensor, form)
-            one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, new, 1, parameter_of(tensor))
+            form = _nameless(self.form_in(precision, tensor, form))
+            one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
             counts[one] = counts.get(one, 0) + count
-        return tuple(replace(one, count=count) for one, count in counts.items())
+        return tuple(one if count == 1 else replace(one, count=count) for one, count in counts.items())
+
+
+@lru_cache(maxsize=256)
+def _nameless(form: StorageFormat) -> StorageFormat:
+    """A format by its sizes alone, so that formats of equal sizes share rows; kernels pad one by its name."""
+    return form if form.id == "mxfp4" else replace(form, id="")
 
 
 def _part(pairs: Iterable[tuple[Tensor, StorageFormat]]) -> Part:
@@ -149,7 +155,7 @@ class PartTable:
 
     paddings: tuple[tuple[ExpertPadding, ...], ...]
     rows: list[list[float | None]] = field(default_factory=lambda: [[None] * len(PartTable.columns())])
-    _known: dict[tuple[tuple[Stored, ...], bool, Blocks], int] = field(default_factory=dict)
+    _known: dict[tuple[tuple[Stored, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
 
     @staticmethod
     def columns() -> list[tuple[str, str, int, int]]:
@@ -162,28 +168,31 @@ class PartTable:
             found += [(kind, "", whole, tp) for whole in (0, 1) for tp in TPS]
         return found
 
-    def place(self, stored: tuple[Stored, ...], *, slack: bool, shares: Mapping[str, float]) -> int:
+    def place(self, stored: tuple[Stored, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int]) -> int:
         """Row of a part, counted from 1; row 1 is the part that weighs nothing.
 
-        ``shares`` are those of FP8 in square blocks, by group of parameters.
+        ``shares`` are those of FP8 in square blocks, by group of parameters; ``places`` the tensor-parallel sizes that the model allows.
         """
         if not stored:
             return 1
         own = tuple((group, share) for group, share in shares.items() if any(one.group == group for one in stored)) if shares else ()
-        key = (stored, slack, own)
+        key = (stored, slack, own, places)
         if key not in self._known:
             self._known[key] = len(self.rows) + 1
             padded = any(one.group == "routed_experts" and len(one.shape) == 2 and one.form.id == self.paddings[0][0].format_id for one in stored)
             variants = range(len(self.paddings)) if padded else range(1)
             for variant in variants:
-                self.rows.append(self._row(stored, self.paddings[variant], slack, own, len(variants) > 1))
+                self.rows.append(self._row(stored, self.paddings[variant], slack, own, places, len(variants) > 1))
         return self._known[key]
 
-    def _row(self, stored: tuple[Stored, ...], paddings: tuple[ExpertPadding, ...], slack: bool, shares: Blocks, further: bool) -> list[float | None]:
+    def _row(
+        self, stored: tuple[Stored, ...], paddings: tuple[ExpertPadding, ...], slack: bool, shares: Blocks, places: frozenset[int], further: bool
+    ) -> list[float | None]:
         routed = any(one.group == "routed_experts" for one in stored)
         row: list[float | None] = [int(further)]
         sizes: dict[tuple[str, int, int], float] = {}
-        for tp in TPS:
+        matrices = bare_matrices(stored) if slack else ()
+        for tp in (TPS[place] for place in places):
             for whole in (0, 1) if routed and tp > 1 else (0,):
                 cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp)
                 groups = group_bytes(stored, cut)
@@ -191,7 +200,7 @@ class PartTable:
                     key = (weight_line(group), whole, tp)
                     sizes[key] = sizes.get(key, 0) + size
                 if slack:
-                    sizes["slack", whole, tp] = slack_of(matrix_bytes(stored, cut))
+                    sizes["slack", whole, tp] = slack_of(matrix_bytes(matrices, cut))
                 if shares:
                     sizes["blocks", whole, tp] = sum(groups.get(group, 0) * share for group, share in shares)
         for kind, line, whole, tp in self.columns()[1:]:

@@ -131,7 +131,20 @@ _SINGLE = (
     "longest",
     "article_params",
 )
-_BY_PRECISION = ("element_bytes", "byte_inputs", "legal", "families", "cache_rule", "error", "error_rocm", "block_side", "bytes", "label")
+_BY_PRECISION = (
+    "element_bytes",
+    "byte_inputs",
+    "legal",
+    "families",
+    "cache_rule",
+    "error",
+    "error_rocm",
+    "block_side",
+    "unlisted",
+    "unlisted_above",
+    "bytes",
+    "label",
+)
 
 
 def _models(book: Book, facts: Facts, rotations: int) -> Table:
