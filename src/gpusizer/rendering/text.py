@@ -67,8 +67,9 @@ def bar(parts: list[tuple[str, int]], total: int, width: int = 60) -> str:
 
 
 def _screen() -> tuple[int, bool]:
-    if not sys.stdout.isatty():
-        return WIDE, False
+    if not sys.stdout.isatty():  # unless somebody asks for a width
+        wish = os.environ.get("COLUMNS", "")
+        return (int(wish) if wish.isdecimal() and 20 <= int(wish[:9]) <= WIDE else WIDE), False
     bold = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return shutil.get_terminal_size((120, 40)).columns, bold
 
@@ -94,7 +95,9 @@ def _least_width(table: Table, place: int, line: int = _LINE) -> int:
     cells = [row[place] for row in table.rows]
     words = max((cell_len(word) for text in (column.title, *cells) for word in text.split()), default=0)
     widest = max(map(cell_len, cells), default=0)
-    return max(words, widest) if column.right else max(min(words, _LINE), min(widest, line))
+    if column.right:
+        return max(words, widest)
+    return max(words if column.spare else min(words, _LINE), min(widest, line))  # what may be left out is never cut within a word
 
 
 def _widths(table: Table, width: int) -> list[int]:

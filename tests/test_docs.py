@@ -1,0 +1,72 @@
+"""The documents: every command in them works, both languages say the same, and what they show is what the commands print."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpusizer.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+READMES = ("README.md", "README.zh.md")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def commands(name: str) -> list[str]:
+    """Command lines of gpusizer between backticks, without those that are shown in a fence with their output."""
+    return list(dict.fromkeys(re.findall(r"`(gpusizer [^`]+)`", text(name))))
+
+
+def test_both_languages_name_the_same_commands() -> None:
+    assert commands("README.md") == commands("README.zh.md")
+    assert [line.count("\n## ") for line in map(text, READMES)] == [text("README.md").count("\n## ")] * 2
+    codes = [re.findall(r"```python\n(.*?)```", text(name), re.DOTALL) for name in READMES]
+    assert codes[0] == codes[1]
+
+
+@pytest.mark.parametrize("command", commands("README.md"))
+def test_every_command_of_the_readme_works(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from gpusizer.architecture.readers import read_config
+    from gpusizer.facts.catalog import model_entry
+
+    words = shlex.split(command)[1:]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(dict(model_entry("qwen3-8b").config)), encoding="utf-8")
+    assert read_config(model_entry("qwen3-8b").config).layers
+    cases = ROOT / "tests" / "data" / "cases.jsonl"
+    for place, word in enumerate(words):
+        if word.lower() == "cases.jsonl":
+            words[place] = str(cases)
+    assert main(words) in (0, 3), capsys.readouterr().err
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", text("README.md"), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["fit"].fits  # type: ignore[attr-defined]
+
+
+def test_contributing_lists_every_script_and_only_rooms_that_exist() -> None:
+    words = text("CONTRIBUTING.md")
+    missing = [path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and f"scripts/{path.name}" not in words]
+    assert not missing
+    rooms = re.findall(r"^      (\w+)/ ", words, re.MULTILINE)
+    assert sorted(rooms) == sorted(path.name for path in (ROOT / "src" / "gpusizer").iterdir() if path.is_dir() and path.name != "__pycache__")
+    for path in re.findall(r"`((?:src|tests|scripts|engines|facts|architecture|formulas|i18n|planning|rendering)/[\w./-]+\.\w+)`", words):
+        assert (ROOT / path).exists() or (ROOT / "src" / "gpusizer" / path).exists(), path
+
+
+def test_what_the_documents_show_is_what_the_commands_print() -> None:
+    """``scripts/update_docs.py`` writes it anew; what names measured cases that are not here is left as it is."""
+    done = subprocess.run([sys.executable, "scripts/update_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
