@@ -64,7 +64,7 @@ def article_blocks(plan: Plan, language: str) -> list[Block]:
         return [Paragraph(text("ui", "article-none", language, precision=plan.request.precision))]
     heading = {"precision": result.precision.upper(), "concurrency": result.concurrency, "context": result.context_tokens}
     cards = article_gpus(result, _cards())
-    words = {"total": result.total_bytes, "cards": [f"{number} x {card.name}" for card, number in cards[:3]]}
+    words = {"total": result.total_bytes, "cards": text("ui", "or", language).join(f"{number} x {card.name}" for card, number in cards[:3])}
     code = "article-answer" if _too_few(plan, cards) else "article-answer-right"
     return [
         Heading(text("ui", "article-heading", language, **heading)),
@@ -89,7 +89,12 @@ def _table(result: ArticleResult, language: str) -> Table:
 
 
 def _too_few(plan: Plan, cards: Sequence[tuple[Accelerator, int]]) -> bool:
-    """Whether the article's number of a card is below what the plan found for the same card."""
+    """Whether the article's number of a card is below what the plan found for the same card, or cannot even hold the weights."""
+    resident = (
+        max((each.parameters["true_bytes"] for each in plan.article.notices if each.code == "article-weights"), default=0) if plan.article else 0
+    )
+    if any(number * card.memory_bytes < resident for card, number in cards[:3]):
+        return True
     needed = {option.accelerator.id: option.gpus for option in plan.options}
     refused = {each.accelerator.id for each in plan.rejected}
     return any(number < needed.get(card.id, 0) or (card.id in refused and card.id not in needed) for card, number in cards[:3])

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
+from gpusizer.engines import engine_name
 from gpusizer.i18n import has, text
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 
@@ -95,7 +96,7 @@ def _by_quantity(validation: Validation, language: str) -> Table:
 
 def _by_engine(validation: Validation, language: str) -> Table:
     rows = [
-        [engine, _quantity_name(name, language), *_cells(accuracy)]
+        [engine_name(engine), _quantity_name(name, language), *_cells(accuracy)]
         for engine in validation.engines()
         for name, accuracy in validation.summary(engine).items()
         if accuracy.n
