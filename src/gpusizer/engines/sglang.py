@@ -17,7 +17,7 @@ from gpusizer.engines.legality import dimensions, layout_problem
 from gpusizer.engines.sglang_defaults import NEWEST, complete, decode_graph_sizes, kinds_of, prefill_graph_sizes, version_in
 from gpusizer.engines.sglang_pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, Quantity, Rank
-from gpusizer.engines.vllm_weights import adapter_slots, draft_weights, unlisted_tensors
+from gpusizer.engines.vllm_weights import adapter_slots, draft_weights, unlisted_tensors, weight_error
 from gpusizer.engines.weights import Cut, ExpertPadding, once_per_architecture, routed_block, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
@@ -120,6 +120,10 @@ class Sglang(Engine):
         else:
             intermediate, hidden = (128, 128) if start.capability >= 10 else (64, 1)
         return (ExpertPadding("mxfp4", intermediate, hidden),)
+
+    def weight_error_of(self, start: Start) -> float:
+        """Band of the stored tensors; wider where another publisher's checkpoint stands for the one that is asked for."""
+        return max(self.weight_error, weight_error(start) if start.flag("similar_precision") else 0.0)
 
     def padded_formats(self, start: Start) -> frozenset[str]:
         """Formats of routed experts that are padded to whole blocks."""

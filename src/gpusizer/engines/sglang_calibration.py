@@ -38,8 +38,9 @@ def times(base: Band, each: Band, count: int) -> Band:
 # Fitted 2026-11-25 to start-up logs of 2024-10 to 2026-10 (0.3 to 0.5.23); n counts source groups. With each group left out: weights within 0.9 %
 # (median, n = 11 starts), tokens within 3.3 % (n = 18).
 
-# What a process sees of a card less what is free before weights are loaded, on one GPU: H100, H200, MI300X, n = 4, readings 0.66 to 0.91.
-CONTEXT = band(0.7, 0.2, 0.3)
+# What a process sees of a card less what is free before weights are loaded, on one GPU: H100, H200, MI300X, n = 4, readings 0.66 to 0.91; cards of
+# 24 GB less (0.44 to 0.6 with communicators, n = 1).
+CONTEXT = band(0.7, 0.35, 0.3)
 # The same over more than one GPU: joined by NVLink (n = 3, 1.5 to 2.6; vLLM 1.0 to 1.5), by PCIe for each further GPU (n = 2, -0.1 and 0.1), by
 # Infinity Fabric (n = 3 starts of one machine, 3.7, 3.8, 7.8).
 FABRIC_COMMUNICATION = band(1.4, 0.8, 1.2)

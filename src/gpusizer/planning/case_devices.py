@@ -145,7 +145,7 @@ def _named_within(words: str) -> list[Accelerator]:
         return []
     found: dict[str, Accelerator] = {}
     for device in accelerators():
-        for alias in device.aliases:
+        for alias in (device.name, *device.aliases):
             plain = alias.lower().replace("-", " ")
             if len(plain) >= 3 and re.search(r"[a-z]", plain) and re.search(rf"(?<![a-z0-9]){re.escape(plain)}(?![a-z0-9])", lower):
                 found[device.id] = device
