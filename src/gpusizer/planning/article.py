@@ -48,7 +48,16 @@ if TYPE_CHECKING:
     from gpusizer.architecture.model import Architecture
     from gpusizer.facts.types import Accelerator, ModelEntry
 
-__all__ = ["ArticleItem", "ArticleResult", "article_bytes_per_element", "article_gpus", "article_kinds", "article_of", "article_params", "cache_bytes_of_request"]
+__all__ = [
+    "ArticleItem",
+    "ArticleResult",
+    "article_bytes_per_element",
+    "article_gpus",
+    "article_kinds",
+    "article_of",
+    "article_params",
+    "cache_bytes_of_request",
+]
 
 
 @dataclass(frozen=True, slots=True)
