@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _entry(source: str) -> Architecture:
     return _model(model_entry(source).id)
 
 
-@lru_cache(maxsize=None)  # the catalogue is finite, and equal ids are one object
+@cache  # the catalogue is finite, and equal ids are one object
 def _model(id: str) -> Architecture:
     """A model of the catalogue by its id, read once."""
     from gpusizer.facts.catalog import model_entry
