@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gpusizer.errors import FlagError, UnknownIdError
-from gpusizer.i18n import LANGUAGES, table, text
+from gpusizer.i18n import LANGUAGES, has, table, text
 
 __all__ = ["COMMANDS", "Command", "Group", "build", "language_option", "wished_language"]
 
@@ -51,17 +51,32 @@ class _Spoken(click.Command):
         """Options, then the sub-commands of a group."""
         records = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx)) is not None]
         if records:
-            with formatter.section(self._word("options")):
-                formatter.write_dl(records, col_max=34)
+            self._section(formatter, "options", records)
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
+
+    def _section(self, formatter: click.HelpFormatter, title: str, records: Sequence[tuple[str, str]]) -> None:
+        """A heading and two columns that count a Chinese character as two cells."""
+        from gpusizer.rendering.text import cell_len, fold
+
+        first = min(max(cell_len(name) for name, _ in records), 32)
+        room = max(formatter.width - first - 4, 20)
+        formatter.write(f"\n{self._word(title)}{'：' if self.language == 'zh' else ':'}\n")
+        for name, words in records:
+            if not words and has("option", f"argument-{name.lower()}", self.language):
+                words = text("option", f"argument-{name.lower()}", self.language)
+            lines = fold(" ".join(words.replace("[required]", self._word("required")).split()), room)
+            gap = " " * (first - cell_len(name) + 2)
+            formatter.write(f"  {name}{gap}{lines.pop(0)}".rstrip() + "\n" if cell_len(name) <= first else f"  {name}\n")
+            for line in lines:
+                formatter.write(" " * (first + 4) + line + "\n")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples."""
         if self.examples:
-            with formatter.section(self._word("examples")):
-                for example in self.examples:
-                    formatter.write(f"  {example}\n")
+            formatter.write(f"\n{self._word('examples')}{'：' if self.language == 'zh' else ':'}\n")
+            for example in self.examples:
+                formatter.write(f"  {example}\n")
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """``--help``, described in the language of the command."""
@@ -111,8 +126,7 @@ class Group(_Spoken, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The sub-commands with one line each."""
         texts = table("command", self.language)
-        with formatter.section(self._word("commands")):
-            formatter.write_dl([(name, texts[f"{self.prefix}{name}"]) for name in self.makers])
+        self._section(formatter, "commands", [(name, texts[f"{self.prefix}{name}"]) for name in self.makers])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Without a sub-command: show the help."""

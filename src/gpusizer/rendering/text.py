@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,15 @@ from unicodedata import combining, east_asian_width
 from gpusizer.i18n import printable
 from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 
-__all__ = ["bar", "cell_len", "to_text"]
+__all__ = ["bar", "cell_len", "fold", "to_text"]
 
 WIDE = 400  # where nobody watches, no cell is cut
 _LINE = 24  # cells of text that may be folded stay at least this wide
 _GAP = 3  # cells between two columns
+
+# What stays together on a line: a word, or a Chinese character with the punctuation that may not begin or end a line.
+_WIDE = "\u2e80-\uffef"
+_PIECES = re.compile(rf"\s+|[（“《]*(?:[^\s{_WIDE}“”]+|[{_WIDE}])[，。；：、）”》！？]*|\S")
 
 
 def to_text(document: Document) -> str:
@@ -130,7 +135,7 @@ def _draw(table: Table, width: int, bold: bool) -> str:
 
 def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
     """The lines of one row."""
-    folded = [_fold(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    folded = [fold(cell, width) for cell, width in zip(cells, widths, strict=True)]
     lines = []
     for place in range(max(map(len, folded), default=0)):
         parts = []
@@ -142,28 +147,27 @@ def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> 
     return lines
 
 
-def _fold(text: str, width: int) -> list[str]:
-    """Text in lines of at most so many cells: between words, within a word only where it is longer than a line.
+def fold(text: str, width: int) -> list[str]:
+    """Text in lines of at most so many cells: between words or Chinese characters, within a word only where it is longer than a line.
 
-    >>> _fold("one replica spans 5 servers", 12), _fold("一个副本要跨 5 台服务器", 12), _fold("", 4)
-    (['one replica', 'spans 5', 'servers'], ['一个副本要跨', '5 台服务器'], [''])
+    >>> fold("one replica spans 5 servers", 12), fold("一个副本要跨 5 台服务器。", 12), fold("", 4)
+    (['one replica', 'spans 5', 'servers'], ['一个副本要跨', '5 台服务器。'], [''])
     """
     if cell_len(text) <= width:
         return [text]
     lines, line = [], ""
-    for word in text.split():
-        joined = f"{line} {word}" if line else word
-        if cell_len(joined) <= width:
-            line = joined
+    for piece in _PIECES.findall(text):
+        if cell_len((line + piece).rstrip()) <= width:
+            line += piece
             continue
-        if line:
-            lines.append(line)
-        while cell_len(word) > width:
-            end = next(count for count in range(len(word), 0, -1) if cell_len(word[:count]) <= width or count == 1)
-            lines.append(word[:end])
-            word = word[end:]
-        line = word
-    return [*lines, line] if line or not lines else lines
+        if line.strip():
+            lines.append(line.strip())
+        line = piece.lstrip()
+        while cell_len(line) > width:
+            end = next(count for count in range(len(line), 0, -1) if cell_len(line[:count]) <= width or count == 1)
+            lines.append(line[:end])
+            line = line[end:]
+    return [*lines, line.strip()] if line.strip() or not lines else lines
 
 
 def cell_len(text: str) -> int:
