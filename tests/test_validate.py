@@ -30,6 +30,7 @@ from gpusizer.planning.precision_words import precision_of_words
 from gpusizer.planning.validate import validate
 from gpusizer.rendering.document import render
 from gpusizer.rendering.validate import validation_document
+from gpusizer.units import GiB
 
 OWN = Path(__file__).parent / "data" / "cases.jsonl"
 MEASURED = "measured-memory-tune.jsonl"
@@ -347,8 +348,19 @@ def test_devices() -> None:
     assert [device.id for device in devices_of("H100-80GB-SXM", 4, optional=False).each] == ["h100-sxm-80gb"] * 4
     assert devices_of("RTX 5090-32GB + RTX 4090-24GB", 2, optional=True).unequal
     assert not devices_of("CUDA (name not seen)", 1, optional=True).memory_known
+    assert devices_of("40GB class (A100 inferred)", 1, optional=False).first.marketing_memory_gb == 40
+    small = devices_of("8GB class (name not given)", 1, optional=False)
+    assert 7.5 * GiB < small.first.memory_bytes <= 8 * GiB
+    assert [notice.code for notice in small.notices] == ["device-by-size"]
     with pytest.raises(InputError):
         devices_of("none (CPU run)", 0, optional=False)
+
+
+def test_on_a_card_that_nobody_names_only_weights_are_predicted() -> None:
+    row = json.loads(OWN.read_text(encoding="utf-8").splitlines()[0])
+    named, unnamed = validate([row, {**row, "gpu": "not stated"}]).cases
+    assert set(unnamed.quantities) == {"weights_bytes"}
+    assert unnamed.quantities["weights_bytes"].predicted == named.quantities["weights_bytes"].predicted
 
 
 @pytest.mark.parametrize(
