@@ -328,3 +328,16 @@ def test_keys_remember_what_was_read() -> None:
     assert inner is not None
     assert inner.integer("c") == 2
     assert keys.unread() == ["part.d"]
+
+
+@pytest.mark.parametrize("keys", [{"is_encoder_decoder": True}, {"type_vocab_size": 2}])
+def test_encoders_are_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedArchitectureError) as caught:
+        read_config({**PLAIN, **keys})
+    assert caught.value.code == "encoder"
+
+
+def test_heads_that_cannot_share_are_refused() -> None:
+    with pytest.raises(UnsupportedArchitectureError) as caught:
+        read_config({**PLAIN, "num_attention_heads": 16, "num_key_value_heads": 5, "head_dim": 8})
+    assert caught.value.code == "kv-heads-uneven"

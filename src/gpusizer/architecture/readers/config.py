@@ -135,6 +135,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     _check_depth(config)
     values, words, notices = _merged(config)
     keys, shape = Keys(values), Keys(words)
+    _refuse_encoders(values)
     hidden = keys.needed(*_HIDDEN, high=1 << 24)
     layers = keys.needed(*_LAYERS, high=_MAX_LAYERS)
     vocab = keys.needed("vocab_size", "padded_vocab_size", high=1 << 28)
@@ -179,6 +180,14 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
         warnings=(*model.notices, *unclear, *tower_notices),
         config=dict(config),
     )
+
+
+def _refuse_encoders(values: Mapping[str, Any]) -> None:
+    """Refuse what has a stack of encoder layers beside its decoder, or is an encoder alone: only decoders are read."""
+    if values.get("is_encoder_decoder") is True:
+        raise UnsupportedArchitectureError("encoder", key="is_encoder_decoder")
+    if values.get("type_vocab_size") is not None and values.get("is_decoder") is not True:
+        raise UnsupportedArchitectureError("encoder", key="type_vocab_size")
 
 
 def _unused(keys: Keys, mixers: list[str], blocks: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensors import column, kv_columns, matrix, norm, row, vector
 from gpusizer.architecture.types import Attention, Indexer, Mixer, Split, Tensor
+from gpusizer.errors import UnsupportedArchitectureError
 
 __all__ = ["HEADS", "attention_geometry", "biases", "rotary_dim"]
 
@@ -49,6 +50,8 @@ def attention_geometry(layer: LayerContext) -> Geometry:
     keys.ignore("global_head_dim", "num_key_value_groups", "num_attention_heads_per_layer", *HEADS)
     if not head_dim or kv_heads > heads:
         raise keys.refuse(_KV_HEADS[0], kv_heads, f"1 .. {heads}")
+    if heads % kv_heads:
+        raise UnsupportedArchitectureError("kv-heads-uneven", heads=heads, kv_heads=kv_heads)
     return Geometry(heads, kv_heads, head_dim, v_head_dim)
 
 
