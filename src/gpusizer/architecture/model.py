@@ -111,16 +111,28 @@ class Architecture:
     def parameters(self) -> ParameterCount:
         """Parameter counts by group, total, activated and MTP."""
         groups: Counter[str] = Counter()
-        for tensor in self.tensors():
+        outside = (*self.embedding, *self.final, *self.head, *self.towers)
+        for tensor in outside:
             if tensor.group != "buffer":  # stored, but no parameters
                 groups[tensor.group] += tensor.params
-        total = sum(groups.values())
         idle = groups["vision"]
-        for layer in self.layers:
+        for layer, count in self._alike():
+            for tensor in layer.all_tensors():
+                if tensor.group != "buffer":
+                    groups[tensor.group] += tensor.params * count
             for block in layer.feed_forwards:
                 if isinstance(block, MixtureOfExperts) and block.experts:
                     routed = sum(tensor.params for tensor in block.tensors if tensor.group == "routed_experts")
-                    idle += routed - routed * min(block.top_k, block.experts) // block.experts
+                    idle += (routed - routed * min(block.top_k, block.experts) // block.experts) * count
+        total = sum(groups.values())
         mtp = sum(tensor.params for layer in self.mtp for tensor in layer.all_tensors() if tensor.group != "buffer")
         copies = sum(tensor.params for tensor in self.mtp_copies)
         return ParameterCount(total, total - idle, mtp, mtp + copies, dict(groups))
+
+    def _alike(self) -> list[tuple[Layer, int]]:
+        """Layers made of the same objects, once, with how many there are: readers share the parts of equal layers."""
+        counts: dict[tuple[int, ...], tuple[Layer, int]] = {}
+        for layer in self.layers:
+            same = (*map(id, layer.mixers), 0, *map(id, layer.feed_forwards), id(layer.tensors))
+            counts[same] = (layer, counts.get(same, (layer, 0))[1] + 1)
+        return list(counts.values())

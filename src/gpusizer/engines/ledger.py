@@ -7,6 +7,7 @@ from math import sqrt
 from typing import Any
 
 from gpusizer.engines.types import Evidence, Item, Quantity
+from gpusizer.formulas.core import rounded
 
 __all__ = ["WEIGHT_LINES", "combined", "item", "per_gpu", "total_bytes", "weight_items", "weight_line", "worst_evidence"]
 
@@ -75,12 +76,12 @@ def item(
     >>> item("free", 5.4).bytes
     5
     """
-    whole = round(size)
+    whole = rounded(size)
     return Item(
         id,
         whole,
-        whole if low is None else round(min(low, whole)),
-        whole if high is None else round(max(high, whole)),
+        whole if low is None else rounded(min(low, whole)),
+        whole if high is None else rounded(max(high, whole)),
         formula,
         inputs or {},
         tuple(sources),

@@ -191,18 +191,18 @@ def floor(value: Any) -> Any:
 
 
 def rounded(value: Any) -> Any:
-    """The nearest whole number, as lines of a ledger are kept.
+    """The nearest whole number, a half upwards as a sheet has it.
 
-    >>> rounded(2.4), rounded(Symbol("bytes")).text
-    (2, 'ROUND(bytes,0)')
+    >>> rounded(2.4), rounded(2.5), rounded(Symbol("bytes")).text
+    (2, 3, 'ROUND(bytes,0)')
     """
     if isinstance(value, Symbol):
         return _call("ROUND", value, 0)
     if _any_array(value):
         import numpy as np
 
-        return np.rint(value)
-    return round(value)
+        return np.floor(value + 0.5)
+    return value if isinstance(value, int) else math.floor(value + 0.5)
 
 
 def maximum(*values: Any) -> Any:

@@ -21,7 +21,7 @@ from gpusizer.planning.types import Plan
 from gpusizer.rendering.plan import model_name
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.chosen import MOST_STAGES
-from gpusizer.rendering.workbook.gather import PRECISIONS, Source, gather
+from gpusizer.rendering.workbook.gather import KV_PRECISIONS, PRECISIONS, Source, gather
 from gpusizer.rendering.workbook.parts import TPS
 from gpusizer.rendering.workbook.start import Beginning
 
@@ -79,12 +79,15 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         key = plan.entry.id if plan.entry is not None else _plain_key(model_name(plan))
         precision = (request.precision if best is None else best.launch.precision).lower().replace("-", "_")
         precisions = PRECISIONS if precision in PRECISIONS else (*PRECISIONS, precision)
-        facts = gather([Source(key, model_name(plan), stored, plan.entry)], accelerators(), language, precisions)
+        cache = request.kv_precision.lower()
+        caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
+        facts = gather([Source(key, model_name(plan), stored, plan.entry)], accelerators(), language, precisions, caches)
         by_users = need.users is not None
         wanted = replace(
             request,
             model=key,
             precision=precision,
+            kv_precision=cache,
             users=need.users,
             active_share=need.active_share,
             concurrency=None if by_users else need.concurrency,
@@ -93,9 +96,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
             scenario=need.scenario or request.scenario,
         )
         if best is None:
-            gpu = next(
-                (device.id for name in request.gpus for device in accelerators() if name.lower() in (device.id, device.name.lower())), FIRST_GPU
-            )
+            gpu = next((accelerator(name).id for name in request.gpus), FIRST_GPU)
             return build(facts, Beginning(wanted, gpu, FIRST_TP), today or date.today())
         layout = best.layout
         start = Beginning(

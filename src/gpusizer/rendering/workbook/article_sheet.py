@@ -18,6 +18,7 @@ from gpusizer.rendering.workbook.chosen import Chosen
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Area, Live, added, chosen, compared, constant, recorded, words
+from gpusizer.rendering.workbook.start import token_place
 from gpusizer.rendering.workbook.tables import ARTICLE_KINDS, Tables
 from gpusizer.units import GB
 
@@ -120,8 +121,8 @@ def _truth(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: Chosen
     """The true figures beside the article's, and why they differ."""
     say, models = book.say, tables.models
     _head(grid, row, [say("article-truth"), say("bytes"), "GB", say("article-differs"), "", "", ""])
-    token = models.get("token_bytes", inputs.model_row, inputs.kv_place)
-    fixed = models.get("fixed_bytes", inputs.model_row, inputs.kv_place)
+    token = models.get("token_bytes", inputs.model_row, token_place(tables, inputs))
+    fixed = models.get("fixed_bytes", inputs.model_row, token_place(tables, inputs))
     cache = recorded(lambda *, token, tokens, fixed: token * tokens + fixed, token=token, tokens=inputs.context_tokens, fixed=fixed)
     without = [live for name, live in found.items.items() if name not in ("kv_cache_pool", "free")]
     used = Live(f"SUM({','.join(live.text for live in without)})", sum(live.value for live in without if not isinstance(live.value, str)))

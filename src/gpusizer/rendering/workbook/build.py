@@ -47,7 +47,7 @@ def build(facts: Facts, start: Beginning, today: date) -> bytes:
     fill_memory(book, grids["memory"], grids["start"], found)
     candidates = candidates_of(account, tables, inputs, core)
     fill_gpus(book, grids["gpus"], tables, devices, inputs, candidates)
-    fill_models(book, grids["models"], facts)
+    fill_models(book, grids["models"], tables)
     fill_formats(book, grids["formats"])
     fill_formulas(book, grids["formulas"])
     fill_sources(book, grids["sources"], facts, today)

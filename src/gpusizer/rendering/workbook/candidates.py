@@ -14,6 +14,7 @@ from gpusizer.rendering.workbook.engine import (
     counts_of,
     gathered,
     stage_account,
+    stage_weights,
 )
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Area, Live, all_of, chosen, compared, constant, recorded
@@ -52,7 +53,7 @@ def candidates_of(account: Account, tables: Tables, inputs: Inputs, core: Core) 
     classes = range(len(tables.facts.devices.classes))
     batches = [batch_of(account, tables, model, constant(number + 1)) for number in classes]
     paddings = [constant(place + 1) for place in range(len(tables.facts.devices.paddings))]
-    places = [tables.facts.devices.paddings.index(each[3]) for each in tables.facts.devices.classes]
+    places = [(tables.facts.devices.paddings.index(each[3]), bool(each[4])) for each in tables.facts.devices.classes]
     found: list[Candidate] = []
     for tp, pp in sorted(CANDIDATES):
         place = constant(TPS.index(tp) + 1)
@@ -66,7 +67,9 @@ def candidates_of(account: Account, tables: Tables, inputs: Inputs, core: Core) 
         stages = []
         for stage in range(pp):
             counts = counts_of(account, tables, model, core.rows, constant(pp), constant(stage))
-            accounts = [stage_account(account, model, batch, parts, counts, places[number]) for number, batch in enumerate(batches)]
+            errors = {True: model.error_rocm, False: model.error}
+            weights = {pair: stage_weights(account, model, parts, counts, pair[0], errors[pair[1]]) for pair in sorted(set(places))}
+            accounts = [stage_account(account, model, batch, parts, counts, weights[places[number]]) for number, batch in enumerate(batches)]
             blocks = [block_bytes(account, tables, cache, counts) for cache in caches]
             stages.append(Row(_columns(account, f"TP{tp} PP{pp} stage {stage}", accounts, blocks)))
         found.append(

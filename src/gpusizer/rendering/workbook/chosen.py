@@ -26,6 +26,7 @@ from gpusizer.rendering.workbook.engine import (
     model_of,
     part_rows,
     stage_account,
+    stage_weights,
 )
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import (
@@ -133,7 +134,8 @@ def _device(account: Account, tables: Tables, inputs: Inputs) -> _Device:
     usual = account.line("engine's share", devices.get("share", row, case))
     share = account.line("share", chosen(compared(inputs.memory_fraction, "=", ""), usual, inputs.memory_fraction))
     visible = account.line("visible", devices.get("visible", row))
-    budget = account.line("budget", recorded(requested_bytes, device_total_bytes=visible, utilization=share))
+    asked = recorded(requested_bytes, device_total_bytes=visible, utilization=share)
+    budget = account.line("budget", chosen(compared(inputs.memory_fraction, "=", ""), devices.get("budget", row, case), asked))
     assert len(CASES) == 3
     return _Device(
         row,
@@ -167,7 +169,8 @@ def _stages(account: Account, tables: Tables, core: Core, batch: Batch, parts: G
     for stage in range(MOST_STAGES):
         there = account.line(f"stage {stage}", compared(constant(stage), "<", inputs.pp))
         counts = counts_of(account, tables, core.model, core.rows, inputs.pp, constant(stage))
-        one = stage_account(account, core.model, batch, parts, counts, 0)
+        fixed = stage_weights(account, core.model, parts, counts, 0, batch.error)
+        one = stage_account(account, core.model, batch, parts, counts, fixed)
         accounts.append(one)
         block = block_bytes(account, tables, cache, counts)
         non_torch, available, low = pool_of(account, device.budget, device.growth, device.above, one)

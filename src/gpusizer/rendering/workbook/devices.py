@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +38,7 @@ class DeviceFigures:
     context_bytes: int
     joined_bytes: tuple[int, ...]  # by case
     shares: tuple[float, ...]  # by case
+    budgets: tuple[int, ...]  # of these shares
     growth: tuple[tuple[float, float], ...]  # (bytes, above) for alone, tensor-parallel, pipeline
     library_bytes: float
     graph_factor: float
@@ -107,6 +108,7 @@ class Devices:
         growth = [self._growth(start) for start in (starts["alone"], starts["joined"], self.start(accelerator, pp=2))]
         outside = {case: self._outside(start) for case, start in starts.items()}
         amd = accelerator.vendor == "AMD"
+        shares = tuple(self._share(starts[case], outside[case]) for case in CASES)
         return DeviceFigures(
             accelerator,
             number,
@@ -114,7 +116,8 @@ class Devices:
             outside["alone"].get("driver_reserved", 0),
             outside["alone"]["device_context"],
             tuple(outside[case].get("communication", 0) for case in CASES),
-            tuple(self._share(starts[case], outside[case]) for case in CASES),
+            shares,
+            tuple(self.engine.budget_bytes(self._with_share(starts[case], share)) for case, share in zip(CASES, shares, strict=True)),
             tuple(growth),
             fitted.ROCM_LIBRARY.bytes if amd else 0.0,
             fitted.ROCM_GRAPHS if amd else 1.0,
@@ -139,3 +142,6 @@ class Devices:
         if self.engine.budget_bytes(start) <= free:
             return share
         return max(float(floor_div(100 * free, start.accelerator.memory_bytes) / 100), 0.0)
+
+    def _with_share(self, start: Start, share: float) -> Start:
+        return replace(start, deployment=replace(start.deployment, memory_fraction=share))

@@ -28,7 +28,6 @@ from gpusizer.formulas.memory.steps import (
 )
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, padded_vocabulary, rope_table_bytes, unfolded_scales_bytes, visual_levels_bytes
 from gpusizer.rendering.workbook.cache_rows import SIZES, attention_page, group_blocks, index_page, latent_page, scaled_latent_page
-from gpusizer.rendering.workbook.gather import KV_PRECISIONS
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.live import (
     Area,
@@ -63,6 +62,7 @@ __all__ = [
     "model_of",
     "part_rows",
     "stage_account",
+    "stage_weights",
 ]
 
 GRAPH_MODES = 2  # whole for decoding, in pieces for mixed batches
@@ -146,6 +146,7 @@ _FIELDS = (
     "layers", "hidden", "vocabulary", "streams", "pattern", "kinds", "first_kind", "dense_width", "dense_matrices", "top_k", "expert_width",
     "gate_up", "expert_hidden", "latent_heads", "latent_nope", "latent_v", "dense_latent", "sparse_rank", "sparse_rope", "sparse_index", "sparse",
     "tower_width", "tower_patches", "tower_levels", "deeper_levels", "cache_class", "stateful", "group_kind", "group_window", "estimate",
+    "block_side",
 )  # fmt: skip
 
 
@@ -160,7 +161,6 @@ def model_of(account: Account, tables: Tables, row: Live, precision: Live, kv: L
         "cache_rule",
         "error",
         "error_rocm",
-        "block_side",
         "unlisted",
         "unlisted_above",
         "label",
@@ -250,7 +250,7 @@ def batch_of(account: Account, tables: Tables, model: Model, number: Live) -> Ba
         copies=fitted.ENCODED_COPIES,
     )
     encoded = account.line("encoded images", chosen(compared(model.tower_width, ">", 0), stays, constant(0)))
-    column = recorded(lambda *, number, kv, kinds: (number - 1) * kinds + kv, number=number, kv=model.kv, kinds=len(KV_PRECISIONS))
+    column = recorded(lambda *, number, kv, kinds: (number - 1) * kinds + kv, number=number, kv=model.kv, kinds=len(tables.facts.kv_precisions))
     place = account.line("cache rule", column)
     form = account.line("cache format", tables.rules.get("form", model.cache_rule, place))
     block = account.line("block", tables.rules.get("block", model.cache_rule, place))
@@ -395,6 +395,43 @@ def counts_of(account: Account, tables: Tables, model: Model, rows: Area, pp: Li
 
 
 @dataclass(frozen=True)
+class StageWeights:
+    """Weights of one stage, whatever the device but for the padding of its kernels and the band of its format."""
+
+    lines: dict[str, Live]
+    fixed: Live  # their sum
+    blocks: Live  # FP8 in square blocks
+    slack: Live
+    spread: Live
+
+
+def stage_weights(account: Account, model: Model, parts: Gathered, counts: Counts, padding: int, error: Live) -> StageWeights:
+    """Lines of the stored tensors of one stage."""
+    column = counts.column
+    lines: dict[str, Live] = {}
+    for line in LINES:
+        area = parts.experts[padding] if line == "weights_experts" else parts.lines[line]
+        rows = area, column
+        if line == "weights_embedding":  # the last row, a head of its own, is a line without a band
+            rows = _without_last(area), _without_last(column)
+        lines[line] = account.line(line, products(*rows))
+    own = parts.lines["weights_embedding"]
+    lines["own_head"] = account.line("own_head", _times(cell_of(own, len(own.values) - 1), cell_of(column, len(column.values) - 1)))
+    lines["weights_absorbed"] = account.line("weights_absorbed", products(parts.copied, column))
+    lines["weights_tables"] = account.line("weights_tables", _tables(parts, column))
+    lines["weights_unlisted"] = account.line("weights_unlisted", _times(counts.first, model.unlisted))
+    widths = [recorded(band_width_bytes, size_bytes=lines[line], share=error, added_bytes=0) for line in LINES]
+    widths.append(_times(counts.first, model.unlisted_above))
+    return StageWeights(
+        lines,
+        account.line("fixed weights", added(account.lines("weights", list(lines.values())))),
+        account.line("square blocks", products(parts.blocks[padding], column)),
+        account.line("slack", products(parts.slack[padding], column)),
+        account.line("spread of weights", root_of_squares(account.lines("widths of bands", widths))),
+    )
+
+
+@dataclass(frozen=True)
 class StageAccount:
     """Bytes of one stage beside what depends on the device alone."""
 
@@ -409,46 +446,44 @@ class StageAccount:
     spread: Live
 
 
-def stage_account(account: Account, model: Model, batch: Batch, parts: Gathered, counts: Counts, padding: int) -> StageAccount:
+def stage_account(account: Account, model: Model, batch: Batch, parts: Gathered, counts: Counts, fixed: StageWeights) -> StageAccount:
     """Lines of one stage on one class of devices."""
-    column = counts.column
-    lines: dict[str, Live] = {}
-    for line in LINES:
-        area = parts.experts[padding] if line == "weights_experts" else parts.lines[line]
-        rows = area, column
-        if line == "weights_embedding":  # the last row, a head of its own, is a line without a band
-            rows = _without_last(area), _without_last(column)
-        lines[line] = account.line(line, products(*rows))
-    own = Area(parts.lines["weights_embedding"].text, parts.lines["weights_embedding"].values)
-    lines["own_head"] = account.line("own_head", _times(cell_of(own, len(own.values) - 1), cell_of(column, len(column.values) - 1)))
-    lines["weights_absorbed"] = account.line("weights_absorbed", products(parts.copied, column))
-    lines["weights_tables"] = account.line("weights_tables", _tables(parts, column))
+    lines = dict(fixed.lines)
     lines["weights_buffers"] = account.line("weights_buffers", _times(counts.first, batch.buffers))
-    lines["weights_unlisted"] = account.line("weights_unlisted", _times(counts.first, model.unlisted))
-    raw_scales = account.line("unfolded scales", _scales(model, batch, products(parts.blocks[padding], column)))
-    lines["weights_scales"] = account.line("weights_scales", recorded(lambda *, size: rounded(size), size=raw_scales))
-    slack = account.line("slack", products(parts.slack[padding], column))
-    raw_slack = recorded(lambda *, slack, library: slack + library, slack=slack, library=batch.library)
-    lines["weights_slack"] = account.line("weights_slack", recorded(lambda *, size: rounded(size), size=raw_slack))
-    area = account.lines("weights", [lines[name] for name in lines])
-    weights = account.line("weights in all", added(area))
+    raw_scales = account.line("unfolded scales", _scales(model, batch, fixed.blocks))
+    lines["weights_scales"] = account.line("weights_scales", _whole(raw_scales))
+    raw_slack = recorded(lambda *, slack, library: slack + library, slack=fixed.slack, library=batch.library)
+    lines["weights_slack"] = account.line("weights_slack", _whole(raw_slack))
+    weights = recorded(
+        lambda *, a, b, c, d: a + b + c + d,
+        a=fixed.fixed,
+        b=lines["weights_buffers"],
+        c=lines["weights_scales"],
+        d=lines["weights_slack"],
+    )
+    weights = account.line("weights in all", weights)
     activation, raw_activation = _activation(account, model, batch, parts, counts)
     graphs, raw_graphs = _graphs(account, batch, counts)
     low = recorded(lambda *, size, share: rounded(size * (1 - share)), size=raw_graphs, share=fitted.GRAPHS.below)
     graphs_low = account.line("graphs, low end", low)
     raw_estimate = account.line("estimate", recorded(lambda *, graphs, factor: graphs * factor, graphs=graphs, factor=model.estimate))
-    estimated = account.line("estimated graphs", recorded(lambda *, size: rounded(size), size=raw_estimate))
+    estimated = account.line("estimated graphs", _whole(raw_estimate))
     workspace = account.line("workspace", _workspace(model, batch, parts))
-    widths = [recorded(band_width_bytes, size_bytes=lines[line], share=batch.error, added_bytes=0) for line in LINES]
     library_part = recorded(lambda *, library, share: 0 - library * share, library=batch.library, share=SLACK_SPREAD)
-    widths.append(_times(counts.first, model.unlisted_above))
-    widths.append(recorded(band_width_bytes, size_bytes=raw_scales, share=SCALES_SPREAD, added_bytes=0))
-    widths.append(recorded(band_width_bytes, size_bytes=raw_slack, share=SLACK_SPREAD, added_bytes=library_part))
-    widths.append(recorded(band_width_bytes, size_bytes=raw_activation, share=fitted.PEAK_ABOVE, added_bytes=0))
-    widths.append(recorded(band_width_bytes, size_bytes=raw_estimate, share=fitted.GRAPH_ESTIMATE_SPREAD[1] - 1, added_bytes=0))
+    widths = [
+        fixed.spread,
+        recorded(band_width_bytes, size_bytes=raw_scales, share=SCALES_SPREAD, added_bytes=0),
+        recorded(band_width_bytes, size_bytes=raw_slack, share=SLACK_SPREAD, added_bytes=library_part),
+        recorded(band_width_bytes, size_bytes=raw_activation, share=fitted.PEAK_ABOVE, added_bytes=0),
+        recorded(band_width_bytes, size_bytes=raw_estimate, share=fitted.GRAPH_ESTIMATE_SPREAD[1] - 1, added_bytes=0),
+    ]
     spread = account.line("spread", root_of_squares(account.lines("widths of bands", widths)))
     charged = recorded(lambda *, weights, activation, graphs: weights + activation + graphs, weights=weights, activation=activation, graphs=estimated)
     return StageAccount(lines, weights, activation, graphs, graphs_low, estimated, workspace, account.line("charged", charged), spread)
+
+
+def _whole(size: Live) -> Live:
+    return recorded(lambda *, size: rounded(size), size=size)
 
 
 def _scales(model: Model, batch: Batch, blocks: Live) -> Live:

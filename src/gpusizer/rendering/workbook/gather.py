@@ -31,7 +31,7 @@ __all__ = ["KV_PRECISIONS", "PRECISIONS", "Facts", "ModelFacts", "Source", "gath
 PRECISIONS = ("checkpoint", "bf16", "fp16", "fp32", "fp8", "int8", "int4", "mxfp4", "nvfp4")
 """Precisions of weights that vLLM loads."""
 
-KV_PRECISIONS = ("auto", "bf16", "fp16", "fp8", "int8", "nvfp4", "fp32")
+KV_PRECISIONS = ("auto", "bf16", "fp16", "fp8", "int8")
 """Precisions of the cache."""
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -87,6 +87,7 @@ class Facts:
     language: str
     engine: Vllm
     precisions: tuple[str, ...]
+    kv_precisions: tuple[str, ...]
     models: list[ModelFacts]
     devices: Devices
     parts: PartTable
@@ -97,12 +98,13 @@ class Facts:
     rule_of: dict[tuple[Any, ...], int] = field(default_factory=dict)
     layouts: dict[tuple[int, int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # (class, form, block, wide, place of tp) -> rows
     legal: dict[tuple[int, ...], int] = field(default_factory=dict)
+    legal_of: dict[Dimensions, int] = field(default_factory=dict)
     families: dict[tuple[str, ...], int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
 
     def classes_and_kv(self) -> list[tuple[int, str]]:
         """Columns of a cache rule: classes of devices by precisions of the cache."""
-        return [(number, kv) for number in range(len(self.devices.classes)) for kv in KV_PRECISIONS]
+        return [(number, kv) for number in range(len(self.devices.classes)) for kv in self.kv_precisions]
 
     def letter(self, place: int) -> str:
         """The letter of a kind of layer."""
@@ -120,7 +122,13 @@ class Facts:
         return self.forms.index(same) + 1
 
 
-def gather(sources: Sequence[Source], devices: Sequence[Accelerator], language: str, precisions: Iterable[str] = PRECISIONS) -> Facts:
+def gather(
+    sources: Sequence[Source],
+    devices: Sequence[Accelerator],
+    language: str,
+    precisions: Iterable[str] = PRECISIONS,
+    kv_precisions: Iterable[str] = KV_PRECISIONS,
+) -> Facts:
     """Ask the library for everything.
 
     Parameters
@@ -133,11 +141,13 @@ def gather(sources: Sequence[Source], devices: Sequence[Accelerator], language: 
         Of the reasons.
     precisions : iterable of str
         Precisions of weights to choose from.
+    kv_precisions : iterable of str
+        Precisions of the cache to choose from.
     """
     engine = get_engine("vllm")
     assert isinstance(engine, Vllm)
     known = Devices(tuple(devices), engine, sources[0].architecture)
-    facts = Facts(language, engine, tuple(precisions), [], known, PartTable(known.paddings), Groups())
+    facts = Facts(language, engine, tuple(precisions), tuple(kv_precisions), [], known, PartTable(known.paddings), Groups())
     classes: dict[tuple[Any, ...], int] = {}
     for source in sources:
         facts.models.append(_model(facts, source, classes))
@@ -196,12 +206,16 @@ def _both(tp: int) -> tuple[Layout, Layout]:
 
 
 def _places(facts: Facts, model: ModelFacts, part: Part, slack: bool) -> list[int]:
-    """Row of a part in each precision."""
-    tally = model.tally
-    return [
-        facts.parts.place(tally.stored(part, precision), slack=slack, shares=model.precisions[number]["shares"], places=model.cut_places)
-        for number, precision in enumerate(facts.precisions)
-    ]
+    """Row of a part in each precision; precisions that store it alike share it."""
+    tally, known, found = model.tally, {}, []
+    for number, precision in enumerate(facts.precisions):
+        shares = model.precisions[number]["shares"]
+        forms = tally.forms(part, precision)
+        key = (forms, tuple(shares.items()))
+        if key not in known:
+            known[key] = facts.parts.place(tally.stored(part, forms), slack=slack, shares=shares, places=model.cut_places)
+        found.append(known[key])
+    return found
 
 
 def _regular(facts: Facts, source: Source, rows: Sequence[Rows | None]) -> tuple[tuple[int, int], bool]:
@@ -287,19 +301,20 @@ def _label(language: str, architecture: Architecture, families: Sequence[str], p
 
 
 def _error(facts: Facts, architecture: Architecture, precision: str, accelerator: Accelerator) -> float:
-    start = facts.devices.start(accelerator)
-    return weight_error(replace(start, deployment=replace(start.deployment, precision=precision), architecture=architecture))
+    return weight_error(Start(Deployment("", accelerator.id, precision=precision), architecture, accelerator, facts.engine.newest))
 
 
 def _legal(facts: Facts, sizes: Dimensions, layers: int) -> int:
     """Number of the row that says for each tensor-parallel size, experts cut or whole, why it cannot be."""
-    padded = facts.engine.padded_formats(facts.devices.start(facts.devices.accelerators[0]))
-    row = []
-    for whole in (False, True):
-        for tp in TPS:
-            problem = problem_of(sizes, layers, _both(tp)[whole], 0, padded)
-            row.append(0 if problem is None else facts.reason(text("reason", problem.code, facts.language, **problem.parameters)))
-    return facts.legal.setdefault(tuple(row), len(facts.legal) + 1)
+    if sizes not in facts.legal_of:
+        padded = facts.engine.padded_formats(facts.devices.start(facts.devices.accelerators[0]))
+        row = []
+        for whole in (False, True):
+            for tp in TPS:
+                problem = problem_of(sizes, layers, _both(tp)[whole], 0, padded)
+                row.append(0 if problem is None else facts.reason(text("reason", problem.code, facts.language, **problem.parameters)))
+        facts.legal_of[sizes] = facts.legal.setdefault(tuple(row), len(facts.legal) + 1)
+    return facts.legal_of[sizes]
 
 
 def _cache_rule(facts: Facts, model: ModelFacts, architecture: Architecture, precision: str) -> int:
@@ -308,7 +323,7 @@ def _cache_rule(facts: Facts, model: ModelFacts, architecture: Architecture, pre
     if same not in facts.rule_of:
         found = []
         for number in range(len(facts.devices.classes)):
-            for kv in KV_PRECISIONS:
+            for kv in facts.kv_precisions:
                 start = _start(facts, architecture, facts.devices.representative(number), precision, kv)
                 form = cache_format(start.deployment.kv_precision, architecture.dtype)
                 assert form is not None

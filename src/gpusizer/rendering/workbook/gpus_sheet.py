@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpusizer.formulas.core import maximum, minimum, rounded
 from gpusizer.formulas.load import deployment_cost, held_requests, replicas_needed
-from gpusizer.formulas.memory.budget import outside_budget_bytes, requested_bytes
+from gpusizer.formulas.memory.budget import outside_budget_bytes
 from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency
 from gpusizer.formulas.memory.stages import band_width_bytes
 from gpusizer.rendering.workbook.book import Book
@@ -56,10 +56,9 @@ def _attempt(device: _Device, candidate: Candidate, inputs: Inputs) -> list[Live
     several = candidate.tp * candidate.pp > 1
     case = chosen(compared(candidate.whole, "=", 1), constant(3), constant(2)) if candidate.tp > 1 else constant(2 if several else 1)
     kind = constant(2 if candidate.tp > 1 else 3 if candidate.pp > 1 else 1)
-    budget = recorded(requested_bytes, device_total_bytes=device.get("visible"), utilization=device.get("share", case))
     growth, above = device.get("growth", kind), device.get("above", kind)
     column = _Columns(account)
-    budget = column.add(budget)
+    budget = column.add(device.get("budget", case))
     held, safe, grown_of = [], [], []
     for stage in candidate.stages:
         figures = {name: picked(area, number) for name, area in stage.columns.items()}

@@ -13,6 +13,7 @@ from gpusizer.rendering.formulas import registry
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.gather import Facts
 from gpusizer.rendering.workbook.grid import Grid
+from gpusizer.rendering.workbook.tables import Tables
 from gpusizer.units import GB
 
 __all__ = ["fill_formats", "fill_formulas", "fill_models", "fill_sources"]
@@ -44,17 +45,17 @@ def _table(book: Book, grid: Grid, code: str, columns: Sequence[tuple[str, float
     grid.sheet.repeat_rows(HEAD)
 
 
-def fill_models(book: Book, grid: Grid, facts: Facts) -> None:
+def fill_models(book: Book, grid: Grid, tables: Tables) -> None:
     """Every model with what people ask first."""
+    facts = tables.facts
     columns = (
         ("id", 36, "text"), ("name", 34, "text"), ("params", 18, "number"), ("activated", 18, "number"), ("layers", 8, "number"),
         ("hidden", 10, "number"), ("label", 22, "text"), ("checkpoint", 14, "one"), ("token", 16, "number"), ("context", 12, "number"),
         ("licence", 18, "text"), ("source", 60, "text"),
     )  # fmt: skip
-    from gpusizer.planning.figures import cache_figures
-
     rows = []
-    for model in facts.models:
+    tokens = tables.models.area("token_bytes")
+    for number, model in enumerate(facts.models):
         architecture, entry = model.source.architecture, model.source.entry
         counts, first = architecture.parameters, model.precisions[0]
         rows.append(
@@ -67,7 +68,7 @@ def fill_models(book: Book, grid: Grid, facts: Facts) -> None:
                 architecture.hidden_size,
                 first["label"],
                 first["bytes"] / GB,
-                cache_figures(architecture)[0],
+                tokens.values[number * (len(facts.kv_precisions) + 1)],
                 architecture.max_position_embeddings,
                 entry.licence if entry else None,
                 entry.config_source if entry else None,

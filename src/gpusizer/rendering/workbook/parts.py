@@ -84,11 +84,14 @@ class Tally:
             self._forms[key] = other.quantization.format_of(tensor.name, tensor)
         return self._forms[key]
 
-    def stored(self, part: Part, precision: str) -> tuple[Stored, ...]:
+    def forms(self, part: Part, precision: str) -> tuple[StorageFormat, ...]:
+        """Format of each tensor of a part in a precision, by its sizes alone."""
+        return tuple(_nameless(self.form_in(precision, tensor, form)) for tensor, form, _ in part)
+
+    def stored(self, part: Part, forms: tuple[StorageFormat, ...]) -> tuple[Stored, ...]:
         """A part as engines cut it."""
         counts: dict[Stored, int] = {}
-        for tensor, form, count in part:
-            form = _nameless(self.form_in(precision, tensor, form))
+        for (tensor, _, count), form in zip(part, forms, strict=True):
             one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
             counts[one] = counts.get(one, 0) + count
         return tuple(one if count == 1 else replace(one, count=count) for one, count in counts.items())
@@ -126,14 +129,15 @@ def tally_of(architecture: Architecture, precisions: Iterable[str]) -> Tally:
     quantization = architecture.quantization
     by_path = bool(quantization.rules or quantization.exact)
     parts: dict[Part, int] = {}
-    seen: dict[tuple[int, ...], int] = {}
+    seen: dict[tuple[tuple[int, ...], tuple[StorageFormat, ...]], int] = {}
     layers: list[int] = []
     for layer in architecture.layers:
         same = (*map(id, layer.mixers), 0, *map(id, layer.feed_forwards), id(layer.tensors))
-        if by_path or same not in seen:
-            part = _part((tensor, quantization.format_of(layer.prefix + tensor.name, tensor)) for tensor in layer.all_tensors())
-            seen[same] = parts.setdefault(part, len(parts))
-        layers.append(seen[same])
+        forms = tuple(quantization.format_of(layer.prefix + tensor.name, tensor) for tensor in layer.all_tensors()) if by_path else ()
+        if (same, forms) not in seen:
+            pairs = ((tensor, quantization.format_of(layer.prefix + tensor.name, tensor)) for tensor in layer.all_tensors())
+            seen[same, forms] = parts.setdefault(_part(pairs), len(parts))
+        layers.append(seen[same, forms])
     outside = [
         _part((tensor, quantization.format_of(tensor.name, tensor)) for tensor in members)
         for members in (architecture.embedding, architecture.final, architecture.head, architecture.towers)
@@ -188,23 +192,39 @@ class PartTable:
     def _row(
         self, stored: tuple[Stored, ...], paddings: tuple[ExpertPadding, ...], slack: bool, shares: Blocks, places: frozenset[int], further: bool
     ) -> list[float | None]:
-        routed = any(one.group == "routed_experts" for one in stored)
         row: list[float | None] = [int(further)]
         sizes: dict[tuple[str, int, int], float] = {}
-        matrices = bare_matrices(stored) if slack else ()
-        for tp in (TPS[place] for place in places):
-            for whole in (0, 1) if routed and tp > 1 else (0,):
-                cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp)
-                groups = group_bytes(stored, cut)
-                for group, size in groups.items():
-                    key = (weight_line(group), whole, tp)
-                    sizes[key] = sizes.get(key, 0) + size
-                if slack:
-                    sizes["slack", whole, tp] = slack_of(matrix_bytes(matrices, cut))
-                if shares:
-                    sizes["blocks", whole, tp] = sum(groups.get(group, 0) * share for group, share in shares)
+        routed = tuple(one for one in stored if one.group == "routed_experts")
+        for tensors, ways in ((tuple(one for one in stored if one.group != "routed_experts"), (0,)), (routed, (0, 1))):
+            matrices = bare_matrices(tensors) if slack else ()
+            for tp in (TPS[place] for place in places):
+                for whole in ways if tp > 1 else (0,):
+                    cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp)
+                    _tally_cut(sizes, tensors, matrices, cut, (whole, tp), shares)
+                    if ways == (0,) and routed and tp > 1:
+                        for name in ("slack", "blocks"):
+                            sizes[name, 1, tp] = sizes.get((name, 0, tp), 0)
         for kind, line, whole, tp in self.columns()[1:]:
             name = line or kind
-            wanted = (name, whole if routed and tp > 1 else 0, tp)
+            wanted = (name, whole if routed and tp > 1 and line in ("", "weights_experts") else 0, tp)
             row.append(sizes.get(wanted) or None)
         return row
+
+
+def _tally_cut(
+    sizes: dict[tuple[str, int, int], float],
+    tensors: tuple[Stored, ...],
+    matrices: tuple[Stored, ...],
+    cut: Cut,
+    way: tuple[int, int],
+    shares: Blocks,
+) -> None:
+    """Add what tensors weigh on one rank to the cells of one cut."""
+    groups = group_bytes(tensors, cut)
+    for group, size in groups.items():
+        key = (weight_line(group), *way)
+        sizes[key] = sizes.get(key, 0) + size
+    if matrices:
+        sizes["slack", *way] = sizes.get(("slack", *way), 0) + slack_of(matrix_bytes(matrices, cut))
+    if shares:
+        sizes["blocks", *way] = sizes.get(("blocks", *way), 0) + sum(groups.get(group, 0) * share for group, share in shares)

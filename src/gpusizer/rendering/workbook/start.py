@@ -10,7 +10,6 @@ from gpusizer.planning.request import Request
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.chosen import MOST_STAGES, Chosen
 from gpusizer.rendering.workbook.engine import Account
-from gpusizer.rendering.workbook.gather import KV_PRECISIONS
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, all_of, chosen, compared, constant, first_equal, recorded, words
@@ -19,7 +18,7 @@ from gpusizer.rendering.workbook.sentences import context_words, layout_words, t
 from gpusizer.rendering.workbook.tables import Tables
 from gpusizer.units import GiB
 
-__all__ = ["Beginning", "fill_answer", "fill_inputs", "set_up_start"]
+__all__ = ["Beginning", "fill_answer", "fill_inputs", "set_up_start", "token_place"]
 
 LABEL, VALUE, USED, GAP, OUT, OUT_VALUE, OUT_UNIT = range(1, 8)
 FIRST_ROW = 6
@@ -123,7 +122,7 @@ def fill_inputs(book: Book, grid: Grid, tables: Tables, account: Account, start:
     precision = cells.add("precision", request.precision, offered("precision", len(facts.precisions)))
     precision_place = account.line("precision", first_equal(precision, lists.area("precision"), 1))
     cells.used(tables.models.get("label", row, precision_place))
-    kv = cells.add("kv-precision", request.kv_precision if request.kv_precision in KV_PRECISIONS else "auto", offered("kv", len(KV_PRECISIONS)))
+    kv = cells.add("kv-precision", request.kv_precision, offered("kv", len(facts.kv_precisions)))
     kv_place = account.line("kv", first_equal(kv, lists.area("kv"), 1))
 
     cells.section("section-deployment")
@@ -238,7 +237,7 @@ def fill_answer(book: Book, grid: Grid, tables: Tables, account: Account, inputs
     place.add("out_max_concurrency", found.concurrency, "two", say("requests"))
     place.add("out_held_requests", found.held_low, "number", say("requests"))
     place.add("out_kv_cache_tokens", found.kv_tokens, "number", say("tokens"))
-    place.add("out_kv_cache_bytes_per_token", _token_bytes(tables, inputs), "number", say("bytes"))
+    place.add("out_kv_cache_bytes_per_token", model.get("token_bytes", inputs.model_row, token_place(tables, inputs)), "number", say("bytes"))
     place.add("out_total_params", model.get("total_params", inputs.model_row), "number", say("parameters"))
     place.add("out_weights_bytes", found.weights, "number", say("bytes"))
     place.gib(found.weights, say("weights-gib"))
@@ -331,9 +330,9 @@ def _reason(book: Book, found: Chosen, inputs: Inputs) -> Live:
     return Live(text, ["", *(way.value for way in ways)][int(found.reason_code.value)])
 
 
-def _token_bytes(tables: Tables, inputs: Inputs) -> Live:
-    """Bytes of a token in the whole model; "auto" in a model of 32 bits is 32 bits."""
+def token_place(tables: Tables, inputs: Inputs) -> Live:
+    """Column of the cache's figures; "auto" in a model of 32 bits is the last one."""
+    kinds = tables.facts.kv_precisions
     wide = compared(tables.models.get("element_bytes", inputs.model_row, inputs.precision_place), "=", 4)
-    auto = compared(inputs.kv_place, "=", KV_PRECISIONS.index("auto") + 1)
-    place = chosen(all_of(wide, auto), constant(KV_PRECISIONS.index("fp32") + 1), inputs.kv_place)
-    return tables.models.get("token_bytes", inputs.model_row, place)
+    auto = compared(inputs.kv_place, "=", kinds.index("auto") + 1)
+    return chosen(all_of(wide, auto), constant(len(kinds) + 1), inputs.kv_place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.engines.cache import CacheFormat
@@ -12,7 +12,7 @@ from gpusizer.planning.figures import cache_figures
 from gpusizer.planning.prices import rent_of
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.cache_rows import SIZES, mixers_key
-from gpusizer.rendering.workbook.gather import KV_PRECISIONS, Facts, ModelFacts, family_reasons
+from gpusizer.rendering.workbook.gather import Facts, ModelFacts, family_reasons
 from gpusizer.rendering.workbook.parts import TPS
 from gpusizer.rendering.workbook.table import Table
 
@@ -125,6 +125,7 @@ _SINGLE = (
     "group_kind",
     "group_window",
     "estimate",
+    "block_side",
     "total_params",
     "activated_params",
     "mtp_params",
@@ -139,7 +140,6 @@ _BY_PRECISION = (
     "cache_rule",
     "error",
     "error_rocm",
-    "block_side",
     "unlisted",
     "unlisted_above",
     "bytes",
@@ -152,17 +152,17 @@ def _models(book: Book, facts: Facts, rotations: int) -> Table:
     rows = []
     known: dict[Any, list[int]] = {}
     for model in facts.models:
-        rows.append(_model_row(model, first, rotations, known))
+        rows.append(_model_row(facts, model, first, rotations, known))
         first += len(model.kind_rows)
     columns = [(name, 1) for name in _SINGLE]
     columns += [("rotation_width", rotations), ("rotation_positions", rotations), ("rotation_element", rotations)]
-    columns += [("token_bytes", len(KV_PRECISIONS)), ("fixed_bytes", len(KV_PRECISIONS))]
+    columns += [("token_bytes", len(facts.kv_precisions) + 1), ("fixed_bytes", len(facts.kv_precisions) + 1)]
     columns += [("article_experts", ARTICLE_KINDS), ("article_width", ARTICLE_KINDS), ("article_layers", ARTICLE_KINDS)]
     columns += [(name, len(facts.precisions)) for name in _BY_PRECISION]
     return Table(book.add("Data", technical=True), columns, rows)
 
 
-def _model_row(model: ModelFacts, first: int, rotations: int, known: dict[Any, list[int]]) -> list[Any]:
+def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, known: dict[Any, list[int]]) -> list[Any]:
     architecture, shape = model.source.architecture, model.shape
     dense, experts, latent = shape.dense, shape.experts, shape.latent
     sparse = model.sparse and latent is not None
@@ -199,6 +199,7 @@ def _model_row(model: ModelFacts, first: int, rotations: int, known: dict[Any, l
         int(model.stateful),
         *model.group,
         model.graph_estimate,
+        max(each["block_side"] for each in model.precisions),
         counts.total,
         counts.activated,
         counts.mtp,
@@ -208,25 +209,25 @@ def _model_row(model: ModelFacts, first: int, rotations: int, known: dict[Any, l
     row.append(article_params(architecture, model.source.entry, any(kind[0] for kind in kinds)))
     filled = [*model.rotations, *[(0, 0, 0)] * (rotations - len(model.rotations))]
     row += [each[0] or None for each in filled] + [each[1] or None for each in filled] + [each[2] or None for each in filled]
-    row += _cached(model, known)
+    row += _cached(facts, model, known)
     if len(kinds) > ARTICLE_KINDS:
         raise ValueError("a model with more kinds of layers than the article's sheet has lines")
     lines = [*kinds, *[(0, 0, 0)] * (ARTICLE_KINDS - len(kinds))]
     for place in range(3):
         row += [line[place] or None for line in lines]
     for name in _BY_PRECISION:
-        row += [each[name] for each in model.precisions]
+        row += [each[name] or None for each in model.precisions]
     return row
 
 
-def _cached(model: ModelFacts, known: dict[Any, list[int]]) -> list[int]:
-    """Bytes of a token and of a request, by precision of the cache; models with equal mixers are asked once."""
+def _cached(facts: Facts, model: ModelFacts, known: dict[Any, list[int]]) -> list[int]:
+    """Bytes of a token and of a request by precision of the cache, last the model's own 32 bits; models with equal mixers are asked once."""
     architecture = model.source.architecture
     key = (mixers_key(architecture), architecture.dtype)
     if key not in known:
-        found = {kv: cache_figures(architecture, kv) for kv in KV_PRECISIONS if kv != "fp16"}
-        found["fp16"] = found["bf16"]
-        known[key] = [found[kv][0] for kv in KV_PRECISIONS] + [found[kv][1] for kv in KV_PRECISIONS]
+        found = [cache_figures(architecture, kv) for kv in facts.kv_precisions]
+        found.append(cache_figures(replace(architecture, dtype="fp32"), "auto"))
+        known[key] = [figures[part] for part in (0, 1) for figures in found]
     return known[key]
 
 
@@ -282,6 +283,7 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
                 figures.context_bytes,
                 *figures.joined_bytes,
                 *figures.shares,
+                *figures.budgets,
                 *(size for size, _ in figures.growth),
                 *(above for _, above in figures.growth),
                 device.devices_per_node or 8,
@@ -292,7 +294,7 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
             ]
         )
     columns = [(name, 1) for name in ("id", "name", "memory", "class", "visible", "driver", "context")]
-    columns += [("joined", 3), ("share", 3), ("growth", 3), ("above", 3)]
+    columns += [("joined", 3), ("share", 3), ("budget", 3), ("growth", 3), ("above", 3)]
     columns += [("node", 1), ("whole_nodes", 1), ("price", 1), ("currency", 1), ("refusal", len(facts.families))]
     return Table(book.add("Devices", technical=True), columns, rows)
 
@@ -326,7 +328,7 @@ def _lists(book: Book, facts: Facts) -> Table:
     columns: list[list[Any]] = [
         list(facts.precisions),
         [article_bytes_per_element(each) for each in facts.precisions],
-        list(KV_PRECISIONS),
+        list(facts.kv_precisions),
         list(TPS),
         [book.say("no"), book.say("yes")],
         [each.id for each in uses],
