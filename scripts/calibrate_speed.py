@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Fit the constants of speed anew from measured runs, and print the errors with groups of model, GPU and engine left out.
 
-    scripts/calibrate_speed.py CASES.jsonl [--folds 8] [--write]
+    scripts/calibrate_speed.py CASES.jsonl [--folds 7] [--write]
 
 CASES.jsonl has the format that ``gpusizer validate`` reads. Constants start from ``speed_priors.py``; a regularised, robust least-squares fit
 (Gauss-Newton on logarithms) moves them. A group of one model, GPU and engine counts for less than its number of rows; runs of low confidence count
-for nothing. Bands are quantiles of the errors that left-out groups had. ``--write`` writes ``engines/speed_calibration.py``. Needs NumPy.
+for nothing. Groups are left out by one more Newton step without their residuals, so that the whole takes two minutes. Bands are quantiles of the
+errors that left-out groups had. ``--write`` writes ``engines/speed_calibration.py``. Needs NumPy.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from gpusizer.planning.slots import engine_fit
 from gpusizer.planning.split_serving import split_loop
 from gpusizer.planning.step_speeds import speeds_of
 from gpusizer.planning.step_time import ClassSpeed, Speeds
-from gpusizer.planning.step_work import Attend, Cut, Experts, Linear, Work, step_work
+from gpusizer.planning.step_work import Attend, Cut, Experts, Linear, Work, latent_layers, step_work
 
 QUANTITIES = ("ttft_s", "tpot_s", "output_tokens_per_s")
 WEIGHTS = (0.6, 1.0, 0.8)
 SCALE = 0.1  # an error of 10 % counts as one standard deviation
 ROBUST = (0.3, 0.12, 0.15)  # errors beyond this (in logarithms) count linearly
-CONFIDENCE = {"high": 1.0, "medium": 0.6}
+CONFIDENCE = {"high": 1.0, "medium": 0.25}
 NO_LINEAR = Linear("16", 0.0, 0.0)
 NO_EXPERTS = Experts("16", 0.0, 1.0, 0.0, 0.0, 0.0)
 NO_SPEED = ClassSpeed(1.0, 1.0, 1.0, 1.0)
@@ -98,7 +99,7 @@ def stacked(parts: Sequence[Any], skip: str) -> dict[str, Any]:
 
 def picked(value: Any, rows: Any) -> Any:
     """The same structure with some rows of every column."""
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return type(value)(**{each.name: picked(getattr(value, each.name), rows) for each in fields(value)})
     if isinstance(value, tuple):
         return tuple(picked(each, rows) for each in value)
@@ -120,7 +121,7 @@ class Side:
 
     def _key(self, case: PerformanceCase, each: Deployment, work: Work) -> Any:
         kinds = tuple(linear.storage for linear in work.linears), tuple((block.storage, block.top_k) for block in work.experts), work.head.storage
-        return case.accelerator.id, each.engine, cut_of(each), age_years(each), each.kv_precision, kinds
+        return case.accelerator.id, each.engine, cut_of(each), age_years(each), each.kv_precision, kinds, work.kernels, latent_layers(work)
 
     def _work(self) -> Work:
         def slot(name: str, number: int, empty: Any) -> list[Any]:
@@ -179,7 +180,7 @@ class Batch:
         rows = []
         for run, work in zip(self.runs, self.side.works, strict=True):
             deployment, load = run.case.deployment, run.case.load
-            key = (deployment.engine, deployment.dp > 1, deployment.speculative_tokens, work.kernels, load.first_burst_share, load.acceptance)
+            key = (deployment.engine, deployment.dp > 1, deployment.speculative_tokens, latent_layers(work), load.first_burst_share, load.acceptance)
             if key not in fresh:
                 fresh[key] = traffic_of(work, run.case.accelerator, deployment, load, None, theta, slots=1.0)
             rows.append(fresh[key])
@@ -259,9 +260,35 @@ def residuals(data: Data, theta: Mapping[str, float]) -> Any:
 
 @dataclass
 class Fitted:
+    """Constants, and what the last step of the fit knew: enough to tell how they move when some runs are left out."""
+
+    names: list[str]
     theta: dict[str, float]
-    errors: dict[str, float]  # of the logarithm, after the fit
     rows: dict[str, int]  # that bear on a constant
+    vector: Any  # logarithms of the constants over their priors, in spreads
+    residuals: Any
+    jacobian: Any
+
+    def at(self, vector: Any) -> dict[str, float]:
+        known = priors()
+        return {**self.theta, **{name: known[name][0] * exp(value * known[name][1]) for name, value in zip(self.names, vector, strict=True)}}
+
+    def matrix(self, rows: Any) -> Any:
+        """Curvature of the sum of squares over some residuals, priors included."""
+        return self.jacobian[rows].T @ self.jacobian[rows] + np.eye(len(self.names))
+
+    def without(self, rows: Any) -> dict[str, float]:
+        """Constants that a fit without these residuals gives: one Newton step from the fit on all."""
+        kept = ~rows
+        gradient = self.jacobian[kept].T @ self.residuals[kept] + self.vector
+        return self.at(self.vector + np.clip(-np.linalg.solve(self.matrix(kept), gradient), -2.0, 2.0))
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Standard deviations of the logarithms after the fit."""
+        deviations = np.sqrt(np.diag(np.linalg.inv(self.matrix(np.ones(len(self.residuals), bool)))))
+        known = priors()
+        return {name: float(each * known[name][1]) for name, each in zip(self.names, deviations, strict=True)}
 
 
 def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
@@ -274,46 +301,42 @@ def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
         moved = np.abs(data.errors({**theta, name: theta[name] * 1.05}) - base)
         rows[name] = int((np.nanmax(moved, axis=1) > 1e-6).sum())
     names = [name for name in known if rows[name]]
-
-    def at(vector: Any) -> dict[str, float]:
-        return {**theta, **{name: known[name][0] * exp(value * known[name][1]) for name, value in zip(names, vector, strict=True)}}
-
-    def both(vector: Any) -> Any:
-        return np.concatenate([residuals(data, at(vector)), vector])
-
     vector = column(log(theta[name] / known[name][0]) / known[name][1] for name in names)
-    current, damping = both(vector), 1e-2
-    matrix = np.eye(len(names))
+    found = Fitted(names, theta, rows, vector, np.zeros(0), np.zeros((0, len(names))))
+
+    def slopes(vector: Any, current: Any) -> Any:
+        return np.stack([(residuals(data, found.at(vector + 0.05 * unit)) - current) / 0.05 for unit in np.eye(len(names))], axis=1)
+
+    current, damping = residuals(data, found.at(vector)), 1e-2
     for step in range(steps):
-        jacobian = np.stack([(both(vector + 0.05 * unit) - current) / 0.05 for unit in np.eye(len(names))], axis=1)
-        matrix, gradient = jacobian.T @ jacobian, jacobian.T @ current
-        before = current @ current
+        jacobian = slopes(vector, current)
+        matrix, gradient = jacobian.T @ jacobian + np.eye(len(names)), jacobian.T @ current + vector
+        before = after = current @ current + vector @ vector
         for _ in range(6):
             move = np.clip(-np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), gradient), -1.5, 1.5)
-            tried = both(vector + move)
-            if tried @ tried < before:
+            tried = residuals(data, found.at(vector + move))
+            after = tried @ tried + (vector + move) @ (vector + move)
+            if after < before:
                 vector, current, damping = vector + move, tried, max(damping / 4, 1e-4)
                 break
             damping *= 5
-        print(f"  step {step}: {before:.1f} -> {current @ current:.1f}", flush=True)
-        if before - current @ current < 1e-3 * before:
+        print(f"  step {step}: {before:.1f} -> {after:.1f}", flush=True)
+        if before - after < 1e-3 * before:
             break
-    deviations = np.sqrt(np.diag(np.linalg.inv(matrix)))
-    spreads = {name: float(each * known[name][1]) for name, each in zip(names, deviations, strict=True)}
-    return Fitted(at(vector), spreads, rows)
+    theta = found.at(vector)
+    return Fitted(names, theta, rows, vector, current, slopes(vector, current))
 
 
-def left_out(runs: Sequence[Run], start: Mapping[str, float], folds: int) -> Any:
-    """Predictions of each run by constants that never saw its group."""
+def left_out(runs: Sequence[Run], used: Sequence[Run], fitted: Fitted, folds: int) -> Any:
+    """Predictions of each run by constants that never saw its group; every group on its own with 0 folds."""
     groups = sorted({run.group for run in runs})
     random.Random(4).shuffle(groups)
-    fold = {group: number % folds for number, group in enumerate(groups)}
-    found = np.full((len(runs), len(QUANTITIES)), np.nan)
-    for number in range(folds):
-        print(f"fold {number + 1} of {folds}", flush=True)
-        rest = [run for run in runs if fold[run.group] != number and run.row["confidence"] in CONFIDENCE]
+    fold = {group: number % (folds or len(groups)) for number, group in enumerate(groups)}
+    seen = np.tile([fold[run.group] for run in used], len(QUANTITIES))
+    found, data = np.full((len(runs), len(QUANTITIES)), np.nan), Data(runs)
+    for number in sorted(set(fold.values())):
         rows = [index for index, run in enumerate(runs) if fold[run.group] == number]
-        found[rows] = Data([runs[index] for index in rows]).predict(fit(Data(rest), start, 3).theta)
+        found[rows] = data.predict(fitted.without(seen == number))[rows]
     return found
 
 
@@ -367,7 +390,7 @@ def ranking(runs: Sequence[Run], predicted: Any) -> None:
 def regime_of(run: Run) -> str:
     if run.mode != "closed":
         return {"burst": "burst", "open": run.regime, "split": "disaggregated"}[run.mode]
-    if run.case.load.concurrency == inf:
+    if run.case.load.concurrency == inf or run.requests / (run.case.deployment.dp * run.case.replicas) > run.traffic.slots:
         return "saturated"
     return "steady"
 
@@ -417,7 +440,7 @@ def written(fitted: Fitted, factors: Mapping[str, tuple[float, int]], runs: Sequ
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the constants of speed.")
     parser.add_argument("cases", type=Path)
-    parser.add_argument("--folds", type=int, default=8)
+    parser.add_argument("--folds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--fresh", action="store_true", help="start from the priors rather than from the constants in use")
     parser.add_argument("--write", action="store_true")
@@ -433,12 +456,12 @@ def main() -> None:
         moved = log(fitted.theta[name] / value) / spread
         if abs(moved) > 1.5:
             print(f"  {name} moved {moved:+.1f} spreads: {value:.3g} -> {fitted.theta[name]:.3g}")
-    if options.folds:
-        predicted = left_out(runs, fitted.theta, options.folds)
-        report(runs, predicted, "groups left out")
+    for folds in (options.folds, 0):
+        predicted = left_out(runs, used, fitted, folds)
+        report(runs, predicted, f"groups left out in {folds} folds" if folds else "every group left out on its own")
         ranking(runs, predicted)
         factors = bands(runs, predicted)
-        if options.write:
+        if options.write and folds:
             Path(speed_calibration.__file__).write_text(written(fitted, factors, used), encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "chunk_count",
     "expert_rows",
     "experts_touched",
+    "experts_touched_skewed",
     "operator_seconds",
     "overhead_seconds",
     "saturated_rate",
@@ -82,6 +83,43 @@ def experts_touched(*, experts: Any, top_k: Any, tokens: Any) -> Any:
     [8, 57, 163, 252]
     """
     return experts * (1 - (1 - top_k / experts) ** tokens)
+
+
+@formula(
+    "compute.experts_touched_skewed",
+    unit="experts",
+    symbols={"experts": "experts", "top_k": "experts per token", "tokens": "tokens", "evenness": "shape of the popularity"},
+    reference="popularity of experts drawn from a gamma distribution: a negative binomial number of tokens per expert, shape 'evenness'",
+    example={"experts": 256, "top_k": 8, "tokens": 32, "evenness": 1.0},
+)
+def experts_touched_skewed(*, experts: Any, top_k: Any, tokens: Any, evenness: Any) -> Any:
+    """Distinct experts whose weights a step reads when some experts are more popular than others.
+
+    Parameters
+    ----------
+    experts, top_k : float
+        Routed experts, and how many a token uses. [experts]
+    tokens : float
+        Tokens of the step, of all ranks that share the experts; 1 at least. [tokens]
+    evenness : float
+        Shape of the distribution of popularity: very large where all experts are equally popular. [1]
+
+    Returns
+    -------
+    float
+        Expected number of distinct experts. [experts]
+
+    Examples
+    --------
+    One token uses exactly ``top_k``; an uneven router leaves more experts unread, and with even popularity uniform routing returns.
+
+    >>> [round(experts_touched_skewed(experts=256, top_k=8, tokens=n, evenness=1.0)) for n in (1, 8, 32, 128)]
+    [8, 53, 130, 206]
+    >>> round(experts_touched_skewed(experts=256, top_k=8, tokens=32, evenness=1e6)), round(experts_touched(experts=256, top_k=8, tokens=32))
+    (162, 163)
+    """
+    share = top_k / experts
+    return experts * (1 - (1 - share) * (1 + maximum(tokens - 1, 0) * share / evenness) ** -evenness)
 
 
 @formula(

@@ -25,7 +25,7 @@ from gpusizer.planning.serving import Service, Traffic, burst, closed_loop, open
 from gpusizer.planning.slots import budget_tokens, engine_fit, running_slots
 from gpusizer.planning.step_speeds import speeds_of
 from gpusizer.planning.step_time import Speeds, step_parts
-from gpusizer.planning.step_work import Cut, Work, step_work
+from gpusizer.planning.step_work import Cut, Work, latent_layers, step_work
 
 __all__ = ["Load", "Performance", "PrefillSide", "SpeedItem", "predict"]
 
@@ -175,7 +175,8 @@ def traffic_of(
         return constant(name, kind, "other", theta)
 
     drafts = float(deployment.speculative_tokens)
-    acceptance = load.acceptance if load.acceptance is not None else c("acceptance")
+    # the first draft is accepted more often than those that build on it: the mean falls with their number
+    acceptance = load.acceptance if load.acceptance is not None else c("acceptance") * c("acceptance_fade") ** max(drafts - 1, 0)
     prefix = min(load.shared_prefix_tokens, max(load.input_tokens - 1, 0.0))
     return Traffic(
         prompt_tokens=max(load.input_tokens - prefix, 1.0),
@@ -187,7 +188,7 @@ def traffic_of(
         verified_tokens=1.0 + drafts,
         tokens_per_step=speculative_tokens(acceptance=min(acceptance, 0.999), drafts=drafts),
         draft_steps=drafts,
-        front_s=c("front_s", family) + work.kernels * c("launch_s", family),
+        front_s=c("front_s", family) + latent_layers(work) * c("latent_s", family),
         first_burst_share=load.first_burst_share * c("first_burst"),
         spread=load.length_spread,
         drift=c("drift"),
@@ -287,7 +288,7 @@ def _answer(
     )
 
 
-_BAND_OF = {"cache-limited": "steady"}
+_BAND_OF = {"cache-limited": "saturated"}
 
 _FORMULAS = {
     "linears": "compute.operator",

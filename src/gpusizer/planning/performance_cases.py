@@ -103,7 +103,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         precision=precision,
         kv_precision=cache,
         speculative_tokens=drafts,
-        max_num_batched_tokens=_RECIPE_CHUNK if engine == "sglang" and _is_inferencex(row) else None,
+        max_num_batched_tokens=_recipe_budget(engine, row, architecture, drafts, layout) if _is_inferencex(row) else None,
         flags={"engine_date": str(row["date"] or "")},
     )
     deployment = _cut(plain, layout)
@@ -150,7 +150,7 @@ def _engine(words: str) -> str:
 @lru_cache(maxsize=256)
 def _loaded(model: str, precision: str) -> Architecture:
     architecture = load_architecture(model)
-    if precision == "nvfp4" and any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards):
+    if precision == "nvfp4" and _has_experts(architecture):
         # publishers' NVFP4 checkpoints of mixtures of experts quantise feed-forward blocks and leave attention at 16 bits
         form = scaled_format("nvfp4", 4)
         groups = {"routed_experts": form, "shared_experts": form, "dense_mlp": form}
@@ -168,9 +168,29 @@ def _precision(model: str, words: str, named: str | None) -> tuple[Architecture,
     return _loaded(model, wish), wish
 
 
-# SemiAnalysisAI/InferenceX, benchmarks/single_node/*.sh as of 2026-04: on Blackwell its servers cache in FP8 (vLLM with latent attention does not),
-# SGLang computes prompts in chunks of 32,768 tokens.
-_RECIPE_CHUNK = 32768
+# SemiAnalysisAI/InferenceX, benchmarks/*.sh as of 2025-11 to 2026-04: on Blackwell its servers cache in FP8 (vLLM with latent attention does not),
+# SGLang computes prompts in chunks of 32,768 tokens. TensorRT-LLM gets ``--max_num_tokens``: 20,000 and so on where attention is grouped; with latent
+# attention one prompt beside what decodes, (drafts + 1) x batch + ISL + 64, which from 64af5a771 (2026-01-21) on is 8,192 at least without drafts.
+_RECIPE_CHUNK, _RECIPE_TOKENS, _RECIPE_LEAST, _RECIPE_LEAST_FROM = 32768, 20000, 8192, "2026-01-21"
+
+
+def _recipe_budget(engine: str, row: Mapping[str, Any], architecture: Architecture, drafts: int, layout: Mapping[str, int]) -> int | None:
+    """Most tokens of a step, as the public recipe of a run sets them; None where it leaves them to the engine."""
+    if engine == "sglang":
+        return _RECIPE_CHUNK
+    if engine != "tensorrt-llm" or row["disaggregated"]:
+        return None
+    if not _is_latent(architecture):
+        return _RECIPE_TOKENS
+    batch = int(_number(row["concurrency"]) or 1)
+    if drafts:
+        batch = max(batch // layout["dp"], 1) * (drafts + 1)
+    tokens = batch + int(_number(row["isl"]) or 0) + 64
+    return max(tokens, _RECIPE_LEAST) if not drafts and str(row["date"]) >= _RECIPE_LEAST_FROM else tokens
+
+
+def _is_latent(architecture: Architecture) -> bool:
+    return any(isinstance(mixer, LatentAttention) for layer in architecture.layers for mixer in layer.mixers)
 
 
 def _cache_precision(engine: str, row: Mapping[str, Any], architecture: Architecture, accelerator: Accelerator) -> str:
@@ -179,10 +199,11 @@ def _cache_precision(engine: str, row: Mapping[str, Any], architecture: Architec
     if re.search(r"FP8 (?:attention and )?KV|attention and KV", words):
         return "fp8"
     quantised = re.search(r"fp8|fp4", words, re.IGNORECASE) is not None
-    if engine == "tensorrt-llm" and quantised:
-        return "fp8"
-    latent = any(isinstance(mixer, LatentAttention) for layer in architecture.layers for mixer in layer.mixers)
-    if _is_inferencex(row) and quantised and generation(accelerator) == "blackwell" and not (engine == "vllm" and latent):
+    if (
+        engine == "tensorrt-llm" and quantised
+    ):  # MXFP4 as its publisher released it has no scales for a cache: 16 bits, except where recipes ask for FP8
+        return "auto" if re.search(r"MXFP4", words) and generation(accelerator) != "blackwell" else "fp8"
+    if _is_inferencex(row) and quantised and generation(accelerator) == "blackwell" and not (engine == "vllm" and _is_latent(architecture)):
         return "fp8"
     return "auto"
 
@@ -216,6 +237,10 @@ def _layout(
         tp = _smallest(architecture, accelerator)
         return {"tp": tp, "pp": 1, "dp": 1, "ep": 1}, None, max(count // tp, 1)
     cut = _cuts(words.split(" or ")[0])
+    if _is_vendor_table(row) and cut["tp"] > 1 and cut["dp"] == 1 and _has_experts(architecture):
+        cut = {"tp": 1, "pp": cut["pp"], "dp": cut["tp"], "ep": cut["tp"]}
+    if _indivisible(cut, architecture):
+        return _rack(cut["tp"] * cut["dp"])
     found = _legal(_run_layout(row, cut), architecture)
     copies = re.search(r"x(\d+) replicas", words)
     return found, None, int(copies[1]) if copies else 1
@@ -247,15 +272,45 @@ def _run_layout(row: Mapping[str, Any], cut: dict[str, int]) -> dict[str, int]:
 def _legal(cut: dict[str, int], architecture: Architecture) -> dict[str, int]:
     """A width that heads cannot be cut by (72) is that of data-parallel attention with experts spread over all."""
     cut.pop("moetp", None)
-    heads = {getattr(mixer, "heads", 0) for layer in architecture.layers for mixer in layer.mixers} - {0}
-    if any(number % cut["tp"] for number in heads) and cut["tp"] > 8:
+    if _indivisible(cut, architecture):
         return {"tp": 1, "dp": cut["tp"] * cut["dp"], "ep": cut["tp"] * cut["dp"], "pp": cut["pp"]}
     return cut
+
+
+def _indivisible(cut: Mapping[str, int], architecture: Architecture) -> bool:
+    heads = {getattr(mixer, "heads", 0) for layer in architecture.layers for mixer in layer.mixers} - {0}
+    return cut["tp"] > _PROMPT_RANKS and any(number % cut["tp"] for number in heads)
+
+
+_PROMPT_RANKS = 8
+
+
+def _rack(gpus: int) -> tuple[dict[str, int], tuple[dict[str, int], int] | None, int]:
+    """A rack told as one tensor-parallel group that heads cannot be cut by: some workers only computed prompts, a third of the GPUs is assumed."""
+    workers = max(gpus // 3 // _PROMPT_RANKS, 1)
+    ranks = max(gpus - workers * _PROMPT_RANKS, 1)
+    prompts = {"tp": 1, "pp": 1, "dp": _PROMPT_RANKS, "ep": _PROMPT_RANKS}
+    return {"tp": 1, "pp": 1, "dp": ranks, "ep": ranks}, (prompts, workers), 1
 
 
 def _smallest(architecture: Architecture, accelerator: Accelerator) -> int:
     need = checkpoint_bytes(architecture, mtp=False) / (0.8 * accelerator.memory_bytes)
     return next((tp for tp in (1, 2, 4, 8) if tp >= need), 8) if need <= 8 else ceil(need)
+
+
+# NVIDIA/TensorRT-LLM@00f3768 and @03e27c7, perf-overview.md, "Reproducing Benchmarked Results": mixtures of experts run with
+# ``enable_attention_dp`` (the tables call it TP or DEP); the number of requests of a run follows from its lengths, and all are queued at once.
+_TABLE_REQUESTS = {(128, 128): 30000, (2048, 128): 3000, (128, 2048): 3000, (1000, 1000): 3000, (500, 2000): 3000, (1024, 1024): 3000}
+_TABLE_REQUESTS |= {(20000, 2000): 1000, (32768, 1024): 1000, (1024, 32768): 1000}
+_TABLE_OTHERWISE = 1500
+
+
+def _is_vendor_table(row: Mapping[str, Any]) -> bool:
+    return "perf-overview" in str(row["source"])
+
+
+def _has_experts(architecture: Architecture) -> bool:
+    return any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards)
 
 
 def _is_inferencex(row: Mapping[str, Any]) -> bool:
@@ -308,6 +363,8 @@ def _load(row: Mapping[str, Any]) -> Load:
     many = re.search(r"burst of (\d+)", words)
     if many:
         return replace(base, burst=float(many[1]))
+    if _is_vendor_table(row):
+        return replace(base, concurrency=float(_TABLE_REQUESTS.get((int(isl or 0), int(osl or 0)), _TABLE_OTHERWISE)))
     if "finite" in words:
         return replace(base, concurrency=_QUIET_CONCURRENCY)
     return replace(base, concurrency=inf)

@@ -5,6 +5,7 @@ Every figure may be a number or a NumPy column; the loops have fixed lengths.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from gpusizer.planning.step_work import Work
 
 __all__ = ["Service", "Traffic", "burst", "closed_loop", "open_loop"]
 
-ROUNDS = 24
+ROUNDS = 8
+_NEVER_ZERO = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,31 +158,52 @@ def _tpot(pace: _Pace, traffic: Traffic, running: Any, disturbed: Any) -> Any:
         decode_step_s=pace.decode_s,
         prefill_s=pace.added_s * disturbed,
         sequences=running,
-        output_tokens=traffic.output_tokens,
+        output_tokens=maximum(traffic.output_tokens - 1, 1),
         tokens_per_step=traffic.tokens_per_step,
     )
     most = maximum(pace.full_s, pace.decode_s) / traffic.tokens_per_step
     return where(traffic.mixes > 0, minimum(tpot, most), tpot)
 
 
+def settled(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
+    """Where what runs is what the service then lets run, between 0 and ``most``: the secant of the last two trials, halves where it strays."""
+    last, last_gap = start, answer(start) - start
+    low, high = where(last_gap > 0, start, most * 0.0), where(last_gap > 0, most, start)
+    at = start + last_gap
+    for _ in range(ROUNDS):
+        gap = answer(at) - at
+        low, high = where(gap > 0, at, low), where(gap > 0, high, at)
+        guess = at - gap * (at - last) / (gap - last_gap - _NEVER_ZERO)
+        last, last_gap = at, gap
+        half = (low + high) / 2
+        at = where(guess >= low, where(guess <= high, guess, half), half)
+    return at
+
+
 def closed_loop(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> Service:
     """A fixed number of requests in flight: each that ends is replaced at once."""
     inside = minimum(requests, traffic.slots)
     steps = maximum(traffic.output_tokens - 1, 0.01)
-    running = inside * 0.9
-    together: Any = 0.0
-    for _ in range(ROUNDS):
+    # equal answers end in one step and their successors' prompts stand in one queue; spread lengths pull them apart
+    together = (1 - traffic.mixes) / (1 + traffic.drift * traffic.spread * steps)
+
+    def turn(running: Any) -> tuple[_Pace, Any, Any, Any, Any]:
+        """Pace, service of a prompt, time between tokens, time of the answer, time until it starts."""
         pace = _pace(work, speeds, traffic, running)
         served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
         tpot = _tpot(pace, traffic, running, 1 - together / 2)
         think = steps * tpot
-        # equal answers end in one step and their successors' prompts stand in one queue; spread lengths pull them apart
-        together = (1 - traffic.mixes) / (1 + traffic.drift * traffic.spread * steps)
         mixed = closed_response_seconds(service_s=served, think_s=think, customers=inside) - served
         # where prompts stop the others, nobody ends meanwhile: only those that ended in the same step are in front
         apart = burst_wait_seconds(requests=maximum(maximum(inside * together, running / steps), 1), service_s=served)
-        response = pace.own_s + where(traffic.mixes > 0, mixed, apart)
-        running = (running + inside * think / (think + response)) / 2
+        return pace, served, tpot, think, pace.own_s + where(traffic.mixes > 0, mixed, apart)
+
+    def running_then(running: Any) -> Any:
+        _, _, _, think, response = turn(running)
+        return inside * think / (think + response)
+
+    running = settled(running_then, inside * 0.9, inside)
+    pace, served, tpot, think, response = turn(running)
     late = traffic.first_burst_share * (1 - together) * burst_wait_seconds(requests=inside, service_s=served)
     queue = slot_wait_seconds(customers=requests, slots=inside, slot_s=think + response)
     wait = response - pace.own_s + late + queue + pace.decode_s * traffic.waited_steps
@@ -203,7 +226,7 @@ def burst(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> Servic
     again = minimum(maximum(waves - 1, 0), 1)  # 0 where all run together, 1 where slots are filled anew for at least one more wave
     out = maximum(traffic.output_tokens, 1)
     pace = _pace(work, speeds, traffic, steady.running * (0.8 + 0.2 * again))
-    served = maximum(where(traffic.mixes > 0, pace.share_s, pace.added_s), traffic.request_s)
+    served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
     short = 1 + traffic.short_answers * traffic.spread**2  # the mean over requests weighs those with few tokens more
     # all together: a request sees half of the prompts go by, in full steps while it decodes, or standing still
     own = pace.decode_s / traffic.tokens_per_step
@@ -214,11 +237,17 @@ def burst(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> Servic
     tpot = once * (1 - again) + again * where(traffic.mixes > 0, steady.tpot_s, own + steady.running * pace.added_s / out * short)
     first = burst_wait_seconds(requests=inside, service_s=served)
     per_request = out / steady.output_tokens_per_s
-    later = (requests - inside) / requests * ((requests - inside) / 2 * per_request + inside * served / 2)
-    ttft = traffic.front_s + pace.own_s + first / waves + later
+    # whoever finds no slot starts when one ends: they end as fast as requests are served
+    later = (requests - inside) / requests * (requests + inside) / 2 * maximum(per_request, served)
+    ttft = traffic.front_s + traffic.request_s * inside + pace.own_s + first / waves + later
     tail = 1 + traffic.spread * traffic.long_answers / waves
     together = requests * served + maximum(out * own * tail - passing * own * traffic.mixes, 0)
-    span = together * (1 - again) + again * (requests * maximum(per_request, served) + out * own * 0.5 * tail) + traffic.front_s
+    span = (
+        together * (1 - again)
+        + again * (requests * maximum(per_request, served) + out * own * 0.5 * tail)
+        + traffic.front_s
+        + traffic.request_s * inside
+    )
     rate = requests * traffic.output_tokens / span
     wait = ttft - pace.own_s - traffic.front_s
     return Service(ttft, tpot, _slow(tpot, pace, traffic, steady.running), rate, steady.running, pace.decode_s, pace.added_s, wait, pace.parts)
@@ -230,11 +259,13 @@ def open_loop(work: Work, speeds: Speeds, traffic: Traffic, request_rate_per_s: 
     most = limit.output_tokens_per_s / maximum(traffic.output_tokens, 1)
     offered = minimum(request_rate_per_s, most * 0.999)
     steps = maximum(traffic.output_tokens - 1, 0.01)
-    running = traffic.slots * 0.1
-    for _ in range(ROUNDS):
-        pace = _pace(work, speeds, traffic, running)
-        tpot = _tpot(pace, traffic, running, 1.0)
-        running = (running + minimum(offered * steps * tpot, traffic.slots)) / 2
+
+    def running_then(running: Any) -> Any:
+        return minimum(offered * steps * _tpot(_pace(work, speeds, traffic, running), traffic, running, 1.0), traffic.slots)
+
+    running = settled(running_then, traffic.slots * 0.1, traffic.slots)
+    pace = _pace(work, speeds, traffic, running)
+    tpot = _tpot(pace, traffic, running, 1.0)
     served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
     load = minimum(utilisation(request_rate_per_s=offered, service_s=served), 0.98)
     wait = open_wait_seconds(utilisation=load, service_s=served, variation=traffic.spread**2) + pace.decode_s * traffic.waited_steps

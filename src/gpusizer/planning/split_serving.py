@@ -8,7 +8,7 @@ from gpusizer.formulas.communication import transfer_seconds
 from gpusizer.formulas.core import maximum, minimum, where
 from gpusizer.formulas.latency import request_seconds
 from gpusizer.formulas.queueing import burst_wait_seconds, closed_response_seconds, slot_wait_seconds
-from gpusizer.planning.serving import ROUNDS, Service, Traffic, _pace, _slow
+from gpusizer.planning.serving import Service, Traffic, _pace, _slow, settled
 from gpusizer.planning.step_speeds import NETWORK_BYTES_PER_S
 from gpusizer.planning.step_time import Speeds
 from gpusizer.planning.step_work import UNBOUNDED_ROWS, Work
@@ -35,13 +35,20 @@ def split_loop(
     # one prompt after the other on each prefill rank; together they are a server that much faster
     served = maximum(minimum(alone.share_s, alone.own_s), 1e-9) / ahead_ranks
     inside = minimum(requests / ranks, traffic.slots)
-    running = inside * 0.7
-    for _ in range(ROUNDS):
+
+    def turn(running: Any) -> tuple[Any, Any, Any, Any]:
+        """Pace, time between tokens, time of the answer, time at the prefill workers."""
         pace = _pace(work, speeds, traffic, running)
         tpot = pace.decode_s / traffic.tokens_per_step
         think = steps * tpot
-        response = closed_response_seconds(service_s=served, think_s=think, customers=requests)
-        running = (running + inside * think / (think + response)) / 2
+        return pace, tpot, think, closed_response_seconds(service_s=served, think_s=think, customers=requests)
+
+    def running_then(running: Any) -> Any:
+        _, _, think, response = turn(running)
+        return inside * think / (think + response)
+
+    running = settled(running_then, inside * 0.7, inside)
+    pace, tpot, think, response = turn(running)
     kept = [
         where(
             one.cap_rows + one.scan_bytes * UNBOUNDED_ROWS >= UNBOUNDED_ROWS,  # not a window

@@ -8,7 +8,7 @@ from math import log2
 from gpusizer.engines.speed import constant, engine_family, generation, peak_flops_per_s
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.step_time import ClassSpeed, Speeds
-from gpusizer.planning.step_work import Cut, Work
+from gpusizer.planning.step_work import Cut, Work, latent_layers
 
 __all__ = ["speeds_of"]
 
@@ -54,10 +54,12 @@ def speeds_of(
     peak16, _ = peak_flops_per_s(accelerator, "16")
     cache = c("cache", kin) * (c("cache_scale", "8") if cache_bits < 16 else 1.0)
     link = _link_bytes_per_s(accelerator, cut.tp, theta)
+    node = min(accelerator.devices_per_node or 8, 8)
     across = cut.tp * cut.dp > (accelerator.devices_per_node or 8) and "domain" not in (accelerator.interconnect or "")
     gather_link = min(_link_bytes_per_s(accelerator, 8, theta), NETWORK_BYTES_PER_S) if across else _link_bytes_per_s(accelerator, 8, theta)
     aged = c("age", family, "other") ** age_years
     routed = bool(work.experts)
+    top_k = max((block.top_k for block in work.experts), default=1.0)
     return Speeds(
         linears=tuple(product(linear.storage, False) for linear in work.linears),
         experts=tuple(product(block.storage, True) for block in work.experts),
@@ -70,15 +72,17 @@ def speeds_of(
         step_s=c("step_s", family) * aged,
         sequence_s=c("sequence_s", family) * aged,
         quantise_s=c("quantise_s", family) * c("kernel_scale", kin) * aged,
-        eager_s=c("eager_s", family) * aged,
+        eager_s=c("eager_s", family) * aged * (1 + latent_layers(work) * c("latent_kernels", family) / max(work.kernels, 1.0)),
         tile_rows=c("tile_rows", "moe"),
         imbalance=1.0 + c("imbalance", "ep") * log2(max(cut.ep, 1)) if routed else 1.0,
-        routing_spread=c("routing", "spread"),
+        routing_evenness=c("routing", "evenness"),
         reduce_latency_s=c("reduce_s", kin) * (1 + 0.15 * log2(max(cut.tp, 1))) if cut.tp > 1 else 0.0,
         bus_bytes_per_s=link,
         gather_latency_s=c("gather_s", kin) * log2(max(cut.dp, 2)) / 3,
         gather_bytes_per_s=gather_link * c("gather_share", "wired" if accelerator.interconnect_bytes_per_s else "pcie"),
-        gather_copies=float(min(max((block.top_k for block in work.experts), default=1.0), max(cut.ep, 1))) if cut.ep > 1 else float(cut.dp),
+        gather_copies=float(
+            min(top_k, max(cut.ep, 1)) if cut.tp * cut.dp > node and cut.ep > 1 else cut.dp
+        ),  # within a node every rank gathers all tokens
         gather_element_bytes=3.0 if cut.ep > 1 else 4.0,
         hop_latency_s=c("hop_s", "all"),
         hop_bytes_per_s=link if cut.pp <= 8 else NETWORK_BYTES_PER_S,

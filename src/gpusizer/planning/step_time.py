@@ -13,7 +13,7 @@ from gpusizer.formulas.compute import (
     attended_pairs,
     attended_rows,
     expert_rows,
-    experts_touched,
+    experts_touched_skewed,
     operator_seconds,
     overhead_seconds,
     saturated_rate,
@@ -53,8 +53,8 @@ class Speeds:
         prompts, which no graph holds. [s]
     tile_rows : number
         Rows of one tile of an expert's product. [tokens]
-    imbalance, routing_spread : number
-        Load of the busiest rank of experts over the mean; how much of a further token's choice of experts is its own.
+    imbalance, routing_evenness : number
+        Load of the busiest rank of experts over the mean; how evenly popular experts are.
     reduce_latency_s, bus_bytes_per_s : number
         All-reduce of tensor parallelism. [s, bytes/s]
     gather_latency_s, gather_bytes_per_s, gather_copies, gather_element_bytes : number
@@ -79,7 +79,7 @@ class Speeds:
     eager_s: Any
     tile_rows: Any
     imbalance: Any
-    routing_spread: Any
+    routing_evenness: Any
     reduce_latency_s: Any
     bus_bytes_per_s: Any
     gather_latency_s: Any
@@ -161,7 +161,7 @@ def step_parts(
         linears = linears + _product(linear.flops_per_token * tokens, linear.weight_bytes, tokens, speed)
     experts = 0.0
     for block, speed in zip(work.experts, speeds.experts, strict=True):
-        touched = experts_touched(experts=block.experts, top_k=block.top_k, tokens=1 + speeds.routing_spread * maximum(shared - 1, 0))
+        touched = experts_touched_skewed(experts=block.experts, top_k=block.top_k, tokens=shared, evenness=speeds.routing_evenness)
         rows = expert_rows(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speeds.tile_rows)
         per_expert = maximum(rows / maximum(touched, 1e-6), 1.0)
         share = block.layers * speeds.imbalance / speeds.ep

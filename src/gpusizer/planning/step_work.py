@@ -26,7 +26,7 @@ from gpusizer.architecture.types import (
 )
 from gpusizer.engines.weights import ROUTED, once_per_architecture
 
-__all__ = ["STORAGE_CLASSES", "Attend", "Cut", "Experts", "Linear", "Work", "step_work", "storage_class"]
+__all__ = ["STORAGE_CLASSES", "Attend", "Cut", "Experts", "Linear", "Work", "latent_layers", "step_work", "storage_class"]
 
 STORAGE_CLASSES = ("16", "8", "fp4", "int4")
 UNBOUNDED_ROWS = 1e12
@@ -134,6 +134,11 @@ def storage_class(form: StorageFormat) -> str:
     if form.bits > 4:
         return "8"
     return "fp4" if "fp4" in form.id else "int4"
+
+
+def latent_layers(work: Work) -> float:
+    """Mixers that cache a latent: a prompt launches far more kernels for them than a decoding step does."""
+    return float(sum(one.layers for one in work.attends if one.kind == "latent"))
 
 
 @dataclass(frozen=True, slots=True)
