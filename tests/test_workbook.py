@@ -367,10 +367,10 @@ def stored_values(content: bytes) -> dict[tuple[str, str], Value]:
     return found
 
 
-def wrong_values(content: bytes, found: dict[tuple[str, str], Value]) -> list[tuple[str, str, Value, Value]]:
+def wrong_values(stored: dict[tuple[str, str], Value], found: dict[tuple[str, str], Value]) -> list[tuple[str, str, Value, Value]]:
     """Formulas whose stored value is not what a recalculation gives; on technical sheets a width of a band may round by one byte."""
     wrong = []
-    for (name, cell), value in stored_values(content).items():
+    for (name, cell), value in stored.items():
         other = found[name, cell]
         close = name == "Calc" and isinstance(value, int | float) and isinstance(other, int | float) and abs(other - value) <= 1
         if (value or 0) != (other or 0) and differs(other, value) and not close:
@@ -383,11 +383,11 @@ def test_stored_values_are_those_of_a_recalculation(tmp_path: Path) -> None:
         content = plan_workbook(make_plan(request), "zh")
         sheet = Sheet(content, tmp_path / "plan.xlsx")
         sheet.model.evaluate()
-        found = {}
-        for name, cell in stored_values(content):
+        stored, found = stored_values(content), {}
+        for name, cell in stored:
             letters, row = re.fullmatch(r"([A-Z]+)(\d+)", cell).groups()  # type: ignore[union-attr]
             found[name, cell] = sheet.model.get_cell_value(*sheet._place(f"'{name}'!${letters}${row}"))
-        assert not wrong_values(content, found)[:5]
+        assert not wrong_values(stored, found)[:5]
 
 
 def test_a_plan_opens_with_its_own_answer(tmp_path: Path) -> None:
@@ -400,6 +400,37 @@ def test_a_plan_opens_with_its_own_answer(tmp_path: Path) -> None:
         assert sheet.get("out_gpus") == best.gpus
         assert sheet.get("out_kv_cache_tokens") == best.fit.kv_cache.tokens
         assert best.accelerator.name in sheet.get("out_sentence")
+
+
+def test_times_and_rates_are_shown_only_for_the_plan_s_own_load(tmp_path: Path) -> None:
+    plan = make_plan(Request("deepseek-v3", users=1000))
+    best = plan.best
+    assert best is not None
+    assert best.performance is not None
+    sheet = Sheet(plan_workbook(plan, "en"), tmp_path / "plan.xlsx")
+    sheet.model.evaluate()
+    assert sheet.get("out_ttft_s") == pytest.approx(best.performance.ttft_s.value)
+    assert sheet.get("out_output_tokens_per_s") == pytest.approx(best.performance.output_tokens_per_s.value)
+    for change in ({"in_users": 2000}, {"in_output_tokens": 10}, {"in_precision": "int4"}, {"in_tp": 16}, {"in_gpu": "t4-16gb"}):
+        sheet.set(**change)
+        assert sheet.get("out_ttft_s") == DASH
+        assert not sheet.errors()
+        sheet.set(in_users=1000, in_output_tokens=2000, in_precision="checkpoint", in_tp=best.layout.tp, in_gpu=best.accelerator.id)
+        assert sheet.get("out_tpot_s") == pytest.approx(best.performance.tpot_s.value)
+
+
+def test_a_share_of_the_card_that_is_asked_for_is_used(sheet: Sheet) -> None:
+    case = Case("qwen3-32b", "checkpoint", "auto", "h100-sxm-80gb", 2, 1, False, 8, 1, 1, 3000, 1000)
+    sheet.set(**case.inputs() | {"in_memory_fraction": 0.8})
+    start = replace(verdict(case)[1], memory_fraction=0.8)
+    fit = ENGINE.fit(start, load_architecture(case.model), accelerator(case.gpu))
+    assert sheet.get("out_kv_cache_tokens") == fit.kv_cache.tokens
+    sheet.set(in_memory_fraction=0.99)
+    assert sheet.get("out_fits") is False
+    assert "free at the start" in sheet.get("out_sentence")
+    sheet.set(in_memory_fraction=None, in_replicas=1, in_concurrency=100000)
+    assert "too few" in sheet.get("out_sentence")
+    sheet.set(in_replicas=None)
 
 
 def config(tmp_path: Path, name: str) -> Path:
@@ -458,7 +489,6 @@ def test_libreoffice_gives_the_same_when_forced_to_recalculate(tmp_path: Path) -
     profile.mkdir(parents=True)
     (profile / "registrymodifications.xcu").write_text(ALWAYS, encoding="utf-8")
     requests = (
-        Request("deepseek-v3", users=1000),
         Request("qwen3.5-35b-a3b", concurrency=64, context_tokens=20000, kv_precision="fp8"),
         Request("gpt-oss-120b", concurrency=5, context_tokens=3000, gpus=("rtx4090-24gb",)),
     )
@@ -469,4 +499,5 @@ def test_libreoffice_gives_the_same_when_forced_to_recalculate(tmp_path: Path) -
         command = [OFFICE or "", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "xlsx", "--outdir", str(target)]
         subprocess.run([*command, str(source)], check=True, capture_output=True, timeout=180)
         again = openpyxl.load_workbook(target / source.name, data_only=True)
-        assert not wrong_values(content, {(name, cell): again[name][cell].value for name, cell in stored_values(content)})[:5]
+        stored = stored_values(content)
+        assert not wrong_values(stored, {(name, cell): again[name][cell].value for name, cell in stored})[:5]

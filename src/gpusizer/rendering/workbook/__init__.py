@@ -97,7 +97,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         )
         if best is None:
             gpu = next((accelerator(name).id for name in request.gpus), FIRST_GPU)
-            return build(facts, Beginning(wanted, gpu, FIRST_TP), today or date.today())
+            return build(facts, Beginning(wanted, gpu, FIRST_TP), today or date.today(), plan)
         layout = best.layout
         start = Beginning(
             wanted,
@@ -107,7 +107,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
             layout.ep > 1,
             best.launch.memory_fraction,
         )
-        return build(facts, start, today or date.today())
+        return build(facts, start, today or date.today(), plan)
 
 
 def _plain_key(name: str) -> str:

@@ -28,7 +28,7 @@ __all__ = ["fill_article"]
 def fill_article(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: Chosen) -> dict[str, Live]:
     """Write the sheet; results by name."""
     say, sheet, models = book.say, grid.sheet, tables.models
-    for column, width in ((0, 44), (1, 22), (2, 22), (3, 24), (4, 22), (5, 22), (6, 40)):
+    for column, width in ((0, 52), (1, 22), (2, 22), (3, 24), (4, 22), (5, 22), (6, 40)):
         sheet.set_column(column, column, width)
     grid.text(0, 0, say("sheet-article"), "title")
     grid.text(1, 0, say("article-note"), "text")
@@ -76,6 +76,7 @@ def fill_article(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: 
 
 
 def _head(grid: Grid, row: int, titles: list[str]) -> None:
+    grid.sheet.set_row(row, 30)
     for column, title in enumerate(titles):
         grid.text(row, column, title, "head")
 
@@ -105,7 +106,7 @@ def _kind(book: Book, grid: Grid, tables: Tables, inputs: Inputs, row: int, plac
     ):
         routed_bytes = _whole(recorded(with_experts, activated_experts=top_k, compressed_dimension=width, **shared))
         dense_bytes = _whole(recorded(without, hidden_size=width, **shared))
-        found.append(grid.formula(row, column, chosen(there, chosen(routed, routed_bytes, dense_bytes), constant(0))))
+        found.append(grid.formula(row, column, chosen(there, chosen(routed, routed_bytes, dense_bytes), words(""))))
     return found[0], found[1]
 
 
@@ -113,7 +114,7 @@ def _line(book: Book, grid: Grid, row: int, code: str, live: Live, formula: str,
     grid.text(row, 0, book.say(code), "bold" if style == "bold-number" else "text")
     cell = grid.formula(row, 1, live, style)
     grid.formula(row, 2, recorded(lambda *, size, unit: size / unit, size=cell, unit=GB), "three")
-    grid.text(row, 3, formula)
+    grid.text(row, 3, formula, "inside")
     return cell
 
 
@@ -133,17 +134,17 @@ def _truth(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: Chosen
     )
     for place, (title, live, why) in enumerate(lines, row + 1):
         grid.text(place, 0, say(title), "wrap")
-        cell = grid.formula(place, 1, live, "number")
+        cell = grid.formula(place, 1, live, "top-number")
         size = recorded(lambda *, size, unit: size / unit, size=cell, unit=GB)
-        grid.formula(place, 2, chosen(compared(cell, "=", DASH), words(DASH), size), "three")
+        grid.formula(place, 2, chosen(compared(cell, "=", DASH), words(DASH), size), "top-three")
         grid.sheet.merge_range(place, 3, place, 6, "", book.style("wrap"))
         grid.text(place, 3, say(why), "wrap")
         grid.sheet.set_row(place, 28)
     grid.sheet.merge_range(row + 4, 3, row + 4, 6, "", book.style("wrap"))
     grid.text(row + 4, 0, text("item", "activation_peak", book.language), "wrap")
-    peak = grid.formula(row + 4, 1, found.items["activation_peak"], "number")
+    peak = grid.formula(row + 4, 1, found.items["activation_peak"], "top-number")
     size = recorded(lambda *, size, unit: size / unit, size=peak, unit=GB)
-    grid.formula(row + 4, 2, chosen(compared(peak, "=", DASH), words(DASH), size), "three")
+    grid.formula(row + 4, 2, chosen(compared(peak, "=", DASH), words(DASH), size), "top-three")
     grid.text(row + 4, 3, say("article-why-activation"), "wrap")
     grid.sheet.set_row(row + 4, 28)
 
@@ -153,5 +154,5 @@ def _expressions(book: Book, grid: Grid, row: int) -> None:
     _head(grid, row, [text("ui", "formula", book.language), "", "", "", "", "", ""])
     names = [name for name in REGISTRY if name.startswith("article.")]
     for place, name in enumerate(names, row + 1):
-        grid.text(place, 0, f"{name}: {text('formula', name, book.language)}", "text")
-        grid.text(place, 1, REGISTRY[name].expression(), "text")
+        grid.text(place, 0, text("formula", name, book.language), "text")
+        grid.text(place, 1, REGISTRY[name].expression(), "inside")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
+from gpusizer.planning.types import Plan
+from gpusizer.rendering.workbook.account import Account
 from gpusizer.rendering.workbook.article_sheet import fill_article
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.candidates import candidates_of
 from gpusizer.rendering.workbook.chosen import choose, core_of
-from gpusizer.rendering.workbook.engine import Account
 from gpusizer.rendering.workbook.gather import Facts
 from gpusizer.rendering.workbook.gpus_sheet import fill_gpus
 from gpusizer.rendering.workbook.lists_sheets import fill_formats, fill_formulas, fill_models, fill_sources
 from gpusizer.rendering.workbook.memory_sheet import fill_memory
+from gpusizer.rendering.workbook.speed_sheet import fill_speed
 from gpusizer.rendering.workbook.start import Beginning, fill_answer, fill_inputs, set_up_start
 from gpusizer.rendering.workbook.tables import write_tables
 
 __all__ = ["build"]
 
-VISIBLE = ("start", "article", "memory", "gpus", "models", "formats", "formulas", "sources")
+VISIBLE = ("start", "article", "memory", "gpus", "models", "speed", "formats", "formulas", "sources")
 
 
-def build(facts: Facts, start: Beginning, today: date) -> bytes:
+def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None) -> bytes:
     """Write the workbook.
 
     Parameters
@@ -32,9 +35,11 @@ def build(facts: Facts, start: Beginning, today: date) -> bytes:
         What the inputs are when it is opened.
     today : date
         When it is written.
+    plan : Plan, optional
+        Whose times and rates have a sheet of their own.
     """
     book = Book(facts.language)
-    grids = {code: book.add(code) for code in VISIBLE}
+    grids = {code: book.add(code) for code in VISIBLE if code != "speed" or plan is not None}
     account = Account(book.add("Calc", technical=True))
     devices = Account(book.add("Tried", technical=True))
     tables = write_tables(book, facts)
@@ -42,7 +47,9 @@ def build(facts: Facts, start: Beginning, today: date) -> bytes:
     inputs = fill_inputs(book, grids["start"], tables, account, start)
     core = core_of(account, tables, inputs)
     found = choose(account, tables, inputs, core)
-    fill_answer(book, grids["start"], tables, account, inputs, found)
+    results = fill_answer(book, grids["start"], tables, account, inputs, found)
+    if plan is not None:
+        fill_speed(book, grids["speed"], plan, replace(inputs, layout_words=results["layout"]))
     fill_article(book, grids["article"], tables, inputs, found)
     fill_memory(book, grids["memory"], grids["start"], found)
     candidates = candidates_of(account, tables, inputs, core)

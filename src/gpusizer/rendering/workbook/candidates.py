@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpusizer.rendering.workbook.account import Account
+from gpusizer.rendering.workbook.cache_cells import block_bytes, cache_of
 from gpusizer.rendering.workbook.chosen import Core
-from gpusizer.rendering.workbook.engine import (
-    Account,
-    StageAccount,
-    batch_of,
-    block_bytes,
-    cache_of,
-    counts_of,
-    gathered,
-    stage_account,
-    stage_weights,
-)
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Area, Live, all_of, chosen, compared, constant, recorded
+from gpusizer.rendering.workbook.model_cells import batch_of
 from gpusizer.rendering.workbook.parts import TPS
+from gpusizer.rendering.workbook.stage_cells import StageAccount, stage_account
 from gpusizer.rendering.workbook.tables import Tables
+from gpusizer.rendering.workbook.weight_cells import counts_of, gathered, stage_weights
 
 __all__ = ["CANDIDATES", "Candidate", "candidates_of"]
 

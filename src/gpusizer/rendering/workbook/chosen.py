@@ -9,25 +9,9 @@ from gpusizer.formulas.load import held_requests, replicas_needed
 from gpusizer.formulas.memory.budget import free_bytes, outside_budget_bytes, requested_bytes
 from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.stages import band_width_bytes
+from gpusizer.rendering.workbook.account import Account, cell_of
+from gpusizer.rendering.workbook.cache_cells import Cache, block_bytes, cache_of
 from gpusizer.rendering.workbook.devices import CASES
-from gpusizer.rendering.workbook.engine import (
-    Account,
-    Batch,
-    Cache,
-    Gathered,
-    Model,
-    StageAccount,
-    batch_of,
-    block_bytes,
-    cache_of,
-    cell_of,
-    counts_of,
-    gathered,
-    model_of,
-    part_rows,
-    stage_account,
-    stage_weights,
-)
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import (
     DASH,
@@ -44,7 +28,10 @@ from gpusizer.rendering.workbook.live import (
     recorded,
     words,
 )
+from gpusizer.rendering.workbook.model_cells import Batch, Model, batch_of, model_of, part_rows
+from gpusizer.rendering.workbook.stage_cells import StageAccount, stage_account
 from gpusizer.rendering.workbook.tables import Tables
+from gpusizer.rendering.workbook.weight_cells import Gathered, counts_of, gathered, stage_weights
 
 __all__ = ["MOST_STAGES", "Chosen", "Core", "choose", "core_of"]
 

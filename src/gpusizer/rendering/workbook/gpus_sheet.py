@@ -7,9 +7,9 @@ from gpusizer.formulas.load import deployment_cost, held_requests, replicas_need
 from gpusizer.formulas.memory.budget import outside_budget_bytes
 from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency
 from gpusizer.formulas.memory.stages import band_width_bytes
+from gpusizer.rendering.workbook.account import Account
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.candidates import Candidate
-from gpusizer.rendering.workbook.engine import Account
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import (
@@ -138,10 +138,11 @@ def fill_gpus(book: Book, grid: Grid, tables: Tables, account: Account, inputs: 
     """Write the sheet, one row an accelerator, ready to filter."""
     say, sheet = book.say, grid.sheet
     titles = ("gpu", "id", "memory", "legal", "needed", "layout", "replicas", "holds", "price", "cost", "currency", "why")
-    for column, (title, width) in enumerate(zip(titles, (30, 24, 10, 12, 12, 14, 10, 12, 12, 12, 10, 70), strict=True)):
+    for column, (title, width) in enumerate(zip(titles, (42, 30, 10, 12, 12, 14, 10, 12, 12, 12, 10, 70), strict=True)):
         sheet.set_column(column, column, width)
         grid.text(FIRST - 1, column, say(f"gpus-{title}"), "head")
     grid.text(0, 0, say("sheet-gpus"), "title")
+    sheet.set_row(FIRST - 1, 32)
     grid.text(1, 0, say("gpus-note"), "text")
     account.row += 2
     devices = tables.facts.devices.figures
@@ -199,13 +200,13 @@ def _row(
     grid.text(row, 0, name)
     grid.text(row, 1, tables.facts.devices.figures[row - FIRST].accelerator.id)
     grid.sheet.write_number(row, 2, tables.facts.devices.figures[row - FIRST].accelerator.memory_bytes / GiB, book.style("one"))
-    grid.formula(row, 3, chosen(any_of(*legal), words(say("yes")), words(say("no"))), "text")
+    grid.formula(row, 3, chosen(any_of(*legal), words(say("yes")), words(say("no"))), "inside")
     gpus = grid.formula(row, 4, chosen(good, best, words(DASH)))
     number = _by_place(place, [each.tp * each.pp for each in candidates])
     replicas = chosen(good, recorded(lambda *, gpus, size: gpus / size, gpus=best, size=number), words(DASH))
     tp, pp = _by_place(place, [each.tp for each in candidates]), _by_place(place, [each.pp for each in candidates])
     whole = _by_cell(place, [each.whole for each in candidates])
-    grid.formula(row, 5, chosen(good, layout_words(tp, pp, whole, constant(1)), words(DASH)), "text")
+    grid.formula(row, 5, chosen(good, layout_words(tp, pp, whole, constant(1)), words(DASH)), "inside")
     grid.formula(row, 6, replicas)
     grid.formula(row, 7, chosen(good, picked(holds, place), words(DASH)))
     price = device.tables.devices.rows[row - FIRST][device.tables.devices.places["price"][0]]
@@ -214,11 +215,11 @@ def _row(
         cell = grid.value(row, 8, price, "two")
         cost = recorded(deployment_cost, gpus=gpus, price=cell)
         grid.formula(row, 9, chosen(compared(gpus, "=", DASH), words(DASH), cost), "two")
-        grid.text(row, 10, currency)
+        grid.text(row, 10, currency, "inside")
     reasons = tables.reasons.area("words")
     at_least = recorded(lambda *, number: maximum(number, 1), number=refusal)
     none = chosen(compared(best, ">=", _HUGE), words(say("gpus-none")), words(""))
-    grid.formula(row, 11, chosen(compared(refusal, ">", 0), picked(reasons, at_least), none), "text")
+    grid.formula(row, 11, chosen(compared(refusal, ">", 0), picked(reasons, at_least), none), "inside")
 
 
 def _by_place(place: Live, values: list[int]) -> Live:

@@ -27,6 +27,7 @@ class Inputs:
     model_row: Live
     precision_place: Live
     kv_place: Live
+    gpu: Live
     gpu_row: Live
     tp: Live
     tp_place: Live
@@ -45,3 +46,4 @@ class Inputs:
     valid: Live
     unknown_words: Live
     too_many_stages: Callable[[Live, Live], Live]
+    layout_words: Live  # of the whole deployment; written with the answer

@@ -28,6 +28,7 @@ def _table(book: Book, grid: Grid, code: str, columns: Sequence[tuple[str, float
     for column, (title, width, _) in enumerate(columns):
         grid.sheet.set_column(column, column, width)
         grid.text(HEAD, column, book.say(f"{code}-{title}"), "head")
+    grid.sheet.set_row(HEAD, 30)
     for number, row in enumerate(rows, HEAD + 1):
         for column, value in enumerate(row):
             if value is None or value == "":

@@ -39,7 +39,7 @@ _PARTS = (
 def fill_memory(book: Book, grid: Grid, start: Grid, found: Chosen) -> None:
     """The ledger as a table; the chart of the first sheet reads its sums."""
     say, sheet = book.say, grid.sheet
-    for column, width in ((0, 46), (1, 20), (2, 12), (3, 12), (4, 14), (5, 36)):
+    for column, width in ((0, 54), (1, 20), (2, 12), (3, 12), (4, 16), (5, 36)):
         sheet.set_column(column, column, width)
     grid.text(0, 0, say("sheet-memory"), "title")
     reason = templated(book.language, "workbook", "memory-no", reason=found.reason_words)
@@ -48,12 +48,13 @@ def fill_memory(book: Book, grid: Grid, start: Grid, found: Chosen) -> None:
         grid.text(3, column, title, "head")
     row, cells = 4, {}
     for name, live in found.items.items():
-        title = text("item", "weights_head", book.language) + " *" if name == "own_head" else text("item", name, book.language)
+        title = say("memory-own-head") if name == "own_head" else text("item", name, book.language)
         grid.text(row, 0, title, "text")
         cells[name] = grid.formula(row, 1, live)
-        grid.text(row, 5, _FORMULAS.get(name, "storage.scaled_format" if name.startswith("weights") else ""), "text")
+        grid.text(row, 5, _FORMULAS.get(name, "storage.scaled_format" if name.startswith("weights") else ""), "inside")
         row += 1
     area = Area(grid.span(4, 1, row - 4), [live.value for live in found.items.values()])
+    sheet.set_row(3, 30)
     grid.text(row, 0, say("memory-total"), "bold")
     total = added(area)
     whole = grid.formula(row, 1, chosen(found.legal, total, words(DASH)), "bold-number")
@@ -72,6 +73,8 @@ def fill_memory(book: Book, grid: Grid, start: Grid, found: Chosen) -> None:
     sheet.repeat_rows(3)
     bad = book.workbook.add_format({"font_color": "#9B1C1C", "bold": True})
     sheet.conditional_format(4, 1, row, 3, {"type": "cell", "criteria": "<", "value": 0, "format": bad})
+    nothing = book.workbook.add_format({"font_color": "#B8C2CC"})
+    sheet.conditional_format(4, 0, row - 1, 5, {"type": "formula", "criteria": "=$B5=0", "format": nothing})
 
 
 def _part_of(name: str) -> str:

@@ -27,7 +27,7 @@ def templated(language: str, group: str, code: str, **parts: Live | str) -> Live
         if literal:
             found.append(literal)
         if name:
-            part = parts[name]
+            part = parts.get(name, "?")
             found.append(_formed(part, form or "") if isinstance(part, Live) else part)
     return joined(*found)
 

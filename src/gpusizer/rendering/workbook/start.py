@@ -7,9 +7,9 @@ from typing import Any
 
 from gpusizer.formulas.load import concurrent_requests, deployment_cost, servers_needed
 from gpusizer.planning.request import Request
+from gpusizer.rendering.workbook.account import Account
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.chosen import MOST_STAGES, Chosen
-from gpusizer.rendering.workbook.engine import Account
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, all_of, chosen, compared, constant, first_equal, recorded, words
@@ -157,6 +157,7 @@ def fill_inputs(book: Book, grid: Grid, tables: Tables, account: Account, start:
         model_row=row,
         precision_place=precision_place,
         kv_place=kv_place,
+        gpu=gpu,
         gpu_row=gpu_row,
         tp=account.line("tp", _known_tp(tp, tables, tp_place)),
         tp_place=tp_place,
@@ -175,6 +176,7 @@ def fill_inputs(book: Book, grid: Grid, tables: Tables, account: Account, start:
         valid=account.line("valid", valid),
         unknown_words=words(book.say("unknown-choice")),
         too_many_stages=lambda stages, layers: templated(book.language, "reason", "pp-more-than-layers", pp=stages, layers=layers),
+        layout_words=words(""),
     )
 
 
@@ -228,9 +230,10 @@ def fill_answer(book: Book, grid: Grid, tables: Tables, account: Account, inputs
     sheet.merge_range(2, LABEL, 3, OUT_UNIT, "", book.style("answer"))
     sheet.set_row(2, 24)
     sheet.set_row(3, 24)
-    results = {"out_sentence": book.name("out_sentence", grid.formula(2, LABEL, sentence, "answer"))}
+    results: dict[str, Live] = {"layout": layout, "out_sentence": book.name("out_sentence", grid.formula(2, LABEL, sentence, "answer"))}
     place = _Results(book, grid, results)
     place.section(say("section-answer"))
+    sheet.set_row(place.row, 27)
     place.add("out_gpus", found.gpus, "big")
     place.add("out_fits", found.starts, "general")
     place.add("out_replicas", found.replicas, "general")
@@ -275,9 +278,9 @@ class _Results:
         self.grid.sheet.write_comment(self.row, OUT, say(f"hint-{name.replace('_', '-')}"), {"x_scale": 1.6})
         cell = self.grid.formula(self.row, OUT_VALUE, live, style if style != "number" else "number")
         if isinstance(unit, Live):
-            self.grid.formula(self.row, OUT_UNIT, unit, "text")
+            self.grid.formula(self.row, OUT_UNIT, unit, "inside")
         elif unit:
-            self.grid.text(self.row, OUT_UNIT, unit)
+            self.grid.text(self.row, OUT_UNIT, unit, "inside")
         self.results[name] = self.book.name(name, cell)
         self.row += 1
 
@@ -285,7 +288,7 @@ class _Results:
         self.grid.text(self.row, OUT, title, "label")
         size = recorded(lambda *, size: size / GiB, size=live)
         self.grid.formula(self.row, OUT_VALUE, chosen(compared(live, "=", DASH), words(DASH), size), "two")
-        self.grid.text(self.row, OUT_UNIT, "GiB")
+        self.grid.text(self.row, OUT_UNIT, "GiB", "inside")
         self.row += 1
 
 

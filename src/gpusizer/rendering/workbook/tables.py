@@ -86,7 +86,7 @@ def _form(form: CacheFormat) -> list[Any]:
 
 
 def _layout_key(cache_class: int, form: int, block: int, wide: int, place: int) -> int:
-    """The number under which formulas find a layout; :func:`engine.layout_key` writes the same with cells."""
+    """The number under which formulas find a layout; ``layout_key`` of ``cache_cells`` writes the same with cells."""
     return cache_class * 10**6 + form * 10**5 + block * 100 + wide * 10 + place
 
 
