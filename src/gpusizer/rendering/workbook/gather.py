@@ -75,6 +75,7 @@ class ModelFacts:
     sparse: bool
     stateful: bool
     cut_places: frozenset[int]  # tensor-parallel sizes that its shapes allow
+    shared: dict[Any, Any] = field(default_factory=dict)  # of all models with the same tensors
     unlisted: dict[tuple[Any, ...], Item | None] = field(default_factory=dict)
     precisions: list[dict[str, Any]] = field(default_factory=list)  # in the order of the workbook's precisions
     kind_rows: list[list[int]] = field(default_factory=list)  # kinds, then embedding, final, head, towers, tied copy, own head
@@ -94,6 +95,7 @@ class Facts:
     groups: Groups
     forms: list[CacheFormat] = field(default_factory=list)
     cache_rules: dict[tuple[tuple[int, int], ...], int] = field(default_factory=dict)  # (form, block) by class and kv precision -> number
+    shared: dict[tuple[Any, ...], dict[Any, Any]] = field(default_factory=dict)
     regular_of: dict[tuple[Any, ...], tuple[tuple[int, int], bool]] = field(default_factory=dict)
     rule_of: dict[tuple[Any, ...], int] = field(default_factory=dict)
     layouts: dict[tuple[int, int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # (class, form, block, wide, place of tp) -> rows
@@ -190,14 +192,24 @@ def _model(facts: Facts, source: Source, classes: dict[tuple[Any, ...], int]) ->
         bool(mixer_kinds(architecture) & {"linear", "state_space"}),
         frozenset(place for place, tp in enumerate(TPS) if any(problem_of(sizes, len(architecture.layers), layout) is None for layout in _both(tp))),
     )
+    facts_of.shared = facts.shared.setdefault(tally.key, {})
     for precision in facts.precisions:
         facts_of.precisions.append(_precision(facts, facts_of, precision, sizes))
-    facts_of.kind_rows = [_places(facts, facts_of, tally.parts[kind.part], True) for kind in kinds]
+    alike = (facts_of.cut_places, facts_of.own_head, architecture.tied_head, facts_of.kinds)
+    if alike not in facts_of.shared:
+        facts_of.shared[alike] = _kind_rows(facts, facts_of)
+    facts_of.kind_rows = facts_of.shared[alike]
+    return facts_of
+
+
+def _kind_rows(facts: Facts, model: ModelFacts) -> list[list[int]]:
+    """Rows of the parts of each kind of layer, then of what stands outside, in each precision."""
+    tally, tied_head = model.tally, model.source.architecture.tied_head
+    rows = [_places(facts, model, tally.parts[kind.part], True) for kind in model.kinds]
     tied = tuple(each for each in tally.embedding if each[0].group == "embedding")
     outside = ((tally.embedding, True), (tally.final, False), (tally.head, True), (tally.towers, False))
-    copies = (tied if architecture.tied_head else (), False), (tied if facts_of.own_head else (), False)
-    facts_of.kind_rows += [_places(facts, facts_of, part, slack) for part, slack in (*outside, *copies)]
-    return facts_of
+    copies = (tied if tied_head else (), False), (tied if model.own_head else (), False)
+    return rows + [_places(facts, model, part, slack) for part, slack in (*outside, *copies)]
 
 
 def _both(tp: int) -> tuple[Layout, Layout]:
@@ -245,20 +257,19 @@ def _precision(facts: Facts, model: ModelFacts, precision: str, sizes: Dimension
     """What depends on the precision of the weights."""
     tally = model.tally
     architecture = tally.precisions[precision]
-    everything = [(tensor, tally.form_in(precision, tensor, form), count, layer) for tensor, form, count, layer in tally.tensors]
-    inside = [(tensor, form) for tensor, form, _, layer in everything if layer]
-    shares = block_shares((tensor, form, count) for tensor, form, count, _ in everything)
-    families = format_families((form, tensor.params * count) for tensor, form, count, _ in everything)
+    if precision not in model.shared:
+        model.shared[precision] = _of_tensors(tally, precision)
+    inside, blocks, families, shares, kept = model.shared[precision]
     accelerators = facts.devices.accelerators
     plain = next((each for each in accelerators if each.vendor != "AMD"), accelerators[0])
     other = next((each for each in accelerators if each.vendor == "AMD"), plain)
-    stored_bytes = _stored_bytes(architecture, everything)
+    stored_bytes = _stored_bytes(architecture, kept)
     unlisted = _unlisted(facts, model, architecture, precision, stored_bytes)
     errors = [_error(facts, architecture, precision, each) for each in (plain, other)]
     return {
         "element_bytes": 4 if architecture.dtype == "fp32" else 2,
-        "byte_inputs": int(reads_bytes(inside)),
-        "legal": _legal(facts, replace(sizes, blocks=scale_blocks(inside)), len(architecture.layers)),
+        "byte_inputs": inside,
+        "legal": _legal(facts, replace(sizes, blocks=blocks), len(architecture.layers)),
         "families": facts.families.setdefault(families, len(facts.families) + 1),
         "cache_rule": _cache_rule(facts, model, architecture, precision),
         "block_side": next((side for _, side in shares.values()), 1),
@@ -272,13 +283,25 @@ def _precision(facts: Facts, model: ModelFacts, precision: str, sizes: Dimension
     }
 
 
-def _stored_bytes(architecture: Architecture, everything: Sequence[Any]) -> int:
+def _of_tensors(tally: Tally, precision: str) -> tuple[int, frozenset[Any], tuple[str, ...], dict[str, tuple[float, int]], int]:
+    """What follows from tensors and formats alone: inputs of one byte, blocks with scales, families of formats, FP8 in square blocks, bytes."""
+    everything = [(tensor, tally.form_in(precision, tensor, form), count, layer) for tensor, form, count, layer in tally.tensors]
+    inside = [(tensor, form) for tensor, form, _, layer in everything if layer]
+    return (
+        int(reads_bytes(inside)),
+        scale_blocks(inside),
+        format_families((form, tensor.params * count) for tensor, form, count, _ in everything),
+        block_shares((tensor, form, count) for tensor, form, count, _ in everything),
+        sum(form.bytes_of(tensor.shape, tensor.copies) * count for tensor, form, count, _ in everything),
+    )
+
+
+def _stored_bytes(architecture: Architecture, kept: int) -> int:
     if architecture.header_bytes is not None:
         return checkpoint_bytes(architecture, mtp=False)
-    kept = sum(form.bytes_of(tensor.shape, tensor.copies) * count for tensor, form, count, _ in everything)
     quantization: Quantization = architecture.quantization
     in_vain: int = sum(quantization.format_of(each.name, each).bytes_of(each.shape, each.copies) for each in architecture.checkpoint_only)
-    return int(kept) + in_vain
+    return kept + in_vain
 
 
 def _unlisted(facts: Facts, model: ModelFacts, architecture: Architecture, precision: str, stored_bytes: int) -> Item | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 from gpusizer.architecture.formats import StorageFormat
 from gpusizer.architecture.model import Architecture
@@ -56,6 +57,12 @@ class Tally:
     towers: Part
     precisions: dict[str, Architecture] = field(default_factory=dict)
     _forms: dict[tuple[str, str, bool, str | None], StorageFormat] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for models with the same tensors in the same formats."""
+        outside = (self.embedding, self.final, self.head, self.towers)
+        return (self.parts, self.layers, outside, self.architecture.dtype, self.architecture.quantization.method)
 
     @cached_property
     def tensors(self) -> list[tuple[Tensor, StorageFormat, int, bool]]:
