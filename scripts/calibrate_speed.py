@@ -38,9 +38,9 @@ from gpusizer.planning.step_time import ClassSpeed, Speeds
 from gpusizer.planning.step_work import Attend, Cut, Experts, Linear, Work, latent_layers, step_work
 
 QUANTITIES = ("ttft_s", "tpot_s", "output_tokens_per_s")
-WEIGHTS = (0.6, 1.0, 0.8)
+WEIGHTS = (0.45, 1.3, 0.9)
 SCALE = 0.1  # an error of 10 % counts as one standard deviation
-ROBUST = (0.3, 0.12, 0.15)  # errors beyond this (in logarithms) count linearly
+ROBUST = (0.25, 0.1, 0.12)  # errors beyond this (in logarithms) count linearly
 CONFIDENCE = {"high": 1.0, "medium": 0.25}
 NO_LINEAR = Linear("16", 0.0, 0.0)
 NO_EXPERTS = Experts("16", 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -245,7 +245,7 @@ def told(run: Run) -> bool:
 
 def _weight(run: Run) -> float:
     weight = CONFIDENCE.get(str(run.row["confidence"]), 0.0) * (1.0 if told(run) else 0.3)
-    return weight * (0.3 if run.mode == "burst" else 0.25 if run.mode == "split" else 1.0)
+    return weight * (0.55 if run.mode == "burst" else 0.25 if run.mode == "split" else 1.0)
 
 
 def residuals(data: Data, theta: Mapping[str, float]) -> Any:
@@ -301,6 +301,7 @@ def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
         moved = np.abs(data.errors({**theta, name: theta[name] * 1.05}) - base)
         rows[name] = int((np.nanmax(moved, axis=1) > 1e-6).sum())
     names = [name for name in known if rows[name]]
+    theta |= {name: known[name][0] for name in known if not rows[name]}  # nothing bears on them
     vector = column(log(theta[name] / known[name][0]) / known[name][1] for name in names)
     found = Fitted(names, theta, rows, vector, np.zeros(0), np.zeros((0, len(names))))
 
@@ -418,7 +419,14 @@ def bands(runs: Sequence[Run], predicted: Any) -> dict[str, tuple[float, int]]:
     return found
 
 
-def written(fitted: Fitted, factors: Mapping[str, tuple[float, int]], runs: Sequence[Run]) -> str:
+def scores(runs: Sequence[Run], predicted: Any) -> list[str]:
+    """One line for each quantity: errors of aggregated runs of high confidence."""
+    errors = predicted / np.array([run.measured for run in runs]) - 1
+    scored = column(run.row["confidence"] == "high" and not run.row["disaggregated"] for run in runs) > 0
+    return [f"{name:20s} {line(errors[scored, number])}" for number, name in enumerate(QUANTITIES)]
+
+
+def written(fitted: Fitted, factors: Mapping[str, tuple[float, int]], runs: Sequence[Run], tables: Mapping[str, list[str]]) -> str:
     """The module of constants."""
     source = Path(speed_calibration.__file__).read_text(encoding="utf-8")
     head = source.split("# Fitted on")[0]
@@ -426,6 +434,8 @@ def written(fitted: Fitted, factors: Mapping[str, tuple[float, int]], runs: Sequ
     groups = len({run.group for run in runs})
     lines = [
         f"# Fitted on {date.today().isoformat()} by scripts/calibrate_speed.py: {len(runs)} runs, {groups} groups of model, GPU and engine.",
+        "# Aggregated runs of high confidence:",
+        *(f"#   {title}: {text}" for title, texts in tables.items() for text in texts),
         "# Constant(value, before the fit, spread before, error after, rows that bear on it)",
         "CONSTANTS: Mapping[str, Constant] = {",
     ]
@@ -456,13 +466,15 @@ def main() -> None:
         moved = log(fitted.theta[name] / value) / spread
         if abs(moved) > 1.5:
             print(f"  {name} moved {moved:+.1f} spreads: {value:.3g} -> {fitted.theta[name]:.3g}")
-    for folds in (options.folds, 0):
+    tables = {"in sample": scores(runs, Data(runs).predict(fitted.theta))}
+    for folds in (0, options.folds):
         predicted = left_out(runs, used, fitted, folds)
+        tables[f"left out in {folds} folds" if folds else "each group left out"] = scores(runs, predicted)
         report(runs, predicted, f"groups left out in {folds} folds" if folds else "every group left out on its own")
         ranking(runs, predicted)
         factors = bands(runs, predicted)
         if options.write and folds:
-            Path(speed_calibration.__file__).write_text(written(fitted, factors, used), encoding="utf-8")
+            Path(speed_calibration.__file__).write_text(written(fitted, factors, used, tables), encoding="utf-8")
 
 
 if __name__ == "__main__":
