@@ -180,11 +180,29 @@ class Batch:
         rows = []
         for run, work in zip(self.runs, self.side.works, strict=True):
             deployment, load = run.case.deployment, run.case.load
-            key = (deployment.engine, deployment.dp > 1, deployment.speculative_tokens, latent_layers(work), load.first_burst_share, load.acceptance)
+            key = (
+                deployment.engine,
+                deployment.dp,
+                deployment.flags.get("stream-interval"),
+                deployment.speculative_tokens,
+                latent_layers(work),
+                load.first_burst_share,
+                load.acceptance,
+            )
             if key not in fresh:
                 fresh[key] = traffic_of(work, run.case.accelerator, deployment, load, None, theta, slots=1.0)
             rows.append(fresh[key])
-        changing = ("tokens_per_step", "front_s", "first_burst_share", "drift", "short_answers", "long_answers", "request_s", "waited_steps")
+        changing = (
+            "tokens_per_step",
+            "front_s",
+            "first_burst_share",
+            "drift",
+            "short_answers",
+            "long_answers",
+            "request_s",
+            "waited_steps",
+            "stream_s",
+        )
         return Traffic(**{**self.static, **{name: column(getattr(row, name) for row in rows) for name in changing}})
 
     def predict(self, theta: Mapping[str, float]) -> Any:

@@ -71,6 +71,7 @@ _SINGLE: dict[str, tuple[float, float]] = {
     "gather_share.pcie": (0.6, 0.4),
     "pcie_share.two": (0.6, 0.2),
     "pcie_share.many": (0.45, 0.25),
+    "stream_s.all": (1.5e-4, 0.4),
     "hop_s.all": (1.5e-5, 0.5),
     "dp_wait.tensorrt-llm": (20.0, 0.5),
     "dp_wait.other": (1.5, 0.5),

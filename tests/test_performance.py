@@ -320,7 +320,7 @@ def test_every_measured_run_is_answered() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("quantity", "median", "mean"), [("tpot_s", 0.105, 0.19), ("ttft_s", 0.225, 0.37), ("output_tokens_per_s", 0.14, 0.30)])
+@pytest.mark.parametrize(("quantity", "median", "mean"), [("tpot_s", 0.10, 0.18), ("ttft_s", 0.215, 0.36), ("output_tokens_per_s", 0.13, 0.27)])
 def test_errors_of_measured_runs(quantity: str, median: float, mean: float) -> None:
     errors = [abs(error) for error in _errors(quantity)]
     assert len(errors) > 300
@@ -433,3 +433,11 @@ def test_vendor_tables_run_experts_with_attention_data_parallelism() -> None:
     assert (routed.deployment.tp, routed.deployment.dp, routed.deployment.ep) == (1, 8, 8)
     assert (dense.deployment.tp, dense.deployment.dp) == (8, 1)
     assert routed.load.concurrency == dense.load.concurrency == 1500
+
+
+def test_one_server_hands_over_only_so_many_tokens() -> None:
+    """However fast the device, a server that streams each token alone is the limit; tokens handed over together lift it."""
+    load = Load(64, 512, concurrency=1024)
+    alone = run("llama-3.1-8b-instruct", B200, load=load)
+    together = run("llama-3.1-8b-instruct", B200, load=load, flags={"stream-interval": "50"})
+    assert together.output_tokens_per_s.value > alone.output_tokens_per_s.value

@@ -196,7 +196,14 @@ def traffic_of(
         long_answers=c("long_answers"),
         request_s=c("request_s", family),
         waited_steps=c("dp_wait", family) if deployment.dp > 1 else 0.5,
+        stream_s=c("stream_s") * deployment.dp / stream_interval(deployment),
     )
+
+
+def stream_interval(deployment: Deployment) -> float:
+    """Tokens that the server hands over at once (``--stream-interval``), 1 by default. [tokens]"""
+    words = str(deployment.flags.get("stream-interval", "1"))
+    return max(float(words), 1.0) if words.isdigit() and len(words) < 10 else 1.0
 
 
 def age_years(deployment: Deployment) -> float:

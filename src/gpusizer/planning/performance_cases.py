@@ -104,7 +104,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         kv_precision=cache,
         speculative_tokens=drafts,
         max_num_batched_tokens=_recipe_budget(engine, row, architecture, drafts, layout) if _is_inferencex(row) else None,
-        flags={"engine_date": str(row["date"] or "")},
+        flags={"engine_date": str(row["date"] or ""), "stream-interval": _stream_interval(engine, row)},
     )
     deployment = _cut(plain, layout)
     side = PrefillSide(_cut(plain, prefill[0]), prefill[1]) if prefill is not None else None
@@ -187,6 +187,13 @@ def _recipe_budget(engine: str, row: Mapping[str, Any], architecture: Architectu
         batch = max(batch // layout["dp"], 1) * (drafts + 1)
     tokens = batch + int(_number(row["isl"]) or 0) + 64
     return max(tokens, _RECIPE_LEAST) if not drafts and str(row["date"]) >= _RECIPE_LEAST_FROM else tokens
+
+
+def _stream_interval(engine: str, row: Mapping[str, Any]) -> str:
+    """The public recipes of TensorRT-LLM and SGLang hand over 10 tokens at once; the vendor's table and LoadGen have no server in between."""
+    if _is_vendor_table(row) or str(row["source"]).startswith("mlcommons/"):
+        return "999999"
+    return "10" if _is_inferencex(row) and engine in ("tensorrt-llm", "sglang") else "1"
 
 
 def _is_latent(architecture: Architecture) -> bool:

@@ -54,6 +54,8 @@ class Traffic:
         Host work per request that nothing overlaps. [s]
     waited_steps : number
         Steps that a new prompt waits for: half of the one that runs, or until data-parallel ranks start prompts together.
+    stream_s : number
+        Host work of the server to hand over one token of each sequence of the rank, beside the steps; 0 where nothing is streamed. [s]
     """
 
     prompt_tokens: Any
@@ -73,6 +75,7 @@ class Traffic:
     long_answers: Any
     request_s: Any
     waited_steps: Any
+    stream_s: Any = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ def _tpot(pace: _Pace, traffic: Traffic, running: Any, disturbed: Any) -> Any:
         tokens_per_step=traffic.tokens_per_step,
     )
     most = maximum(pace.full_s, pace.decode_s) / traffic.tokens_per_step
-    return where(traffic.mixes > 0, minimum(tpot, most), tpot)
+    return maximum(where(traffic.mixes > 0, minimum(tpot, most), tpot), running * traffic.stream_s)
 
 
 def settled(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
@@ -229,7 +232,7 @@ def burst(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> Servic
     served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
     short = 1 + traffic.short_answers * traffic.spread**2  # the mean over requests weighs those with few tokens more
     # all together: a request sees half of the prompts go by, in full steps while it decodes, or standing still
-    own = pace.decode_s / traffic.tokens_per_step
+    own = maximum(pace.decode_s / traffic.tokens_per_step, inside * traffic.stream_s)
     passing = minimum(inside * served / 2 / maximum(pace.full_s, 1e-9), out)
     beside = (passing * maximum(pace.full_s, own) + (out - passing) * own) / out
     apart = own + inside * served / 2 / out * short
