@@ -15,7 +15,7 @@ import argparse
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from math import exp, inf, isfinite, log
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from speed_priors import priors
+from speed_report import QUANTITIES, column, ranking, report, scores
 
 from gpusizer.engines import speed_calibration
 from gpusizer.engines.types import Deployment
@@ -37,7 +38,6 @@ from gpusizer.planning.step_speeds import speeds_of
 from gpusizer.planning.step_time import ClassSpeed, Speeds
 from gpusizer.planning.step_work import Attend, Cut, Experts, Linear, Work, latent_layers, step_work
 
-QUANTITIES = ("ttft_s", "tpot_s", "output_tokens_per_s")
 WEIGHTS = (0.45, 1.3, 0.9)
 SCALE = 0.1  # an error of 10 % counts as one standard deviation
 ROBUST = (0.25, 0.1, 0.12)  # errors beyond this (in logarithms) count linearly
@@ -87,10 +87,6 @@ def cut_of(deployment: Deployment) -> Cut:
 
 def element_bytes(deployment: Deployment) -> float:
     return 1.0 if deployment.kv_precision == "fp8" else 2.0
-
-
-def column(values: Iterable[float]) -> Any:
-    return np.array(list(values), float)
 
 
 def stacked(parts: Sequence[Any], skip: str) -> dict[str, Any]:
@@ -359,53 +355,6 @@ def left_out(runs: Sequence[Run], used: Sequence[Run], fitted: Fitted, folds: in
     return found
 
 
-def line(errors: Any) -> str:
-    errors = errors[np.isfinite(errors)]
-    if not len(errors):
-        return "-"
-    size = np.abs(errors)
-    values = (np.median(size), size.mean(), np.quantile(size, 0.9), np.median(errors))
-    return f"n {len(errors):4d}  median {values[0]:6.1%}  mean {values[1]:6.1%}  P90 {values[2]:6.1%}  bias {values[3]:+6.1%}"
-
-
-def report(runs: Sequence[Run], predicted: Any, title: str) -> None:
-    measured = np.array([run.measured for run in runs])
-    errors = predicted / measured - 1
-    scored = column(run.row["confidence"] == "high" and not run.row["disaggregated"] for run in runs) > 0
-    print(f"\n{title}")
-    for number, name in enumerate(QUANTITIES):
-        print(f"  {name:20s} high, aggregated: {line(errors[scored, number])}")
-        print(f"  {'':20s} all:              {line(errors[:, number])}")
-    for label, key in (("gpu", 1), ("engine", 2), ("model", 0)):
-        for value in sorted({run.group[key] for run in runs}):
-            rows = column(run.group[key] == value for run in runs) > 0
-            rows &= scored
-            if np.isfinite(errors[rows]).sum(axis=0).max(initial=0) >= 20:
-                print(f"  {label} {value}: " + "; ".join(f"{name} {line(errors[rows, number])}" for number, name in enumerate(QUANTITIES)))
-
-
-def ranks_of(values: Any) -> Any:
-    ordered = np.sort(values)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2
-
-
-def ranking(runs: Sequence[Run], predicted: Any) -> None:
-    """Spearman's correlation of predicted and measured within one model, GPU and pair of lengths."""
-    measured = np.array([run.measured for run in runs])
-    for number, name in enumerate(QUANTITIES):
-        groups: dict[Any, list[int]] = {}
-        for index, run in enumerate(runs):
-            if np.isfinite(measured[index, number]) and run.row["confidence"] == "high" and not run.row["disaggregated"]:
-                groups.setdefault((*run.group[:2], run.row["isl"], run.row["osl"]), []).append(index)
-        found = []
-        for rows in groups.values():
-            pair = ranks_of(predicted[rows, number]), ranks_of(measured[rows, number])
-            if len(rows) >= 4 and min(each.std() for each in pair) > 0:
-                found.append(float(np.corrcoef(*pair)[0, 1]))
-        if found:
-            print(f"  ranking {name}: median Spearman {np.median(found):.3f} in {len(found)} groups")
-
-
 def regime_of(run: Run) -> str:
     if run.mode != "closed":
         return {"burst": "burst", "open": run.regime, "split": "disaggregated"}[run.mode]
@@ -435,13 +384,6 @@ def bands(runs: Sequence[Run], predicted: Any) -> dict[str, tuple[float, int]]:
             found[f"band_low.{name}.{regime}"] = (exp(min(low, -0.05)), count)
             found[f"band_high.{name}.{regime}"] = (exp(max(high, 0.05)), count)
     return found
-
-
-def scores(runs: Sequence[Run], predicted: Any) -> list[str]:
-    """One line for each quantity: errors of aggregated runs of high confidence."""
-    errors = predicted / np.array([run.measured for run in runs]) - 1
-    scored = column(run.row["confidence"] == "high" and not run.row["disaggregated"] for run in runs) > 0
-    return [f"{name:20s} {line(errors[scored, number])}" for number, name in enumerate(QUANTITIES)]
 
 
 def written(fitted: Fitted, factors: Mapping[str, tuple[float, int]], runs: Sequence[Run], tables: Mapping[str, list[str]]) -> str:
