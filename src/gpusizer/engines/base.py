@@ -17,6 +17,7 @@ An engine says only what differs. To add one, subclass :class:`Engine` and answe
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -30,7 +31,7 @@ from gpusizer.engines.types import Deployment, Evidence, Fit, Item, KVCache, Lay
 from gpusizer.engines.weights import Cut, layer_kinds, once_per_architecture, stage_layers, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import free_bytes
-from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency, pool_tokens
+from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
@@ -42,7 +43,7 @@ def _known_weights(architecture: Architecture) -> dict[tuple[object, ...], list[
     return {}
 
 
-class Engine:
+class Engine(ABC):
     """How one serving engine uses memory; the base holds what all have in common."""
 
     id: ClassVar[str] = ""
@@ -53,9 +54,9 @@ class Engine:
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
 
+    @abstractmethod
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
-        raise NotImplementedError
 
     def cut(self, start: Start) -> Cut:
         """How the weights of one rank are made."""
@@ -69,7 +70,7 @@ class Engine:
 
     def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
         """Items of one GPU beside weights and cache."""
-        raise NotImplementedError
+        raise NotImplementedError  # an engine with a story of its own overrides ``fit`` and is never asked
 
     def budget_bytes(self, start: Start) -> int:
         """What the engine allows itself of one GPU; the whole device unless it says otherwise. [bytes]"""
@@ -77,11 +78,11 @@ class Engine:
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """What is left for the cache of one GPU, negative where nothing is. [bytes]"""
-        raise NotImplementedError
+        raise NotImplementedError  # an engine with a story of its own overrides ``fit`` and is never asked
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         """How cached rows become blocks."""
-        raise NotImplementedError
+        raise NotImplementedError  # an engine with a story of its own overrides ``fit`` and is never asked
 
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """Tokens of the pool as the engine's log counts them, of one attention-data-parallel rank. [tokens]"""
@@ -96,9 +97,9 @@ class Engine:
         """By how much one GPU is too small for the start; 0 or less where it is not. [bytes]"""
         return -rank.items[-1].bytes
 
+    @abstractmethod
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
-        raise NotImplementedError
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit, for engines whose operator sizes the cache by hand.

@@ -137,14 +137,6 @@ class LayerCache:
     ratio: int = 1
     per_draft_bytes: int = 0
 
-    def held_rows(self, context_tokens: int) -> int:
-        """Rows that a request of this length really needs, without any engine's reservation."""
-        if self.kind == STATE:
-            return 1
-        if self.kind in (WINDOW, CHUNK, PARTIAL):
-            return min(context_tokens, self.window)
-        return -(-context_tokens // self.ratio)
-
 
 def layer_caches(
     layer: Layer, form: CacheFormat, *, tp: int, model_element_bytes: int = 2, state_element_bytes: int | None = None

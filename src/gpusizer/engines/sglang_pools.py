@@ -17,7 +17,8 @@ from gpusizer.engines.cache import CHUNK, FULL, STATE, WINDOW, CacheFormat, Laye
 from gpusizer.engines.sglang_defaults import kinds_of
 from gpusizer.engines.weights import once_per_architecture
 from gpusizer.errors import FlagError
-from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes, page_bytes
+from gpusizer.formulas.memory.cache_blocks import page_bytes
+from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
 from gpusizer.formulas.memory.pools import request_limit, split_cell_bytes, state_rows, state_slots, window_request_cap
 
 __all__ = ["Pools", "Shares", "requests_of", "shares_of", "stage_pools"]

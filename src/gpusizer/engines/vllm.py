@@ -35,7 +35,7 @@ from gpusizer.engines.weights import Cut
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
-from gpusizer.formulas.memory.kv_cache import pool_tokens, pool_tokens_by_group
+from gpusizer.formulas.memory.cache_blocks import pool_tokens, pool_tokens_by_group
 
 __all__ = ["ENGINE", "Vllm"]
 

@@ -14,14 +14,8 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer
 from gpusizer.engines.cache import CHUNK, FULL, PARTIAL, POOLED, STATE, WINDOW, CacheFormat, LayerCache, layer_caches
 from gpusizer.engines.weights import once_per_architecture
-from gpusizer.formulas.memory.kv_cache import (
-    attention_token_bytes,
-    blocks_of_chunk,
-    blocks_of_context,
-    blocks_of_window,
-    hybrid_block_tokens,
-    page_bytes,
-)
+from gpusizer.formulas.memory.cache_blocks import blocks_of_chunk, blocks_of_context, blocks_of_window, hybrid_block_tokens, page_bytes
+from gpusizer.formulas.memory.kv_cache import attention_token_bytes
 from gpusizer.formulas.memory.weights import cut_units, padded_size
 
 __all__ = ["CacheLayout", "CacheRequest", "Group", "cache_layout"]

@@ -11,7 +11,7 @@ from gpusizer.architecture.precision import checkpoint_bytes
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer
 from gpusizer.engines.cache import CacheFormat, cache_format, layer_caches
 from gpusizer.errors import UnknownIdError
-from gpusizer.formulas.memory.kv_cache import page_bytes
+from gpusizer.formulas.memory.cache_blocks import page_bytes
 
 __all__ = ["ModelFigures", "cache_figures", "model_figures"]
 

@@ -10,16 +10,8 @@ from gpusizer.architecture.types import Attention, LatentAttention, Layer
 from gpusizer.engines.cache import CHUNK, FULL, PARTIAL, STATE, WINDOW, CacheFormat
 from gpusizer.engines.vllm_cache import CacheLayout, CacheRequest, cache_layout
 from gpusizer.formulas.core import ceiling
-from gpusizer.formulas.memory.kv_cache import (
-    attention_token_bytes,
-    blocks_of_chunk,
-    blocks_of_context,
-    blocks_of_window,
-    indexer_token_bytes,
-    latent_scaled_token_bytes,
-    latent_token_bytes,
-    page_bytes,
-)
+from gpusizer.formulas.memory.cache_blocks import blocks_of_chunk, blocks_of_context, blocks_of_window, page_bytes
+from gpusizer.formulas.memory.kv_cache import attention_token_bytes, indexer_token_bytes, latent_scaled_token_bytes, latent_token_bytes
 from gpusizer.formulas.memory.weights import kv_heads_per_rank
 
 __all__ = ["GROUP_KINDS", "SIZES", "Groups", "Rows", "attention_page", "group_blocks", "index_page", "latent_page", "mixers_key", "rows_of"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gpusizer.formulas.core import maximum, minimum
 from gpusizer.formulas.load import held_requests, replicas_needed
 from gpusizer.formulas.memory.budget import free_bytes, outside_budget_bytes, requested_bytes
-from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency, pool_tokens
+from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.stages import band_width_bytes
 from gpusizer.rendering.workbook.account import Account, cell_of
 from gpusizer.rendering.workbook.cache_cells import Cache, block_bytes, cache_of

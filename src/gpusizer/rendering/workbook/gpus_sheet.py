@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpusizer.formulas.core import maximum, minimum, rounded
 from gpusizer.formulas.load import deployment_cost, held_requests, replicas_needed
 from gpusizer.formulas.memory.budget import outside_budget_bytes
-from gpusizer.formulas.memory.kv_cache import pool_blocks, pool_concurrency
+from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_concurrency
 from gpusizer.formulas.memory.stages import band_width_bytes
 from gpusizer.rendering.workbook.account import Account
 from gpusizer.rendering.workbook.book import Book
