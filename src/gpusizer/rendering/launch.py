@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpusizer.engines import get_engine
-from gpusizer.engines.types import Deployment, Layout
+from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import model_entry
 
