@@ -10,7 +10,7 @@ An engine says only what differs. To add one, subclass :class:`Engine` and answe
 ``cache_plan``         how cached rows become blocks, and what a request takes
 ``printed_tokens``     tokens as its log counts them (default: requests of full length)
 ``refusal``            further reasons not to start
-``shortfall_bytes``    what of the ledger must be there at the start
+``later_bytes``        what of the ledger need not be there at the start
 ``command``            how it is launched
 =====================  ==========================================================================================
 """
@@ -24,14 +24,16 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines.base.account import Reason, StageFigures, conclude, stage_blocks
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
-from gpusizer.engines.base.ledger import combined, computed, free_line, weight_items
+from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes, weight_items
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
+from gpusizer.engines.base.verdict import reason_of
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, stage_layers, weight_table
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_bytes, pool_concurrency, pool_tokens
+from gpusizer.formulas.memory.cache_blocks import pool_bytes, pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.loaded import group_sum_bytes
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
@@ -54,6 +56,7 @@ class Engine(ABC):
     newest: ClassVar[tuple[int, ...]] = (0,)
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
+    holds_longest_request: ClassVar[bool] = True  # it does not start where the longest request does not fit
     flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
@@ -97,9 +100,9 @@ class Engine(ABC):
         """A reason of this engine not to start, before the cache is looked at."""
         return None
 
-    def shortfall_bytes(self, rank: Rank) -> int:
-        """By how much one GPU is too small for the start; 0 or less where it is not. [bytes]"""
-        return -rank.items[-1].bytes
+    def later_bytes(self, items: Sequence[Item]) -> int:
+        """What of the ledger need not be there at the start. [bytes]"""
+        return 0
 
     @abstractmethod
     def command(self, deployment: Deployment) -> list[str]:
@@ -281,14 +284,16 @@ class Engine(ABC):
         if problem is not None:
             return self._refused(start, problem)
         results = self._stage_results(start)
-        blocks, low, high = (min(result.blocks[which] for result in results) for which in range(3))
-        reason = self._verdict(start, list({id(result.items): result for result in reversed(results)}.values())[::-1], blocks)
+        refusal = next((why for result in results if (why := self.refusal(start, result.stage, result.items)) is not None), None)
+        context = start.deployment.max_model_len or 1
+        figures = self._stage_figures(results, context)
+        found = conclude(figures, memory_bytes=start.device_total_bytes, refused=refusal is not None)
+        blocks, low, high = found.blocks
+        reason = refusal or reason_of(found, figures, results, context)
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
+        if found.reason == Reason.MEMORY:
+            worst = found.shortfalls.index(found.shortfall_bytes)
         ranks = self._ranks(start, results, blocks)
-        if reason is None:
-            missing, short = max((self.shortfall_bytes(rank), -rank.pp_rank) for rank in {id(rank.items): rank for rank in reversed(ranks)}.values())
-            if missing > 0:
-                reason, worst = Notice("out-of-memory", {"bytes": missing, "pp_rank": -short}), -short
         plan = results[worst].plan
         cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self.printed_tokens(start, plan, blocks) * start.layout.dp)
         return Fit(
@@ -321,10 +326,8 @@ class Engine(ABC):
         items = (*self._weights_of(start, stage), *self.overheads(start, stage))
         available = self.pool_bytes(start, stage, items)
         plan = self.cache_plan(start, stage)
-        low, value, high = (
-            int(pool_blocks(pool_bytes=int(size), block_bytes=max(plan.block_bytes, 1))) for size in (available.low, available.value, available.high)
-        )
-        return StageResult(stage, items, available, plan, (value, low, high))
+        value, low, high = stage_blocks(available, plan.block_bytes)
+        return StageResult(stage, items, available, plan, (int(value), int(low), int(high)))
 
     def _ranks(self, start: Start, results: Sequence[StageResult], blocks: int) -> tuple[Rank, ...]:
         """One rank of each stage; stages that are alike share their ledger."""
@@ -355,34 +358,20 @@ class Engine(ABC):
         need = plan.counted(start.deployment.max_model_len or 1)
         return float(pool_concurrency(blocks=blocks, blocks_per_request=need))
 
-    def _verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
+    def _stage_figures(self, results: Sequence[StageResult], context: int) -> list[StageFigures]:
+        """What the verdict needs of each stage; stages that are alike share it."""
+        known: dict[int, StageFigures] = {}
         for result in results:
-            reason = self.refusal(start, result.stage, result.items)
-            if reason is not None:
-                return reason
-        tightest = min(results, key=lambda result: result.available.value)
-        if tightest.available.value <= 0:
-            return Notice("no-memory-for-cache", {"missing_bytes": round(-tightest.available.value), "pp_rank": tightest.stage.index})
-        context = start.deployment.max_model_len or 1
-        for result in results:
-            need = result.plan.blocks_of(context)
-            if need > blocks - self.reserved_blocks:
-                needed, available = need * result.plan.block_bytes, blocks * result.plan.block_bytes
-                longest = self._longest(result.plan, blocks, context)
-                return Notice(
-                    "context-too-long",
-                    {"max_model_len": context, "needed_bytes": needed, "available_bytes": available, "longest_tokens": longest},
-                )
-        return None
+            if id(result.items) not in known:
+                needed, used = self._needed(result, context), total_bytes(result.items)
+                figures = StageFigures(result.available, result.blocks, result.plan.block_bytes, needed, used, self.later_bytes(result.items))
+                known[id(result.items)] = figures
+        return [known[id(result.items)] for result in results]
 
-    reserved_blocks: ClassVar[int] = 0  # blocks that no request may have
-
-    def _longest(self, plan: CachePlan, blocks: int, context: int) -> int:
-        low, high = 0, context
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if plan.blocks_of(middle) <= blocks - self.reserved_blocks else (low, middle - 1)
-        return low
+    def _needed(self, result: StageResult, context: int) -> int:
+        """Blocks that must be there for a start: those of the longest request, or one where longer requests are refused one by one."""
+        needed = result.plan.blocks_of(context)
+        return needed if self.holds_longest_request else min(needed, 1)
 
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Figures of the log by the names of ``validate``; per-GPU figures are those of the first rank, which is the one that logs show."""

@@ -1,8 +1,8 @@
 """An account recorded as cells.
 
-The account of an engine is called once, with :class:`Traced` figures in the place of numbers. Every figure knows its axes - on which devices, on which
-stages it may differ - and carries its value at each point of them; what the account names gets a cell at each point of the axes of its inputs, and no
-more. Only cells that somebody asks for, and what those need, are written.
+The account of an engine is called once, with :class:`Traced` figures in the place of numbers. Every figure knows its axes - on which devices and on
+which stages it may differ - and carries its value at each point of them; what the account names gets a cell at each point of the axes of its inputs,
+and no more. Only cells that somebody asks for, and what those need, are written.
 """
 
 from __future__ import annotations
