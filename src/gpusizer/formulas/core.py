@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeVar
 
-__all__ = ["REGISTRY", "Formula", "Symbol", "ceil_div", "ceiling", "floor", "floor_div", "formula", "maximum", "minimum", "rounded", "where"]
+__all__ = ["REGISTRY", "Formula", "Symbol", "ceil_div", "ceiling", "floor", "floor_div", "formula", "id_of", "maximum", "minimum", "rounded", "where"]
 
 
 class Symbol:
@@ -297,7 +297,8 @@ def formula(id: str, *, unit: str, symbols: Mapping[str, str], reference: str, e
     unit : str
         Unit of the result.
     symbols : mapping of str to str
-        Each parameter with its unit, in the order of the signature.
+        Each parameter with its unit, in the order of the signature. A function of named parts (``**parts``) gives its one unit; the parts of the
+        example stand for it.
     reference : str
         Where the formula stands: paper, source file, article, measurement.
     example : mapping
@@ -308,12 +309,34 @@ def formula(id: str, *, unit: str, symbols: Mapping[str, str], reference: str, e
         parameters = inspect.signature(function).parameters
         if id in REGISTRY:
             raise ValueError(f"formula {id} is registered twice")
-        if list(parameters) != list(symbols) or set(example) != set(symbols):
+        kinds = [parameter.kind for parameter in parameters.values()]
+        named_parts = kinds == [inspect.Parameter.VAR_KEYWORD]
+        if list(parameters) != list(symbols) or (set(example) != set(symbols) and not named_parts):
             raise ValueError(f"formula {id}: symbols and example must name the parameters of the function")
-        if any(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters.values()):
-            raise ValueError(f"formula {id}: parameters must be keyword-only")
-        REGISTRY[id] = Formula(id, unit, function, symbols, reference, example)
+        if not named_parts and any(kind is not inspect.Parameter.KEYWORD_ONLY for kind in kinds):
+            raise ValueError(f"formula {id}: parameters must be keyword-only, or be named parts alone")
+        shown = dict.fromkeys(example, *symbols.values()) if named_parts else symbols
+        REGISTRY[id] = Formula(id, unit, function, shown, reference, example)
         function.formula_id = id  # type: ignore[attr-defined]
         return function
 
     return register
+
+
+def id_of(function: Callable[..., Any]) -> str:
+    """The id under which a function is registered.
+
+    Parameters
+    ----------
+    function : callable
+        A registered formula.
+
+    Returns
+    -------
+    str
+        Its id.
+    """
+    found: str | None = getattr(function, "formula_id", None)
+    if found is None:
+        raise ValueError(f"{function!r} is no registered formula")
+    return found

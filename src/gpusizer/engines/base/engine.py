@@ -24,17 +24,21 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
-from gpusizer.engines.base.ledger import combined, item, total_bytes, weight_items
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
+from gpusizer.engines.base.ledger import combined, computed, free_line, weight_items
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, stage_layers, weight_table
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.budget import free_bytes
-from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_concurrency, pool_tokens
+from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_bytes, pool_concurrency, pool_tokens
+from gpusizer.formulas.memory.loaded import group_sum_bytes
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
+
+
+DRAFT_SPREAD = Spread(0.03, 0.1)  # which tensors of a draft are shared with the model differs by release
 
 
 @once_per_architecture
@@ -205,18 +209,16 @@ class Engine(ABC):
         """Band of stored tensors after loading, as a share; a class figure unless the engine tells formats apart."""
         return self.weight_error
 
-    def weight_evidence(self, start: Start) -> str:
-        """How surely the stored tensors are known."""
-        return Evidence.EXACT
+    def weight_evidence(self, start: Start) -> Evidence | None:
+        """How surely the stored tensors are known; None for what the band says."""
+        return None
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """What loading adds to the stored tensors; by default the draft layers of the checkpoint."""
         if not stage.last or not start.deployment.speculative_tokens or not start.architecture.mtp:
             return []
-        size = weight_table(start.architecture).draft_bytes(cut)
-        return [
-            item("weights_draft", size, low=size * 0.97, high=size * 1.1, inputs={"layers": len(start.architecture.mtp)}, evidence=Evidence.EXACT)
-        ]
+        groups: Inputs = dict(weight_table(start.architecture).draft_groups(cut))
+        return [computed("weights_draft", group_sum_bytes, section=Section.WEIGHTS, band=DRAFT_SPREAD, **groups)]
 
     def absorbed_latent(self, start: Start, stage: Stage, element_bytes: float = 2) -> list[Item]:
         """Second copies of latent projections on one GPU, for engines that keep them."""
@@ -228,7 +230,7 @@ class Engine(ABC):
                     counts[shape] = counts.get(shape, 0) + 1
         items = []
         for (heads, nope, value, rank), layers in counts.items():
-            inputs = {
+            inputs: Inputs = {
                 "layers": layers,
                 "heads": heads,
                 "qk_nope_head_dim": nope,
@@ -237,8 +239,7 @@ class Engine(ABC):
                 "element_bytes": element_bytes,
                 "tp": start.layout.tp,
             }
-            size = absorbed_latent_bytes(**inputs)
-            items.append(item("weights_absorbed", size, formula="memory.weights.absorbed_latent", inputs=inputs, sources=self.weight_sources))
+            items.append(computed("weights_absorbed", absorbed_latent_bytes, section=Section.WEIGHTS, sources=self.weight_sources, **inputs))
         return items
 
     def rope_tables(self, start: Start, stage: Stage, element_bytes: int = 2) -> list[Item]:
@@ -250,9 +251,11 @@ class Engine(ABC):
                 if width:
                     widths.add((width, getattr(mixer, "window", None) is not None))
         positions = start.architecture.max_position_embeddings or 0
-        size = sum(rope_table_bytes(positions=positions, rotary_dim=width, element_bytes=element_bytes) for width, _ in widths)
-        inputs = {"positions": positions, "rotary_dim": sum(width for width, _ in widths), "element_bytes": element_bytes}
-        return [item("weights_tables", size, formula="memory.weights.rope_table", inputs=inputs, sources=self.weight_sources)] if size else []
+        rotated = sum(width for width, _ in widths)
+        if not positions or not rotated:
+            return []
+        inputs: Inputs = {"positions": positions, "rotary_dim": rotated, "element_bytes": element_bytes}
+        return [computed("weights_tables", rope_table_bytes, section=Section.WEIGHTS, sources=self.weight_sources, **inputs)]
 
     # ---- the story -------------------------------------------------------------------------------------------------
 
@@ -334,23 +337,18 @@ class Engine(ABC):
         return tuple(ranks)
 
     def _rank(self, start: Start, result: StageResult, blocks: int) -> Rank:
-        inputs = {"blocks": blocks, "block_bytes": result.plan.block_bytes}
         size = blocks * result.plan.block_bytes
         spread = (result.available.value - result.available.low, result.available.high - result.available.value)
-        pool = item(
+        pool = computed(
             "kv_cache_pool",
-            size,
-            low=max(size - spread[0], 0),
-            high=size + spread[1],
-            formula="memory.budget.kv_cache_pool",
-            inputs=inputs,
-            evidence=Evidence.CALIBRATED,
+            pool_bytes,
+            section=Section.CACHE,
+            band=Limits(max(size - spread[0], 0), size + spread[1]),
+            blocks=blocks,
+            block_bytes=result.plan.block_bytes,
         )
         lines = (*result.items, pool)
-        used = total_bytes(lines)
-        rest = free_bytes(device_total_bytes=start.device_total_bytes, used_bytes=used)
-        inputs = {"device_total_bytes": start.device_total_bytes, "used_bytes": used}
-        free = item("free", rest, formula="memory.budget.free", inputs=inputs, evidence=Evidence.CALIBRATED)
+        free = free_line(lines, start.device_total_bytes)
         return Rank(result.stage.index, 0, (*lines, free))
 
     def _concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
@@ -412,7 +410,7 @@ class Engine(ABC):
         return tuple(found)
 
     def _refused(self, start: Start, reason: Notice) -> Fit:
-        rest = item("free", start.device_total_bytes)
+        rest = free_line((), start.device_total_bytes)
         return Fit(
             deployment=start.deployment,
             fits=False,

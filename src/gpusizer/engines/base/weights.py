@@ -284,10 +284,16 @@ class WeightTable:
             found.append((1, matrix_bytes(bare_matrices(self.head), cut)))
         return found
 
-    def draft_bytes(self, cut: Cut, layers: int | None = None) -> int:
-        """Bytes of the multi-token-prediction layers on one rank; embedding and head are shared with the model. [bytes]"""
-        kinds = self.mtp_kinds if layers is None else self.mtp_kinds[:layers]
-        return sum(sum(self.layer_bytes(kind, cut).values()) for kind in kinds)
+    def draft_groups(self, cut: Cut) -> dict[str, int]:
+        """Bytes of the multi-token-prediction layers on one rank, by parameter group; embedding and head are shared with the model. [bytes]"""
+        total: dict[str, int] = {}
+        for kind in self.mtp_kinds:
+            _add(total, self.layer_bytes(kind, cut))
+        return total
+
+    def draft_bytes(self, cut: Cut) -> int:
+        """Bytes of the multi-token-prediction layers on one rank. [bytes]"""
+        return sum(self.draft_groups(cut).values())
 
 
 def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:

@@ -174,7 +174,7 @@ class LlamaCpp(Engine):
     def _items(self, start: Start, found: Arrangement, number: int) -> list[Item]:
         """Weights, cache and compute buffer of one GPU."""
         error = _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
-        evidence = Evidence.EXACT if error <= _RECIPE_ERROR else Evidence.ASSUMED
+        evidence = Evidence.CALIBRATED if error <= _RECIPE_ERROR else Evidence.ASSUMED
         drift = _layers_adrift(start, found, number)
         error += drift
         lines = weight_items(found.weights[number], error=error, evidence=evidence, sources=self.weight_sources)
@@ -221,7 +221,7 @@ class LlamaCpp(Engine):
         table, whole = weight_table(start.architecture), Cut(vocabulary_multiple=1)
         if found.options.projector:
             towers = table.stage_bytes(range(0), whole, first=True, last=False, tied=False).get("vision", 0)
-            lines += weight_items({"vision": towers}, error=_RECIPE_ERROR, evidence=Evidence.EXACT)
+            lines += weight_items({"vision": towers}, error=_RECIPE_ERROR)
         if start.deployment.speculative_tokens and start.architecture.mtp:
             size = table.draft_bytes(whole)
             inputs = {"layers": len(start.architecture.mtp)}

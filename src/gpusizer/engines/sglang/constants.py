@@ -5,7 +5,7 @@ Each says what it stands for, how many starts it was fitted to, and the error th
 
 from __future__ import annotations
 
-from gpusizer.engines.vllm.constants import Band, band
+from gpusizer.engines.base.band import Band, band
 
 __all__ = [
     "CONTEXT",

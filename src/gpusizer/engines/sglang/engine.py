@@ -32,7 +32,7 @@ _SYMMETRIC_GIB = 4
 _IMAGES_MIB = 100
 
 
-def _banded(id: str, size: fitted.Band, evidence: str = Evidence.CALIBRATED) -> Item:
+def _banded(id: str, size: fitted.Band, evidence: Evidence = Evidence.CALIBRATED) -> Item:
     return item(id, size.bytes, low=max(size.bytes - size.below, 0), high=size.bytes + size.above, evidence=evidence)
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gpusizer.engines.vllm.constants import Band, band
+from gpusizer.engines.base.band import Band, band
 
 __all__ = [
     "COMMUNICATION",

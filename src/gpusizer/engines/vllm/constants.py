@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpusizer.engines.base.band import Band, band
 from gpusizer.units import GiB, MiB
 
 __all__ = [
@@ -32,20 +33,6 @@ __all__ = [
     "Band",
     "band",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A fitted size with the width of its band on each side. [bytes]"""
-
-    bytes: float
-    below: float
-    above: float
-
-
-def band(gib: float, below_gib: float, above_gib: float) -> Band:
-    """A band given in GiB."""
-    return Band(gib * GiB, below_gib * GiB, above_gib * GiB)
 
 
 # Bands of stored tensors, as shares. A precision stands for what publishers make of it: which layers they leave out differs most for NVFP4 (n = 6

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.formulas.core import ceiling, formula
+from gpusizer.formulas.core import ceiling, floor, formula
 
-__all__ = ["cuda_graph_bytes", "driver_reserved_bytes", "free_bytes", "kv_cache_pool_bytes", "outside_budget_bytes", "requested_bytes"]
+__all__ = [
+    "cuda_graph_bytes",
+    "driver_reserved_bytes",
+    "free_bytes",
+    "invisible_bytes",
+    "kv_cache_pool_bytes",
+    "outside_budget_bytes",
+    "requested_bytes",
+]
 
 
 @formula(
@@ -30,7 +38,7 @@ def driver_reserved_bytes(*, fixed_bytes: Any, share: Any, device_total_bytes: A
 
     Returns
     -------
-    float
+    int
         Bytes. [bytes]
 
     Examples
@@ -40,7 +48,37 @@ def driver_reserved_bytes(*, fixed_bytes: Any, share: Any, device_total_bytes: A
     >>> round((85520809984 - driver_reserved_bytes(fixed_bytes=440401920, share=0.0017, device_total_bytes=85520809984)) / 2**30, 2)
     79.1
     """
-    return fixed_bytes + share * device_total_bytes
+    return floor(fixed_bytes + share * device_total_bytes)
+
+
+@formula(
+    "memory.budget.driver_kept",
+    unit="bytes",
+    symbols={"device_total_bytes": "bytes", "visible_bytes": "bytes"},
+    reference="arithmetic: nvidia-smi total less torch.cuda.mem_get_info total, both read on this card",
+    example={"device_total_bytes": 85520809984, "visible_bytes": 84929150976},
+)
+def invisible_bytes(*, device_total_bytes: Any, visible_bytes: Any) -> Any:
+    """Part of the card that the driver keeps for itself, where both totals were read.
+
+    Parameters
+    ----------
+    device_total_bytes : int
+        What the driver's tool reports. [bytes]
+    visible_bytes : int
+        What a process sees. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> invisible_bytes(device_total_bytes=85520809984, visible_bytes=84929150976)
+    591659008
+    """
+    return device_total_bytes - visible_bytes
 
 
 @formula(
