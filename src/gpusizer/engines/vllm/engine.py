@@ -9,29 +9,19 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
-from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
+from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined, item
+from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity, Rank
+from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.constants import GRAPH_ESTIMATE_SPREAD
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.memory import CONSUMED, graph_estimate_factor, overheads
-from gpusizer.engines.vllm.weights import (
-    adapter_slots,
-    allocation_slack,
-    draft_layers,
-    draft_weights,
-    expert_paddings,
-    external_head,
-    own_head,
-    position_tables,
-    unfolded_scales,
-    unlisted_tensors,
-    visual_levels,
-    weight_error,
-)
+from gpusizer.engines.vllm.weights import allocation_slack, expert_paddings, own_head, position_tables, unfolded_scales, visual_levels
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
@@ -54,7 +44,7 @@ PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 OUTSIDE = frozenset({"device_context", "communication", "late_workspace", "driver_reserved"})
 
 
-class Vllm(Engine):
+class Vllm(PooledEngine):
     """vLLM, V1 engine, 0.8 to 0.33; the newest is the default."""
 
     id: ClassVar[str] = "vllm"
