@@ -73,23 +73,6 @@ FURTHER: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("transformers", "deepseek-v2-lite", {"engine_version": "4.57.0", "pp": 2}),
 )
 
-# Lines that still break the promise, by engine: the list only shrinks.
-BROKEN: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("vllm", "communication"),
-        ("vllm", "device_context"),
-        ("vllm", "non_torch"),
-        ("vllm", "weights_slack"),
-        ("vllm", "weights_tables"),
-    }
-)
-# Lines that are called exact and have a band; this list, too, only shrinks.
-EXACT_WITH_A_BAND: frozenset[tuple[str, str]] = frozenset({("vllm", "weights_scales")})
-
-
-def listed(table: frozenset[tuple[str, str]], engine: str) -> set[str]:
-    return {id for which, id in table if which == engine}
-
 
 @cache
 def fit(engine: str, model: str, gpu: str, fields: tuple[tuple[str, Any], ...]) -> Fit:
@@ -126,7 +109,7 @@ def lines(engine: str) -> Iterator[tuple[str, Item]]:
 def holds(line: Item) -> bool:
     """The named formula gives the line's bytes when it is called with the line's inputs."""
     try:
-        return line.formula is not None and rounded(REGISTRY[line.formula].function(**line.inputs)) == line.bytes
+        return bool(rounded(REGISTRY[line.formula].function(**line.inputs)) == line.bytes)
     except (TypeError, KeyError):
         return False
 
@@ -134,32 +117,27 @@ def holds(line: Item) -> bool:
 @pytest.mark.parametrize("engine", engine_ids())
 def test_every_line_calls_the_formula_that_it_names(engine: str) -> None:
     wrong = {line.id: f"{where}: {line}" for where, line in lines(engine) if not holds(line)}
-    known = listed(BROKEN, engine)
-    unlisted = {id: wrong[id] for id in wrong if id not in known}
-    assert not unlisted, unlisted
-    assert not known - set(wrong), f"these hold now, take them off the list: {sorted(known - set(wrong))}"
+    assert not wrong, wrong
 
 
 @pytest.mark.parametrize("engine", engine_ids())
 def test_what_is_exact_has_no_band(engine: str) -> None:
     banded = {line.id for _, line in lines(engine) if line.evidence is Evidence.EXACT and line.low_bytes < line.high_bytes}
-    assert banded == listed(EXACT_WITH_A_BAND, engine)
+    assert not banded
 
 
 @pytest.mark.parametrize("engine", engine_ids())
 def test_every_line_says_what_is_behind_a_constant(engine: str) -> None:
     """A fitted constant names itself, how many set-ups were measured, and their range."""
     silent = {
-        line.id
-        for _, line in lines(engine)
-        if (line.formula or "").startswith("memory.constants.fitted") and not any(": n = " in source for source in line.sources)
+        line.id for _, line in lines(engine) if line.formula == "memory.constants.fitted" and not any(": n = " in source for source in line.sources)
     }
     assert not silent
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_formula_that_a_line_names_can_be_explained(language: str) -> None:
-    named = {line.formula for engine in engine_ids() for _, line in lines(engine) if line.formula is not None}
+    named = {line.formula for engine in engine_ids() for _, line in lines(engine)}
     assert len(named) > 10
     for formula in named:
         assert formula_document(formula, language).data["id"] == formula

@@ -19,7 +19,6 @@ __all__ = [
     "combined",
     "computed",
     "free_line",
-    "item",
     "per_gpu",
     "total_bytes",
     "weight_items",
@@ -106,60 +105,6 @@ def banded(id: str, constant: Band, *, section: Section, evidence: Evidence = Ev
     (80, 150, ('vllm.context.cuda: n = 25, 0.4 to 0.66 GiB',))
     """
     return computed(id, constant_bytes, section=section, band=constant, evidence=evidence, sources=constant.sources, fitted_bytes=constant.bytes)
-
-
-# Sections of the lines that still say neither section nor formula themselves.
-_SECTION_OF = {
-    "device_context": Section.OUTSIDE,
-    "communication": Section.OUTSIDE,
-    "driver_reserved": Section.OUTSIDE,
-    "allocator_slack": Section.OUTSIDE,
-    "late_workspace": Section.OUTSIDE,
-    "symmetric_memory": Section.OUTSIDE,
-    "request_table": Section.OUTSIDE,
-    "system_memory": Section.OUTSIDE,
-    "checkpoint_pages": Section.OUTSIDE,
-    "activation_peak": Section.ACTIVATION,
-    "compute_buffer": Section.ACTIVATION,
-    "non_torch": Section.NON_TORCH,
-    "cuda_graphs": Section.GRAPHS,
-    "prefill_graphs": Section.GRAPHS,
-    "kv_cache_pool": Section.CACHE,
-    "state_pool": Section.CACHE,
-    "window_pool": Section.CACHE,
-    "cache_beyond_budget": Section.CACHE,
-    "free": Section.FREE,
-}
-
-
-def item(
-    id: str,
-    size: float,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    formula: str | None = None,
-    inputs: Mapping[str, Any] | None = None,
-    sources: Sequence[str] = (),
-    evidence: Evidence = Evidence.EXACT,
-) -> Item:
-    """A line whose formula is only named; :func:`computed` takes its place.
-
-    >>> item("free", 5.4).bytes
-    5
-    """
-    whole = rounded(size)
-    return Item(
-        id,
-        whole,
-        whole if low is None else rounded(min(low, whole)),
-        whole if high is None else rounded(max(high, whole)),
-        formula,
-        inputs or {},
-        tuple(sources),
-        evidence,
-        Section.WEIGHTS if id.startswith("weights") else _SECTION_OF[id],
-    )
 
 
 WEIGHT_LINES = (

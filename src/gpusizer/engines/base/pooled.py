@@ -8,7 +8,7 @@ An engine of this shape says only what differs. Beside what every :class:`~gpusi
 ``cache_plan``         how cached rows become blocks, and what a request takes
 ``printed_tokens``     tokens as its log counts them (default: requests of full length)
 ``refusal``            further reasons not to start
-``shortfall_bytes``    what of the ledger must be there at the start
+``later_bytes``        what of the ledger need not be there at the start
 =====================  ==========================================================================================
 """
 
@@ -20,14 +20,16 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.account import Reason, StageFigures, conclude, stage_blocks
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.launch import CachePlan, Stage, StageResult, Start
-from gpusizer.engines.base.ledger import combined, computed, free_line
+from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes
 from gpusizer.engines.base.types import Deployment, Fit, Item, KVCache, Quantity, Rank, Section
+from gpusizer.engines.base.verdict import reason_of
 from gpusizer.engines.base.weights import layer_kinds, once_per_architecture
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_bytes, pool_concurrency, pool_tokens
+from gpusizer.formulas.memory.cache_blocks import pool_bytes, pool_concurrency, pool_tokens
 
 __all__ = ["PooledEngine"]
 
@@ -41,7 +43,7 @@ def _known_weights(architecture: Architecture) -> dict[tuple[object, ...], list[
 class PooledEngine(Engine):
     """An engine that sets a pool aside for the cache."""
 
-    reserved_blocks: ClassVar[int] = 0  # blocks that no request may have
+    holds_longest_request: ClassVar[bool] = True  # it does not start where the longest request does not fit
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start as it is: the pool takes what is left of the card."""
@@ -70,9 +72,9 @@ class PooledEngine(Engine):
         """A reason of this engine not to start, before the cache is looked at."""
         return None
 
-    def shortfall_bytes(self, rank: Rank) -> int:
-        """By how much one GPU is too small for the start; 0 or less where it is not. [bytes]"""
-        return -rank.items[-1].bytes
+    def later_bytes(self, items: Sequence[Item]) -> int:
+        """What of the ledger need not be there at the start. [bytes]"""
+        return 0
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...] | None:
         """What of the device the weights depend on: devices that are alike in it share what was computed; None shares nothing."""
@@ -102,14 +104,16 @@ class PooledEngine(Engine):
         if problem is not None:
             return self.refused(start, problem)
         results = self._stage_results(start)
-        blocks, low, high = (min(result.blocks[which] for result in results) for which in range(3))
-        reason = self.verdict(start, list({id(result.items): result for result in reversed(results)}.values())[::-1], blocks)
+        refusal = next((why for result in results if (why := self.refusal(start, result.stage, result.items)) is not None), None)
+        context = start.deployment.max_model_len or 1
+        figures = self._stage_figures(results, context)
+        found = conclude(figures, memory_bytes=start.device_total_bytes, refused=refusal is not None)
+        blocks, low, high = found.blocks
+        reason = refusal or reason_of(found, figures, results, context)
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
+        if found.reason == Reason.MEMORY:
+            worst = found.shortfalls.index(found.shortfall_bytes)
         ranks = self._ranks(start, results, blocks)
-        if reason is None:
-            missing, short = max((self.shortfall_bytes(rank), -rank.pp_rank) for rank in {id(rank.items): rank for rank in reversed(ranks)}.values())
-            if missing > 0:
-                reason, worst = Notice("out-of-memory", {"bytes": missing, "pp_rank": -short}), -short
         plan = results[worst].plan
         cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self.printed_tokens(start, plan, blocks) * start.layout.dp)
         return Fit(
@@ -154,10 +158,8 @@ class PooledEngine(Engine):
         items = (*self._weights_of(start, stage), *self.overheads(start, stage))
         available = self.pool_bytes(start, stage, items)
         plan = self.cache_plan(start, stage)
-        low, value, high = (
-            int(pool_blocks(pool_bytes=int(size), block_bytes=max(plan.block_bytes, 1))) for size in (available.low, available.value, available.high)
-        )
-        return StageResult(stage, items, available, plan, (value, low, high))
+        value, low, high = stage_blocks(available, plan.block_bytes)
+        return StageResult(stage, items, available, plan, (int(value), int(low), int(high)))
 
     def _ranks(self, start: Start, results: Sequence[StageResult], blocks: int) -> tuple[Rank, ...]:
         """One rank of each stage; stages that are alike share their ledger."""
@@ -189,33 +191,20 @@ class PooledEngine(Engine):
         need = plan.counted(start.deployment.max_model_len or 1)
         return float(pool_concurrency(blocks=blocks, blocks_per_request=need))
 
-    def verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
-        """Why the replica does not start, None where it does as far as the cache is concerned."""
+    def _stage_figures(self, results: Sequence[StageResult], context: int) -> list[StageFigures]:
+        """What the verdict needs of each stage; stages that are alike share it."""
+        known: dict[int, StageFigures] = {}
         for result in results:
-            reason = self.refusal(start, result.stage, result.items)
-            if reason is not None:
-                return reason
-        tightest = min(results, key=lambda result: result.available.value)
-        if tightest.available.value <= 0:
-            return Notice("no-memory-for-cache", {"missing_bytes": round(-tightest.available.value), "pp_rank": tightest.stage.index})
-        context = start.deployment.max_model_len or 1
-        for result in results:
-            need = result.plan.blocks_of(context)
-            if need > blocks - self.reserved_blocks:
-                needed, available = need * result.plan.block_bytes, blocks * result.plan.block_bytes
-                longest = self._longest(result.plan, blocks, context)
-                return Notice(
-                    "context-too-long",
-                    {"max_model_len": context, "needed_bytes": needed, "available_bytes": available, "longest_tokens": longest},
-                )
-        return None
+            if id(result.items) not in known:
+                needed, used = self._needed(result, context), total_bytes(result.items)
+                figures = StageFigures(result.available, result.blocks, result.plan.block_bytes, needed, used, self.later_bytes(result.items))
+                known[id(result.items)] = figures
+        return [known[id(result.items)] for result in results]
 
-    def _longest(self, plan: CachePlan, blocks: int, context: int) -> int:
-        low, high = 0, context
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if plan.blocks_of(middle) <= blocks - self.reserved_blocks else (low, middle - 1)
-        return low
+    def _needed(self, result: StageResult, context: int) -> int:
+        """Blocks that must be there for a start: those of the longest request, or one where longer requests are refused one by one."""
+        needed = result.plan.blocks_of(context)
+        return needed if self.holds_longest_request else min(needed, 1)
 
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Figures of the log by the names of ``validate``; per-GPU figures are those of the first rank, which is the one that logs show."""

@@ -289,10 +289,6 @@ class WeightTable:
             _add(total, self.layer_bytes(kind, cut))
         return total
 
-    def draft_bytes(self, cut: Cut) -> int:
-        """Bytes of the multi-token-prediction layers on one rank. [bytes]"""
-        return sum(self.draft_groups(cut).values())
-
 
 def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:
     """Bytes of tensors on one rank, by parameter group. [bytes]"""

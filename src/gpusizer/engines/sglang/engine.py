@@ -18,7 +18,7 @@ from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import banded, combined, computed
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_peak
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, Quantity, Rank, Section
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, Quantity, Section
 from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut, ExpertPadding, weight_table
@@ -53,6 +53,7 @@ class Sglang(PooledEngine):
 
     id: ClassVar[str] = "sglang"
     newest: ClassVar[tuple[int, ...]] = NEWEST
+    holds_longest_request: ClassVar[bool] = False  # it starts all the same and refuses longer requests one by one
     weight_error: ClassVar[float] = 0.012
     weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)
     flag_names: ClassVar[Mapping[str, str]] = {
@@ -221,12 +222,10 @@ class Sglang(PooledEngine):
                 )
         return found
 
-    def shortfall_bytes(self, rank: Rank) -> int:
+    def later_bytes(self, items: Sequence[Item]) -> int:
         """Activations come with the first long prompt, not with the start; graphs and workspaces are taken at the low end of their band."""
-        sure = [line for line in rank.items if line.id not in ("free", "activation_peak")]
-        after = [line for line in sure if line.id in ("cuda_graphs", "prefill_graphs", "late_workspace")]
-        total = sum(line.bytes for line in rank.items)
-        return sum(line.bytes for line in sure) - sum(line.bytes - line.low_bytes for line in after) - total
+        after = [line for line in items if line.id in ("cuda_graphs", "prefill_graphs", "late_workspace")]
+        return sum(line.bytes for line in items if line.id == "activation_peak") + sum(line.bytes - line.low_bytes for line in after)
 
     # ---- budget and pools ------------------------------------------------------------------------------------------
 
@@ -312,12 +311,6 @@ class Sglang(PooledEngine):
     def concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
         slots = plan.slots if isinstance(plan, SglangPlan) else 0
         return min(super().concurrency(start, plan, blocks), float(requests_of(start, blocks * plan.block_tokens, slots)))
-
-    def verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
-        reason = super().verdict(start, results, blocks)
-        if reason is not None and reason.code == "context-too-long" and blocks > 0:
-            return None  # it starts all the same and refuses longer requests one by one
-        return reason
 
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Figures of the log; loading a draft is a line of its own."""

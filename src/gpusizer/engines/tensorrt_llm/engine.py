@@ -12,7 +12,7 @@ from gpusizer.architecture.precision.requantise import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import POOLED, STATE, CacheFormat, cache_format, layer_caches
 from gpusizer.engines.base.device import driver_reserved
-from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
+from gpusizer.engines.base.engine import CachePlan, Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.ledger import banded, combined, computed, total_bytes
 from gpusizer.engines.base.pooled import PooledEngine
@@ -40,6 +40,7 @@ class TensorRtLlm(PooledEngine):
 
     id: ClassVar[str] = "tensorrt-llm"
     newest: ClassVar[tuple[int, ...]] = (1, 2, 0)
+    holds_longest_request: ClassVar[bool] = False  # it starts with a smaller max_seq_len
     weight_sources: ClassVar[tuple[str, ...]] = ("NVIDIA/TensorRT-LLM@000439672: tensorrt_llm/_torch/pyexecutor/_util.py, KvCacheCreator",)
     flag_names: ClassVar[Mapping[str, str]] = {
         "tp": "--tp_size",
@@ -205,12 +206,6 @@ class TensorRtLlm(PooledEngine):
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """Tokens of the paged pool of one rank."""
         return blocks * plan.block_tokens
-
-    def verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
-        reason = super().verdict(start, results, blocks)
-        if reason is not None and reason.code == "context-too-long" and blocks > 0:
-            return None  # it starts with a smaller max_seq_len
-        return reason
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
         """Does exactly this start, and what will its log say?"""

@@ -10,24 +10,18 @@ from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Tensor
 from gpusizer.engines.base.engine import Stage, Start
-from gpusizer.engines.base.ledger import item
-from gpusizer.engines.base.types import Evidence, Item
+from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.types import Inputs, Item, Section
 from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, weight_table
-from gpusizer.engines.vllm import constants as fitted
+from gpusizer.formulas.memory.constants import sum_bytes
+from gpusizer.formulas.memory.loaded import group_sum_bytes
 from gpusizer.formulas.memory.weights import (
     allocation_slack_bytes,
     rope_table_bytes,
-    unfolded_scales_bytes,
-    visual_levels_bytes,
 )
 from gpusizer.units import MiB
 
 __all__ = [
-    "SCALES_SPREAD",
-    "SCALE_BYTES",
-    "SLACK_SPREAD",
-    "UNFOLDED_ELEMENT_BYTES",
-    "allocation_slack",
     "block_shares",
     "deeper_levels",
     "expert_paddings",
@@ -35,10 +29,10 @@ __all__ = [
     "own_head",
     "position_tables",
     "rotations_of",
+    "slack_bytes",
     "slack_of",
-    "unfolded_scales",
+    "square_bytes",
     "unfolds_scales",
-    "visual_levels",
 ]
 
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
@@ -67,8 +61,7 @@ def own_head(start: Start, stage: Stage, cut: Cut) -> list[Item]:
         return []
     if not stage.first:
         return []  # a last stage of its own holds the embedding again already
-    size = weight_table(architecture).embedding_bytes(cut)
-    return [item("weights_head", size, evidence=Evidence.EXACT)]
+    return [computed("weights_head", group_sum_bytes, section=Section.WEIGHTS, embedding=weight_table(architecture).embedding_bytes(cut))]
 
 
 # ---- tables of rotary positions -------------------------------------------------------------------------------------
@@ -133,16 +126,18 @@ def position_tables(start: Start, stage: Stage) -> list[Item]:
     of_layer, rotations = rotations_of(start.architecture)
     used = {of_layer[index] for index in stage.layers} - {-1}
     wide = start.architecture.dtype == "fp32"
-    size = 0
-    inputs: dict[str, Any] = {"positions": 0, "rotary_dim": 0, "element_bytes": 2}
-    for number in used:
+    tables: list[Inputs] = []
+    for number in sorted(used):
         width, count, element = rotations[number]
-        inputs = {"positions": count, "rotary_dim": width, "element_bytes": 4 if wide else element}
-        size += rope_table_bytes(**inputs)
-    if not size:
+        if width and count:
+            tables.append({"positions": count, "rotary_dim": width, "element_bytes": 4 if wide else element})
+    sources = (_SOURCE + "rotary_embedding/base.py",)
+    if not tables:
         return []
-    formula = "memory.weights.rope_table" if len(used) == 1 else None
-    return [item("weights_tables", size, formula=formula, inputs=inputs, sources=(_SOURCE + "rotary_embedding/base.py",))]
+    if len(tables) == 1:
+        return [computed("weights_tables", rope_table_bytes, section=Section.WEIGHTS, sources=sources, **tables[0])]
+    sizes: Inputs = {f"table_{number}_bytes": rope_table_bytes(**inputs) for number, inputs in enumerate(tables, 1)}
+    return [computed("weights_tables", sum_bytes, section=Section.WEIGHTS, sources=sources, **sizes)]
 
 
 # ---- buffers and scales that are made while loading -------------------------------------------------------------------
@@ -153,27 +148,6 @@ def deeper_levels(architecture: Architecture) -> int:
     tower = architecture.config.get("vision_config")
     levels = tower.get("deepstack_visual_indexes") if isinstance(tower, Mapping) else None
     return len(levels) if isinstance(levels, list | tuple) else 0
-
-
-def visual_levels(start: Start, stage: Stage) -> list[Item]:
-    """Buffers for features of several levels of the vision tower, one row for each token of a step."""
-    levels = deeper_levels(start.architecture)
-    if not levels or not stage.first or start.flag("language_model_only", False):
-        return []
-    inputs = {
-        "levels": levels,
-        "tokens": start.deployment.max_num_batched_tokens or 1,
-        "hidden": start.architecture.hidden_size,
-        "element_bytes": 4 if start.architecture.dtype == "fp32" else 2,
-    }
-    return [item("weights_buffers", visual_levels_bytes(**inputs), formula="memory.weights.visual_levels", inputs=inputs)]
-
-
-NATIVE_BYTE_FLOATS = 8.9  # compute capability; below, weights of FP8 are read by a kernel for small formats
-
-
-UNFOLDED_ELEMENT_BYTES, SCALE_BYTES = 2, 4  # a scale as that kernel reads it, and as it is stored
-SCALES_SPREAD = 0.1  # band of the unfolded scales, as a share
 
 
 def block_shares(tensors: Iterable[tuple[Tensor, StorageFormat, int]]) -> dict[str, tuple[float, int]]:
@@ -194,37 +168,31 @@ def _block_shares(architecture: Architecture) -> dict[str, tuple[float, int]]:
     return block_shares((tensor, form, 1) for _, _, tensor, form in stored_tensors(architecture))
 
 
+def square_bytes(start: Start, stage: Stage, cut: Cut) -> int:
+    """Weights in FP8 with a scale for each square block, whose scales are unfolded to one for each output: where the card has no such arithmetic, and
+    of experts where the operator chose that kernel. [bytes]"""
+    everywhere = unfolds_scales(start)
+    if not everywhere and (start.accelerator.vendor != "NVIDIA" or start.flag("moe_backend") != "marlin"):
+        return 0
+    shares = _block_shares(start.architecture)
+    groups = [group for group in shares if everywhere or group == "routed_experts"]
+    if not groups:
+        return 0
+    table = weight_table(start.architecture).stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=False)
+    return round(sum(table.get(group, 0) * shares[group][0] for group in groups))
+
+
+NATIVE_BYTE_FLOATS = 8.9  # compute capability; below, weights of FP8 are read by a kernel for small formats
+
+
 def unfolds_scales(start: Start) -> bool:
     """Whether every scale of FP8 blocks is unfolded: cards of NVIDIA that have no such arithmetic."""
     return start.accelerator.vendor == "NVIDIA" and 0 < start.capability < NATIVE_BYTE_FLOATS
 
 
-def unfolded_scales(start: Start, stage: Stage, cut: Cut) -> list[Item]:
-    """Scales of FP8 blocks, unfolded to one for each output where the card has no such arithmetic or the operator chose that kernel for experts."""
-    everywhere = unfolds_scales(start)
-    if not everywhere and (start.accelerator.vendor != "NVIDIA" or start.flag("moe_backend") != "marlin"):
-        return []
-    shares = _block_shares(start.architecture)
-    groups = [group for group in shares if everywhere or group == "routed_experts"]
-    if not groups:
-        return []
-    table = weight_table(start.architecture).stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=False)
-    side = shares[groups[0]][1]
-    inputs = {
-        "weights_bytes": round(sum(table.get(group, 0) * shares[group][0] for group in groups)),
-        "block": side,
-        "element_bytes": UNFOLDED_ELEMENT_BYTES,
-        "scale_bytes": SCALE_BYTES,
-    }
-    size = unfolded_scales_bytes(**inputs)
-    low, high = size * (1 - SCALES_SPREAD), size * (1 + SCALES_SPREAD)
-    return [item("weights_scales", size, low=low, high=high, formula="memory.weights.unfolded_scales", inputs=inputs)]
-
-
 # ---- slack of the allocator -----------------------------------------------------------------------------------------
 
 SHARED_BELOW, SEGMENT, LARGEST_REST = 10 * MiB, 2 * MiB, MiB
-SLACK_SPREAD = 0.5  # band of the slack, as a share of it
 
 
 def slack_of(sizes: Iterable[int]) -> int:
@@ -238,7 +206,8 @@ def _slacks(architecture: Architecture) -> dict[tuple[Stage, Cut], int]:
     return {}
 
 
-def _slack(architecture: Architecture, stage: Stage, cut: Cut) -> int:
+def slack_bytes(architecture: Architecture, stage: Stage, cut: Cut) -> int:
+    """What the allocator counts beyond the matrices of a stage (remembered). [bytes]"""
     known = _slacks(architecture)
     if (stage, cut) not in known:
         if len(known) > 1024:
@@ -246,13 +215,3 @@ def _slack(architecture: Architecture, stage: Stage, cut: Cut) -> int:
         parameters = weight_table(architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last)
         known[stage, cut] = sum(count * slack_of(sizes) for count, sizes in parameters)
     return known[stage, cut]
-
-
-def allocation_slack(start: Start, stage: Stage, cut: Cut) -> list[Item]:
-    """What the allocator counts beyond the matrices, and what ROCm's matrix library keeps in it."""
-    slack = _slack(start.architecture, stage, cut)
-    library = fitted.ROCM_LIBRARY.bytes if start.accelerator.vendor == "AMD" else 0
-    if not slack and not library:
-        return []
-    low, high = slack * (1 - SLACK_SPREAD), slack * (1 + SLACK_SPREAD) + library
-    return [item("weights_slack", slack + library, low=low, high=high, evidence=Evidence.CALIBRATED)]

@@ -14,6 +14,7 @@ __all__ = [
     "kv_cache_pool_bytes",
     "outside_budget_bytes",
     "requested_bytes",
+    "shortfall_bytes",
 ]
 
 
@@ -252,3 +253,35 @@ def free_bytes(*, device_total_bytes: Any, used_bytes: Any) -> Any:
     3028765696
     """
     return device_total_bytes - used_bytes
+
+
+@formula(
+    "memory.budget.shortfall",
+    unit="bytes",
+    symbols={"used_bytes": "bytes", "pool_bytes": "bytes", "device_total_bytes": "bytes", "later_bytes": "bytes"},
+    reference="arithmetic: what must be there at the start, less what the driver reports",
+    example={"used_bytes": 30000000000, "pool_bytes": 56000000000, "device_total_bytes": 85028765696, "later_bytes": 900000000},
+)
+def shortfall_bytes(*, used_bytes: Any, pool_bytes: Any, device_total_bytes: Any, later_bytes: Any) -> Any:
+    """By how much a GPU is too small for the start; 0 or less where it is not.
+
+    Parameters
+    ----------
+    used_bytes, pool_bytes : int
+        Everything beside the cache; the pool as it is allocated. [bytes]
+    device_total_bytes : int
+        What the driver reports. [bytes]
+    later_bytes : int
+        What of it need not be there at the start. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> shortfall_bytes(used_bytes=30000000000, pool_bytes=56000000000, device_total_bytes=85028765696, later_bytes=900000000)
+    71234304
+    """
+    return used_bytes + pool_bytes - device_total_bytes - later_bytes

@@ -20,8 +20,8 @@ from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.vllm.cache import cache_layout
 from gpusizer.engines.vllm.defaults import asks_for_fp8, mixer_kinds
 from gpusizer.engines.vllm.engine import Vllm
-from gpusizer.engines.vllm.memory import Shape, graph_estimate_factor, reads_bytes, shape_of
-from gpusizer.engines.vllm.weights import block_shares, deeper_levels, has_own_head, rotations_of
+from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
+from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.tables.cache_rows import GROUP_KINDS, Groups, Rows, layer_page, mixers_key, rows_of
@@ -67,14 +67,11 @@ class ModelFacts:
     tally: Tally
     kinds: tuple[Kind, ...]
     pattern: str
-    shape: Shape
+    record: ModelRecord
     rotations: tuple[tuple[int, int, int], ...]
     cache_class: int  # 0 where rows say all, else the number of its layouts
     group: tuple[int, int]  # kind and window of the only group
     own_head: bool
-    deeper_levels: int
-    graph_estimate: float
-    sparse: bool
     stateful: bool
     cut_places: frozenset[int]  # tensor-parallel sizes that its shapes allow
     shared: dict[Any, Any] = field(default_factory=dict)  # of all models with the same tensors
@@ -183,14 +180,11 @@ def _model(facts: Facts, source: Source, classes: dict[tuple[Any, ...], int]) ->
         tally,
         tuple(kinds),
         "".join(_LETTERS[letter] for letter in letters),
-        shape_of(architecture),
+        shape_record(architecture, byte_inputs=False, block_side=1),
         rotations,
         0 if regular else classes.setdefault(key, len(classes) + 1),
         group,
         has_own_head(architecture),
-        deeper_levels(architecture),
-        graph_estimate_factor(_start(facts, architecture, facts.devices.accelerators[0], "checkpoint")),
-        "sparse" in mixer_kinds(architecture),
         bool(mixer_kinds(architecture) & {"linear", "state_space"}),
         frozenset(place for place, tp in enumerate(TPS) if any(problem_of(sizes, len(architecture.layers), layout) is None for layout in _both(tp))),
     )
