@@ -20,6 +20,7 @@ from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.mtp import read_mtp
 from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
 from gpusizer.architecture.readers.towers import describes_whole
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import Notice, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
@@ -34,7 +35,6 @@ _MAX_DEPTH = 32
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed", "dim", "model_dim")
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "model_max_length", "n_ctx")
-_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "half": "fp16", "float": "fp32"}
 
 Towers = Callable[[Keys, int], tuple[tuple[Tensor, ...], tuple[Notice, ...]]]
 
@@ -149,7 +149,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     decoder = read_layers(factory, path)
     mtp, copies = read_mtp(factory, (mixer_kinds(model)[-1], block_kinds(model)[-1]), path, vocab)
     embedding, final, head, tied, stored = _ends(model, prefix, vocab)
-    dtype = _DTYPES.get(str(keys.raw("dtype", "torch_dtype")).removeprefix("torch."), "bf16")
+    dtype = plain_dtype(keys.raw("dtype", "torch_dtype")) or "bf16"
     quantization, unclear = read_quantization(config, dtype)
     towers, tower_notices = _towers(config, hidden)
     positions = keys.integer(*_POSITIONS, low=1)

@@ -1,52 +1,30 @@
-"""What all engines have in common: one start of one engine becomes a ledger for each GPU, a pool of cache, and a verdict.
+"""What an engine answers, whatever its shape: is a start possible, what does a GPU hold, does it fit, how is it launched.
 
-An engine says only what differs. To add one, subclass :class:`Engine` and answer:
+Two shapes stand on it, and an engine subclasses one of them:
 
-=====================  ==========================================================================================
-``complete``           every default that the operator left open, by device and version
-``cut``                how the weights of a rank are made (padding, whole experts, towers)
-``overheads``          context, communication, activation peak, graphs: items of one stage
-``pool_bytes``         what is left for the cache
-``cache_plan``         how cached rows become blocks, and what a request takes
-``printed_tokens``     tokens as its log counts them (default: requests of full length)
-``refusal``            further reasons not to start
-``later_bytes``        what of the ledger need not be there at the start
-``command``            how it is launched
-=====================  ==========================================================================================
+* :class:`~gpusizer.engines.base.pooled.PooledEngine` sets a pool aside for the cache (vLLM, SGLang, TensorRT-LLM);
+* :class:`~gpusizer.engines.base.placed.PlacedEngine` places a model and a cache of known length (llama.cpp, Transformers).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
-from gpusizer.engines.base.account import Reason, StageFigures, conclude, stage_blocks
-from gpusizer.engines.base.band import Limits, Spread
-from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start
+from gpusizer.engines.base.added_weights import checkpoint_drafts
+from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
-from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes, weight_items
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
-from gpusizer.engines.base.verdict import reason_of
-from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, stage_layers, weight_table
+from gpusizer.engines.base.ledger import computed, free_line, weight_items
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
+from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.cache_blocks import pool_bytes, pool_concurrency, pool_tokens
-from gpusizer.formulas.memory.loaded import group_sum_bytes
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
-
-
-DRAFT_SPREAD = Spread(0.03, 0.1)  # which tensors of a draft are shared with the model differs by release
-
-
-@once_per_architecture
-def _known_weights(architecture: Architecture) -> dict[tuple[object, ...], list[Item]]:
-    """Weights of stages by what they depend on, for one architecture."""
-    return {}
 
 
 class Engine(ABC):
@@ -56,7 +34,6 @@ class Engine(ABC):
     newest: ClassVar[tuple[int, ...]] = (0,)
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
-    holds_longest_request: ClassVar[bool] = True  # it does not start where the longest request does not fit
     flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
@@ -75,45 +52,36 @@ class Engine(ABC):
         """Formats of routed experts that are padded to whole blocks, so that any cut will do."""
         return frozenset()
 
-    def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
-        """Items of one GPU beside weights and cache."""
-        raise NotImplementedError  # an engine with a story of its own overrides ``fit`` and is never asked
-
     def budget_bytes(self, start: Start) -> int:
         """What the engine allows itself of one GPU; the whole device unless it says otherwise. [bytes]"""
         return start.device_total_bytes
 
-    def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
-        """What is left for the cache of one GPU, negative where nothing is. [bytes]"""
-        raise NotImplementedError  # an engine with a story of its own overrides ``fit`` and is never asked
+    @abstractmethod
+    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does exactly this start, and what will its log say?
 
-    def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
-        """How cached rows become blocks."""
-        raise NotImplementedError  # an engine with a story of its own overrides ``fit`` and is never asked
+        Parameters
+        ----------
+        deployment : Deployment
+            One start of this engine.
+        architecture : Architecture
+            The model in the precision of the deployment.
+        accelerator : Accelerator
+            The device.
 
-    def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
-        """Tokens of the pool as the engine's log counts them, of one attention-data-parallel rank. [tokens]"""
-        context = start.deployment.max_model_len or 1
-        return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
-
-    def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
-        """A reason of this engine not to start, before the cache is looked at."""
-        return None
-
-    def later_bytes(self, items: Sequence[Item]) -> int:
-        """What of the ledger need not be there at the start. [bytes]"""
-        return 0
+        Returns
+        -------
+        Fit
+            Ledger of each GPU that differs, cache, verdict with its reason, and the figures of the log with bands.
+        """
 
     @abstractmethod
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
 
+    @abstractmethod
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
-        """The start that serves so many requests, or as many as fit, for engines whose operator sizes the cache by hand.
-
-        Engines with a pool take what is left of the card: for them it is the start as it is.
-        """
-        return deployment
+        """The start that serves so many requests, or as many as fit."""
 
     # ---- what all have in common -----------------------------------------------------------------------------------
 
@@ -165,7 +133,7 @@ class Engine(ABC):
         tuple of LayoutChoice
             Legal ones first, the widest tensor-parallel cut first; the others with their reason.
         """
-        node = accelerator.devices_per_node or 8
+        node = accelerator.node_size
         choices: list[LayoutChoice] = []
         for tp in range(min(gpus, node), 0, -1):
             if gpus % tp:
@@ -174,13 +142,14 @@ class Engine(ABC):
             if pp > 1 and tp * pp > node and not across_nodes:
                 continue
             layout = Layout(tp=tp, pp=pp)
-            choices.append(LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)))
+            choices.append(LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)))
             if tp > 1 and dimensions(architecture).experts:
                 whole = replace(layout, ep=tp)
-                choices.append(LayoutChoice(whole, self._layout_problem(architecture, accelerator, whole)))
+                choices.append(LayoutChoice(whole, self.layout_refusal(architecture, accelerator, whole)))
         return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
 
-    def _layout_problem(self, architecture: Architecture, accelerator: Accelerator, layout: Layout) -> Notice | None:
+    def layout_refusal(self, architecture: Architecture, accelerator: Accelerator, layout: Layout) -> Notice | None:
+        """Why this engine cannot lay the model out so, None where it can."""
         bare = Deployment(model="", gpu=accelerator.id, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep, engine=self.id)
         return self.problem(Start(bare, architecture, accelerator, self.newest))
 
@@ -192,21 +161,6 @@ class Engine(ABC):
         groups = table.stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=architecture.tied_head, towers=towers)
         items = weight_items(groups, error=self.weight_error_of(start), evidence=self.weight_evidence(start), sources=self.weight_sources)
         return items + self.added_weights(start, stage, cut)
-
-    def weights_depend_on(self, start: Start) -> tuple[object, ...] | None:
-        """What of the device the weights depend on: devices that are alike in it share what was computed; None shares nothing."""
-        return None
-
-    def _weights_of(self, start: Start, stage: Stage) -> list[Item]:
-        device, asked = self.weights_depend_on(start), start.deployment
-        if device is None or asked.flags:
-            return self.weights(start, stage)
-        rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
-        rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
-        known, key = _known_weights(start.architecture), (self.id, device, stage.layers, stage.first, stage.last, rest)
-        if key not in known:
-            known[key] = self.weights(start, stage)
-        return known[key]
 
     def weight_error_of(self, start: Start) -> float:
         """Band of stored tensors after loading, as a share; a class figure unless the engine tells formats apart."""
@@ -220,8 +174,7 @@ class Engine(ABC):
         """What loading adds to the stored tensors; by default the draft layers of the checkpoint."""
         if not stage.last or not start.deployment.speculative_tokens or not start.architecture.mtp:
             return []
-        groups: Inputs = dict(weight_table(start.architecture).draft_groups(cut))
-        return [computed("weights_draft", group_sum_bytes, section=Section.WEIGHTS, band=DRAFT_SPREAD, **groups)]
+        return checkpoint_drafts(start.architecture, cut)
 
     def absorbed_latent(self, start: Start, stage: Stage, element_bytes: float = 2) -> list[Item]:
         """Second copies of latent projections on one GPU, for engines that keep them."""
@@ -260,136 +213,6 @@ class Engine(ABC):
         inputs: Inputs = {"positions": positions, "rotary_dim": rotated, "element_bytes": element_bytes}
         return [computed("weights_tables", rope_table_bytes, section=Section.WEIGHTS, sources=self.weight_sources, **inputs)]
 
-    # ---- the story -------------------------------------------------------------------------------------------------
-
-    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
-        """Does exactly this start, and what will its log say?
-
-        Parameters
-        ----------
-        deployment : Deployment
-            One start of this engine.
-        architecture : Architecture
-            The model in the precision of the deployment.
-        accelerator : Accelerator
-            The device.
-
-        Returns
-        -------
-        Fit
-            Ledger of each GPU that differs, cache, verdict with its reason, and the figures of the log with bands.
-        """
-        start = self.start(deployment, architecture, accelerator)
-        problem = self.problem(start)
-        if problem is not None:
-            return self._refused(start, problem)
-        results = self._stage_results(start)
-        refusal = next((why for result in results if (why := self.refusal(start, result.stage, result.items)) is not None), None)
-        context = start.deployment.max_model_len or 1
-        figures = self._stage_figures(results, context)
-        found = conclude(figures, memory_bytes=start.device_total_bytes, refused=refusal is not None)
-        blocks, low, high = found.blocks
-        reason = refusal or reason_of(found, figures, results, context)
-        worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
-        if found.reason == Reason.MEMORY:
-            worst = found.shortfalls.index(found.shortfall_bytes)
-        ranks = self._ranks(start, results, blocks)
-        plan = results[worst].plan
-        cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self.printed_tokens(start, plan, blocks) * start.layout.dp)
-        return Fit(
-            deployment=start.deployment,
-            fits=reason is None,
-            reason=reason,
-            ranks=ranks,
-            worst=worst,
-            kv_cache=cache,
-            max_concurrency=self._concurrency(start, plan, blocks) * start.layout.dp,
-            quantities=self.quantities(start, results, (blocks, low, high), worst),
-            budget_bytes=self.budget_bytes(start),
-            warnings=self.warnings(start),
-        )
-
-    def _stage_results(self, start: Start) -> list[StageResult]:
-        """Every stage; those with the same layers at the same kind of place are computed once."""
-        kinds = layer_kinds(start.architecture)
-        known: dict[tuple[object, ...], StageResult] = {}
-        results: list[StageResult] = []
-        for stage in self.stages(start):
-            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
-            if key not in known:
-                known[key] = self._stage(start, stage)
-            same = known[key]
-            results.append(same if same.stage is stage else StageResult(stage, same.items, same.available, same.plan, same.blocks))
-        return results
-
-    def _stage(self, start: Start, stage: Stage) -> StageResult:
-        items = (*self._weights_of(start, stage), *self.overheads(start, stage))
-        available = self.pool_bytes(start, stage, items)
-        plan = self.cache_plan(start, stage)
-        value, low, high = stage_blocks(available, plan.block_bytes)
-        return StageResult(stage, items, available, plan, (int(value), int(low), int(high)))
-
-    def _ranks(self, start: Start, results: Sequence[StageResult], blocks: int) -> tuple[Rank, ...]:
-        """One rank of each stage; stages that are alike share their ledger."""
-        ledgers: dict[int, Rank] = {}
-        ranks: list[Rank] = []
-        for result in results:
-            if id(result.items) not in ledgers:
-                ledgers[id(result.items)] = self._rank(start, result, blocks)
-            ranks.append(Rank(result.stage.index, 0, ledgers[id(result.items)].items))
-        return tuple(ranks)
-
-    def _rank(self, start: Start, result: StageResult, blocks: int) -> Rank:
-        size = blocks * result.plan.block_bytes
-        spread = (result.available.value - result.available.low, result.available.high - result.available.value)
-        pool = computed(
-            "kv_cache_pool",
-            pool_bytes,
-            section=Section.CACHE,
-            band=Limits(max(size - spread[0], 0), size + spread[1]),
-            blocks=blocks,
-            block_bytes=result.plan.block_bytes,
-        )
-        lines = (*result.items, pool)
-        free = free_line(lines, start.device_total_bytes)
-        return Rank(result.stage.index, 0, (*lines, free))
-
-    def _concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
-        need = plan.counted(start.deployment.max_model_len or 1)
-        return float(pool_concurrency(blocks=blocks, blocks_per_request=need))
-
-    def _stage_figures(self, results: Sequence[StageResult], context: int) -> list[StageFigures]:
-        """What the verdict needs of each stage; stages that are alike share it."""
-        known: dict[int, StageFigures] = {}
-        for result in results:
-            if id(result.items) not in known:
-                needed, used = self._needed(result, context), total_bytes(result.items)
-                figures = StageFigures(result.available, result.blocks, result.plan.block_bytes, needed, used, self.later_bytes(result.items))
-                known[id(result.items)] = figures
-        return [known[id(result.items)] for result in results]
-
-    def _needed(self, result: StageResult, context: int) -> int:
-        """Blocks that must be there for a start: those of the longest request, or one where longer requests are refused one by one."""
-        needed = result.plan.blocks_of(context)
-        return needed if self.holds_longest_request else min(needed, 1)
-
-    def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
-        """Figures of the log by the names of ``validate``; per-GPU figures are those of the first rank, which is the one that logs show."""
-        first = results[0]
-        found = {
-            "weights_bytes": combined(line for line in first.items if line.id.startswith("weights")),
-            "kv_cache_pool_bytes": first.available,
-        }
-        for name, id in (("activation_peak_bytes", "activation_peak"), ("non_torch_bytes", "non_torch"), ("cuda_graph_bytes", "cuda_graphs")):
-            lines = [line for line in first.items if line.id == id]
-            if lines:
-                found[name] = combined(lines)
-        plan = results[worst].plan
-        tokens = [float(self.printed_tokens(start, plan, count)) for count in blocks]
-        found["kv_cache_tokens"] = Quantity(*tokens)
-        found["max_concurrency"] = Quantity(*(self._concurrency(start, plan, count) for count in blocks))
-        return found
-
     def warnings(self, start: Start) -> tuple[Notice, ...]:
         """What a reader of the answer must know."""
         found = list(start.architecture.warnings)
@@ -398,7 +221,8 @@ class Engine(ABC):
             found.append(Notice("tp-across-nodes", {"tp": start.layout.tp, "devices_per_node": node}))
         return tuple(found)
 
-    def _refused(self, start: Start, reason: Notice) -> Fit:
+    def refused(self, start: Start, reason: Notice) -> Fit:
+        """The answer for a start that cannot be: an empty device."""
         rest = free_line((), start.device_total_bytes)
         return Fit(
             deployment=start.deployment,

@@ -19,7 +19,6 @@ __all__ = [
     "combined",
     "computed",
     "free_line",
-    "item",
     "per_gpu",
     "total_bytes",
     "weight_items",
@@ -57,37 +56,36 @@ def computed(
 ) -> Item:
     """A line of the ledger: the formula that it names, called with the inputs that it shows.
 
-        The arithmetic has no branches, so that arrays and recording symbols do as well as numbers.
+    The arithmetic has no branches, so that arrays and recording symbols do as well as numbers.
 
-        Parameters
-        ----------
-        id : str
-            The line, by the names of ``items.toml``.
-        formula : callable
-            A registered formula; its result, rounded, is the size of the line. [bytes]
-        section : Section
-            The sum of the GPU that the line belongs to.
-        band : Around or None
-            How far the size may be off; None where it is known as it stands.
-        evidence : Evidence or None
-            How the size is known: exact without a band, calibrated with one, unless said otherwise.
-        sources : sequence of str
-            Where the rule stands, or the constant behind it.
-        **inputs : float
-            Inputs of the formula, by its own names.
+    Parameters
+    ----------
+    id : str
+        The line, by the names of ``items.toml``.
+    formula : callable
+        A registered formula; its result, rounded, is the size of the line. [bytes]
+    section : Section
+        The sum of the GPU that the line belongs to.
+    band : Around or None
+        How far the size may be off; None where it is known as it stands.
+    evidence : Evidence or None
+        How the size is known: exact without a band, calibrated with one, unless said otherwise.
+    sources : sequence of str
+        Where the rule stands, or the constant behind it.
+    **inputs : float
+        Inputs of the formula, by its own names.
 
-        Returns
-        -------
-        Item
-            The line.
+    Returns
+    -------
+    Item
+        The line.
 
-        Examples
-        --------
-        >>> from gpusizer.formulas.memory.budget import free_bytes
-    from gpusizer.formulas.memory.constants import share_bytes
-        >>> line = computed("allocator_slack", share_bytes, section=Section.OUTSIDE, band=Spread(0.5, 1), share=0.08, of_bytes=1000)
-        >>> line.bytes, line.low_bytes, line.high_bytes, line.formula, line.evidence.value
-        (80, 40, 160, 'memory.constants.share', 'calibrated')
+    Examples
+    --------
+    >>> from gpusizer.formulas.memory.constants import share_bytes
+    >>> line = computed("allocator_slack", share_bytes, section=Section.OUTSIDE, band=Spread(0.5, 1), share=0.08, of_bytes=1000)
+    >>> line.bytes, line.low_bytes, line.high_bytes, line.formula, line.evidence.value
+    (80, 40, 160, 'memory.constants.share', 'calibrated')
     """
     if band is not None and evidence is Evidence.EXACT:
         raise ValueError(f"{id}: what is exact has no band")
@@ -107,60 +105,6 @@ def banded(id: str, constant: Band, *, section: Section, evidence: Evidence = Ev
     (80, 150, ('vllm.context.cuda: n = 25, 0.4 to 0.66 GiB',))
     """
     return computed(id, constant_bytes, section=section, band=constant, evidence=evidence, sources=constant.sources, fitted_bytes=constant.bytes)
-
-
-# Sections of the lines that still say neither section nor formula themselves.
-_SECTION_OF = {
-    "device_context": Section.OUTSIDE,
-    "communication": Section.OUTSIDE,
-    "driver_reserved": Section.OUTSIDE,
-    "allocator_slack": Section.OUTSIDE,
-    "late_workspace": Section.OUTSIDE,
-    "symmetric_memory": Section.OUTSIDE,
-    "request_table": Section.OUTSIDE,
-    "system_memory": Section.OUTSIDE,
-    "checkpoint_pages": Section.OUTSIDE,
-    "activation_peak": Section.ACTIVATION,
-    "compute_buffer": Section.ACTIVATION,
-    "non_torch": Section.NON_TORCH,
-    "cuda_graphs": Section.GRAPHS,
-    "prefill_graphs": Section.GRAPHS,
-    "kv_cache_pool": Section.CACHE,
-    "state_pool": Section.CACHE,
-    "window_pool": Section.CACHE,
-    "cache_beyond_budget": Section.CACHE,
-    "free": Section.FREE,
-}
-
-
-def item(
-    id: str,
-    size: float,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    formula: str | None = None,
-    inputs: Mapping[str, Any] | None = None,
-    sources: Sequence[str] = (),
-    evidence: Evidence = Evidence.EXACT,
-) -> Item:
-    """A line whose formula is only named; :func:`computed` takes its place.
-
-    >>> item("free", 5.4).bytes
-    5
-    """
-    whole = rounded(size)
-    return Item(
-        id,
-        whole,
-        whole if low is None else rounded(min(low, whole)),
-        whole if high is None else rounded(max(high, whole)),
-        formula,
-        inputs or {},
-        tuple(sources),
-        evidence,
-        Section.WEIGHTS if id.startswith("weights") else _SECTION_OF[id],
-    )
 
 
 WEIGHT_LINES = (

@@ -103,7 +103,7 @@ class Item:
     bytes: int
     low_bytes: int
     high_bytes: int
-    formula: str | None
+    formula: str
     inputs: Mapping[str, Any]
     sources: tuple[str, ...]
     evidence: Evidence

@@ -53,14 +53,16 @@ class Arrangement:
 
     def cache_bytes(self, device: int) -> tuple[int, int]:
         """Keys and values, and recurrent states, of one device. [bytes]"""
-        kv = state = 0
-        for index, buffer in enumerate(self.buffers):
-            place = HOST if self.options.host_cache else self.placement.layer[index]
-            if self.options.by_rows and place != HOST:
-                place = 0
-            if place == device:
-                kv, state = kv + buffer.kv_bytes, state + buffer.state_bytes
-        return kv, state
+        held = [self.buffers[index] for index in self.cached_layers(device)]
+        return sum(buffer.kv_bytes for buffer in held), sum(buffer.state_bytes for buffer in held)
+
+    def cached_layers(self, device: int) -> tuple[int, ...]:
+        """Layers whose cache lies on one device."""
+        if self.options.host_cache:
+            return tuple(range(len(self.buffers))) if device == HOST else ()
+        by_rows = self.options.by_rows  # rows are cut over all devices, caches lie on the first
+        places = (0 if by_rows and place != HOST else place for place in self.placement.layer[: len(self.buffers)])
+        return tuple(index for index, place in enumerate(places) if place == device)
 
     def used_bytes(self, device: int) -> int:
         """Model, cache and compute buffers of one device. [bytes]"""

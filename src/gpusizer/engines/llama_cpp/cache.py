@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import assert_never
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
 from gpusizer.engines.llama_cpp.options import LATENT_ONLY_FROM, Options
 from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
 
-__all__ = ["Cells", "LayerBuffers", "cells_of", "layer_buffers"]
+__all__ = ["CacheParts", "Cells", "LayerBuffers", "cache_parts", "cells_of", "layer_buffers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,43 @@ def cells_in_window(options: Options, cells: Cells, window: int) -> int:
     return int(
         window_cells(cells=cells.full, window=window, sequences=cells.sequences, micro_batch=options.micro_batch, padding=max(options.padding, 256))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheParts:
+    """Caches of some layers by kind of layer, as the lines of the ledger show them. [bytes]"""
+
+    kv: dict[str, int]
+    state: dict[str, int]
+
+
+def cache_parts(architecture: Architecture, options: Options, cells: Cells, layers: Iterable[int]) -> CacheParts:
+    """Caches of these layers by kind of layer; what caches nothing is left out."""
+    kv: dict[str, int] = {}
+    state: dict[str, int] = {}
+    for index in layers:
+        for mixer in architecture.layers[index].mixers:
+            buffers, kind = _mixer(mixer, options, cells), _kind(mixer)
+            for sizes, size in ((kv, buffers.kv_bytes), (state, buffers.state_bytes)):
+                if size:
+                    sizes[kind] = sizes.get(kind, 0) + size
+    return CacheParts(kv, state)
+
+
+def _kind(mixer: Mixer) -> str:
+    match mixer:
+        case Attention():
+            return "window_layers" if window_of(mixer) else "full_layers"
+        case LatentAttention():
+            return "latent_layers"
+        case CompressedAttention():
+            return "compressed_layers"
+        case LinearAttention():
+            return "linear_layers"
+        case StateSpace():
+            return "state_space_layers"
+        case _:
+            assert_never(mixer)
 
 
 def layer_buffers(architecture: Architecture, options: Options, context: int) -> tuple[LayerBuffers, ...]:

@@ -9,18 +9,22 @@ from typing import ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.added_weights import checkpoint_drafts
+from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
-from gpusizer.engines.base.engine import Engine, LayoutChoice, Start
-from gpusizer.engines.base.ledger import combined, item, total_bytes, weight_items
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
+from gpusizer.engines.base.engine import LayoutChoice, Start
+from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes, weight_items
+from gpusizer.engines.base.placed import PlacedEngine, safely_free, tightest
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted
+from gpusizer.engines.llama_cpp.cache import cache_parts
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
 from gpusizer.engines.llama_cpp.placement import HOST
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.budget import free_bytes
+from gpusizer.formulas.memory.llama_cpp import cache_of_layers_bytes, compute_buffer_bytes
 from gpusizer.units import KiB, MiB
 
 __all__ = ["ENGINE", "LlamaCpp"]
@@ -28,17 +32,16 @@ __all__ = ["ENGINE", "LlamaCpp"]
 NEWEST = (11550,)  # by 412 builds a month since b7900 of February 2026
 _SOURCE = "ggml-org/llama.cpp@0c1e57098: "
 # CUDA context, kernels and cuBLAS: the log's "unaccounted" is 150 to 500 MiB on an idle card.
-_CONTEXT_BYTES = (150 * MiB, 300 * MiB, 550 * MiB)
+_CONTEXT = Band(300 * MiB, 150 * MiB, 250 * MiB, Basis("llama.cpp.context", 0, 150, 550, "MiB"))
 _NOT_IN_GGUF = frozenset({"fp8", "mxfp8", "int8", "int4", "int2"})
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
 # Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
 _RECIPE_ERROR, _SIMILAR_ERROR = 0.02, 0.15
-_COMPUTE_BELOW, _COMPUTE_ABOVE = 0.13, 0.15
-_GUESTS_BELOW, _GUESTS_ABOVE = 0.45, 0.25
+_COMPUTE_SPREAD, _GUESTS_SPREAD = Spread(0.13, 0.15), Spread(0.45, 0.25)
 
 
-class LlamaCpp(Engine):
+class LlamaCpp(PlacedEngine):
     """llama.cpp, builds 1500 to today, and the fork that caches latents by ``-mla``. ``pp`` counts GPUs that share layers, ``tp`` rows."""
 
     id: ClassVar[str] = "llama.cpp"
@@ -80,7 +83,7 @@ class LlamaCpp(Engine):
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
         """Layers shared out over the GPUs, which is what it does by itself."""
         layout = Layout(pp=gpus)
-        return (LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)),)
+        return (LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)),)
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """As many sequences, each with its own cells, as fit on the safe side; at least one."""
@@ -88,7 +91,7 @@ class LlamaCpp(Engine):
         while low < high:
             middle = (low + high + 1) // 2
             fit = self.fit(replace(deployment, max_num_seqs=middle), architecture, accelerator)
-            fits = fit.fits and all(_safely_free(rank) for rank in fit.ranks) and not _on_host(fit)
+            fits = fit.fits and all(safely_free(rank) for rank in fit.ranks) and not _on_host(fit)
             low, high = (middle, high) if fits else (low, middle - 1)
         return replace(deployment, max_num_seqs=low)
 
@@ -120,7 +123,7 @@ class LlamaCpp(Engine):
         start = self.start(deployment, architecture, accelerator)
         problem = self.problem(start)
         if problem is not None:
-            return self._refused(start, problem)
+            return self.refused(start, problem)
         devices = self._devices(start)
         spared = int(start.flag("gpu_overhead", 0) or 0)
         free = [device.memory_bytes - sum(line.bytes for line in self._outside(device)) - spared for device in devices]
@@ -128,8 +131,8 @@ class LlamaCpp(Engine):
         found = fitted(architecture, options, free, to_host=to_host, experts_first=self.experts_first(deployment))
         items = {number: self._items(start, found, number) for number in range(len(devices))}
         ranks = tuple(self._closed(number, device, items[number]) for number, device in enumerate(devices))
-        ranks = ranks or (Rank(0, 0, (item("free", accelerator.memory_bytes),)),)
-        worst = min(range(len(ranks)), key=lambda number: ranks[number].items[-1].bytes)
+        ranks = ranks or (Rank(0, 0, (free_line((), accelerator.memory_bytes),)),)
+        worst = tightest(ranks)
         short = -ranks[worst].items[-1].bytes
         reason = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
         longest = deployment.max_model_len or min(found.cells.full, found.context)
@@ -167,9 +170,7 @@ class LlamaCpp(Engine):
         return tuple(found)
 
     def _outside(self, device: Accelerator) -> list[Item]:
-        low, value, high = _CONTEXT_BYTES
-        context = item("device_context", value, low=low, high=high, evidence=Evidence.ASSUMED)
-        return [*driver_reserved(device), context]
+        return [*driver_reserved(device), banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED)]
 
     def _items(self, start: Start, found: Arrangement, number: int) -> list[Item]:
         """Weights, cache and compute buffer of one GPU."""
@@ -180,39 +181,21 @@ class LlamaCpp(Engine):
         lines = weight_items(found.weights[number], error=error, evidence=evidence, sources=self.weight_sources)
         if number == 0:
             lines += self._extra_weights(start, found)
-        kv, state = found.cache_bytes(number)
-        cells = {"cells": found.cells.full, "streams": found.cells.streams}
+        parts = cache_parts(start.architecture, found.options, found.cells, found.cached_layers(number))
         source = (_SOURCE + "src/llama-kv-cache.cpp",)
-        if kv:
+        if parts.kv:
+            kv = sum(parts.kv.values())
             spread = _PRINTED_BYTES + drift * kv
-            lines.append(
-                item(
-                    "kv_cache_pool",
-                    kv,
-                    low=kv - spread,
-                    high=kv + spread,
-                    formula="memory.llama_cpp.kv_buffer",
-                    inputs=cells,
-                    sources=source,
-                )
-            )
-        if state:
-            inputs = {"sequences": found.options.sequences}
-            lines.append(item("state_pool", state, formula="memory.llama_cpp.sequence_state", inputs=inputs, sources=source))
-        phases = found.phases[number]
-        size, below, above = _compute_band(found, number)
-        lines.append(
-            item(
-                "compute_buffer",
-                size,
-                low=below,
-                high=above,
-                formula="memory.llama_cpp.compute_buffer",
-                inputs=phases.inputs,
-                sources=(_SOURCE + "ggml/src/ggml-alloc.c",),
-                evidence=Evidence.CALIBRATED,
-            )
-        )
+            rows: Inputs = dict(parts.kv)
+            band = Limits(kv - spread, kv + spread)
+            lines.append(computed("kv_cache_pool", cache_of_layers_bytes, section=Section.CACHE, band=band, sources=source, **rows))
+        if parts.state:
+            states: Inputs = dict(parts.state)
+            lines.append(computed("state_pool", cache_of_layers_bytes, section=Section.CACHE, sources=source, **states))
+        moments: Inputs = dict(found.phases[number].inputs)
+        source = (_SOURCE + "ggml/src/ggml-alloc.c",)
+        band_of_buffer = _compute_spread(found, number)
+        lines.append(computed("compute_buffer", compute_buffer_bytes, section=Section.ACTIVATION, band=band_of_buffer, sources=source, **moments))
         return lines
 
     def _extra_weights(self, start: Start, found: Arrangement) -> list[Item]:
@@ -223,16 +206,12 @@ class LlamaCpp(Engine):
             towers = table.stage_bytes(range(0), whole, first=True, last=False, tied=False).get("vision", 0)
             lines += weight_items({"vision": towers}, error=_RECIPE_ERROR)
         if start.deployment.speculative_tokens and start.architecture.mtp:
-            size = table.draft_bytes(whole)
-            inputs = {"layers": len(start.architecture.mtp)}
-            lines.append(item("weights_draft", size, low=size * 0.97, high=size * 1.1, inputs=inputs))
+            lines += checkpoint_drafts(start.architecture, whole)
         return lines
 
     def _closed(self, number: int, device: Accelerator, items: Sequence[Item]) -> Rank:
         lines = (*items, *self._outside(device))
-        inputs = {"device_total_bytes": device.memory_bytes, "used_bytes": total_bytes(lines)}
-        free = item("free", free_bytes(**inputs), formula="memory.budget.free", inputs=inputs, evidence=Evidence.CALIBRATED)
-        return Rank(number, 0, (*lines, free))
+        return Rank(number, 0, (*lines, free_line(lines, device.memory_bytes)))
 
     def _cache(self, architecture: Architecture, found: Arrangement, device: int) -> KVCache:
         kv, state = found.cache_bytes(device)
@@ -246,11 +225,12 @@ class LlamaCpp(Engine):
         kv = float(sum(found.cache_bytes(device)[0] for device in everywhere))
         state = float(sum(found.cache_bytes(device)[1] for device in everywhere))
         tokens = float(found.cells.tokens)
-        compute = Quantity(*map(float, _compute_band(found, 0 if found.placement.devices else HOST)))
+        first = 0 if found.placement.devices else HOST
+        compute = found.phases[first].compute_bytes
         figures = {
             "kv_buffer_bytes": Quantity(kv, kv - _PRINTED_BYTES, kv + _PRINTED_BYTES),
             "kv_cache_tokens": Quantity(tokens, tokens, tokens),
-            "compute_buffer_bytes": compute,
+            "compute_buffer_bytes": Quantity(float(compute), *_compute_spread(found, first).around(compute)),
         }
         if state:
             figures["state_buffer_bytes"] = Quantity(state, state, state)
@@ -310,12 +290,6 @@ def _file_name(deployment: Deployment) -> str:
     return f"{deployment.model.rpartition('/')[2]}{recipe}.gguf"
 
 
-def _safely_free(rank: Rank) -> bool:
-    """Whether a GPU has room even where its lines end up high."""
-    lines = combined(line for line in rank.items if line.id != "free")
-    return rank.items[-1].bytes >= lines.high - lines.value
-
-
 def _on_host(fit: Fit) -> bool:
     return any(notice.code in ("layers-on-host", "experts-on-host") for notice in fit.warnings)
 
@@ -336,12 +310,10 @@ def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
     return 1 / layers if found.placement.devices > 1 and not found.options.by_rows else 0.0
 
 
-def _compute_band(found: Arrangement, number: int) -> tuple[int, float, float]:
-    """Compute buffer with its band; where a GPU works for the host, what it copies is less certain. [bytes]"""
-    size = found.phases[number].compute_bytes
+def _compute_spread(found: Arrangement, number: int) -> Spread:
+    """Band of a compute buffer; where a GPU works for the host, what it copies is less certain."""
     guests = number == 0 and (HOST in found.placement.layer or HOST in found.placement.experts)
-    below, above = (_GUESTS_BELOW, _GUESTS_ABOVE) if guests else (_COMPUTE_BELOW, _COMPUTE_ABOVE)
-    return size, size * (1 - below), size * (1 + above)
+    return _GUESTS_SPREAD if guests else _COMPUTE_SPREAD
 
 
 def _expert_words(options: Options) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpusizer.engines.base.band import Band, band
+from gpusizer.engines.base.constants import HIDDEN_COPIES
 from gpusizer.units import GiB, MiB
 
 __all__ = [
@@ -29,15 +30,10 @@ __all__ = [
     "ROCM_GRAPHS",
     "ROCM_LIBRARY",
     "SAMPLER_COPIES",
-    "WEIGHT_ERROR",
     "Band",
     "band",
 ]
 
-
-# Bands of stored tensors, as shares. A precision stands for what publishers make of it: which layers they leave out differs most for NVFP4 (n = 6
-# checkpoints of publishers other than the one whose list is known: -35, -16, -13, -7, -5, +12 %).
-WEIGHT_ERROR = {"plain": 0.006, "checkpoint": 0.03, "rocm": 0.045, "fp8": 0.012, "int8": 0.012, "int4": 0.04, "mxfp4": 0.04, "nvfp4": 0.2}
 
 # Workspace that ROCm's matrix library takes from the allocator while loading: n = 4 configurations of two models, error 7 MiB.
 ROCM_LIBRARY = band(0.072, 0.02, 0.02, name="vllm.library.rocm", n=4)
@@ -80,9 +76,6 @@ SAMPLER_COPIES = {"sorting": 35.6, "sorting-rocm": 380.0, "fused": 12.0}
 # The hidden state beside the sampler, and buffers that grow with the step (n = 37, error 0.05 GiB).
 HELD_COPIES = 1.0
 HELD_BYTES_PER_TOKEN = 0.12 * GiB / 8192
-
-# Hidden states that live together at the widest point of a decoder layer (n = 6 where the block is the peak, error 0.03 GiB).
-HIDDEN_COPIES = 4.3
 
 # Band of the activation peak, as shares.
 PEAK_BELOW, PEAK_ABOVE = 0.2, 0.35

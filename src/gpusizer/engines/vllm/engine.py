@@ -10,10 +10,13 @@ from typing import ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.account import left_of
+from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
-from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
+from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined
+from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
+from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut
 from gpusizer.engines.vllm.account import (
     Place,
@@ -30,19 +33,7 @@ from gpusizer.engines.vllm.account import (
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, model_record, step_record, version_rules
-from gpusizer.engines.vllm.weights import (
-    adapter_slots,
-    draft_layers,
-    draft_weights,
-    expert_paddings,
-    external_head,
-    own_head,
-    position_tables,
-    slack_bytes,
-    square_bytes,
-    unlisted_tensors,
-    weight_error,
-)
+from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
@@ -62,7 +53,7 @@ LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multip
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 
 
-class Vllm(Engine):
+class Vllm(PooledEngine):
     """vLLM, V1 engine, 0.8 to 0.33; the newest is the default."""
 
     id: ClassVar[str] = "vllm"

@@ -6,34 +6,25 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes, stored_tensors
+from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
-from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer, Split, Tensor
+from gpusizer.architecture.types import CompressedAttention, LatentAttention, Tensor
 from gpusizer.engines.base.engine import Stage, Start
-from gpusizer.engines.base.ledger import computed, item
-from gpusizer.engines.base.types import Evidence, Inputs, Item, Section
+from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.types import Inputs, Item, Section
 from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, weight_table
-from gpusizer.engines.vllm import constants as fitted
-from gpusizer.errors import InputError
-from gpusizer.facts.catalog import model_entry
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import group_sum_bytes
 from gpusizer.formulas.memory.weights import (
-    adapter_bytes,
     allocation_slack_bytes,
-    cut_units,
     rope_table_bytes,
 )
 from gpusizer.units import MiB
 
 __all__ = [
-    "adapter_slots",
     "block_shares",
     "deeper_levels",
-    "draft_layers",
-    "draft_weights",
     "expert_paddings",
-    "external_head",
     "has_own_head",
     "own_head",
     "position_tables",
@@ -42,7 +33,6 @@ __all__ = [
     "slack_of",
     "square_bytes",
     "unfolds_scales",
-    "weight_error",
 ]
 
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
@@ -56,31 +46,6 @@ def expert_paddings(start: Start) -> tuple[ExpertPadding, ...]:
     if 9 <= start.capability < 10 and (0, 10, 2) <= version < (0, 17):
         return (ExpertPadding("mxfp4", 64, 256),)  # Triton kernels; Marlin before and after
     return (ExpertPadding("mxfp4", 128, 256),)
-
-
-_LISTS = ("ignore", "exclude_modules", "modules_to_not_convert", "ignored_layers", "quantized_layers", "config_groups")
-
-
-def _list_missing(architecture: Architecture) -> bool:
-    """A checkpoint in a format of four bits by NVIDIA's tools, without its list of what stays unquantised."""
-    settings = architecture.config.get("quantization_config")
-    if not isinstance(settings, Mapping) or "FP4" not in str(settings.get("quant_algo")).upper():
-        return False
-    return not any(settings.get(name) for name in _LISTS)
-
-
-def weight_error(start: Start) -> float:
-    """Band of the stored tensors: publishers quantise differently what a precision names, and ROCm keeps other layouts."""
-    method, precision = start.architecture.quantization.method, start.deployment.precision
-    error = fitted.WEIGHT_ERROR["plain" if method is None else "checkpoint"]
-    if precision not in ("checkpoint", "bf16", "fp16", "fp32"):
-        error = fitted.WEIGHT_ERROR.get(precision, fitted.WEIGHT_ERROR["checkpoint"])
-    elif method is not None:
-        other = start.flag("similar_precision")  # the list of what stays unquantised is another publisher's
-        error = max(error, fitted.WEIGHT_ERROR.get(str(other), error), fitted.WEIGHT_ERROR["nvfp4"] if _list_missing(start.architecture) else error)
-    if start.accelerator.vendor == "AMD" and method is not None:
-        error = max(error, fitted.WEIGHT_ERROR["rocm"])
-    return error
 
 
 def has_own_head(architecture: Architecture) -> bool:
@@ -185,29 +150,6 @@ def deeper_levels(architecture: Architecture) -> int:
     return len(levels) if isinstance(levels, list | tuple) else 0
 
 
-LEAST_UNLISTED = 0.01  # of the checkpoint; sizes are published with three figures
-
-
-@once_per_architecture
-def _unlisted_bytes(architecture: Architecture) -> int:
-    try:
-        published = model_entry(architecture.id).checkpoint_bytes or 0
-    except InputError:
-        return 0
-    size = published - checkpoint_bytes(architecture)
-    return size if size > LEAST_UNLISTED * published else 0
-
-
-def unlisted_tensors(start: Start, stage: Stage) -> list[Item]:
-    """What the published checkpoint holds beyond its configuration: a tower whose shape is not told is loaded all the same."""
-    architecture = start.architecture
-    told = architecture.quantization.method is not None or architecture.dtype not in ("bf16", "fp16")
-    if told or not stage.first or not architecture.towers or start.flag("language_model_only", False):
-        return []
-    size = _unlisted_bytes(architecture)
-    return [item("weights_unlisted", size, low=size / (2 * start.layout.tp), high=size * 1.3, evidence=Evidence.ASSUMED)] if size else []
-
-
 def block_shares(tensors: Iterable[tuple[Tensor, StorageFormat, int]]) -> dict[str, tuple[float, int]]:
     """For each group of parameters with FP8 in square blocks: their share of its bytes, and the side of a block; tensors with how many there are."""
     total: dict[str, int] = {}
@@ -273,58 +215,3 @@ def slack_bytes(architecture: Architecture, stage: Stage, cut: Cut) -> int:
         parameters = weight_table(architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last)
         known[stage, cut] = sum(count * slack_of(sizes) for count, sizes in parameters)
     return known[stage, cut]
-
-
-# ---- drafts ---------------------------------------------------------------------------------------------------------
-
-
-def external_head(start: Start) -> bool:
-    """A draft of one layer with a checkpoint of its own (EAGLE and its kin)."""
-    return bool(start.deployment.speculative_tokens) and "eagle" in str(start.flag("speculative_method", "")).lower()
-
-
-def draft_layers(start: Start) -> tuple[Layer, ...]:
-    """Layers of the draft that cache in the pool: those of the checkpoint, or one like the model's first."""
-    if not start.deployment.speculative_tokens:
-        return ()
-    return start.architecture.layers[:1] if external_head(start) else start.architecture.mtp
-
-
-def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
-    """Draft layers of the checkpoint; or an external head: a projection of three hidden states, one dense layer, an output head."""
-    if not stage.last or not start.deployment.speculative_tokens:
-        return []
-    architecture, table = start.architecture, weight_table(start.architecture)
-    if not external_head(start):
-        size = table.draft_bytes(cut)
-        inputs: dict[str, Any] = {"layers": len(architecture.mtp)}
-        return [item("weights_draft", size, low=size * 0.95, high=size * 1.1, inputs=inputs, evidence=Evidence.EXACT)] if size else []
-    layer = sum(table.layer_bytes(table.kind_of[0], cut).values())
-    head = sum(table.stage_bytes(range(0), cut, first=False, last=True, tied=architecture.tied_head).values())
-    projection = 3 * architecture.hidden_size**2 * 2
-    size = layer + head + projection
-    inputs = {"layer_bytes": layer, "head_bytes": head, "projection_bytes": projection}
-    return [item("weights_draft", size, low=size * 0.6, high=size * 1.3, inputs=inputs, evidence=Evidence.ASSUMED)]
-
-
-# ---- adapters -------------------------------------------------------------------------------------------------------
-
-
-def adapter_slots(start: Start, stage: Stage) -> list[Item]:
-    """Slots for LoRA adapters: two thin matrices beside every linear layer outside the experts."""
-    if not start.flag("enable_lora", False):
-        return []
-    slots, rank = start.whole("max_loras", 1, 4096), start.whole("max_lora_rank", 16, 4096)
-    tp = start.layout.tp
-    rows = 0
-    for index in stage.layers:
-        for tensor in start.architecture.layers[index].all_tensors():
-            if tensor.linear and len(tensor.shape) == 2 and tensor.copies == 1 and tensor.group not in ("router", "vision"):
-                outputs, inputs = tensor.shape
-                cut_outputs = tensor.split in (Split.COLUMN, Split.KV_HEADS, Split.VOCABULARY)
-                rows += cut_units(size=outputs, parts=tp if cut_outputs else 1) + cut_units(size=inputs, parts=tp if tensor.split is Split.ROW else 1)
-    values = {"slots": slots, "rank": rank, "rows": rows, "element_bytes": 2}
-    size = adapter_bytes(**values)
-    return [
-        item("weights_adapters", size, low=size * 0.9, high=size * 1.2, formula="memory.weights.adapters", inputs=values, evidence=Evidence.EXACT)
-    ]

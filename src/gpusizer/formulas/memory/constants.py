@@ -8,7 +8,7 @@ from typing import Any
 
 from gpusizer.formulas.core import formula
 
-__all__ = ["constant_bytes", "constant_for_each_bytes", "share_bytes", "sum_bytes"]
+__all__ = ["constant_bytes", "constant_for_each_bytes", "set_aside_bytes", "share_bytes", "sum_bytes"]
 
 
 @formula(
@@ -125,3 +125,32 @@ def sum_bytes(**parts: Any) -> Any:
     402653184
     """
     return reduce(add, parts.values())
+
+
+@formula(
+    "memory.constants.set_aside",
+    unit="bytes",
+    symbols={"set_aside_bytes": "bytes"},
+    reference="the engine's own setting; the line's sources name it",
+    example={"set_aside_bytes": 4294967296},
+)
+def set_aside_bytes(*, set_aside_bytes: Any) -> Any:
+    """A size that the engine sets aside as it was told.
+
+    Parameters
+    ----------
+    set_aside_bytes : int
+        What it was told. [bytes]
+
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> set_aside_bytes(set_aside_bytes=4294967296)
+    4294967296
+    """
+    return set_aside_bytes

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpusizer.formulas.core import formula
 
-__all__ = ["group_sum_bytes"]
+__all__ = ["group_sum_bytes", "unlisted_bytes"]
 
 
 @formula(
@@ -37,3 +37,31 @@ def group_sum_bytes(**groups: Any) -> Any:
     3959422976
     """
     return reduce(add, groups.values())
+
+
+@formula(
+    "memory.weights.unlisted",
+    unit="bytes",
+    symbols={"published_bytes": "bytes", "listed_bytes": "bytes"},
+    reference="arithmetic: size of the published checkpoint less what its configuration tells of",
+    example={"published_bytes": 16582000000, "listed_bytes": 15000000000},
+)
+def unlisted_bytes(*, published_bytes: Any, listed_bytes: Any) -> Any:
+    """What a published checkpoint holds beyond its configuration.
+
+    Parameters
+    ----------
+    published_bytes, listed_bytes : int
+        Size of the files; all tensors that the configuration tells of. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> unlisted_bytes(published_bytes=16582000000, listed_bytes=15000000000)
+    1582000000
+    """
+    return published_bytes - listed_bytes

@@ -10,15 +10,17 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import Quantization, checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.added_weights import unlisted_tensors
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.device_support import format_families, support_for
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
 from gpusizer.engines.base.types import Deployment, Item, Layout
+from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.vllm.defaults import asks_for_fp8, mixer_kinds
 from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
-from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of, unlisted_tensors, weight_error
+from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.tables.devices import Devices

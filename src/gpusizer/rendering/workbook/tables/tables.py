@@ -220,7 +220,7 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
                 *figures.budgets,
                 *(size for size, _ in figures.growth),
                 *(above for _, above in figures.growth),
-                device.devices_per_node or 8,
+                device.node_size,
                 int(device.whole_nodes),
                 None if cost is None else float(cost.amount),
                 "" if cost is None else cost.currency,
