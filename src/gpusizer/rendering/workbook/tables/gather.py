@@ -67,7 +67,7 @@ class ModelFacts:
     pattern: str
     record: ModelRecord
     rotations: tuple[tuple[int, int, int], ...]
-    mixers: tuple[Any, ...]  # what its cache depends on
+    mixers: int  # number of what its cache depends on
     own_head: bool
     cut_places: frozenset[int]  # tensor-parallel sizes that its shapes allow
     shared: dict[Any, Any] = field(default_factory=dict)  # of all models with the same tensors
@@ -90,7 +90,9 @@ class Facts:
     layouts: Layouts
     cache_rules: dict[tuple[Combination, ...], int] = field(default_factory=dict)  # format and block by class and precision of the cache -> number
     shared: dict[tuple[Any, ...], dict[Any, Any]] = field(default_factory=dict)
+    mixers: dict[tuple[Any, ...], int] = field(default_factory=dict)
     rule_of: dict[tuple[Any, ...], tuple[Combination, ...]] = field(default_factory=dict)
+    cache_of: dict[tuple[Any, ...], dict[str, int]] = field(default_factory=dict)
     legal: dict[tuple[int, ...], int] = field(default_factory=dict)
     legal_of: dict[Dimensions, int] = field(default_factory=dict)
     families: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -158,7 +160,7 @@ def _model(facts: Facts, source: Source) -> ModelFacts:
         "".join(_LETTERS[letter] for letter in letters),
         shape_record(architecture, byte_inputs=False, block_side=1),
         rotations,
-        mixers_key(architecture),
+        facts.mixers.setdefault(mixers_key(architecture), len(facts.mixers)),
         has_own_head(architecture),
         frozenset(place for place, tp in enumerate(TPS) if any(problem_of(sizes, len(architecture.layers), layout) is None for layout in _both(tp))),
     )
@@ -289,7 +291,10 @@ def _legal(facts: Facts, sizes: Dimensions, layers: int) -> int:
 
 def _cache(facts: Facts, model: ModelFacts, architecture: Architecture, precision: str) -> dict[str, int]:
     """Rows of format and block of the cache by class of devices and precision of the cache, and of the layouts of these."""
-    same = (mixer_kinds(architecture), architecture.dtype, precision == "checkpoint" and asks_for_fp8(architecture))
+    same = (mixer_kinds(model.source.architecture), architecture.dtype, precision == "checkpoint" and asks_for_fp8(architecture))
+    key = (same, model.mixers, model.cut_places)
+    if key in facts.cache_of:
+        return facts.cache_of[key]
     if same not in facts.rule_of:
         found = []
         for number in range(len(facts.devices.classes)):
@@ -303,7 +308,8 @@ def _cache(facts: Facts, model: ModelFacts, architecture: Architecture, precisio
     combinations = tuple(dict.fromkeys(rule))
     request = facts.engine.cache_request(_start(facts, architecture, facts.devices.accelerators[0], precision))
     first = facts.layouts.place(architecture, model.mixers, request, combinations, model.cut_places)
-    return {"cache_rule": facts.cache_rules.setdefault(rule, len(facts.cache_rules) + 1), "cache_first": first}
+    facts.cache_of[key] = {"cache_rule": facts.cache_rules.setdefault(rule, len(facts.cache_rules) + 1), "cache_first": first}
+    return facts.cache_of[key]
 
 
 def _start(facts: Facts, architecture: Architecture, accelerator: Accelerator, precision: str, kv: str = "auto", tp: int = 1) -> Start:

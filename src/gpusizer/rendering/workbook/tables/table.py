@@ -35,9 +35,7 @@ class Table:
             start += width
         self._areas: dict[str, Area] = {}
         for number, row in enumerate(rows, 1):
-            for column, value in enumerate(row):
-                if value is not None and value != "":
-                    grid.plain(number, column, value)
+            grid.sheet.fill(number, row)
 
     def area(self, name: str) -> Area:
         """All cells of a column, without the heading."""
