@@ -97,13 +97,21 @@ class Assembly:
         found: Traced = kept(name, looked(self.tables.parts, name, row, place))
         return found
 
+    def _total(self, column: Traced) -> Traced:
+        """What the stage holds of a column of parts: the sum of products with its counts."""
+
+        def products(sizes: list[Any], counts: list[Any]) -> Any:
+            return sum(size * count for size, count in zip(sizes, counts, strict=True))
+
+        return self.trace.over_devices("SUMPRODUCT({},{})", products, column, self.counts)
+
     def _by_padding(self, name: str) -> Traced:
         """Bytes on a stage of what kernels pad differently from family to family of devices."""
         place = self.ways.tp_place + self.ways.whole * len(TPS)
         sums = []
         for padding in self.ways.paddings:
             row = self.parts.part + self.parts.further * (padding - 1)
-            sums.append(self.trace.total(self._column(name, row, place), self.counts).named(name))
+            sums.append(self._total(self._column(name, row, place)).named(name))
         return sums[0] if self.ways.families is ALL else self.trace.stacked(sums, self.ways.families)
 
     @cached_property
@@ -124,11 +132,11 @@ class Assembly:
             if line == "weights_experts":
                 size = self._by_padding(line)
             else:
-                size = self.trace.total(self._column(line, self.parts.part, self.ways.tp_place), self.counts).named(line)
+                size = self._total(self._column(line, self.parts.part, self.ways.tp_place)).named(line)
             found[line] = computed(line, group_sum_bytes, section=Section.WEIGHTS, band=band, stored=size)
         head = self._column("weights_embedding", self.parts.own, self.ways.tp_place) * self.place.first * self.place.last
         found["own_head"] = computed("weights_head", group_sum_bytes, section=Section.WEIGHTS, embedding=kept("own head", head))
-        copied = self.trace.total(kept("copied", self._copied()), self.counts)
+        copied = self._total(kept("copied", self._copied()))
         found["weights_absorbed"] = computed("weights_absorbed", sum_bytes, section=Section.WEIGHTS, copies_bytes=copied.named("copies"))
         tables = {f"table_{number}_bytes": self._table(number) for number in range(self.tables.most_rotations)}
         found["weights_tables"] = computed("weights_tables", sum_bytes, section=Section.WEIGHTS, **tables)
@@ -161,7 +169,7 @@ class Assembly:
         def there(rotations: list[Any], counts: list[Any]) -> Any:
             return sum(count for rotation, count in zip(rotations, counts, strict=True) if rotation == number + 1)
 
-        layers = self.trace.over_devices("SUMIF", there, used, self.counts, text=f"{{}},{number + 1},{{}}")
+        layers = self.trace.over_devices(f"SUMIF({{}},{number + 1},{{}})", there, used, self.counts)
         return where(layers > 0, kept("table of positions", size), 0)
 
     # ---- the cache -------------------------------------------------------------------------------------------------
