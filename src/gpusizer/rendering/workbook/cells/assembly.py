@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from gpusizer.engines.base.band import Limits, Spread
-from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.ledger import WEIGHT_LINES, computed
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm.account import Place
 from gpusizer.engines.vllm.cache import Kept
+from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import group_sum_bytes
@@ -18,8 +19,7 @@ from gpusizer.formulas.memory.stages import stage_first_layer, stage_size
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, leaf, looked
 from gpusizer.rendering.workbook.live import constant
-from gpusizer.rendering.workbook.tables.layouts import NEEDS, SIZES
-from gpusizer.rendering.workbook.tables.parts import LINES, TPS
+from gpusizer.rendering.workbook.tables.gather import TPS
 from gpusizer.rendering.workbook.tables.tables import KEPT, OUTSIDE_PARTS, Tables
 from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
@@ -128,7 +128,7 @@ class Assembly:
         """Lines of the stored tensors, and of what loading makes of them."""
         found: dict[str, Item] = {}
         band = Spread(self.ways.error, self.ways.error)
-        for line in LINES:
+        for line in WEIGHT_LINES:
             if line == "weights_experts":
                 size = self._by_padding(line)
             else:

@@ -14,7 +14,7 @@ from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, all_of, chosen, compared, constant, first_equal, recorded, words
 from gpusizer.rendering.workbook.sentences import context_words, layout_words, templated
-from gpusizer.rendering.workbook.tables.parts import TPS
+from gpusizer.rendering.workbook.tables.gather import TPS
 from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.units import GiB
 

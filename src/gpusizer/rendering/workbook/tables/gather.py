@@ -15,19 +15,22 @@ from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.device_support import format_families, support_for
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
+from gpusizer.engines.base.part_table import Part, PartTable, Tally, tally_of
 from gpusizer.engines.base.types import Deployment, Item, Layout
 from gpusizer.engines.base.weight_error import weight_error
+from gpusizer.engines.vllm.cache_table import Combination, Layouts, mixers_key
 from gpusizer.engines.vllm.defaults import asks_for_fp8, mixer_kinds
+from gpusizer.engines.vllm.device_table import Devices
 from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
-from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of
+from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of, slack_of
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
-from gpusizer.rendering.workbook.tables.devices import Devices
-from gpusizer.rendering.workbook.tables.layouts import Combination, Layouts, mixers_key
-from gpusizer.rendering.workbook.tables.parts import TPS, Part, PartTable, Tally, tally_of
 
-__all__ = ["KV_PRECISIONS", "PRECISIONS", "Facts", "ModelFacts", "Source", "gather"]
+__all__ = ["KV_PRECISIONS", "PRECISIONS", "TPS", "Facts", "ModelFacts", "Source", "gather"]
+
+TPS = (1, 2, 4, 8, 16)
+"""Tensor-parallel sizes to choose from."""
 
 PRECISIONS = ("checkpoint", "bf16", "fp16", "fp32", "fp8", "int8", "int4", "mxfp4", "nvfp4")
 """Precisions of weights that vLLM loads."""
@@ -132,7 +135,7 @@ def gather(
     engine = get_engine("vllm")
     assert isinstance(engine, Vllm)
     known = Devices(tuple(devices), engine, sources[0].architecture)
-    facts = Facts(language, engine, tuple(precisions), tuple(kv_precisions), [], known, PartTable(known.paddings), Layouts(TPS))
+    facts = Facts(language, engine, tuple(precisions), tuple(kv_precisions), [], known, PartTable(TPS, known.paddings, slack_of), Layouts(TPS))
     for source in sources:
         facts.models.append(_model(facts, source))
     return facts

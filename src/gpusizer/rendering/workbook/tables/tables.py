@@ -8,12 +8,11 @@ from typing import Any
 
 from gpusizer.article.answer import article_bytes_per_element, article_kinds, article_params
 from gpusizer.article.model_figures import cache_figures
+from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
 from gpusizer.engines.vllm.record import ClassRecord, ModelRecord
 from gpusizer.planning.prices import rent_of
 from gpusizer.rendering.workbook.book import Book
-from gpusizer.rendering.workbook.tables.gather import Facts, ModelFacts, family_reasons
-from gpusizer.rendering.workbook.tables.layouts import NEEDS, SIZES
-from gpusizer.rendering.workbook.tables.parts import TPS
+from gpusizer.rendering.workbook.tables.gather import TPS, Facts, ModelFacts, family_reasons
 from gpusizer.rendering.workbook.tables.table import Table
 
 __all__ = ["ARTICLE_KINDS", "BY_PRECISION", "KEPT", "OUTSIDE_PARTS", "Tables", "write_tables"]
