@@ -199,6 +199,15 @@ def test_compressed_and_sparse_attention_cache_keys_alone() -> None:
     assert start("deepseek-v3.2", "q4_k_m", ctx_size=32768, gpus=4).quantities["kv_buffer_bytes"].value == 61 * 32768 * (576 + 128) * 2
 
 
+def test_layers_without_any_block_are_placed_like_the_others() -> None:
+    # Nemotron Ultra leaves out attention in some layers, the feed-forward in others: the host may hold any of them
+    few = start("llama-3.1-nemotron-ultra-253b-v1", "q4_k_m", gpus=2, ctx_size=8192, n_gpu_layers=20)
+    whole = start("llama-3.1-nemotron-ultra-253b-v1", "q4_k_m", gpus=2, ctx_size=8192)
+    assert few.warnings[-1].code == "layers-on-host"
+    assert mib(few, "model_buffer_bytes") < mib(whole, "model_buffer_bytes")
+    assert mib(few, "kv_buffer_bytes") == mib(whole, "kv_buffer_bytes")
+
+
 def test_data_parallelism_is_refused() -> None:
     deployment = Deployment(model="qwen3-4b", gpu="t4-16gb", dp=2, engine="llama.cpp", precision="q4_k_m")
     fit = get_engine("llama.cpp").fit(deployment, model("qwen3-4b", "q4_k_m"), accelerator("t4-16gb"))

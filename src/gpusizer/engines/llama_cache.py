@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
+from gpusizer.engines.llama_layers import Kinds, window_of
 from gpusizer.engines.llama_options import LATENT_ONLY_FROM, Options
 from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
 
@@ -51,13 +51,6 @@ def cells_of(options: Options, context: int) -> Cells:
     return Cells(int(full), options.streams, options.sequences if options.streams == 1 else 1)
 
 
-def window_of(mixer: Mixer) -> int:
-    """Tokens that a layer sees at most, 0 where it sees everything. [tokens]"""
-    if isinstance(mixer, Attention):
-        return mixer.window or mixer.chunk or 0
-    return 0
-
-
 def cells_in_window(options: Options, cells: Cells, window: int) -> int:
     """Cells of one stream for a layer with such a window. [cells]"""
     if not window or options.window_full:
@@ -67,27 +60,26 @@ def cells_in_window(options: Options, cells: Cells, window: int) -> int:
     )
 
 
-def layer_buffers(architecture: Architecture, options: Options, context: int) -> tuple[LayerBuffers, ...]:
-    """Caches of every decoder layer.
+def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBuffers, ...]:
+    """Caches of one layer of each kind.
 
     Parameters
     ----------
-    architecture : Architecture
-        The model.
+    kinds : Kinds
+        The different layers of the model.
     options : Options
         The start.
-    context : int
-        Context of all sequences together. [tokens]
+    cells : Cells
+        Cells for the context of all sequences together.
 
     Returns
     -------
     tuple of LayerBuffers
-        In the order of the layers.
+        In the order of the kinds.
     """
-    cells = cells_of(options, context)
     known: dict[Mixer, LayerBuffers] = {}
     found = []
-    for layer in architecture.layers:
+    for layer in kinds.layers:
         kv = state = 0
         for mixer in layer.mixers:
             if mixer not in known:

@@ -116,6 +116,11 @@ class Options:
         return 256 if self.flash or (not self.fork and self.build >= FLASH_AUTO_FROM) else 32
 
     @property
+    def output_first(self) -> bool:
+        """Whether the output is the first to go to a GPU where few layers do."""
+        return not self.fork and self.build >= OUTPUT_FIRST_FROM
+
+    @property
     def streams(self) -> int:
         """Streams with cells of their own."""
         return 1 if self.unified else self.sequences

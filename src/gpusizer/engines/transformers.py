@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -14,10 +15,11 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base import Engine, LayoutChoice, Stage, Start
 from gpusizer.engines.device import driver_reserved
 from gpusizer.engines.ledger import combined, item, total_bytes
+from gpusizer.engines.search import largest
 from gpusizer.engines.support import weight_formats
 from gpusizer.engines.transformers_memory import Batch, Moments, StageCache, moments_of, stage_cache
 from gpusizer.engines.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
-from gpusizer.engines.weights import Cut
+from gpusizer.engines.weights import Cut, layer_kinds, once_per_architecture
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import free_bytes
@@ -73,8 +75,16 @@ class Transformers(Engine):
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """A batch of so many requests, or as large a one as fits on the safe side; at least one."""
-        most = self.fit(replace(deployment, max_num_seqs=1), architecture, accelerator).quantities.get("max_concurrency")
-        return replace(deployment, max_num_seqs=max(min(requests, int(most.low) if most else 1), 1))
+        start = self.start(replace(deployment, max_num_seqs=1), architecture, accelerator)
+        if self.problem(start) is not None:
+            return replace(deployment, max_num_seqs=1)
+        different = set(self._parts(self._loaded(start)[0]))
+        tokens = start.deployment.max_model_len or 1
+
+        def room(batch: int) -> int:
+            return min(part.safe_room_bytes(Batch(batch, tokens)) for part in different)
+
+        return replace(deployment, max_num_seqs=max(largest(room, max(min(requests, _MOST_REQUESTS), 1)), 1))
 
     # ---- the story -------------------------------------------------------------------------------------------------
 
@@ -100,27 +110,29 @@ class Transformers(Engine):
         if problem is not None:
             return self._refused(start, problem)
         loaded, notices = self._loaded(start)
-        stages = [_Loaded(self, loaded, stage) for stage in self.stages(loaded)]
+        parts = self._parts(loaded)
+        different = set(parts)
         batch = Batch(start.deployment.max_num_seqs or 1, start.deployment.max_model_len or 1)
-        ranks = tuple(stage.rank(batch) for stage in stages)
+        lines = {part: part.lines(batch) for part in different}
+        ranks = tuple(Rank(index, 0, lines[part]) for index, part in enumerate(parts))
         worst = min(range(len(ranks)), key=lambda index: ranks[index].items[-1].bytes)
         short = -ranks[worst].items[-1].bytes
 
-        def fits(tried: Batch) -> bool:
-            return all(stage.free(tried) >= 0 for stage in stages)
+        def room(tried: Batch) -> int:
+            return min(part.free_bytes(tried) for part in different)
 
-        def surely(requests: int) -> bool:
-            return all(_safely_free(stage.rank(Batch(requests, batch.tokens))) for stage in stages)
+        def safe_room(requests: int) -> int:
+            return min(part.safe_room_bytes(Batch(requests, batch.tokens)) for part in different)
 
-        most = _largest(lambda requests: fits(Batch(requests, batch.tokens)), _MOST_REQUESTS)
-        safe = most if most and surely(most) else _largest(surely, most)
-        longest = batch.tokens if most else _largest(lambda tokens: fits(Batch(1, tokens)), batch.tokens)
-        cache = stages[worst].cache
+        most = largest(lambda requests: room(Batch(requests, batch.tokens)), _MOST_REQUESTS)
+        safe = largest(safe_room, most) if most else 0
+        longest = batch.tokens if most else largest(lambda tokens: room(Batch(1, tokens)), batch.tokens)
+        cache = parts[worst].cache
         tokens = most * batch.tokens if most else longest
         return Fit(
             deployment=start.deployment,
             fits=short <= 0,
-            reason=_reason(stages[worst], batch, short, longest, worst) if short > 0 else None,
+            reason=_reason(parts[worst], batch, short, longest, worst) if short > 0 else None,
             ranks=ranks,
             worst=worst,
             kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens),
@@ -130,19 +142,31 @@ class Transformers(Engine):
             warnings=(*self.warnings(start), *notices),
         )
 
+    def _parts(self, loaded: Start) -> list[_Loaded]:
+        """The GPUs of a start with their parts of the model; those that hold the same are one object."""
+        kinds = layer_kinds(loaded.architecture)
+        known: dict[tuple[object, ...], _Loaded] = {}
+        found = []
+        for stage in self.stages(loaded):
+            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
+            if key not in known:
+                known[key] = _Loaded(self, loaded, stage)
+            found.append(known[key])
+        return found
+
     def _loaded(self, start: Start) -> tuple[Start, list[Notice]]:
         """The model as it is after loading: dequantised where the device cannot hold its format, FP32 in older releases."""
         architecture, notices = start.architecture, []
-        for family in weight_formats(architecture):
+        for family in _families(architecture):
             least = _STAYS_FROM.get(family)
             if least is not None and (start.capability < least or start.flag("dequantize", False)):
                 notices.append(Notice("dequantised-on-load", {"precision": family, "gpu": start.accelerator.id}))
-                architecture = with_precision(architecture, "bf16")
+                architecture = _in_bf16(architecture)
                 break
         told = start.flag("dtype") or start.flag("torch_dtype") or start.deployment.precision != "checkpoint"
         if start.version < _CHECKPOINT_DTYPE_FROM and not told and architecture.quantization.method is None and architecture.dtype != "fp32":
             notices.append(Notice("loaded-in-fp32", {"version": ".".join(map(str, start.version))}))
-            architecture = with_precision(architecture, "fp32")
+            architecture = _in_fp32(architecture)
         return replace(start, architecture=architecture), notices
 
     def caches_latents(self, start: Start) -> bool:
@@ -157,6 +181,19 @@ class Transformers(Engine):
         return [*launcher, "-c", code]
 
 
+_families = once_per_architecture(weight_formats)
+
+
+@once_per_architecture
+def _in_bf16(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "bf16")
+
+
+@once_per_architecture
+def _in_fp32(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "fp32")
+
+
 class _Loaded:
     """One GPU with its part of the model loaded."""
 
@@ -165,8 +202,13 @@ class _Loaded:
         architecture = start.architecture
         self.element_bytes = max(plain_format(architecture.dtype).bits // 8, 2)
         self.latents = engine.caches_latents(start)
-        self.layers = [architecture.layers[index] for index in stage.layers]
-        self.cache: StageCache = stage_cache(self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents)
+        kinds = layer_kinds(architecture)
+        counts = Counter(kinds[index] for index in stage.layers)
+        first = {kinds[index]: architecture.layers[index] for index in reversed(stage.layers)}
+        self.layers = [first[kind] for kind in counts]
+        self.cache: StageCache = stage_cache(
+            self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents, counts=counts.values()
+        )
         low, value, high = _CONTEXT_BYTES
         self.fixed: Sequence[Item] = (
             *engine.weights(start, stage),
@@ -190,12 +232,17 @@ class _Loaded:
             last=self.stage.last,
         )
 
-    def free(self, batch: Batch) -> int:
+    def free_bytes(self, batch: Batch) -> int:
         """What is left, negative where it does not fit. [bytes]"""
         moving = self.cache.bytes_of(batch) + self.moments(batch).peak_bytes
         return self.start.device_total_bytes - self.fixed_bytes - moving - round(_SLACK[1] * moving)
 
-    def rank(self, batch: Batch) -> Rank:
+    def safe_room_bytes(self, batch: Batch) -> int:
+        """What is left when every line is at the upper end of its band, negative where that is too little. [bytes]"""
+        *lines, free = self.lines(batch)
+        return free.bytes - sum(line.high_bytes - line.bytes for line in lines)
+
+    def lines(self, batch: Batch) -> tuple[Item, ...]:
         """The ledger of this GPU."""
         cache, moments = self.cache.bytes_of(batch), self.moments(batch)
         peak = moments.peak_bytes
@@ -219,21 +266,7 @@ class _Loaded:
         )
         sizes = {"device_total_bytes": self.start.device_total_bytes, "used_bytes": total_bytes(lines)}
         free = item("free", free_bytes(**sizes), formula="memory.budget.free", inputs=sizes, evidence=Evidence.ASSUMED)
-        return Rank(self.stage.index, 0, (*lines, free))
-
-
-def _largest(fits: Callable[[int], bool], most: int) -> int:
-    """The largest number that fits, 0 where 1 does not."""
-    if not fits(1):
-        return 0
-    low = 1
-    while low < most and fits(min(2 * low, most)):
-        low = min(2 * low, most)
-    high = min(2 * low, most)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+        return (*lines, free)
 
 
 def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) -> Notice:
@@ -244,12 +277,6 @@ def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) 
             {"max_model_len": batch.tokens, "needed_bytes": needed, "available_bytes": max(needed - short, 0), "longest_tokens": longest},
         )
     return Notice("out-of-memory", {"bytes": short, "pp_rank": worst})
-
-
-def _safely_free(rank: Rank) -> bool:
-    """Whether a GPU still has room when every line is at the upper end of its band."""
-    *lines, free = rank.items
-    return free.bytes >= sum(line.high_bytes - line.bytes for line in lines)
 
 
 def _figures(ranks: Sequence[Rank], tokens: int, most: int, safe: int) -> dict[str, Quantity]:
