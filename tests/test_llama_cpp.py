@@ -20,6 +20,8 @@ from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.planning.cases import Case, deployment_of
 from gpusizer.planning.measured import measured_memory
+from gpusizer.planning.pipeline import make_plan
+from gpusizer.planning.request import Request
 
 MiB = 1024 * 1024
 
@@ -214,6 +216,21 @@ def test_data_parallelism_is_refused() -> None:
     assert not fit.fits
     assert fit.reason is not None
     assert fit.reason.code == "layers-or-rows-only"
+
+
+def test_no_more_cards_than_the_program_knows() -> None:
+    # llama_max_devices() and GGML_CUDA_MAX_DEVICES are 16; ggml stops where a server has more
+    assert start("deepseek-r1", "q4_k_m", gpus=16, ctx_size=512).fits
+    for engine in ("llama.cpp", "ollama"):
+        fit = start("deepseek-r1", "q4_k_m", gpus=17, engine=engine, ctx_size=512)
+        assert fit.reason is not None
+        assert (fit.reason.code, fit.reason.parameters) == ("more-devices-than-engine", {"gpus": 17, "most": 16})
+    # 1.3 TB in 16 bits: 24 cards of 80 GB would hold them, 16 do not
+    found = make_plan(Request(model="deepseek-v3", engine="llama.cpp", gpus=("h100",), concurrency=1, context_tokens=512))
+    assert not found.options
+    refused = found.rejected[0]
+    assert refused.layout is not None
+    assert refused.layout.gpus == 16
 
 
 def test_ollama_takes_its_defaults_by_release_and_memory() -> None:

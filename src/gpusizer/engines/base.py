@@ -50,6 +50,7 @@ class Engine(ABC):
     newest: ClassVar[tuple[int, ...]] = (0,)
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
+    most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
     flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
 
     # ---- what an engine answers ------------------------------------------------------------------------------------

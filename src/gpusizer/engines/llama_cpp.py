@@ -36,6 +36,7 @@ class LlamaCpp(Engine):
     newest: ClassVar[tuple[int, ...]] = NEWEST
     weight_error: ClassVar[float] = RECIPE_ERROR
     weight_sources: ClassVar[tuple[str, ...]] = (SOURCE + "src/llama-model.cpp, load_tensors",)
+    most_devices: ClassVar[int | None] = 16  # llama_max_devices, GGML_CUDA_MAX_DEVICES
     offloads_by_itself: ClassVar[bool] = False
     flag_names: ClassVar[Mapping[str, str]] = {"max_num_seqs": "--parallel", "max_num_batched_tokens": "--ubatch-size"}
 
@@ -55,13 +56,15 @@ class LlamaCpp(Engine):
         return replace(deployment, max_num_seqs=options.sequences, max_num_batched_tokens=options.micro_batch)
 
     def problem(self, start: Start) -> Notice | None:
-        """Layers or rows over GPUs: any number of them, but no data or expert parallelism."""
+        """Layers or rows over GPUs, no more of them than it knows; no data or expert parallelism."""
         layout, layers = start.layout, len(start.architecture.layers)
         for name, value in (("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("ep", layout.ep), ("dcp", layout.dcp)):
             if value < 1:
                 return Notice("layout-not-positive", {"name": name, "value": value})
             if value > 1 and name in ("dp", "ep", "dcp"):
                 return Notice("layers-or-rows-only", {"name": name, "value": value})
+        if self.most_devices is not None and layout.gpus > self.most_devices:
+            return Notice("more-devices-than-engine", {"gpus": layout.gpus, "most": self.most_devices})
         if layout.tp > 1 and layout.pp > 1:
             return Notice("layers-or-rows-only", {"name": "tp", "value": layout.tp})
         if layout.pp > layers + 1:

@@ -27,6 +27,7 @@ __all__ = [
     "deployment_for",
     "first_guess",
     "layouts_of",
+    "most_gpus",
     "option_of",
     "replica_sizes",
     "search",
@@ -92,7 +93,7 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
     support = device_support(engine.id, architecture, accelerator)
     if support.refusal is not None:
         return Found(None, Rejected(accelerator, None, support.refusal))
-    sizes = [gpus for gpus in replica_sizes(accelerator, request.max_gpus) if gpus * accelerator.memory_bytes > weights_bytes]
+    sizes = [gpus for gpus in replica_sizes(accelerator, most_gpus(request, engine)) if gpus * accelerator.memory_bytes > weights_bytes]
     tried: dict[int, Candidate | Rejected] = {}
 
     def attempt(index: int) -> Candidate | Rejected:
@@ -102,7 +103,7 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
 
     smallest = smallest_index(len(sizes), first_guess(sizes, accelerator, weights_bytes), lambda index: isinstance(attempt(index), Candidate))
     if smallest is None:
-        return Found(None, too_large(request, accelerator, weights_bytes, tried.get(len(sizes) - 1)))
+        return Found(None, too_large(most_gpus(request, engine), accelerator, weights_bytes, tried.get(len(sizes) - 1)))
     best: Candidate | None = None
     for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
         if best is not None and sizes[index] >= best.gpus:
@@ -141,12 +142,17 @@ def first_guess(sizes: list[int], accelerator: Accelerator, weights_bytes: int) 
     return next(roomy, max(len(sizes) - 1, 0))
 
 
-def too_large(request: Request, accelerator: Accelerator, weights_bytes: int, largest: Candidate | Rejected | None) -> Rejected:
+def most_gpus(request: Request, engine: Engine) -> int | None:
+    """GPUs that one replica may have: what is allowed and what the engine takes; None where neither says."""
+    return min((most for most in (request.max_gpus, engine.most_devices) if most is not None), default=None)
+
+
+def too_large(max_gpus: int | None, accelerator: Accelerator, weights_bytes: int, largest: Candidate | Rejected | None) -> Rejected:
     """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
     if isinstance(largest, Rejected):
         return largest
     node = accelerator.devices_per_node or ASSUMED_NODE
-    gpus = min(request.max_gpus or MOST_NODES * node, MOST_NODES * node)
+    gpus = min(max_gpus or MOST_NODES * node, MOST_NODES * node)
     memory = gpus * accelerator.memory_bytes
     return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": memory}))
 

@@ -20,6 +20,7 @@ from gpusizer.planning.choose import (
     deployment_for,
     first_guess,
     layouts_of,
+    most_gpus,
     option_of,
     replica_sizes,
     smallest_index,
@@ -119,7 +120,7 @@ def _sizes(request: Request, need: Need, engine: Engine, architecture: Architect
         yield 1, [Rejected(device, None, support.refusal)]
         return
     node = device.devices_per_node or ASSUMED_NODE
-    sizes = list(replica_sizes(device, request.max_gpus))
+    sizes = list(replica_sizes(device, most_gpus(request, engine)))
     inside = [gpus for gpus in sizes if gpus <= node]
     held = False
     for gpus in inside:
@@ -160,7 +161,7 @@ def _across(
 
     first = smallest_index(len(sizes), guess, holds)
     if first is None:
-        yield MOST_REPLICAS, [too_large(request, device, weights_bytes, tried.get(len(sizes) - 1))]
+        yield MOST_REPLICAS, [too_large(most_gpus(request, engine), device, weights_bytes, tried.get(len(sizes) - 1))]
         return
     yield sizes[first], [tried[first]]
     if first + 1 < len(sizes):
