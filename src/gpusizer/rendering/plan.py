@@ -15,9 +15,9 @@ from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
 from gpusizer.rendering.article import article_blocks, article_data
-from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
+from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 from gpusizer.rendering.fit import fit_data
-from gpusizer.rendering.launch import command_line, layout_words, version_of
+from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.units import GiB, format_share, format_tokens
@@ -148,7 +148,7 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "ranks": fit["ranks"],
         "command": command_line(option.launch),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
-        "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings)],
+        "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings, *launch_notices(option.launch))],
     }
 
 
@@ -237,7 +237,7 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_table(items, language),
         *budget_paragraphs(best.fit, language),
         Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
-        Fixed(command_line(best.launch)),
+        *command_blocks(best.launch, language),
     ]
     if need.users is not None and need.active_share is not None:
         share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
