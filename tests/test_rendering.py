@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import os
@@ -92,6 +93,25 @@ def test_table_cells_keep_their_place_in_markdown() -> None:
     lines = render(document, "markdown").splitlines()
     assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines} == {3}
     assert "<b>" not in render(document, "markdown")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[x][y]", "![a][b]", "[x](y)", "[x]: https://example.org", "[[x]](y)", "__bold__", "a _em_ b", "_a", "**b**", "~~s~~", "https://e.org/a_b",
+        "WWW.e.org", "a@b.org", "<https://e.org>", "<b>x</b>", "`c`", "&lt;b&gt;", "a\\", "\\_x_", "[a]\\(b)", "!\\[a](b)", "*_x_*",
+    ],
+)  # fmt: skip
+def test_markdown_marks_in_words_stay_words(words: str) -> None:
+    """What a reader of CommonMark with GitHub's additions would act on is escaped, and taking the escapes away gives the words back."""
+    written = render(Document({}, [Paragraph(f"model {words} here")]), "markdown").strip()
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]", "§", written)
+    assert not re.search(r"[*`~]|\]\(|\]\[|\]:|!\[|__|\b_|_\b|://|www\.|\w@\w|<|&(?!lt;|amp;)", bare, re.IGNORECASE), written
+    assert html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", written)) == f"model {words} here"
+
+
+def test_markdown_leaves_names_with_an_underscore_readable() -> None:
+    assert render(Document({}, [Paragraph("kv_cache of vllm@4ba787ec9: [1] [2]")]), "markdown") == "kv_cache of vllm@4ba787ec9: [1] [2]\n"
 
 
 PRINTABLE = [name for name in EVIL if name.isprintable()] + [
