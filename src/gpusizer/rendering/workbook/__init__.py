@@ -81,7 +81,8 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         precisions = PRECISIONS if precision in PRECISIONS else (*PRECISIONS, precision)
         cache = request.kv_precision.lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
-        facts = gather([Source(key, model_name(plan), stored, plan.entry)], accelerators(), language, precisions, caches)
+        name = printable(model_name(plan)) or key  # a sheet is XML, which knows no control characters
+        facts = gather([Source(key, name, stored, plan.entry)], accelerators(), language, precisions, caches)
         by_users = need.users is not None
         wanted = replace(
             request,
