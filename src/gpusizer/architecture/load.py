@@ -41,9 +41,19 @@ def read_json(path: Path) -> Any:
     if text.startswith(b"version https://git-lfs"):
         raise UnreadableFileError("lfs-pointer", path=str(path))
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path))
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, not UTF-8, or an endless number
         raise UnreadableFileError("not-json", path=str(path)) from error
+
+
+def _once(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    """An object of JSON; a key that stands there twice with two values is refused, since either may be meant."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        for key, value in pairs:
+            if values[key] != value:
+                raise UnreadableFileError("key-twice", path=str(path), key=key[:80])
+    return values
 
 
 def load_architecture(source: str) -> Architecture:

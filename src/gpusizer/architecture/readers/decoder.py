@@ -111,6 +111,11 @@ def layer_traits(model: ModelContext) -> list[frozenset[str]]:
     shared = keys.integer("num_kv_shared_layers", default=0, high=layers)
     for index in range(layers - shared, layers):
         traits[index].add("shared-kv")
+    every = keys.integer("cla_share_factor", default=1, low=1) if keys.flag("use_cla") else 1
+    for index in range(layers):
+        if index % every:  # between two layers with keys and values of their own; such a layer norms the shared keys itself
+            traits[index] |= {"shared-kv", "own-key-norm"}
+    keys.ignore("cla_share_factor")
     for index in range(keys.integer("num_hash_layers", default=0, high=layers)):
         traits[index].add("hash-routed")
     rotated = keys.raw("no_rope_layers")

@@ -13,7 +13,11 @@ _STATE_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 def state_dtype(layer: LayerContext) -> str | None:
     """Format of the state where the configuration gives one."""
-    return _STATE_DTYPES.get(str(layer.keys.raw("mamba_ssm_cache_dtype", "mamba_ssm_dtype", "ssm_cache_dtype")))
+    found = layer.keys.raw("mamba_ssm_cache_dtype", "mamba_ssm_dtype", "ssm_cache_dtype")
+    known = _STATE_DTYPES.get(str(found).removeprefix("torch."))
+    if found is not None and known is None:
+        layer.model.notice("unknown-dtype", found=str(found)[:40], assumed="bf16")
+    return known
 
 
 def convolution(name: str, channels: int, kernel: int, bias: bool = False) -> tuple[Tensor, ...]:
