@@ -62,6 +62,13 @@ def _check_depth(value: Any, depth: int = 0) -> None:
                 _check_depth(inner, depth + 1)
 
 
+def _check(config: Any) -> None:
+    """Refuse what is no object, or one beyond reason."""
+    if not isinstance(config, Mapping):
+        raise UnsupportedArchitectureError("bad-config-value", key="config", found=type(config).__name__, expected="object")
+    _check_depth(config)
+
+
 def _model_type(config: Mapping[str, Any]) -> str | None:
     found = config.get("model_type")
     return found if isinstance(found, str) else None
@@ -130,9 +137,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     >>> read_config(small).parameters.total
     1480
     """
-    if not isinstance(config, Mapping):
-        raise UnsupportedArchitectureError("bad-config-value", key="config", found=type(config).__name__, expected="object")
-    _check_depth(config)
+    _check(config)
     merged = _merged(config)
     keys, shape = Keys(merged.values), Keys(merged.words)
     _refuse_encoders(keys)
@@ -147,14 +152,13 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     dtype, stored_dtype = main_formats(model, quantised=has_quantization(config))
     quantization, unclear = read_quantization(config, stored_dtype)
     towers, tower_notices = _towers(config, hidden)
-    positions = keys.integer(*_POSITIONS, low=1)
     _say(model, config, merged.text_type, decoder, len(mtp))
     architecture = Architecture(
         id=id,
         name=name or id,
         hidden_size=hidden,
         vocab_size=vocab,
-        max_position_embeddings=positions,
+        max_position_embeddings=keys.integer(*_POSITIONS, low=1),
         layers=decoder,
         embedding=embedding,
         final=final,
