@@ -7,13 +7,14 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from gpusizer.architecture.failures import named_failures
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.errors import UnreadableFileError
 
 __all__ = ["load_architecture", "read_json"]
 
-_MAX_CONFIG_BYTES = 32 << 20
+_MAX_CONFIG_BYTES = 8 << 20  # the largest published one has 3 MB
 
 
 def read_json(path: Path) -> Any:
@@ -71,13 +72,18 @@ def load_architecture(source: str) -> Architecture:
         The model; the same object each time for a catalogue id.
     """
     path = _path(source)
-    if path is not None and path.is_dir():
-        return _folder(path)
-    if source.lower().endswith(".gguf"):
-        return _gguf(Path(source))
-    if path is not None or source.lower().endswith(".json"):
-        return _config(Path(source))
-    return _entry(source.strip().lower())
+    if path is None and not source.lower().endswith((".gguf", ".json")):
+        return _entry(source.strip().lower())  # outside the net: what goes wrong with an entry of ours is a defect
+    with named_failures(source):
+        return _of_file(Path(source))
+
+
+def _of_file(path: Path) -> Architecture:
+    """A model of a stranger's files, its parameters counted while a failure can still be told as theirs."""
+    read = _folder if path.is_dir() else _gguf if path.name.lower().endswith(".gguf") else _config
+    model = read(path)
+    _ = model.parameters
+    return model
 
 
 def _path(source: str) -> Path | None:
@@ -96,6 +102,7 @@ def _config(path: Path) -> Architecture:
     if not isinstance(config, dict):
         raise UnreadableFileError("not-json", path=str(path))
     name = path.parent.name if path.name == "config.json" else path.stem
+    config.pop("gpusizer", None)  # our own words stand in entries of the catalogue alone
     return read_config(config, id=name or path.stem, name=name or path.stem)
 
 

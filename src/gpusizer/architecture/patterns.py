@@ -2,7 +2,8 @@
 
 Lists are written by others with prefixes and names of their own (``language_model.model.layers.3``, ``block_sparse_moe.experts.0.w1``, ``qkv_proj``),
 so literal paths are brought to one spelling before they are compared. Patterns come from strangers: their number and length are bounded, globs become
-expressions that cannot backtrack, and regular expressions that could take exponential time are refused, with a notice.
+expressions that cannot backtrack, and regular expressions go through a matcher of our own whose time is bounded (``expressions.py``). What is not
+used is said in a notice; a list that would take too long for the names of a model is refused.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from gpusizer.architecture.expressions import Expressions
 from gpusizer.architecture.types import Notice
+from gpusizer.errors import UnsupportedArchitectureError
 
 __all__ = ["ModulePatterns", "one_spelling"]
 
 _MAX_LENGTH = 512  # characters of one pattern
 _MAX_GLOBS = 4096
-_MAX_COST = 4096  # sum over regular expressions of 8 ** (repeats without bound)
+_MAX_GLOB_TRIES = 8_000_000
 _WRAPPERS = frozenset({"model", "language_model", "backbone", "transformer", "text_model", "llm", "thinker", "base_model"})
 _ONE_NAME = {
     "attn": "self_attn",
@@ -48,9 +51,7 @@ _FUSED = {
     "in_proj_b": ("in_proj_ba",),
 }
 _DIGITS = re.compile(r"\d+")
-_NESTED = re.compile(r"\)[*+{]")  # a group that repeats
-_UNBOUNDED = re.compile(r"(?<!\\)[*+]|(?<!\\)\{\d*,\}")
-_REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\(\?\(|\(\?<")
+_BLIND = re.compile(r"(?:\.\*|\(\?:|[A-Za-z_|()^$-]|\\\.)*")  # expressions that take every number alike
 
 
 @lru_cache(maxsize=65536)
@@ -93,19 +94,6 @@ def _glob(pattern: str) -> str:
     return pieces[0] + middle + (f".*{last}" if last else ".*")
 
 
-def _refusal(pattern: str) -> str | None:
-    """Why a regular expression is not used, or None."""
-    if len(pattern) > _MAX_LENGTH:
-        return "too-long"
-    if _NESTED.search(pattern.replace(r"\)", "")) or _REFERENCE.search(pattern):
-        return "may-not-end"
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return "not-an-expression"
-    return None
-
-
 class ModulePatterns:
     """Names of modules in the notations that occur: literal, glob, or regular expression.
 
@@ -125,7 +113,7 @@ class ModulePatterns:
     [True, False, True]
     >>> names.matches("model.layers.5.mlp.shared_expert.up_proj.weight"), names.matches("model.layers.7.mlp.gate.weight")
     (True, True)
-    >>> ModulePatterns([], ["(a+)+b"]).notices[0].code
+    >>> ModulePatterns([], [r"(.)\\1"]).notices[0].code
     'pattern-refused'
     """
 
@@ -152,20 +140,12 @@ class ModulePatterns:
             notices.append(Notice("pattern-refused", {"pattern": globs[_MAX_GLOBS][:40], "reason": "too-many"}))
             globs = globs[:_MAX_GLOBS]
         self._glob = re.compile("(?:" + "|".join(sorted({_glob(text) for text in globs})) + r")(?:\.|\Z)") if globs else None
-        self._regexes: list[re.Pattern[str]] = []
-        self._numbered = False
-        cost = 0
-        for regex in regexes:
-            reason = _refusal(regex)
-            body = regex.removeprefix("^").removeprefix(".*")
-            cost += 8 ** min(len(_UNBOUNDED.findall(body.removesuffix(".*"))), 8)
-            if reason is None and cost > _MAX_COST:
-                reason = "too-many"
-            if reason is not None:
-                notices.append(Notice("pattern-refused", {"pattern": regex[:40], "reason": reason}))
-                continue
-            self._regexes.append(re.compile(regex))
-            self._numbered = self._numbered or bool(_DIGITS.search(regex)) or "\\d" in regex
+        self._tries = len(globs)
+        self._left = _MAX_GLOB_TRIES
+        sources = tuple(regexes)
+        self._regexes = Expressions(sources)
+        notices.extend(Notice("pattern-refused", {"pattern": sources[place][:40], "reason": reason}) for place, reason in self._regexes.refused)
+        self._numbered = not all(_BLIND.fullmatch(source) for source in sources)
         self.notices = tuple(notices)
         self._seen: dict[str, bool] = {}
 
@@ -192,7 +172,7 @@ class ModulePatterns:
                     return True
         if any(path[:length] in starts for length, starts in self._starts.items()):
             return True
-        if self._glob is not None and (self._glob.match(path) or self._glob.match(raw)):
+        if self._glob is not None and self._globbed(path, raw, self._glob):
             return True
         tail = ".".join(parts[2:]) if parts[0] == "layers" else path
         if self._floating and self._literals and self._once("in " + tail, lambda: self._inside(tail)):
@@ -201,6 +181,12 @@ class ModulePatterns:
             return False
         shape = raw if self._numbered else _DIGITS.sub("0", raw)
         return self._once("re " + shape, lambda: self._expressed(raw, path))
+
+    def _globbed(self, path: str, raw: str, glob: re.Pattern[str]) -> bool:
+        self._left -= self._tries
+        if self._left < 0:
+            raise UnsupportedArchitectureError("pattern-too-slow", pattern="*")
+        return bool(glob.match(path) or glob.match(raw))
 
     def _once(self, key: str, answer: object) -> bool:
         if key not in self._seen:
@@ -216,4 +202,4 @@ class ModulePatterns:
         for wrapper in ("model.", "language_model.", "model."):
             below = below.removeprefix(wrapper)
         spellings = {raw, path, below, "model." + below, "language_model.model." + below, "model.language_model." + below}
-        return any(expression.match(text) for expression in self._regexes for text in spellings)
+        return any(self._regexes.first(text) is not None for text in spellings)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpusizer.architecture.expressions import expressions_of
 from gpusizer.engines.cache import CacheFormat, cache_format
 from gpusizer.engines.types import Deployment
 from gpusizer.errors import FlagError
@@ -244,12 +245,15 @@ def _shares(value: Any) -> tuple[float, ...]:
 
 
 def _overrides(value: Any) -> tuple[tuple[str, str], ...]:
-    """Pairs of (pattern, place); patterns that could run long are left out, as are pairs without a place."""
+    """Pairs of (pattern, place); pairs without a place are left out, patterns that are no expressions are refused, as the engine refuses them."""
     lines = value if isinstance(value, list | tuple) else [value] if value else []
     found = []
     for line in lines[:256]:
         for pair in re.split(r",(?=[^=]*=[A-Za-z])", str(line)[:4000]):
             pattern, equals, place = pair.rpartition("=")
-            if equals and len(pattern) <= 512 and not re.search(r"\)[*+{]", pattern) and len(re.findall(r"[*+]", pattern)) <= 4:
+            if equals:
                 found.append((pattern, place.strip()))
+    refused = expressions_of(tuple(pattern for pattern, _ in found)).refused
+    if refused:
+        raise FlagError("bad-flag-value", flag="override_tensor", found=found[refused[0][0]][0][:40])
     return tuple(found)

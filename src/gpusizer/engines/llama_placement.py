@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
+from gpusizer.architecture.expressions import expressions_of
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.llama_layers import Kinds, kinds_of, outside_weights
 from gpusizer.engines.llama_options import Options
@@ -148,15 +149,12 @@ def _wish(options: Options, index: int, count: int) -> int | None:
 
 
 def _override(overrides: Sequence[tuple[str, str]], name: str, count: int) -> int | None:
-    for pattern, buffer in overrides:
-        try:
-            hit = re.search(pattern, name)
-        except re.error:
-            continue
-        if hit:
-            number = re.search(r"\d{1,3}$", buffer)
-            return min(int(number[0]), count - 1) if number and not buffer.upper().startswith("CPU") else HOST
-    return None
+    hit = expressions_of(tuple(pattern for pattern, _ in overrides)).first(name, anywhere=True)
+    if hit is None:
+        return None
+    buffer = overrides[hit][1]
+    number = re.search(r"\d{1,3}$", buffer)
+    return min(int(number[0]), count - 1) if number and not buffer.upper().startswith("CPU") else HOST
 
 
 def weights_of(architecture: Architecture, placement: Placement, options: Options, device: int) -> dict[str, int]:

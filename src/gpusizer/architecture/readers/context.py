@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -106,10 +105,6 @@ class LayerContext:
                 raise self.keys.refuse(name, value, f"list of {self.model.layers}")
             return value[place] if place < len(value) else value[-1]
         return value
-
-    def fits(self, place: int, depends: Mapping[str, Any]) -> bool:
-        """Whether the layer at ``place`` has all the values that a reading depended on."""
-        return all(self.value_at(name, place) == value for name, value in depends.items())
 
     def entry(self, *names: str) -> Any:
         """This layer's value of the first of the names that is present and not null."""

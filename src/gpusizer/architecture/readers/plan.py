@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from gpusizer.architecture.readers.keys import MAX_NUMBER, Keys
 
 __all__ = ["block_kinds", "mixer_kinds", "single_blocks", "single_kinds"]
 
+_INDEX = re.compile(r"[0-9]{1,6}")
 # Words of configurations for kinds that we know; any other word is kept and refused where no reader claims it.
 _MIXERS = {
     "full_attention": "attention",
@@ -54,7 +56,8 @@ def single_blocks(model: ModelContext, pattern_key: str = "hybrid_override_patte
     if pattern:
         return list(pattern)
     words = model.keys.sequence(words_key)
-    if words and all(word in _SINGLE_WORDS for word in words) and ("moe" in words or "mlp" in words or model.shape.flag("single_block")):
+    known = all(isinstance(word, str) and word in _SINGLE_WORDS for word in words or ())
+    if words and known and ("moe" in words or "mlp" in words or model.shape.flag("single_block")):
         return [_SINGLE_WORDS[word] for word in words]
     return None
 
@@ -203,6 +206,14 @@ def _within_layers(model: ModelContext, *names: str, default: int, low: int = 0)
     return model.keys.integer(*names, low=low, high=model.layers if model.told(*names) else MAX_NUMBER, default=default)
 
 
+def _numbers(keys: Keys, listed: str) -> list[int]:
+    """Indices that stand in a text, with commas between them."""
+    parts = [part.strip() for part in listed.split(",") if part.strip()]
+    if not all(_INDEX.fullmatch(part) for part in parts):
+        raise keys.refuse("moe_layers_enum", listed, "0,1,2 ...")
+    return [int(part) for part in parts]
+
+
 def _sparse_layers(model: ModelContext) -> set[int]:
     """Indices of the layers that have experts."""
     keys, layers = model.keys, model.layers
@@ -215,7 +226,7 @@ def _sparse_layers(model: ModelContext) -> set[int]:
     listed = keys.raw("moe_layers_enum", "moe_layers")
     if listed is not None:
         if isinstance(listed, str):
-            listed = [int(part) for part in listed.split(",") if part.strip().isdigit()]
+            listed = _numbers(keys, listed)
         return set(Keys({"moe_layers": listed}).integers("moe_layers") or ())
     chosen = set(range(layers))
     names = ("moe_layer_freq", "moe_layer_frequency", "decoder_sparse_step")
