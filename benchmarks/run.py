@@ -51,11 +51,11 @@ def configurations_per_s() -> float:
     import numpy as np
 
     from gpusizer.architecture.load import load_architecture
-    from gpusizer.engines.types import Deployment
+    from gpusizer.engines.base.types import Deployment
     from gpusizer.facts.catalog import accelerator
-    from gpusizer.planning.performance import set_up
-    from gpusizer.planning.performance_types import Load
-    from gpusizer.planning.step_time import step_parts
+    from gpusizer.performance.predict import set_up
+    from gpusizer.performance.step_time import step_parts
+    from gpusizer.performance.types import Load
 
     model, device = load_architecture("deepseek-v3"), accelerator("h200-sxm-141gb")
     work, speeds, _ = set_up(model, device, Deployment(model="deepseek-v3", gpu=device.id, tp=8), Load(1000, 1000, concurrency=1), None, None)

@@ -15,9 +15,10 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 
-from gpusizer.engines import get_engine, llama_compute
-from gpusizer.planning.cases import Case, deployment_of
-from gpusizer.planning.measured import measured_memory
+from gpusizer.engines import get_engine
+from gpusizer.engines.llama_cpp import compute as llama_compute
+from gpusizer.validation.measured import measured_memory
+from gpusizer.validation.memory_cases import Case, deployment_of
 
 COUNTS = ("_RESIDUALS", "_QUERIES", "_LATENT_RESIDUALS")
 CHOICES = tuple(product((1, 2, 3), (1, 2, 3), (2, 3, 4)))

@@ -5,7 +5,7 @@
 
 CASES.jsonl has the format that ``gpusizer validate`` reads. Many rows share one cluster and one set-up: each set-up (source, model, layout, version,
 limits) weighs as one, whatever the number of its rows. A source that is large is left out model by model. What is printed is written into
-``engines/vllm_calibration.py`` by hand, with its number of set-ups and its error.
+``engines/vllm/constants.py`` by hand, with its number of set-ups and its error.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from gpusizer.engines import get_engine
-from gpusizer.engines import vllm_calibration as fitted
-from gpusizer.engines.base import Start
-from gpusizer.engines.types import Fit
-from gpusizer.engines.vllm import ENGINE
-from gpusizer.engines.vllm_defaults import graph_modes, graph_sizes, profile_rows
-from gpusizer.engines.vllm_memory import growth_kind
+from gpusizer.engines.base.engine import Start
+from gpusizer.engines.base.types import Fit
+from gpusizer.engines.vllm import constants as fitted
+from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes, profile_rows
+from gpusizer.engines.vllm.engine import ENGINE
+from gpusizer.engines.vllm.memory import growth_kind
 from gpusizer.formulas.memory.weights import padded_vocabulary
-from gpusizer.planning.cases import Case, deployment_of
-from gpusizer.planning.measured import measured_memory
 from gpusizer.units import GiB
+from gpusizer.validation.measured import measured_memory
+from gpusizer.validation.memory_cases import Case, deployment_of
 
 LARGE_GROUP = 20
 QUANTITIES = (

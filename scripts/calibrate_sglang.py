@@ -3,7 +3,7 @@
 
     scripts/calibrate_sglang.py CASES.jsonl
 
-CASES.jsonl has the format that ``gpusizer validate`` reads. What is printed is written into ``engines/sglang_calibration.py`` by hand: a constant is
+CASES.jsonl has the format that ``gpusizer validate`` reads. What is printed is written into ``engines/sglang/constants.py`` by hand: a constant is
 replaced only where several groups agree. The rows of TensorRT-LLM are too few to fit; their errors are printed.
 """
 
@@ -18,11 +18,11 @@ from statistics import median
 from typing import Any
 
 from gpusizer.engines import get_engine
-from gpusizer.engines import sglang_calibration as fitted
-from gpusizer.engines.sglang_defaults import decode_graph_sizes, prefill_graph_sizes
-from gpusizer.engines.types import Fit
-from gpusizer.planning.cases import Case, deployment_of
+from gpusizer.engines.base.types import Fit
+from gpusizer.engines.sglang import constants as fitted
+from gpusizer.engines.sglang.defaults import decode_graph_sizes, prefill_graph_sizes
 from gpusizer.units import GiB, MiB
+from gpusizer.validation.memory_cases import Case, deployment_of
 
 MOST = 15.0  # GiB; a reading above comes from a start whose flags are not all known
 FABRIC, PCIE, ROCM, ALONE, UNIFIED = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION", "CONTEXT", "UNIFIED_OTHERS"

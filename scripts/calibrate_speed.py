@@ -6,7 +6,7 @@
 CASES.jsonl has the format that ``gpusizer validate`` reads. Constants start from ``speed_priors.py``; a regularised, robust least-squares fit
 (Gauss-Newton on logarithms) moves them. A group of one model, GPU and engine counts for less than its number of rows; runs of low confidence count
 for nothing. Groups are left out by one more Newton step without their residuals, so that the whole takes two minutes. Bands are quantiles of the
-errors that left-out groups had. ``--write`` writes ``engines/speed_calibration.py``. Needs NumPy.
+errors that left-out groups had. ``--write`` writes ``performance/constants.py``. Needs NumPy.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ import numpy as np
 from speed_priors import priors
 from speed_report import QUANTITIES, column, ranking, report, scores
 
-from gpusizer.engines import speed_calibration
-from gpusizer.engines.types import Deployment
-from gpusizer.planning.measured import measured_performance
-from gpusizer.planning.performance import age_years, traffic_of
-from gpusizer.planning.performance_cases import PerformanceCase, performance_case
-from gpusizer.planning.serving import Traffic, burst, closed_loop, open_loop
-from gpusizer.planning.slots import engine_fit
-from gpusizer.planning.split_serving import split_loop
-from gpusizer.planning.step_speeds import speeds_of
-from gpusizer.planning.step_time import ClassSpeed, Speeds
-from gpusizer.planning.step_work import Attend, Cut, Experts, Linear, Work, latent_layers, step_work
+from gpusizer.engines.base.types import Deployment
+from gpusizer.performance import constants as speed_calibration
+from gpusizer.performance.concurrency import engine_fit
+from gpusizer.performance.predict import age_years, traffic_of
+from gpusizer.performance.serving import Traffic, burst, closed_loop, open_loop
+from gpusizer.performance.split_serving import split_loop
+from gpusizer.performance.step_speeds import speeds_of
+from gpusizer.performance.step_time import ClassSpeed, Speeds
+from gpusizer.performance.step_work import Attend, Cut, Experts, Linear, Work, latent_layers, step_work
+from gpusizer.validation.measured import measured_performance
+from gpusizer.validation.speed_cases import PerformanceCase, performance_case
 
 WEIGHTS = (0.45, 1.3, 0.9)
 SCALE = 0.1  # an error of 10 % counts as one standard deviation

@@ -21,7 +21,7 @@ from typing import Any
 MODELS = Path(__file__).resolve().parents[1] / "src" / "gpusizer" / "facts" / "models"
 sys.path.insert(0, str(MODELS.parents[2]))
 
-from gpusizer.architecture.patterns import one_spelling  # noqa: E402
+from gpusizer.architecture.storage.module_patterns import one_spelling  # noqa: E402
 
 # Keys without a meaning for memory or speed: tokens, training, sampling, code references, numerics.
 _NOISE = re.compile(

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.article.answer import ArticleResult, article_bytes_per_element, article_gpus, article_of, cache_bytes_of_request
 from gpusizer.facts.catalog import accelerator, model_entry, model_ids
 from gpusizer.formulas.core import REGISTRY
 from gpusizer.i18n import has
-from gpusizer.planning.article import ArticleResult, article_bytes_per_element, article_gpus, article_of, cache_bytes_of_request
 from gpusizer.rendering.article import article_data
 
 

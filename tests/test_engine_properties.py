@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import engine_ids, get_engine
-from gpusizer.engines.base import Engine
-from gpusizer.engines.ledger import per_gpu
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.engine import Engine
+from gpusizer.engines.base.ledger import per_gpu
+from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import FlagError, UnknownIdError
 from gpusizer.facts.catalog import accelerator
 

@@ -24,7 +24,7 @@ def test_help_imports_no_numbers_no_drawing_no_network(arguments: list[str]) -> 
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines())
     assert "gpusizer.cli.group" in loaded
-    heavy = {"numpy", "rich", "socket", "asyncio", "http", "ssl", "gpusizer.engines.vllm", "gpusizer.facts.catalog"}
+    heavy = {"numpy", "rich", "socket", "asyncio", "http", "ssl", "gpusizer.engines.vllm.engine", "gpusizer.facts.catalog"}
     assert not heavy & loaded
 
 

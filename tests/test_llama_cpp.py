@@ -12,16 +12,16 @@ import pytest
 from conftest import shared_lines
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
-from gpusizer.engines.ledger import per_gpu, total_bytes
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.ledger import per_gpu, total_bytes
+from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
-from gpusizer.planning.cases import Case, deployment_of
-from gpusizer.planning.measured import measured_memory
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
+from gpusizer.validation.measured import measured_memory
+from gpusizer.validation.memory_cases import Case, deployment_of
 
 MiB = 1024 * 1024
 

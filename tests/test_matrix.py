@@ -9,8 +9,8 @@ import pytest
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines import engine_ids, get_engine
-from gpusizer.engines.ledger import per_gpu, total_bytes
-from gpusizer.engines.types import Deployment, Fit, Layout
+from gpusizer.engines.base.ledger import per_gpu, total_bytes
+from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.catalog import accelerator, model_ids
 from gpusizer.i18n import LANGUAGES, has

@@ -13,7 +13,7 @@ import pytest
 from conftest import SHARED, shared_lines
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.types import Notice
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gpusizer.planning.accuracy import Accuracy
-from gpusizer.planning.validate import Validation, validate
+from gpusizer.validation.accuracy import Accuracy
+from gpusizer.validation.validate import Validation, validate
 
 OUTSIDE = Path(__file__).parent / "data" / "outside_starts.jsonl"
 

@@ -13,19 +13,19 @@ import pytest
 from conftest import shared_lines
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import with_precision
-from gpusizer.engines.speed import generation
-from gpusizer.engines.types import Deployment
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.engines.base.types import Deployment
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.compute import experts_touched, experts_touched_skewed
-from gpusizer.planning.measured import measured_performance
-from gpusizer.planning.performance import Load, Performance, PrefillSide, predict
-from gpusizer.planning.performance_cases import PerformanceCase, performance_case
-from gpusizer.planning.serving import settled
-from gpusizer.planning.step_speeds import speeds_of
-from gpusizer.planning.step_time import step_parts
-from gpusizer.planning.step_work import Cut, step_work
+from gpusizer.performance.device_speeds import generation
+from gpusizer.performance.predict import Load, Performance, PrefillSide, predict
+from gpusizer.performance.serving import settled
+from gpusizer.performance.step_speeds import speeds_of
+from gpusizer.performance.step_time import step_parts
+from gpusizer.performance.step_work import Cut, step_work
+from gpusizer.validation.measured import measured_performance
+from gpusizer.validation.speed_cases import PerformanceCase, performance_case
 
 H100, H200, B200 = "h100-sxm-80gb", "h200-sxm-141gb", "b200-sxm-180gb"
 

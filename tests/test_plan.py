@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpusizer
-from gpusizer.engines.types import Deployment
-from gpusizer.planning.launch_flags import FLAGS, deployment_from_flags
+from gpusizer.engines.base.flags import FLAGS, deployment_from_flags
+from gpusizer.engines.base.types import Deployment
 from gpusizer.units import GiB
 
 # HabanaAI/vllm-fork issue 809: 79.41 GiB a device for DeepSeek-R1 FP8 at TP8; InternLM/lmdeploy issue 2960: out of memory on 8 x 80 GB.

@@ -15,7 +15,7 @@ from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer, unregister
-from gpusizer.architecture.readers.tensors import column, row
+from gpusizer.architecture.readers.tensor_kit import column, row
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, MixtureOfExperts, Split, StateSpace
 from gpusizer.errors import GpusizerError, UnsupportedArchitectureError
 

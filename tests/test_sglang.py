@@ -9,17 +9,17 @@ import pytest
 
 from conftest import shared_lines
 from gpusizer.architecture.load import load_architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
-from gpusizer.engines.base import Start
-from gpusizer.engines.ledger import per_gpu
-from gpusizer.engines.sglang_defaults import complete
-from gpusizer.engines.sglang_pools import requests_of, shares_of, stage_pools
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.engine import Start
+from gpusizer.engines.base.ledger import per_gpu
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.engines.sglang.defaults import complete
+from gpusizer.engines.sglang.pools import requests_of, shares_of, stage_pools
 from gpusizer.facts.catalog import accelerator, model_ids
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.cases import Case, deployment_of
 from gpusizer.units import GiB
+from gpusizer.validation.memory_cases import Case, deployment_of
 
 ENGINE = get_engine("sglang")
 H100, H200, B200 = "h100-sxm-80gb", "h200-sxm-141gb", "b200-sxm-180gb"

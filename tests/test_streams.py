@@ -14,8 +14,9 @@ import pytest
 
 from gpusizer.cli.main import main
 from gpusizer.errors import InputError
-from gpusizer.planning import case_file, given_files
-from gpusizer.planning.case_file import each_case, read_cases
+from gpusizer.planning import given_files
+from gpusizer.validation import case_file
+from gpusizer.validation.case_file import each_case, read_cases
 
 ANSWERED, WRONG = 0, 2
 COMMAND = [sys.executable, "-m", "gpusizer"]

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 import gpusizer
 from gpusizer.architecture.load import load_architecture
 from gpusizer.cli.failures import error_line
-from gpusizer.engines.types import Deployment
+from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import GpusizerError, InputError
-from gpusizer.planning.performance import predict
-from gpusizer.planning.performance_types import Load
+from gpusizer.performance.batch import Ask, predict_many
+from gpusizer.performance.predict import predict
+from gpusizer.performance.types import Load
 from gpusizer.planning.pipeline import make_fit, make_plan
 from gpusizer.planning.request import Request
-from gpusizer.planning.sweep import Ask, predict_many
 
 CARDS = ("h100-sxm-80gb", "h200-sxm-141gb", "l40s-48gb", "rtx4090-24gb", "a100-sxm-80gb")
 SMALL = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])

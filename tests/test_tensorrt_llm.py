@@ -9,11 +9,11 @@ import pytest
 from conftest import shared_lines
 from gpusizer.architecture.load import load_architecture
 from gpusizer.engines import engine_ids, get_engine
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator
-from gpusizer.planning.cases import Case, deployment_of
 from gpusizer.units import GiB
+from gpusizer.validation.memory_cases import Case, deployment_of
 
 ENGINE = get_engine("tensorrt-llm")
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.architecture.precision import checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
 from gpusizer.architecture.readers import read_config
 from gpusizer.engines import get_engine
-from gpusizer.engines.ledger import per_gpu, total_bytes
-from gpusizer.engines.transformers_memory import Batch, stage_cache
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.ledger import per_gpu, total_bytes
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.engines.transformers.memory import Batch, stage_cache
 from gpusizer.facts.catalog import accelerator
 
 TINY: dict[str, Any] = {

@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 
 from conftest import shared_lines
+from gpusizer.architecture.precision.precision_words import precision_of_words
 from gpusizer.architecture.types import Notice
 from gpusizer.cli.main import main
-from gpusizer.engines.types import Quantity
+from gpusizer.engines.base.types import Quantity
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.i18n import has
-from gpusizer.planning.accuracy import Compared, accuracy_of, quantile
-from gpusizer.planning.case_devices import devices_of
-from gpusizer.planning.case_file import read_cases
-from gpusizer.planning.case_models import model_of
-from gpusizer.planning.cases import Case, deployment_of
-from gpusizer.planning.launch_words import launch_words
-from gpusizer.planning.measured import measured_memory
-from gpusizer.planning.precision_words import precision_of_words
-from gpusizer.planning.validate import validate
 from gpusizer.rendering.document import render
 from gpusizer.rendering.validate import validation_document
 from gpusizer.units import GiB
+from gpusizer.validation.accuracy import Compared, accuracy_of, quantile
+from gpusizer.validation.case_file import read_cases
+from gpusizer.validation.command_lines import launch_words
+from gpusizer.validation.devices import devices_of
+from gpusizer.validation.measured import measured_memory
+from gpusizer.validation.memory_cases import Case, deployment_of
+from gpusizer.validation.models import model_of
+from gpusizer.validation.validate import validate
 
 OWN = Path(__file__).parent / "data" / "cases.jsonl"
 MEASURED = "measured-memory-tune.jsonl"

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
-from gpusizer.engines.cache import cache_format
-from gpusizer.engines.types import Deployment, Fit
-from gpusizer.engines.vllm import ENGINE
-from gpusizer.engines.vllm_cache import CacheRequest, cache_layout
-from gpusizer.engines.vllm_calibration import SAMPLER_COPIES
-from gpusizer.engines.vllm_defaults import graph_modes, graph_sizes
-from gpusizer.engines.weights import stage_layers
+from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.engines.base.weights import stage_layers
+from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
+from gpusizer.engines.vllm.constants import SAMPLER_COPIES
+from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes
+from gpusizer.engines.vllm.engine import ENGINE
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.units import GiB, MiB

@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 
 from conftest import shared_lines
-from gpusizer.planning.accuracy import Accuracy
-from gpusizer.planning.validate import Validation, validate
+from gpusizer.validation.accuracy import Accuracy
+from gpusizer.validation.validate import Validation, validate
 
 CASES = "measured-memory-tune.jsonl"
 

@@ -20,25 +20,25 @@ import openpyxl
 import pytest
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.article.answer import article_of
+from gpusizer.article.model_figures import cache_figures
 from gpusizer.cli.main import main
 from gpusizer.cli.output import deliver_bytes
 from gpusizer.engines import get_engine
-from gpusizer.engines.ledger import per_gpu
-from gpusizer.engines.support import device_support
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.device_support import device_support
+from gpusizer.engines.base.ledger import per_gpu
+from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids, scenario, scenarios
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import concurrent_requests, replicas_needed
 from gpusizer.i18n import text
-from gpusizer.planning.article import article_of
-from gpusizer.planning.choose import held_range
-from gpusizer.planning.figures import cache_figures
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
+from gpusizer.planning.search import held_range
 from gpusizer.rendering.workbook import catalogue_workbook, plan_workbook
-from gpusizer.rendering.workbook.candidates import CANDIDATES
-from gpusizer.rendering.workbook.gather import KV_PRECISIONS, PRECISIONS
+from gpusizer.rendering.workbook.cells.candidates import CANDIDATES
+from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS
 
 DASH = "–"
 NAMES = {

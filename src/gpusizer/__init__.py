@@ -12,23 +12,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpusizer.api import FitAnswer, PlanAnswer, fit, plan
     from gpusizer.architecture.load import load_architecture
-    from gpusizer.engines.types import Deployment
+    from gpusizer.engines.base.types import Deployment
     from gpusizer.errors import GpusizerError
     from gpusizer.planning.request import Request
-    from gpusizer.rendering.answers import FitAnswer, PlanAnswer, fit, plan
 
 __all__ = ["Deployment", "FitAnswer", "GpusizerError", "PlanAnswer", "Request", "fit", "load_architecture", "plan"]
 
 _HOME = {
-    "Deployment": "gpusizer.engines.types",
-    "FitAnswer": "gpusizer.rendering.answers",
+    "Deployment": "gpusizer.engines.base.types",
+    "FitAnswer": "gpusizer.api",
     "GpusizerError": "gpusizer.errors",
-    "PlanAnswer": "gpusizer.rendering.answers",
+    "PlanAnswer": "gpusizer.api",
     "Request": "gpusizer.planning.request",
-    "fit": "gpusizer.rendering.answers",
+    "fit": "gpusizer.api",
     "load_architecture": "gpusizer.architecture.load",
-    "plan": "gpusizer.rendering.answers",
+    "plan": "gpusizer.api",
 }
 
 

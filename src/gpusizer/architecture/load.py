@@ -30,7 +30,7 @@ def read_json(path: Path) -> Any:
     object
         The parsed value.
     """
-    from gpusizer.architecture.headers import open_checked
+    from gpusizer.architecture.files.headers import open_checked
 
     size = open_checked(path)
     if size > _MAX_CONFIG_BYTES:
@@ -115,8 +115,8 @@ def _folder(folder: Path) -> Architecture:
             return _gguf(files[0])
         raise UnreadableFileError("config-missing", path=str(folder))
     model = _config(config)
-    from gpusizer.architecture.headers import with_headers
-    from gpusizer.architecture.safetensors import read_safetensors_folder
+    from gpusizer.architecture.files.headers import with_headers
+    from gpusizer.architecture.files.safetensors import read_safetensors_folder
 
     headers = read_safetensors_folder(folder)
     return with_headers(model, headers) if headers else model
@@ -124,10 +124,10 @@ def _folder(folder: Path) -> Architecture:
 
 def _gguf(path: Path) -> Architecture:
     """A GGUF file: metadata as configuration keys, its tensors as headers."""
-    from gpusizer.architecture.gguf import read_gguf
-    from gpusizer.architecture.gguf_config import gguf_config, gguf_formats
-    from gpusizer.architecture.headers import with_headers
-    from gpusizer.architecture.readers.implied import class_of_gguf
+    from gpusizer.architecture.files.gguf import read_gguf
+    from gpusizer.architecture.files.gguf_config import gguf_config, gguf_formats
+    from gpusizer.architecture.files.headers import with_headers
+    from gpusizer.architecture.readers.classes.implied import class_of_gguf
 
     file = read_gguf(path)
     name = file.metadata.get("general.name")

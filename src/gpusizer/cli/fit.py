@@ -8,8 +8,8 @@ import click
 
 from gpusizer.cli.group import Command
 from gpusizer.cli.output import deliver, format_option, output_option
+from gpusizer.engines.base.flags import FLAGS, LaunchFlag
 from gpusizer.i18n import text
-from gpusizer.planning.launch_flags import FLAGS, LaunchFlag
 
 __all__ = ["build"]
 
@@ -20,7 +20,7 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(model: str, gpu: str, form: str, output: str | None, **values: Any) -> int:
-        from gpusizer.planning.launch_flags import deployment_from_flags
+        from gpusizer.engines.base.flags import deployment_from_flags
         from gpusizer.planning.pipeline import make_fit, name_of
         from gpusizer.planning.remedies import remedies_for
         from gpusizer.planning.request import Request

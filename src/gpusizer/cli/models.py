@@ -60,7 +60,7 @@ def build(language: str) -> click.Command:
 
 def _figures(architecture: Architecture) -> list[tuple[str, int]]:
     """Checkpoint and cache by the codes of their words."""
-    from gpusizer.planning.figures import model_figures
+    from gpusizer.article.model_figures import model_figures
 
     figures = model_figures(architecture)
     names = ("checkpoint_bytes", "kv_cache_bytes_per_token", "fixed_bytes_per_request")

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 from gpusizer.errors import UnknownIdError
 
 if TYPE_CHECKING:
-    from gpusizer.engines.base import Engine
+    from gpusizer.engines.base.engine import Engine
 
 __all__ = ["engine_ids", "engine_name", "get_engine"]
 
 # id -> module; each module has one ``ENGINE``.
 _MODULES = {
-    "vllm": "vllm",
-    "sglang": "sglang",
-    "tensorrt-llm": "tensorrt_llm",
-    "llama.cpp": "llama_cpp",
-    "ollama": "ollama",
-    "transformers": "transformers",
+    "vllm": "vllm.engine",
+    "sglang": "sglang.engine",
+    "tensorrt-llm": "tensorrt_llm.engine",
+    "llama.cpp": "llama_cpp.engine",
+    "ollama": "llama_cpp.ollama",
+    "transformers": "transformers.engine",
 }
 _NAMES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "ollama": "Ollama", "transformers": "Transformers", "mindie": "MindIE"}
 _ALIASES = {

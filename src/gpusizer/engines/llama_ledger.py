@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gpusizer.engines.base import Start
-from gpusizer.engines.device import driver_reserved
-from gpusizer.engines.ledger import combined, item, total_bytes, weight_items
-from gpusizer.engines.llama_fit import Arrangement
-from gpusizer.engines.llama_placement import HOST, layers_of
-from gpusizer.engines.types import Evidence, Item, KVCache, Quantity, Rank
-from gpusizer.engines.weights import Cut, weight_table
+from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.engine import Start
+from gpusizer.engines.base.ledger import combined, item, total_bytes, weight_items
+from gpusizer.engines.base.types import Evidence, Item, KVCache, Quantity, Rank
+from gpusizer.engines.base.weights import Cut, weight_table
+from gpusizer.engines.llama_cpp.arrangement import Arrangement
+from gpusizer.engines.llama_cpp.placement import HOST, layers_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.units import KiB, MiB

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpusizer.facts.accelerator_names import find_accelerator
 from gpusizer.facts.accelerators import read_accelerators
 from gpusizer.facts.model_names import find_model, known_ids, resolve_model
-from gpusizer.facts.names import find_accelerator
 from gpusizer.facts.number_format_list import read_number_formats
 from gpusizer.facts.scenarios import find_scenario, read_scenarios
 from gpusizer.facts.types import Accelerator, ModelEntry, NumberFormat, Scenario
@@ -31,7 +31,7 @@ def accelerators() -> tuple[Accelerator, ...]:
 
 
 def accelerator(name: str) -> Accelerator:
-    """An accelerator by id, alias or any name that means one device; see :func:`gpusizer.facts.names.find_accelerator`.
+    """An accelerator by id, alias or any name that means one device; see :func:`gpusizer.facts.accelerator_names.find_accelerator`.
 
     >>> accelerator("NVIDIA H200").id
     'h200-sxm-141gb'

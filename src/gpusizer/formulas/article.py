@@ -1,4 +1,4 @@
-"""The method of the article that gpusizer grew out of, whole and to the byte; where it is wrong is told in ``planning/article.py``.
+"""The method of the article that gpusizer grew out of, whole and to the byte; where it is wrong is told in ``article/answer.py``.
 
 The article (DeepSeek部署需要多少GPU资源?一文搞懂如何计算MoE模型显存占用) computes weights, KV cache and activations for layers with and
 without experts, and adds the last two up for every concurrent user. Everything is a whole number of bytes; its GB are 10^9 bytes.

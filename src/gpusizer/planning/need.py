@@ -13,7 +13,7 @@ from gpusizer.formulas.load import concurrent_requests, in_flight_requests
 from gpusizer.planning.request import Request
 
 if TYPE_CHECKING:
-    from gpusizer.planning.performance_types import Performance
+    from gpusizer.performance.types import Performance
 
 __all__ = ["DEFAULT_SCENARIO", "Need", "at_rate", "need_of"]
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
 from gpusizer.architecture.types import Notice
+from gpusizer.article.answer import article_of
+from gpusizer.article.model_figures import model_figures
 from gpusizer.engines import get_engine
-from gpusizer.engines.support import other_checkpoint
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.device_support import other_checkpoint
+from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry
 from gpusizer.facts.types import Accelerator, ModelEntry
-from gpusizer.planning.article import article_of
-from gpusizer.planning.choose import search
-from gpusizer.planning.figures import model_figures
 from gpusizer.planning.need import Need, at_rate, need_of
+from gpusizer.planning.option_speeds import with_speeds
 from gpusizer.planning.prices import with_prices
 from gpusizer.planning.rank import ranked, with_front
 from gpusizer.planning.request import Request, words_of
-from gpusizer.planning.speed import with_speeds
+from gpusizer.planning.search import search
 from gpusizer.planning.targets import has_targets, search_targets
 from gpusizer.planning.types import Option, Plan, Rejected
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision import with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
-from gpusizer.engines.types import Deployment, Fit
+from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.types import Accelerator
 

@@ -13,10 +13,11 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError, InputError
 from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["FIELDS", "Field", "Request", "checked_version", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query", "words_of"]
+__all__ = ["FIELDS", "Field", "Request", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query", "words_of"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
@@ -243,17 +244,6 @@ class Request:
         if self.model is None:
             raise InputError("missing-field", name="model")
         checked_version(self.engine_version)
-
-
-def checked_version(version: str | None) -> str | None:
-    """A version of an engine: a word with a number in it; anything else would be taken for the newest in silence.
-
-    >>> checked_version("v0.11.0"), checked_version("b5192"), checked_version(None)
-    ('v0.11.0', 'b5192', None)
-    """
-    if version is not None and not any(letter.isdecimal() for letter in version):
-        raise FlagError("bad-version", found=version[:40])
-    return version
 
 
 def words_of(value: str) -> list[str]:

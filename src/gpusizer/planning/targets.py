@@ -8,11 +8,17 @@ from math import inf
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base import Engine
-from gpusizer.engines.support import device_support
-from gpusizer.engines.types import Layout
+from gpusizer.engines.base.device_support import device_support
+from gpusizer.engines.base.engine import Engine
+from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.choose import (
+from gpusizer.performance.batch import Ask, Sweep
+from gpusizer.performance.predict import quickest_token_s
+from gpusizer.performance.types import Performance
+from gpusizer.planning.need import Need
+from gpusizer.planning.option_speeds import load_of
+from gpusizer.planning.request import Request
+from gpusizer.planning.search import (
     ASSUMED_NODE,
     Candidate,
     Found,
@@ -26,12 +32,6 @@ from gpusizer.planning.choose import (
     smallest_index,
     too_large,
 )
-from gpusizer.planning.need import Need
-from gpusizer.planning.performance import quickest_token_s
-from gpusizer.planning.performance_types import Performance
-from gpusizer.planning.request import Request
-from gpusizer.planning.speed import load_of
-from gpusizer.planning.sweep import Ask, Sweep
 from gpusizer.planning.types import Rejected
 
 __all__ = ["has_targets", "search_targets"]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.types import Deployment, Fit, Layout
+from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request
 
 if TYPE_CHECKING:
-    from gpusizer.planning.article import ArticleResult
-    from gpusizer.planning.figures import ModelFigures
-    from gpusizer.planning.performance_types import Performance
+    from gpusizer.article.answer import ArticleResult
+    from gpusizer.article.model_figures import ModelFigures
+    from gpusizer.performance.types import Performance
 
 __all__ = ["Cost", "Option", "Plan", "Rejected"]
 

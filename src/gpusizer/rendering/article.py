@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from gpusizer.article.answer import ArticleResult, article_gpus
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import text
-from gpusizer.planning.article import ArticleResult, article_gpus
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Points, Table
 from gpusizer.rendering.notices import notice_data, notice_words

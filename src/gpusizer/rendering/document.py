@@ -91,7 +91,7 @@ def render(document: Document, form: str) -> str:
     '=h200,150.1
     """
     if form == "json":
-        from gpusizer.rendering.json_ import to_json
+        from gpusizer.rendering.as_json import to_json
 
         return to_json(document.data)
     if form == "markdown":
@@ -99,7 +99,7 @@ def render(document: Document, form: str) -> str:
 
         return to_markdown(document)
     if form == "csv":
-        from gpusizer.rendering.csv_ import to_csv
+        from gpusizer.rendering.as_csv import to_csv
 
         return to_csv(document)
     from gpusizer.rendering.text import to_text

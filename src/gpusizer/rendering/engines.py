@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpusizer.engines import engine_name, get_engine
+from gpusizer.engines.base.flags import FLAGS
 from gpusizer.i18n import text
-from gpusizer.planning.launch_flags import FLAGS
 from gpusizer.rendering.catalog import columns
 from gpusizer.rendering.document import Block, Document, Heading, Paragraph, Table
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import engine_name
-from gpusizer.engines.ledger import per_gpu, worst_evidence
-from gpusizer.engines.types import Deployment, Fit, Item
+from gpusizer.engines.base.ledger import per_gpu, worst_evidence
+from gpusizer.engines.base.types import Deployment, Fit, Item
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.remedies import Remedy

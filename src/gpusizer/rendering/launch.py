@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
-from gpusizer.engines.types import Deployment, Layout
+from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.rendering.document import Block, Fixed

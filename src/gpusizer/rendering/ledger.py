@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gpusizer.engines.types import Fit, Item
+from gpusizer.engines.base.types import Fit, Item
 from gpusizer.i18n import has, text
 from gpusizer.rendering.document import Column, Fixed, Paragraph, Table
 from gpusizer.rendering.text import bar

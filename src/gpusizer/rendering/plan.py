@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gpusizer.engines import engine_name
-from gpusizer.engines.ledger import per_gpu, worst_evidence
-from gpusizer.engines.support import weight_formats
-from gpusizer.engines.types import Evidence
+from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.ledger import per_gpu, worst_evidence
+from gpusizer.engines.base.types import Evidence
 from gpusizer.i18n import LANGUAGES, text
-from gpusizer.planning.performance_types import Performance
+from gpusizer.performance.types import Performance
 from gpusizer.planning.pipeline import name_of
 from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason
 from gpusizer.planning.request import to_mapping

@@ -12,8 +12,8 @@ from gpusizer.i18n import has, text
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 
 if TYPE_CHECKING:
-    from gpusizer.planning.accuracy import Accuracy, Compared
-    from gpusizer.planning.validate import CaseResult, Validation
+    from gpusizer.validation.accuracy import Accuracy, Compared
+    from gpusizer.validation.validate import CaseResult, Validation
 
 __all__ = ["validation_document"]
 

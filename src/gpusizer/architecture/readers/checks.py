@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gpusizer.architecture.readers.class_defaults import implied_sizes
+from gpusizer.architecture.readers.classes.class_defaults import implied_sizes
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
 from gpusizer.architecture.readers.known_keys import harmless

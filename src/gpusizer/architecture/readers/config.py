@@ -8,24 +8,24 @@ from importlib import import_module
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.config import has_quantization, read_quantization, without_effect
 from gpusizer.architecture.readers.checks import say_assumed, say_contradictions
-from gpusizer.architecture.readers.class_defaults import class_defaults
+from gpusizer.architecture.readers.classes.class_defaults import class_defaults
+from gpusizer.architecture.readers.classes.implied import implied
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection, read_layers
 from gpusizer.architecture.readers.dialects import flat_keys
 from gpusizer.architecture.readers.dtypes import main_formats
 from gpusizer.architecture.readers.experts_told import EXPERT_KEYS
 from gpusizer.architecture.readers.extras import model_extras
-from gpusizer.architecture.readers.implied import implied
 from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.known_keys import say_unknown
+from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.mixers.short import SHORT_KEYS
 from gpusizer.architecture.readers.mixers.state_space import STATE_SPACE_KEYS
 from gpusizer.architecture.readers.mtp import read_mtp
 from gpusizer.architecture.readers.parts import PARTS, text_part
-from gpusizer.architecture.readers.plan import block_kinds, mixer_kinds
-from gpusizer.architecture.readers.quantization import has_quantization, read_quantization, without_effect
-from gpusizer.architecture.readers.tensors import matrix, norm, vector
+from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
 from gpusizer.architecture.readers.towers import describes_whole
 from gpusizer.architecture.types import Layer, Notice, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError

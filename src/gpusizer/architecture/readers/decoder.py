@@ -6,9 +6,9 @@ from typing import Any
 
 from gpusizer.architecture.readers.context import LayerContext, ModelContext
 from gpusizer.architecture.readers.extras import layer_extras
-from gpusizer.architecture.readers.plan import block_kinds, mixer_kinds
+from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.registry import feed_forward_of, mixer_of
-from gpusizer.architecture.readers.tensors import matrix, norm, vector
+from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
 from gpusizer.architecture.types import FeedForward, Layer, Mixer, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 

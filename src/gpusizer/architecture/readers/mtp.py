@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection
-from gpusizer.architecture.readers.plan import single_blocks, single_kinds
-from gpusizer.architecture.readers.tensors import matrix, norm
+from gpusizer.architecture.readers.layer_kinds import single_blocks, single_kinds
+from gpusizer.architecture.readers.tensor_kit import matrix, norm
 from gpusizer.architecture.types import Layer, Split, Tensor
 
 __all__ = ["read_mtp"]

@@ -20,10 +20,10 @@ from gpusizer.planning.request import Request
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.plan import model_name
 from gpusizer.rendering.workbook.build import build
-from gpusizer.rendering.workbook.chosen import MOST_STAGES
-from gpusizer.rendering.workbook.gather import KV_PRECISIONS, PRECISIONS, Source, gather
-from gpusizer.rendering.workbook.parts import TPS
-from gpusizer.rendering.workbook.start import Beginning
+from gpusizer.rendering.workbook.cells.selected import MOST_STAGES
+from gpusizer.rendering.workbook.sheets.start import Beginning
+from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS, Source, gather
+from gpusizer.rendering.workbook.tables.parts import TPS
 
 __all__ = ["catalogue_workbook", "plan_workbook"]
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 from datetime import date
 
 from gpusizer.planning.types import Plan
-from gpusizer.rendering.workbook.account import Account
-from gpusizer.rendering.workbook.article_sheet import fill_article
 from gpusizer.rendering.workbook.book import Book
-from gpusizer.rendering.workbook.candidates import candidates_of
-from gpusizer.rendering.workbook.chosen import choose, core_of
-from gpusizer.rendering.workbook.gather import Facts
-from gpusizer.rendering.workbook.gpus_sheet import fill_gpus
-from gpusizer.rendering.workbook.lists_sheets import fill_formats, fill_formulas, fill_models, fill_sources
-from gpusizer.rendering.workbook.memory_sheet import fill_memory
-from gpusizer.rendering.workbook.speed_sheet import fill_speed
-from gpusizer.rendering.workbook.start import Beginning, fill_answer, fill_inputs, set_up_start
-from gpusizer.rendering.workbook.tables import write_tables
+from gpusizer.rendering.workbook.calculation import Account
+from gpusizer.rendering.workbook.cells.candidates import candidates_of
+from gpusizer.rendering.workbook.cells.selected import choose, core_of
+from gpusizer.rendering.workbook.sheets.article import fill_article
+from gpusizer.rendering.workbook.sheets.gpus import fill_gpus
+from gpusizer.rendering.workbook.sheets.lists import fill_formats, fill_formulas, fill_models, fill_sources
+from gpusizer.rendering.workbook.sheets.memory import fill_memory
+from gpusizer.rendering.workbook.sheets.speed import fill_speed
+from gpusizer.rendering.workbook.sheets.start import Beginning, fill_answer, fill_inputs, set_up_start
+from gpusizer.rendering.workbook.tables.gather import Facts
+from gpusizer.rendering.workbook.tables.tables import write_tables
 
 __all__ = ["build"]
 

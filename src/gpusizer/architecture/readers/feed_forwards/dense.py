@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.keys import MAX_NUMBER
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
-from gpusizer.architecture.readers.tensors import mlp_matrices
+from gpusizer.architecture.readers.tensor_kit import mlp_matrices
 from gpusizer.architecture.types import DenseMLP, FeedForward
 
 __all__ = ["DENSE_FIRST", "WIDTHS", "gated", "mlp_bias", "mlp_names", "read_dense"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
 from gpusizer.architecture.readers.feed_forwards.dense import DENSE_FIRST, WIDTHS, gated, mlp_bias, read_dense
-from gpusizer.architecture.readers.plan import block_kinds
+from gpusizer.architecture.readers.layer_kinds import block_kinds
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
-from gpusizer.architecture.readers.tensors import expert_matrices, matrix, mlp_matrices, norm
+from gpusizer.architecture.readers.tensor_kit import expert_matrices, matrix, mlp_matrices, norm
 from gpusizer.architecture.types import FeedForward, MixtureOfExperts, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 

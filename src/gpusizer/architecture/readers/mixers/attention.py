@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
-from gpusizer.architecture.readers.tensors import column, kv_columns, matrix, norm, row, vector
+from gpusizer.architecture.readers.tensor_kit import column, kv_columns, matrix, norm, row, vector
 from gpusizer.architecture.types import Attention, Indexer, Mixer, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 

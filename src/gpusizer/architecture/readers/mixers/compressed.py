@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.mixers.attention import HEADS
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
-from gpusizer.architecture.readers.tensors import column, matrix, norm, row, vector
+from gpusizer.architecture.readers.tensor_kit import column, matrix, norm, row, vector
 from gpusizer.architecture.types import CompressedAttention, Indexer, Mixer, Split, Tensor
 
 GROUP = "attention"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
-from gpusizer.architecture.readers.tensors import column, matrix, norm, row, vector
+from gpusizer.architecture.readers.tensor_kit import column, matrix, norm, row, vector
 from gpusizer.architecture.types import LinearAttention, Mixer, Split, Tensor
 
 GROUP = "linear_attention"

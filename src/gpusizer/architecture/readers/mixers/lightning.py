@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.mixers.attention import HEADS
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
-from gpusizer.architecture.readers.tensors import column, norm, row
+from gpusizer.architecture.readers.tensor_kit import column, norm, row
 from gpusizer.architecture.types import LinearAttention, Mixer
 
 GROUP = "linear_attention"

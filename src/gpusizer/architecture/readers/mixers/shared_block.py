@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.context import LayerContext
+from gpusizer.architecture.readers.layer_kinds import mixer_kinds
 from gpusizer.architecture.readers.mixers.attention import HEADS
 from gpusizer.architecture.readers.mixers.state_space import read_state_space
-from gpusizer.architecture.readers.plan import mixer_kinds
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
-from gpusizer.architecture.readers.tensors import column, kv_columns, matrix, norm, row
+from gpusizer.architecture.readers.tensor_kit import column, kv_columns, matrix, norm, row
 from gpusizer.architecture.types import Attention, Mixer, Tensor
 
 __all__ = ["read_shared_block"]

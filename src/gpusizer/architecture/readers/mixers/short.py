@@ -6,7 +6,7 @@ from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.mixers.attention import HEADS
 from gpusizer.architecture.readers.mixers.delta import convolution
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
-from gpusizer.architecture.readers.tensors import column, row, vector
+from gpusizer.architecture.readers.tensor_kit import column, row, vector
 from gpusizer.architecture.types import LinearAttention, Mixer, Split, StateSpace, Tensor
 
 __all__ = ["SHORT_KEYS", "read_recurrent", "read_short_convolution"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.mixers.delta import convolution, state_dtype
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
-from gpusizer.architecture.readers.tensors import column, norm, row, vector
+from gpusizer.architecture.readers.tensor_kit import column, norm, row, vector
 from gpusizer.architecture.types import Mixer, Split, StateSpace, Tensor
 
 __all__ = ["STATE_SPACE_KEYS", "read_state_space"]

@@ -1,0 +1,119 @@
+"""The answers of the Python face: the plan or the verdict itself, and its JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.flags import checked_deployment
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.facts.types import Accelerator
+from gpusizer.planning.pipeline import make_fit, make_plan, name_of
+from gpusizer.planning.remedies import Remedy, remedies_for
+from gpusizer.planning.request import Request
+from gpusizer.planning.types import Option, Plan
+from gpusizer.rendering.as_json import plain, to_json
+from gpusizer.rendering.fit import fit_document
+from gpusizer.rendering.plan import plan_data, plan_sentence
+
+__all__ = ["FitAnswer", "PlanAnswer", "fit", "plan"]
+
+
+@dataclass(frozen=True)
+class PlanAnswer:
+    """A plan; ``result`` is the plan itself, ``to_dict`` and ``to_json`` are the document of ``gpusizer plan --format json``."""
+
+    result: Plan
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """Deployments that hold the load, the best first."""
+        return self.result.options
+
+    def sentence(self, language: str = "en") -> str:
+        """The answer in one sentence."""
+        return plan_sentence(self.result, language)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data by the schema ``gpusizer.plan/1``."""
+        data: dict[str, Any] = plain(plan_data(self.result))
+        return data
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return to_json(self.to_dict())
+
+
+@dataclass(frozen=True)
+class FitAnswer:
+    """A verdict; ``result`` is the verdict itself, ``to_dict`` and ``to_json`` are the document of ``gpusizer fit --format json``."""
+
+    result: Fit
+    launch: Deployment
+    architecture: Architecture
+    accelerator: Accelerator
+
+    @property
+    def fits(self) -> bool:
+        """Whether it starts."""
+        return self.result.fits
+
+    @property
+    def remedies(self) -> tuple[Remedy, ...]:
+        """Changes that would make it start, each verified."""
+        return remedies_for(self.result, self.launch, self.architecture, self.accelerator)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data by the schema ``gpusizer.fit/1``."""
+        name = name_of(self.result.deployment.model, self.architecture)
+        data: dict[str, Any] = plain(fit_document(self.result, self.launch, name, self.accelerator, self.remedies, "en").data)
+        return data
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return to_json(self.to_dict())
+
+
+def plan(request: Request) -> PlanAnswer:
+    """From a need to hardware.
+
+    Parameters
+    ----------
+    request : Request
+        A model, a need, limits.
+
+    Returns
+    -------
+    PlanAnswer
+        Ranked options, reasons, and the JSON of the contract.
+
+    Examples
+    --------
+    >>> answer = plan(Request(model="deepseek-v3", concurrency=10, context_tokens=2048, gpus=("h200-sxm-141gb",)))
+    >>> answer.options[0].gpus
+    8
+    """
+    return PlanAnswer(make_plan(request))
+
+
+def fit(deployment: Deployment) -> FitAnswer:
+    """Does exactly this start, and what will its log say?
+
+    Parameters
+    ----------
+    deployment : Deployment
+        One start of one engine.
+
+    Returns
+    -------
+    FitAnswer
+        The verdict, the ledger of each GPU, and the JSON of the contract.
+
+    Examples
+    --------
+    >>> fit(Deployment(model="deepseek-v3", gpu="h200-sxm-141gb", tp=8, max_model_len=8192)).fits
+    True
+    """
+    architecture, accelerator, verdict = make_fit(checked_deployment(deployment))
+    return FitAnswer(verdict, deployment, architecture, accelerator)

@@ -1,0 +1,1 @@
+"""Headers of checkpoint files: safetensors and GGUF."""

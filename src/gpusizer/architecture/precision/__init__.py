@@ -1,0 +1,1 @@
+"""Quantisation: dialects of checkpoints, GGUF recipes, words for precisions, converting."""

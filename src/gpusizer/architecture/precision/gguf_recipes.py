@@ -1,0 +1,260 @@
+"""GGUF recipes ("q4_k_m", "iq4_xs" ...): the type of each tensor by its role, as llama.cpp's quantiser chooses.
+
+Without an importance matrix, but with one for the recipes that cannot do without (IQ3_XXS and smaller).
+
+Source: ggml-org/llama.cpp, src/llama-quant.cpp (tensor_allows_quantization, llama_tensor_get_type_impl, tensor_type_fallback). Publishers' own mixes
+("UD", "XL") override single tensors: read the file itself for those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpusizer.architecture.precision.requantise import Quantization
+from gpusizer.architecture.storage.formats import StorageFormat, gguf_format
+from gpusizer.architecture.types import Attention, MixtureOfExperts, Tensor
+from gpusizer.facts.number_formats import GGUF_BLOCKS
+
+if TYPE_CHECKING:
+    from gpusizer.architecture.model import Architecture
+
+__all__ = ["RECIPES", "GGUFMix", "GGUFRecipe", "gguf_mix", "gguf_recipe", "gguf_role"]
+
+# Recipe -> type of what no rule raises.
+RECIPES: dict[str, str] = {
+    **{name: name for name in ("q8_0", "q6_k", "q5_0", "q5_1", "q4_0", "q4_1", "q2_k", "iq4_nl", "iq4_xs", "iq3_xxs", "iq3_s", "iq2_xxs", "iq2_xs")},
+    **{name: name for name in ("iq1_s", "iq1_m", "tq1_0", "tq2_0", "q2_0", "q1_0")},
+    "q5_k_m": "q5_k",
+    "q5_k_s": "q5_k",
+    "q4_k_m": "q4_k",
+    "q4_k_s": "q4_k",
+    "q3_k_l": "q3_k",
+    "q3_k_m": "q3_k",
+    "q3_k_s": "q3_k",
+    "q2_k_s": "q2_k",
+    "iq3_m": "iq3_s",
+    "iq3_xs": "iq3_s",
+    "iq2_s": "iq2_xs",
+    "iq2_m": "iq2_s",
+    "mxfp4_moe": "q8_0",
+}
+_TINY = frozenset({"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"})
+_SMALLER_BLOCK = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0", "q2_k": "q4_0", "q3_k": "q4_0", "q2_0": "q4_0", "tq1_0": "q4_0", "tq2_0": "q4_0"}
+_EIGHT_EXPERTS_OUTPUT = frozenset(["q2_k", "iq3_xs", "iq3_xxs", "q3_k_s", "q3_k_m", "iq4_nl", "q4_k_s", "q4_k_m", "iq3_s", "iq3_m", "iq4_xs"])
+_ATTENTION_OUTPUT = {"q2_k": "q3_k", "iq3_xxs": "iq3_s", "q3_k_m": "q4_k", "q3_k_l": "q5_k", "iq3_m": "q4_k"}
+_NAMES = {
+    "attn_v": {"v_proj", "wv"},
+    "attn_k": {"k_proj", "wk"},
+    "attn_q": {"q_proj", "wq"},
+    "attn_qkv": {"qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "W_pack", "in_proj_qkv", "in_proj_qkvz"},
+    "attn_output": {"o_proj", "dense", "out_proj", "wo"},
+    "ffn_down": {"down_proj", "w2", "fc2", "dense_4h_to_h"},
+    "ffn_up": {"up_proj", "w3", "fc1", "dense_h_to_4h", "gate_up_proj"},
+    "ffn_gate": {"gate_proj", "w1"},
+}
+_ROLES = {name: role for role, names in _NAMES.items() for name in names}
+_FEED_FORWARD = frozenset({"dense_mlp", "routed_experts", "shared_experts"})
+
+
+def gguf_role(tensor: Tensor) -> str:
+    """What a tensor is to llama.cpp's quantiser: "token_embd", "output", "attn_v", "ffn_down" ... or "other".
+
+    >>> gguf_role(Tensor("mlp.experts.*.down_proj.weight", (4, 4), "routed_experts", linear=True))
+    'ffn_down'
+    """
+    if tensor.group in ("embedding", "per_layer_embedding") and len(tensor.shape) > 1 and not tensor.linear:
+        return "token_embd"
+    if tensor.group == "lm_head":
+        return "output"
+    parts = [part for part in tensor.name.split(".") if part not in ("weight", "bias")]
+    role = _ROLES.get(parts[-1] if parts else "", "other")
+    if role == "other" and parts and parts[-1] == "c_proj":
+        role = "ffn_down" if tensor.group in _FEED_FORWARD else "attn_output"
+    if role.startswith("attn") and tensor.group not in ("attention", "linear_attention"):
+        return "other"
+    return role
+
+
+@dataclass(frozen=True)
+class GGUFRecipe(Quantization):
+    """A GGUF recipe as formats: what it needs to know of the model, beside the tensor.
+
+    Parameters
+    ----------
+    recipe : str
+        Name in lower case.
+    layers : int
+        Decoder layers.
+    values : dict of int to int
+        Rank, by layer, among the layers that have a value (or fused) projection.
+    grouped : int
+        Query heads per KV head.
+    experts : int
+        Routed experts.
+    tied : bool
+        The head is the embedding, which then has the head's type.
+    """
+
+    recipe: str = "q8_0"
+    layers: int = 0
+    values: tuple[tuple[int, int], ...] = ()
+    grouped: int = 1
+    experts: int = 0
+    tied: bool = False
+
+    def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
+        """Format of the tensor stored under ``path``."""
+        key = path + "\0" + tensor.group
+        if key not in self._seen:
+            self._seen[key] = gguf_format(self._type(path, tensor))
+        return self._seen[key] or self.default
+
+    def _type(self, path: str, tensor: Tensor) -> str:
+        role = gguf_role(tensor)
+        if tensor.group == "vision":
+            return "f16"  # a file of its own (mmproj)
+        if tensor.group == "router" or len(tensor.shape) < 2 or (not tensor.linear and role != "token_embd") or tensor.dtype in ("int32", "int64"):
+            return "f32"
+        parts = path.split(".")
+        layer = next((int(part) for part in parts if part.isdigit()), 0)
+        kind = self._raised(role, tensor, layer)
+        columns = tensor.shape[-1]
+        if columns % GGUF_BLOCKS[kind][1]:
+            kind = _SMALLER_BLOCK.get(kind, "iq4_nl" if kind.startswith("iq") else kind)
+        return kind if columns % GGUF_BLOCKS[kind][1] == 0 else "f16"
+
+    def _raised(self, role: str, tensor: Tensor, layer: int) -> str:
+        recipe, base = self.recipe, RECIPES[self.recipe]
+        eighth = layer < self.layers // 8
+        if role == "output" or (role == "token_embd" and self.tied):
+            if recipe in ("mxfp4_moe", "q8_0") or tensor.shape[-1] % GGUF_BLOCKS[base][1]:
+                return "q8_0"
+            return "q5_k" if recipe in _TINY or recipe == "iq3_xxs" else "q6_k"
+        if recipe == "mxfp4_moe":
+            return "mxfp4" if tensor.group == "routed_experts" else "q8_0"
+        if role == "token_embd":
+            if recipe in ("iq2_s", "iq2_m", "iq3_xxs"):
+                return "iq3_s"
+            return "q2_k" if recipe in _TINY else "q4_k" if recipe in ("tq1_0", "tq2_0", "q2_0") else base
+        if role in ("attn_v", "attn_qkv"):
+            return self._value(layer)
+        if role == "attn_k" and self.experts == 8:
+            return "q4_k" if recipe in _TINY else "q8_0"
+        if role in ("attn_k", "attn_q"):
+            return {"iq3_xs": "iq3_xxs", "iq3_xxs": "iq2_s"}.get(recipe, base)
+        if role == "ffn_down":
+            return self._down(layer, eighth)
+        if role == "attn_output":
+            if self.experts == 8:
+                return "q5_k" if recipe in _EIGHT_EXPERTS_OUTPUT or recipe in _TINY else base
+            if recipe in _TINY:
+                return {"iq1_s": "iq2_xxs", "iq1_m": "iq2_xxs", "iq2_s": "iq3_s", "iq2_m": "iq3_s"}.get(recipe, base)
+            return _ATTENTION_OUTPUT.get(recipe, base)
+        if role in ("ffn_gate", "ffn_up") and recipe == "iq3_xs" and not eighth and layer < 7 * self.layers // 8:
+            return "iq3_xxs"
+        return base
+
+    def _value(self, layer: int) -> str:
+        recipe, base = self.recipe, RECIPES[self.recipe]
+        ranks = dict(self.values)
+        rank, many = ranks.get(layer, 0), self.grouped >= 4
+        if recipe in _TINY:
+            return "q4_k" if many or self.experts >= 4 else "iq3_s" if recipe in ("iq2_s", "iq2_m") else "q2_k"
+        kind = {"q2_k": "q4_k" if many else "q3_k", "q3_k_m": "q5_k" if rank < 2 else "q4_k", "q3_k_l": "q5_k", "iq3_m": "q4_k"}.get(recipe, base)
+        if recipe == "iq3_xxs":
+            kind = "q4_k" if many else base
+        elif many and recipe in ("q2_k_s", "iq3_xs", "iq3_s"):
+            kind = "q4_k"
+        elif many and recipe in ("iq4_nl", "iq4_xs"):
+            kind = "q5_k"
+        elif recipe in ("q4_k_m", "q5_k_m") and _more_bits(rank, len(ranks)):
+            kind = "q6_k"
+        elif recipe == "q4_k_s" and rank < 4:
+            kind = "q5_k"
+        if self.layers == 80 and self.grouped == 8 and kind in ("q3_k", "q4_k"):  # what llama.cpp takes for a 70B
+            kind = "q5_k"
+        return "q8_0" if self.experts == 8 else kind
+
+    def _down(self, layer: int, eighth: bool) -> str:
+        recipe, base = self.recipe, RECIPES[self.recipe]
+        if recipe in _TINY:
+            return base if not eighth else "iq3_s" if recipe in ("iq2_s", "iq2_m") else "q2_k"
+        more = _more_bits(layer, self.layers)
+        if recipe == "q3_k_m":
+            return "q5_k" if layer < self.layers // 16 else "q4_k"
+        if recipe in ("q4_k_m", "q5_k_m"):
+            return "q6_k" if more else base
+        if recipe == "iq3_m":
+            return "q4_k" if eighth or (self.experts == 8 and more) else base
+        first = {"q2_k_s": "q4_k", "iq4_nl": "q5_k", "iq4_xs": "q5_k", "q4_k_s": "q5_k"}
+        return first[recipe] if eighth and recipe in first else {"q2_k": "q3_k", "q3_k_l": "q5_k"}.get(recipe, base)
+
+
+def _more_bits(layer: int, layers: int) -> bool:
+    return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
+
+
+def gguf_recipe(architecture: Architecture, recipe: str) -> GGUFRecipe:
+    """The formats that a recipe gives to a model.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    recipe : str
+        A key of ``RECIPES``.
+
+    Returns
+    -------
+    GGUFRecipe
+        Formats by tensor.
+    """
+    value_roles = ("attn_v", "attn_qkv")
+    with_values = [
+        index
+        for index, layer in enumerate(architecture.layers)
+        if any(tensor.linear and gguf_role(tensor) in value_roles for tensor in layer.all_tensors())
+    ]
+    attention = [mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention)]
+    experts = [block.experts for layer in architecture.layers for block in layer.feed_forwards if isinstance(block, MixtureOfExperts)]
+    return GGUFRecipe(
+        recipe,
+        gguf_format("f16"),
+        recipe=recipe,
+        layers=len(architecture.layers),
+        values=tuple((layer, rank) for rank, layer in enumerate(with_values)),
+        grouped=attention[0].heads // max(attention[0].kv_heads, 1) if attention else 1,
+        experts=max(experts, default=0),
+        tied=architecture.tied_head,
+    )
+
+
+@dataclass(frozen=True)
+class GGUFMix(Quantization):
+    """Routed experts by one recipe and everything else by another, as publishers mix them ("iq2_xxs+q4_k_m")."""
+
+    parts: tuple[GGUFRecipe, ...] = ()  # of the experts, of the rest
+
+    def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
+        """Format of the tensor stored under ``path``."""
+        return self.parts[0 if tensor.group == "routed_experts" else 1].format_of(path, tensor)
+
+
+def gguf_mix(architecture: Architecture, experts: str, rest: str) -> GGUFMix:
+    """Formats of a mix of two recipes.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    experts, rest : str
+        Keys of ``RECIPES``.
+
+    Returns
+    -------
+    GGUFMix
+        Formats by tensor.
+    """
+    name = f"{experts}+{rest}"
+    return GGUFMix(name, gguf_format("f16"), parts=(gguf_recipe(architecture, experts), gguf_recipe(architecture, rest)))

@@ -1,0 +1,1 @@
+"""What a model class implies where its configuration says nothing."""

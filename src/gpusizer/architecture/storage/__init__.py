@@ -1,0 +1,1 @@
+"""How bytes hold a tensor: number formats and patterns of module names."""

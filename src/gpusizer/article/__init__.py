@@ -1,0 +1,1 @@
+"""The article's figures, by its own method, to the byte."""

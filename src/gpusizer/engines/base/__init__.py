@@ -1,0 +1,1 @@
+"""What all engines share: deployment, ledger, weights, cache, rules of layouts, flags."""

@@ -1,0 +1,128 @@
+"""One start of an engine and its parts: the start itself, a pipeline stage, how a rank turns memory into cache, what a stage comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.device import visible_bytes
+from gpusizer.engines.base.types import Deployment, Item, Layout, Quantity
+from gpusizer.errors import FlagError
+from gpusizer.facts.types import Accelerator
+
+__all__ = ["CachePlan", "LayoutChoice", "Stage", "StageResult", "Start"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of one engine with every default filled in."""
+
+    deployment: Deployment
+    architecture: Architecture
+    accelerator: Accelerator
+    version: tuple[int, ...]
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of one replica."""
+        return self.deployment.layout
+
+    @property
+    def device_total_bytes(self) -> int:
+        """What the driver reports. [bytes]"""
+        return self.accelerator.memory_bytes
+
+    @property
+    def visible_bytes(self) -> int:
+        """What a process sees (``cudaMemGetInfo``): the base of fractions; an engine that uses it lists ``driver_reserved``. [bytes]"""
+        return visible_bytes(self.accelerator)
+
+    @property
+    def capability(self) -> float:
+        """CUDA compute capability, 0 where there is none."""
+        try:
+            return float(self.accelerator.compute_capability or 0)
+        except ValueError:
+            return 0.0
+
+    def flag(self, name: str, default: Any = None) -> Any:
+        """A further flag of the engine, named with ``_``."""
+        return self.deployment.flags.get(name, default)
+
+    def whole(self, name: str, default: int, most: int = 1 << 20) -> int:
+        """A further flag that is a whole number from 0 to ``most``; refused where it is something else."""
+        value = self.deployment.flags.get(name)
+        if value is None:
+            return default
+        if isinstance(value, str) and value.isdecimal() and len(value) < 20:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise FlagError("out-of-bounds", option=f"--{name.replace('_', '-')}", low=0, high=most, found=str(value)[:40])
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One pipeline stage: its place and its layers."""
+
+    index: int
+    layers: range
+    first: bool
+    last: bool
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """How one rank of one stage turns memory into cache.
+
+    Parameters
+    ----------
+    block_bytes : int
+        Bytes of one block over all layers that share it. [bytes]
+    block_tokens : int
+        Tokens of context in a block. [tokens]
+    groups : int
+        Groups of layers that draw blocks from one pool.
+    token_bytes : int
+        What one more token of a long request takes. [bytes]
+    request_bytes : int
+        What a request takes whatever its length. [bytes]
+    blocks_of : callable
+        Blocks that a request of so many tokens needs.
+    counted_blocks_of : callable or None
+        Blocks by which the log counts concurrency, where that differs.
+    """
+
+    block_bytes: int
+    block_tokens: int
+    groups: int
+    token_bytes: int
+    request_bytes: int
+    blocks_of: Callable[[int], int]
+    counted_blocks_of: Callable[[int], int] | None = None
+
+    def counted(self, context_tokens: int) -> int:
+        """Blocks of a request as the log counts them, at least one."""
+        return max((self.counted_blocks_of or self.blocks_of)(context_tokens), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutChoice:
+    """A layout and, where it cannot be, the reason."""
+
+    layout: Layout
+    reason: Notice | None = None
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One stage with its items, what is left for the cache, and blocks: value, low, high."""
+
+    stage: Stage
+    items: tuple[Item, ...]
+    available: Quantity
+    plan: CachePlan
+    blocks: tuple[int, int, int]  # value, low, high

@@ -1,0 +1,407 @@
+"""This rank's part of the weights: every stored tensor cut by its own rule, in its own format, with the padding that kernels need.
+
+A model has a thousand tensors and a handful of different layers: they are tallied once, and each layout costs a few dozen multiplications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TypeVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.requantise import stored_tensors
+from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
+from gpusizer.formulas.memory.stages import stage_size
+from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
+
+__all__ = [
+    "Cut",
+    "ExpertPadding",
+    "Stored",
+    "WeightTable",
+    "bare_matrices",
+    "group_bytes",
+    "layer_kinds",
+    "matrix_bytes",
+    "once_per_architecture",
+    "parameter_of",
+    "routed_block",
+    "stage_layers",
+    "weight_table",
+]
+
+Value = TypeVar("Value")
+
+ROUTED = "routed_experts"
+SHARED = "shared_experts"
+
+
+def once_per_architecture(build: Callable[[Architecture], Value]) -> Callable[[Architecture], Value]:
+    """Remember what was built for an architecture, by identity; the last few are kept."""
+    kept: dict[int, tuple[Architecture, Value]] = {}
+
+    def remembered(architecture: Architecture) -> Value:
+        found = kept.get(id(architecture))
+        if found is not None and found[0] is architecture:
+            return found[1]
+        value = build(architecture)
+        while len(kept) >= 32:
+            kept.pop(next(iter(kept)))
+        kept[id(architecture)] = (architecture, value)
+        return value
+
+    return remembered
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertPadding:
+    """Multiples that a kernel needs of an expert's intermediate and hidden size, for weights of one format."""
+
+    format_id: str
+    intermediate: int
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How one rank's part is made.
+
+    Parameters
+    ----------
+    tp : int
+        Ranks that cut attention, dense blocks, embedding and head. [ranks]
+    experts_tp : int
+        Ranks that cut the matrices of routed experts; 1 where experts are shared out whole. [ranks]
+    ep : int
+        Ranks that share out whole experts. [ranks]
+    redundant_experts : int
+        Copies of experts, all ranks together. [experts]
+    vocabulary_multiple : int
+        What the vocabulary is padded to before it is cut. [rows]
+    paddings : tuple of ExpertPadding
+        Padding of routed experts, after the cut.
+    towers_tp : int
+        Ranks that cut vision and audio towers; 1 where each holds them whole. [ranks]
+    whole_shared : bool
+        Every rank holds shared experts whole (sequence-parallel experts).
+    dense_tp, head_tp : int
+        Ranks that cut dense blocks and shared experts, and the head, where they are not those of attention; 0 where they are. [ranks]
+    """
+
+    tp: int = 1
+    experts_tp: int = 1
+    ep: int = 1
+    redundant_experts: int = 0
+    vocabulary_multiple: int = 64
+    paddings: tuple[ExpertPadding, ...] = ()
+    towers_tp: int = 1
+    whole_shared: bool = False
+    dense_tp: int = 0
+    head_tp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the bytes of a tensor depend on, with how many equal ones there are."""
+
+    shape: tuple[int, ...]
+    copies: int
+    split: Split
+    units: int
+    group: str
+    form: StorageFormat
+    count: int
+    parameter: str = ""  # the parameter that an engine makes of it, together with its neighbours; "" for what is small
+
+
+def _rank_bytes(stored: Stored, cut: Cut) -> int:
+    shape, copies = stored.shape, stored.copies
+    tp = cut.tp
+    if stored.group == ROUTED:
+        tp = cut.experts_tp
+        if cut.ep > 1 and copies > 1:
+            copies = experts_per_rank(experts=copies, redundant=cut.redundant_experts, ep=cut.ep)
+        elif cut.redundant_experts and copies > 1:
+            copies += cut.redundant_experts
+    elif stored.group == "vision":
+        tp = cut.towers_tp
+    elif stored.group == SHARED and cut.whole_shared:
+        tp = 1
+    elif stored.group in ("dense_mlp", SHARED):
+        tp = cut.dense_tp or tp
+    elif stored.group == "lm_head":
+        tp = cut.head_tp or tp
+    shape = _rank_shape(shape, stored.split, stored.units, tp, cut.vocabulary_multiple)
+    if stored.group == ROUTED and len(shape) == 2:
+        for padding in cut.paddings:
+            if padding.format_id == stored.form.id:
+                shape = _padded(shape, stored.split, padding)
+    return stored.count * stored.form.bytes_of(shape, copies)
+
+
+# Matrices that engines stack into one parameter: queries, keys and values; gate and up; the latent projections; the inputs of a delta rule.
+_STACKED = {
+    "q_proj": "qkv",
+    "k_proj": "qkv",
+    "v_proj": "qkv",
+    "qkv_proj": "qkv",
+    "gate_proj": "gate_up",
+    "up_proj": "gate_up",
+    "gate_up_proj": "gate_up",
+    "input_linear": "gate_up",
+    "q_a_proj": "qkv_a",
+    "kv_a_proj_with_mqa": "qkv_a",
+    "in_proj_qkv": "in_proj_qkvz",
+    "in_proj_z": "in_proj_qkvz",
+}
+
+
+def parameter_of(tensor: Tensor) -> str:
+    """The parameter that an engine makes of a matrix, together with its neighbours; "" for a vector."""
+    if len(tensor.shape) < 2:
+        return ""
+    head, _, last = tensor.name.removesuffix(".weight").rpartition(".")
+    return f"{head}.{_STACKED.get(last, last)}"
+
+
+def _rank_shape(shape: tuple[int, ...], split: Split, units: int, tp: int, vocabulary_multiple: int) -> tuple[int, ...]:
+    if split is Split.VOCABULARY:
+        return (padded_vocabulary(vocabulary=shape[0], multiple=vocabulary_multiple, tp=tp), *shape[1:])
+    if tp == 1 or split is Split.REPLICATED or not shape:
+        return shape
+    if split is Split.KV_HEADS:
+        heads = units or shape[0]
+        return (kv_heads_per_rank(kv_heads=heads, tp=tp) * (shape[0] // heads), *shape[1:])
+    if split is Split.COLUMN:
+        return (cut_units(size=shape[0], parts=tp), *shape[1:])
+    if len(shape) == 1:  # the bias of a row-cut matrix is added once, every rank holds it
+        return shape
+    return (*shape[:-1], cut_units(size=shape[-1], parts=tp))
+
+
+def _padded(shape: tuple[int, ...], split: Split, padding: ExpertPadding) -> tuple[int, ...]:
+    down = split is Split.ROW
+    rows, columns = (padding.hidden, padding.intermediate) if down else (padding.intermediate, padding.hidden)
+    return (padded_size(size=shape[0], multiple=rows), padded_size(size=shape[1], multiple=columns))
+
+
+@dataclass(frozen=True)
+class WeightTable:
+    """The tensors of one architecture, tallied: outside the layers, and by kind of layer.
+
+    Parameters
+    ----------
+    embedding, final, head, towers, copies : tuple
+        Tensors outside the layers; ``copies`` are those that checkpoints store again for multi-token prediction.
+    kinds : tuple of tuple
+        Tensors of each distinct layer.
+    kind_of : tuple of int
+        Which kind each decoder layer is.
+    mtp_kinds : tuple of int
+        Which kind each multi-token-prediction layer is.
+    """
+
+    embedding: tuple[Stored, ...]
+    final: tuple[Stored, ...]
+    head: tuple[Stored, ...]
+    towers: tuple[Stored, ...]
+    copies: tuple[Stored, ...]
+    kinds: tuple[tuple[Stored, ...], ...]
+    kind_of: tuple[int, ...]
+    mtp_kinds: tuple[int, ...]
+    _known: dict[tuple[int, Cut], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    _sizes: dict[tuple[int, Cut], tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def layer_bytes(self, kind: int, cut: Cut) -> dict[str, int]:
+        """Bytes of one layer of a kind on one rank, by parameter group. [bytes]"""
+        key = (kind, cut)
+        if key not in self._known:
+            self._known[key] = group_bytes(self.kinds[kind], cut)
+        return self._known[key]
+
+    def stage_bytes(self, layers: range, cut: Cut, *, first: bool, last: bool, tied: bool, towers: bool = True) -> dict[str, int]:
+        """Bytes of one pipeline stage on one rank, by parameter group.
+
+        Parameters
+        ----------
+        layers : range
+            Decoder layers of the stage.
+        cut : Cut
+            How the rank's part is made.
+        first, last : bool
+            The stage holds the embedding and towers; the final norm and the head.
+        tied : bool
+            The head is the embedding, so a last stage of its own holds the embedding again.
+        towers : bool
+            Vision and audio towers are loaded.
+
+        Returns
+        -------
+        dict of str to int
+            Bytes by group. [bytes]
+        """
+        total: dict[str, int] = {}
+        counts: dict[int, int] = {}
+        for index in layers:
+            counts[self.kind_of[index]] = counts.get(self.kind_of[index], 0) + 1
+        for kind, count in counts.items():
+            _add(total, self.layer_bytes(kind, cut), count)
+        if first:
+            _add(total, group_bytes(self.embedding, cut))
+            if towers:
+                _add(total, group_bytes(self.towers, cut))
+        if last:
+            _add(total, group_bytes(self.final, cut))
+            _add(total, group_bytes(self.head, cut))
+            if tied and not first:
+                _add(total, group_bytes([stored for stored in self.embedding if stored.group == "embedding"], cut))
+        return total
+
+    def embedding_bytes(self, cut: Cut) -> int:
+        """Bytes of the input embedding on one rank. [bytes]"""
+        return group_bytes([stored for stored in self.embedding if stored.group == "embedding"], cut).get("embedding", 0)
+
+    def stage_parameters(self, layers: range, cut: Cut, *, first: bool, last: bool) -> list[tuple[int, tuple[int, ...]]]:
+        """Sizes of the matrices that an engine allocates on one rank, neighbours stacked: (how many such layers, bytes of each matrix).
+
+        Scales and vectors are left out; so are towers, whose matrices are small.
+        """
+        counts: dict[int, int] = {}
+        for index in layers:
+            counts[self.kind_of[index]] = counts.get(self.kind_of[index], 0) + 1
+        found = []
+        for kind, count in counts.items():
+            key = (kind, cut)
+            if key not in self._sizes:
+                self._sizes[key] = matrix_bytes(bare_matrices(self.kinds[kind]), cut)
+            found.append((count, self._sizes[key]))
+        if first:
+            found.append((1, matrix_bytes(bare_matrices(self.embedding), cut)))
+        if last:
+            found.append((1, matrix_bytes(bare_matrices(self.head), cut)))
+        return found
+
+    def draft_bytes(self, cut: Cut, layers: int | None = None) -> int:
+        """Bytes of the multi-token-prediction layers on one rank; embedding and head are shared with the model. [bytes]"""
+        kinds = self.mtp_kinds if layers is None else self.mtp_kinds[:layers]
+        return sum(sum(self.layer_bytes(kind, cut).values()) for kind in kinds)
+
+
+def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:
+    """Bytes of tensors on one rank, by parameter group. [bytes]"""
+    total: dict[str, int] = {}
+    for stored in tensors:
+        total[stored.group] = total.get(stored.group, 0) + _rank_bytes(stored, cut)
+    return total
+
+
+def bare_matrices(tensors: Iterable[Stored]) -> tuple[Stored, ...]:
+    """The matrices that an engine allocates, scales left out: those are tensors of their own."""
+    return tuple(replace(stored, form=_elements(stored.form)) for stored in tensors if stored.parameter)
+
+
+def matrix_bytes(matrices: Iterable[Stored], cut: Cut) -> tuple[int, ...]:
+    """Bytes on one rank of what :func:`bare_matrices` gives, neighbours stacked. [bytes]"""
+    sizes: dict[str, int] = {}
+    for stored in matrices:
+        sizes[stored.parameter] = sizes.get(stored.parameter, 0) + _rank_bytes(stored, cut)
+    return tuple(sizes.values())
+
+
+@lru_cache(maxsize=256)
+def _elements(form: StorageFormat) -> StorageFormat:
+    """A format without its scales, which are tensors of their own."""
+    return form if form.block_elements else replace(form, scale_bits=0, zero_bits=0, tensor_bytes=0, column_bits=0)
+
+
+def _add(total: dict[str, int], part: dict[str, int], count: int = 1) -> None:
+    for group, size in part.items():
+        total[group] = total.get(group, 0) + size * count
+
+
+def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[Stored, ...]:
+    counts: dict[Stored, int] = {}
+    for tensor, form in tensors:
+        one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
+        counts[one] = counts.get(one, 0) + 1
+    return tuple(replace(one, count=count) for one, count in counts.items())
+
+
+@once_per_architecture
+def weight_table(architecture: Architecture) -> WeightTable:
+    """Tally the tensors of an architecture (remembered)."""
+    outside: list[tuple[Tensor, StorageFormat]] = []
+    inside: dict[int, list[tuple[Tensor, StorageFormat]]] = {}
+    for index, _, tensor, form in stored_tensors(architecture, mtp=True):
+        if index is None:
+            outside.append((tensor, form))
+        else:
+            inside.setdefault(index, []).append((tensor, form))
+    kinds: dict[tuple[Stored, ...], int] = {}
+    numbered: list[int] = []
+    for index in range(len(architecture.layers) + len(architecture.mtp)):
+        tally = _tally(inside.get(index, ()))
+        numbered.append(kinds.setdefault(tally, len(kinds)))
+    parts: list[tuple[Stored, ...]] = []
+    start = 0
+    for members in (architecture.embedding, architecture.final, architecture.head, architecture.towers, architecture.mtp_copies):
+        parts.append(_tally(outside[start : start + len(members)]))
+        start += len(members)
+    decoder = len(architecture.layers)
+    embedding, final, head, towers, copies = parts
+    return WeightTable(embedding, final, head, towers, copies, tuple(kinds), tuple(numbered[:decoder]), tuple(numbered[decoder:]))
+
+
+@once_per_architecture
+def layer_kinds(architecture: Architecture) -> tuple[int, ...]:
+    """Which decoder layers are alike in weights, formats and cache: equal numbers, equal layers (remembered)."""
+    table = weight_table(architecture)
+    numbers: dict[object, int] = {}
+    return tuple(
+        numbers.setdefault((table.kind_of[index], layer.mixers, layer.feed_forwards), len(numbers)) for index, layer in enumerate(architecture.layers)
+    )
+
+
+def stage_layers(layers: int, pp: int, partition: tuple[int, ...] | None = None) -> tuple[range, ...]:
+    """Which layers each pipeline stage holds: the remainder goes to the stages before the last, never to the first if that can be avoided.
+
+    Parameters
+    ----------
+    layers, pp : int
+        Decoder layers; stages.
+    partition : tuple of int or None
+        Layers of each stage, where the operator gave them.
+
+    Returns
+    -------
+    tuple of range
+        Layers of each stage.
+
+    Examples
+    --------
+    >>> [len(stage) for stage in stage_layers(61, 4)]
+    [15, 15, 16, 15]
+    >>> [len(stage) for stage in stage_layers(48, 2, (16, 32))]
+    [16, 32]
+    """
+    if partition is not None and len(partition) == pp and sum(partition) == layers:
+        sizes = list(partition)
+    else:
+        sizes = [int(stage_size(layers=layers, pp=pp, stage=stage)) for stage in range(pp)]
+    stages: list[range] = []
+    start = 0
+    for size in sizes:
+        stages.append(range(start, start + size))
+        start += size
+    return tuple(stages)
+
+
+def routed_block(layer: Layer) -> MixtureOfExperts | None:
+    """The block of routed experts of a layer, None for a dense one."""
+    for block in layer.feed_forwards:
+        if isinstance(block, MixtureOfExperts):
+            return block
+    return None

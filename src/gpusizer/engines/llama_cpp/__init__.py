@@ -1,0 +1,1 @@
+"""llama.cpp and Ollama: where layers are placed and what each device holds."""

@@ -1,0 +1,156 @@
+"""Caches of llama.cpp, layer by layer: cells, rows and states, exactly as its log prints them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
+from gpusizer.engines.llama_cpp.options import LATENT_ONLY_FROM, Options
+from gpusizer.engines.llama_layers import Kinds, window_of
+from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
+
+__all__ = ["Cells", "LayerBuffers", "cells_of", "layer_buffers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of one stream, and how many streams there are.
+
+    Parameters
+    ----------
+    full : int
+        Of a layer that sees everything. [cells]
+    streams : int
+        Streams. [streams]
+    sequences : int
+        Sequences of one stream. [sequences]
+    """
+
+    full: int
+    streams: int
+    sequences: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all streams together. [tokens]"""
+        return self.full * self.streams
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBuffers:
+    """What one layer caches: ``kv_bytes`` grows with the context, ``state_bytes`` with the sequences alone."""
+
+    kv_bytes: int
+    state_bytes: int
+
+
+def cells_of(options: Options, context: int) -> Cells:
+    """Cells for a context of so many tokens in all."""
+    full = context_cells(context_tokens=context, streams=options.streams, padding=options.padding)
+    return Cells(int(full), options.streams, options.sequences if options.streams == 1 else 1)
+
+
+def cells_in_window(options: Options, cells: Cells, window: int) -> int:
+    """Cells of one stream for a layer with such a window. [cells]"""
+    if not window or options.window_full:
+        return cells.full
+    return int(
+        window_cells(cells=cells.full, window=window, sequences=cells.sequences, micro_batch=options.micro_batch, padding=max(options.padding, 256))
+    )
+
+
+def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBuffers, ...]:
+    """Caches of one layer of each kind.
+
+    Parameters
+    ----------
+    kinds : Kinds
+        The different layers of the model.
+    options : Options
+        The start.
+    cells : Cells
+        Cells for the context of all sequences together.
+
+    Returns
+    -------
+    tuple of LayerBuffers
+        In the order of the kinds.
+    """
+    known: dict[Mixer, LayerBuffers] = {}
+    found = []
+    for layer in kinds.layers:
+        kv = state = 0
+        for mixer in layer.mixers:
+            if mixer not in known:
+                known[mixer] = _mixer(mixer, options, cells)
+            kv += known[mixer].kv_bytes
+            state += known[mixer].state_bytes
+        found.append(LayerBuffers(kv, state))
+    return tuple(found)
+
+
+def _bytes(cells: int, streams: int, *rows: tuple[int, float]) -> int:
+    """Bytes of rows of (elements, bytes of one element) in every cell, block by block."""
+    row = sum((Fraction(size) * elements for elements, size in rows), Fraction(0))
+    return int(kv_buffer_bytes(cells=cells, streams=streams, row_bytes=row, layers=1))
+
+
+def _mixer(mixer: Mixer, options: Options, cells: Cells) -> LayerBuffers:
+    keys, values = options.keys.element_bytes, options.values.element_bytes
+    if isinstance(mixer, Attention):
+        if not mixer.caches:
+            return LayerBuffers(0, 0)
+        rows = cells_in_window(options, cells, window_of(mixer))
+        return LayerBuffers(_bytes(rows, cells.streams, (mixer.kv_heads * mixer.head_dim, keys), (mixer.kv_heads * mixer.v_head_dim, values)), 0)
+    if isinstance(mixer, LatentAttention):
+        return LayerBuffers(_latent(mixer, options, cells), 0)
+    if isinstance(mixer, CompressedAttention):
+        return _compressed(mixer, options, cells)
+    return LayerBuffers(0, _state(mixer, options))
+
+
+def _latent(mixer: LatentAttention, options: Options, cells: Cells) -> int:
+    keys, values = options.keys.element_bytes, options.values.element_bytes
+    if options.mla == 0:
+        key = mixer.heads * (mixer.qk_nope_head_dim + mixer.qk_rope_head_dim)
+        return _bytes(cells.full, cells.streams, (key, keys), (mixer.heads * mixer.v_head_dim, values))
+    rows = [(mixer.kv_lora_rank + mixer.qk_rope_head_dim, keys)]
+    if options.fork and options.mla == 1 and not options.flash:
+        rows.append((mixer.kv_lora_rank, 2.0))  # the transposed latent is never quantised
+    elif not options.fork and options.build < LATENT_ONLY_FROM:
+        rows.append((mixer.kv_lora_rank, values))
+    if mixer.indexer is not None and mixer.indexer.caches:
+        rows.append((mixer.indexer.head_dim, 2.0 if options.fork else keys))
+    return _bytes(cells.full, cells.streams, *rows)
+
+
+def _compressed(mixer: CompressedAttention, options: Options, cells: Cells) -> LayerBuffers:
+    """One stream for each sequence always; keys only; the compressor's unfinished rows (value and score) in FP32."""
+    keys, sequences = options.keys.element_bytes, options.sequences
+    own = cells.full if options.streams > 1 or sequences == 1 else context_cells(context_tokens=cells.tokens, streams=1, padding=options.padding)
+    window = min(int(own), int(window_cells(cells=own, window=mixer.window, sequences=1, micro_batch=options.micro_batch, padding=256)))
+    kv = _bytes(window, sequences, (mixer.head_dim, keys))
+    state = 0
+    if mixer.ratio:
+        rows = int(pooled_cells(cells=own, ratio=mixer.ratio, padding=256))
+        kv += _bytes(rows, sequences, (mixer.head_dim, keys))
+        overlap = 2 if mixer.indexer is not None else 1
+        widths = [mixer.head_dim]
+        if mixer.indexer is not None:
+            kv += _bytes(rows, sequences, (mixer.indexer.head_dim, keys))
+            widths.append(mixer.indexer.head_dim)
+        for width in widths:
+            elements = overlap * mixer.ratio * overlap * width
+            state += int(sequence_state_bytes(state_elements=elements, convolution_elements=elements, sequences=sequences, layers=1))
+    return LayerBuffers(kv, state)
+
+
+def _state(mixer: LinearAttention | StateSpace, options: Options) -> int:
+    if isinstance(mixer, LinearAttention):
+        elements, channels, kernel = mixer.value_heads * mixer.key_dim * mixer.value_dim, mixer.conv_channels, mixer.conv_kernel
+    else:
+        elements, kernel = mixer.inner_dim * mixer.state_dim, mixer.conv_kernel
+        channels = mixer.inner_dim + (2 * mixer.groups * mixer.state_dim if mixer.heads else 0)
+    columns = max(kernel - 1, 0) * channels
+    return int(sequence_state_bytes(state_elements=elements, convolution_elements=columns, sequences=options.sequences, layers=1))

@@ -1,0 +1,255 @@
+"""llama.cpp: model, cache and compute buffers of each device, exactly the lines of its log; what it shrinks by itself; how it is launched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.engine import Engine, LayoutChoice, Start
+from gpusizer.engines.base.ledger import item
+from gpusizer.engines.base.types import Deployment, Fit, Layout, Rank
+from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
+from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
+from gpusizer.engines.llama_cpp.placement import HOST
+from gpusizer.engines.llama_ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
+from gpusizer.engines.search import largest
+from gpusizer.errors import UnknownIdError
+from gpusizer.facts.types import Accelerator
+
+__all__ = ["ENGINE", "LlamaCpp"]
+
+NEWEST = (11550,)  # by 412 builds a month since b7900 of February 2026
+_NOT_IN_GGUF = frozenset({"fp8", "mxfp8", "int8", "int4", "int2"})
+_MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
+
+
+class LlamaCpp(Engine):
+    """llama.cpp, builds 1500 to today, and the fork that caches latents by ``-mla``. ``pp`` counts GPUs that share layers, ``tp`` rows."""
+
+    id: ClassVar[str] = "llama.cpp"
+    newest: ClassVar[tuple[int, ...]] = NEWEST
+    weight_error: ClassVar[float] = RECIPE_ERROR
+    weight_sources: ClassVar[tuple[str, ...]] = (SOURCE + "src/llama-model.cpp, load_tensors",)
+    most_devices: ClassVar[int | None] = 16  # llama_max_devices, GGML_CUDA_MAX_DEVICES
+    offloads_by_itself: ClassVar[bool] = False
+    flag_names: ClassVar[Mapping[str, str]] = {"max_num_seqs": "--parallel", "max_num_batched_tokens": "--ubatch-size"}
+
+    # ---- what was started ------------------------------------------------------------------------------------------
+
+    def version_of(self, deployment: Deployment) -> tuple[int, ...]:
+        """Number of the build ("b5192", "5192"); the newest known where none is given."""
+        return super().version_of(replace(deployment, engine_version=(deployment.engine_version or "").lstrip("b")))
+
+    def options(self, deployment: Deployment) -> Options:
+        """Its flags with the defaults of its build."""
+        return options_of(deployment, self.version_of(deployment)[0])
+
+    def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """Fill in every default that the operator left open; an open context is found by :meth:`fit`."""
+        options = self.options(deployment)
+        return replace(deployment, max_num_seqs=options.sequences, max_num_batched_tokens=options.micro_batch)
+
+    def problem(self, start: Start) -> Notice | None:
+        """Layers or rows over GPUs, no more of them than it knows; no data or expert parallelism."""
+        layout, layers = start.layout, len(start.architecture.layers)
+        for name, value in (("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("ep", layout.ep), ("dcp", layout.dcp)):
+            if value < 1:
+                return Notice("layout-not-positive", {"name": name, "value": value})
+            if value > 1 and name in ("dp", "ep", "dcp"):
+                return Notice("layers-or-rows-only", {"name": name, "value": value})
+        if self.most_devices is not None and layout.gpus > self.most_devices:
+            return Notice("more-devices-than-engine", {"gpus": layout.gpus, "most": self.most_devices})
+        if layout.tp > 1 and layout.pp > 1:
+            return Notice("layers-or-rows-only", {"name": "tp", "value": layout.tp})
+        if layout.pp > layers + 1:
+            return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": layers})
+        return None
+
+    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
+        """Layers shared out over the GPUs, which is what it does by itself."""
+        layout = Layout(pp=gpus)
+        return (LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)),)
+
+    def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
+        """As many sequences, each with its own cells, as fit on the safe side; at least one."""
+        most = max(min(requests, _MOST_SEQUENCES), 1)
+        model, _ = _as_gguf(architecture)
+
+        def room(sequences: int) -> float:
+            asked = self.asked(replace(deployment, max_num_seqs=sequences), model, accelerator)
+            return self._room_bytes(asked, model, accelerator)
+
+        return replace(deployment, max_num_seqs=max(largest(room, most), 1) if most > 1 else 1)
+
+    def _room_bytes(self, deployment: Deployment, model: Architecture, accelerator: Accelerator) -> float:
+        """What the tightest GPU has left on the safe side with everything on the GPUs, negative where the engine would send layers to the host."""
+        options, start = self.options(deployment), self.start(deployment, model, accelerator)
+        if self.problem(start) is not None:
+            return -1
+        cards = cards_of(self._devices(start))
+        free = _free_bytes(start, cards)
+        found = fitted(model, options, free, to_host=False)
+        room = safe_room_bytes(start, found, cards)
+        if room >= 0 and self._to_host(start) and not keeps_target(found, free):
+            found = fitted(model, options, free, to_host=True, experts_first=self.experts_first(deployment))
+            room = safe_room_bytes(start, found, cards)
+        return -1 if room >= 0 and on_host(found) else room
+
+    def asked(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """A start as :meth:`fit` reads it, for engines that fill in more than llama.cpp does."""
+        return deployment
+
+    def experts_first(self, deployment: Deployment) -> bool:
+        """What goes to the host by itself: routed experts before whole layers."""
+        return True
+
+    # ---- the story -------------------------------------------------------------------------------------------------
+
+    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does exactly this start, and what will its log say?
+
+        Parameters
+        ----------
+        deployment : Deployment
+            One start.
+        architecture : Architecture
+            The model in the precision of the deployment.
+        accelerator : Accelerator
+            The device; ``devices`` among the flags names unequal ones.
+
+        Returns
+        -------
+        Fit
+            Ledger of every GPU, cache, verdict, and the buffers of the log.
+        """
+        options = self.options(deployment)
+        architecture, converted = _as_gguf(architecture)
+        start = self.start(deployment, architecture, accelerator)
+        problem = self.problem(start)
+        if problem is not None:
+            return self._refused(start, problem)
+        cards = cards_of(self._devices(start))
+        free = _free_bytes(start, cards)
+        found = fitted(architecture, options, free, to_host=self._to_host(start), experts_first=self.experts_first(deployment))
+        ranks = ranks_of(start, found, cards) or (Rank(0, 0, (item("free", accelerator.memory_bytes),)),)
+        worst = min(range(len(ranks)), key=lambda number: ranks[number].items[-1].bytes)
+        short = -ranks[worst].items[-1].bytes
+        reason = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
+        longest = deployment.max_model_len or min(found.cells.full, found.context)
+        settled = {"ctx_size": found.cells.tokens, "kv_unified": found.options.unified}
+        completed = replace(start.deployment, max_model_len=longest, flags={**deployment.flags, **settled})
+        return Fit(
+            deployment=completed,
+            fits=reason is None,
+            reason=reason,
+            ranks=ranks,
+            worst=worst,
+            kv_cache=cache_of(found, worst if cards else HOST),
+            max_concurrency=found.cells.tokens / max(completed.max_model_len or 1, 1),
+            quantities=figures_of(start, found, ranks if cards else ()),
+            budget_bytes=free[0] if free else 0,
+            warnings=(*self.warnings(start), *converted, *_told(architecture, options, found)),
+        )
+
+    def _to_host(self, start: Start) -> bool:
+        """Whether the engine sends to the host by itself what does not fit."""
+        return self.offloads_by_itself or str(start.flag("fit", "")).lower() in ("on", "true", "1")
+
+    def _devices(self, start: Start) -> tuple[Accelerator, ...]:
+        """The GPUs of this start; unequal ones by their ids, with the memory that was told."""
+        if str(start.flag("device", "")).lower() == "none":
+            return ()
+        count = start.layout.gpus
+        ids, sizes = start.flag("devices") or (), start.flag("device_memory_bytes") or ()
+        if isinstance(ids, str):
+            ids = [part.strip() for part in ids.split(",")]
+        found = []
+        for number in range(count):
+            device = start.accelerator
+            if number < len(ids):
+                device = _named(str(ids[number]), device)
+            if number < len(sizes) and isinstance(sizes[number], int) and sizes[number] != device.memory_bytes:
+                device = replace(device, memory_bytes=sizes[number], torch_total_bytes=None)
+            found.append(device)
+        return tuple(found)
+
+    def command(self, deployment: Deployment) -> list[str]:
+        """Launch command, argument by argument; the context is that of all sequences together."""
+        options = self.options(deployment)
+        words = ["llama-server", "--model", _file_name(deployment)]
+        words += ["--ctx-size", str(options.context)] if options.context else []
+        words += ["--parallel", str(deployment.max_num_seqs)] if deployment.max_num_seqs else []
+        words += ["--kv-unified"] if deployment.flags.get("kv_unified") else []
+        words += ["--ubatch-size", str(options.micro_batch)] if options.micro_batch != 512 else []
+        words += ["--n-gpu-layers", "999" if options.gpu_layers >= ALL_LAYERS else str(options.gpu_layers)]
+        words += ["--split-mode", "row"] if options.by_rows else []
+        words += ["--tensor-split", ",".join(f"{share:g}" for share in options.shares)] if options.shares else []
+        for flag, form in (("--cache-type-k", options.keys), ("--cache-type-v", options.values)):
+            words += [flag, {"fp16": "f16", "fp32": "f32"}.get(form.id, form.id)] if form.id not in ("f16", "fp16") else []
+        words += ["--flash-attn", "on"] if options.flash else []
+        words += ["--swa-full"] if deployment.flags.get("swa_full") else []
+        return [*words, *_expert_words(options)]
+
+
+def _file_name(deployment: Deployment) -> str:
+    """A GGUF file as it is, else the name that converters give it ("Qwen3-8B-Q4_K_M.gguf")."""
+    if deployment.model.lower().endswith(".gguf"):
+        return deployment.model
+    recipe = "" if deployment.precision == "checkpoint" else f"-{deployment.precision.upper()}"
+    return f"{deployment.model.rpartition('/')[2]}{recipe}.gguf"
+
+
+def _free_bytes(start: Start, cards: Sequence[Card]) -> list[int]:
+    """Memory of each GPU that the engine finds free and may use. [bytes]"""
+    spared = int(start.flag("gpu_overhead", 0) or 0)
+    return [card.free_bytes - spared for card in cards]
+
+
+@once_per_architecture
+def _as_gguf(architecture: Architecture) -> tuple[Architecture, tuple[Notice, ...]]:
+    """The model as its converter writes it (remembered): what a GGUF file cannot hold becomes 16 bits."""
+    foreign = [family for family in weight_formats(architecture) if family in _NOT_IN_GGUF]
+    if not foreign:
+        return architecture, ()
+    return with_precision(architecture, "bf16"), (Notice("converted-to-gguf", {"precision": foreign[0]}),)
+
+
+def _told(architecture: Architecture, options: Options, found: Arrangement) -> list[Notice]:
+    """What lies on the host, and what the engine shrank."""
+    told = []
+    placement = found.placement
+    hosted = placement.layer.count(HOST)
+    if placement.devices and hosted:
+        told.append(Notice("layers-on-host", {"layers": hosted, "total": len(architecture.layers)}))
+    elif placement.devices and HOST in placement.experts:
+        told.append(Notice("experts-on-host", {"layers": placement.experts.count(HOST)}))
+    longest = architecture.max_position_embeddings
+    if options.context is None and longest and found.cells.full < longest:
+        told.append(Notice("context-fitted", {"context_tokens": found.cells.full, "longest_tokens": longest}))
+    return told
+
+
+def _expert_words(options: Options) -> list[str]:
+    if not options.host_expert_layers:
+        return []
+    return ["--cpu-moe"] if options.host_expert_layers >= ALL_LAYERS else ["--n-cpu-moe", str(options.host_expert_layers)]
+
+
+def _named(id: str, otherwise: Accelerator) -> Accelerator:
+    from gpusizer.facts.catalog import accelerator
+
+    if id == otherwise.id:
+        return otherwise
+    try:
+        return accelerator(id)
+    except UnknownIdError:
+        return otherwise
+
+
+ENGINE = LlamaCpp()

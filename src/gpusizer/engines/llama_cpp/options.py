@@ -1,0 +1,259 @@
+"""What one start of llama.cpp was told, with the defaults of its build filled in. Flags go by llama.cpp's own long names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpusizer.architecture.expressions import expressions_of
+from gpusizer.engines.base.cache import CacheFormat, cache_format
+from gpusizer.engines.base.types import Deployment
+from gpusizer.errors import FlagError
+
+__all__ = ["ALL_LAYERS", "Options", "options_of"]
+
+ALL_LAYERS = 1 << 20
+
+# Builds from which something changed. Read from ggml-org/llama.cpp where a pull request is named, else from dated logs with a build number.
+LATENT_CACHE_FROM = 5140  # pull 12801: the latent of MLA models is cached, not the keys and values of every head
+WINDOW_CACHE_FROM = 5430  # pull 13194: window layers have a cache of their own
+STREAMS_FROM = 5920  # pull 14363: a stream for each sequence unless the cache is unified
+FLASH_AUTO_FROM = 6325  # pull 15434: flash attention is chosen by itself
+OUTPUT_FIRST_FROM = 7400  # the output layer is the first that goes to a GPU when few do
+AUTO_PARALLEL_FROM = 7300  # the server takes four sequences over one unified cache when it is not told
+LATENT_ONLY_FROM = 7840  # pull 19067: no values beside the latent
+FIT_FROM = 7400  # pull 16653: context and layers are fitted to free memory
+LEAN_FROM = 10000  # the server reserves logits of its sequences only; masks are FP16 from the start (logs of 2026)
+_FORK_FORMAT = CacheFormat("q6_0", 26 / 32)
+# common/arg.cpp, kv_cache_types
+_CACHE_FORMATS = frozenset(["f32", "fp32", "f16", "fp16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "q6_0"])
+FORK_MLA_FROM = 6800  # by the day of the build: the fork takes -mla 3 and flash attention by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One start with every default filled in.
+
+    Parameters
+    ----------
+    build : int
+        Number of the build; of a fork, mainline's number on the same day.
+    fork : bool
+        A fork that caches latents by its own ``mla`` and keeps no window caches.
+    context : int or None
+        Context of all sequences together, None where the engine is left to choose. [tokens]
+    sequences : int
+        Sequences served at once. [sequences]
+    unified : bool
+        All sequences share one stream.
+    micro_batch : int
+        Tokens that are computed at once. [tokens]
+    keys, values : CacheFormat
+        Number formats of the cache.
+    flash : bool
+        Flash attention.
+    window_full : bool
+        Window layers keep the whole context.
+    mla : int
+        How latent attention is cached: 0 every head's keys and values; 1 latent and its transpose; 2 and 3 the latent alone.
+    attention_mib : int
+        Most MiB of one piece of attention in the fork, 0 without a limit. [MiB]
+    fused_experts : bool
+        Up and gate of experts are one operation (fork).
+    gpu_layers : int
+        Layers on GPUs, the output counted as one.
+    shares : tuple of float
+        ``tensor_split``, empty where free memory decides.
+    by_rows : bool
+        Matrices are cut over the GPUs, instead of layers.
+    host_expert_layers : int
+        First layers whose routed experts stay on the host.
+    overrides : tuple of (str, str)
+        Patterns of tensor names and where those tensors go, the first that fits decides.
+    host_cache : bool
+        The cache stays on the host.
+    offload_operations : bool
+        Long batches are computed on a GPU even where weights are on the host.
+    remote : bool
+        Devices of other machines take part.
+    projector : bool
+        Towers are loaded from a file of their own.
+    fit : bool
+        The engine may shrink what was left open until it fits.
+    lean : bool
+        Masks are FP16 from the start, and logits are reserved for sequences only.
+    """
+
+    build: int
+    fork: bool
+    context: int | None
+    sequences: int
+    unified: bool
+    micro_batch: int
+    keys: CacheFormat
+    values: CacheFormat
+    flash: bool
+    window_full: bool
+    mla: int
+    attention_mib: int
+    fused_experts: bool
+    gpu_layers: int
+    shares: tuple[float, ...]
+    by_rows: bool
+    host_expert_layers: int
+    overrides: tuple[tuple[str, str], ...]
+    host_cache: bool
+    offload_operations: bool
+    remote: bool
+    projector: bool
+    fit: bool
+    lean: bool
+
+    @property
+    def padding(self) -> int:
+        """What the cells of a cache are a multiple of. [cells]"""
+        return 256 if self.flash or (not self.fork and self.build >= FLASH_AUTO_FROM) else 32
+
+    @property
+    def output_first(self) -> bool:
+        """Whether the output is the first to go to a GPU where few layers do."""
+        return not self.fork and self.build >= OUTPUT_FIRST_FROM
+
+    @property
+    def streams(self) -> int:
+        """Streams with cells of their own."""
+        return 1 if self.unified else self.sequences
+
+
+def options_of(deployment: Deployment, build: int) -> Options:
+    """Read the flags of a start; what is not a number where one must be is refused.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The start.
+    build : int
+        Number of the build.
+
+    Returns
+    -------
+    Options
+        Everything filled in.
+    """
+    flags = deployment.flags
+    fork = bool(flags.get("fork"))
+    parallel = _whole(flags, "parallel", 0, 1 << 16) or deployment.max_num_seqs or 0
+    automatic = parallel <= 0 and not fork and build >= AUTO_PARALLEL_FROM
+    sequences = parallel if parallel > 0 else (4 if automatic else 1)
+    unified = _flag(flags, "kv_unified", automatic or fork or build < STREAMS_FROM or sequences == 1)
+    context = _whole(flags, "ctx_size", 0, 1 << 30) or None
+    if context is None and deployment.max_model_len:
+        context = deployment.max_model_len * (1 if automatic else sequences)
+    batch = _whole(flags, "batch_size", 2048, 1 << 24)
+    micro_batch = min(_whole(flags, "ubatch_size", deployment.max_num_batched_tokens or 512, 1 << 24), batch)
+    if context:
+        micro_batch = min(micro_batch, context)
+    keys, values = _format(flags, "cache_type_k", deployment), _format(flags, "cache_type_v", deployment)
+    new_fork = build >= FORK_MLA_FROM
+    mla_default = (3 if new_fork else 0) if fork else (3 if build >= LATENT_CACHE_FROM else 0)
+    mla = _whole(flags, "mla", _whole(flags, "mla_use", mla_default, 3), 3)
+    flash = _flag(flags, "flash_attn", new_fork if fork else build >= FLASH_AUTO_FROM)
+    if not flash and values.id not in ("f16", "fp16", "bf16", "f32", "fp32") and not (fork and mla):
+        flash = not _off(flags.get("flash_attn"))  # quantised values need it: switched on unless it was refused
+    layers = flags.get("n_gpu_layers", flags.get("gpu_layers"))
+    return Options(
+        build=build,
+        fork=fork,
+        context=context,
+        sequences=sequences,
+        unified=unified,
+        micro_batch=max(micro_batch, 1),
+        keys=keys,
+        values=values,
+        flash=flash,
+        window_full=fork or build < WINDOW_CACHE_FROM or _flag(flags, "swa_full", False),
+        mla=mla,
+        attention_mib=_whole(flags, "amb", _whole(flags, "attention_max_batch", 256 if fork and new_fork else 0, 1 << 24), 1 << 24),
+        fused_experts=fork and _flag(flags, "fmoe", _flag(flags, "fused_moe", new_fork)),
+        gpu_layers=0 if _no_device(flags) else _layers(layers),
+        shares=_shares(flags.get("tensor_split")),
+        by_rows=deployment.tp > 1 or flags.get("split_mode") in ("row", "tensor"),
+        host_expert_layers=ALL_LAYERS if _flag(flags, "cpu_moe", False) else _whole(flags, "n_cpu_moe", 0, ALL_LAYERS),
+        overrides=_overrides(flags.get("override_tensor")),
+        host_cache=_flag(flags, "no_kv_offload", False) or not _flag(flags, "kv_offload", True),
+        offload_operations=not _flag(flags, "no_op_offload", False) and _flag(flags, "op_offload", True) and not _flag(flags, "rtr", False),
+        remote=bool(flags.get("rpc")),
+        projector=bool(flags.get("mmproj")),
+        fit=not fork and build >= FIT_FROM and not _off(flags.get("fit")),
+        lean=not fork and build >= LEAN_FROM,
+    )
+
+
+def _no_device(flags: Mapping[str, Any]) -> bool:
+    return str(flags.get("device", "")).lower() == "none"
+
+
+def _layers(value: Any) -> int:
+    if value is None or value is True or str(value).lower() in ("all", "auto"):
+        return ALL_LAYERS
+    if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,7}", str(value)):
+        raise FlagError("bad-flag-value", flag="n_gpu_layers", found=str(value)[:40])
+    return ALL_LAYERS if int(value) < 0 else int(value)
+
+
+def _whole(flags: Mapping[str, Any], name: str, default: int, most: int) -> int:
+    value = flags.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,12}", str(value)) or int(value) > most:
+        raise FlagError("bad-flag-value", flag=name, found=str(value)[:40])
+    return int(value)
+
+
+def _off(value: Any) -> bool:
+    return value is False or str(value).lower() in ("off", "0", "false", "no", "disabled")
+
+
+def _flag(flags: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = flags.get(name)
+    return default if value is None or str(value).lower() == "auto" else not _off(value)
+
+
+def _format(flags: Mapping[str, Any], name: str, deployment: Deployment) -> CacheFormat:
+    wish = flags.get(name)
+    if wish is None:
+        wish = "f16" if deployment.kv_precision in ("auto", "") else deployment.kv_precision
+    name_of = str(wish).lower()[:40]
+    found = _FORK_FORMAT if flags.get("fork") and name_of == _FORK_FORMAT.id else cache_format(name_of)
+    if found is None or found.id not in _CACHE_FORMATS:
+        raise FlagError("bad-flag-value", flag=name, found=str(wish)[:40])
+    return found
+
+
+def _shares(value: Any) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    parts = value if isinstance(value, list | tuple) else re.split(r"[,/]", str(value)[:400])
+    shares = []
+    for part in parts[:256]:
+        if isinstance(part, bool) or not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", str(part).strip()):
+            raise FlagError("bad-flag-value", flag="tensor_split", found=str(value)[:40])
+        shares.append(float(part))
+    return tuple(shares) if sum(shares) > 0 else ()
+
+
+def _overrides(value: Any) -> tuple[tuple[str, str], ...]:
+    """Pairs of (pattern, place); pairs without a place are left out, patterns that are no expressions are refused, as the engine refuses them."""
+    lines = value if isinstance(value, list | tuple) else [value] if value else []
+    found = []
+    for line in lines[:256]:
+        for pair in re.split(r",(?=[^=]*=[A-Za-z])", str(line)[:4000]):
+            pattern, equals, place = pair.rpartition("=")
+            if equals:
+                found.append((pattern, place.strip()))
+    refused = expressions_of(tuple(pattern for pattern, _ in found)).refused
+    if refused:
+        raise FlagError("bad-flag-value", flag="override_tensor", found=found[refused[0][0]][0][:40])
+    return tuple(found)

@@ -1,0 +1,217 @@
+"""Where llama.cpp puts each layer, its experts, the embedding and the output: on one of the GPUs or on the host."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
+
+from gpusizer.architecture.expressions import expressions_of
+from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.weights import ROUTED
+from gpusizer.engines.llama_cpp.options import Options
+from gpusizer.engines.llama_layers import Kinds, kinds_of, outside_weights
+
+__all__ = ["HOST", "Part", "Placement", "head_bytes", "layers_of", "place", "weights_of"]
+
+HOST = -1
+_ON_HOST = frozenset({"embedding", "per_layer_embedding"})  # looked up on the processor
+
+
+class Part(NamedTuple):
+    """What a device holds of a layer: its kind, whether all but the routed experts is there, and whether those are."""
+
+    kind: int
+    layer: bool
+    experts: bool
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which device holds what.
+
+    Parameters
+    ----------
+    kinds : Kinds
+        The different layers of the model.
+    devices : int
+        GPUs.
+    layer : tuple of int
+        Device of each decoder layer, ``HOST`` for the processor.
+    experts : tuple of int
+        Device of the routed experts of each layer, for dense layers that of the layer.
+    output : int
+        Device of the output.
+    overridden : bool
+        Single tensors were placed by the operator.
+    """
+
+    kinds: Kinds
+    devices: int
+    layer: tuple[int, ...]
+    experts: tuple[int, ...]
+    output: int
+    overridden: bool
+
+    @property
+    def all_offloaded(self) -> bool:
+        """Every layer and the output are on GPUs."""
+        return self.output != HOST and HOST not in self.layer
+
+    @cached_property
+    def parts(self) -> dict[int, dict[Part, int]]:
+        """By device, ``HOST`` among them: how many layers of each kind, or parts of them, lie there, in the order of the model."""
+        found: dict[int, dict[Part, int]] = {number: {} for number in (HOST, *range(self.devices))}
+        for (kind, layer, experts), count in Counter(zip(self.kinds.of, self.layer, self.experts, strict=True)).items():
+            part = Part(kind, True, layer == experts)
+            found[layer][part] = found[layer].get(part, 0) + count
+            if layer != experts:
+                part = Part(kind, False, True)
+                found[experts][part] = found[experts].get(part, 0) + count
+        return found
+
+    @cached_property
+    def twins(self) -> tuple[int, ...]:
+        """For each GPU the first one that holds the same, so that what follows from it is worked out once."""
+        first: dict[object, int] = {}
+        return tuple(
+            first.setdefault((device == 0, device == self.output, tuple(self.parts[device].items())), device) for device in range(self.devices)
+        )
+
+
+def layers_of(parts: dict[Part, int]) -> int:
+    """How many layers there are among so many parts, experts on their own left out."""
+    return sum(count for part, count in parts.items() if part.layer)
+
+
+def place(architecture: Architecture, options: Options, memories: Sequence[int]) -> Placement:
+    """Share out the layers: by ``tensor_split``, else by memory; the last ``n_gpu_layers`` of them and the output.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    options : Options
+        The start.
+    memories : sequence of int
+        Memory of each GPU. [bytes]
+
+    Returns
+    -------
+    Placement
+        Device of everything.
+    """
+    kinds, count, layers = kinds_of(architecture), len(memories), len(architecture.layers)
+    offloaded = min(options.gpu_layers, layers + 1) if count else 0
+    if offloaded == 0:
+        everywhere = (HOST,) * layers
+        return Placement(kinds, count, everywhere, everywhere, HOST, False)
+    shares = [*options.shares[:count], *([0.0] * (count - len(options.shares)))] if options.shares else [float(size) for size in memories]
+    if sum(shares) <= 0:
+        shares = [1.0] * count
+    bounds = [bound / sum(shares) for bound in accumulate(shares)]
+    first = max(layers + 1 - offloaded, 0) if options.output_first else max(layers - offloaded, 0)
+
+    def device(index: int) -> int:
+        return min(bisect_right(bounds, (index - first) / offloaded), count - 1) if count > 1 else 0
+
+    where = (HOST,) * min(first, layers) + tuple(map(device, range(first, layers)))
+    output = device(layers) if options.output_first or offloaded > layers else HOST
+    experts, overridden = _experts(kinds, options, where, count)
+    return Placement(kinds, count, where, experts, output, overridden)
+
+
+def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> tuple[tuple[int, ...], bool]:
+    if not options.overrides and not options.host_expert_layers:
+        return where, False
+    found = list(where)
+    moved = False
+    for index, kind in enumerate(kinds.of):
+        if kinds.routed[kind] is None:
+            continue
+        wish = _wish(options, index, count) if options.overrides else None
+        if wish is None and index < options.host_expert_layers:
+            wish = HOST
+        if wish is not None and wish != found[index]:
+            found[index], moved = wish, True
+    return tuple(found), moved or bool(options.overrides)
+
+
+def _wish(options: Options, index: int, count: int) -> int | None:
+    """Where the operator wants most of the three expert matrices of a layer, None where that was not said."""
+    wishes = [_override(options.overrides, f"blk.{index}.ffn_{part}_exps.weight", count) for part in ("gate", "up", "down")]
+    return max(wishes, key=lambda place: (wishes.count(place), place is not None))
+
+
+def _override(overrides: Sequence[tuple[str, str]], name: str, count: int) -> int | None:
+    hit = expressions_of(tuple(pattern for pattern, _ in overrides)).first(name, anywhere=True)
+    if hit is None:
+        return None
+    buffer = overrides[hit][1]
+    number = re.search(r"\d{1,3}$", buffer)
+    return min(int(number[0]), count - 1) if number and not buffer.upper().startswith("CPU") else HOST
+
+
+def weights_of(architecture: Architecture, placement: Placement, options: Options, device: int) -> dict[str, int]:
+    """Stored bytes of a device (or of ``HOST``) by parameter group.
+
+    A tied output is a second copy of the embedding on the device of the output; multi-token prediction and towers are not loaded here.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    placement : Placement
+        Which device holds what.
+    options : Options
+        The start.
+    device : int
+        A GPU, or ``HOST``.
+
+    Returns
+    -------
+    dict of str to int
+        Bytes by group. [bytes]
+    """
+    if options.by_rows and placement.devices > 1 and device != HOST:
+        return _spread(architecture, placement, options, device)
+    return _own(architecture, placement, device)
+
+
+def _own(architecture: Architecture, placement: Placement, device: int) -> dict[str, int]:
+    """What was placed on a device, by parameter group. [bytes]"""
+    total: dict[str, int] = {}
+    for part, count in placement.parts[device].items():
+        for group, size in placement.kinds.weights[part.kind].items():
+            if part.experts if group == ROUTED else part.layer:
+                total[group] = total.get(group, 0) + size * count
+    before, after = outside_weights(architecture)
+    for group, size in before.items():
+        if device == (HOST if group in _ON_HOST else placement.output):
+            total[group] = total.get(group, 0) + size
+    for group, size in after.items() if device == placement.output else ():
+        named = "lm_head" if group == "embedding" else group
+        total[named] = total.get(named, 0) + size
+    return total
+
+
+def _spread(architecture: Architecture, placement: Placement, options: Options, device: int) -> dict[str, int]:
+    """Matrices cut over all GPUs by their shares: those of one GPU."""
+    count = placement.devices
+    shares = [*options.shares[:count], *([0.0] * (count - len(options.shares)))] if options.shares else [1.0] * count
+    total: dict[str, int] = {}
+    for each in range(count):
+        for group, size in _own(architecture, placement, each).items():
+            total[group] = total.get(group, 0) + size
+    return {group: round(size * shares[device] / sum(shares)) for group, size in total.items()}
+
+
+def head_bytes(architecture: Architecture) -> int:
+    """Stored bytes of the output matrix, or of the embedding that stands in for it. [bytes]"""
+    _, groups = outside_weights(architecture)
+    return groups.get("lm_head", 0) or groups.get("embedding", 0)

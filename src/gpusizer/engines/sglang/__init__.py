@@ -1,0 +1,1 @@
+"""SGLang: how it uses memory."""

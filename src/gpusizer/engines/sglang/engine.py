@@ -1,0 +1,357 @@
+"""SGLang: a share of the memory that is free after communication is set up goes to weights and cache; the rest is for activations and graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import hypot
+from typing import ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import MixtureOfExperts, Notice
+from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
+from gpusizer.engines.base.layout_rules import dimensions, layout_problem
+from gpusizer.engines.base.ledger import combined, item
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity, Rank
+from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, routed_block, weight_table
+from gpusizer.engines.sglang import constants as fitted
+from gpusizer.engines.sglang.defaults import NEWEST, complete, decode_graph_sizes, kinds_of, prefill_graph_sizes, version_in
+from gpusizer.engines.sglang.pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
+from gpusizer.engines.vllm.weights import adapter_slots, draft_weights, unlisted_tensors, weight_error
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
+from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.pools import pool_of_static_share_bytes, request_table_bytes
+from gpusizer.units import GiB, MiB
+
+__all__ = ["ENGINE", "Sglang"]
+
+_BEFORE_WEIGHTS = ("driver_reserved", "device_context", "communication")
+_SYMMETRIC_GIB = 4
+_IMAGES_MIB = 100
+
+
+def _banded(id: str, size: fitted.Band, evidence: str = Evidence.CALIBRATED) -> Item:
+    return item(id, size.bytes, low=max(size.bytes - size.below, 0), high=size.bytes + size.above, evidence=evidence)
+
+
+@dataclass(frozen=True)
+class SglangPlan(CachePlan):
+    """The same with the slots of recurrent state, and what is stored for each byte that the budget counts."""
+
+    slots: int = 0
+    stored_share: float = 1.0
+
+
+@once_per_architecture
+def _widest(architecture: Architecture) -> tuple[int, MixtureOfExperts | None]:
+    """Width of the widest dense block, and the block whose experts are widest together."""
+    blocks = [routed_block(layer) for layer in architecture.layers]
+    experts = max((block for block in blocks if block is not None), key=lambda block: block.top_k * block.expert_width, default=None)
+    return max((getattr(block, "width", 0) for layer in architecture.layers for block in layer.feed_forwards), default=0), experts
+
+
+class Sglang(Engine):
+    """SGLang, 0.4 to 0.5.23; the newest is the default."""
+
+    id: ClassVar[str] = "sglang"
+    newest: ClassVar[tuple[int, ...]] = NEWEST
+    weight_error: ClassVar[float] = 0.012
+    weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)
+    flag_names: ClassVar[Mapping[str, str]] = {
+        "tp": "--tp-size",
+        "pp": "--pp-size",
+        "dp": "--dp-size",
+        "ep": "--ep-size",
+        "max_model_len": "--context-length",
+        "max_num_seqs": "--max-running-requests",
+        "max_num_batched_tokens": "--chunked-prefill-size",
+        "memory_fraction": "--mem-fraction-static",
+        "kv_precision": "--kv-cache-dtype",
+        "block_size": "--page-size",
+        "enforce_eager": "--disable-cuda-graph",
+    }
+
+    def version_of(self, deployment: Deployment) -> tuple[int, ...]:
+        """Version as numbers, read out of an image tag if need be; the newest known where none is given."""
+        return version_in(deployment.engine_version) or self.newest
+
+    def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """Fill in every default that the operator left open."""
+        return complete(deployment, architecture, accelerator, self.version_of(deployment))
+
+    def problem(self, start: Start) -> Notice | None:
+        """Experts may be shared out over fewer ranks than there are: the rest cut them."""
+        layout = start.layout
+        ranks = layout.tp * layout.dp
+        if 1 < layout.ep < ranks and ranks % layout.ep == 0:
+            for experts in sorted(dimensions(start.architecture).experts):
+                if experts < layout.ep:
+                    return Notice("ep-more-than-experts", {"ep": layout.ep, "experts": experts})
+            cut = replace(layout, ep=1)
+            return layout_problem(start.architecture, cut, padded_formats=self.padded_formats(start))
+        return super().problem(start)
+
+    # ---- weights ---------------------------------------------------------------------------------------------------
+
+    def cut(self, start: Start) -> Cut:
+        """Dense blocks, shared experts and the head are cut over all ranks even where attention is not."""
+        layout = start.layout
+        ranks = layout.tp * layout.dp
+        whole_dense = start.flag("moe_dense_tp_size") == 1 or start.flag("moe_a2a_backend", "none") in ("deepep", "mooncake")
+        return Cut(
+            tp=layout.tp,
+            experts_tp=ranks // layout.ep if layout.ep > 1 else ranks,
+            ep=layout.ep,
+            redundant_experts=int(start.flag("ep_num_redundant_experts", 0) or 0),
+            paddings=self._paddings(start),
+            towers_tp=1 if start.flag("mm_enable_dp_encoder", False) else layout.tp,
+            dense_tp=1 if whole_dense and layout.dp > 1 else ranks,
+            head_tp=layout.tp if start.flag("enable_dp_lm_head", False) else ranks,
+        )
+
+    def _paddings(self, start: Start) -> tuple[ExpertPadding, ...]:
+        """Experts of MXFP4 are padded for their kernels: sgl-project/sglang 0.5.23: layers/quantization/mxfp4.py, create_weights."""
+        if start.flag("moe_runner_backend") == "marlin":
+            intermediate, hidden = 128, 256
+        elif start.accelerator.vendor == "AMD":
+            intermediate, hidden = 256, 256
+        else:
+            intermediate, hidden = (128, 128) if start.capability >= 10 else (64, 1)
+        return (ExpertPadding("mxfp4", intermediate, hidden),)
+
+    def weight_error_of(self, start: Start) -> float:
+        """Band of the stored tensors; wider where another publisher's checkpoint stands for the one that is asked for."""
+        return max(self.weight_error, weight_error(start) if start.flag("similar_precision") else 0.0)
+
+    def padded_formats(self, start: Start) -> frozenset[str]:
+        """Formats of routed experts that are padded to whole blocks."""
+        return frozenset({"mxfp4"})
+
+    def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
+        """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
+        size = fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, max(start.layout.gpus - 2, 0))
+        if start.deployment.precision in fitted.RECIPES:
+            table = weight_table(start.architecture).stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=False)
+            size = replace(size, above=size.above + fitted.RECIPE_ERROR * sum(table.values()))
+        slack = _banded("weights_slack", size)
+        drafts = super().added_weights(start, stage, cut) or draft_weights(
+            start, stage, cut
+        )  # "EAGLE" is the checkpoint's own layers where it has some
+        return [
+            *self.absorbed_latent(start, stage),
+            *self.rope_tables(start, stage, 4),
+            slack,
+            *drafts,
+            *adapter_slots(start, stage),
+            *unlisted_tensors(start, stage),
+        ]
+
+    # ---- beside weights and cache ----------------------------------------------------------------------------------
+
+    def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
+        """Context, communicators, workspaces, graphs, activations of one prefill step."""
+        found = [*driver_reserved(start.accelerator), *self._before_weights(start), _banded("late_workspace", fitted.LATE_WORKSPACE)]
+        if start.flag("enable_symm_mem", False):
+            found.append(item("symmetric_memory", _SYMMETRIC_GIB * GiB, evidence=Evidence.EXACT))
+        return [*found, *self._graphs(start, stage), self._activation(start)]
+
+    def _before_weights(self, start: Start) -> list[Item]:
+        found = [_banded("device_context", fitted.CONTEXT)]
+        if start.accelerator.unified_memory:
+            found = [_banded("device_context", fitted.UNIFIED_OTHERS)]
+        gpus = start.layout.gpus
+        if gpus > 1:
+            found.append(_banded("communication", self._communication(start.accelerator, gpus)))
+        return found
+
+    def _communication(self, accelerator: Accelerator, gpus: int) -> fitted.Band:
+        if accelerator.vendor.lower() != "nvidia":
+            return fitted.ROCM_COMMUNICATION
+        if accelerator.fabric_devices:
+            return fitted.FABRIC_COMMUNICATION
+        return fitted.times(fitted.band(0, 0, 0), fitted.PCIE_COMMUNICATION, gpus - 1)
+
+    def _graphs(self, start: Start, stage: Stage) -> list[Item]:
+        if start.deployment.enforce_eager:
+            return []
+        decode = decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), start.deployment.speculative_tokens > 0)
+        prefill = prefill_graph_sizes(start.deployment.max_num_batched_tokens or 0) if start.flag("captures_prefill", False) else 0
+        several = fitted.OLD_TENSOR_GRAPHS if start.version < (0, 5, 3) else fitted.TENSOR_GRAPHS
+        each = several if start.layout.gpus > 1 else fitted.DECODE_GRAPHS
+        found = []
+        for id, graphs, mib in (("cuda_graphs", decode, each), ("prefill_graphs", prefill, fitted.PREFILL_GRAPHS)):
+            inputs = {"graphs": graphs, "layers": len(stage.layers), "more_layers": 0, "bytes_per_graph_and_layer": mib * MiB}
+            size, error = cuda_graph_bytes(**inputs), fitted.GRAPH_ERROR
+            if graphs:
+                low, high = size * (1 - error), size * (1 + error)
+                found.append(item(id, size, low=low, high=high, formula="memory.budget.cuda_graphs", inputs=inputs, evidence=Evidence.CALIBRATED))
+        return found
+
+    def _activation(self, start: Start) -> Item:
+        """Tensors of one prefill chunk: the widest block of a layer, or the work buffers of its experts."""
+        architecture, layout = start.architecture, start.layout
+        tokens = start.deployment.max_num_batched_tokens or 1
+        ranks = layout.tp * layout.dp
+        width, experts = _widest(architecture)
+        inputs = {
+            "tokens": tokens,
+            "element_bytes": 2,
+            "intermediate": width / ranks,
+            "intermediate_copies": 3,
+            "hidden": architecture.hidden_size,
+            "hidden_copies": 4.3,
+        }
+        size = float(decoder_block_bytes(**inputs))
+        if experts is not None:
+            size += expert_workspace_bytes(
+                tokens=tokens,
+                top_k=experts.top_k,
+                intermediate=experts.expert_width / (1 if layout.ep > 1 else ranks),
+                gate_up=2 if experts.gated else 1,
+                hidden=experts.expert_hidden,
+                element_bytes=2,
+            ) / max(layout.ep, 1)
+        return item(
+            "activation_peak",
+            size,
+            low=size * 0.5,
+            high=size * 2,
+            formula="memory.activation.decoder_block",
+            inputs=inputs,
+            evidence=Evidence.ASSUMED,
+        )
+
+    def shortfall_bytes(self, rank: Rank) -> int:
+        """Activations come with the first long prompt, not with the start; graphs and workspaces are taken at the low end of their band."""
+        sure = [line for line in rank.items if line.id not in ("free", "activation_peak")]
+        after = [line for line in sure if line.id in ("cuda_graphs", "prefill_graphs", "late_workspace")]
+        total = sum(line.bytes for line in rank.items)
+        return sum(line.bytes for line in sure) - sum(line.bytes - line.low_bytes for line in after) - total
+
+    # ---- budget and pools ------------------------------------------------------------------------------------------
+
+    def budget_bytes(self, start: Start) -> int:
+        """``--mem-fraction-static`` of what is free before weights are loaded."""
+        before = sum(line.bytes for line in (*driver_reserved(start.accelerator), *self._before_weights(start)))
+        return round((start.device_total_bytes - before) * (start.deployment.memory_fraction or 0))
+
+    def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
+        """The share of what was free, less what loading took."""
+        share = start.deployment.memory_fraction or 0.0
+        before = combined([line for line in items if line.id in _BEFORE_WEIGHTS], sign=-1, base=start.device_total_bytes)
+        weights = combined(line for line in items if line.id.startswith("weights"))
+        images = _IMAGES_MIB * MiB if kinds_of(start.architecture).towers and start.version >= (0, 5, 18) else 0
+        value = pool_of_static_share_bytes(free_before_bytes=before.value, share=share, weights_bytes=weights.value, reservation_bytes=images)
+        chosen = before.value * fitted.SHARE_ERROR if start.flag("share_chosen", False) else 0.0
+        below = hypot(share * (before.value - before.low), weights.high - weights.value, chosen)
+        above = hypot(share * (before.high - before.value), weights.value - weights.low, chosen)
+        return Quantity(value, value - below, value + above)
+
+    def _stage(self, start: Start, stage: Stage) -> StageResult:
+        items = [*self.weights(start, stage), *self.overheads(start, stage)]
+        budget = self.pool_bytes(start, stage, items)
+        pools = stage_pools(start, stage)
+        shares = shares_of(start, pools, budget.value)
+        plan = self._plan(start, pools, shares.slots)
+        low, value, high = (self._cache_bytes(start, pools, size) for size in (budget.low, budget.value, budget.high))
+        blocks = tuple(max(int(size // max(plan.block_bytes, 1)), 0) for size in (value, low, high))
+        if shares.state_bytes > 0:
+            items.append(item("state_pool", shares.state_bytes, inputs={"slots": shares.slots, "slot_bytes": pools.slot_bytes}))
+        if shares.fixed_bytes > 0:
+            items.append(item("window_pool", shares.fixed_bytes, inputs={"requests": start.deployment.max_num_seqs or 0}))
+        if pools.stored_share > 1:
+            items.append(item("cache_beyond_budget", value * (pools.stored_share - 1), inputs={"stored_share": pools.stored_share}))
+        tokens = blocks[0] * plan.block_tokens
+        inputs = {
+            "requests": requests_of(start, tokens, shares.slots),
+            "context_tokens": start.deployment.max_model_len or 1,
+            "extra_tokens": 4 + start.deployment.speculative_tokens,
+        }
+        items.append(item("request_table", request_table_bytes(**inputs), formula="memory.pools.request_table", inputs=inputs))
+        return StageResult(stage, tuple(items), Quantity(value, low, high), plan, (blocks[0], blocks[1], blocks[2]))
+
+    def _cache_bytes(self, start: Start, pools: Pools, budget_bytes: float) -> float:
+        size = shares_of(start, pools, budget_bytes).cache_bytes
+        limit = start.flag("max_total_tokens")
+        return min(size, limit * pools.cell_bytes) if isinstance(limit, int) and limit > 0 else size
+
+    def _plan(self, start: Start, pools: Pools, slots: int) -> SglangPlan:
+        page = start.deployment.block_size or 1
+        block = round(page * pools.cell_bytes)
+        fixed = pools.slot_bytes * slots_per_request(start)
+        if pools.window_bytes and pools.full_bytes:
+            fixed += round((pools.window + page) * pools.window_bytes)
+        token = pools.full_bytes or pools.window_bytes
+
+        def blocks_of(context_tokens: int) -> int:
+            return request_tokens(pools, page, context_tokens) // page
+
+        return SglangPlan(block, page, 1, round(token), fixed, blocks_of, slots=slots, stored_share=pools.stored_share)
+
+    def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
+        """Pages of all layers of a stage together."""
+        return self._stage(start, stage).plan
+
+    def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
+        """``max_total_num_tokens`` of one attention-data-parallel rank."""
+        return blocks * plan.block_tokens
+
+    def _concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
+        slots = plan.slots if isinstance(plan, SglangPlan) else 0
+        return min(super()._concurrency(start, plan, blocks), float(requests_of(start, blocks * plan.block_tokens, slots)))
+
+    def _verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
+        reason = super()._verdict(start, results, blocks)
+        if reason is not None and reason.code == "context-too-long" and blocks > 0:
+            return None  # it starts all the same and refuses longer requests one by one
+        return reason
+
+    def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
+        """Figures of the log; loading a draft is a line of its own."""
+        found = super().quantities(start, results, blocks, worst)
+        first = results[0]
+        found["weights_bytes"] = combined(line for line in first.items if line.id.startswith("weights") and line.id != "weights_draft")
+        share = first.plan.stored_share if isinstance(first.plan, SglangPlan) else 1.0
+        found["kv_cache_pool_bytes"] = Quantity(*(size * share for size in (first.available.value, first.available.low, first.available.high)))
+        del found["activation_peak_bytes"]  # the log does not say it
+        if start.version < (0, 5, 14):  # newer logs print prefill graphs apart
+            graphs = [line for line in first.items if line.id in ("cuda_graphs", "prefill_graphs")]
+            if graphs:
+                found["cuda_graph_bytes"] = combined(graphs)
+        return found
+
+    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does exactly this start, and what will its log say?"""
+        found = super().fit(deployment, architecture, accelerator)
+        table = [line for rank in found.ranks for line in rank.items if line.id == "request_table"]
+        if found.deployment.max_num_seqs is None and table:
+            requests = min(int(line.inputs["requests"]) for line in table) * found.deployment.dp
+            found = replace(found, deployment=replace(found.deployment, max_num_seqs=requests))
+        context = found.deployment.max_model_len or 1
+        tight = min(rank.items[-1].bytes for rank in found.ranks)
+        if found.fits and tight < 0:
+            found = replace(found, warnings=(*found.warnings, Notice("activations-may-not-fit", {"missing_bytes": -tight})))
+        if found.fits and 0 < found.kv_cache.tokens // found.deployment.dp < context:
+            longest = found.kv_cache.tokens // found.deployment.dp
+            found = replace(found, warnings=(*found.warnings, Notice("context-above-pool", {"max_model_len": context, "longest_tokens": longest})))
+        return found
+
+    def command(self, deployment: Deployment) -> list[str]:
+        """Launch command, argument by argument; its tensor-parallel size counts attention-data-parallel ranks too."""
+        words = ["python", "-m", "sglang.launch_server", "--model-path", deployment.model]
+        ranks = deployment.tp * deployment.dp
+        words += ["--tp-size", str(ranks)] if ranks > 1 else []
+        words += ["--pp-size", str(deployment.pp)] if deployment.pp > 1 else []
+        words += ["--dp-size", str(deployment.dp), "--enable-dp-attention"] if deployment.dp > 1 else []
+        words += ["--ep-size", str(deployment.ep)] if deployment.ep > 1 else []
+        for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "memory_fraction", "block_size"):
+            value = getattr(deployment, name)
+            words += [self.flag_names[name], str(value)] if value is not None else []
+        words += ["--kv-cache-dtype", deployment.kv_precision] if deployment.kv_precision != "auto" else []
+        words += ["--quantization", "fp8"] if deployment.precision == "fp8" else []
+        return [*words, "--disable-cuda-graph"] if deployment.enforce_eager else words
+
+
+ENGINE = Sglang()

@@ -1,0 +1,332 @@
+"""From cached rows to the pools that SGLang cuts from one budget: cells of a token, windows, recurrent states, compressed rows, drafts.
+
+The budget is shared out in this order: recurrent states (a fixed ratio to the cache), pools whose size follows from the number of requests, and the
+rest for tokens at so many bytes a token. Read from sgl-project/sglang 0.5.9 to 0.5.23: model_executor/pool_configurator.py,
+mem_cache/kv_cache_configurator.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Attention, CompressedAttention, Layer
+from gpusizer.engines.base.cache import CHUNK, FULL, STATE, WINDOW, CacheFormat, LayerCache, cache_format, layer_caches
+from gpusizer.engines.base.engine import Stage, Start
+from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.sglang.defaults import kinds_of
+from gpusizer.errors import FlagError
+from gpusizer.formulas.memory.cache_blocks import page_bytes
+from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
+from gpusizer.formulas.memory.pools import request_limit, split_cell_bytes, state_rows, state_slots, window_request_cap
+
+__all__ = ["Pools", "Shares", "requests_of", "shares_of", "stage_pools"]
+
+WINDOW_RATIO = 0.8  # swa_full_tokens_ratio
+COMPRESSED_WINDOW_RATIO = 0.1
+STATE_RATIO = 0.9  # mamba_full_memory_ratio
+STATE_PADDING = 1  # slots that no request gets
+PRICED_AS_STORED_SINCE = (0, 5, 10)  # before, a scaled sparse row was budgeted as a raw one
+WINDOWS_SINCE = (0, 5, 4)
+RINGS_SINCE = (0, 5, 16)  # compressor states of the long ratio by request, no longer by token
+_MODEL_BYTES = {"bf16": 2, "fp16": 2, "fp32": 4}
+_STATE_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "float16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """What one stage caches on one rank, before any budget is known.
+
+    Parameters
+    ----------
+    full_bytes, window_bytes : float
+        One token in all layers that keep everything; in all layers with a window of their own pool. [bytes per token]
+    window_ratio : float
+        Tokens of the window pool for each token of the full pool.
+    window : int
+        Tokens that the widest window sees. [tokens]
+    stored_share : float
+        What is really allocated for each byte that the budget counts.
+    slot_bytes : int
+        Recurrent state of one request in all layers. [bytes]
+    fixed_bytes : int
+        Pools whose size follows from the number of requests. [bytes]
+    window_cap : int
+        Tokens of a window pool of fixed size, 0 where it grows with the full pool. [tokens]
+    """
+
+    full_bytes: float
+    window_bytes: float
+    window_ratio: float
+    window: int
+    stored_share: float
+    slot_bytes: int
+    fixed_bytes: int
+    window_cap: int = 0
+
+    @property
+    def cell_bytes(self) -> float:
+        """One token of the printed capacity as the budget counts it. [bytes per token]"""
+        if self.window_cap:
+            return self.full_bytes
+        if not self.full_bytes:
+            return self.window_bytes
+        return float(split_cell_bytes(full_bytes=self.full_bytes, window_bytes=self.window_bytes, window_ratio=self.window_ratio))
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """One budget shared out.
+
+    Parameters
+    ----------
+    slots, state_bytes : int
+        Recurrent states and their memory, padding and drafts included. [slots, bytes]
+    fixed_bytes : int
+        Pools that follow from the number of requests. [bytes]
+    cache_bytes : float
+        What is left for tokens. [bytes]
+    """
+
+    slots: int
+    state_bytes: int
+    fixed_bytes: int
+    cache_bytes: float
+
+
+def formats(start: Start) -> tuple[CacheFormat, CacheFormat]:
+    """Number format of the cache as it is budgeted and as it is stored."""
+    deployment = start.deployment
+    form = cache_format(deployment.kv_precision, start.architecture.dtype)
+    if form is None:
+        raise FlagError("unknown-cache-format", found=deployment.kv_precision)
+    if form.id != "fp8" or not kinds_of(start.architecture).sparse:
+        return form, form
+    scaled = replace(form, scaled_latent=True)
+    nvidia = start.accelerator.vendor.lower() == "nvidia"
+    if start.version < PRICED_AS_STORED_SINCE:
+        return form, scaled
+    raw = not nvidia or 10 <= start.capability < 12
+    return (form, form) if raw else (scaled, scaled)
+
+
+def _own_windows(start: Start) -> bool:
+    """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks."""
+    if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory", False) or not kinds_of(start.architecture).windows:
+        return False
+    mixers = [mixer for layer in start.architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention) and mixer.caches]
+    bounded = [mixer for mixer in mixers if mixer.window or mixer.chunk]
+    shapes = [{(mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])]
+    sinks = any("sink" in tensor.name for mixer in bounded for tensor in mixer.tensors)
+    return sinks or any(mixer.chunk for mixer in bounded) or (bool(shapes[1]) and shapes[0] != shapes[1])
+
+
+@once_per_architecture
+def _known(architecture: Architecture) -> dict[tuple[object, ...], Pools]:
+    return {}
+
+
+def stage_pools(start: Start, stage: Stage) -> Pools:
+    """What one stage caches on one rank (remembered by all that it depends on)."""
+    deployment, known = start.deployment, _known(start.architecture)
+    fields = ("tp", "dp", "max_num_seqs", "max_num_batched_tokens", "kv_precision", "block_size", "speculative_tokens")
+    flags = ("swa_full_tokens_ratio", "disable_hybrid_swa_memory", "disable_radix_cache", "mamba_ssm_dtype")
+    key = (
+        *(getattr(deployment, name) for name in fields),
+        *(str(start.flag(name)) for name in flags),
+        start.accelerator.id,
+        start.version,
+        stage.layers,
+    )
+    if key not in known:
+        if len(known) > 256:
+            known.clear()
+        known[key] = _stage_pools(start, stage)
+    return known[key]
+
+
+def _stage_pools(start: Start, stage: Stage) -> Pools:
+    layers = [start.architecture.layers[index] for index in stage.layers]
+    if kinds_of(start.architecture).compressed:
+        return _compressed(start, layers)
+    priced, stored = formats(start)
+    own_windows = _own_windows(start)
+    state_bytes = _STATE_BYTES.get(str(start.flag("mamba_ssm_dtype", "")).lower())
+    full = window = stored_full = 0.0
+    slot, widest, caching = 0, 0, 0
+    for layer in layers:
+        for cache, same in zip(_caches(start, layer, priced, state_bytes), _caches(start, layer, stored, state_bytes), strict=True):
+            if cache.kind == STATE:
+                slot += cache.row_bytes
+            elif cache.kind in (WINDOW, CHUNK) and own_windows:
+                window += cache.row_bytes
+                widest = max(widest, cache.window)
+            elif cache.kind in (FULL, WINDOW, CHUNK):
+                full += cache.row_bytes
+                stored_full += same.row_bytes
+                caching += cache.part != "index"
+    stored_share = stored_full / full if full else 1.0
+    drafts = (len(start.architecture.mtp) or 1) if start.deployment.speculative_tokens else 0
+    if drafts and caching:
+        full *= 1 + drafts / caching  # a draft layer is taken to cache what a layer of the model does
+    ratio = _number(start, "swa_full_tokens_ratio", WINDOW_RATIO)
+    cap = _window_cap(start, widest) if window and full else 0
+    return Pools(full, window, ratio, widest, stored_share, slot, round(cap * window), cap)
+
+
+def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | None) -> tuple[LayerCache, ...]:
+    # Layers that read the keys and values of an earlier one get rows of their own all the same: the pool counts attention layers (a public log of
+    # Gemma 4 E4B: 79.94 GiB for 997,846 tokens, all 42 layers).
+    layer = replace(layer, mixers=tuple(replace(each, caches=True) if isinstance(each, Attention) else each for each in layer.mixers))
+    element = _MODEL_BYTES.get(start.architecture.dtype, 2)
+    state = state_bytes
+    if state is None and not any(getattr(mixer, "state_dtype", None) for mixer in layer.mixers):
+        state = 4  # recurrent states are FP32 where neither the operator nor the configuration says
+    return layer_caches(layer, form, tp=start.layout.tp, model_element_bytes=element, state_element_bytes=state)
+
+
+def _window_cap(start: Start, window: int) -> int:
+    """Tokens of a window pool that is sized for the most requests; 0 where it grows with the full pool."""
+    deployment = start.deployment
+    if start.version < (0, 5, 17) or deployment.max_num_seqs is None or not start.flag("disable_radix_cache", False):
+        return 0
+    page, drafts = deployment.block_size or 1, deployment.speculative_tokens
+    return int(
+        window_request_cap(
+            requests=max(deployment.max_num_seqs // start.layout.dp, 1),
+            window=window,
+            draft_tokens=max(drafts, 1),
+            page_tokens=page,
+            decode_tokens=2 * max(drafts, page) if drafts else page,
+            prefill_tokens=2 * (deployment.max_num_batched_tokens or 0),
+            tails=0,
+        )
+    )
+
+
+def _compressed(start: Start, layers: list[Layer]) -> Pools:
+    """Raw windows, pooled rows, index keys and compressor states (DeepSeek-V4); rows are packed whatever the cache format."""
+    mixers = [mixer for layer in layers for mixer in layer.mixers if isinstance(mixer, CompressedAttention)]
+    by_request = start.version >= RINGS_SINCE
+    page, drafts = start.deployment.block_size or 256, start.deployment.speculative_tokens
+    ratio = _number(start, "swa_full_tokens_ratio", COMPRESSED_WINDOW_RATIO)
+    full, window = 0.0, 0.0
+    fixed, widest = 0, 0
+    requests = max((start.deployment.max_num_seqs or 256) // start.layout.dp, 1)
+    for mixer in mixers:
+        widest = max(widest, mixer.window)
+        window += _row_bytes(mixer, page, 1, by_request)
+        if not mixer.ratio:
+            continue
+        full += _row_bytes(mixer, page, mixer.ratio, by_request) / mixer.ratio
+        overlaps = 2 if mixer.indexer is not None else 1
+        states = compressed_state_bytes(head_dim=mixer.head_dim, vectors=2 * overlaps, element_bytes=4)
+        ring = (2 if drafts else 1) * overlaps * mixer.ratio
+        if mixer.indexer is not None:
+            full += indexer_token_bytes(head_dim=mixer.indexer.head_dim, element_bytes=1, scale_bytes=4) / mixer.ratio
+            states += compressed_state_bytes(head_dim=mixer.indexer.head_dim, vectors=2 * overlaps, element_bytes=4)
+        if by_request and mixer.indexer is None:
+            fixed += state_rows(requests=requests, ring=ring, alignment=128) * states
+        else:
+            window += states * ring / (page if by_request else mixer.window)
+    total = len(mixers)
+    if not by_request and mixers:  # older builds price a window for each listed ratio, draft layers among them
+        extra = len(start.architecture.mtp)
+        window += extra * _row_bytes(mixers[0], page, 1, by_request)
+        total += extra
+    if drafts and total:
+        full, window = full * (total + 1) / total, window * (total + 1) / total
+    return Pools(full, window, ratio, widest, 1.0, 0, int(fixed))
+
+
+def _row_bytes(mixer: CompressedAttention, page: int, ratio: int, aligned: bool) -> float:
+    """One packed row, its share of the alignment of a page included."""
+    row = compressed_row_bytes(head_dim=mixer.head_dim, rope_head_dim=mixer.rope_head_dim, scale_group=64, padding_bytes=1)
+    if not aligned:
+        return float(row)
+    rows = max(page // ratio, 1)
+    alignment = mixer.head_dim + mixer.rope_head_dim  # 576 elements of one byte
+    return float(page_bytes(block_tokens=page, token_bytes=row, ratio=ratio, alignment_bytes=alignment) / rows)
+
+
+def _number(start: Start, name: str, default: float) -> float:
+    value = start.flag(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else default
+
+
+def slots_per_request(start: Start) -> int:
+    """Slots of recurrent state that a running request may take."""
+    if start.flag("disable_radix_cache", False):
+        return 1
+    strategy = start.flag("mamba_radix_cache_strategy", start.flag("mamba_scheduler_strategy", "auto"))
+    if strategy == "auto":
+        later = start.version >= (0, 5, 21) and not start.flag("disable_overlap_schedule", False)
+        strategy = "extra_buffer" if later else "no_buffer"
+    if strategy == "extra_buffer":
+        return 4 if start.flag("disable_overlap_schedule", False) else 5
+    return 4 if strategy == "extra_buffer_lazy" else 3
+
+
+def shares_of(start: Start, pools: Pools, budget_bytes: float) -> Shares:
+    """Share one budget out: states, pools by request, cache.
+
+    Parameters
+    ----------
+    start : Start
+        The start.
+    pools : Pools
+        What the stage caches.
+    budget_bytes : float
+        Memory for everything that is cached. [bytes]
+
+    Returns
+    -------
+    Shares
+        States, fixed pools, and what is left.
+    """
+    slots = states = 0
+    drafts = start.deployment.speculative_tokens
+    if pools.slot_bytes:
+        each = slots_per_request(start)
+        given = start.flag("max_mamba_cache_size")
+        if isinstance(given, int) and given > 0:
+            slots = max(given // start.layout.dp, 1)
+        elif start.flag("disable_radix_cache", False) and start.deployment.max_num_seqs:
+            slots = max(start.deployment.max_num_seqs // start.layout.dp, 1)
+        else:
+            ratio = _number(start, "mamba_full_memory_ratio", STATE_RATIO)
+            slots = int(
+                state_slots(
+                    budget_bytes=budget_bytes,
+                    state_to_cache=ratio,
+                    slot_bytes=pools.slot_bytes,
+                    draft_tokens=drafts,
+                    slots_per_request=each,
+                    padding_slots=STATE_PADDING if start.version >= (0, 5, 17) else 0,
+                )
+            )
+        running = min((start.deployment.max_num_seqs or 2**31) // start.layout.dp, slots // each)
+        states = pools.slot_bytes * (slots + STATE_PADDING + (running + STATE_PADDING) * drafts)
+    return Shares(slots, states, pools.fixed_bytes, budget_bytes - states - pools.fixed_bytes)
+
+
+def requests_of(start: Start, tokens: int, slots: int) -> int:
+    """``max_running_requests`` of one attention-data-parallel rank as the log prints it. [requests]"""
+    given = start.deployment.max_num_seqs
+    if given is None:
+        limit = int(request_limit(tokens=tokens, context_tokens=start.deployment.max_model_len or 1))
+    else:
+        limit = min(max(given // start.layout.dp, 1), tokens // 2)
+    if kinds_of(start.architecture).states:
+        limit = min(limit, slots // slots_per_request(start))
+    return max(limit, 0)
+
+
+def request_tokens(pools: Pools, page: int, context_tokens: int) -> int:
+    """Tokens of the printed capacity that one request takes; a window pool that would run out first counts as much. [tokens]"""
+    pages = ceil(context_tokens / page)
+    if pools.window_bytes and pools.full_bytes and not pools.window_cap:
+        held = min(context_tokens, pools.window + page)
+        pages = max(pages, ceil(held / pools.window_ratio / page))
+    return pages * page

@@ -1,0 +1,272 @@
+"""TensorRT-LLM: a trial run measures the peak; the cache gets a share of what it left. Compiled engines (before 1.0) size a workspace instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import ceil
+from typing import ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.cache import POOLED, STATE, CacheFormat, cache_format, layer_caches
+from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
+from gpusizer.engines.base.ledger import combined, item
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity
+from gpusizer.engines.base.weights import Cut, ExpertPadding, routed_block
+from gpusizer.engines.sglang.defaults import kinds_of, version_in
+from gpusizer.engines.tensorrt_llm import constants as fitted
+from gpusizer.errors import FlagError
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
+from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.pools import pool_after_peak_bytes
+from gpusizer.units import MiB
+
+__all__ = ["ENGINE", "TensorRtLlm"]
+
+_COMPILED_BEFORE = (1, 0)
+_DEFAULT_INPUT = 1024  # max_input_len of a compiled engine
+_OF_PEAK = ("driver_reserved", "device_context", "communication", "cuda_graphs", "activation_peak", "system_memory", "checkpoint_pages")
+
+
+def _banded(id: str, size: fitted.Band) -> Item:
+    return item(id, size.bytes, low=max(size.bytes - size.below, 0), high=size.bytes + size.above, evidence=Evidence.CALIBRATED)
+
+
+class TensorRtLlm(Engine):
+    """TensorRT-LLM with its PyTorch backend, 1.0 and newer; compiled engines of 0.5 to 0.21 by a rougher rule."""
+
+    id: ClassVar[str] = "tensorrt-llm"
+    newest: ClassVar[tuple[int, ...]] = (1, 2, 0)
+    weight_sources: ClassVar[tuple[str, ...]] = ("NVIDIA/TensorRT-LLM@000439672: tensorrt_llm/_torch/pyexecutor/_util.py, KvCacheCreator",)
+    flag_names: ClassVar[Mapping[str, str]] = {
+        "tp": "--tp_size",
+        "pp": "--pp_size",
+        "ep": "--ep_size",
+        "max_model_len": "--max_seq_len",
+        "max_num_seqs": "--max_batch_size",
+        "max_num_batched_tokens": "--max_num_tokens",
+        "memory_fraction": "--kv_cache_free_gpu_memory_fraction",
+        "kv_precision": "kv_cache_config.dtype",
+        "block_size": "kv_cache_config.tokens_per_block",
+        "enforce_eager": "cuda_graph_config",
+    }
+
+    def version_of(self, deployment: Deployment) -> tuple[int, ...]:
+        """Version as numbers; "0.5 era" is 0.5."""
+        text = deployment.engine_version or ""
+        return version_in(text) or super().version_of(replace(deployment, engine_version=text.split(" ")[0]))
+
+    def compiled(self, start: Start) -> bool:
+        """Whether a compiled engine serves, not the PyTorch backend."""
+        return start.version < _COMPILED_BEFORE
+
+    def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """Fill in every default that the operator left open."""
+        older = self.version_of(deployment) < _COMPILED_BEFORE
+        return replace(
+            deployment,
+            engine=self.id,
+            max_model_len=deployment.max_model_len or architecture.max_position_embeddings or 4096,
+            max_num_seqs=deployment.max_num_seqs or (256 if older else 2048),
+            max_num_batched_tokens=deployment.max_num_batched_tokens or 8192,
+            memory_fraction=0.9 if deployment.memory_fraction is None else deployment.memory_fraction,
+            block_size=deployment.block_size or (64 if older else 32),
+        )
+
+    # ---- weights ---------------------------------------------------------------------------------------------------
+
+    def cut(self, start: Start) -> Cut:
+        """Experts are cut, or shared out whole; attention-data-parallel ranks hold attention whole."""
+        layout = start.layout
+        ranks = layout.tp * layout.dp
+        experts_tp = max(ranks // layout.ep, 1) if layout.ep > 1 else ranks
+        padding = ExpertPadding("mxfp4", 128, 256 if 10 <= start.capability < 12 else 128)
+        return Cut(tp=layout.tp, experts_tp=experts_tp, ep=layout.ep, towers_tp=layout.tp, paddings=(padding,))
+
+    def padded_formats(self, start: Start) -> frozenset[str]:
+        """Formats of routed experts that are padded to whole blocks."""
+        return frozenset({"mxfp4"})
+
+    def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
+        """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
+        slack = [] if self.compiled(start) else [_banded("weights_slack", fitted.WEIGHTS_SLACK)]
+        return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), *slack, *super().added_weights(start, stage, cut)]
+
+    # ---- beside weights and cache ----------------------------------------------------------------------------------
+
+    def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
+        """Context, communicators, graphs, activations of the trial run; pages of the checkpoint on a unified device."""
+        found = [*driver_reserved(start.accelerator), _banded("device_context", fitted.CONTEXT)]
+        if start.layout.gpus > 1:
+            found.append(_banded("communication", fitted.COMMUNICATION))
+        if not start.deployment.enforce_eager and not self.compiled(start):
+            found.append(self._graphs(stage))
+        found.append(self._activation(start))
+        return [*found, *self._pages(start, stage, found)] if start.accelerator.unified_memory else found
+
+    def _pages(self, start: Start, stage: Stage, items: Sequence[Item]) -> list[Item]:
+        """On a unified device the pages of the checkpoint that was just read count as used; the reading stops where little is free."""
+        system = _banded("system_memory", fitted.UNIFIED_SYSTEM)
+        used = sum(line.bytes for line in (*self.weights(start, stage), *items, system))
+        least = start.device_total_bytes * fitted.UNIFIED_FREE_SHARE
+        size = max(min(checkpoint_bytes(start.architecture), start.device_total_bytes - used - least), 0)
+        return [system, item("checkpoint_pages", size, low=0, high=size * 1.03, evidence=Evidence.CALIBRATED)]
+
+    def _graphs(self, stage: Stage) -> Item:
+        inputs = {
+            "graphs": fitted.GRAPH_SIZES,
+            "layers": len(stage.layers),
+            "more_layers": 0,
+            "bytes_per_graph_and_layer": fitted.GRAPHS_MIB * MiB,
+        }
+        size = cuda_graph_bytes(**inputs)
+        return item(
+            "cuda_graphs", size, low=size * 0.3, high=size * 2.5, formula="memory.budget.cuda_graphs", inputs=inputs, evidence=Evidence.ASSUMED
+        )
+
+    def _activation(self, start: Start) -> Item:
+        """Tensors of the widest block of one context batch."""
+        deployment, architecture, layout = start.deployment, start.architecture, start.layout
+        tokens = deployment.max_num_batched_tokens or 1
+        factor, error = 1.0, 0.6
+        if self.compiled(start):
+            tokens = (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", _DEFAULT_INPUT) or _DEFAULT_INPUT), 1 << 20)
+            if start.flag("max_num_tokens"):
+                tokens = deployment.max_num_batched_tokens or tokens
+            factor, error = fitted.ENGINE_WORKSPACE, fitted.ENGINE_WORKSPACE_ERROR
+        ranks = layout.tp * layout.dp
+        width = max((getattr(block, "width", 0) for layer in architecture.layers for block in layer.feed_forwards), default=0)
+        inputs = {
+            "tokens": tokens,
+            "element_bytes": 2,
+            "intermediate": width / ranks,
+            "intermediate_copies": 3,
+            "hidden": architecture.hidden_size,
+            "hidden_copies": 4.3,
+        }
+        size = float(decoder_block_bytes(**inputs))
+        blocks = [block for layer in architecture.layers if (block := routed_block(layer)) is not None]
+        if blocks and not self.compiled(start):
+            widest = max(blocks, key=lambda block: block.top_k * block.expert_width)
+            size += expert_workspace_bytes(
+                tokens=tokens,
+                top_k=widest.top_k,
+                intermediate=widest.expert_width / (1 if layout.ep > 1 else ranks),
+                gate_up=2 if widest.gated else 1,
+                hidden=widest.expert_hidden,
+                element_bytes=2,
+            ) / max(layout.ep, 1)
+        size *= factor
+        return item(
+            "activation_peak",
+            size,
+            low=size * (1 - error),
+            high=size * (1 + error),
+            formula="memory.activation.decoder_block",
+            inputs=inputs,
+            evidence=Evidence.CALIBRATED,
+        )
+
+    # ---- budget and pool -------------------------------------------------------------------------------------------
+
+    def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
+        """A share of what the trial run left free."""
+        used = combined(line for line in items if line.id.startswith("weights") or line.id in _OF_PEAK)
+        sizes = [self._share_of_rest(start, peak) for peak in (used.value, used.high, used.low)]
+        limit = start.flag("max_tokens")
+        if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0:
+            plan = self.cache_plan(start, stage)
+            sizes = [min(size, ceil(limit / plan.block_tokens) * plan.block_bytes) for size in sizes]
+        return Quantity(*sizes)
+
+    def _share_of_rest(self, start: Start, peak_bytes: float) -> float:
+        fraction = (start.deployment.memory_fraction or 0.0) if peak_bytes < start.device_total_bytes else 1.0  # a lack is not shared
+        size: float = pool_after_peak_bytes(
+            device_total_bytes=start.device_total_bytes, peak_bytes=peak_bytes, temporary_pool_bytes=0, fraction=fraction
+        )
+        return size
+
+    def _form(self, start: Start) -> CacheFormat:
+        form = cache_format(start.deployment.kv_precision, start.architecture.dtype)
+        if form is None:
+            raise FlagError("unknown-cache-format", found=start.deployment.kv_precision)
+        return form
+
+    def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
+        """Blocks over all layers of a stage; layers with a window are held like the others."""
+        form, page = self._form(start), start.deployment.block_size or 32
+        token, fixed = 0.0, 0
+        layers = [start.architecture.layers[index] for index in stage.layers]
+        drafts = start.architecture.mtp if start.deployment.speculative_tokens and stage.last else ()
+        compressed = kinds_of(start.architecture).compressed
+        for layer in (*layers, *drafts):
+            for cache in layer_caches(layer, form, tp=start.layout.tp):
+                if cache.kind == STATE:
+                    fixed += cache.row_bytes
+                elif cache.kind == POOLED:
+                    token += cache.row_bytes / cache.ratio
+                elif compressed and cache.window:
+                    fixed += cache.row_bytes * cache.window
+                else:
+                    token += cache.row_bytes
+        block = max(round(token * page), 1)
+
+        def blocks_of(context_tokens: int) -> int:
+            return ceil(context_tokens / page) + ceil(fixed / block)
+
+        return CachePlan(block, page, 1, round(token), fixed, blocks_of)
+
+    def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
+        """Tokens of the paged pool of one rank."""
+        return blocks * plan.block_tokens
+
+    def _verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
+        reason = super()._verdict(start, results, blocks)
+        if reason is not None and reason.code == "context-too-long" and blocks > 0:
+            return None  # it starts with a smaller max_seq_len
+        return reason
+
+    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does exactly this start, and what will its log say?"""
+        found = super().fit(deployment, architecture, accelerator)
+        warnings = list(found.warnings)
+        tokens, context = found.kv_cache.tokens // found.deployment.dp, found.deployment.max_model_len or 1
+        if found.fits and 0 < tokens < context:
+            warnings.append(Notice("context-above-pool", {"max_model_len": context, "longest_tokens": tokens}))
+        if kinds_of(architecture).states or kinds_of(architecture).compressed:
+            warnings.append(Notice("pool-approximate", {"engine": self.id}))
+        if accelerator.unified_memory:
+            warnings.append(Notice("pages-count-as-used", {"gpu": accelerator.id}))
+        if self.version_of(found.deployment) < _COMPILED_BEFORE:
+            warnings.append(Notice("compiled-engine-rough", {"engine": self.id}))
+        return replace(found, warnings=tuple(warnings))
+
+    def command(self, deployment: Deployment) -> list[str]:
+        """Launch command, argument by argument; what has no argument goes into the options file."""
+        words = ["trtllm-serve", deployment.model, "--backend", "pytorch"]
+        ranks = deployment.tp * deployment.dp
+        words += ["--tp_size", str(ranks)] if ranks > 1 else []
+        words += ["--pp_size", str(deployment.pp)] if deployment.pp > 1 else []
+        words += ["--ep_size", str(deployment.ep)] if deployment.ep > 1 else []
+        for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "memory_fraction"):
+            value = getattr(deployment, name)
+            words += [self.flag_names[name], str(value)] if value is not None else []
+        options = deployment.dp > 1 or deployment.kv_precision != "auto" or deployment.block_size is not None or deployment.enforce_eager
+        return [*words, "--extra_llm_api_options", "options.yaml"] if options else words
+
+    def options(self, deployment: Deployment) -> dict[str, object]:
+        """What the options file of :meth:`command` holds."""
+        cache = {"dtype": deployment.kv_precision, "tokens_per_block": deployment.block_size or 32}
+        found: dict[str, object] = {"kv_cache_config": cache}
+        if deployment.dp > 1:
+            found["enable_attention_dp"] = True
+        if deployment.enforce_eager:
+            found["cuda_graph_config"] = None
+        return found
+
+
+ENGINE = TensorRtLlm()

@@ -1,0 +1,1 @@
+"""Transformers: how a plain generate() uses memory."""

@@ -1,0 +1,293 @@
+"""Transformers: ``generate()`` without a serving engine around it: weights as loaded, a cache that grows, no pool set aside."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.storage.formats import plain_format
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.engine import Engine, LayoutChoice, Stage, Start
+from gpusizer.engines.base.ledger import combined, item, total_bytes
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
+from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
+from gpusizer.engines.search import largest
+from gpusizer.engines.transformers.memory import Batch, Moments, StageCache, moments_of, stage_cache
+from gpusizer.errors import FlagError
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.budget import free_bytes
+from gpusizer.units import MiB
+
+__all__ = ["ENGINE", "Transformers"]
+
+_SOURCE = "huggingface/transformers 5.23.0: "
+_CHECKPOINT_DTYPE_FROM = (5,)  # the checkpoint's own type is the default; FP32 before
+_LATENT_FROM = (5, 23)  # read in 5.23.0; earlier releases that were looked at (4.5x) cache every head's keys and values
+# CUDA context and kernels, 0.3 to 0.6 GiB; blocks that the allocator keeps but nobody uses, 5 to 15 % of what moves. Rules of thumb, not fitted.
+_CONTEXT_BYTES = (300 * MiB, 450 * MiB, 620 * MiB)
+_SLACK = (0.02, 0.08, 0.18)
+_PEAK_BELOW, _PEAK_ABOVE = 0.30, 0.40
+# Compute capability from which a stored format stays as it is; below it the loader dequantises to 16 bits.
+_STAYS_FROM = {"mxfp4": 7.5, "fp8": 8.9}
+_MOST_REQUESTS = 1 << 20
+
+
+class Transformers(Engine):
+    """Transformers, 4.4x to 5.23. ``pp`` is ``device_map`` over so many GPUs, ``tp`` its tensor-parallel plan."""
+
+    id: ClassVar[str] = "transformers"
+    newest: ClassVar[tuple[int, ...]] = (5, 23, 0)
+    weight_sources: ClassVar[tuple[str, ...]] = (_SOURCE + "src/transformers/modeling_utils.py, from_pretrained",)
+    flag_names: ClassVar[Mapping[str, str]] = {"max_model_len": "max_length", "max_num_seqs": "batch size", "tp": "tp_plan", "pp": "device_map"}
+
+    def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """One request at a time, to the longest context, unless it was said otherwise."""
+        if deployment.kv_precision not in ("auto", "", architecture.dtype):
+            raise FlagError("bad-flag-value", flag="--kv-precision", found=deployment.kv_precision[:40])  # the cache has the model's own type
+        context = deployment.max_model_len or architecture.max_position_embeddings or 4096
+        return replace(deployment, max_model_len=context, max_num_seqs=deployment.max_num_seqs or 1)
+
+    def cut(self, start: Start) -> Cut:
+        """Attention, dense blocks and experts are cut by the plan; towers and vocabulary are not padded."""
+        tp = start.layout.tp
+        return Cut(tp=tp, experts_tp=tp, vocabulary_multiple=1)
+
+    def problem(self, start: Start) -> Notice | None:
+        """Layers by ``device_map`` or rows by a plan, nothing else."""
+        for name, value in (("dp", start.layout.dp), ("ep", start.layout.ep), ("dcp", start.layout.dcp)):
+            if value > 1:
+                return Notice("layers-or-rows-only", {"name": name, "value": value})
+        return super().problem(start)
+
+    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
+        """Layers over all GPUs, or one tensor-parallel group."""
+        node = accelerator.devices_per_node or 8
+        layouts = [Layout(pp=gpus), *([Layout(tp=gpus)] if 1 < gpus <= node else [])]
+        choices = [LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)) for layout in layouts]
+        return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
+
+    def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
+        """A batch of so many requests, or as large a one as fits on the safe side; at least one."""
+        start = self.start(replace(deployment, max_num_seqs=1), architecture, accelerator)
+        if self.problem(start) is not None:
+            return replace(deployment, max_num_seqs=1)
+        different = set(self._parts(self._loaded(start)[0]))
+        tokens = start.deployment.max_model_len or 1
+
+        def room(batch: int) -> int:
+            return min(part.safe_room_bytes(Batch(batch, tokens)) for part in different)
+
+        return replace(deployment, max_num_seqs=max(largest(room, max(min(requests, _MOST_REQUESTS), 1)), 1))
+
+    # ---- the story -------------------------------------------------------------------------------------------------
+
+    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does a batch of full length run?
+
+        Parameters
+        ----------
+        deployment : Deployment
+            ``max_num_seqs`` requests of ``max_model_len`` tokens.
+        architecture : Architecture
+            The model in the precision of the deployment.
+        accelerator : Accelerator
+            The device.
+
+        Returns
+        -------
+        Fit
+            Ledger of every GPU, the batch that would fit, verdict.
+        """
+        start = self.start(deployment, architecture, accelerator)
+        problem = self.problem(start)
+        if problem is not None:
+            return self._refused(start, problem)
+        loaded, notices = self._loaded(start)
+        parts = self._parts(loaded)
+        different = set(parts)
+        batch = Batch(start.deployment.max_num_seqs or 1, start.deployment.max_model_len or 1)
+        lines = {part: part.lines(batch) for part in different}
+        ranks = tuple(Rank(index, 0, lines[part]) for index, part in enumerate(parts))
+        worst = min(range(len(ranks)), key=lambda index: ranks[index].items[-1].bytes)
+        short = -ranks[worst].items[-1].bytes
+
+        def room(tried: Batch) -> int:
+            return min(part.free_bytes(tried) for part in different)
+
+        def safe_room(requests: int) -> int:
+            return min(part.safe_room_bytes(Batch(requests, batch.tokens)) for part in different)
+
+        most = largest(lambda requests: room(Batch(requests, batch.tokens)), _MOST_REQUESTS)
+        safe = largest(safe_room, most) if most else 0
+        longest = batch.tokens if most else largest(lambda tokens: room(Batch(1, tokens)), batch.tokens)
+        cache = parts[worst].cache
+        tokens = most * batch.tokens if most else longest
+        return Fit(
+            deployment=start.deployment,
+            fits=short <= 0,
+            reason=_reason(parts[worst], batch, short, longest, worst) if short > 0 else None,
+            ranks=ranks,
+            worst=worst,
+            kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens),
+            max_concurrency=float(most),
+            quantities=_figures(ranks, tokens, most, safe),
+            budget_bytes=start.visible_bytes,
+            warnings=(*self.warnings(start), *notices),
+        )
+
+    def _parts(self, loaded: Start) -> list[_Loaded]:
+        """The GPUs of a start with their parts of the model; those that hold the same are one object."""
+        kinds = layer_kinds(loaded.architecture)
+        known: dict[tuple[object, ...], _Loaded] = {}
+        found = []
+        for stage in self.stages(loaded):
+            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
+            if key not in known:
+                known[key] = _Loaded(self, loaded, stage)
+            found.append(known[key])
+        return found
+
+    def _loaded(self, start: Start) -> tuple[Start, list[Notice]]:
+        """The model as it is after loading: dequantised where the device cannot hold its format, FP32 in older releases."""
+        architecture, notices = start.architecture, []
+        for family in _families(architecture):
+            least = _STAYS_FROM.get(family)
+            if least is not None and (start.capability < least or start.flag("dequantize", False)):
+                notices.append(Notice("dequantised-on-load", {"precision": family, "gpu": start.accelerator.id}))
+                architecture = _in_bf16(architecture)
+                break
+        told = start.flag("dtype") or start.flag("torch_dtype") or start.deployment.precision != "checkpoint"
+        if start.version < _CHECKPOINT_DTYPE_FROM and not told and architecture.quantization.method is None and architecture.dtype != "fp32":
+            notices.append(Notice("loaded-in-fp32", {"version": ".".join(map(str, start.version))}))
+            architecture = _in_fp32(architecture)
+        return replace(start, architecture=architecture), notices
+
+    def caches_latents(self, start: Start) -> bool:
+        """Whether this release keeps the latent itself; remote code never does."""
+        return start.version >= _LATENT_FROM and not start.flag("trust_remote_code", False)
+
+    def command(self, deployment: Deployment) -> list[str]:
+        """A line of Python that loads the model as the deployment says."""
+        words = [json.dumps(deployment.model), 'dtype="auto"', 'device_map="auto"' if deployment.tp == 1 else 'tp_plan="auto"']
+        code = f"from transformers import AutoModelForCausalLM; AutoModelForCausalLM.from_pretrained({', '.join(words)})"
+        launcher = ["python"] if deployment.tp == 1 else ["torchrun", "--nproc-per-node", str(deployment.tp), "--no-python", "python"]
+        return [*launcher, "-c", code]
+
+
+_families = once_per_architecture(weight_formats)
+
+
+@once_per_architecture
+def _in_bf16(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "bf16")
+
+
+@once_per_architecture
+def _in_fp32(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "fp32")
+
+
+class _Loaded:
+    """One GPU with its part of the model loaded."""
+
+    def __init__(self, engine: Transformers, start: Start, stage: Stage) -> None:
+        self.start, self.stage = start, stage
+        architecture = start.architecture
+        self.element_bytes = max(plain_format(architecture.dtype).bits // 8, 2)
+        self.latents = engine.caches_latents(start)
+        kinds = layer_kinds(architecture)
+        counts = Counter(kinds[index] for index in stage.layers)
+        first = {kinds[index]: architecture.layers[index] for index in reversed(stage.layers)}
+        self.layers = [first[kind] for kind in counts]
+        self.cache: StageCache = stage_cache(
+            self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents, counts=counts.values()
+        )
+        low, value, high = _CONTEXT_BYTES
+        self.fixed: Sequence[Item] = (
+            *engine.weights(start, stage),
+            *driver_reserved(start.accelerator),
+            item("device_context", value, low=low, high=high, evidence=Evidence.ASSUMED),
+        )
+        self.fixed_bytes = total_bytes(self.fixed)
+
+    def moments(self, batch: Batch) -> Moments:
+        """The widest moments of a batch."""
+        return moments_of(
+            self.start.architecture,
+            self.layers,
+            self.cache,
+            batch,
+            tp=self.start.layout.tp,
+            element_bytes=self.element_bytes,
+            eager=self.start.flag("attn_implementation", "sdpa") == "eager",
+            latents=self.latents,
+            chunk=int(self.start.flag("prefill_chunk_size", 0) or 0),
+            last=self.stage.last,
+        )
+
+    def free_bytes(self, batch: Batch) -> int:
+        """What is left, negative where it does not fit. [bytes]"""
+        moving = self.cache.bytes_of(batch) + self.moments(batch).peak_bytes
+        return self.start.device_total_bytes - self.fixed_bytes - moving - round(_SLACK[1] * moving)
+
+    def safe_room_bytes(self, batch: Batch) -> int:
+        """What is left when every line is at the upper end of its band, negative where that is too little. [bytes]"""
+        *lines, free = self.lines(batch)
+        return free.bytes - sum(line.high_bytes - line.bytes for line in lines)
+
+    def lines(self, batch: Batch) -> tuple[Item, ...]:
+        """The ledger of this GPU."""
+        cache, moments = self.cache.bytes_of(batch), self.moments(batch)
+        peak = moments.peak_bytes
+        bounded = self.cache.bounded_bytes(batch.tokens)
+        inputs = {"requests": batch.requests, "tokens": batch.tokens, "token_bytes": self.cache.token_bytes, "request_bytes": bounded}
+        source = (_SOURCE + "src/transformers/cache_utils.py",)
+        slack = [share * (cache + peak) for share in _SLACK]
+        lines = (
+            *self.fixed,
+            item("kv_cache_pool", cache, formula="memory.transformers.cache", inputs=inputs, sources=source),
+            item(
+                "activation_peak",
+                peak,
+                low=peak * (1 - _PEAK_BELOW),
+                high=peak * (1 + _PEAK_ABOVE),
+                formula="memory.transformers.peak",
+                inputs=moments.inputs,
+                evidence=Evidence.ASSUMED,
+            ),
+            item("allocator_slack", slack[1], low=slack[0], high=slack[2], evidence=Evidence.ASSUMED),
+        )
+        sizes = {"device_total_bytes": self.start.device_total_bytes, "used_bytes": total_bytes(lines)}
+        free = item("free", free_bytes(**sizes), formula="memory.budget.free", inputs=sizes, evidence=Evidence.ASSUMED)
+        return (*lines, free)
+
+
+def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) -> Notice:
+    if batch.requests == 1 and longest:
+        needed = stage.cache.bytes_of(batch)
+        return Notice(
+            "context-too-long",
+            {"max_model_len": batch.tokens, "needed_bytes": needed, "available_bytes": max(needed - short, 0), "longest_tokens": longest},
+        )
+    return Notice("out-of-memory", {"bytes": short, "pp_rank": worst})
+
+
+def _figures(ranks: Sequence[Rank], tokens: int, most: int, safe: int) -> dict[str, Quantity]:
+    lines = ranks[0].items
+    return {
+        "weights_bytes": combined(line for line in lines if line.id.startswith("weights")),
+        "kv_cache_pool_bytes": combined(line for line in lines if line.id == "kv_cache_pool"),
+        "activation_peak_bytes": combined(line for line in lines if line.id == "activation_peak"),
+        "kv_cache_tokens": Quantity(float(tokens), tokens * 0.85, tokens * 1.15),
+        "max_concurrency": Quantity(float(most), float(safe), most * 1.15),
+    }
+
+
+ENGINE = Transformers()

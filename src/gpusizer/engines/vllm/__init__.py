@@ -1,0 +1,1 @@
+"""vLLM: how it uses memory, version by version."""

@@ -1,0 +1,185 @@
+"""What vLLM chooses where the operator says nothing: budget, batch limits, cache format, block size, graphs; by version and device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import CompressedAttention, LatentAttention
+from gpusizer.engines.base.types import Deployment
+from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes
+from gpusizer.formulas.memory.steps import in_flight_tokens as flight_tokens
+from gpusizer.units import GiB
+
+__all__ = ["NEWEST", "asks_for_fp8", "complete", "graph_modes", "graph_sizes", "in_flight_tokens", "mixer_kinds", "most_captured", "profile_rows"]
+
+NEWEST = (0, 33, 0)
+
+# First versions of a behaviour.
+HIGHER_FRACTION = (0, 20)  # 0.92 instead of 0.90
+FLASH_ATTENTION_LATENT = (0, 12)  # latent attention with blocks of 16 on Hopper
+LARGER_STEPS = (0, 28)  # 16,384 tokens on cards of 160 GiB
+LONG_CONTEXT = 32768  # [tokens]
+CHUNKED_STEPS = (0, 8)  # before, a step holds a whole prompt unless the context is long
+MANY_SEQUENCES = (0, 8, 5)  # 1,024 requests on large cards
+BATCHES_IN_FLIGHT = (0, 26)  # windows are kept for every batch in flight
+
+
+@once_per_architecture
+def mixer_kinds(architecture: Architecture) -> frozenset[str]:
+    """Kinds of mixers in the model; "sparse" beside "latent" where an indexer picks tokens."""
+    kinds = set()
+    for layer in architecture.layers:
+        for mixer in layer.mixers:
+            kinds.add(mixer.kind)
+            if isinstance(mixer, LatentAttention | CompressedAttention) and mixer.indexer is not None:
+                kinds.add("sparse")
+    return frozenset(kinds)
+
+
+def batched_tokens(accelerator: Accelerator, version: tuple[int, ...]) -> int:
+    """Default of ``--max-num-batched-tokens`` for a server: by device memory."""
+    gib = accelerator.memory_bytes / GiB
+    if gib >= 160 and version >= LARGER_STEPS:
+        return 16384
+    if gib >= 70 and not _a100(accelerator) and not accelerator.unified_memory:
+        return 8192
+    return 2048
+
+
+def sequences(accelerator: Accelerator, version: tuple[int, ...]) -> int:
+    """Default of ``--max-num-seqs`` for a server."""
+    large = accelerator.memory_bytes / GiB >= 70 and not _a100(accelerator) and not accelerator.unified_memory
+    return 1024 if large and version >= MANY_SEQUENCES else 256
+
+
+def _a100(accelerator: Accelerator) -> bool:
+    """The engine asks the driver for the card's name."""
+    return "a100" in f"{accelerator.id} {accelerator.name}".lower()
+
+
+def complete(deployment: Deployment, architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> Deployment:
+    """Fill in every default that the operator left open."""
+    context = deployment.max_model_len or architecture.max_position_embeddings or 4096
+    tokens = deployment.max_num_batched_tokens or batched_tokens(accelerator, version)
+    if version < CHUNKED_STEPS and deployment.max_num_batched_tokens is None and context <= LONG_CONTEXT:
+        tokens = max(context, 2048)  # vllm-project/vllm 0.6 and 0.7: vllm/config.py, SchedulerConfig
+    requests = deployment.max_num_seqs or sequences(accelerator, version)
+    if deployment.max_num_batched_tokens is None:
+        tokens = int(batch_tokens(default_tokens=tokens, default_requests=requests, context_tokens=context))
+    fraction = deployment.memory_fraction
+    if fraction is None:
+        fraction = 0.9 if version < HIGHER_FRACTION else 0.92
+    return replace(
+        deployment,
+        engine="vllm",
+        max_model_len=context,
+        max_num_seqs=int(batch_requests(default_requests=requests, step_tokens=tokens)),
+        max_num_batched_tokens=tokens,
+        memory_fraction=fraction,
+        block_size=deployment.block_size or block_size(architecture, accelerator, version),
+        kv_precision=cache_dtype(deployment, architecture, accelerator),
+    )
+
+
+def _capability(accelerator: Accelerator) -> float:
+    try:
+        return float(accelerator.compute_capability or 0)
+    except ValueError:
+        return 0.0
+
+
+def block_size(architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> int:
+    """Tokens of a block where the operator asks for none: what the attention kernel of the model and the device needs. [tokens]"""
+    kinds, capability = mixer_kinds(architecture), _capability(accelerator)
+    if "compressed" in kinds:
+        return 256
+    if "sparse" in kinds:
+        return 64
+    if "latent" in kinds and (10 <= capability < 11 or (9 <= capability < 10 and version < FLASH_ATTENTION_LATENT)):
+        return 64
+    return 16
+
+
+def cache_dtype(deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> str:
+    """Format of the cache: what a checkpoint asks for under "auto", and the record that sparse kernels read instead of plain FP8."""
+    name, kinds, capability = deployment.kv_precision.lower(), mixer_kinds(architecture), _capability(accelerator)
+    if name == "auto" and deployment.precision == "checkpoint" and asks_for_fp8(architecture):
+        name = "fp8"
+    if "compressed" in kinds and (name == "auto" or name.startswith("fp8")):
+        return "fp8_ds_mla"
+    if "sparse" in kinds and "latent" in kinds:
+        if name.startswith("fp8") and not 10 <= capability < 11:
+            return "fp8_ds_mla"
+        if name == "auto" and 12 <= capability < 13:
+            return "fp8_ds_mla"
+    return name
+
+
+def asks_for_fp8(architecture: Architecture) -> bool:
+    """Whether the checkpoint brings scales for a cache in FP8."""
+    settings = architecture.config.get("quantization_config")
+    if not isinstance(settings, Mapping):
+        return False
+    inner = settings.get("quantization")
+    for block in (settings, inner if isinstance(inner, Mapping) else {}):
+        scheme = block.get("kv_cache_scheme")
+        if str(block.get("kv_cache_quant_algo")).upper() == "FP8" or (isinstance(scheme, Mapping) and scheme.get("num_bits") == 8):
+            return True
+    return False
+
+
+def state_bytes(deployment: Deployment) -> int | None:
+    """Bytes of one element of a recurrent state where the operator chose its format. [bytes]"""
+    chosen = str(deployment.flags.get("mamba_ssm_cache_dtype", deployment.flags.get("mamba_cache_dtype", "auto"))).lower()
+    return {"float32": 4, "bfloat16": 2, "float16": 2}.get(chosen)
+
+
+def in_flight_tokens(deployment: Deployment, version: tuple[int, ...]) -> int:
+    """Tokens that may be scheduled before a window cache gives blocks back. [tokens]"""
+    tokens = deployment.max_num_batched_tokens or 1
+    if version < BATCHES_IN_FLIGHT:
+        return tokens
+    return int(flight_tokens(step_tokens=tokens, pp=deployment.pp))
+
+
+def profile_rows(deployment: Deployment) -> int:
+    """Requests that the profile run samples. [rows]"""
+    return min(deployment.max_num_seqs or 1, deployment.max_num_batched_tokens or 1)
+
+
+def graph_sizes(deployment: Deployment, capability: float) -> int:
+    """How many batch sizes are captured, one mode. [graphs]"""
+    most = most_captured(capability)
+    limit = int(captured_limit(requests=deployment.max_num_seqs or 1, drafts=deployment.speculative_tokens, most=most))
+    asked, sizes = _graph_flag(deployment, "max_cudagraph_capture_size"), _graph_flag(deployment, "cudagraph_capture_sizes")
+    if isinstance(sizes, list | tuple):
+        return len(sizes)
+    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
+        limit = min(asked, 8192)
+    return int(captured_sizes(limit=limit))
+
+
+def most_captured(capability: float) -> int:
+    """Largest batch that the engine captures by itself. [requests]"""
+    return 1024 if 10 <= capability < 11 else 512
+
+
+def graph_modes(deployment: Deployment) -> int:
+    """How often each size is captured: whole for decoding and in pieces for mixed batches by default. [modes]"""
+    if deployment.enforce_eager:
+        return 0
+    mode = str(_graph_flag(deployment, "cudagraph_mode") or "FULL_AND_PIECEWISE").upper()
+    return {"NONE": 0, "PIECEWISE": 1, "FULL": 1, "FULL_DECODE_ONLY": 1}.get(mode, 2)
+
+
+def _graph_flag(deployment: Deployment, name: str) -> Any:
+    """A setting of the graphs, given as a flag or inside ``--compilation-config``."""
+    settings = deployment.flags.get("compilation_config")
+    if isinstance(settings, Mapping) and name in settings:
+        return settings[name]
+    return deployment.flags.get(name)

@@ -1,0 +1,310 @@
+"""vLLM: what it takes of a card, what its start-up log says, how it is launched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.cache import FULL, cache_format
+from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
+from gpusizer.engines.base.ledger import combined, item
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity, Rank
+from gpusizer.engines.base.weights import Cut
+from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
+from gpusizer.engines.vllm.constants import GRAPH_ESTIMATE_SPREAD
+from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
+from gpusizer.engines.vllm.memory import CONSUMED, graph_estimate_factor, overheads
+from gpusizer.engines.vllm.weights import (
+    adapter_slots,
+    allocation_slack,
+    draft_layers,
+    draft_weights,
+    expert_paddings,
+    external_head,
+    own_head,
+    position_tables,
+    unfolded_scales,
+    unlisted_tensors,
+    visual_levels,
+    weight_error,
+)
+from gpusizer.errors import FlagError
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.budget import requested_bytes
+from gpusizer.formulas.memory.cache_blocks import pool_tokens, pool_tokens_by_group
+
+__all__ = ["ENGINE", "Vllm"]
+
+OLDEST = (0, 8)  # the V1 engine
+
+# First versions of a behaviour.
+CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
+HYBRID_CACHE = (0, 10)  # groups of layers share one pool
+ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
+COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
+ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
+ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
+LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
+PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
+
+OUTSIDE = frozenset({"device_context", "communication", "late_workspace", "driver_reserved"})
+
+
+class Vllm(Engine):
+    """vLLM, V1 engine, 0.8 to 0.33; the newest is the default."""
+
+    id: ClassVar[str] = "vllm"
+    newest: ClassVar[tuple[int, ...]] = NEWEST
+    weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
+    flag_names: ClassVar[Mapping[str, str]] = {
+        "tp": "--tensor-parallel-size",
+        "pp": "--pipeline-parallel-size",
+        "dp": "--data-parallel-size",
+        "ep": "--enable-expert-parallel",
+        "dcp": "--decode-context-parallel-size",
+        "max_model_len": "--max-model-len",
+        "max_num_seqs": "--max-num-seqs",
+        "max_num_batched_tokens": "--max-num-batched-tokens",
+        "memory_fraction": "--gpu-memory-utilization",
+        "kv_precision": "--kv-cache-dtype",
+        "block_size": "--block-size",
+        "enforce_eager": "--enforce-eager",
+    }
+
+    def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """Fill in every default that the operator left open."""
+        return complete(deployment, architecture, accelerator, self.version_of(deployment))
+
+    def cut(self, start: Start) -> Cut:
+        """How the weights of one rank are made."""
+        layout = start.layout
+        return Cut(
+            tp=layout.tp,
+            experts_tp=1 if layout.ep > 1 else layout.tp * layout.dp,
+            ep=layout.ep,
+            redundant_experts=start.whole("num_redundant_experts", 0),
+            paddings=expert_paddings(start),
+            towers_tp=1 if start.flag("mm_encoder_tp_mode") == "data" else layout.tp,
+            whole_shared=layout.ep > 1 and layout.tp > 1 and layout.dp > 1,
+        )
+
+    def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
+        """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
+        return [
+            *own_head(start, stage, cut),
+            *self.absorbed_latent(start, stage),
+            *position_tables(start, stage),
+            *visual_levels(start, stage),
+            *unfolded_scales(start, stage, cut),
+            *unlisted_tensors(start, stage),
+            *allocation_slack(start, stage, cut),
+            *draft_weights(start, stage, cut),
+            *adapter_slots(start, stage),
+        ]
+
+    def weights_depend_on(self, start: Start) -> tuple[object, ...]:
+        """Kernels, and so padding and copies, are chosen by vendor and compute capability."""
+        return start.accelerator.vendor, start.capability
+
+    def weight_error_of(self, start: Start) -> float:
+        """Band of the stored tensors by their format."""
+        return weight_error(start)
+
+    def padded_formats(self, start: Start) -> frozenset[str]:
+        """MXFP4 experts are padded to whole blocks after the cut."""
+        return frozenset({"mxfp4"})
+
+    def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
+        """Activation peak, growth outside the allocator, graphs, context and communicators."""
+        return overheads(start, stage)
+
+    def budget_bytes(self, start: Start) -> int:
+        """``--gpu-memory-utilization`` of what the driver reports."""
+        return int(requested_bytes(device_total_bytes=start.visible_bytes, utilization=start.deployment.memory_fraction))
+
+    def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
+        """Budget less everything that is charged to it, or what the operator fixed."""
+        fixed = start.whole("kv_cache_memory_bytes", start.whole("kv_cache_memory", 0, 1 << 50), 1 << 50)
+        blocks = start.whole("num_gpu_blocks_override", 0, 1 << 40)
+        if blocks:
+            fixed = blocks * self.cache_plan(start, stage).block_bytes
+        if fixed:
+            return Quantity(fixed, fixed, fixed)
+        budget = self.budget_bytes(start)
+        charged = [line for line in items if line.id not in OUTSIDE and line.id != "cuda_graphs"]
+        if self.charges_graphs(start):
+            charged += [self._estimated(start, line) for line in items if line.id == "cuda_graphs"]
+        return combined(charged, sign=-1, base=budget)
+
+    def _estimated(self, start: Start, graphs: Item) -> Item:
+        """What the engine estimates for its graphs, which is what it charges."""
+        size, (low, high) = graphs.bytes * graph_estimate_factor(start), GRAPH_ESTIMATE_SPREAD
+        return item("cuda_graphs", size, low=size * low, high=size * high, evidence=Evidence.CALIBRATED)
+
+    def charges_graphs(self, start: Start) -> bool:
+        """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""
+        if start.version < ESTIMATES_GRAPHS:
+            return False
+        return str(start.flag("memory_profiler_estimate_cudagraphs", int(start.version >= HIGHER_FRACTION))).lower() not in ("0", "false")
+
+    def cache_request(self, start: Start) -> CacheRequest:
+        """What the layout of the cache depends on."""
+        deployment, architecture = start.deployment, start.architecture
+        form = cache_format(deployment.kv_precision, architecture.dtype)
+        if form is None:
+            raise FlagError("unknown-cache-format", found=deployment.kv_precision)
+        return CacheRequest(
+            form=form,
+            tp=deployment.tp,
+            block_tokens=deployment.block_size or 16,
+            drafts=deployment.speculative_tokens,
+            conv_bytes=4 if architecture.dtype == "fp32" else 2,
+            state_bytes=state_bytes(deployment),
+            draft_layers=draft_layers(start),
+            unified=bool(start.flag("disable_hybrid_kv_cache_manager", False)) or start.version < HYBRID_CACHE,
+            widest_share=1.5 if start.version >= HIGHER_FRACTION else 1.25,
+            tuples=start.version < PACKED_CACHE,
+            expanded=start.accelerator.vendor == "AMD" and start.version < ROCM_LATENT,
+            latent_alignment=128 if start.version >= LATENT_ALIGNMENT else 64,
+        )
+
+    def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
+        """Blocks of the groups of layers."""
+        deployment = start.deployment
+        layout = cache_layout(start.architecture, self.cache_request(start))
+        flight = in_flight_tokens(deployment, start.version)
+        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching", False))
+        states = (2 if aligned else 1) + deployment.speculative_tokens
+        dcp = deployment.dcp
+        size = layout.block_bytes(stage.layers, stage.last, len(start.architecture.layers))
+        full = [group for group in layout.groups if group.kind == FULL]
+        token = sum(-(-size // (group.block_tokens * dcp)) for group in full)
+        far = 2**30 // 8
+        fixed = sum(group.blocks(far, flight, states, dcp) for group in layout.groups if group.kind != FULL) * size
+
+        def blocks_of(context_tokens: int) -> int:
+            return sum(group.blocks(context_tokens, flight, states, dcp) for group in layout.groups)
+
+        def counted(context_tokens: int) -> int:
+            needs = [group.blocks(context_tokens, flight, states, dcp) for group in layout.groups]
+            first = max(sum(page for _, page in group.members) for group in layout.groups if group.kind == FULL)
+            return -(-layout.counted_bytes(needs) // first)
+
+        by_bytes = counted if layout.tuples else None
+        return CachePlan(size, layout.block_tokens, max(len(layout.groups), 1), token, fixed, blocks_of, by_bytes)
+
+    def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
+        """Tokens as the log of the version prints them."""
+        if start.version < COUNTED_BY_REQUESTS:
+            return int(pool_tokens_by_group(blocks=blocks, groups=plan.groups, block_tokens=plan.block_tokens, context_parallel=start.layout.dcp))
+        context = start.deployment.max_model_len or 1
+        return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
+
+    def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
+        """Not enough free memory for the budget at the start."""
+        before = sum(line.bytes for line in items if line.id in ("device_context", "communication"))
+        budget, free = self.budget_bytes(start), start.visible_bytes - before
+        if budget > free and start.version >= CHECKED_BUDGET:
+            return Notice("budget-above-free", {"budget_bytes": budget, "free_bytes": free, "fraction": start.deployment.memory_fraction})
+        return None
+
+    def shortfall_bytes(self, rank: Rank) -> int:
+        """At the start graphs are captured after the profile run, where its activations were; they count as small as they may be."""
+        graphs = next((line for line in rank.items if line.id == "cuda_graphs"), None)
+        if graphs is None:
+            return super().shortfall_bytes(rank)
+        peak = sum(line.bytes for line in rank.items if line.id == "activation_peak")
+        return super().shortfall_bytes(rank) - graphs.bytes + max(graphs.low_bytes - peak, 0)
+
+    def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
+        """Also what the log estimates for graphs before they are captured; since 0.26 its "peak activation" holds that estimate."""
+        found = super().quantities(start, results, blocks, worst)
+        estimated = [self._estimated(start, line) for line in results[0].items if line.id == "cuda_graphs"]
+        if estimated and start.version >= ESTIMATES_GRAPHS:
+            found["cuda_graph_estimated_bytes"] = combined(estimated)
+        if start.version >= CONSUMED and self.charges_graphs(start):
+            found["activation_peak_bytes"] = combined([*estimated, *(line for line in results[0].items if line.id == "activation_peak")])
+        return found
+
+    def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does exactly this start, and what will its log say?"""
+        result = super().fit(deployment, architecture, accelerator)
+        short = min(rank.items[-1].bytes for rank in result.ranks)
+        if result.fits and short < 0:
+            return replace(result, warnings=(*result.warnings, Notice("tight-at-full-load", {"bytes": -short})))
+        return result
+
+    def warnings(self, start: Start) -> tuple[Notice, ...]:
+        """Also what is not known of a draft, and versions beyond those that were studied."""
+        found = list(super().warnings(start))
+        if not OLDEST <= start.version <= (*NEWEST[:2], 1 << 20):
+            words = {"version": ".".join(map(str, start.version)), "oldest": ".".join(map(str, OLDEST)), "newest": ".".join(map(str, NEWEST))}
+            found.append(Notice("version-not-studied", words))
+        if start.deployment.speculative_tokens:
+            if external_head(start):
+                found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))
+            elif not start.architecture.mtp:
+                found.append(Notice("draft-not-counted", {"draft": str(start.flag("speculative_model", "?"))}))
+        return tuple(found)
+
+    def command(self, deployment: Deployment) -> list[str]:
+        """Launch command, argument by argument."""
+        words = ["vllm", "serve", deployment.model]
+        for name, flag in self.flag_names.items():
+            value = getattr(deployment, name)
+            if name == "ep":
+                words += [flag] if value > 1 else []
+            elif name == "enforce_eager":
+                words += [flag] if value else []
+            elif name in ("tp", "pp", "dp", "dcp"):
+                words += [flag, str(value)] if value > 1 else []
+            elif name == "kv_precision":
+                words += [flag, value] if value != "auto" else []
+            elif value is not None:
+                words += [flag, str(value)]
+        words += _precision_words(deployment.precision)
+        if deployment.speculative_tokens:
+            settings = {"method": str(deployment.flags.get("speculative_method", "mtp")), "num_speculative_tokens": deployment.speculative_tokens}
+            if "speculative_model" in deployment.flags:
+                settings["model"] = str(deployment.flags["speculative_model"])
+            words += ["--speculative-config", json.dumps(settings)]
+        for name in _FURTHER_FLAGS:
+            value = deployment.flags.get(name)
+            if value is None or value is False:
+                continue
+            words.append(f"--{name.replace('_', '-')}")
+            if value is not True:
+                words.append(json.dumps(value) if isinstance(value, Mapping) else str(value))
+        return words
+
+
+# Further flags that change memory, as a deployment names them.
+_FURTHER_FLAGS = (
+    "kv_cache_memory_bytes",
+    "enable_prefix_caching",
+    "disable_hybrid_kv_cache_manager",
+    "enable_lora",
+    "max_loras",
+    "max_lora_rank",
+    "mm_encoder_tp_mode",
+    "language_model_only",
+    "limit_mm_per_prompt",
+    "attention_backend",
+    "compilation_config",
+    "max_cudagraph_capture_size",
+)
+
+
+def _precision_words(precision: str) -> list[str]:
+    """What makes of a checkpoint the precision that was asked for; formats that only a checkpoint can bring need no word."""
+    if precision == "fp8":
+        return ["--quantization", "fp8"]
+    dtype = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}.get(precision)
+    return ["--dtype", dtype] if dtype else []
+
+
+ENGINE = Vllm()

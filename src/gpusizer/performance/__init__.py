@@ -1,0 +1,1 @@
+"""How fast a deployment is: work of a step, time of a step, serving."""

@@ -1,0 +1,105 @@
+"""How fast a device with an engine does the work of a step: data-sheet figures times measured efficiencies, and fixed costs.
+
+Efficiencies follow the generation of the device and the number format, never a model; fixed costs follow the engine. What nobody measured is taken
+from the data sheet with the efficiency of the nearest kin, and :class:`Provenance` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gpusizer.facts.types import Accelerator
+from gpusizer.performance.constants import CONSTANTS, value
+
+__all__ = ["ENGINE_FAMILIES", "Provenance", "engine_family", "generation", "peak_flops_per_s", "provenance"]
+
+_BY_CAPABILITY = {"8.0": "ampere", "8.6": "ada", "8.7": "ada", "8.9": "ada", "9.0": "hopper", "gfx942": "cdna3", "gfx950": "cdna4"}
+_BITS = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8, "fp4": 4, "int4": 4}
+
+ENGINE_FAMILIES = ("vllm", "sglang", "tensorrt-llm", "llama.cpp", "transformers", "mindie")
+
+
+def engine_family(engine: str) -> str:
+    """The engine whose fixed costs a name stands for.
+
+    >>> engine_family("ollama"), engine_family("vllm")
+    ('llama.cpp', 'vllm')
+    """
+    name = engine.lower()
+    return {"ollama": "llama.cpp", "trtllm": "tensorrt-llm", "lmdeploy": "vllm"}.get(name, name)
+
+
+def generation(accelerator: Accelerator) -> str:
+    """Which measured efficiencies a device shares: by compute capability, else "other".
+
+    Examples
+    --------
+    >>> from gpusizer.facts.catalog import accelerator
+    >>> generation(accelerator("h200-sxm-141gb")), generation(accelerator("gb200-186gb")), generation(accelerator("ascend-910c"))
+    ('hopper', 'blackwell', 'other')
+    """
+    capability = accelerator.compute_capability or ""
+    if capability in _BY_CAPABILITY:
+        return _BY_CAPABILITY[capability]
+    if capability.startswith("10."):
+        return "blackwell"
+    if capability.startswith(("12.", "11.")):
+        return "blackwell_pcie"
+    if capability[:1] in "567" and capability[1:2] == ".":
+        return "volta"
+    return "other"
+
+
+def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str]:
+    """Dense peak at which weights of a storage class are multiplied, and the number format that computes.
+
+    Weights in a format that the device has no arithmetic for are widened to 16 bits first. [FLOP/s]
+
+    Examples
+    --------
+    >>> from gpusizer.facts.catalog import accelerator
+    >>> peak_flops_per_s(accelerator("a100-sxm-80gb"), "8")[1], peak_flops_per_s(accelerator("b200-sxm-180gb"), "fp4")[1]
+    ('bf16', 'fp4')
+    """
+    wanted = {"16": ("bf16", "fp16"), "8": ("fp8", "bf16", "fp16"), "fp4": ("fp4", "bf16", "fp16"), "int4": ("bf16", "fp16")}[storage]
+    peaks = accelerator.peak_flops
+    for name in wanted:
+        if peaks.get(name):
+            return float(peaks[name]), name
+    known = [(abs(_BITS[name] - 16), name) for name in peaks if peaks[name] and name in _BITS and name != "fp32"]
+    if known:
+        _, name = min(known)
+        return float(peaks[name]) * _BITS[name] / 16, "bf16"
+    if peaks.get("fp32"):
+        return float(peaks["fp32"]), "fp32"
+    return (accelerator.bandwidth_bytes_per_s or 1e11) * 200, "bf16"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How well the speeds of a device with an engine are known: both, one or neither was measured."""
+
+    device_measured: bool
+    engine_measured: bool
+
+    @property
+    def widening(self) -> float:
+        """How many times wider the band is than that of measured pairs."""
+        return (1.0 if self.device_measured else 1.6) * (1.0 if self.engine_measured else 1.4)
+
+
+def provenance(accelerator: Accelerator, engine: str) -> Provenance:
+    """Whether device and engine were among the measurements."""
+    family = engine_family(engine)
+    return Provenance(generation(accelerator) not in ("other", "volta"), f"kernel_s.{family}" in CONSTANTS)
+
+
+def constant(name: str, kind: str, fallback: str, theta: Mapping[str, float] | None = None) -> float:
+    """A constant of one kind, or of the kind that stands in for it."""
+    for key in (f"{name}.{kind}", f"{name}.{fallback}"):
+        if theta is not None and key in theta:
+            return theta[key]
+        if key in CONSTANTS:
+            return value(key)
+    raise KeyError(f"{name}.{kind}")

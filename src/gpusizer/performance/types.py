@@ -1,0 +1,103 @@
+"""What is asked about speed, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.types import Deployment, Evidence, Quantity
+
+__all__ = ["Load", "Performance", "PrefillSide", "SpeedItem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the whole deployment serves; exactly one of ``concurrency``, ``request_rate_per_s`` and ``burst`` is given.
+
+    Parameters
+    ----------
+    input_tokens, output_tokens : float
+        Mean lengths of a request. [tokens]
+    concurrency : float or None
+        Requests in flight, each replaced when it ends. Infinite means as many as the cache holds. [requests]
+    request_rate_per_s : float or None
+        Arrivals at random moments. [requests/s]
+    burst : float or None
+        Requests that all arrive at once. [requests]
+    shared_prefix_tokens : float
+        Tokens of each prompt that the prefix cache holds. [tokens]
+    length_spread : float
+        Standard deviation of lengths over their mean.
+    first_burst_share : float
+        Share of the requests that arrive together when a measurement at fixed concurrency begins; 0 in steady service.
+    acceptance : float or None
+        Probability that a draft token is accepted; None takes the calibrated one.
+    """
+
+    input_tokens: float
+    output_tokens: float
+    concurrency: float | None = None
+    request_rate_per_s: float | None = None
+    burst: float | None = None
+    shared_prefix_tokens: float = 0.0
+    length_spread: float = 0.0
+    first_burst_share: float = 0.0
+    acceptance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillSide:
+    """Workers that only compute prompts, and hand the cache over."""
+
+    deployment: Deployment
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedItem:
+    """One line of the explanation: a share of the time of a step, or a figure on the way, with the formula that gave it."""
+
+    id: str
+    seconds: float
+    formula: str
+    inputs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How fast a deployment serves a load.
+
+    Parameters
+    ----------
+    ttft_s, tpot_s : Quantity
+        Time to the first token; mean time per token after it. [s]
+    tpot_p95_s : Quantity
+        The slowest twentieth of the requests. [s]
+    output_tokens_per_s : Quantity
+        Of the whole deployment. [tokens/s]
+    regime : str
+        "steady" and "saturated" at a fixed concurrency, "cache-limited" where requests wait for room in the cache, "arrivals" at a rate, "overloaded"
+        where more arrives than can be served, "burst", "disaggregated".
+    limit_requests_per_s : float or None
+        What an open loop can hold. [requests/s]
+    running : float
+        Requests that decode together. [requests]
+    evidence : str
+        "calibrated", or "assumed" where device or engine was never measured.
+    notices : tuple of Notice
+        What must be said.
+    items : tuple of SpeedItem
+        Where the time of a step goes.
+    """
+
+    ttft_s: Quantity
+    tpot_s: Quantity
+    tpot_p95_s: Quantity
+    output_tokens_per_s: Quantity
+    regime: str
+    running: float
+    limit_requests_per_s: float | None = None
+    evidence: str = Evidence.CALIBRATED
+    notices: tuple[Notice, ...] = ()
+    items: tuple[SpeedItem, ...] = ()

@@ -1,0 +1,325 @@
+"""From a need to deployments: on each accelerator the smallest legal one that holds model and load, and the reason where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.device_support import device_support
+from gpusizer.engines.base.engine import Engine
+from gpusizer.engines.base.ledger import worst_evidence
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Layout
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import floor_div
+from gpusizer.formulas.load import held_requests, replicas_needed, servers_needed
+from gpusizer.performance.device_speeds import provenance
+from gpusizer.planning.need import Need
+from gpusizer.planning.prices import purchase_of, rent_of
+from gpusizer.planning.request import Request
+from gpusizer.planning.types import Option, Rejected
+
+__all__ = [
+    "Candidate",
+    "Found",
+    "best_layout",
+    "deployment_for",
+    "first_guess",
+    "layouts_of",
+    "most_gpus",
+    "option_of",
+    "replica_sizes",
+    "search",
+    "smallest_index",
+    "too_large",
+]
+
+ASSUMED_NODE = 8  # devices of a server where the facts give none
+MOST_NODES = 16  # servers that one replica may span
+ONE_BY_ONE = 4  # sizes below a server are not monotone (a width may divide by 8 and not by 2), so they are tried in turn
+ROOMY = 0.85  # share of a GPU that weights fill at most in the first size that is tried
+LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
+LAYOUTS_TRIED = 2
+HOPELESS = 0.1  # share of a GPU that is missing, beyond which no other cut of the same size helps
+
+
+@dataclass(frozen=True)
+class Found:
+    """The smallest deployment on one accelerator, and the largest one that was too small (or the only reason, where nothing will do)."""
+
+    option: Option | None
+    rejected: Rejected | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One layout that starts, with the requests that it holds and the replicas that hold the load."""
+
+    layout: Layout
+    launch: Deployment
+    fit: Fit
+    held: int
+    held_low: int
+    replicas: int
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all replicas."""
+        return self.layout.gpus * self.replicas
+
+
+def search(request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, *, weights_bytes: int) -> Found:
+    """Find the smallest deployment on one accelerator.
+
+    Parameters
+    ----------
+    request, need : Request, Need
+        Limits, and the load with every part filled in.
+    engine : Engine
+        Who serves.
+    architecture : Architecture
+        The model in the precision that is wanted.
+    accelerator : Accelerator
+        The device.
+    weights_bytes : int
+        Stored tensors of the model: fewer GPUs than hold them are not tried. [bytes]
+
+    Returns
+    -------
+    Found
+        An option, the reason why smaller ones will not do, or both.
+    """
+    support = device_support(engine.id, architecture, accelerator)
+    if support.refusal is not None:
+        return Found(None, Rejected(accelerator, None, support.refusal))
+    sizes = [gpus for gpus in replica_sizes(accelerator, most_gpus(request, engine)) if gpus * accelerator.memory_bytes > weights_bytes]
+    tried: dict[int, Candidate | Rejected] = {}
+
+    def attempt(index: int) -> Candidate | Rejected:
+        if index not in tried:
+            tried[index] = best_layout(request, need, engine, architecture, accelerator, sizes[index])
+        return tried[index]
+
+    smallest = smallest_index(len(sizes), first_guess(sizes, accelerator, weights_bytes), lambda index: isinstance(attempt(index), Candidate))
+    if smallest is None:
+        return Found(None, too_large(most_gpus(request, engine), accelerator, weights_bytes, tried.get(len(sizes) - 1)))
+    best: Candidate | None = None
+    for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
+        if best is not None and sizes[index] >= best.gpus:
+            break
+        candidate = attempt(index)
+        if isinstance(candidate, Candidate) and (best is None or _order(candidate) < _order(best)):
+            best = candidate
+    assert best is not None  # the smallest is one
+    if request.max_gpus is not None and best.gpus > request.max_gpus:
+        reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": request.max_gpus})
+        return Found(None, Rejected(accelerator, best.layout, reason))
+    below = attempt(smallest - 1) if smallest else None
+    return Found(option_of(best, accelerator, support.notices, support.tier), below if isinstance(below, Rejected) else None)
+
+
+def smallest_index(count: int, guess: int, holds: Callable[[int], bool]) -> int | None:
+    """First index for which it holds, looked for around a guess: down while it holds, up one by one, then by halves (large sizes are monotone)."""
+    index = guess
+    if index < count and holds(index):
+        while index and holds(index - 1):
+            index -= 1
+        return index
+    for index in range(guess + 1, min(guess + ONE_BY_ONE, count)):
+        if holds(index):
+            return index
+    low, high = min(guess + ONE_BY_ONE, count), count
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low if low < count else None
+
+
+def first_guess(sizes: list[int], accelerator: Accelerator, weights_bytes: int) -> int:
+    """Index of the first size whose weights leave a tenth of each GPU."""
+    roomy = (index for index, gpus in enumerate(sizes) if weights_bytes < gpus * accelerator.memory_bytes * ROOMY)
+    return next(roomy, max(len(sizes) - 1, 0))
+
+
+def most_gpus(request: Request, engine: Engine) -> int | None:
+    """GPUs that one replica may have: what is allowed and what the engine takes; None where neither says."""
+    return min((most for most in (request.max_gpus, engine.most_devices) if most is not None), default=None)
+
+
+def too_large(max_gpus: int | None, accelerator: Accelerator, weights_bytes: int, largest: Candidate | Rejected | None) -> Rejected:
+    """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
+    if isinstance(largest, Rejected):
+        return largest
+    node = accelerator.devices_per_node or ASSUMED_NODE
+    gpus = min(max_gpus or MOST_NODES * node, MOST_NODES * node)
+    memory = gpus * accelerator.memory_bytes
+    return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": memory}))
+
+
+def replica_sizes(accelerator: Accelerator, max_gpus: int | None) -> Iterator[int]:
+    """GPUs of one replica, from one GPU over parts of a server to whole servers."""
+    node = accelerator.devices_per_node or ASSUMED_NODE
+    size = 1
+    while size < node:
+        if max_gpus is None or size <= max_gpus:
+            yield size
+        size *= 2
+    for nodes in range(1, MOST_NODES + 1):
+        if max_gpus is not None and nodes * node > max_gpus:
+            return
+        yield nodes * node
+
+
+def _order(candidate: Candidate) -> tuple[int, int]:
+    """Fewest GPUs, then fewest engines to run."""
+    return candidate.gpus, candidate.replicas
+
+
+def best_layout(
+    request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int
+) -> Candidate | Rejected:
+    """The widest legal tensor-parallel cut of so many GPUs that holds the model, the next one where it does not, or why neither will do."""
+    refused: Rejected | None = None
+    for found in layouts_of(request, need, engine, architecture, accelerator, gpus, most=LAYOUTS_TRIED):
+        if isinstance(found, Candidate):
+            return found
+        if found.reason.parameters.get("missing_bytes", 0) > HOPELESS * accelerator.memory_bytes:
+            return found
+        refused = found if refused is None or found.reason.code not in _LAYOUT_CODES else refused
+    return refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus}))
+
+
+_LAYOUT_CODES = ("tp-heads", "tp-kv-heads", "tp-state-heads", "tp-width", "tp-expert-width", "tp-quantisation-block", "pp-more-than-layers")
+
+
+def layouts_of(
+    request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int, *, most: int
+) -> Iterator[Candidate | Rejected]:
+    """Layouts of one size, the widest tensor-parallel cut first: each as a candidate, or with the reason why it will not do.
+
+    Parameters
+    ----------
+    request, need : Request, Need
+        Limits, and the load with every part filled in.
+    engine : Engine
+        Who serves.
+    architecture : Architecture
+        The model in the precision that is wanted.
+    accelerator : Accelerator
+        The device.
+    gpus : int
+        GPUs of one replica.
+    most : int
+        Legal layouts that are tried.
+
+    Yields
+    ------
+    Candidate or Rejected
+        In the order of :meth:`Engine.layouts`.
+    """
+    legal = 0
+    for choice in engine.layouts(architecture, accelerator, gpus):
+        if choice.reason is not None:
+            yield Rejected(accelerator, choice.layout, choice.reason)
+            continue
+        if legal == most:
+            return
+        legal += 1
+        wish = engine.for_requests(deployment_for(request, need, accelerator, choice.layout, engine), architecture, accelerator, need.concurrency)
+        launch, fit = _fit(wish, engine, architecture, accelerator)
+        if not fit.fits:
+            yield Rejected(accelerator, choice.layout, fit.reason or Notice("does-not-fit"))
+            continue
+        held, low = held_range(fit)
+        if low >= 1:
+            yield Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
+            continue
+        yield Rejected(accelerator, choice.layout, _too_close(fit))
+
+
+def _too_close(fit: Fit) -> Notice:
+    """Why a start that fits by the middle of the estimate is not proposed: what the fullest GPU may lack."""
+    tightest = min(fit.ranks, key=lambda rank: min((line.low_bytes for line in rank.items if line.id == "kv_cache_pool"), default=0)).items
+    pool = next((line for line in tightest if line.id == "kv_cache_pool"), None)
+    if pool is not None and pool.low_bytes < pool.bytes:
+        return Notice("too-close-to-call", {"low_bytes": pool.low_bytes, "value_bytes": pool.bytes})
+    items = fit.ranks[fit.worst].items
+    free = sum(line.bytes for line in items if line.id == "free")
+    spread = sum(line.high_bytes - line.bytes for line in items if line.id != "free")
+    return Notice("too-close-to-start", {"low_bytes": free - spread, "value_bytes": free})
+
+
+def _short_bytes(fit: Fit) -> int:
+    """What the fullest GPU of a start that fits lacks under full load. [bytes]"""
+    return max((-line.bytes for rank in fit.ranks for line in rank.items if line.id == "free"), default=0)
+
+
+def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
+    """The start and its verdict; where the engine's own share of the card is more than there is at the start or under load, on one that is not."""
+    fit = engine.fit(deployment, architecture, accelerator)
+    if fit.fits and (short := _short_bytes(fit)) > 0 and fit.deployment.memory_fraction is not None:
+        share = floor_div(100 * (fit.deployment.memory_fraction * accelerator.memory_bytes - short), accelerator.memory_bytes) / 100
+    elif fit.reason is not None and fit.reason.code == "budget-above-free":
+        share = floor_div(100 * fit.reason.parameters["free_bytes"], accelerator.memory_bytes) / 100
+    else:
+        return deployment, fit
+    if share <= 0:
+        return deployment, fit
+    smaller = replace(deployment, memory_fraction=share)
+    return smaller, engine.fit(smaller, architecture, accelerator)
+
+
+def deployment_for(request: Request, need: Need, accelerator: Accelerator, layout: Layout, engine: Engine) -> Deployment:
+    """The start that a plan proposes: the engine's own defaults, and the context that is needed."""
+    return Deployment(
+        model=request.model,
+        gpu=accelerator.id,
+        tp=layout.tp,
+        pp=layout.pp,
+        dp=layout.dp,
+        ep=layout.ep,
+        dcp=layout.dcp,
+        engine=engine.id,
+        engine_version=request.engine_version,
+        precision=request.precision,
+        kv_precision=request.kv_precision,
+        max_model_len=need.context_tokens,
+    )
+
+
+def held_range(fit: Fit) -> tuple[int, int]:
+    """Requests of full length that one replica holds: as predicted, and on the safe side of the band; never more than it runs at once."""
+    low = fit.quantities["max_concurrency"].low * fit.deployment.dp if "max_concurrency" in fit.quantities else fit.max_concurrency
+    most = (fit.deployment.max_num_seqs or 2**31) * fit.deployment.dp
+    return min(int(held_requests(max_concurrency=fit.max_concurrency)), most), min(int(held_requests(max_concurrency=max(low, 0))), most)
+
+
+def option_of(best: Candidate, accelerator: Accelerator, notices: tuple[Notice, ...], tier: int) -> Option:
+    node = accelerator.devices_per_node or ASSUMED_NODE
+    nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
+    unit = max(node, accelerator.fabric_devices or 0)  # a server, or the rack that one fabric joins
+    order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit if accelerator.whole_nodes else best.gpus
+    known = provenance(accelerator, best.launch.engine)
+    measured = known.device_measured and known.engine_measured
+    assumed = not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
+    status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
+    said = (*notices, *((status,) if status else ()))
+    return Option(
+        rank=0,
+        accelerator=accelerator,
+        gpus=best.gpus,
+        gpus_to_order=order,
+        nodes=nodes,
+        replicas=best.replicas,
+        layout=best.layout,
+        launch=best.launch,
+        fit=best.fit,
+        held_requests=best.held * best.replicas,
+        held_requests_low=best.held_low * best.replicas,
+        cost=rent_of(accelerator, best.gpus),
+        purchase=purchase_of(accelerator, order),
+        notices=said,
+        tier=tier + 2 * (status is not None),
+        assumed=assumed,
+    )

@@ -1,0 +1,1 @@
+"""Facts that the workbook looks up, as tables."""

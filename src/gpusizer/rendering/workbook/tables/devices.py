@@ -1,0 +1,147 @@
+"""What the engine asks of a device, as columns: classes of devices that it treats alike, and figures of each device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.engine import Stage, Start
+from gpusizer.engines.base.types import Deployment
+from gpusizer.engines.base.weights import ExpertPadding
+from gpusizer.engines.vllm import constants as fitted
+from gpusizer.engines.vllm.defaults import batched_tokens, most_captured, sequences
+from gpusizer.engines.vllm.engine import OUTSIDE, Vllm
+from gpusizer.engines.vllm.memory import growth_kind, overheads
+from gpusizer.engines.vllm.weights import expert_paddings, unfolds_scales
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import floor_div
+
+__all__ = ["CASES", "DeviceFigures", "Devices"]
+
+CASES = ("alone", "joined", "joined-whole")
+"""One GPU; several; several that share out whole experts: what of a device depends on the layout."""
+
+_LAYOUTS: dict[str, dict[str, int]] = {"alone": {}, "joined": {"tp": 2}, "joined-whole": {"tp": 2, "ep": 2}}
+
+
+@dataclass(frozen=True)
+class DeviceFigures:
+    """One device; growth is for one GPU, for tensor-parallel ranks, and for pipeline stages alone."""
+
+    accelerator: Accelerator
+    class_number: int
+    visible_bytes: int
+    driver_bytes: int
+    context_bytes: int
+    joined_bytes: tuple[int, ...]  # by case
+    shares: tuple[float, ...]  # by case
+    budgets: tuple[int, ...]  # of these shares
+    growth: tuple[tuple[float, float], ...]  # (bytes, above) for alone, tensor-parallel, pipeline
+    library_bytes: float
+    graph_factor: float
+
+
+@dataclass(frozen=True)
+class Devices:
+    """All devices and their classes.
+
+    Parameters
+    ----------
+    accelerators : tuple of Accelerator
+        In the order of the sheet.
+    engine : Vllm
+        The engine.
+    sample : Architecture
+        Any model: what is read here does not depend on it.
+    """
+
+    accelerators: tuple[Accelerator, ...]
+    engine: Vllm
+    sample: Architecture
+
+    def start(self, accelerator: Accelerator, **layout: Any) -> Start:
+        """A start of the sample on a device."""
+        return self.engine.start(Deployment(model="", gpu=accelerator.id, max_model_len=4096, **layout), self.sample, accelerator)
+
+    def _class_of(self, accelerator: Accelerator) -> tuple[Any, ...]:
+        start, version = self.start(accelerator), self.engine.newest
+        capability = start.capability
+        return (
+            batched_tokens(accelerator, version),
+            sequences(accelerator, version),
+            most_captured(capability),
+            expert_paddings(start),
+            accelerator.vendor == "AMD",
+            int(capability) if capability >= 9 else 0,
+            unfolds_scales(start),
+        )
+
+    @cached_property
+    def classes(self) -> tuple[tuple[Any, ...], ...]:
+        """Distinct classes, each with the first device that belongs to it."""
+        found: dict[tuple[Any, ...], Accelerator] = {}
+        for each in self.accelerators:
+            found.setdefault(self._class_of(each), each)
+        return tuple((*key, first) for key, first in found.items())
+
+    @cached_property
+    def paddings(self) -> tuple[tuple[ExpertPadding, ...], ...]:
+        """Distinct paddings of expert kernels."""
+        return tuple(dict.fromkeys(each[3] for each in self.classes))
+
+    def representative(self, number: int) -> Accelerator:
+        """A device of a class."""
+        device: Accelerator = self.classes[number][-1]
+        return device
+
+    @cached_property
+    def figures(self) -> Sequence[DeviceFigures]:
+        """Each device."""
+        numbers = {each[:-1]: number for number, each in enumerate(self.classes)}
+        return [self._figures(each, numbers[self._class_of(each)]) for each in self.accelerators]
+
+    def _figures(self, accelerator: Accelerator, number: int) -> DeviceFigures:
+        starts = {case: self.start(accelerator, **layout) for case, layout in _LAYOUTS.items()}
+        growth = [self._growth(start) for start in (starts["alone"], starts["joined"], self.start(accelerator, pp=2))]
+        outside = {case: self._outside(start) for case, start in starts.items()}
+        amd = accelerator.vendor == "AMD"
+        shares = tuple(self._share(starts[case], outside[case]) for case in CASES)
+        return DeviceFigures(
+            accelerator,
+            number,
+            starts["alone"].visible_bytes,
+            outside["alone"].get("driver_reserved", 0),
+            outside["alone"]["device_context"],
+            tuple(outside[case].get("communication", 0) for case in CASES),
+            shares,
+            tuple(self.engine.budget_bytes(self._with_share(starts[case], share)) for case, share in zip(CASES, shares, strict=True)),
+            tuple(growth),
+            fitted.ROCM_LIBRARY.bytes if amd else 0.0,
+            fitted.ROCM_GRAPHS if amd else 1.0,
+        )
+
+    def _items(self, start: Start) -> list[Any]:
+        layers = len(start.architecture.layers)
+        return overheads(start, Stage(0, range(layers), True, True))
+
+    def _outside(self, start: Start) -> dict[str, int]:
+        return {line.id: line.bytes for line in self._items(start) if line.id in OUTSIDE}
+
+    def _growth(self, start: Start) -> tuple[float, float]:
+        line = next(each for each in self._items(start) if each.id == "non_torch")
+        return float(line.inputs["growth_bytes"]), fitted.GROWTH[growth_kind(start)].above
+
+    def _share(self, start: Start, outside: dict[str, int]) -> float:
+        """The engine's own share of the card, or the largest that is free at the start, as a plan proposes it."""
+        before = outside.get("device_context", 0) + outside.get("communication", 0)
+        free = start.visible_bytes - before
+        share = float(start.deployment.memory_fraction or 0)
+        if self.engine.budget_bytes(start) <= free:
+            return share
+        return max(float(floor_div(100 * free, start.accelerator.memory_bytes) / 100), 0.0)
+
+    def _with_share(self, start: Start, share: float) -> Start:
+        return replace(start, deployment=replace(start.deployment, memory_fraction=share))

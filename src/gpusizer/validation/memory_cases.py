@@ -1,0 +1,261 @@
+"""One measured memory case -> the start that was measured: model, device, layout and flags, by what an operator knew before it.
+
+Only launch fields are read (``KNOWN_BEFORE``): ``measured``, ``log`` and ``notes`` never reach a prediction. What cannot be told is refused by
+code, or, where only some figures depend on it (the recipe of a GGUF file, the name of the card), those figures are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.precision_words import precision_of_words
+from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import get_engine
+from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.types import Deployment
+from gpusizer.errors import InputError
+from gpusizer.facts.releases import release_on
+from gpusizer.facts.types import Accelerator
+from gpusizer.units import GiB
+from gpusizer.validation.command_lines import launch_words
+from gpusizer.validation.devices import devices_of
+from gpusizer.validation.flags import engine_fields
+from gpusizer.validation.measured import MEMORY_QUANTITIES
+from gpusizer.validation.models import model_of, stored_in
+
+__all__ = ["KNOWN_BEFORE", "Case", "deployment_of", "is_performance", "whole"]
+
+KNOWN_BEFORE = [
+    "id",
+    "engine",
+    "engine_version",
+    "date",
+    "model",
+    "quantization",
+    "dtype",
+    "gpu",
+    "gpu_count",
+    "tp",
+    "pp",
+    "dp",
+    "ep",
+    "dp_attention",
+    "kv_cache_dtype",
+    "max_model_len",
+    "context_len",
+    "max_num_seqs",
+    "max_running_requests",
+    "max_num_batched_tokens",
+    "chunked_prefill_size",
+    "gpu_memory_utilization",
+    "mem_fraction_static",
+    "block_size",
+    "enforce_eager",
+    "speculative",
+    "cuda_graph_max_bs",
+    "other_flags",
+]
+"""The fields that a prediction may use."""
+
+LONGEST_FIELD = 20_000
+_PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+_UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
+_OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # a publisher's own choice by tensor
+# Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
+_OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
+_OF_WEIGHTS = _OF_CACHE | {"weights_bytes", "model_buffer_bytes", "fits"}
+_OF_MEMORY = _OF_CACHE | {"fits"}
+_OF_PLACEMENT = _OF_WEIGHTS | {"compute_buffer_bytes"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A measured start as an engine can be asked about it.
+
+    Parameters
+    ----------
+    id : str
+        Of the case.
+    deployment : Deployment
+        The start.
+    architecture : Architecture
+        The model in the precision of the start.
+    accelerator : Accelerator
+        The device; the first one where several kinds work together.
+    untold : frozenset of str
+        Quantities that depend on what the case does not say; they are not predicted.
+    notices : tuple of Notice
+        What was taken for granted.
+    """
+
+    id: str
+    deployment: Deployment
+    architecture: Architecture
+    accelerator: Accelerator
+    untold: frozenset[str] = frozenset()
+    notices: tuple[Notice, ...] = ()
+
+
+def is_performance(row: Mapping[str, Any]) -> bool:
+    """Whether a case measured times and rates rather than memory: told by its keys.
+
+    >>> is_performance({"isl": 1024, "osl": 1024}), is_performance({"max_model_len": 8192})
+    (True, False)
+    """
+    return "isl" in row or "osl" in row or "parallelism" in row
+
+
+def deployment_of(row: Mapping[str, Any]) -> Case | Notice:
+    """The start that a measured memory case describes, or why it cannot be told.
+
+    Parameters
+    ----------
+    row : mapping
+        A case in the format of measured memory cases; whatever is not in ``KNOWN_BEFORE`` is not read.
+
+    Returns
+    -------
+    Case or Notice
+        The start; or a code with its parameters.
+    """
+    known = {name: row.get(name) for name in KNOWN_BEFORE}
+    try:
+        return _case(known)
+    except InputError as error:
+        return Notice(error.code, dict(error.parameters))
+
+
+def _case(row: Mapping[str, Any]) -> Case:
+    engine = get_engine(text(row, "engine"))
+    words = launch_words(text(row, "other_flags"))
+    entry, named = model_of(text(row, "model"))
+    gguf = engine.id in ("llama.cpp", "ollama")
+    wish, told, alike = _wish(row, words, named)
+    stored = entry if gguf else stored_in(entry, wish)
+    architecture = load_architecture(stored.id)
+    devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=True)
+    if not gguf and not devices.each:
+        raise InputError("case-without-device", found=text(row, "gpu"))
+    notices = list(devices.notices)
+    precision = _gguf_precision(engine.id, wish, architecture) if gguf else _precision(row, words, wish, architecture)
+    told = told and (wish is not None or not gguf)
+    if alike:
+        notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
+    fields, flags = engine_fields(engine.id, row, words, devices)
+    if "ik_llama.cpp fork" in text(row, "engine_version"):
+        flags["fork"] = "ik_llama.cpp"  # caches latent attention by its own --mla
+        if not words:
+            flags["mla"] = 2  # a log without its command line: who runs the fork on such a model does so for its latent cache
+    asked = gguf and fields.get("max_model_len")  # llama.cpp's cache has the size that was asked for, whatever is free
+    weights, memory = (_OF_WEIGHTS - _OF_CACHE, _OF_MEMORY - _OF_CACHE) if asked else (_OF_WEIGHTS, _OF_MEMORY)
+    untold = (frozenset() if told else weights) | (frozenset() if devices.memory_known else memory)
+    first = devices.first
+    if not gguf and not devices.memory_known:  # weights are the same on a card that nobody names; nothing else is
+        first, untold = replace(first, memory_bytes=80 * GiB), untold | (frozenset(MEMORY_QUANTITIES) - {"weights_bytes"})
+    if gguf and not devices.memory_known and devices.each and "n_gpu_layers" not in words:
+        untold |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
+    if engine.id == "llama.cpp":
+        room = sum(device.memory_bytes for device in devices.each)
+        untold |= _untold_placement(words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room)
+    if stored.id != entry.id:
+        flags["similar_precision"] = wish or True  # the checkpoint of another publisher stands for it
+    if gguf and (alike or _OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
+        flags["similar_precision"] = True
+        precision = _mixed(precision, architecture)
+    deployment = Deployment(
+        model=entry.id,
+        gpu=first.id,
+        engine=engine.id,
+        engine_version=_version(engine.id, row),
+        precision=precision,
+        flags=flags,
+        **fields,
+    )
+    return Case(text(row, "id"), deployment, with_precision(architecture, precision), first, untold, tuple(notices))
+
+
+def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
+    """The release that the case names ("v0.5.8.post1-rocm720" is 0.5.8), else the newest of its day."""
+    words = text(row, "engine_version")
+    if engine_id == "llama.cpp":
+        build = re.search(r"\b(?:build |b)(\d{3,6})\b", words)
+        year = re.search(r"\b(20\d\d)\b", words)
+        day = text(row, "date") or (f"{year[1]}-07" if year else "")
+        return build[1] if build and "fork" not in words else release_on(engine_id, day)
+    numbers = re.search(r"(?<![\d.])v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", words)
+    return numbers[1] if numbers else release_on(engine_id, text(row, "date"))
+
+
+def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -> tuple[str | None, bool, bool]:
+    """(precision that the case names, whether it can be told, whether it is only alike) of the weights.
+
+    The field of the case decides, then the launch flag, then the model's name.
+    """
+    field, flag = text(row, "quantization"), words.get("quantization")
+    wish, alike = precision_of_words(field)
+    if re.search(r"mixed|custom|not (?:seen|named)", field) and wish in (None, "bf16", "fp16"):
+        return None, False, False
+    unquantised = field.strip().lower() in _UNQUANTISED  # the engine said so: a name may still tell where the weights came from
+    for other in (flag if isinstance(flag, str) else "", "" if unquantised else text(row, "model")):
+        if wish is None:
+            wish, alike = precision_of_words(other)
+    return wish or (None if unquantised else named), True, alike
+
+
+def _gguf_precision(engine_id: str, wish: str | None, architecture: Architecture) -> str:
+    """llama.cpp stores MXFP4 experts beside Q8_0; files of Ollama's own library leave the rest as the checkpoint has it."""
+    if engine_id == "ollama" and wish == "mxfp4" and "mxfp4" in weight_formats(architecture):
+        return "checkpoint"
+    if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in weight_formats(architecture)):
+        return "mxfp4_moe"
+    return wish or "checkpoint"
+
+
+def _untold_placement(words: Mapping[str, Any], flags: Mapping[str, Any], *, told: bool, spills: bool) -> frozenset[str]:
+    """What depends on flags that a log without its command line does not tell, or on experts of an unknown format that pass through a GPU."""
+    if not words and flags.get("device") != "none":
+        return frozenset({"compute_buffer_bytes", "kv_cache_pool_bytes", "fits"}) | (_OF_WEIGHTS if spills else frozenset())
+    hosted = any(name in words for name in ("override_tensor", "cpu_moe", "n_cpu_moe"))
+    return frozenset({"compute_buffer_bytes"}) if hosted and not told else frozenset()
+
+
+def _mixed(precision: str, architecture: Architecture) -> str:
+    """A publisher's mix of small experts keeps everything else at four bits and more."""
+    sparse = architecture.parameters.groups.get("routed_experts", 0)
+    rest = "q8_0" if precision.startswith("iq4_") else "q4_k_m"
+    return f"{precision}+{rest}" if sparse and re.match(r"(i?q[123]|iq4)_", precision) else precision
+
+
+def _precision(row: Mapping[str, Any], words: Mapping[str, Any], wish: str | None, architecture: Architecture) -> str:
+    """The precision to ask for; a checkpoint that is stored in the format that is wished is taken as it is."""
+    quantised = [name for name in weight_formats(architecture) if name not in _PLAIN.values()]
+    if wish is None or wish in _PLAIN.values():
+        dtype = _PLAIN.get(str(words.get("dtype") or row.get("dtype") or "").lower())
+        wish = wish or dtype
+        return wish if wish and not quantised and wish not in weight_formats(architecture) else "checkpoint"
+    if wish in quantised[:1]:
+        return "checkpoint"
+    # "fp8 with mxfp4 experts" names two formats; a format of the smaller part alone is another checkpoint.
+    return "checkpoint" if quantised and "expert" in text(row, "quantization") else wish
+
+
+def text(row: Mapping[str, Any], name: str) -> str:
+    """A field as text, "" where it is absent or no text; its length is bounded."""
+    value = row.get(name)
+    return value[:LONGEST_FIELD] if isinstance(value, str) else ""
+
+
+def whole(row: Mapping[str, Any], name: str, most: int) -> int | None:
+    """A field as a whole number from 0 to ``most``, None where it is absent; refused where it is something else."""
+    value = row.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise InputError("bad-case-number", field=name, found=str(value)[:40], most=most)
+    return value

@@ -1,0 +1,164 @@
+"""Measured cases predicted one by one, and what the errors come to: the accuracy of gpusizer, for anybody to check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import get_engine
+from gpusizer.engines.base.types import Fit
+from gpusizer.errors import InputError
+from gpusizer.validation.accuracy import Accuracy, Compared, accuracy_of
+from gpusizer.validation.measured import MEMORY_QUANTITIES, PERFORMANCE_QUANTITIES, measured_memory, measured_performance
+from gpusizer.validation.memory_cases import deployment_of, is_performance, text
+
+__all__ = ["CaseResult", "Validation", "validate"]
+
+LONGEST_ID = 200
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case: what was predicted and measured, or why nothing was predicted.
+
+    Parameters
+    ----------
+    id, engine : str
+        Of the case.
+    quantities : mapping of str to Compared
+        What was predicted, in the order of the contract.
+    measured : mapping
+        What was measured, predicted or not.
+    reason : Notice or None
+        Why it is not covered.
+    notices : tuple of Notice
+        What was taken for granted.
+    """
+
+    id: str
+    engine: str
+    quantities: Mapping[str, Compared] = field(default_factory=dict)
+    measured: Mapping[str, float | bool] = field(default_factory=dict)
+    reason: Notice | None = None
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def covered(self) -> bool:
+        """Whether anything was predicted."""
+        return self.reason is None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All cases and their summary.
+
+    Parameters
+    ----------
+    cases : tuple of CaseResult
+        In the order of the file.
+    """
+
+    cases: tuple[CaseResult, ...]
+
+    def summary(self, engine: str | None = None) -> dict[str, Accuracy]:
+        """Accuracy by quantity, of one engine or of all; quantities that were never measured are left out."""
+        cases = [case for case in self.cases if engine is None or case.engine == engine]
+        found = {}
+        for name in (*MEMORY_QUANTITIES, *PERFORMANCE_QUANTITIES):
+            compared = [case.quantities[name] for case in cases if name in case.quantities]
+            unpredicted = sum(1 for case in cases if name in case.measured and name not in case.quantities)
+            accuracy = accuracy_of(compared, unpredicted)
+            if accuracy.measured:
+                found[name] = accuracy
+        return found
+
+    def engines(self) -> tuple[str, ...]:
+        """Engines in the order of their number of cases."""
+        counts: dict[str, int] = {}
+        for case in self.cases:
+            counts[case.engine] = counts.get(case.engine, 0) + 1
+        return tuple(sorted(counts, key=lambda engine: (-counts[engine], engine)))
+
+    def coverage(self, engine: str | None = None) -> dict[str, int]:
+        """Cases, and those that could be predicted."""
+        cases = [case for case in self.cases if engine is None or case.engine == engine]
+        return {"cases": len(cases), "covered": sum(1 for case in cases if case.covered)}
+
+
+def validate(rows: Iterable[Mapping[str, Any]]) -> Validation:
+    """Predict each case and compare.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Cases, memory and performance in any order, told apart by their keys.
+
+    Returns
+    -------
+    Validation
+        Every case with its errors or its reason.
+    """
+    return Validation(tuple(_performance(row) if is_performance(row) else _memory(row) for row in rows))
+
+
+def _memory(row: Mapping[str, Any]) -> CaseResult:
+    id, engine, measured = text(row, "id")[:LONGEST_ID], _engine_id(row), measured_memory(row)
+    case = deployment_of(row)
+    if isinstance(case, Notice):
+        return CaseResult(id, engine, measured=measured, reason=case)
+    try:
+        fit = get_engine(case.deployment.engine).fit(case.deployment, case.architecture, case.accelerator)
+    except InputError as error:
+        return CaseResult(id, engine, measured=measured, reason=Notice(error.code, dict(error.parameters)))
+    quantities = {
+        name: Compared(quantity.value, quantity.low, quantity.high, measured.get(name))
+        for name, quantity in fit.quantities.items()
+        if name in MEMORY_QUANTITIES and name not in case.untold
+    }
+    if "fits" not in case.untold:
+        quantities["fits"] = _fits(fit, measured.get("fits"))
+    ordered = {name: quantities[name] for name in MEMORY_QUANTITIES if name in quantities}
+    return CaseResult(id, engine, ordered, measured, notices=case.notices)
+
+
+def _fits(fit: Fit, measured: float | bool | None) -> Compared:
+    """Did it start? The band says whether the edges of the pool's band would change the answer."""
+    pool, requests = fit.quantities.get("kv_cache_pool_bytes"), fit.quantities.get("max_concurrency")
+    surely = fit.fits and (pool is None or pool.low > 0) and (requests is None or requests.low >= 1)
+    by_memory = fit.reason is not None and fit.reason.code in ("no-memory-for-cache", "context-too-long")
+    perhaps = fit.fits or (by_memory and pool is not None and pool.high > 0 and (requests is None or requests.high >= 1))
+    return Compared(fit.fits, surely, perhaps, bool(measured) if measured is not None else None)
+
+
+def _performance(row: Mapping[str, Any]) -> CaseResult:
+    from gpusizer.performance.predict import predict
+    from gpusizer.validation.speed_cases import performance_case
+
+    id, engine, measured = text(row, "id")[:LONGEST_ID], _engine_id(row), dict(measured_performance(row))
+    try:
+        case = performance_case(row)
+        if isinstance(case, Notice):
+            return CaseResult(id, engine, measured=measured, reason=case)
+        speed = predict(case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill)
+    except InputError as error:
+        return CaseResult(id, engine, measured=measured, reason=Notice(error.code, dict(error.parameters)))
+    quantities = {
+        name: Compared(quantity.value, quantity.low, quantity.high, measured.get(name))
+        for name in PERFORMANCE_QUANTITIES
+        if isfinite((quantity := getattr(speed, name)).value)
+    }
+    if not quantities:
+        return CaseResult(id, engine, measured=measured, reason=Notice("load-beyond-numbers", {}))
+    return CaseResult(id, engine, quantities, measured, notices=(*case.notices, *speed.notices))
+
+
+def _engine_id(row: Mapping[str, Any]) -> str:
+    """The engine's id, or the word of the case where there is none."""
+    words = text(row, "engine")[:LONGEST_ID]
+    try:
+        return get_engine(words.partition(" (")[0]).id
+    except InputError:
+        return words.lower() or "?"
