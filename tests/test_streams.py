@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gpusizer import given_files
 from gpusizer.cli.main import main
 from gpusizer.errors import InputError
-from gpusizer.planning import given_files
 from gpusizer.validation import case_file
 from gpusizer.validation.case_file import each_case, read_cases
 

@@ -63,7 +63,7 @@ def _to_stream(content: bytes, output: str) -> None:
 
 def _opened(output: str) -> int:
     """A descriptor for writing; a pipe is waited for only so long (it cannot be opened before somebody reads)."""
-    from gpusizer.planning.given_files import PATIENCE_S
+    from gpusizer.given_files import PATIENCE_S
 
     until = time.monotonic() + PATIENCE_S
     while True:

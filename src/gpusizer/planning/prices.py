@@ -16,7 +16,7 @@ from gpusizer.errors import UnreadableFileError
 from gpusizer.facts.catalog import accelerator as find_accelerator
 from gpusizer.facts.types import Accelerator, Price
 from gpusizer.formulas.load import deployment_cost
-from gpusizer.planning.given_files import WITHOUT_MARK, read_given, state_of
+from gpusizer.given_files import WITHOUT_MARK, read_given, state_of
 from gpusizer.planning.types import Cost
 
 __all__ = ["purchase_of", "rent_of", "with_prices"]

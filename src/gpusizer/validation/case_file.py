@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any, NoReturn
 
 from gpusizer.errors import UnreadableFileError
-from gpusizer.planning.given_files import read_given
+from gpusizer.given_files import read_given
 
 __all__ = ["each_case", "read_cases"]
 
