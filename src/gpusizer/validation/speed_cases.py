@@ -26,7 +26,7 @@ from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.performance.device_speeds import generation
 from gpusizer.performance.types import Load, PrefillSide
 from gpusizer.validation.devices import devices_of
-from gpusizer.validation.memory_cases import whole
+from gpusizer.validation.memory_cases import check_numbers, whole
 from gpusizer.validation.models import model_of
 
 __all__ = ["KNOWN_BEFORE", "PerformanceCase", "performance_case"]
@@ -76,8 +76,10 @@ def performance_case(row: Mapping[str, Any]) -> PerformanceCase | Notice:
     PerformanceCase or Notice
         The run; or a code with its parameters.
     """
+    known = {name: row.get(name) for name in KNOWN_BEFORE}
     try:
-        return _case({name: row.get(name) for name in KNOWN_BEFORE})
+        check_numbers(known)
+        return _case(known)
     except InputError as error:
         return Notice(error.code, dict(error.parameters))
 
