@@ -113,6 +113,8 @@ def _folder(folder: Path) -> Architecture:
         files = sorted(folder.glob("*.gguf"))
         if len(files) == 1 or (files and "-of-" in files[0].name):
             return _gguf(files[0])
+        if files:
+            raise UnreadableFileError("several-gguf", path=str(folder), count=len(files), nearest=[file.name for file in files[:5]])
         raise UnreadableFileError("config-missing", path=str(folder))
     model = _config(config)
     from gpusizer.architecture.files.headers import with_headers

@@ -248,7 +248,8 @@ class Vllm(Engine):
             if external_head(start):
                 found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))
             elif not start.architecture.mtp:
-                found.append(Notice("draft-not-counted", {"draft": str(start.flag("speculative_model", "?"))}))
+                draft = start.flag("speculative_model")
+                found.append(Notice("draft-not-counted", {"draft": str(draft)}) if draft else Notice("draft-not-named"))
         return tuple(found)
 
     def command(self, deployment: Deployment) -> list[str]:
