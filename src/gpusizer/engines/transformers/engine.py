@@ -22,6 +22,7 @@ from gpusizer.engines.search import largest
 from gpusizer.engines.transformers.memory import Batch, Moments, StageCache, moments_of, stage_cache
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import rounded
 from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.units import MiB
 
@@ -142,15 +143,20 @@ class Transformers(Engine):
             warnings=(*self.warnings(start), *notices),
         )
 
+    def weights_depend_on(self, start: Start) -> tuple[object, ...]:
+        """Nothing of the device: what it cannot hold is dequantised before."""
+        return ()
+
     def _parts(self, loaded: Start) -> list[_Loaded]:
         """The GPUs of a start with their parts of the model; those that hold the same are one object."""
         kinds = layer_kinds(loaded.architecture)
+        any_batch = replace(loaded, deployment=replace(loaded.deployment, max_num_seqs=None))  # weights are the same for any batch and device
         known: dict[tuple[object, ...], _Loaded] = {}
         found = []
         for stage in self.stages(loaded):
             key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
             if key not in known:
-                known[key] = _Loaded(self, loaded, stage)
+                known[key] = _Loaded(loaded, stage, self._weights_of(any_batch, stage), latents=self.caches_latents(loaded))
             found.append(known[key])
         return found
 
@@ -197,11 +203,11 @@ def _in_fp32(architecture: Architecture) -> Architecture:
 class _Loaded:
     """One GPU with its part of the model loaded."""
 
-    def __init__(self, engine: Transformers, start: Start, stage: Stage) -> None:
+    def __init__(self, start: Start, stage: Stage, weights: Sequence[Item], *, latents: bool) -> None:
         self.start, self.stage = start, stage
         architecture = start.architecture
         self.element_bytes = max(plain_format(architecture.dtype).bits // 8, 2)
-        self.latents = engine.caches_latents(start)
+        self.latents = latents
         kinds = layer_kinds(architecture)
         counts = Counter(kinds[index] for index in stage.layers)
         first = {kinds[index]: architecture.layers[index] for index in reversed(stage.layers)}
@@ -211,11 +217,12 @@ class _Loaded:
         )
         low, value, high = _CONTEXT_BYTES
         self.fixed: Sequence[Item] = (
-            *engine.weights(start, stage),
+            *weights,
             *driver_reserved(start.accelerator),
             item("device_context", value, low=low, high=high, evidence=Evidence.ASSUMED),
         )
         self.fixed_bytes = total_bytes(self.fixed)
+        self.fixed_spread_bytes = sum(line.high_bytes - line.bytes for line in self.fixed)
 
     def moments(self, batch: Batch) -> Moments:
         """The widest moments of a batch."""
@@ -239,8 +246,9 @@ class _Loaded:
 
     def safe_room_bytes(self, batch: Batch) -> int:
         """What is left when every line is at the upper end of its band, negative where that is too little. [bytes]"""
-        *lines, free = self.lines(batch)
-        return free.bytes - sum(line.high_bytes - line.bytes for line in lines)
+        cache, peak = self.cache.bytes_of(batch), self.moments(batch).peak_bytes
+        moving: int = cache + rounded(peak * (1 + _PEAK_ABOVE)) + rounded(_SLACK[2] * (cache + peak))
+        return self.start.device_total_bytes - self.fixed_bytes - self.fixed_spread_bytes - moving
 
     def lines(self, batch: Batch) -> tuple[Item, ...]:
         """The ledger of this GPU."""
