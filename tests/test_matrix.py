@@ -25,7 +25,7 @@ STARTS: tuple[tuple[str, int, int | None, dict[str, object]], ...] = (
     ("h200-sxm-141gb", 8, 8192, {}),
     ("h100-sxm-80gb", 4, 2048, {}),
 )
-PARTLY: dict[str, tuple[str, int, int, dict[str, int]]] = {"llama.cpp": ("h100-sxm-80gb", 2, 4096, {"n_gpu_layers": 5})}
+PARTLY: dict[str, tuple[str, int, int | None, dict[str, object]]] = {"llama.cpp": ("h100-sxm-80gb", 2, 4096, {"n_gpu_layers": 5})}
 AT_FULL_LOAD = {"tight-at-full-load", "activations-may-not-fit"}  # it starts, and may run out later: said, with how much is missing
 
 
