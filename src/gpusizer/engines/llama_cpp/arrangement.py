@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.llama_cpp.cache import Cells, cells_of, layer_buffers
 from gpusizer.engines.llama_cpp.compute import MicroBatch, Phases, phases_of
+from gpusizer.engines.llama_cpp.layers import kinds_of
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options
 from gpusizer.engines.llama_cpp.placement import HOST, Placement, place, weights_of
-from gpusizer.engines.llama_layers import kinds_of
 from gpusizer.units import MiB
 
 __all__ = ["Arrangement", "fitted", "keeps_target"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
+from gpusizer.engines.llama_cpp.layers import Kinds, window_of
 from gpusizer.engines.llama_cpp.options import LATENT_ONLY_FROM, Options
-from gpusizer.engines.llama_layers import Kinds, window_of
 from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
 
 __all__ = ["Cells", "LayerBuffers", "cells_of", "layer_buffers"]

@@ -13,9 +13,9 @@ from functools import cached_property
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, LinearAttention, Mixer, MixtureOfExperts
 from gpusizer.engines.llama_cpp.cache import Cells, LayerBuffers, cells_in_window
+from gpusizer.engines.llama_cpp.layers import Kinds, dense_tensors, expert_tensors, window_of
 from gpusizer.engines.llama_cpp.options import Options
 from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, head_bytes
-from gpusizer.engines.llama_layers import Kinds, dense_tensors, expert_tensors, window_of
 from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, expanded_latent_bytes, float_rows_bytes, mask_bytes, scores_bytes
 from gpusizer.units import MiB
 

@@ -12,13 +12,13 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import Engine, LayoutChoice, Start
 from gpusizer.engines.base.ledger import item
+from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Deployment, Fit, Layout, Rank
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
+from gpusizer.engines.llama_cpp.ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
 from gpusizer.engines.llama_cpp.placement import HOST
-from gpusizer.engines.llama_ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
-from gpusizer.engines.search import largest
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import Accelerator
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from gpusizer.architecture.expressions import expressions_of
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.weights import ROUTED
+from gpusizer.engines.llama_cpp.layers import Kinds, kinds_of, outside_weights
 from gpusizer.engines.llama_cpp.options import Options
-from gpusizer.engines.llama_layers import Kinds, kinds_of, outside_weights
 
 __all__ = ["HOST", "Part", "Placement", "head_bytes", "layers_of", "place", "weights_of"]
 

@@ -16,9 +16,9 @@ from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import Engine, LayoutChoice, Stage, Start
 from gpusizer.engines.base.ledger import combined, item, total_bytes
+from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
-from gpusizer.engines.search import largest
 from gpusizer.engines.transformers.memory import Batch, Moments, StageCache, moments_of, stage_cache
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
