@@ -219,11 +219,11 @@ def test_a_repository_is_served_under_the_name_that_was_asked_for() -> None:
 def test_tables_keep_to_a_terminal_and_lose_no_word(monkeypatch: pytest.MonkeyPatch, width: int, language: str) -> None:
     from gpusizer.planning.pipeline import make_plan
     from gpusizer.rendering.forms import text as terminal
-    from gpusizer.rendering.plan import plan_document
+    from gpusizer.rendering.plan import PlanDocument
 
     monkeypatch.setattr(terminal, "_screen", lambda: (width, False))
     plan = make_plan(Request(model="deepseek-v3", gpus=("h200-sxm-141gb", "a100-sxm-80gb", "rtx4090-24gb", "p100-sxm-16gb"), concurrency=10))
-    for block in plan_document(plan, language).blocks:
+    for block in PlanDocument(plan, language).blocks:
         if not isinstance(block, Table):
             continue
         lines = terminal.write(Document({}, [block])).splitlines()

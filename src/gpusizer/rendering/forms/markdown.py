@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from gpusizer.i18n import printable
-from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
+from gpusizer.rendering.document import Answer, Fixed, Heading, Points, Table
 
 __all__ = ["write"]
 
 
-def write(document: Document) -> str:
+def write(document: Answer) -> str:
     """The whole answer, blocks parted by an empty line."""
     parts: list[str] = []
     for block in document.blocks:
