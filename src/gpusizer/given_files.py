@@ -11,7 +11,7 @@ from gpusizer.errors import UnreadableFileError
 
 __all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "state_of"]
 
-PATIENCE_S = 5
+PATIENCE_S = 3
 """How long a pipe may stay without anybody at its other end."""
 WITHOUT_MARK = "utf-8-sig"
 """UTF-8, with or without the byte-order mark that editors on Windows write."""
