@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from gpusizer.planning.cases import Case, deployment_of
 
 from gpusizer.architecture.types import Notice
-from gpusizer.planning.cases import Case, deployment_of
-from gpusizer.planning.validate import validate
 from gpusizer.rendering.document import render
 from gpusizer.rendering.validate import validation_document
+from gpusizer.validation.validate import validate
 from test_validate import as_json, own_cases, worded
 
 ABSURD = (1e308, -1e308, 1e19, 10**400, -(10**400), float("nan"), float("inf"))
