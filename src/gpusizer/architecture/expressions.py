@@ -16,13 +16,15 @@ from functools import lru_cache
 
 from gpusizer.errors import UnsupportedArchitectureError
 
-__all__ = ["Expression", "ExpressionRefused", "Expressions", "expressions_of"]
+__all__ = ["Expression", "ExpressionRefused", "Expressions", "Work"]
 
 _MAX_LENGTH = 4096  # characters of one expression
+_MAX_EXPRESSIONS = 4096  # of one list
 _MAX_DEPTH = 32  # groups inside groups
 _MAX_STATES = 4096  # of one expression, its bounded repeats written out
-_MAX_KEPT_STEPS = 20_000
-_MAX_WORK = 20_000_000  # states passed over by all expressions of one list
+_MAX_KEPT_STEPS = 2_000
+_MAX_WORK = 12_000_000  # steps of all expressions of one model, a few seconds
+_WORK_OF_A_TEXT = 10
 _ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|[0-3][0-7]{2}|0[0-7]?|.)", re.DOTALL)
 _REPEAT = re.compile(r"([*+?]|\{(?!\})(\d*)(,?)(\d*)\})([?+]?)")
 _GROUP = re.compile(r"\((?:\?(?::|P<[^>]*>|(?P<look>[=!])|(?P<flags>[a-zA-Z]*)(?P<more>[:)-])|(?P<other>.)))?", re.DOTALL)
@@ -135,6 +137,8 @@ class Expression:
     ----------
     source : str
         In the notation of Python's ``re``.
+    ours : bool
+        Written by ourselves: well-formed without a look.
 
     Examples
     --------
@@ -146,15 +150,11 @@ class Expression:
     gpusizer.architecture.expressions.ExpressionRefused: not-supported
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, ours: bool = False) -> None:
         if len(source) > _MAX_LENGTH:
             raise ExpressionRefused("too-long")
-        try:
-            with warnings.catch_warnings():  # of notation that may change its meaning some day
-                warnings.simplefilter("ignore")
-                re.compile(source)
-        except (re.error, RecursionError, OverflowError, MemoryError) as error:
-            raise ExpressionRefused("not-an-expression") from error
+        if not ours:
+            _check(source)
         parser = _Parser(source)
         tree = parser.tree()
         self._flags = parser.flags
@@ -163,13 +163,11 @@ class Expression:
         self._start = frozenset({self._build(tree, 0)})
         self._depends = any(state.kind in ("ahead", "not-ahead") for state in self._states)  # on more than the next character
         self._steps: dict[tuple[frozenset[int], str, str], frozenset[int] | None] = {}
-        self._literal = "" if self._flags else _literal(tree)
+        self.literals = () if self._flags else _literals(tree)
         self.work = 0
 
     def matches(self, text: str, *, anywhere: bool = False) -> bool:
         """Whether the text begins with a match, or holds one anywhere."""
-        if self._literal not in text:
-            return False
         return self._run(self._start, text, 0, {}, anywhere=anywhere)
 
     def _run(self, start: frozenset[int], text: str, place: int, seen: dict[tuple[int, int], bool], *, anywhere: bool) -> bool:
@@ -217,7 +215,7 @@ class Expression:
                 new = [target for target in state.targets if target not in reached]
                 reached.update(new)
                 todo.extend(new)
-        self.work += len(reached)
+        self.work += 2 * len(reached)
         return ready
 
     def _ahead(self, number: int, text: str, index: int, seen: dict[tuple[int, int], bool]) -> bool:
@@ -265,6 +263,16 @@ class Expression:
         return then
 
 
+def _check(source: str) -> None:
+    """Refuse what the usual compiler refuses."""
+    try:
+        with warnings.catch_warnings():  # of notation that may change its meaning some day
+            warnings.simplefilter("ignore")
+            re.compile(source)
+    except (re.error, RecursionError, OverflowError, MemoryError) as error:
+        raise ExpressionRefused("not-an-expression") from error
+
+
 @lru_cache(maxsize=4096)
 def _one_character(text: str, flags: int) -> re.Pattern[str]:
     """A dot, a class, an escape or a plain character, as the usual matcher takes it."""
@@ -277,8 +285,8 @@ def _is_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
-def _literal(tree: _Node) -> str:
-    """The longest run of plain characters that every match holds, to pass over most texts at once."""
+def _literals(tree: _Node) -> tuple[str, ...]:
+    """Runs of plain characters that every match holds, to pass over most texts at once."""
     runs = [""]
     for part in _needed(tree):
         match part:
@@ -286,7 +294,7 @@ def _literal(tree: _Node) -> str:
                 runs[-1] += text[-1]
             case _:
                 runs.append("")
-    return max(runs, key=len)
+    return tuple(sorted({run for run in runs if run}, key=len, reverse=True))
 
 
 def _needed(tree: _Node) -> Iterator[_Node]:
@@ -301,6 +309,19 @@ def _needed(tree: _Node) -> Iterator[_Node]:
             yield tree
 
 
+class Work:
+    """What expressions may take together, counted and not timed, so that a model is refused everywhere or nowhere."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_WORK
+
+    def spend(self, steps: int, pattern: str) -> None:
+        """Count steps; refused beyond the bound."""
+        self._left -= steps
+        if self._left < 0:
+            raise UnsupportedArchitectureError("pattern-too-slow", pattern=pattern[:40])
+
+
 class Expressions:
     """Expressions of one list in order; those that cannot be used are named with the reason.
 
@@ -308,8 +329,10 @@ class Expressions:
     ----------
     sources : iterable of str
         In the notation of Python's ``re``.
-    most : int
-        How many are taken. [expressions]
+    work : Work or None
+        What several lists may take together; None gives this one a bound of its own.
+    ours : bool
+        Written by ourselves: well-formed without a look.
 
     Examples
     --------
@@ -318,20 +341,21 @@ class Expressions:
     (2, None, ((1, 'not-supported'),))
     """
 
-    def __init__(self, sources: Iterable[str], most: int = 4096) -> None:
-        self._usable: list[tuple[int, Expression]] = []
+    def __init__(self, sources: Iterable[str], *, work: Work | None = None, ours: bool = False) -> None:
+        self._usable: list[tuple[str, int, Expression]] = []  # with the longest run of plain characters that a match holds
         refused: list[tuple[int, str]] = []
         for index, source in enumerate(sources):
-            if len(self._usable) >= most:
+            if len(self._usable) >= _MAX_EXPRESSIONS and not ours:
                 refused.append((index, "too-many"))
                 continue
             try:
-                self._usable.append((index, Expression(source)))
+                expression = Expression(source, ours=ours)
             except ExpressionRefused as error:
                 refused.append((index, str(error)))
+                continue
+            self._usable.append((expression.literals[0] if expression.literals else "", index, expression))
         self.refused = tuple(refused)
-        self._left = _MAX_WORK
-        self._seen: dict[tuple[str, bool], int | None] = {}
+        self._work = work or Work()
 
     def __bool__(self) -> bool:
         return bool(self._usable)
@@ -351,29 +375,14 @@ class Expressions:
         int or None
             Place among the sources, None where none matches.
         """
-        key = (text, anywhere)
-        if key not in self._seen:
-            self._seen[key] = self._first(text, anywhere=anywhere)
-        return self._seen[key]
-
-    def _first(self, text: str, *, anywhere: bool) -> int | None:
-        self._left -= len(self._usable) // 4
-        for index, expression in self._usable:
+        self._work.spend(len(self._usable) // 4 + _WORK_OF_A_TEXT, text)
+        possible = [(index, expression) for literal, index, expression in self._usable if literal in text]
+        for index, expression in possible:
+            if not all(literal in text for literal in expression.literals):
+                continue
             before = expression.work
             found = expression.matches(text, anywhere=anywhere)
-            self._left -= expression.work - before
-            if self._left < 0:
-                raise UnsupportedArchitectureError("pattern-too-slow", pattern=expression.source[:40])
+            self._work.spend(expression.work - before, expression.source)
             if found:
                 return index
         return None
-
-
-@lru_cache(maxsize=16)
-def expressions_of(sources: tuple[str, ...]) -> Expressions:
-    """The expressions of a list that is asked for again and again.
-
-    >>> expressions_of(("exps",)).first("blk.3.ffn_up_exps.weight", anywhere=True)
-    0
-    """
-    return Expressions(sources)

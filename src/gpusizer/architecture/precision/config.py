@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpusizer.architecture.expressions import Work
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.dialects import DIALECTS, Settings, number, strings
 from gpusizer.architecture.precision.requantise import Quantization, Rule, stored_tensors
@@ -75,11 +76,13 @@ def read_quantization(config: Mapping[str, Any], dtype: str) -> tuple[Quantizati
     notices += [Notice("quantization-word", {"method": method, "key": key, "found": found}) for key, found in words]
     notices += _expert_words(experts)
     rules: list[Rule] = []
+    work = Work()
     for names, form, listed in [(settings.excluded, None, False), *((names, form, True) for names, form in settings.named)]:
         patterns = ModulePatterns(
             (name for name in names if not name.startswith("re:")),
             (name[3:] for name in names if name.startswith("re:")),
             floating=settings.floating,
+            work=work,
         )
         notices.extend(patterns.notices)
         if patterns:

@@ -1,9 +1,9 @@
 """Which modules a quantisation list names: literal paths, globs and regular expressions, as each method writes them.
 
 Lists are written by others with prefixes and names of their own (``language_model.model.layers.3``, ``block_sparse_moe.experts.0.w1``, ``qkv_proj``),
-so literal paths are brought to one spelling before they are compared. Patterns come from strangers: their number and length are bounded, globs become
-expressions that cannot backtrack, and regular expressions go through a matcher of our own whose time is bounded (``expressions.py``). What is not
-used is said in a notice; a list that would take too long for the names of a model is refused.
+so literal paths are brought to one spelling before they are compared. Patterns come from strangers: their number and length are bounded, and globs
+and regular expressions go through a matcher of our own whose time is bounded (``expressions.py``). What is not used is said in a notice; lists that
+would take too long for the names of a model are refused.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gpusizer.architecture.expressions import Expressions
+from gpusizer.architecture.expressions import Expressions, Work
 from gpusizer.architecture.types import Notice
-from gpusizer.errors import UnsupportedArchitectureError
 
 __all__ = ["ModulePatterns", "one_spelling"]
 
 _MAX_LENGTH = 512  # characters of one pattern
 _MAX_GLOBS = 4096
-_MAX_GLOB_TRIES = 8_000_000
+_WORK_OF_A_NAME = 20
 _WRAPPERS = frozenset({"model", "language_model", "backbone", "transformer", "text_model", "llm", "thinker", "base_model"})
 _ONE_NAME = {
     "attn": "self_attn",
@@ -85,13 +84,8 @@ def _module(path: str) -> str:
 
 
 def _glob(pattern: str) -> str:
-    """A glob as a regular expression in linear time: each piece is found once (atomic groups)."""
-    pieces = [re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", pattern)]
-    if len(pieces) == 1:
-        return pieces[0]
-    middle = "".join(f"(?>.*?{piece})" for piece in pieces[1:-1])
-    last = pieces[-1]
-    return pieces[0] + middle + (f".*{last}" if last else ".*")
+    """A glob as a regular expression that ends where a part of the path ends."""
+    return ".*".join(re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", pattern)) + r"(?:\.|\Z)"
 
 
 class ModulePatterns:
@@ -105,6 +99,8 @@ class ModulePatterns:
         Regular expressions, matched from the start of the path.
     floating : bool
         A literal may stand anywhere in a path (fp8, AWQ, GPTQ, bitsandbytes), not only at its start.
+    work : Work or None
+        What the lists of one configuration may take together; None gives this list a bound of its own.
 
     Examples
     --------
@@ -117,8 +113,9 @@ class ModulePatterns:
     'pattern-refused'
     """
 
-    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), floating: bool = False) -> None:
+    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), floating: bool = False, work: Work | None = None) -> None:
         self._floating = floating
+        self._work = work or Work()
         self._literals: set[str] = set()
         self._starts: dict[int, set[str]] = {}  # prefix globs by length
         globs: list[str] = []
@@ -139,21 +136,20 @@ class ModulePatterns:
         if len(globs) > _MAX_GLOBS:
             notices.append(Notice("pattern-refused", {"pattern": globs[_MAX_GLOBS][:40], "reason": "too-many"}))
             globs = globs[:_MAX_GLOBS]
-        self._glob = re.compile("(?:" + "|".join(sorted({_glob(text) for text in globs})) + r")(?:\.|\Z)") if globs else None
-        self._tries = len(globs)
-        self._left = _MAX_GLOB_TRIES
+        self._globs = Expressions(sorted({_glob(text) for text in globs}), work=self._work, ours=True)
         sources = tuple(regexes)
-        self._regexes = Expressions(sources)
+        self._regexes = Expressions(sources, work=self._work)
         notices.extend(Notice("pattern-refused", {"pattern": sources[place][:40], "reason": reason}) for place, reason in self._regexes.refused)
         self._numbered = not all(_BLIND.fullmatch(source) for source in sources)
         self.notices = tuple(notices)
         self._seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._literals or self._starts or self._glob or self._regexes)
+        return bool(self._literals or self._starts or self._globs or self._regexes)
 
     def matches(self, path: str) -> bool:
         """Whether the module of the tensor at ``path``, or one around it, is named."""
+        self._work.spend(_WORK_OF_A_NAME, path)
         raw = _module(path)
         head, _, last = raw.rpartition(".")
         if self._named(raw):
@@ -172,7 +168,7 @@ class ModulePatterns:
                     return True
         if any(path[:length] in starts for length, starts in self._starts.items()):
             return True
-        if self._glob is not None and self._globbed(path, raw, self._glob):
+        if self._globs and (self._globs.first(path) is not None or self._globs.first(raw) is not None):
             return True
         tail = ".".join(parts[2:]) if parts[0] == "layers" else path
         if self._floating and self._literals and self._once("in " + tail, lambda: self._inside(tail)):
@@ -181,12 +177,6 @@ class ModulePatterns:
             return False
         shape = raw if self._numbered else _DIGITS.sub("0", raw)
         return self._once("re " + shape, lambda: self._expressed(raw, path))
-
-    def _globbed(self, path: str, raw: str, glob: re.Pattern[str]) -> bool:
-        self._left -= self._tries
-        if self._left < 0:
-            raise UnsupportedArchitectureError("pattern-too-slow", pattern="*")
-        return bool(glob.match(path) or glob.match(raw))
 
     def _once(self, key: str, answer: object) -> bool:
         if key not in self._seen:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpusizer.architecture.expressions import expressions_of
+from gpusizer.architecture.expressions import Expressions
 from gpusizer.engines.base.cache import CacheFormat, cache_format
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import FlagError
@@ -253,7 +253,7 @@ def _overrides(value: Any) -> tuple[tuple[str, str], ...]:
             pattern, equals, place = pair.rpartition("=")
             if equals:
                 found.append((pattern, place.strip()))
-    refused = expressions_of(tuple(pattern for pattern, _ in found)).refused
+    refused = Expressions(pattern for pattern, _ in found).refused
     if refused:
         raise FlagError("bad-flag-value", flag="override_tensor", found=found[refused[0][0]][0][:40])
     return tuple(found)

@@ -7,11 +7,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from gpusizer.architecture.expressions import expressions_of
+from gpusizer.architecture.expressions import Expressions
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.weights import ROUTED
 from gpusizer.engines.llama_cpp.layers import Kinds, kinds_of, outside_weights
@@ -20,6 +20,7 @@ from gpusizer.engines.llama_cpp.options import Options
 __all__ = ["HOST", "Part", "Placement", "head_bytes", "layers_of", "place", "weights_of"]
 
 HOST = -1
+_PARTS = ("gate", "up", "down")
 _ON_HOST = frozenset({"embedding", "per_layer_embedding"})  # looked up on the processor
 
 
@@ -131,10 +132,11 @@ def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int)
         return where, False
     found = list(where)
     moved = False
+    hits = _hits(tuple(pattern for pattern, _ in options.overrides), len(kinds.of)) if options.overrides else ()
     for index, kind in enumerate(kinds.of):
         if kinds.routed[kind] is None:
             continue
-        wish = _wish(options, index, count) if options.overrides else None
+        wish = _wish([None if hit is None else _device(options.overrides[hit][1], count) for hit in hits[index]]) if hits else None
         if wish is None and index < options.host_expert_layers:
             wish = HOST
         if wish is not None and wish != found[index]:
@@ -142,17 +144,20 @@ def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int)
     return tuple(found), moved or bool(options.overrides)
 
 
-def _wish(options: Options, index: int, count: int) -> int | None:
+def _wish(wishes: Sequence[int | None]) -> int | None:
     """Where the operator wants most of the three expert matrices of a layer, None where that was not said."""
-    wishes = [_override(options.overrides, f"blk.{index}.ffn_{part}_exps.weight", count) for part in ("gate", "up", "down")]
     return max(wishes, key=lambda place: (wishes.count(place), place is not None))
 
 
-def _override(overrides: Sequence[tuple[str, str]], name: str, count: int) -> int | None:
-    hit = expressions_of(tuple(pattern for pattern, _ in overrides)).first(name, anywhere=True)
-    if hit is None:
-        return None
-    buffer = overrides[hit][1]
+@lru_cache(maxsize=16)
+def _hits(patterns: tuple[str, ...], layers: int) -> tuple[tuple[int | None, ...], ...]:
+    """Which pattern is the first that names the three expert tensors of each layer."""
+    expressions = Expressions(patterns)
+    return tuple(tuple(expressions.first(f"blk.{index}.ffn_{part}_exps.weight", anywhere=True) for part in _PARTS) for index in range(layers))
+
+
+def _device(buffer: str, count: int) -> int:
+    """The device of a buffer by its name."""
     number = re.search(r"\d{1,3}$", buffer)
     return min(int(number[0]), count - 1) if number and not buffer.upper().startswith("CPU") else HOST
 
