@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from gpusizer.planning.cases import Case, deployment_of
 
 from gpusizer.architecture.types import Notice
-from gpusizer.rendering.document import render
+from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
+from gpusizer.validation.memory_cases import Case, deployment_of
 from gpusizer.validation.validate import validate
 from test_validate import as_json, own_cases, worded
 
@@ -42,7 +42,7 @@ def test_absurd_numbers_spoil_their_own_case_only(kind: str, value: float) -> No
 
 
 def test_a_prediction_that_breaks_spoils_its_own_case_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpusizer.planning import validate as module
+    from gpusizer.validation import validate as module
 
     def breaks(row: Mapping[str, Any]) -> Case | Notice:
         if row["id"] == "broken":
