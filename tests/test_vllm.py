@@ -11,8 +11,8 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.launch import stage_layers
 from gpusizer.engines.base.types import Deployment, Fit
-from gpusizer.engines.base.weights import stage_layers
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.constants import SAMPLER_COPIES
 from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["Accelerator", "ModelEntry", "NumberFormat", "Price", "Scenario"]
+__all__ = ["USUAL_NODE", "Accelerator", "ModelEntry", "NumberFormat", "Price", "Scenario"]
+
+
+USUAL_NODE = 8  # devices of a server where the catalogue does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,19 @@ class Accelerator:
     notes: tuple[str, ...]
     unverified: tuple[str, ...]
     sources: Mapping[str, tuple[str, ...]]  # field -> sources
+
+    @property
+    def capability(self) -> float:
+        """CUDA compute capability as a number, 0 where there is none."""
+        try:
+            return float(self.compute_capability or 0)
+        except ValueError:
+            return 0.0
+
+    @property
+    def node_size(self) -> int:
+        """Devices in the usual server, eight where the catalogue does not say."""
+        return self.devices_per_node or USUAL_NODE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
 from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import weight_formats
@@ -64,7 +65,7 @@ KNOWN_BEFORE = [
 """The fields that a prediction may use."""
 
 LONGEST_FIELD = 20_000
-_PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+_PLAIN = ("bf16", "fp16", "fp32")
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
 _OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # a publisher's own choice by tensor
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
@@ -235,9 +236,9 @@ def _mixed(precision: str, architecture: Architecture) -> str:
 
 def _precision(row: Mapping[str, Any], words: Mapping[str, Any], wish: str | None, architecture: Architecture) -> str:
     """The precision to ask for; a checkpoint that is stored in the format that is wished is taken as it is."""
-    quantised = [name for name in weight_formats(architecture) if name not in _PLAIN.values()]
-    if wish is None or wish in _PLAIN.values():
-        dtype = _PLAIN.get(str(words.get("dtype") or row.get("dtype") or "").lower())
+    quantised = [name for name in weight_formats(architecture) if name not in _PLAIN]
+    if wish is None or wish in _PLAIN:
+        dtype = plain_dtype(words.get("dtype") or row.get("dtype"))
         wish = wish or dtype
         return wish if wish and not quantised and wish not in weight_formats(architecture) else "checkpoint"
     if wish in quantised[:1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gpusizer.architecture.model import Architecture
@@ -10,7 +10,7 @@ from gpusizer.engines.llama_cpp.cache import Cells, cells_of, layer_buffers
 from gpusizer.engines.llama_cpp.compute import MicroBatch, Phases, phases_of
 from gpusizer.engines.llama_cpp.layers import kinds_of
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options
-from gpusizer.engines.llama_cpp.placement import HOST, Placement, place, weights_of
+from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, place, weights_of
 from gpusizer.units import MiB
 
 __all__ = ["Arrangement", "fitted", "keeps_target"]
@@ -63,20 +63,33 @@ class Arrangement:
 
     def cache_bytes(self, device: int) -> tuple[int, int]:
         """Keys and values, and recurrent states, of one device. [bytes]"""
+        kv = state = 0
+        for part, count in self._cached(device):
+            buffer = self.step.buffers[part.kind]
+            kv, state = kv + count * buffer.kv_bytes, state + count * buffer.state_bytes
+        return kv, state
+
+    def cache_parts(self, device: int) -> tuple[dict[str, int], dict[str, int]]:
+        """The same by kind of layer, as the lines of the ledger show them; what caches nothing is left out. [bytes]"""
+        kv: dict[str, int] = {}
+        state: dict[str, int] = {}
+        for part, count in self._cached(device):
+            for kind, kv_bytes, state_bytes in self.step.buffers[part.kind].mixers:
+                for sizes, size in ((kv, kv_bytes), (state, state_bytes)):
+                    if size:
+                        sizes[kind] = sizes.get(kind, 0) + count * size
+        return kv, state
+
+    def _cached(self, device: int) -> Iterator[tuple[Part, int]]:
+        """Layers whose cache lies on one device, and how many of each."""
         parts = self.placement.parts
         if self.options.host_cache:
             held = tuple(parts) if device == HOST else ()
-        elif self.options.by_rows and device != HOST:
+        elif self.options.by_rows and device != HOST:  # rows are cut over all devices, caches lie on the first
             held = tuple(range(self.placement.devices)) if device == 0 else ()
         else:
             held = (device,)
-        kv = state = 0
-        for where in held:
-            for part, count in parts[where].items():
-                if part.layer:
-                    buffer = self.step.buffers[part.kind]
-                    kv, state = kv + count * buffer.kv_bytes, state + count * buffer.state_bytes
-        return kv, state
+        return ((part, count) for where in held for part, count in parts[where].items() if part.layer)
 
     def all_cache_bytes(self) -> tuple[int, int]:
         """Keys and values, and recurrent states, of all devices and the host. [bytes]"""

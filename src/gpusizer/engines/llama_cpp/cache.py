@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import assert_never
 
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
 from gpusizer.engines.llama_cpp.layers import Kinds, window_of
@@ -39,10 +40,11 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class LayerBuffers:
-    """What one layer caches: ``kv_bytes`` grows with the context, ``state_bytes`` with the sequences alone."""
+    """What one layer caches: ``kv_bytes`` grows with the context, ``state_bytes`` with the sequences alone; and both for each of its mixers."""
 
     kv_bytes: int
     state_bytes: int
+    mixers: tuple[tuple[str, int, int], ...] = ()
 
 
 def cells_of(options: Options, context: int) -> Cells:
@@ -58,6 +60,22 @@ def cells_in_window(options: Options, cells: Cells, window: int) -> int:
     return int(
         window_cells(cells=cells.full, window=window, sequences=cells.sequences, micro_batch=options.micro_batch, padding=max(options.padding, 256))
     )
+
+
+def _kind(mixer: Mixer) -> str:
+    match mixer:
+        case Attention():
+            return "window_layers" if window_of(mixer) else "full_layers"
+        case LatentAttention():
+            return "latent_layers"
+        case CompressedAttention():
+            return "compressed_layers"
+        case LinearAttention():
+            return "linear_layers"
+        case StateSpace():
+            return "state_space_layers"
+        case _:
+            assert_never(mixer)
 
 
 def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBuffers, ...]:
@@ -80,13 +98,11 @@ def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBu
     known: dict[Mixer, LayerBuffers] = {}
     found = []
     for layer in kinds.layers:
-        kv = state = 0
         for mixer in layer.mixers:
             if mixer not in known:
                 known[mixer] = _mixer(mixer, options, cells)
-            kv += known[mixer].kv_bytes
-            state += known[mixer].state_bytes
-        found.append(LayerBuffers(kv, state))
+        parts = tuple((_kind(mixer), known[mixer].kv_bytes, known[mixer].state_bytes) for mixer in layer.mixers)
+        found.append(LayerBuffers(sum(kv for _, kv, _ in parts), sum(state for _, _, state in parts), parts))
     return tuple(found)
 
 

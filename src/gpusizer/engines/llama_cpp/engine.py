@@ -10,8 +10,9 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import weight_formats
-from gpusizer.engines.base.engine import Engine, LayoutChoice, Start
-from gpusizer.engines.base.ledger import item
+from gpusizer.engines.base.engine import LayoutChoice, Start
+from gpusizer.engines.base.ledger import free_line
+from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Deployment, Fit, Layout, Rank
 from gpusizer.engines.base.weights import once_per_architecture
@@ -29,7 +30,7 @@ _NOT_IN_GGUF = frozenset({"fp8", "mxfp8", "int8", "int4", "int2"})
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 
 
-class LlamaCpp(Engine):
+class LlamaCpp(PlacedEngine):
     """llama.cpp, builds 1500 to today, and the fork that caches latents by ``-mla``. ``pp`` counts GPUs that share layers, ``tp`` rows."""
 
     id: ClassVar[str] = "llama.cpp"
@@ -74,7 +75,7 @@ class LlamaCpp(Engine):
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
         """Layers shared out over the GPUs, which is what it does by itself."""
         layout = Layout(pp=gpus)
-        return (LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)),)
+        return (LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)),)
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """As many sequences, each with its own cells, as fit on the safe side; at least one."""
@@ -133,12 +134,12 @@ class LlamaCpp(Engine):
         start = self.start(deployment, architecture, accelerator)
         problem = self.problem(start)
         if problem is not None:
-            return self._refused(start, problem)
+            return self.refused(start, problem)
         cards = cards_of(self._devices(start))
         free = _free_bytes(start, cards)
         found = fitted(architecture, options, free, to_host=self._to_host(start), experts_first=self.experts_first(deployment))
-        ranks = ranks_of(start, found, cards) or (Rank(0, 0, (item("free", accelerator.memory_bytes),)),)
-        worst = min(range(len(ranks)), key=lambda number: ranks[number].items[-1].bytes)
+        ranks = ranks_of(start, found, cards) or (Rank(0, 0, (free_line((), accelerator.memory_bytes),)),)
+        worst = tightest(ranks)
         short = -ranks[worst].items[-1].bytes
         reason = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
         longest = deployment.max_model_len or min(found.cells.full, found.context)

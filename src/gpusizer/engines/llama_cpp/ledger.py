@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gpusizer.engines.base.added_weights import checkpoint_drafts
+from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.engine import Start
-from gpusizer.engines.base.ledger import combined, item, total_bytes, weight_items
-from gpusizer.engines.base.types import Evidence, Item, KVCache, Quantity, Rank
+from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes, weight_items
+from gpusizer.engines.base.placed import safe_room
+from gpusizer.engines.base.types import Evidence, Inputs, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.engines.llama_cpp.arrangement import Arrangement
 from gpusizer.engines.llama_cpp.placement import HOST, layers_of
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.budget import free_bytes
+from gpusizer.formulas.memory.llama_cpp import cache_of_layers_bytes, compute_buffer_bytes
 from gpusizer.units import KiB, MiB
 
 __all__ = ["RECIPE_ERROR", "SOURCE", "Card", "cache_of", "cards_of", "figures_of", "on_host", "ranks_of", "safe_room_bytes"]
@@ -21,12 +24,11 @@ __all__ = ["RECIPE_ERROR", "SOURCE", "Card", "cache_of", "cards_of", "figures_of
 SOURCE = "ggml-org/llama.cpp@0c1e57098: "
 _WEIGHT_SOURCES = (SOURCE + "src/llama-model.cpp, load_tensors",)
 # CUDA context, kernels and cuBLAS: the log's "unaccounted" is 150 to 500 MiB on an idle card.
-_CONTEXT_BYTES = (150 * MiB, 300 * MiB, 550 * MiB)
+_CONTEXT = Band(300 * MiB, 150 * MiB, 250 * MiB, Basis("llama.cpp.context", 0, 150, 550, "MiB"))
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
 # Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
 RECIPE_ERROR, _SIMILAR_ERROR = 0.02, 0.15
-_COMPUTE_BELOW, _COMPUTE_ABOVE = 0.13, 0.15
-_GUESTS_BELOW, _GUESTS_ABOVE = 0.45, 0.25
+_COMPUTE_SPREAD, _GUESTS_SPREAD = Spread(0.13, 0.15), Spread(0.45, 0.25)
 
 
 class Card(NamedTuple):
@@ -50,8 +52,7 @@ def cards_of(devices: Sequence[Accelerator]) -> tuple[Card, ...]:
 
 def _outside(device: Accelerator) -> list[Item]:
     """What the driver keeps of a GPU and what a context takes."""
-    low, value, high = _CONTEXT_BYTES
-    return [*driver_reserved(device), item("device_context", value, low=low, high=high, evidence=Evidence.ASSUMED)]
+    return [*driver_reserved(device), banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED)]
 
 
 def ranks_of(start: Start, found: Arrangement, cards: Sequence[Card]) -> tuple[Rank, ...]:
@@ -99,12 +100,7 @@ def safe_room_bytes(start: Start, found: Arrangement, cards: Sequence[Card]) -> 
         Memory. [bytes]
     """
     different = {(twin, id(card)): (number, card) for number, (twin, card) in enumerate(zip(found.twins, cards, strict=True))}
-    return min((_safe_room(card.device, _lines(start, found, card, number)) for number, card in different.values()), default=0.0)
-
-
-def _safe_room(device: Accelerator, lines: Sequence[Item]) -> float:
-    used = combined(lines)
-    return device.memory_bytes - used.value - (used.high - used.value)
+    return min((safe_room(_lines(start, found, card, number), card.device.memory_bytes) for number, card in different.values()), default=0.0)
 
 
 def on_host(found: Arrangement) -> bool:
@@ -120,8 +116,7 @@ def _lines(start: Start, found: Arrangement, card: Card, number: int) -> tuple[I
 
 def _closed(device: Accelerator, lines: tuple[Item, ...]) -> tuple[Item, ...]:
     """The lines of a GPU with what is left of it."""
-    inputs = {"device_total_bytes": device.memory_bytes, "used_bytes": total_bytes(lines)}
-    return (*lines, item("free", free_bytes(**inputs), formula="memory.budget.free", inputs=inputs, evidence=Evidence.CALIBRATED))
+    return (*lines, free_line(lines, device.memory_bytes))
 
 
 def _weight_error(start: Start) -> float:
@@ -131,45 +126,37 @@ def _weight_error(start: Start) -> float:
 def _weight_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
     """Weights of one GPU; on the first a projector file and draft layers as well."""
     error = _weight_error(start)
-    evidence = Evidence.EXACT if error <= RECIPE_ERROR else Evidence.ASSUMED
+    evidence = Evidence.CALIBRATED if error <= RECIPE_ERROR else Evidence.ASSUMED
     lines = weight_items(found.weights(number), error=error + _layers_adrift(start, found, number), evidence=evidence, sources=_WEIGHT_SOURCES)
     if number:
         return lines
     table, whole = weight_table(start.architecture), Cut(vocabulary_multiple=1)
     if found.options.projector:
         towers = table.stage_bytes(range(0), whole, first=True, last=False, tied=False).get("vision", 0)
-        lines += weight_items({"vision": towers}, error=RECIPE_ERROR, evidence=Evidence.EXACT)
+        lines += weight_items({"vision": towers}, error=RECIPE_ERROR)
     if start.deployment.speculative_tokens and start.architecture.mtp:
-        size = table.draft_bytes(whole)
-        lines.append(item("weights_draft", size, low=size * 0.97, high=size * 1.1, inputs={"layers": len(start.architecture.mtp)}))
+        lines += checkpoint_drafts(start.architecture, whole)
     return lines
 
 
 def _moving_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
     """Caches and compute buffer of one GPU."""
     lines = []
-    kv, state = found.cache_bytes(number)
+    kv, state = found.cache_parts(number)
     source = (SOURCE + "src/llama-kv-cache.cpp",)
     if kv:
-        spread = _PRINTED_BYTES + _layers_adrift(start, found, number) * kv
-        cells = {"cells": found.cells.full, "streams": found.cells.streams}
-        lines.append(item("kv_cache_pool", kv, low=kv - spread, high=kv + spread, formula="memory.llama_cpp.kv_buffer", inputs=cells, sources=source))
+        size = sum(kv.values())
+        spread = _PRINTED_BYTES + _layers_adrift(start, found, number) * size
+        rows: Inputs = dict(kv)
+        band = Limits(size - spread, size + spread)
+        lines.append(computed("kv_cache_pool", cache_of_layers_bytes, section=Section.CACHE, band=band, sources=source, **rows))
     if state:
-        inputs = {"sequences": found.options.sequences}
-        lines.append(item("state_pool", state, formula="memory.llama_cpp.sequence_state", inputs=inputs, sources=source))
-    size, below, above = _compute_band(found, number)
-    lines.append(
-        item(
-            "compute_buffer",
-            size,
-            low=below,
-            high=above,
-            formula="memory.llama_cpp.compute_buffer",
-            inputs=found.phases(number).inputs,
-            sources=(SOURCE + "ggml/src/ggml-alloc.c",),
-            evidence=Evidence.CALIBRATED,
-        )
-    )
+        states: Inputs = dict(state)
+        lines.append(computed("state_pool", cache_of_layers_bytes, section=Section.CACHE, sources=source, **states))
+    moments: Inputs = dict(found.phases(number).inputs)
+    source = (SOURCE + "ggml/src/ggml-alloc.c",)
+    spread_of_buffer = _compute_spread(found, number)
+    lines.append(computed("compute_buffer", compute_buffer_bytes, section=Section.ACTIVATION, band=spread_of_buffer, sources=source, **moments))
     return lines
 
 
@@ -181,12 +168,10 @@ def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
     return 1 / layers if found.placement.devices > 1 and not found.options.by_rows else 0.0
 
 
-def _compute_band(found: Arrangement, number: int) -> tuple[int, float, float]:
-    """Compute buffer with its band; where a GPU works for the host, what it copies is less certain. [bytes]"""
-    size = found.phases(number).compute_bytes
+def _compute_spread(found: Arrangement, number: int) -> Spread:
+    """Band of a compute buffer; where a GPU works for the host, what it copies is less certain."""
     guests = number == 0 and (HOST in found.placement.layer or HOST in found.placement.experts)
-    below, above = (_GUESTS_BELOW, _GUESTS_ABOVE) if guests else (_COMPUTE_BELOW, _COMPUTE_ABOVE)
-    return size, size * (1 - below), size * (1 + above)
+    return _GUESTS_SPREAD if guests else _COMPUTE_SPREAD
 
 
 def cache_of(found: Arrangement, device: int) -> KVCache:
@@ -216,11 +201,12 @@ def figures_of(start: Start, found: Arrangement, ranks: Sequence[Rank]) -> dict[
     """
     kv, state = map(float, found.all_cache_bytes())
     tokens = float(found.cells.tokens)
-    compute = Quantity(*map(float, _compute_band(found, 0 if found.placement.devices else HOST)))
+    first = 0 if found.placement.devices else HOST
+    compute = found.phases(first).compute_bytes
     figures = {
         "kv_buffer_bytes": Quantity(kv, kv - _PRINTED_BYTES, kv + _PRINTED_BYTES),
         "kv_cache_tokens": Quantity(tokens, tokens, tokens),
-        "compute_buffer_bytes": compute,
+        "compute_buffer_bytes": Quantity(float(compute), *_compute_spread(found, first).around(compute)),
     }
     if state:
         figures["state_buffer_bytes"] = Quantity(state, state, state)

@@ -10,20 +10,23 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
-from gpusizer.architecture.storage.formats import plain_format
+from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
-from gpusizer.engines.base.engine import Engine, LayoutChoice, Stage, Start
-from gpusizer.engines.base.ledger import combined, item, total_bytes
+from gpusizer.engines.base.engine import LayoutChoice, Stage, Start
+from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes
+from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
 from gpusizer.engines.transformers.memory import Batch, Moments, StageCache, moments_of, stage_cache
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import rounded
-from gpusizer.formulas.memory.budget import free_bytes
+from gpusizer.formulas.memory.constants import share_bytes
+from gpusizer.formulas.memory.transformers import dynamic_cache_bytes, generate_peak_bytes
 from gpusizer.units import MiB
 
 __all__ = ["ENGINE", "Transformers"]
@@ -32,15 +35,16 @@ _SOURCE = "huggingface/transformers 5.23.0: "
 _CHECKPOINT_DTYPE_FROM = (5,)  # the checkpoint's own type is the default; FP32 before
 _LATENT_FROM = (5, 23)  # read in 5.23.0; earlier releases that were looked at (4.5x) cache every head's keys and values
 # CUDA context and kernels, 0.3 to 0.6 GiB; blocks that the allocator keeps but nobody uses, 5 to 15 % of what moves. Rules of thumb, not fitted.
-_CONTEXT_BYTES = (300 * MiB, 450 * MiB, 620 * MiB)
+_CONTEXT = Band(450 * MiB, 150 * MiB, 170 * MiB, Basis("transformers.context", 0, 300, 620, "MiB"))
 _SLACK = (0.02, 0.08, 0.18)
-_PEAK_BELOW, _PEAK_ABOVE = 0.30, 0.40
+_SLACK_BASIS = Basis("transformers.slack", 0, 0.05, 0.15, "of what moves")
+_PEAK_SPREAD = Spread(0.30, 0.40)
 # Compute capability from which a stored format stays as it is; below it the loader dequantises to 16 bits.
 _STAYS_FROM = {"mxfp4": 7.5, "fp8": 8.9}
 _MOST_REQUESTS = 1 << 20
 
 
-class Transformers(Engine):
+class Transformers(PlacedEngine):
     """Transformers, 4.4x to 5.23. ``pp`` is ``device_map`` over so many GPUs, ``tp`` its tensor-parallel plan."""
 
     id: ClassVar[str] = "transformers"
@@ -69,9 +73,9 @@ class Transformers(Engine):
 
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
         """Layers over all GPUs, or one tensor-parallel group."""
-        node = accelerator.devices_per_node or 8
+        node = accelerator.node_size
         layouts = [Layout(pp=gpus), *([Layout(tp=gpus)] if 1 < gpus <= node else [])]
-        choices = [LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)) for layout in layouts]
+        choices = [LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)) for layout in layouts]
         return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
@@ -109,14 +113,14 @@ class Transformers(Engine):
         start = self.start(deployment, architecture, accelerator)
         problem = self.problem(start)
         if problem is not None:
-            return self._refused(start, problem)
+            return self.refused(start, problem)
         loaded, notices = self._loaded(start)
         parts = self._parts(loaded)
         different = set(parts)
         batch = Batch(start.deployment.max_num_seqs or 1, start.deployment.max_model_len or 1)
         lines = {part: part.lines(batch) for part in different}
         ranks = tuple(Rank(index, 0, lines[part]) for index, part in enumerate(parts))
-        worst = min(range(len(ranks)), key=lambda index: ranks[index].items[-1].bytes)
+        worst = tightest(ranks)
         short = -ranks[worst].items[-1].bytes
 
         def room(tried: Batch) -> int:
@@ -156,7 +160,7 @@ class Transformers(Engine):
         for stage in self.stages(loaded):
             key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
             if key not in known:
-                known[key] = _Loaded(loaded, stage, self._weights_of(any_batch, stage), latents=self.caches_latents(loaded))
+                known[key] = _Loaded(loaded, stage, self.stage_weights(any_batch, stage), latents=self.caches_latents(loaded))
             found.append(known[key])
         return found
 
@@ -206,7 +210,7 @@ class _Loaded:
     def __init__(self, start: Start, stage: Stage, weights: Sequence[Item], *, latents: bool) -> None:
         self.start, self.stage = start, stage
         architecture = start.architecture
-        self.element_bytes = max(plain_format(architecture.dtype).bits // 8, 2)
+        self.element_bytes = element_bytes(architecture.dtype)
         self.latents = latents
         kinds = layer_kinds(architecture)
         counts = Counter(kinds[index] for index in stage.layers)
@@ -215,11 +219,10 @@ class _Loaded:
         self.cache: StageCache = stage_cache(
             self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents, counts=counts.values()
         )
-        low, value, high = _CONTEXT_BYTES
         self.fixed: Sequence[Item] = (
             *weights,
             *driver_reserved(start.accelerator),
-            item("device_context", value, low=low, high=high, evidence=Evidence.ASSUMED),
+            banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED),
         )
         self.fixed_bytes = total_bytes(self.fixed)
         self.fixed_spread_bytes = sum(line.high_bytes - line.bytes for line in self.fixed)
@@ -247,34 +250,37 @@ class _Loaded:
     def safe_room_bytes(self, batch: Batch) -> int:
         """What is left when every line is at the upper end of its band, negative where that is too little. [bytes]"""
         cache, peak = self.cache.bytes_of(batch), self.moments(batch).peak_bytes
-        moving: int = cache + rounded(peak * (1 + _PEAK_ABOVE)) + rounded(_SLACK[2] * (cache + peak))
+        moving: int = cache + rounded(_PEAK_SPREAD.around(peak)[1]) + rounded(_SLACK[2] * (cache + peak))
         return self.start.device_total_bytes - self.fixed_bytes - self.fixed_spread_bytes - moving
 
     def lines(self, batch: Batch) -> tuple[Item, ...]:
         """The ledger of this GPU."""
-        cache, moments = self.cache.bytes_of(batch), self.moments(batch)
-        peak = moments.peak_bytes
-        bounded = self.cache.bounded_bytes(batch.tokens)
-        inputs = {"requests": batch.requests, "tokens": batch.tokens, "token_bytes": self.cache.token_bytes, "request_bytes": bounded}
-        source = (_SOURCE + "src/transformers/cache_utils.py",)
-        slack = [share * (cache + peak) for share in _SLACK]
-        lines = (
-            *self.fixed,
-            item("kv_cache_pool", cache, formula="memory.transformers.cache", inputs=inputs, sources=source),
-            item(
-                "activation_peak",
-                peak,
-                low=peak * (1 - _PEAK_BELOW),
-                high=peak * (1 + _PEAK_ABOVE),
-                formula="memory.transformers.peak",
-                inputs=moments.inputs,
-                evidence=Evidence.ASSUMED,
-            ),
-            item("allocator_slack", slack[1], low=slack[0], high=slack[2], evidence=Evidence.ASSUMED),
+        cache = computed(
+            "kv_cache_pool",
+            dynamic_cache_bytes,
+            section=Section.CACHE,
+            sources=(_SOURCE + "src/transformers/cache_utils.py",),
+            requests=batch.requests,
+            tokens=batch.tokens,
+            token_bytes=self.cache.token_bytes,
+            request_bytes=self.cache.bounded_bytes(batch.tokens),
         )
-        sizes = {"device_total_bytes": self.start.device_total_bytes, "used_bytes": total_bytes(lines)}
-        free = item("free", free_bytes(**sizes), formula="memory.budget.free", inputs=sizes, evidence=Evidence.ASSUMED)
-        return (*lines, free)
+        moments: Inputs = dict(self.moments(batch).inputs)
+        peak = computed("activation_peak", generate_peak_bytes, section=Section.ACTIVATION, band=_PEAK_SPREAD, evidence=Evidence.ASSUMED, **moments)
+        moving = cache.bytes + peak.bytes
+        least, share, most = _SLACK
+        slack = computed(
+            "allocator_slack",
+            share_bytes,
+            section=Section.OUTSIDE,
+            band=Limits(least * moving, most * moving),
+            evidence=Evidence.ASSUMED,
+            sources=(_SLACK_BASIS.source,),
+            share=share,
+            of_bytes=moving,
+        )
+        lines = (*self.fixed, cache, peak, slack)
+        return (*lines, free_line(lines, self.start.device_total_bytes))
 
 
 def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) -> Notice:

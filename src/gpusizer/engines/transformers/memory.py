@@ -9,6 +9,7 @@ from itertools import repeat
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, MixtureOfExperts
 from gpusizer.engines.base.cache import FULL, POOLED, STATE, CacheFormat, LayerCache, layer_caches
+from gpusizer.engines.base.constants import HIDDEN_COPIES, INTERMEDIATE_COPIES
 from gpusizer.formulas.memory.activation import decoder_block_bytes
 from gpusizer.formulas.memory.kv_cache import attention_token_bytes
 from gpusizer.formulas.memory.transformers import (
@@ -23,9 +24,6 @@ from gpusizer.formulas.memory.weights import kv_heads_per_rank
 
 __all__ = ["Batch", "Moments", "StageCache", "moments_of", "stage_cache"]
 
-# Tensors as wide as the residual stream that live together with a block's intermediate ones over a whole prompt: residual, its norm, queries, output.
-_HIDDEN_COPIES = 4.3
-_INTERMEDIATE_COPIES = 3
 _STATE_BYTES = 4  # recurrent states are FP32 whatever the model's type (checked by running 5.23.0)
 
 
@@ -196,9 +194,9 @@ def moments_of(
                     tokens=tokens,
                     element_bytes=element_bytes,
                     intermediate=width,
-                    intermediate_copies=_INTERMEDIATE_COPIES,
+                    intermediate_copies=INTERMEDIATE_COPIES,
                     hidden=architecture.hidden_size * architecture.residual_streams,
-                    hidden_copies=_HIDDEN_COPIES,
+                    hidden_copies=HIDDEN_COPIES,
                 )
             ),
         )

@@ -86,16 +86,9 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     )
 
 
-def _capability(accelerator: Accelerator) -> float:
-    try:
-        return float(accelerator.compute_capability or 0)
-    except ValueError:
-        return 0.0
-
-
 def block_size(architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> int:
     """Tokens of a block where the operator asks for none: what the attention kernel of the model and the device needs. [tokens]"""
-    kinds, capability = mixer_kinds(architecture), _capability(accelerator)
+    kinds, capability = mixer_kinds(architecture), accelerator.capability
     if "compressed" in kinds:
         return 256
     if "sparse" in kinds:
@@ -107,7 +100,7 @@ def block_size(architecture: Architecture, accelerator: Accelerator, version: tu
 
 def cache_dtype(deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> str:
     """Format of the cache: what a checkpoint asks for under "auto", and the record that sparse kernels read instead of plain FP8."""
-    name, kinds, capability = deployment.kv_precision.lower(), mixer_kinds(architecture), _capability(accelerator)
+    name, kinds, capability = deployment.kv_precision.lower(), mixer_kinds(architecture), accelerator.capability
     if name == "auto" and deployment.precision == "checkpoint" and asks_for_fp8(architecture):
         name = "fp8"
     if "compressed" in kinds and (name == "auto" or name.startswith("fp8")):

@@ -13,6 +13,7 @@ __all__ = [
     "hybrid_block_tokens",
     "page_bytes",
     "pool_blocks",
+    "pool_bytes",
     "pool_concurrency",
     "pool_tokens",
     "pool_tokens_by_group",
@@ -177,6 +178,36 @@ def blocks_of_chunk(*, context_tokens: Any, chunk: Any, in_flight_tokens: Any, b
     1024
     """
     return ceil_div(minimum(chunk + in_flight_tokens, context_tokens), block_tokens)
+
+
+@formula(
+    "memory.kv_cache.pool",
+    unit="bytes",
+    symbols={"blocks": "blocks", "block_bytes": "bytes per block"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/core/kv_cache_utils.py, get_kv_cache_config: tensors of whole blocks",
+    example={"blocks": 27707, "block_bytes": 2097152},
+)
+def pool_bytes(*, blocks: Any, block_bytes: Any) -> Any:
+    """The pool as it is allocated: whole blocks over all layers of one GPU.
+
+    Parameters
+    ----------
+    blocks : int
+        Blocks of the pool. [blocks]
+    block_bytes : int
+        One block over all layers. [bytes per block]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> pool_bytes(blocks=27707, block_bytes=2097152)
+    58105790464
+    """
+    return blocks * block_bytes
 
 
 @formula(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.memory import GATHER_FACTOR, INDEX_LOGITS, KEY_FACTOR
+from gpusizer.engines.vllm.account import GATHER_FACTOR, INDEX_LOGITS, KEY_FACTOR
 from gpusizer.formulas.memory.activation import encoder_bytes
 from gpusizer.formulas.memory.steps import (
     batch_requests,
@@ -16,7 +16,7 @@ from gpusizer.formulas.memory.steps import (
     sampling_peak_bytes,
     sparse_workspace_bytes,
 )
-from gpusizer.formulas.memory.weights import padded_vocabulary, visual_levels_bytes
+from gpusizer.formulas.memory.weights import visual_levels_bytes
 from gpusizer.rendering.workbook.calculation import Account, times
 from gpusizer.rendering.workbook.live import (
     Area,
@@ -66,8 +66,8 @@ def part_rows(account: Account, tables: Tables, model: Model) -> Area:
 
 _FIELDS = (
     "layers", "hidden", "vocabulary", "streams", "pattern", "kinds", "first_kind", "dense_width", "dense_matrices", "top_k", "expert_width",
-    "gate_up", "expert_hidden", "latent_heads", "latent_nope", "latent_v", "dense_latent", "sparse_rank", "sparse_rope", "sparse_index", "sparse",
-    "tower_width", "tower_patches", "tower_levels", "deeper_levels", "cache_class", "stateful", "group_kind", "group_window", "estimate",
+    "gate_up", "expert_hidden", "latent_heads", "latent_nope", "latent_v", "sparse_rank", "sparse_rope", "sparse_index", "sparse",
+    "tower_width", "tower_patches", "tower_levels", "deeper_levels", "cache_class", "stateful", "group_kind", "group_window", "estimate_factor",
     "block_side",
 )  # fmt: skip
 
@@ -89,8 +89,6 @@ def model_of(account: Account, tables: Tables, row: Live, precision: Live, kv: L
         "bytes",
     ):
         found[name] = account.line(name, tables.models.get(name, row, precision))
-    vocabulary = recorded(padded_vocabulary, vocabulary=found["vocabulary"], multiple=64, tp=1)
-    found["padded_vocabulary"] = account.line("padded_vocabulary", vocabulary)
     patches = recorded(
         encoder_bytes,
         patches=found["tower_patches"],
@@ -151,7 +149,7 @@ def batch_of(account: Account, tables: Tables, model: Model, number: Live) -> Ba
         recorded(
             sampling_peak_bytes,
             rows=running,
-            vocabulary=model.padded_vocabulary,
+            vocabulary=model.vocabulary,
             logit_copies=fitted.SAMPLER_COPIES["fused"],
             element_bytes=model.element_bytes,
             tokens=tokens,

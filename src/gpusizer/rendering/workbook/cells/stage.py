@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.memory import HANDED_ON
-from gpusizer.engines.vllm.weights import SCALE_BYTES, SCALES_SPREAD, SLACK_SPREAD, UNFOLDED_ELEMENT_BYTES
+from gpusizer.engines.vllm.account import HANDED_ON, SCALE_BYTES, SCALES_SPREAD, SLACK_SPREAD, UNFOLDED_ELEMENT_BYTES
 from gpusizer.formulas.core import rounded
 from gpusizer.formulas.memory.activation import activation_peak_bytes, expert_workspace_bytes, latent_chunk_bytes, latent_chunk_rows
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
@@ -67,13 +66,13 @@ def stage_account(account: Account, model: Model, batch: Batch, parts: Gathered,
     graphs, raw_graphs = _graphs(account, batch, counts)
     low = recorded(lambda *, size, share: rounded(size * (1 - share)), size=raw_graphs, share=fitted.GRAPHS.below)
     graphs_low = account.line("graphs, low end", low)
-    raw_estimate = account.line("estimate", recorded(lambda *, graphs, factor: graphs * factor, graphs=graphs, factor=model.estimate))
+    raw_estimate = account.line("estimate", recorded(lambda *, graphs, factor: graphs * factor, graphs=graphs, factor=model.estimate_factor))
     estimated = account.line("estimated graphs", whole_bytes(raw_estimate))
     workspace = account.line("workspace", _workspace(model, batch, parts))
     library_part = recorded(lambda *, library, share: 0 - library * share, library=batch.library, share=SLACK_SPREAD)
     widths = [
         fixed.spread,
-        recorded(band_width_bytes, size_bytes=raw_scales, share=SCALES_SPREAD, added_bytes=0),
+        recorded(band_width_bytes, size_bytes=raw_scales, share=SCALES_SPREAD.above, added_bytes=0),
         recorded(band_width_bytes, size_bytes=raw_slack, share=SLACK_SPREAD, added_bytes=library_part),
         recorded(band_width_bytes, size_bytes=raw_activation, share=fitted.PEAK_ABOVE, added_bytes=0),
         recorded(band_width_bytes, size_bytes=raw_estimate, share=fitted.GRAPH_ESTIMATE_SPREAD[1] - 1, added_bytes=0),
@@ -131,16 +130,13 @@ def _activation(account: Account, model: Model, batch: Batch, parts: Gathered, c
     rows = recorded(latent_chunk_rows, max_model_len=model.context, max_num_seqs=batch.requests, block_size=batch.block)
     latent = account.line(
         "expanded latents",
-        times(
-            model.dense_latent,
-            recorded(
-                latent_chunk_bytes,
-                rows=rows,
-                heads=recorded(lambda *, heads, tp: heads / tp, heads=model.latent_heads, tp=parts.tp),
-                qk_nope_head_dim=model.latent_nope,
-                v_head_dim=model.latent_v,
-                element_bytes=model.element_bytes,
-            ),
+        recorded(
+            latent_chunk_bytes,
+            rows=rows,
+            heads=recorded(lambda *, heads, tp: heads / tp, heads=model.latent_heads, tp=parts.tp),
+            qk_nope_head_dim=model.latent_nope,
+            v_head_dim=model.latent_v,
+            element_bytes=model.element_bytes,
         ),
     )
     raw = recorded(

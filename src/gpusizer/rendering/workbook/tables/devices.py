@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.engine import Stage, Start
+from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weights import ExpertPadding
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import batched_tokens, most_captured, sequences
-from gpusizer.engines.vllm.engine import OUTSIDE, Vllm
-from gpusizer.engines.vllm.memory import growth_kind, overheads
+from gpusizer.engines.vllm.engine import Vllm
+from gpusizer.engines.vllm.record import DeviceRecord, device_record
 from gpusizer.engines.vllm.weights import expert_paddings, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import floor_div
@@ -123,16 +123,12 @@ class Devices:
             fitted.ROCM_GRAPHS if amd else 1.0,
         )
 
-    def _items(self, start: Start) -> list[Any]:
-        layers = len(start.architecture.layers)
-        return overheads(start, Stage(0, range(layers), True, True))
-
     def _outside(self, start: Start) -> dict[str, int]:
-        return {line.id: line.bytes for line in self._items(start) if line.id in OUTSIDE}
+        return {line.id: line.bytes for line in device_record(start).outside}
 
     def _growth(self, start: Start) -> tuple[float, float]:
-        line = next(each for each in self._items(start) if each.id == "non_torch")
-        return float(line.inputs["growth_bytes"]), fitted.GROWTH[growth_kind(start)].above
+        record: DeviceRecord = device_record(start)
+        return record.growth_bytes, record.growth_above_bytes
 
     def _share(self, start: Start, outside: dict[str, int]) -> float:
         """The engine's own share of the card, or the largest that is free at the start, as a plan proposes it."""

@@ -10,16 +10,18 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import Quantization, checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.added_weights import unlisted_tensors
 from gpusizer.engines.base.cache import CacheFormat, cache_format
 from gpusizer.engines.base.device_support import format_families, support_for
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
 from gpusizer.engines.base.types import Deployment, Item, Layout
+from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.vllm.cache import cache_layout
 from gpusizer.engines.vllm.defaults import asks_for_fp8, mixer_kinds
 from gpusizer.engines.vllm.engine import Vllm
-from gpusizer.engines.vllm.memory import Shape, graph_estimate_factor, reads_bytes, shape_of
-from gpusizer.engines.vllm.weights import block_shares, deeper_levels, has_own_head, rotations_of, unlisted_tensors, weight_error
+from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
+from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.tables.cache_rows import GROUP_KINDS, Groups, Rows, layer_page, mixers_key, rows_of
@@ -65,14 +67,11 @@ class ModelFacts:
     tally: Tally
     kinds: tuple[Kind, ...]
     pattern: str
-    shape: Shape
+    record: ModelRecord
     rotations: tuple[tuple[int, int, int], ...]
     cache_class: int  # 0 where rows say all, else the number of its layouts
     group: tuple[int, int]  # kind and window of the only group
     own_head: bool
-    deeper_levels: int
-    graph_estimate: float
-    sparse: bool
     stateful: bool
     cut_places: frozenset[int]  # tensor-parallel sizes that its shapes allow
     shared: dict[Any, Any] = field(default_factory=dict)  # of all models with the same tensors
@@ -181,14 +180,11 @@ def _model(facts: Facts, source: Source, classes: dict[tuple[Any, ...], int]) ->
         tally,
         tuple(kinds),
         "".join(_LETTERS[letter] for letter in letters),
-        shape_of(architecture),
+        shape_record(architecture, byte_inputs=False, block_side=1),
         rotations,
         0 if regular else classes.setdefault(key, len(classes) + 1),
         group,
         has_own_head(architecture),
-        deeper_levels(architecture),
-        graph_estimate_factor(_start(facts, architecture, facts.devices.accelerators[0], "checkpoint")),
-        "sparse" in mixer_kinds(architecture),
         bool(mixer_kinds(architecture) & {"linear", "state_space"}),
         frozenset(place for place, tp in enumerate(TPS) if any(problem_of(sizes, len(architecture.layers), layout) is None for layout in _both(tp))),
     )

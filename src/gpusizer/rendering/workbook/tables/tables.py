@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gpusizer.article.answer import article_bytes_per_element, article_kinds, article_params
 from gpusizer.article.model_figures import cache_figures
 from gpusizer.engines.base.cache import CacheFormat
+from gpusizer.engines.vllm.record import ModelRecord
 from gpusizer.planning.prices import rent_of
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.tables.cache_rows import SIZES, mixers_key
@@ -92,39 +93,19 @@ def _layout_key(cache_class: int, form: int, block: int, wide: int, place: int) 
 
 # ---- models ---------------------------------------------------------------------------------------------------------
 
+RECORD = tuple(field.name for field in fields(ModelRecord) if field.name not in ("element_bytes", "byte_inputs", "block_side"))
 _SINGLE = (
     "key",
     "name",
     "layers",
-    "hidden",
-    "vocabulary",
-    "streams",
     "pattern",
     "kinds",
     "first_kind",
-    "dense_width",
-    "dense_matrices",
-    "top_k",
-    "expert_width",
-    "gate_up",
-    "expert_hidden",
-    "latent_heads",
-    "latent_nope",
-    "latent_v",
-    "dense_latent",
-    "sparse_rank",
-    "sparse_rope",
-    "sparse_index",
-    "sparse",
-    "tower_width",
-    "tower_patches",
-    "tower_levels",
-    "deeper_levels",
+    *RECORD,
     "cache_class",
     "stateful",
     "group_kind",
     "group_window",
-    "estimate",
     "block_side",
     "total_params",
     "activated_params",
@@ -163,42 +144,19 @@ def _models(book: Book, facts: Facts, rotations: int) -> Table:
 
 
 def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, known: dict[Any, list[int]]) -> list[Any]:
-    architecture, shape = model.source.architecture, model.shape
-    dense, experts, latent = shape.dense, shape.experts, shape.latent
-    sparse = model.sparse and latent is not None
+    architecture = model.source.architecture
     counts = architecture.parameters
     row: list[Any] = [
         model.source.key,
         model.source.name,
         len(architecture.layers),
-        architecture.hidden_size,
-        architecture.vocab_size,
-        architecture.residual_streams,
         model.pattern,
         len(model.kinds),
         first,
-        dense.width if dense else 0,
-        3 if dense is None or dense.gated else 2,
-        experts.top_k if experts else 0,
-        experts.expert_width if experts else 0,
-        (2 if experts.gated else 1) if experts else 0,
-        experts.expert_hidden if experts else 0,
-        latent.heads if latent else 0,
-        latent.qk_nope_head_dim if latent else 0,
-        latent.v_head_dim if latent else 0,
-        int(latent is not None and not model.sparse),
-        latent.kv_lora_rank if latent and sparse else 0,
-        latent.qk_rope_head_dim if latent and sparse else 0,
-        latent.indexer.head_dim if latent and latent.indexer and sparse else 0,
-        int(sparse),
-        shape.tower_width,
-        shape.tower_patches,
-        shape.tower_levels,
-        model.deeper_levels,
+        *(getattr(model.record, name) for name in RECORD),
         model.cache_class,
         int(model.stateful),
         *model.group,
-        model.graph_estimate,
         max(each["block_side"] for each in model.precisions),
         counts.total,
         counts.activated,
@@ -286,7 +244,7 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
                 *figures.budgets,
                 *(size for size, _ in figures.growth),
                 *(above for _, above in figures.growth),
-                device.devices_per_node or 8,
+                device.node_size,
                 int(device.whole_nodes),
                 None if cost is None else float(cost.amount),
                 "" if cost is None else cost.currency,
