@@ -36,7 +36,7 @@ __all__ = ["ENGINE", "Sglang"]
 
 _BEFORE_WEIGHTS = ("driver_reserved", "device_context", "communication")
 _SYMMETRIC_BYTES = 4 * GiB
-_SYMMETRIC_SOURCE = "sgl-project/sglang 0.5.23: python/sglang/srt/distributed/device_communicators/pynccl_allocator.py"
+_SYMMETRIC_SOURCE = "sgl-project/sglang 0.5.23: python/sglang/srt/server_args.py, SGLANG_SYMM_MEM_PREALLOC_GB_SIZE"
 _IMAGES_MIB = 100
 
 
