@@ -19,7 +19,7 @@ from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum
 from gpusizer.formulas.latency import speculative_tokens
-from gpusizer.performance.concurrency import budget_tokens, engine_fit, running_slots
+from gpusizer.performance.concurrency import completed, memory_answer, running_slots
 from gpusizer.performance.device_speeds import constant, engine_family, provenance
 from gpusizer.performance.serving import Service, Traffic, burst, closed_loop, open_loop
 from gpusizer.performance.step_speeds import speeds_of
@@ -31,6 +31,7 @@ __all__ = ["Load", "Performance", "PrefillSide", "SpeedItem", "predict"]
 
 _REFERENCE_YEAR = 2026.2  # constants describe engines of this time; older ones are slower by the calibrated share per year
 _OLDEST_YEARS = 2.5
+UNBOUNDED_TOKENS = 1e9  # an engine that computes a prompt in one piece
 
 
 def predict(
@@ -126,13 +127,14 @@ def set_up(
     architecture: Architecture, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None, theta: Mapping[str, float] | None
 ) -> tuple[Work, Speeds, Traffic]:
     """Work of one rank, speeds of its device, and what it is asked to do."""
-    work, speeds = _work_and_speeds(architecture, accelerator, deployment, theta)
-    return work, speeds, traffic_of(work, accelerator, deployment, load, fit or engine_fit(architecture, accelerator, deployment, load), theta)
+    answer = fit or memory_answer(architecture, accelerator, deployment, load)
+    work, speeds = _work_and_speeds(architecture, accelerator, answer.deployment, theta)
+    return work, speeds, traffic_of(work, accelerator, answer, load, theta)
 
 
 def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deployment: Deployment, *, context_tokens: float) -> float:
     """Time of one token of a single request, nothing beside it: no load is served faster. [s]"""
-    work, speeds = _work_and_speeds(architecture, accelerator, deployment, None)
+    work, speeds = _work_and_speeds(architecture, accelerator, completed(architecture, accelerator, deployment), None)
     drafts = float(deployment.speculative_tokens)
     step = step_parts(work, speeds, sequences=1.0 / speeds.pp, context_tokens=context_tokens / 2, verified_tokens=1.0 + drafts).seconds
     return float(step) / (1.0 + drafts)
@@ -161,14 +163,14 @@ def _work_and_speeds(
 def traffic_of(
     work: Work,
     accelerator: Accelerator,
-    deployment: Deployment,
+    fit: Fit,
     load: Load,
-    fit: Fit | None = None,
     theta: Mapping[str, float] | None = None,
     *,
     slots: float | None = None,
 ) -> Traffic:
-    """What one rank is asked to do; ``slots`` instead of the room of the cache where it is known."""
+    """What one rank is asked to do, by the defaults of the engine's own answer; ``slots`` instead of the room of the cache where it is known."""
+    deployment = fit.deployment
     family = engine_family(deployment.engine)
 
     def c(name: str, kind: str = "all") -> float:
@@ -182,8 +184,8 @@ def traffic_of(
         prompt_tokens=max(load.input_tokens - prefix, 1.0),
         prefix_tokens=prefix,
         output_tokens=max(load.output_tokens, 1.0),
-        slots=running_slots(work, accelerator, deployment, load, fit) if slots is None else slots,
-        budget_tokens=budget_tokens(accelerator, deployment),
+        slots=running_slots(work, accelerator, load, fit) if slots is None else slots,
+        budget_tokens=float(deployment.max_num_batched_tokens or UNBOUNDED_TOKENS),
         mixes=0.0 if family in ("sglang", "mindie", "transformers") else 1.0,
         verified_tokens=1.0 + drafts,
         tokens_per_step=speculative_tokens(acceptance=min(acceptance, 0.999), drafts=drafts),

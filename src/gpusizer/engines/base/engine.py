@@ -108,6 +108,10 @@ class Engine(ABC):
         """
         return deployment
 
+    def rank_requests(self, deployment: Deployment) -> int | None:
+        """Most requests that one attention-data-parallel rank runs at once; None where only the cache limits them. [requests]"""
+        return deployment.max_num_seqs
+
     # ---- what all have in common -----------------------------------------------------------------------------------
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
