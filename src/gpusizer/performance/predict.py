@@ -44,6 +44,7 @@ def predict(
     fit: Fit | None = None,
     prefill: PrefillSide | None = None,
     theta: Mapping[str, float] | None = None,
+    built: str = "",
 ) -> Performance:
     """Times and rates of a deployment under a load.
 
@@ -65,16 +66,18 @@ def predict(
         Workers that only compute prompts.
     theta : mapping of str to float, optional
         Constants to use instead of the calibrated ones, for the calibration itself.
+    built : str
+        Month or day of the engine's build ("2026-03") where it is known better than by its version.
 
     Returns
     -------
     Performance
         Figures with bands, regime, notices and where the time of a step goes.
     """
-    work, speeds, traffic = set_up(architecture, accelerator, deployment, load, fit, theta)
+    work, speeds, traffic = set_up(architecture, accelerator, deployment, load, fit, theta, built)
     ranks = deployment.dp * replicas
     if prefill is not None:
-        return _split(architecture, accelerator, deployment, load, work, speeds, traffic, ranks, prefill, theta)
+        return _split(architecture, accelerator, deployment, load, work, speeds, traffic, ranks, prefill, theta, built)
     service, limit = serve(work, speeds, traffic, load, ranks)
     return conclude(service, limit, traffic, ranks, accelerator, deployment, load, theta)
 
@@ -124,11 +127,17 @@ def conclude(
 
 
 def set_up(
-    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None, theta: Mapping[str, float] | None
+    architecture: Architecture,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    fit: Fit | None,
+    theta: Mapping[str, float] | None,
+    built: str = "",
 ) -> tuple[Work, Speeds, Traffic]:
     """Work of one rank, speeds of its device, and what it is asked to do."""
     answer = fit or memory_answer(architecture, accelerator, deployment, load)
-    work, speeds = _work_and_speeds(architecture, accelerator, answer.deployment, theta)
+    work, speeds = _work_and_speeds(architecture, accelerator, answer.deployment, theta, built)
     return work, speeds, traffic_of(work, accelerator, answer, load, theta)
 
 
@@ -141,7 +150,7 @@ def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deplo
 
 
 def _work_and_speeds(
-    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, theta: Mapping[str, float] | None
+    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, theta: Mapping[str, float] | None, built: str = ""
 ) -> tuple[Work, Speeds]:
     cut = Cut(deployment.tp, deployment.dp, deployment.ep, deployment.pp)
     form = cache_format(deployment.kv_precision, "bf16")
@@ -152,7 +161,7 @@ def _work_and_speeds(
         accelerator,
         deployment.engine,
         cut,
-        age_years=age_years(deployment),
+        age_years=age_years(deployment, built),
         cache_bits=element * 8,
         eager=deployment.enforce_eager,
         theta=theta,
@@ -204,17 +213,16 @@ def traffic_of(
 
 def stream_interval(deployment: Deployment) -> float:
     """Tokens that the server hands over at once (``--stream-interval``), 1 by default. [tokens]"""
-    words = str(deployment.flags.get("stream-interval", "1"))
+    words = str(deployment.flags.get("stream_interval", "1"))
     return max(float(words), 1.0) if words.isdigit() and len(words) < 10 else 1.0
 
 
-def age_years(deployment: Deployment) -> float:
+def age_years(deployment: Deployment, built: str = "") -> float:
     """Years between the engine's release and the time that the constants describe; 0 where no date is known. [years]
 
-    The date is that of the run where a case tells it (``engine_date`` among the flags), else that of the release.
+    The date is that of the build where it is known (``built``), else that of the release.
     """
-    words = str(deployment.flags.get("engine_date", ""))
-    month = re.match(r"(20\d{2})-(\d{2})", words) or re.match(
+    month = re.match(r"(20\d{2})-(\d{2})", built) or re.match(
         r"(20\d{2})-(\d{2})", month_of(deployment.engine, deployment.engine_version or "") or ""
     )
     if month is None:
@@ -233,11 +241,12 @@ def _split(
     ranks: int,
     prefill: PrefillSide,
     theta: Mapping[str, float] | None,
+    built: str,
 ) -> Performance:
     """Prompts on workers of their own: two queues in one loop, and the cache moves between them."""
     from gpusizer.performance.split_serving import split_loop
 
-    ahead, ahead_speeds, ahead_traffic = set_up(architecture, accelerator, prefill.deployment, load, None, theta)
+    ahead, ahead_speeds, ahead_traffic = set_up(architecture, accelerator, prefill.deployment, load, None, theta, built)
     wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or traffic.slots * ranks)
     service, rate = split_loop(
         work,
