@@ -19,11 +19,11 @@ from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.compute import experts_touched, experts_touched_skewed
 from gpusizer.performance.device_speeds import generation
-from gpusizer.performance.predict import Load, Performance, PrefillSide, predict
-from gpusizer.performance.serving import settled
-from gpusizer.performance.step_speeds import speeds_of
-from gpusizer.performance.step_time import step_parts
-from gpusizer.performance.step_work import Cut, step_work
+from gpusizer.performance.predict import Load, Performance, PrefillPool, predict
+from gpusizer.performance.serving import fixed_point
+from gpusizer.performance.step_speeds import EngineState, speeds_of
+from gpusizer.performance.step_time import Step, communication_seconds, step_time
+from gpusizer.performance.step_work import Parallelism, step_work
 from gpusizer.validation.measured import measured_performance
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case, speed_of
 
@@ -56,9 +56,9 @@ def test_distinct_experts_follow_uniform_routing(experts: int, top_k: int, token
 
 def test_deepseek_v3_caches_one_latent_for_all_ranks() -> None:
     for tp in (1, 8):
-        work = step_work(model("deepseek-v3"), Cut(tp=tp))
-        assert sum(one.layers * one.row_bytes for one in work.attends) == 61 * 576 * 2  # 70.3 kB, not divided by tp
-    one = step_work(model("deepseek-v3"), Cut()).attends[0]
+        work = step_work(model("deepseek-v3"), Parallelism(tp=tp))
+        assert sum(one.layers * one.row_bytes for one in work.attention) == 61 * 576 * 2  # 70.3 kB, not divided by tp
+    one = step_work(model("deepseek-v3"), Parallelism()).attention[0]
     assert one.row_flops == 2 * 128 * (576 + 512)  # the absorbed form
     assert one.pair_flops == 2 * 128 * (192 + 128)  # the expanded form of a prefill
     assert 235 < one.row_flops / one.row_bytes < 250  # FLOP per byte: at the ridge of Hopper
@@ -66,27 +66,27 @@ def test_deepseek_v3_caches_one_latent_for_all_ranks() -> None:
 
 def test_a_step_reads_active_weights_only() -> None:
     """DeepSeek-V3 activates 37 B of 671 B: what one token multiplies, embedding lookups apart."""
-    work = step_work(model("deepseek-v3"), Cut())
+    work = step_work(model("deepseek-v3"), Parallelism())
     flops = sum(linear.flops_per_token for linear in work.linears) + work.head.flops_per_token
     flops += sum(block.layers * block.top_k * block.expert_flops for block in work.experts)
     assert flops / 2 == pytest.approx(37e9 - 129280 * 7168, rel=0.02)
 
 
 def test_sparse_attention_reads_what_its_indexer_picks() -> None:
-    dense, sparse = step_work(model("deepseek-v3"), Cut()), step_work(model("deepseek-v3.2"), Cut())
-    assert {one.cap_rows for one in sparse.attends} == {2048}
-    assert all(one.scan_bytes > 0 for one in sparse.attends)
-    assert all(one.cap_rows > 1e9 for one in dense.attends)
+    dense, sparse = step_work(model("deepseek-v3"), Parallelism()), step_work(model("deepseek-v3.2"), Parallelism())
+    assert {one.cap_rows for one in sparse.attention} == {2048}
+    assert all(one.scan_bytes > 0 for one in sparse.attention)
+    assert all(one.cap_rows > 1e9 for one in dense.attention)
 
 
 def test_windows_bound_what_is_read() -> None:
-    caps = {one.cap_rows: one.layers for one in step_work(model("gpt-oss-120b"), Cut()).attends}
+    caps = {one.cap_rows: one.layers for one in step_work(model("gpt-oss-120b"), Parallelism()).attention}
     assert caps[128.0] == 18
     assert len(caps) == 2
 
 
 def test_linear_layers_move_a_state_and_no_cache() -> None:
-    states = [one for one in step_work(model("qwen3-next-80b-a3b-instruct"), Cut()).attends if one.kind == "state"]
+    states = [one for one in step_work(model("qwen3-next-80b-a3b-instruct"), Parallelism()).attention if one.state_bytes]
     assert states
     assert all(one.row_bytes == 0 and one.state_bytes > 0 for one in states)
 
@@ -105,10 +105,10 @@ def test_linear_layers_move_a_state_and_no_cache() -> None:
 )
 def test_all_reduce_near_measured_kernels(gpu: str, tp: int, elements: int, low: float, high: float) -> None:
     architecture = model("llama-3.1-70b-instruct")
-    work = step_work(architecture, Cut(tp=tp))
-    speeds = speeds_of(work, accelerator(gpu), "vllm", Cut(tp=tp))
+    work = step_work(architecture, Parallelism(tp=tp))
+    speeds = speeds_of(work, accelerator(gpu), EngineState("vllm"), Parallelism(tp=tp))
     tokens = elements / architecture.hidden_size
-    seconds = step_parts(work, speeds, sequences=tokens, context_tokens=1).communication / (2 * len(architecture.layers))
+    seconds = communication_seconds(work, speeds, tokens) / (2 * len(architecture.layers))
     assert low / 1.7 < seconds < high * 1.7
 
 
@@ -116,17 +116,17 @@ def test_all_reduce_near_measured_kernels(gpu: str, tp: int, elements: int, low:
 def test_weights_stream_at_measured_shares_of_bandwidth(gpu: str, low: float, high: float) -> None:
     """Section 4.1 of the design pages and the GEMV ceilings of section 7.1."""
     device = accelerator(gpu)
-    speeds = speeds_of(step_work(model("qwen3-32b"), Cut()), device, "vllm", Cut())
+    speeds = speeds_of(step_work(model("qwen3-32b"), Parallelism()), device, EngineState("vllm"), Parallelism())
     assert low < speeds.linears[0].bytes_per_s / device.bandwidth_bytes_per_s < high
 
 
 def test_columns_give_what_numbers_give() -> None:
     np = pytest.importorskip("numpy")
-    work = step_work(model("deepseek-v3"), Cut(tp=8))
-    speeds = speeds_of(work, accelerator(H200), "sglang", Cut(tp=8))
+    work = step_work(model("deepseek-v3"), Parallelism(tp=8))
+    speeds = speeds_of(work, accelerator(H200), EngineState("sglang"), Parallelism(tp=8))
     sequences, contexts = np.array([1.0, 16.0, 300.0]), np.array([10.0, 4096.0, 90000.0])
-    together = step_parts(work, speeds, sequences=sequences, context_tokens=contexts, prefill_tokens=512.0).seconds
-    alone = [step_parts(work, speeds, sequences=b, context_tokens=s, prefill_tokens=512.0).seconds for b, s in zip(sequences, contexts, strict=True)]
+    together = step_time(work, speeds, Step(sequences, contexts, prefill_tokens=512.0))
+    alone = [step_time(work, speeds, Step(b, s, prefill_tokens=512.0)) for b, s in zip(sequences, contexts, strict=True)]
     assert together == pytest.approx(alone, rel=1e-12)
 
 
@@ -166,7 +166,7 @@ def test_a_better_device_serves_more_when_full(name: str, gpu: str, cut: dict[st
 
 @pytest.mark.parametrize(("name", "gpu", "cut"), CASES)
 def test_alone_no_token_is_faster_than_the_bytes_it_reads(name: str, gpu: str, cut: dict[str, Any]) -> None:
-    work = step_work(model(name), Cut(tp=cut["tp"]))
+    work = step_work(model(name), Parallelism(tp=cut["tp"]))
     read = sum(linear.weight_bytes for linear in work.linears) + work.head.weight_bytes
     read += sum(block.layers * block.top_k * block.expert_bytes for block in work.experts)
     assert run(name, gpu, concurrency=1, **cut).tpot_s.value > read / accelerator(gpu).bandwidth_bytes_per_s
@@ -239,9 +239,9 @@ def test_prompts_elsewhere_do_not_disturb_decoding() -> None:
     deployment = Deployment(model="gpt-oss-120b", gpu=H200, tp=2)
     load = Load(8192, 512, concurrency=32)
     together = predict(model("gpt-oss-120b"), device, deployment, load)
-    apart = predict(model("gpt-oss-120b"), device, deployment, load, prefill=PrefillSide(deployment, 4))
+    apart = predict(model("gpt-oss-120b"), device, deployment, load, prefill=PrefillPool(deployment, 4))
     assert apart.tpot_s.value < together.tpot_s.value
-    few, many = (predict(model("gpt-oss-120b"), device, deployment, load, prefill=PrefillSide(deployment, workers)) for workers in (1, 4))
+    few, many = (predict(model("gpt-oss-120b"), device, deployment, load, prefill=PrefillPool(deployment, workers)) for workers in (1, 4))
     assert many.ttft_s.value < few.ttft_s.value
 
 
@@ -253,12 +253,9 @@ def test_replicas_share_the_load() -> None:
     assert four.output_tokens_per_s.value == pytest.approx(4 * one.output_tokens_per_s.value)
 
 
-@pytest.mark.parametrize("gpu", ["ascend910b2-64gb", "mi300x-192gb", "rtx4090-24gb", "arc-pro-b60-24gb", "k100-ai-64gb"])
+@pytest.mark.parametrize("gpu", ["ascend910b2-64gb", "mi300x-192gb", "rtx4090-24gb", "arc-pro-b60-24gb", "hygon-k100-ai-64gb"])
 def test_a_device_that_nobody_measured_has_a_wider_band_and_says_so(gpu: str) -> None:
-    try:
-        device = accelerator(gpu)
-    except Exception:  # the catalogue may spell it otherwise; the others remain
-        pytest.skip(f"no {gpu}")
+    device = accelerator(gpu)
     found = run("llama-3.1-8b-instruct", device, concurrency=8)
     usual = run("llama-3.1-8b-instruct", H100, concurrency=8)
     assert found.tpot_s.low < found.tpot_s.value < found.tpot_s.high
@@ -366,7 +363,7 @@ def test_order_of_layouts_follows_measured_runs() -> None:
 def test_what_runs_is_what_the_service_lets_run() -> None:
     """The loop stands still where it ends: a change of the number that runs changes nothing, from any start."""
     for answer, most, start in ((lambda x: 40 / (1 + x), 50.0, 45.0), (lambda x: 3 + 0.97 * x, 500.0, 450.0), (lambda x: min(7.0, x + 1), 9.0, 0.9)):
-        at = settled(answer, start, most)
+        at = fixed_point(answer, start, most)
         assert answer(at) == pytest.approx(at, rel=1e-6)
 
 

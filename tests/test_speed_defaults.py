@@ -8,10 +8,19 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.engines import engine_ids, get_engine
 from gpusizer.engines.base.types import Deployment
 from gpusizer.facts.catalog import accelerator, accelerators
+from gpusizer.facts.types import Accelerator
+from gpusizer.performance.concurrency import memory_answer
+from gpusizer.performance.device_speeds import speed_known
 from gpusizer.performance.predict import set_up
+from gpusizer.performance.served_rank import Traffic
 from gpusizer.performance.types import Load
 
 LOAD = Load(4000, 200, concurrency=200)
+
+
+def traffic(model: str, device: Accelerator, asked: Deployment) -> Traffic:
+    architecture = load_architecture(model)
+    return set_up(architecture, device, memory_answer(architecture, device, asked, LOAD), LOAD).traffic
 
 
 @pytest.mark.parametrize("engine", engine_ids())
@@ -21,11 +30,13 @@ def test_speed_reckons_with_the_defaults_that_memory_was_sized_for(engine: str) 
     for device in accelerators():
         asked = Deployment(model="qwen3-32b", gpu=device.id, tp=1, engine=engine)
         memory = get_engine(engine).complete(asked, architecture, device)
-        _, _, traffic = set_up(architecture, device, asked, LOAD, None, None)
+        if not speed_known(device):
+            continue
+        asked_of = traffic("qwen3-32b", device, asked)
         if memory.max_num_batched_tokens is not None:
-            assert traffic.budget_tokens == memory.max_num_batched_tokens, device.id
+            assert asked_of.budget_tokens == memory.max_num_batched_tokens, device.id
         if memory.max_num_seqs is not None:
-            assert traffic.slots <= memory.max_num_seqs, device.id
+            assert asked_of.places <= memory.max_num_seqs, device.id
 
 
 @pytest.mark.parametrize(
@@ -44,12 +55,10 @@ def test_speed_reckons_with_the_defaults_that_memory_was_sized_for(engine: str) 
 def test_tokens_of_a_step_as_the_engines_write_them(gpu: str, engine: str, tokens: int) -> None:
     """vLLM's and SGLang's tables by memory, ``--ubatch-size`` of llama.cpp, ``max_num_tokens`` of TensorRT-LLM."""
     asked = Deployment(model="qwen3-8b", gpu=gpu, engine=engine)
-    _, _, traffic = set_up(load_architecture("qwen3-8b"), accelerator(gpu), asked, LOAD, None, None)
-    assert traffic.budget_tokens == tokens
+    assert traffic("qwen3-8b", accelerator(gpu), asked).budget_tokens == tokens
 
 
 def test_engines_that_take_few_requests_make_the_others_wait() -> None:
-    architecture, device = load_architecture("qwen3-8b"), accelerator("h100-sxm-80gb")
+    device = accelerator("h100-sxm-80gb")
     for engine, most in (("transformers", 1), ("ollama", 1)):
-        _, _, traffic = set_up(architecture, device, Deployment(model="qwen3-8b", gpu=device.id, engine=engine), LOAD, None, None)
-        assert traffic.slots == most
+        assert traffic("qwen3-8b", device, Deployment(model="qwen3-8b", gpu=device.id, engine=engine)).places == most

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FILE", "Constant", "Constants", "ConstantTable", "constant_tables", "fit_record", "speed_constants"]
+__all__ = ["FILE", "Constant", "ConstantTable", "Constants", "constant_tables", "fit_record", "speed_constants"]
 
 FILE = Path(__file__).with_name("constants.toml")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.performance.batch import Ask, predict_many
 from gpusizer.performance.types import Load, Performance
@@ -29,7 +30,7 @@ def load_of(request: Request, need: Need) -> Load:
 def with_speeds(options: Sequence[Option], architecture: Architecture, request: Request, need: Need) -> list[Option]:
     """The options with what the load feels, where they saturate, and what a million tokens cost in money and energy.
 
-    Options that have their speeds keep them.
+    Options that have their speeds keep them; a device whose bandwidth nobody states keeps its place without any, and says so.
     """
     slow = [option for option in options if option.performance is None]
     asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in slow]
@@ -40,7 +41,10 @@ def with_speeds(options: Sequence[Option], architecture: Architecture, request: 
     return [fast.get(id(option), option) for option in options]
 
 
-def _with_speed(option: Option, speed: Performance, saturated: Performance) -> Option:
+def _with_speed(option: Option, speed: Performance | None, saturated: Performance | None) -> Option:
+    if speed is None or saturated is None:
+        unknown = Notice("speed-unknown", {"gpu": option.accelerator.id})
+        return option if unknown in option.notices else replace(option, notices=(*option.notices, unknown))
     rate, rent, tdp = speed.output_tokens_per_s.value, option.cost, option.accelerator.tdp_w
     cost = None if rent is None else cost_per_million_tokens(cost_per_hour=float(rent.amount), output_tokens_per_s=rate)
     energy = None if tdp is None else energy_per_million_tokens_kwh(gpus=option.gpus, tdp_w=tdp, output_tokens_per_s=rate)

@@ -13,6 +13,7 @@ from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.batch import Ask, Sweep
+from gpusizer.performance.device_speeds import speed_known
 from gpusizer.performance.predict import quickest_token_s
 from gpusizer.performance.types import Performance
 from gpusizer.planning.need import Need
@@ -117,6 +118,9 @@ def _sizes(request: Request, need: Need, engine: Engine, architecture: Architect
     support = device_support(engine.id, architecture, device)
     if support.refusal is not None:
         yield 1, [Rejected(device, None, support.refusal)]
+        return
+    if not speed_known(device):
+        yield 1, [Rejected(device, None, Notice("speed-unknown", {"gpu": device.id}))]
         return
     node = device.devices_per_node or ASSUMED_NODE
     sizes = list(replica_sizes(device, request.max_gpus))

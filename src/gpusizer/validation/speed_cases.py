@@ -25,7 +25,7 @@ from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.performance.device_speeds import generation
 from gpusizer.performance.predict import predict
-from gpusizer.performance.types import Load, Performance, PrefillSide
+from gpusizer.performance.types import Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
 from gpusizer.validation.devices import Devices, devices_of
 from gpusizer.validation.flags import engine_fields
@@ -74,7 +74,7 @@ class PerformanceCase:
         What all replicas together served.
     replicas : int
         Equal copies of the deployment.
-    prefill : PrefillSide or None
+    prefill : PrefillPool or None
         Workers that only computed prompts.
     date : str
         Day or month of the run, empty where it is not known.
@@ -87,7 +87,7 @@ class PerformanceCase:
     deployment: Deployment
     load: Load
     replicas: int = 1
-    prefill: PrefillSide | None = None
+    prefill: PrefillPool | None = None
     date: str = ""
     notices: tuple[Notice, ...] = ()
 
@@ -134,7 +134,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         flags=flags,
         **{**fields, "kv_precision": _cache_precision(row, fields), "speculative_tokens": _drafts(row, fields)},
     )
-    prefill = None if run.prefill is None else PrefillSide(_cut(plain, run.prefill), run.prefill_workers)
+    prefill = None if run.prefill is None else PrefillPool(_cut(plain, run.prefill), run.prefill_workers)
     return PerformanceCase(
         architecture, devices.first, _cut(plain, run.layout), _load(row), run.replicas, prefill, str(row["date"] or ""), devices.notices
     )
