@@ -33,7 +33,6 @@ from gpusizer.validation.models import model_of, stored_in
 __all__ = ["KNOWN_BEFORE", "Case", "check_numbers", "deployment_of", "is_performance", "whole"]
 
 KNOWN_BEFORE = [
-    "id",
     "engine",
     "engine_version",
     "date",
@@ -81,8 +80,6 @@ class Case:
 
     Parameters
     ----------
-    id : str
-        Of the case.
     deployment : Deployment
         The start.
     architecture : Architecture
@@ -95,7 +92,6 @@ class Case:
         What was taken for granted.
     """
 
-    id: str
     deployment: Deployment
     architecture: Architecture
     accelerator: Accelerator
@@ -179,7 +175,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         flags=flags,
         **fields,
     )
-    return Case(text(row, "id"), deployment, with_precision(architecture, precision), first, untold, tuple(notices))
+    return Case(deployment, with_precision(architecture, precision), first, untold, tuple(notices))
 
 
 def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:

@@ -90,6 +90,10 @@ class Engine(ABC):
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit."""
 
+    def rank_requests(self, deployment: Deployment) -> int | None:
+        """Most requests that one attention-data-parallel rank runs at once; None where only the cache limits them. [requests]"""
+        return deployment.max_num_seqs
+
     # ---- what all have in common -----------------------------------------------------------------------------------
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
