@@ -42,8 +42,23 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class ConstantTable:
-    """Constants of one kind: their unit, how they are known ("defined", "measured", "calibrated", "assumed"), and what they are."""
+    """Constants of one kind.
 
+    Parameters
+    ----------
+    heading : str
+        Under which it stands in the file.
+    unit : str
+        Of all of them.
+    evidence : str
+        "defined", "measured", "calibrated" or "assumed".
+    comment : str
+        What they are, and where they came from.
+    constants : tuple of Constant
+        In the order of the file.
+    """
+
+    heading: str
     unit: str
     evidence: str
     comment: str
@@ -101,7 +116,7 @@ def speed_constants() -> Constants:
 def constant_tables() -> tuple[ConstantTable, ...]:
     """Everything that the file says, in its order."""
     return tuple(
-        ConstantTable(table["unit"], table["evidence"], table["comment"], tuple(_constant(words) for words in _rows(table)))
+        ConstantTable(table["heading"], table["unit"], table["evidence"], table["comment"], tuple(_constant(words) for words in _rows(table)))
         for table in _file()["table"]
     )
 
@@ -110,6 +125,11 @@ def _constant(words: list[str]) -> Constant:
     name, value, *rest = words
     numbers = [float(word) for word in rest[1:]]
     return Constant(name, float(value), int(rest[0]) if rest else 0, *numbers)
+
+
+def about_constants() -> str:
+    """What the file says of itself."""
+    return str(_file()["about"])
 
 
 def fit_record() -> Mapping[str, Any]:

@@ -34,7 +34,20 @@ from gpusizer.performance.step_time import Speeds, Step, step_time
 from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers, step_work
 from gpusizer.performance.types import Load, Performance, PrefillPool, SpeedItem
 
-__all__ = ["Asked", "Load", "Performance", "PrefillPool", "SpeedItem", "conclude", "predict", "quickest_token_s", "serve", "served_rank", "set_up"]
+__all__ = [
+    "Asked",
+    "Load",
+    "Performance",
+    "PrefillPool",
+    "SpeedItem",
+    "conclude",
+    "engine_state",
+    "predict",
+    "quickest_token_s",
+    "serve",
+    "served_rank",
+    "set_up",
+]
 
 UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
 MOST_ACCEPTED = 0.999  # probability that a draft is accepted: the sum over drafts has no closed form at 1
@@ -196,12 +209,16 @@ def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deplo
 def _work_and_speeds(
     architecture: Architecture, accelerator: Accelerator, deployment: Deployment, constants: Constants, built: str
 ) -> tuple[StepWork, Speeds]:
-    cut = Parallelism.of(deployment.layout)
-    form = cache_format(deployment.kv_precision, "bf16")
-    element = form.element_bytes if form else 2.0
-    work = step_work(architecture, cut, cache_element_bytes=element)
-    state = EngineState(deployment.engine, age_years(deployment, built), element * 8, deployment.enforce_eager)
+    cut, state = Parallelism.of(deployment.layout), engine_state(deployment, built)
+    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8)
     return work, speeds_of(work, accelerator, state, cut, constants)
+
+
+def engine_state(deployment: Deployment, built: str = "") -> EngineState:
+    """What of a deployment's engine bears on the speed of its steps."""
+    form = cache_format(deployment.kv_precision, "bf16")
+    bits = 8 * form.element_bytes if form else 16.0
+    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager)
 
 
 def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: float, constants: Constants) -> ServedRank:

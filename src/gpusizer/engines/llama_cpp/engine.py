@@ -32,7 +32,7 @@ _CONTEXT_BYTES = (150 * MiB, 300 * MiB, 550 * MiB)
 _NOT_IN_GGUF = frozenset({"fp8", "mxfp8", "int8", "int4", "int2"})
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
-# Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
+# Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate/llama_cpp.py prints them.
 _RECIPE_ERROR, _SIMILAR_ERROR = 0.02, 0.15
 _COMPUTE_BELOW, _COMPUTE_ABOVE = 0.13, 0.15
 _GUESTS_BELOW, _GUESTS_ABOVE = 0.45, 0.25
