@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gpusizer.performance.constants import Constant, ConstantTable
@@ -13,7 +12,7 @@ __all__ = ["updated", "written"]
 
 def updated(tables: Iterable[ConstantTable], known: Mapping[str, Constant]) -> list[ConstantTable]:
     """The tables with other constants in their places."""
-    return [replace(table, constants=tuple(known.get(each.name, each) for each in table.constants)) for table in tables]
+    return [table._replace(constants=tuple(known.get(each.name, each) for each in table.constants)) for table in tables]
 
 
 def written(about: str, fit: Mapping[str, Any], tables: Sequence[ConstantTable]) -> str:

@@ -16,7 +16,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from math import exp, inf, isfinite, log
 from pathlib import Path
@@ -104,7 +104,7 @@ class Workers:
         speeds = rows_of(columns([rank.speeds for rank in found]), self.index)
         costs = rows_of(columns([rank.constants for rank in found]), self.index)
         won = column(rank.traffic.tokens_per_step for rank in found)[self.index]
-        return ServedRank(self.work, speeds, replace(self.traffic, tokens_per_step=won), costs)
+        return ServedRank(self.work, speeds, self.traffic._replace(tokens_per_step=won), costs)
 
 
 @dataclass

@@ -211,7 +211,10 @@ def maximum(*values: Any) -> Any:
     >>> maximum(1, 5, 3)
     5
     """
-    if _all_plain(values):
+    for value in values:
+        if type(value) not in _PLAIN:
+            break
+    else:  # by far the most calls
         return max(values)
     if _any_symbol(*values):
         return _call("MAX", *values)
@@ -231,7 +234,10 @@ def minimum(*values: Any) -> Any:
     >>> minimum(4, 2)
     2
     """
-    if _all_plain(values):
+    for value in values:
+        if type(value) not in _PLAIN:
+            break
+    else:  # by far the most calls
         return min(values)
     if _any_symbol(*values):
         return _call("MIN", *values)
@@ -251,7 +257,7 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
     >>> where(3 > 2, "a", "b")
     'a'
     """
-    if _all_plain((condition, yes, no)):
+    if type(condition) in _PLAIN and type(yes) in _PLAIN and type(no) in _PLAIN:
         return yes if condition else no
     if _any_symbol(condition, yes, no):
         return _call("IF", condition, yes, no)

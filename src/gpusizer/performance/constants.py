@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["FILE", "Constant", "ConstantTable", "Constants", "constant_tables", "fit_record", "speed_constants"]
 
 FILE = Path(__file__).with_name("constants.toml")
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(NamedTuple):
     """One constant.
 
     Parameters
@@ -40,8 +38,7 @@ class Constant:
     prior_spread: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConstantTable:
+class ConstantTable(NamedTuple):
     """Constants of one kind.
 
     Parameters

@@ -7,16 +7,16 @@ requests queue, start and decode together (``serving``), and how far measured ru
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from functools import partial
 from math import inf, isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
+from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum
@@ -56,8 +56,7 @@ _STEPS_APART = frozenset({"sglang", "mindie", "transformers"})
 _MONTH = re.compile(r"(20\d{2})-(\d{2})")
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What a prediction is about: one rank, how many there are, and what was asked.
 
     Parameters
@@ -185,7 +184,7 @@ def _explained(asked: Asked) -> tuple[SpeedItem, ...]:
 
 def _whole_rate(asked: Asked, service: Service, note: Note, busy_share: float) -> float:
     rate = float(service.output_tokens_per_s)
-    return float(note("output_tokens_per_s", deployment_rate_tokens_per_s, rank_rate=rate, ranks=asked.ranks, busy_share=busy_share))
+    return float(note("output_tokens_per_s", deployment_rate_tokens_per_s)(rank_rate=rate, ranks=asked.ranks, busy_share=busy_share))
 
 
 def set_up(
@@ -211,7 +210,17 @@ def _work_and_speeds(
 ) -> tuple[StepWork, Speeds]:
     cut, state = Parallelism.of(deployment.layout), engine_state(deployment, built)
     work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8)
-    return work, speeds_of(work, accelerator, state, cut, constants)
+    known, key = _known_speeds(architecture), (id(accelerator), state, cut)  # one deployment is asked under several loads
+    found = known.get(key)
+    if found is None or found[0] is not accelerator or found[1] is not constants:
+        found = known[key] = (accelerator, constants, speeds_of(work, accelerator, state, cut, constants))
+    return work, found[2]
+
+
+@once_per_architecture
+def _known_speeds(architecture: Architecture) -> dict[Hashable, tuple[Accelerator, Constants, Speeds]]:
+    """Speeds by device, engine and layout, with what they were computed from."""
+    return {}
 
 
 def engine_state(deployment: Deployment, built: str = "") -> EngineState:
