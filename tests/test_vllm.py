@@ -266,6 +266,9 @@ def test_launch_command_carries_drafts_and_further_flags() -> None:
 def test_a_draft_that_is_not_known_is_said() -> None:
     unknown = fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3, flags={"speculative_method": "draft", "speculative_model": "some/draft"})
     assert "draft-not-counted" in [notice.code for notice in unknown.warnings]
+    unnamed = [notice.code for notice in fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3).warnings]
+    assert "draft-not-named" in unnamed
+    assert "draft-not-counted" not in unnamed
     head = fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3, flags={"speculative_method": "eagle3", "speculative_model": "some/head"})
     assert "draft-assumed" in [notice.code for notice in head.warnings]
     assert gib(head, "weights_bytes") > gib(unknown, "weights_bytes") + 1

@@ -2,7 +2,8 @@
 
 A record's keys are short: ``memory.mib`` is what the driver reports (or follows from the number on the box, ``evidence`` says which),
 ``memory.torch_gib`` what torch reports, ``peak_tflops`` dense rates, ``link`` the fast interconnect (``gb_s``: both directions added; ``devices``:
-how many it joins), ``node`` the usual server, ``prices`` rows of low, high, currency, per, kind, date, sources, ``measured`` rows of quantity,
+how many it joins; ``bridge``, ``domain``: as many over bridges between cards, as many beyond a server), ``node`` the usual server,
+``prices`` rows of low, high, currency, per, kind, date, sources, ``measured`` rows of quantity,
 number format, devices, low, high (TFLOP/s or GB/s), method, sources. Sources are keys of ``data/sources.json``.
 Where a card shows as several devices, every figure is for one device.
 """
@@ -73,17 +74,25 @@ def _accelerator(record: Mapping[str, Any]) -> Accelerator:
         release_year=record.get("year"),
         prices=tuple(_price(row) for row in record.get("prices", ())),
         engines=record["engines"],
-        china={key: value for key, value in record["china"].items() if key != "sources"} | {"sources": _sources(record["china"]["sources"])},
+        china=_china(record.get("china", {"available": "unknown"})),
         measured=tuple(_measured(row) for row in record.get("measured", ())),
         notes=tuple(record.get("notes", ())),
         unverified=tuple(record.get("unverified", ())),
         sources={field: _sources(keys) for field, keys in record["sources"].items()},
+        bridge_devices=link.get("bridge"),
+        domain_devices=link.get("domain"),
+        pcie_generation=int(record["pcie"].partition(".")[0]) if record.get("pcie") else None,
     )
 
 
 def _price(row: list[Any]) -> Price:
     low, high, currency, per, kind, date, sources = row
     return Price(Decimal(low), Decimal(high), currency, per, kind, date, "; ".join(_sources(sources)))
+
+
+def _china(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether it can be bought in China; what nobody looked up is unknown."""
+    return {**record, "sources": _sources(record.get("sources", []))}
 
 
 def _measured(row: list[Any]) -> dict[str, Any]:
@@ -95,7 +104,7 @@ def _measured(row: list[Any]) -> dict[str, Any]:
 
 
 def _sources(keys: list[str]) -> tuple[str, ...]:
-    return _named_sources("\n".join(keys))
+    return _named_sources("\n".join(keys)) if keys else ()
 
 
 @cache

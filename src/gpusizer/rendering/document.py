@@ -1,12 +1,12 @@
-"""An answer before it has a form: plain data for programs, and blocks for people that become text, Markdown or CSV."""
+"""An answer before it has a form: plain data for programs, and blocks for people that each form writes in its own way."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table", "render"]
+__all__ = ["Answer", "Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,25 @@ class Table:
 Block = Heading | Paragraph | Points | Fixed | Table
 
 
+class Answer(Protocol):
+    """What a form writes: one that takes long to work out computes each part when a form asks for it."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The JSON of the answer, with its ``schema``."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """What people read, from the most to the least important."""
+
+    @property
+    def csv(self) -> Table | None:
+        """What a spreadsheet gets; the first table of ``blocks`` when None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An answer.
+    """An answer whose parts are all at hand.
 
     Parameters
     ----------
@@ -74,34 +90,3 @@ class Document:
     data: Mapping[str, Any]
     blocks: Sequence[Block]
     csv: Table | None = None
-
-
-def render(document: Document, form: str) -> str:
-    """The answer in one form: "text", "json", "markdown" or "csv".
-
-    >>> answer = Document({"schema": "gpusizer.example/1"}, [Heading("GPUs"), Table((Column("id"), Column("GB", True)), [["=h200", "150.1"]])])
-    >>> print(render(answer, "markdown"), end="")
-    ## GPUs
-    <BLANKLINE>
-    | id | GB |
-    | --- | ---: |
-    | =h200 | 150.1 |
-    >>> print(render(answer, "csv"), end="")
-    id,GB
-    '=h200,150.1
-    """
-    if form == "json":
-        from gpusizer.rendering.as_json import to_json
-
-        return to_json(document.data)
-    if form == "markdown":
-        from gpusizer.rendering.markdown import to_markdown
-
-        return to_markdown(document)
-    if form == "csv":
-        from gpusizer.rendering.as_csv import to_csv
-
-        return to_csv(document)
-    from gpusizer.rendering.text import to_text
-
-    return to_text(document)

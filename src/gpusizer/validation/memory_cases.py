@@ -27,13 +27,12 @@ from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
 from gpusizer.validation.devices import devices_of
 from gpusizer.validation.flags import engine_fields
-from gpusizer.validation.measured import MEMORY_QUANTITIES
+from gpusizer.validation.measured import LARGEST_NUMBER, MEMORY_QUANTITIES
 from gpusizer.validation.models import model_of, stored_in
 
-__all__ = ["KNOWN_BEFORE", "Case", "deployment_of", "is_performance", "whole"]
+__all__ = ["KNOWN_BEFORE", "Case", "check_numbers", "deployment_of", "is_performance", "whole"]
 
 KNOWN_BEFORE = [
-    "id",
     "engine",
     "engine_version",
     "date",
@@ -81,8 +80,6 @@ class Case:
 
     Parameters
     ----------
-    id : str
-        Of the case.
     deployment : Deployment
         The start.
     architecture : Architecture
@@ -95,7 +92,6 @@ class Case:
         What was taken for granted.
     """
 
-    id: str
     deployment: Deployment
     architecture: Architecture
     accelerator: Accelerator
@@ -127,6 +123,7 @@ def deployment_of(row: Mapping[str, Any]) -> Case | Notice:
     """
     known = {name: row.get(name) for name in KNOWN_BEFORE}
     try:
+        check_numbers(known)
         return _case(known)
     except InputError as error:
         return Notice(error.code, dict(error.parameters))
@@ -178,7 +175,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         flags=flags,
         **fields,
     )
-    return Case(text(row, "id"), deployment, with_precision(architecture, precision), first, untold, tuple(notices))
+    return Case(deployment, with_precision(architecture, precision), first, untold, tuple(notices))
 
 
 def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
@@ -250,6 +247,14 @@ def text(row: Mapping[str, Any], name: str) -> str:
     """A field as text, "" where it is absent or no text; its length is bounded."""
     value = row.get(name)
     return value[:LONGEST_FIELD] if isinstance(value, str) else ""
+
+
+def check_numbers(row: Mapping[str, Any]) -> None:
+    """Refuse a case with a number that no start and no load has."""
+    for name, value in row.items():
+        if isinstance(value, int | float) and not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+            found = f"{value:g}" if isinstance(value, float) else f"2^{value.bit_length()}"  # an endless whole number has no words
+            raise InputError("bad-case-number", field=name, found=found, most=LARGEST_NUMBER)
 
 
 def whole(row: Mapping[str, Any], name: str, most: int) -> int | None:

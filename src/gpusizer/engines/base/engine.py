@@ -20,11 +20,17 @@ from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageRe
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
-from gpusizer.engines.base.weights import Cut, weight_table
+from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
+
+
+@once_per_architecture
+def _known_weights(architecture: Architecture) -> dict[tuple[object, ...], list[Item]]:
+    """Weights of stages by what they depend on, for one architecture."""
+    return {}
 
 
 class Engine(ABC):
@@ -34,6 +40,7 @@ class Engine(ABC):
     newest: ClassVar[tuple[int, ...]] = (0,)
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
+    most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
     flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
@@ -82,6 +89,10 @@ class Engine(ABC):
     @abstractmethod
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit."""
+
+    def rank_requests(self, deployment: Deployment) -> int | None:
+        """Most requests that one attention-data-parallel rank runs at once; None where only the cache limits them. [requests]"""
+        return deployment.max_num_seqs
 
     # ---- what all have in common -----------------------------------------------------------------------------------
 
@@ -161,6 +172,23 @@ class Engine(ABC):
         groups = table.stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=architecture.tied_head, towers=towers)
         items = weight_items(groups, error=self.weight_error_of(start), evidence=self.weight_evidence(start), sources=self.weight_sources)
         return items + self.added_weights(start, stage, cut)
+
+    def weights_depend_on(self, start: Start) -> tuple[object, ...] | None:
+        """What of the device the weights depend on: devices that are alike in it share what was computed; None shares nothing."""
+        return None
+
+    def stage_weights(self, start: Start, stage: Stage) -> list[Item]:
+        """The same as :meth:`weights`, shared by starts that are alike in all that weights depend on."""
+        device, asked = self.weights_depend_on(start), start.deployment
+        if device is None or asked.flags:
+            return self.weights(start, stage)
+        rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
+        rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
+        kinds = layer_kinds(start.architecture)
+        known, key = _known_weights(start.architecture), (self.id, device, stage.first, stage.last, rest, *(kinds[index] for index in stage.layers))
+        if key not in known:
+            known[key] = self.weights(start, stage)
+        return known[key]
 
     def weight_error_of(self, start: Start) -> float:
         """Band of stored tensors after loading, as a share; a class figure unless the engine tells formats apart."""

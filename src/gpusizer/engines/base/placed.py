@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.engine import Engine
-from gpusizer.engines.base.types import Deployment, Rank
+from gpusizer.engines.base.types import Deployment, Item, Rank
 from gpusizer.facts.types import Accelerator
 
-__all__ = ["PlacedEngine", "safely_free", "tightest"]
+__all__ = ["PlacedEngine", "safe_room", "tightest"]
 
 
 class PlacedEngine(Engine):
@@ -26,11 +26,10 @@ def tightest(ranks: Sequence[Rank]) -> int:
     return min(range(len(ranks)), key=lambda index: ranks[index].items[-1].bytes)
 
 
-def safely_free(rank: Rank) -> bool:
-    """Whether a GPU still has room when every line ends up high.
+def safe_room(lines: Iterable[Item], device_total_bytes: int) -> int:
+    """What is left of a GPU when every line ends up high, negative where that is too little. [bytes]
 
     The deviations are added, not taken as independent: nothing yields here as a pool does, a batch that does not fit ends the process, and the lines
     that grow with the batch (cache, widest moment, blocks that the allocator keeps) are off together.
     """
-    *lines, free = rank.items
-    return free.bytes >= sum(line.high_bytes - line.bytes for line in lines)
+    return device_total_bytes - sum(line.high_bytes for line in lines)

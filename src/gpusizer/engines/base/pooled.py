@@ -27,17 +27,11 @@ from gpusizer.engines.base.launch import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes
 from gpusizer.engines.base.types import Deployment, Fit, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.verdict import reason_of
-from gpusizer.engines.base.weights import layer_kinds, once_per_architecture
+from gpusizer.engines.base.weights import layer_kinds
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.cache_blocks import pool_bytes, pool_concurrency, pool_tokens
 
 __all__ = ["PooledEngine"]
-
-
-@once_per_architecture
-def _known_weights(architecture: Architecture) -> dict[tuple[object, ...], list[Item]]:
-    """Weights of stages by what they depend on, for one architecture."""
-    return {}
 
 
 class PooledEngine(Engine):
@@ -75,10 +69,6 @@ class PooledEngine(Engine):
     def later_bytes(self, items: Sequence[Item]) -> int:
         """What of the ledger need not be there at the start. [bytes]"""
         return 0
-
-    def weights_depend_on(self, start: Start) -> tuple[object, ...] | None:
-        """What of the device the weights depend on: devices that are alike in it share what was computed; None shares nothing."""
-        return None
 
     # ---- the story -------------------------------------------------------------------------------------------------
 
@@ -129,17 +119,6 @@ class PooledEngine(Engine):
             warnings=self.warnings(start),
         )
 
-    def _weights_of(self, start: Start, stage: Stage) -> list[Item]:
-        device, asked = self.weights_depend_on(start), start.deployment
-        if device is None or asked.flags:
-            return self.weights(start, stage)
-        rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
-        rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
-        known, key = _known_weights(start.architecture), (self.id, device, stage.layers, stage.first, stage.last, rest)
-        if key not in known:
-            known[key] = self.weights(start, stage)
-        return known[key]
-
     def _stage_results(self, start: Start) -> list[StageResult]:
         """Every stage; those with the same layers at the same kind of place are computed once."""
         kinds = layer_kinds(start.architecture)
@@ -155,7 +134,7 @@ class PooledEngine(Engine):
 
     def stage_result(self, start: Start, stage: Stage) -> StageResult:
         """One stage: its items, what is left for the cache, and how many blocks that makes."""
-        items = (*self._weights_of(start, stage), *self.overheads(start, stage))
+        items = (*self.stage_weights(start, stage), *self.overheads(start, stage))
         available = self.pool_bytes(start, stage, items)
         plan = self.cache_plan(start, stage)
         value, low, high = stage_blocks(available, plan.block_bytes)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import assert_never
 
-from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
+from gpusizer.engines.llama_cpp.layers import Kinds, window_of
 from gpusizer.engines.llama_cpp.options import LATENT_ONLY_FROM, Options
 from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
 
-__all__ = ["CacheParts", "Cells", "LayerBuffers", "cache_parts", "cells_of", "layer_buffers"]
+__all__ = ["Cells", "LayerBuffers", "cells_of", "layer_buffers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +40,17 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class LayerBuffers:
-    """What one layer caches: ``kv_bytes`` grows with the context, ``state_bytes`` with the sequences alone."""
+    """What one layer caches: ``kv_bytes`` grows with the context, ``state_bytes`` with the sequences alone; and both for each of its mixers."""
 
     kv_bytes: int
     state_bytes: int
+    mixers: tuple[tuple[str, int, int], ...] = ()
 
 
 def cells_of(options: Options, context: int) -> Cells:
     """Cells for a context of so many tokens in all."""
     full = context_cells(context_tokens=context, streams=options.streams, padding=options.padding)
     return Cells(int(full), options.streams, options.sequences if options.streams == 1 else 1)
-
-
-def window_of(mixer: Mixer) -> int:
-    """Tokens that a layer sees at most, 0 where it sees everything. [tokens]"""
-    if isinstance(mixer, Attention):
-        return mixer.window or mixer.chunk or 0
-    return 0
 
 
 def cells_in_window(options: Options, cells: Cells, window: int) -> int:
@@ -67,27 +60,6 @@ def cells_in_window(options: Options, cells: Cells, window: int) -> int:
     return int(
         window_cells(cells=cells.full, window=window, sequences=cells.sequences, micro_batch=options.micro_batch, padding=max(options.padding, 256))
     )
-
-
-@dataclass(frozen=True, slots=True)
-class CacheParts:
-    """Caches of some layers by kind of layer, as the lines of the ledger show them. [bytes]"""
-
-    kv: dict[str, int]
-    state: dict[str, int]
-
-
-def cache_parts(architecture: Architecture, options: Options, cells: Cells, layers: Iterable[int]) -> CacheParts:
-    """Caches of these layers by kind of layer; what caches nothing is left out."""
-    kv: dict[str, int] = {}
-    state: dict[str, int] = {}
-    for index in layers:
-        for mixer in architecture.layers[index].mixers:
-            buffers, kind = _mixer(mixer, options, cells), _kind(mixer)
-            for sizes, size in ((kv, buffers.kv_bytes), (state, buffers.state_bytes)):
-                if size:
-                    sizes[kind] = sizes.get(kind, 0) + size
-    return CacheParts(kv, state)
 
 
 def _kind(mixer: Mixer) -> str:
@@ -106,34 +78,31 @@ def _kind(mixer: Mixer) -> str:
             assert_never(mixer)
 
 
-def layer_buffers(architecture: Architecture, options: Options, context: int) -> tuple[LayerBuffers, ...]:
-    """Caches of every decoder layer.
+def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBuffers, ...]:
+    """Caches of one layer of each kind.
 
     Parameters
     ----------
-    architecture : Architecture
-        The model.
+    kinds : Kinds
+        The different layers of the model.
     options : Options
         The start.
-    context : int
-        Context of all sequences together. [tokens]
+    cells : Cells
+        Cells for the context of all sequences together.
 
     Returns
     -------
     tuple of LayerBuffers
-        In the order of the layers.
+        In the order of the kinds.
     """
-    cells = cells_of(options, context)
     known: dict[Mixer, LayerBuffers] = {}
     found = []
-    for layer in architecture.layers:
-        kv = state = 0
+    for layer in kinds.layers:
         for mixer in layer.mixers:
             if mixer not in known:
                 known[mixer] = _mixer(mixer, options, cells)
-            kv += known[mixer].kv_bytes
-            state += known[mixer].state_bytes
-        found.append(LayerBuffers(kv, state))
+        parts = tuple((_kind(mixer), known[mixer].kv_bytes, known[mixer].state_bytes) for mixer in layer.mixers)
+        found.append(LayerBuffers(sum(kv for _, kv, _ in parts), sum(state for _, _, state in parts), parts))
     return tuple(found)
 
 

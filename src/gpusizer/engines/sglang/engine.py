@@ -90,6 +90,11 @@ class Sglang(PooledEngine):
             return layout_problem(start.architecture, cut, padded_formats=self.padded_formats(start))
         return super().problem(start)
 
+    def rank_requests(self, deployment: Deployment) -> int | None:
+        """``--max-running-requests`` is shared out over the ranks."""
+        given = deployment.max_num_seqs
+        return None if given is None else max(given // deployment.dp, 1)
+
     # ---- weights ---------------------------------------------------------------------------------------------------
 
     def cut(self, start: Start) -> Cut:

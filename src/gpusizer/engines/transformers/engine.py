@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -16,12 +17,14 @@ from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Stage, Start
 from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes
-from gpusizer.engines.base.placed import PlacedEngine, safely_free, tightest
+from gpusizer.engines.base.placed import PlacedEngine, tightest
+from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
-from gpusizer.engines.base.weights import Cut
+from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
 from gpusizer.engines.transformers.memory import Batch, Moments, StageCache, moments_of, stage_cache
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import rounded
 from gpusizer.formulas.memory.constants import share_bytes
 from gpusizer.formulas.memory.transformers import dynamic_cache_bytes, generate_peak_bytes
 from gpusizer.units import MiB
@@ -77,8 +80,16 @@ class Transformers(PlacedEngine):
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """A batch of so many requests, or as large a one as fits on the safe side; at least one."""
-        most = self.fit(replace(deployment, max_num_seqs=1), architecture, accelerator).quantities.get("max_concurrency")
-        return replace(deployment, max_num_seqs=max(min(requests, int(most.low) if most else 1), 1))
+        start = self.start(replace(deployment, max_num_seqs=1), architecture, accelerator)
+        if self.problem(start) is not None:
+            return replace(deployment, max_num_seqs=1)
+        different = set(self._parts(self._loaded(start)[0]))
+        tokens = start.deployment.max_model_len or 1
+
+        def room(batch: int) -> int:
+            return min(part.safe_room_bytes(Batch(batch, tokens)) for part in different)
+
+        return replace(deployment, max_num_seqs=max(largest(room, max(min(requests, _MOST_REQUESTS), 1)), 1))
 
     # ---- the story -------------------------------------------------------------------------------------------------
 
@@ -104,27 +115,29 @@ class Transformers(PlacedEngine):
         if problem is not None:
             return self.refused(start, problem)
         loaded, notices = self._loaded(start)
-        stages = [_Loaded(self, loaded, stage) for stage in self.stages(loaded)]
+        parts = self._parts(loaded)
+        different = set(parts)
         batch = Batch(start.deployment.max_num_seqs or 1, start.deployment.max_model_len or 1)
-        ranks = tuple(stage.rank(batch) for stage in stages)
+        lines = {part: part.lines(batch) for part in different}
+        ranks = tuple(Rank(index, 0, lines[part]) for index, part in enumerate(parts))
         worst = tightest(ranks)
         short = -ranks[worst].items[-1].bytes
 
-        def fits(tried: Batch) -> bool:
-            return all(stage.free(tried) >= 0 for stage in stages)
+        def room(tried: Batch) -> int:
+            return min(part.free_bytes(tried) for part in different)
 
-        def surely(requests: int) -> bool:
-            return all(safely_free(stage.rank(Batch(requests, batch.tokens))) for stage in stages)
+        def safe_room(requests: int) -> int:
+            return min(part.safe_room_bytes(Batch(requests, batch.tokens)) for part in different)
 
-        most = _largest(lambda requests: fits(Batch(requests, batch.tokens)), _MOST_REQUESTS)
-        safe = most if most and surely(most) else _largest(surely, most)
-        longest = batch.tokens if most else _largest(lambda tokens: fits(Batch(1, tokens)), batch.tokens)
-        cache = stages[worst].cache
+        most = largest(lambda requests: room(Batch(requests, batch.tokens)), _MOST_REQUESTS)
+        safe = largest(safe_room, most) if most else 0
+        longest = batch.tokens if most else largest(lambda tokens: room(Batch(1, tokens)), batch.tokens)
+        cache = parts[worst].cache
         tokens = most * batch.tokens if most else longest
         return Fit(
             deployment=start.deployment,
             fits=short <= 0,
-            reason=_reason(stages[worst], batch, short, longest, worst) if short > 0 else None,
+            reason=_reason(parts[worst], batch, short, longest, worst) if short > 0 else None,
             ranks=ranks,
             worst=worst,
             kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens),
@@ -134,19 +147,36 @@ class Transformers(PlacedEngine):
             warnings=(*self.warnings(start), *notices),
         )
 
+    def weights_depend_on(self, start: Start) -> tuple[object, ...]:
+        """Nothing of the device: what it cannot hold is dequantised before."""
+        return ()
+
+    def _parts(self, loaded: Start) -> list[_Loaded]:
+        """The GPUs of a start with their parts of the model; those that hold the same are one object."""
+        kinds = layer_kinds(loaded.architecture)
+        any_batch = replace(loaded, deployment=replace(loaded.deployment, max_num_seqs=None))  # weights are the same for any batch and device
+        known: dict[tuple[object, ...], _Loaded] = {}
+        found = []
+        for stage in self.stages(loaded):
+            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
+            if key not in known:
+                known[key] = _Loaded(loaded, stage, self.stage_weights(any_batch, stage), latents=self.caches_latents(loaded))
+            found.append(known[key])
+        return found
+
     def _loaded(self, start: Start) -> tuple[Start, list[Notice]]:
         """The model as it is after loading: dequantised where the device cannot hold its format, FP32 in older releases."""
         architecture, notices = start.architecture, []
-        for family in weight_formats(architecture):
+        for family in _families(architecture):
             least = _STAYS_FROM.get(family)
             if least is not None and (start.capability < least or start.flag("dequantize", False)):
                 notices.append(Notice("dequantised-on-load", {"precision": family, "gpu": start.accelerator.id}))
-                architecture = with_precision(architecture, "bf16")
+                architecture = _in_bf16(architecture)
                 break
         told = start.flag("dtype") or start.flag("torch_dtype") or start.deployment.precision != "checkpoint"
         if start.version < _CHECKPOINT_DTYPE_FROM and not told and architecture.quantization.method is None and architecture.dtype != "fp32":
             notices.append(Notice("loaded-in-fp32", {"version": ".".join(map(str, start.version))}))
-            architecture = with_precision(architecture, "fp32")
+            architecture = _in_fp32(architecture)
         return replace(start, architecture=architecture), notices
 
     def caches_latents(self, start: Start) -> bool:
@@ -161,22 +191,41 @@ class Transformers(PlacedEngine):
         return [*launcher, "-c", code]
 
 
+_families = once_per_architecture(weight_formats)
+
+
+@once_per_architecture
+def _in_bf16(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "bf16")
+
+
+@once_per_architecture
+def _in_fp32(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "fp32")
+
+
 class _Loaded:
     """One GPU with its part of the model loaded."""
 
-    def __init__(self, engine: Transformers, start: Start, stage: Stage) -> None:
+    def __init__(self, start: Start, stage: Stage, weights: Sequence[Item], *, latents: bool) -> None:
         self.start, self.stage = start, stage
         architecture = start.architecture
         self.element_bytes = element_bytes(architecture.dtype)
-        self.latents = engine.caches_latents(start)
-        self.layers = [architecture.layers[index] for index in stage.layers]
-        self.cache: StageCache = stage_cache(self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents)
+        self.latents = latents
+        kinds = layer_kinds(architecture)
+        counts = Counter(kinds[index] for index in stage.layers)
+        first = {kinds[index]: architecture.layers[index] for index in reversed(stage.layers)}
+        self.layers = [first[kind] for kind in counts]
+        self.cache: StageCache = stage_cache(
+            self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents, counts=counts.values()
+        )
         self.fixed: Sequence[Item] = (
-            *engine.weights(start, stage),
+            *weights,
             *driver_reserved(start.accelerator),
             banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED),
         )
         self.fixed_bytes = total_bytes(self.fixed)
+        self.fixed_spread_bytes = sum(line.high_bytes - line.bytes for line in self.fixed)
 
     def moments(self, batch: Batch) -> Moments:
         """The widest moments of a batch."""
@@ -193,12 +242,18 @@ class _Loaded:
             last=self.stage.last,
         )
 
-    def free(self, batch: Batch) -> int:
+    def free_bytes(self, batch: Batch) -> int:
         """What is left, negative where it does not fit. [bytes]"""
         moving = self.cache.bytes_of(batch) + self.moments(batch).peak_bytes
         return self.start.device_total_bytes - self.fixed_bytes - moving - round(_SLACK[1] * moving)
 
-    def rank(self, batch: Batch) -> Rank:
+    def safe_room_bytes(self, batch: Batch) -> int:
+        """What is left when every line is at the upper end of its band, negative where that is too little. [bytes]"""
+        cache, peak = self.cache.bytes_of(batch), self.moments(batch).peak_bytes
+        moving: int = cache + rounded(_PEAK_SPREAD.around(peak)[1]) + rounded(_SLACK[2] * (cache + peak))
+        return self.start.device_total_bytes - self.fixed_bytes - self.fixed_spread_bytes - moving
+
+    def lines(self, batch: Batch) -> tuple[Item, ...]:
         """The ledger of this GPU."""
         cache = computed(
             "kv_cache_pool",
@@ -225,21 +280,7 @@ class _Loaded:
             of_bytes=moving,
         )
         lines = (*self.fixed, cache, peak, slack)
-        return Rank(self.stage.index, 0, (*lines, free_line(lines, self.start.device_total_bytes)))
-
-
-def _largest(fits: Callable[[int], bool], most: int) -> int:
-    """The largest number that fits, 0 where 1 does not."""
-    if not fits(1):
-        return 0
-    low = 1
-    while low < most and fits(min(2 * low, most)):
-        low = min(2 * low, most)
-    high = min(2 * low, most)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+        return (*lines, free_line(lines, self.start.device_total_bytes))
 
 
 def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) -> Notice:

@@ -13,7 +13,11 @@ GROUP = "linear_attention"
 
 def state_dtype(layer: LayerContext) -> str | None:
     """Format of the state where the configuration gives one."""
-    return plain_dtype(layer.keys.raw("mamba_ssm_cache_dtype", "mamba_ssm_dtype", "ssm_cache_dtype"))
+    found = layer.keys.raw("mamba_ssm_cache_dtype", "mamba_ssm_dtype", "ssm_cache_dtype")
+    known = plain_dtype(found)
+    if found is not None and known is None:
+        layer.model.notice("unknown-dtype", found=str(found)[:40], assumed="bf16")
+    return known
 
 
 def convolution(name: str, channels: int, kernel: int, bias: bool = False) -> tuple[Tensor, ...]:
