@@ -135,8 +135,8 @@ def compact(names: list[str]) -> list[str]:
         else:
             tails.setdefault((match["head"], match["tail"]), set()).add(int(match["layer"]))
     families: dict[tuple[str, frozenset[int]], list[str]] = {}
-    for (head, tail), layers in tails.items():
-        families.setdefault((head, frozenset(layers)), []).append(tail)
+    for (head, tail), numbers in tails.items():
+        families.setdefault((head, frozenset(numbers)), []).append(tail)
     out = list(rest)
     for (head, layers), family in families.items():
         ends = sorted(_end(tail) for tail in family)
@@ -262,7 +262,8 @@ def write_index() -> int:
 
     from gpusizer.facts.model_names import name_key
 
-    ids, names = [], {}
+    ids: list[str] = []
+    names: dict[str, str] = {}
     for path in sorted(MODELS.glob("*.toml")):
         entry = tomllib.loads(path.read_text(encoding="utf-8"))
         ids.append(path.stem)

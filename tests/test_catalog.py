@@ -278,7 +278,8 @@ def test_number_formats(id: str, bits: float, with_scales: float, parts: tuple[A
 
 def test_the_index_is_that_of_the_files() -> None:
     index = json.loads((MODELS / "index.json").read_text(encoding="utf-8"))
-    ids, names = [], {}
+    ids: list[str] = []
+    names: dict[str, str] = {}
     for path in sorted(MODELS.glob("*.toml")):
         entry = tomllib.loads(path.read_text(encoding="utf-8"))
         ids.append(path.stem)
@@ -301,8 +302,13 @@ def test_letter_case_organisation_and_joints_do_not_matter(name: str) -> None:
 )
 def test_a_hostile_id_opens_no_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model_ids()  # the index is read before
-    opened: list[Path] = []
-    monkeypatch.setattr(model_names, "_file", lambda model_id: opened.append(model_id) or {})
+    opened: list[str] = []
+
+    def read(model_id: str) -> dict[str, Any]:
+        opened.append(model_id)
+        return {}
+
+    monkeypatch.setattr(model_names, "_file", read)
     for look_up in (model_entry, resolve_model):
         with pytest.raises(UnknownIdError) as caught:
             look_up(name)

@@ -80,7 +80,7 @@ def test_every_text_that_is_asked_for_exists() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "text" and len(node.args) > 1:
                 group, code = node.args[:2]
-                if isinstance(group, ast.Constant) and isinstance(code, ast.Constant) and not has(group.value, code.value):
+                if isinstance(group, ast.Constant) and isinstance(code, ast.Constant) and not has(str(group.value), str(code.value)):
                     missing.add((path.name, group.value, code.value))
     assert not missing
 

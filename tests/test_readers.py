@@ -28,7 +28,9 @@ PLAIN: dict[str, Any] = {
     "intermediate_size": 96,
     "vocab_size": 100,
 }
-SMALL = [json.loads(line)["config"] for line in (Path(__file__).parent / "data" / "small_models.jsonl").read_text(encoding="utf-8").splitlines()]
+SMALL: list[dict[str, Any]] = [
+    json.loads(line)["config"] for line in (Path(__file__).parent / "data" / "small_models.jsonl").read_text(encoding="utf-8").splitlines()
+]
 
 
 def small(model_type: str, number: int = 0) -> dict[str, Any]:
@@ -283,7 +285,7 @@ def test_equal_layers_are_one_object() -> None:
 
 # --- hostile values -----------------------------------------------------------------------------------------------------------------------------
 
-HOSTILE = st.sampled_from(
+HOSTILE: st.SearchStrategy[Any] = st.sampled_from(
     [None, -1, 0, 1, 7, 0.5, 1e308, float("nan"), float("inf"), "", "x", [], {}, True, False, 2**50, [1] * 3, [None] * 9, [-1] * 9]
 )
 

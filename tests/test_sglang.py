@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -25,13 +26,13 @@ ENGINE = get_engine("sglang")
 H100, H200, B200 = "h100-sxm-80gb", "h200-sxm-141gb", "b200-sxm-180gb"
 
 
-def started(model: str, gpu: str, version: str = "0.5.23", precision: str = "checkpoint", **fields: object) -> Fit:
-    deployment = Deployment(model=model, gpu=gpu, engine="sglang", engine_version=version, precision=precision, **fields)  # type: ignore[arg-type]
+def started(model: str, gpu: str, version: str = "0.5.23", precision: str = "checkpoint", **fields: Any) -> Fit:
+    deployment = Deployment(model=model, gpu=gpu, engine="sglang", engine_version=version, precision=precision, **fields)
     return ENGINE.fit(deployment, with_precision(load_architecture(model), precision), accelerator(gpu))
 
 
-def start_of(model: str, gpu: str, version: str = "0.5.23", device: Accelerator | None = None, **fields: object) -> Start:
-    deployment = Deployment(model=model, gpu=gpu, engine="sglang", engine_version=version, **fields)  # type: ignore[arg-type]
+def start_of(model: str, gpu: str, version: str = "0.5.23", device: Accelerator | None = None, **fields: Any) -> Start:
+    deployment = Deployment(model=model, gpu=gpu, engine="sglang", engine_version=version, **fields)
     return ENGINE.start(deployment, load_architecture(model), device or accelerator(gpu))
 
 
@@ -51,7 +52,7 @@ def cell(start: Start) -> float:
         ("deepseek-v3", "mi355x-288gb", "0.5.8", {"tp": 8}, 0.908),  # logged by two models on this machine
     ],
 )
-def test_share_of_memory_that_the_engine_chooses(model: str, gpu: str, version: str, layout: dict[str, int], share: float) -> None:
+def test_share_of_memory_that_the_engine_chooses(model: str, gpu: str, version: str, layout: dict[str, Any], share: float) -> None:
     assert start_of(model, gpu, version, **layout).deployment.memory_fraction == pytest.approx(share, abs=5e-4)
 
 
@@ -80,7 +81,7 @@ def test_llama_on_one_h100_as_logged() -> None:
         ("glm-5", H200, "0.5.23", {"tp": 8, "kv_precision": "fp8_e4m3"}, 61_464),
     ],
 )
-def test_bytes_of_a_token(model: str, gpu: str, version: str, fields: dict[str, object], bytes_per_token: float) -> None:
+def test_bytes_of_a_token(model: str, gpu: str, version: str, fields: dict[str, Any], bytes_per_token: float) -> None:
     assert cell(start_of(model, gpu, version, **fields)) == pytest.approx(bytes_per_token, rel=2e-4)
 
 

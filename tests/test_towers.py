@@ -13,7 +13,7 @@ from gpusizer.architecture.readers.towers import read_towers, tower_readers
 from gpusizer.architecture.readers.towers.kit import Shelf, Tower
 from gpusizer.architecture.types import Split
 
-QWEN3_VL_8B = {
+QWEN3_VL_8B: dict[str, Any] = {
     "model_type": "qwen3_vl",
     "vision_config": {
         "deepstack_visual_indexes": [8, 16, 24],

@@ -19,10 +19,8 @@ FAMILIES = [json.loads(line) for line in (Path(__file__).parent / "families.json
 
 def library_total(config: dict[str, Any]) -> int:
     """Parameters of the library's model of a configuration, tied ones once."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
-
-    known = AutoConfig.for_model(**copy.deepcopy(config))
-    auto = AutoModelForImageTextToText if "vision_config" in config else AutoModelForCausalLM
+    known = transformers.AutoConfig.for_model(**copy.deepcopy(config))
+    auto = transformers.AutoModelForImageTextToText if "vision_config" in config else transformers.AutoModelForCausalLM
     with torch.device("meta"):
         model = auto.from_config(known)
     model.tie_weights()

@@ -163,8 +163,8 @@ def verdict(case: Case) -> tuple[Fit, Deployment, bool]:
     """The library's verdict, on the engine's share of the card or on the largest that is free; and whether model and layout are possible at all."""
     architecture, device = with_precision(load_architecture(case.model), case.precision), accelerator(case.gpu)
     context = case.input_tokens + case.output_tokens
-    layout = {"tp": case.tp, "pp": case.pp, "ep": case.tp if case.whole else 1}
-    start = Deployment(case.model, case.gpu, precision=case.precision, kv_precision=case.kv, max_model_len=context, **layout)
+    ep = case.tp if case.whole else 1
+    start = Deployment(case.model, case.gpu, case.tp, case.pp, ep=ep, precision=case.precision, kv_precision=case.kv, max_model_len=context)
     fit = ENGINE.fit(start, architecture, device)
     if fit.reason is not None and fit.reason.code == "budget-above-free":
         start = replace(start, memory_fraction=max(floor_div(100 * fit.reason.parameters["free_bytes"], device.memory_bytes) / 100, 0))
@@ -211,7 +211,7 @@ def differs(found: Value, wanted: Value) -> bool:
         return found is not wanted and found != wanted
     if isinstance(wanted, int):
         return bool(found != wanted)
-    return abs(found - wanted) > 1e-9 * abs(wanted)
+    return bool(abs(found - wanted) > 1e-9 * abs(wanted))
 
 
 def differences(sheet: Sheet, case: Case) -> list[str]:
@@ -326,7 +326,7 @@ def test_the_article_s_example_and_int8_with_fifty_users(sheet: Sheet) -> None:
     assert sheet.get("out_article_bytes_per_user") == 3_183_476_736
     sheet.set(in_precision="int8", in_concurrency=50)
     assert sheet.get("out_article_total_bytes") == 37_000_000_000 + 50 * 3_183_476_736 // 2
-    assert sheet.get("out_total_params") == 671_026_404_352 or sheet.get("out_total_params") > 671 * 10**9
+    assert sheet.get("out_total_params") == 671_026_404_352
 
 
 def test_an_empty_input_takes_the_scenario_s_figure(sheet: Sheet) -> None:
@@ -446,8 +446,8 @@ def test_a_stranger_s_name_stays_text(tmp_path: Path, name: str) -> None:
     output = tmp_path / "plan.xlsx"
     assert main(["plan", str(config(tmp_path, name)), "--concurrency", "3", "--format", "xlsx", "--output", str(output)]) == 0
     book = openpyxl.load_workbook(output)
-    for sheet in ("Start", "Models", "Data"):
-        for row in book[sheet].iter_rows(max_row=40, max_col=8):
+    for title in ("Start", "Models", "Data"):
+        for row in book[title].iter_rows(max_row=40, max_col=8):
             for cell in row:
                 if cell.data_type == "f":
                     assert not re.match(r"=(cmd|1\+1$|SUM\(1,2\))", str(cell.value))
