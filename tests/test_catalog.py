@@ -31,7 +31,7 @@ from gpusizer.facts.catalog import (
 from gpusizer.i18n import has
 from gpusizer.rendering.accelerators import accelerator_document, accelerators_document
 from gpusizer.rendering.catalog import number_formats_document, scenario_document, scenarios_document
-from gpusizer.rendering.document import render
+from gpusizer.rendering.render import render
 from gpusizer.units import GB, TB, GiB, MiB
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,9 +16,10 @@ import pytest
 import gpusizer
 from gpusizer import Deployment, Request
 from gpusizer.cli.main import main
-from gpusizer.rendering.document import Column, Document, Heading, Paragraph, Table, render
+from gpusizer.rendering.document import Column, Document, Heading, Paragraph, Table
+from gpusizer.rendering.forms.text import cell_len
 from gpusizer.rendering.launch import command_line
-from gpusizer.rendering.text import cell_len
+from gpusizer.rendering.render import render
 
 EVIL = [
     "=cmd|'/c calc'!A1",
@@ -125,7 +126,7 @@ def test_a_repository_is_served_under_the_name_that_was_asked_for() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_tables_keep_to_a_terminal_and_lose_no_word(monkeypatch: pytest.MonkeyPatch, width: int, language: str) -> None:
     from gpusizer.planning.pipeline import make_plan
-    from gpusizer.rendering import text as terminal
+    from gpusizer.rendering.forms import text as terminal
     from gpusizer.rendering.plan import plan_document
 
     monkeypatch.setattr(terminal, "_screen", lambda: (width, False))
@@ -133,7 +134,7 @@ def test_tables_keep_to_a_terminal_and_lose_no_word(monkeypatch: pytest.MonkeyPa
     for block in plan_document(plan, language).blocks:
         if not isinstance(block, Table):
             continue
-        lines = terminal.to_text(Document({}, [block])).splitlines()
+        lines = terminal.write(Document({}, [block])).splitlines()
         drawn = [line for line in lines if not line.startswith("  …")]
         assert max(map(cell_len, drawn)) <= width
         left_out = next((line for line in lines if line.startswith("  …")), "")

@@ -16,8 +16,9 @@ from gpusizer.errors import GpusizerError, InputError
 from gpusizer.performance.batch import Ask, predict_many
 from gpusizer.performance.predict import predict
 from gpusizer.performance.types import Load
-from gpusizer.planning.pipeline import make_fit, make_plan
+from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
+from gpusizer.planning.verdict import make_fit
 
 CARDS = ("h100-sxm-80gb", "h200-sxm-141gb", "l40s-48gb", "rtx4090-24gb", "a100-sxm-80gb")
 SMALL = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -73,7 +74,8 @@ def test_too_many_arrivals_are_refused_with_the_rate_that_can_be_held() -> None:
 
 
 def test_an_overloaded_loop_says_so_instead_of_a_number() -> None:
-    _, device, fit = make_fit(Deployment(model="qwen3-8b", gpu="l40s-48gb", max_model_len=4096))
+    verdict = make_fit(Deployment(model="qwen3-8b", gpu="l40s-48gb", max_model_len=4096))
+    device, fit = verdict.accelerator, verdict.fit
     model = load_architecture("qwen3-8b")
     calm = predict(model, device, fit.deployment, Load(1000, 200, request_rate_per_s=0.5), fit=fit)
     assert calm.regime != "overloaded"

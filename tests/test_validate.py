@@ -20,7 +20,7 @@ from gpusizer.cli.main import main
 from gpusizer.engines.base.types import Quantity
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.i18n import has
-from gpusizer.rendering.document import render
+from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
 from gpusizer.units import GiB
 from gpusizer.validation.accuracy import Compared, accuracy_of, quantile

@@ -9,12 +9,13 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.flags import checked_deployment
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.pipeline import make_fit, make_plan, name_of
+from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Option, Plan
-from gpusizer.rendering.as_json import plain, to_json
+from gpusizer.planning.verdict import Verdict, make_fit
 from gpusizer.rendering.fit import fit_document
+from gpusizer.rendering.forms.json import plain, to_json
 from gpusizer.rendering.plan import plan_data, plan_sentence
 
 __all__ = ["FitAnswer", "PlanAnswer", "fit", "plan"]
@@ -47,12 +48,29 @@ class PlanAnswer:
 
 @dataclass(frozen=True)
 class FitAnswer:
-    """A verdict; ``result`` is the verdict itself, ``to_dict`` and ``to_json`` are the document of ``gpusizer fit --format json``."""
+    """A verdict; ``to_dict`` and ``to_json`` are the document of ``gpusizer fit --format json``."""
 
-    result: Fit
-    launch: Deployment
-    architecture: Architecture
-    accelerator: Accelerator
+    verdict: Verdict
+
+    @property
+    def result(self) -> Fit:
+        """What the engine says to the start."""
+        return self.verdict.fit
+
+    @property
+    def launch(self) -> Deployment:
+        """The start as it was asked for, the engine's defaults left open."""
+        return self.verdict.launch
+
+    @property
+    def architecture(self) -> Architecture:
+        """The model as it is loaded."""
+        return self.verdict.architecture
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """The device."""
+        return self.verdict.accelerator
 
     @property
     def fits(self) -> bool:
@@ -66,8 +84,7 @@ class FitAnswer:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data by the schema ``gpusizer.fit/1``."""
-        name = name_of(self.result.deployment.model, self.architecture)
-        data: dict[str, Any] = plain(fit_document(self.result, self.launch, name, self.accelerator, self.remedies, "en").data)
+        data: dict[str, Any] = plain(fit_document(self.result, self.launch, self.verdict.model.name, self.accelerator, self.remedies, "en").data)
         return data
 
     def to_json(self) -> str:
@@ -115,5 +132,4 @@ def fit(deployment: Deployment) -> FitAnswer:
     >>> fit(Deployment(model="deepseek-v3", gpu="h200-sxm-141gb", tp=8, max_model_len=8192)).fits
     True
     """
-    architecture, accelerator, verdict = make_fit(checked_deployment(deployment))
-    return FitAnswer(verdict, deployment, architecture, accelerator)
+    return FitAnswer(make_fit(checked_deployment(deployment)))

@@ -21,7 +21,7 @@ def one_command(name: str, sub: str, argument: str, language: str, answer: Calla
     """A sub-command that takes one word and shows one document."""
 
     def run(word: str, form: str, output: str | None) -> None:
-        from gpusizer.rendering.document import render
+        from gpusizer.rendering.render import render
 
         deliver(render(answer(word), form), output)
 
@@ -39,7 +39,7 @@ def listing_command(name: str, sub: str, language: str, answer: Callable[[], Doc
     """A sub-command without an argument that shows one document."""
 
     def run(form: str, output: str | None) -> None:
-        from gpusizer.rendering.document import render
+        from gpusizer.rendering.render import render
 
         deliver(render(answer(), form), output)
 

@@ -15,8 +15,8 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(formula_id: str | None, form: str, output: str | None) -> None:
-        from gpusizer.rendering.document import render
         from gpusizer.rendering.formulas import formula_document, formulas_document
+        from gpusizer.rendering.render import render
 
         document = formula_document(formula_id, language) if formula_id else formulas_document(language)
         deliver(render(document, form), output)

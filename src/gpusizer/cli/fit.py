@@ -21,19 +21,19 @@ def build(language: str) -> click.Command:
 
     def run(model: str, gpu: str, form: str, output: str | None, **values: Any) -> int:
         from gpusizer.engines.base.flags import deployment_from_flags
-        from gpusizer.planning.pipeline import make_fit, name_of
         from gpusizer.planning.remedies import remedies_for
         from gpusizer.planning.request import Request
-        from gpusizer.rendering.document import render
+        from gpusizer.planning.verdict import make_fit
         from gpusizer.rendering.fit import fit_document
+        from gpusizer.rendering.render import render
 
         Request(model=model)  # the same bounds as everywhere
         named = {name: value for name in _NAMED if (value := values.pop(name)) is not None}
         launch = deployment_from_flags(model=model, gpu=gpu, flags=values, **named)
-        architecture, device, fit = make_fit(launch)
-        remedies = remedies_for(fit, launch, architecture, device)
-        deliver(render(fit_document(fit, launch, name_of(model, architecture), device, remedies, language), form), output)
-        return 0 if fit.fits else 3
+        verdict = make_fit(launch)
+        remedies = remedies_for(verdict.fit, launch, verdict.architecture, verdict.accelerator)
+        deliver(render(fit_document(verdict.fit, launch, verdict.model.name, verdict.accelerator, remedies, language), form), output)
+        return 0 if verdict.fit.fits else 3
 
     named = [
         click.Option(["--" + name.replace("_", "-"), name], metavar=text("option", "kind-word", language), help=text("option", name, language))

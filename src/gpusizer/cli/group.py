@@ -57,7 +57,7 @@ class _Spoken(click.Command):
 
     def _section(self, formatter: click.HelpFormatter, title: str, records: Sequence[tuple[str, str]]) -> None:
         """A heading and two columns that count a Chinese character as two cells."""
-        from gpusizer.rendering.text import cell_len, fold
+        from gpusizer.rendering.forms.text import cell_len, fold
 
         first = min(max(cell_len(name) for name, _ in records), 32)
         room = max(formatter.width - first - 4, 20)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from gpusizer.errors import FlagError, InputError
 from gpusizer.i18n import text
+from gpusizer.rendering.render import form_names
 
-__all__ = ["FORMATS", "deliver", "deliver_bytes", "format_option", "output_option"]
-
-FORMATS = ("text", "json", "markdown", "csv")
+__all__ = ["deliver", "deliver_bytes", "format_option", "output_option"]
 
 
-def format_option(language: str, formats: Sequence[str] = FORMATS) -> click.Option:
-    """``--format``: text for people, the others for programs."""
+def format_option(language: str, *further: str) -> click.Option:
+    """``--format``: text for people, the others for programs, and what a command offers further."""
+    formats = (*form_names(), *further)
 
     def check(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
         if value == "xlsx" and "xlsx" not in formats:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from gpusizer.cli.group import Command
-from gpusizer.cli.output import FORMATS, deliver, deliver_bytes, format_option, output_option
+from gpusizer.cli.output import deliver, deliver_bytes, format_option, output_option
 from gpusizer.cli.request_options import request_parameters
 from gpusizer.errors import FlagError
 from gpusizer.i18n import text
@@ -21,12 +21,12 @@ def build(language: str) -> click.Command:
     def run(form: str, output: str | None, **values: Any) -> int:
         from gpusizer.planning.pipeline import make_plan
         from gpusizer.planning.request import from_mapping
-        from gpusizer.rendering.document import render
         from gpusizer.rendering.plan import plan_document
+        from gpusizer.rendering.render import render
 
         if form == "xlsx" and output is None:
             raise FlagError("workbook-needs-output")
-        plan = make_plan(from_mapping(values), all_speeds=form in ("json", "csv"))
+        plan = make_plan(from_mapping(values))
         if form == "xlsx":
             from gpusizer.rendering.workbook import plan_workbook
 
@@ -39,7 +39,7 @@ def build(language: str) -> click.Command:
         "plan",
         language,
         callback=run,
-        params=[*request_parameters(language), format_option(language, (*FORMATS, "xlsx")), output_option(language)],
+        params=[*request_parameters(language), format_option(language, "xlsx"), output_option(language)],
         help=text("command", "plan", language),
         examples=(
             "gpusizer plan deepseek-v3 --users 1000",

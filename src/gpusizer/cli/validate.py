@@ -15,7 +15,7 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(cases: str, form: str, output: str | None) -> None:
-        from gpusizer.rendering.document import render
+        from gpusizer.rendering.render import render
         from gpusizer.rendering.validate import validation_document
         from gpusizer.validation.case_file import read_cases
         from gpusizer.validation.validate import validate

@@ -15,7 +15,7 @@ from gpusizer.planning.request import Request
 if TYPE_CHECKING:
     from gpusizer.performance.types import Performance
 
-__all__ = ["DEFAULT_SCENARIO", "Need", "at_rate", "need_of"]
+__all__ = ["DEFAULT_SCENARIO", "Need", "need_in_flight", "need_of"]
 
 DEFAULT_SCENARIO = "knowledge-base"
 
@@ -45,9 +45,9 @@ class Need:
     scenario: str | None
 
 
-def at_rate(need: Need, request_rate: float, speed: Performance | None) -> Need:
-    """The need of requests that arrive at a rate: how many are in flight follows from how long one takes (Little's law)."""
-    if speed is None:
+def need_in_flight(need: Need, request_rate: float | None, speed: Performance | None) -> Need:
+    """The need of requests that arrive at a rate: how many are in flight follows from how long one takes (Little's law); any other need as it is."""
+    if request_rate is None or speed is None:
         return need
     seconds = request_seconds(ttft_s=speed.ttft_s.value, tpot_s=speed.tpot_s.value, output_tokens=need.output_tokens)
     return replace(need, concurrency=int(in_flight_requests(request_rate_per_s=request_rate, request_s=seconds)))
@@ -78,7 +78,7 @@ def need_of(request: Request) -> Need:
     if request.concurrency is not None:
         concurrency, users, share = request.concurrency, None, None
     elif request.request_rate is not None and request.users is None:
-        concurrency, users, share = 1, None, None  # known when it is known how long a request takes: at_rate
+        concurrency, users, share = 1, None, None  # known when it is known how long a request takes: need_in_flight
     else:
         users = request.users if request.users is not None else typical.users
         share = request.active_share if request.active_share is not None else typical.active_share

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from gpusizer.architecture.model import Architecture
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.performance.batch import Ask, predict_many
 from gpusizer.performance.types import Load, Performance
@@ -26,18 +25,30 @@ def load_of(request: Request, need: Need) -> Load:
     return Load(**tokens, concurrency=need.concurrency, shared_prefix_tokens=prefix)
 
 
-def with_speeds(options: Sequence[Option], architecture: Architecture, request: Request, need: Need) -> list[Option]:
+def with_speeds(options: Sequence[Option], request: Request, need: Need) -> list[Option]:
     """The options with what the load feels, where they saturate, and what a million tokens cost in money and energy.
 
-    Options that have their speeds keep them.
+    Parameters
+    ----------
+    options : sequence of Option
+        Each with the model as it is loaded.
+    request, need : Request, Need
+        The load.
+
+    Returns
+    -------
+    list of Option
+        In the same order.
     """
-    slow = [option for option in options if option.performance is None]
-    asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in slow]
     load = load_of(request, need)
-    felt = predict_many(architecture, asks, load)
-    full = predict_many(architecture, asks, replace(load, concurrency=inf, request_rate_per_s=None))
-    fast = {id(option): _with_speed(option, speed, most) for option, speed, most in zip(slow, felt, full, strict=True)}
-    return [fast.get(id(option), option) for option in options]
+    full = replace(load, concurrency=inf, request_rate_per_s=None)
+    timed: dict[int, Option] = {}
+    for architecture in {id(option.architecture): option.architecture for option in options}.values():
+        same = [option for option in options if option.architecture is architecture]
+        asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in same]
+        speeds = zip(same, predict_many(architecture, asks, load), predict_many(architecture, asks, full), strict=True)
+        timed.update((id(option), _with_speed(option, felt, saturated)) for option, felt, saturated in speeds)
+    return [timed[id(option)] for option in options]
 
 
 def _with_speed(option: Option, speed: Performance, saturated: Performance) -> Option:

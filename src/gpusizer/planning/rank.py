@@ -2,63 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.planning.types import Option
 
-__all__ = ["COMPARED", "SHOWN", "ranked", "runner_up_reason", "with_front"]
+__all__ = ["COMPARED", "SHOWN", "ranked", "runner_up_reason"]
 
 _LAST = float("inf")
 COMPARED = ("on-demand", "own")  # kinds of rent that stand beside each other
 
 
 SHOWN = 12
-"""Options that a person reads; their order is settled by speed where everything else is equal."""
+"""Options that a person reads."""
 
 
-def ranked(options: Sequence[Option], sort: str, hasten: Callable[[Sequence[Option]], Sequence[Option]]) -> tuple[Option, ...]:
-    """Number the options, the best first.
+def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
+    """Number the options, the best first, and mark those that no other beats in both size (or rent) and time per token.
 
     Devices that run engine and number format natively come before the others, and replicas inside one server before those that need a network;
-    then GPUs to order, cost, or speed. Among equals, what was measured comes before what is assumed, then the rent of all that must be ordered.
-    What is still equal is settled by speed among those that a person reads, and by what they hold among the rest.
+    then GPUs to order, cost, or speed. Among equals, what was measured comes before what is assumed, then the rent of all that must be ordered,
+    then the time per token, then what they hold.
 
     Parameters
     ----------
     options : sequence of Option
-        One for each accelerator.
+        With their speeds; one for each accelerator, engine and precision.
     sort : str
         "gpus", "cost" or "speed".
-    hasten : callable
-        Gives options their speeds; it is asked for as few as the order needs.
 
     Returns
     -------
     tuple of Option
         With their ranks.
     """
-    if sort == "speed":
-        options = hasten(options)
-
-    def key(option: Option) -> tuple[Any, ...]:
-        return _key(option, sort)
-
-    order: list[Option] = []
-    steady = sorted(options, key=lambda option: (*key(option), -option.held_requests_low, option.accelerator.id))
-    for _, equals in groupby(steady, key):
-        group = list(equals)
-        order += sorted(hasten(group), key=_time) if len(order) < SHOWN and sort != "speed" else group
-    return tuple(replace(option, rank=place) for place, option in enumerate(order, 1))
-
-
-def with_front(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
-    """The options, all with their speeds, with those marked that no other beats in both size (or rent) and time per token."""
     front = _pareto(options, sort)
-    return tuple(replace(option, pareto=id(option) in front) for option in options)
+    order = sorted(options, key=lambda option: (*_key(option, sort), _time(option), -option.held_requests_low, option.accelerator.id))
+    return tuple(replace(option, rank=place, pareto=id(option) in front) for place, option in enumerate(order, 1))
 
 
 def _pareto(options: Sequence[Option], sort: str) -> set[int]:

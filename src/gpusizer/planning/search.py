@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.requantise import checkpoint_bytes
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.device_support import device_support
+from gpusizer.engines.base.device_support import Support, device_support, other_checkpoint
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.ledger import worst_evidence
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Layout
@@ -18,11 +20,11 @@ from gpusizer.performance.device_speeds import provenance
 from gpusizer.planning.need import Need
 from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.request import Request
-from gpusizer.planning.types import Option, Rejected
+from gpusizer.planning.types import Found, Option, Rejected
 
 __all__ = [
     "Candidate",
-    "Found",
+    "Search",
     "best_layout",
     "deployment_for",
     "first_guess",
@@ -44,11 +46,37 @@ HOPELESS = 0.1  # share of a GPU that is missing, beyond which no other cut of t
 
 
 @dataclass(frozen=True)
-class Found:
-    """The smallest deployment on one accelerator, and the largest one that was too small (or the only reason, where nothing will do)."""
+class Search:
+    """What is looked for: limits, load, who serves, and the model in one precision.
 
-    option: Option | None
-    rejected: Rejected | None
+    Parameters
+    ----------
+    request : Request
+        Limits; one engine and one precision.
+    need : Need
+        The load with every part filled in.
+    engine : Engine
+        Who serves.
+    stored, architecture : Architecture
+        The model as its checkpoint stores it, and in the precision that is wanted.
+    """
+
+    request: Request
+    need: Need
+    engine: Engine
+    stored: Architecture
+    architecture: Architecture
+
+    @cached_property
+    def weights_bytes(self) -> int:
+        """Stored tensors of the model: fewer GPUs than hold them are not tried. [bytes]"""
+        return checkpoint_bytes(self.architecture, mtp=False)
+
+    @cached_property
+    def notices(self) -> tuple[Notice, ...]:
+        """What is said of every option: the precision is that of another checkpoint."""
+        other = other_checkpoint(self.engine.id, self.stored, self.request.precision)
+        return () if other is None else (other,)
 
 
 @dataclass(frozen=True)
@@ -68,41 +96,36 @@ class Candidate:
         return self.layout.gpus * self.replicas
 
 
-def search(request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, *, weights_bytes: int) -> Found:
+def search(wanted: Search, accelerator: Accelerator) -> Found:
     """Find the smallest deployment on one accelerator.
 
     Parameters
     ----------
-    request, need : Request, Need
-        Limits, and the load with every part filled in.
-    engine : Engine
-        Who serves.
-    architecture : Architecture
-        The model in the precision that is wanted.
+    wanted : Search
+        Limits, load, engine and model.
     accelerator : Accelerator
         The device.
-    weights_bytes : int
-        Stored tensors of the model: fewer GPUs than hold them are not tried. [bytes]
 
     Returns
     -------
     Found
         An option, the reason why smaller ones will not do, or both.
     """
-    support = device_support(engine.id, architecture, accelerator)
+    support = device_support(wanted.engine.id, wanted.architecture, accelerator)
     if support.refusal is not None:
         return Found(None, Rejected(accelerator, None, support.refusal))
-    sizes = [gpus for gpus in replica_sizes(accelerator, request.max_gpus) if gpus * accelerator.memory_bytes > weights_bytes]
+    weights_bytes, most = wanted.weights_bytes, wanted.request.max_gpus
+    sizes = [gpus for gpus in replica_sizes(accelerator, most) if gpus * accelerator.memory_bytes > weights_bytes]
     tried: dict[int, Candidate | Rejected] = {}
 
     def attempt(index: int) -> Candidate | Rejected:
         if index not in tried:
-            tried[index] = best_layout(request, need, engine, architecture, accelerator, sizes[index])
+            tried[index] = best_layout(wanted, accelerator, sizes[index])
         return tried[index]
 
     smallest = smallest_index(len(sizes), first_guess(sizes, accelerator, weights_bytes), lambda index: isinstance(attempt(index), Candidate))
     if smallest is None:
-        return Found(None, too_large(request, accelerator, weights_bytes, tried.get(len(sizes) - 1)))
+        return Found(None, too_large(wanted, accelerator, tried.get(len(sizes) - 1)))
     best: Candidate | None = None
     for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
         if best is not None and sizes[index] >= best.gpus:
@@ -111,11 +134,11 @@ def search(request: Request, need: Need, engine: Engine, architecture: Architect
         if isinstance(candidate, Candidate) and (best is None or _order(candidate) < _order(best)):
             best = candidate
     assert best is not None  # the smallest is one
-    if request.max_gpus is not None and best.gpus > request.max_gpus:
-        reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": request.max_gpus})
+    if most is not None and best.gpus > most:
+        reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": most})
         return Found(None, Rejected(accelerator, best.layout, reason))
     below = attempt(smallest - 1) if smallest else None
-    return Found(option_of(best, accelerator, support.notices, support.tier), below if isinstance(below, Rejected) else None)
+    return Found(option_of(wanted, best, accelerator, support), below if isinstance(below, Rejected) else None)
 
 
 def smallest_index(count: int, guess: int, holds: Callable[[int], bool]) -> int | None:
@@ -141,14 +164,14 @@ def first_guess(sizes: list[int], accelerator: Accelerator, weights_bytes: int) 
     return next(roomy, max(len(sizes) - 1, 0))
 
 
-def too_large(request: Request, accelerator: Accelerator, weights_bytes: int, largest: Candidate | Rejected | None) -> Rejected:
+def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rejected | None) -> Rejected:
     """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
     if isinstance(largest, Rejected):
         return largest
     node = accelerator.devices_per_node or ASSUMED_NODE
-    gpus = min(request.max_gpus or MOST_NODES * node, MOST_NODES * node)
+    gpus = min(wanted.request.max_gpus or MOST_NODES * node, MOST_NODES * node)
     memory = gpus * accelerator.memory_bytes
-    return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": memory}))
+    return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": wanted.weights_bytes, "memory_bytes": memory}))
 
 
 def replica_sizes(accelerator: Accelerator, max_gpus: int | None) -> Iterator[int]:
@@ -170,12 +193,10 @@ def _order(candidate: Candidate) -> tuple[int, int]:
     return candidate.gpus, candidate.replicas
 
 
-def best_layout(
-    request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int
-) -> Candidate | Rejected:
+def best_layout(wanted: Search, accelerator: Accelerator, gpus: int) -> Candidate | Rejected:
     """The widest legal tensor-parallel cut of so many GPUs that holds the model, the next one where it does not, or why neither will do."""
     refused: Rejected | None = None
-    for found in layouts_of(request, need, engine, architecture, accelerator, gpus, most=LAYOUTS_TRIED):
+    for found in layouts_of(wanted, accelerator, gpus, most=LAYOUTS_TRIED):
         if isinstance(found, Candidate):
             return found
         if found.reason.parameters.get("missing_bytes", 0) > HOPELESS * accelerator.memory_bytes:
@@ -187,19 +208,13 @@ def best_layout(
 _LAYOUT_CODES = ("tp-heads", "tp-kv-heads", "tp-state-heads", "tp-width", "tp-expert-width", "tp-quantisation-block", "pp-more-than-layers")
 
 
-def layouts_of(
-    request: Request, need: Need, engine: Engine, architecture: Architecture, accelerator: Accelerator, gpus: int, *, most: int
-) -> Iterator[Candidate | Rejected]:
+def layouts_of(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int) -> Iterator[Candidate | Rejected]:
     """Layouts of one size, the widest tensor-parallel cut first: each as a candidate, or with the reason why it will not do.
 
     Parameters
     ----------
-    request, need : Request, Need
-        Limits, and the load with every part filled in.
-    engine : Engine
-        Who serves.
-    architecture : Architecture
-        The model in the precision that is wanted.
+    wanted : Search
+        Limits, load, engine and model.
     accelerator : Accelerator
         The device.
     gpus : int
@@ -212,6 +227,7 @@ def layouts_of(
     Candidate or Rejected
         In the order of :meth:`Engine.layouts`.
     """
+    engine, architecture, concurrency = wanted.engine, wanted.architecture, wanted.need.concurrency
     legal = 0
     for choice in engine.layouts(architecture, accelerator, gpus):
         if choice.reason is not None:
@@ -220,14 +236,14 @@ def layouts_of(
         if legal == most:
             return
         legal += 1
-        wish = engine.for_requests(deployment_for(request, need, accelerator, choice.layout, engine), architecture, accelerator, need.concurrency)
+        wish = engine.for_requests(deployment_for(wanted, accelerator, choice.layout), architecture, accelerator, concurrency)
         launch, fit = _fit(wish, engine, architecture, accelerator)
         if not fit.fits:
             yield Rejected(accelerator, choice.layout, fit.reason or Notice("does-not-fit"))
             continue
         held, low = held_range(fit)
         if low >= 1:
-            yield Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=need.concurrency, held=low)))
+            yield Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=concurrency, held=low)))
             continue
         yield Rejected(accelerator, choice.layout, _too_close(fit))
 
@@ -264,8 +280,9 @@ def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, acc
     return smaller, engine.fit(smaller, architecture, accelerator)
 
 
-def deployment_for(request: Request, need: Need, accelerator: Accelerator, layout: Layout, engine: Engine) -> Deployment:
+def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout) -> Deployment:
     """The start that a plan proposes: the engine's own defaults, and the context that is needed."""
+    request = wanted.request
     return Deployment(
         model=request.model,
         gpu=accelerator.id,
@@ -274,11 +291,11 @@ def deployment_for(request: Request, need: Need, accelerator: Accelerator, layou
         dp=layout.dp,
         ep=layout.ep,
         dcp=layout.dcp,
-        engine=engine.id,
+        engine=wanted.engine.id,
         engine_version=request.engine_version,
         precision=request.precision,
         kv_precision=request.kv_precision,
-        max_model_len=need.context_tokens,
+        max_model_len=wanted.need.context_tokens,
     )
 
 
@@ -289,7 +306,25 @@ def held_range(fit: Fit) -> tuple[int, int]:
     return min(int(held_requests(max_concurrency=fit.max_concurrency)), most), min(int(held_requests(max_concurrency=max(low, 0))), most)
 
 
-def option_of(best: Candidate, accelerator: Accelerator, notices: tuple[Notice, ...], tier: int) -> Option:
+def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support: Support) -> Option:
+    """A candidate as an option: servers, prices, and what must be said about it.
+
+    Parameters
+    ----------
+    wanted : Search
+        Limits, load, engine and model.
+    best : Candidate
+        Layout, start, verdict and replicas.
+    accelerator : Accelerator
+        The device.
+    support : Support
+        How engine and number format run on it.
+
+    Returns
+    -------
+    Option
+        Without rank and speeds.
+    """
     node = accelerator.devices_per_node or ASSUMED_NODE
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
     unit = max(node, accelerator.fabric_devices or 0)  # a server, or the rack that one fabric joins
@@ -298,7 +333,7 @@ def option_of(best: Candidate, accelerator: Accelerator, notices: tuple[Notice, 
     measured = known.device_measured and known.engine_measured
     assumed = not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
     status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
-    said = (*notices, *((status,) if status else ()))
+    said = (*support.notices, *((status,) if status else ()), *wanted.notices)
     return Option(
         rank=0,
         accelerator=accelerator,
@@ -307,6 +342,7 @@ def option_of(best: Candidate, accelerator: Accelerator, notices: tuple[Notice, 
         nodes=nodes,
         replicas=best.replicas,
         layout=best.layout,
+        architecture=wanted.architecture,
         launch=best.launch,
         fit=best.fit,
         held_requests=best.held * best.replicas,
@@ -314,6 +350,6 @@ def option_of(best: Candidate, accelerator: Accelerator, notices: tuple[Notice, 
         cost=rent_of(accelerator, best.gpus),
         purchase=purchase_of(accelerator, order),
         notices=said,
-        tier=tier + 2 * (status is not None),
+        tier=support.tier + 2 * (status is not None),
         assumed=assumed,
     )

@@ -6,22 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import device_support
-from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.batch import Ask, Sweep
 from gpusizer.performance.predict import quickest_token_s
 from gpusizer.performance.types import Performance
-from gpusizer.planning.need import Need
 from gpusizer.planning.option_speeds import load_of
 from gpusizer.planning.request import Request
 from gpusizer.planning.search import (
     ASSUMED_NODE,
     Candidate,
-    Found,
+    Search,
     best_layout,
     deployment_for,
     first_guess,
@@ -31,7 +28,7 @@ from gpusizer.planning.search import (
     smallest_index,
     too_large,
 )
-from gpusizer.planning.types import Rejected
+from gpusizer.planning.types import Found, Rejected
 
 __all__ = ["has_targets", "search_targets"]
 
@@ -58,46 +55,39 @@ def has_targets(request: Request) -> bool:
     return request.ttft_s is not None or request.tpot_s is not None or request.request_rate is not None or request.sort == "speed"
 
 
-def search_targets(
-    request: Request, need: Need, engine: Engine, architecture: Architecture, devices: Sequence[Accelerator], *, weights_bytes: int
-) -> list[Found]:
+def search_targets(wanted: Search, devices: Sequence[Accelerator]) -> list[Found]:
     """On each accelerator the smallest deployment that keeps the targets (with ``sort`` "speed": the fastest of its server).
 
     Parameters
     ----------
-    request, need : Request, Need
-        Targets and limits, and the load with every part filled in.
-    engine : Engine
-        Who serves.
-    architecture : Architecture
-        The model in the precision that is wanted.
+    wanted : Search
+        Targets and limits, load, engine and model.
     devices : sequence of Accelerator
         The accelerators to consider.
-    weights_bytes : int
-        Stored tensors of the model. [bytes]
 
     Returns
     -------
     list of Found
         An option, or the reason, for each accelerator.
     """
+    sort = wanted.request.sort
     refused: dict[int, Rejected] = {}
-    waiting = {number: _sizes(request, need, engine, architecture, device, weights_bytes) for number, device in enumerate(devices)}
+    waiting = {number: _sizes(wanted, device) for number, device in enumerate(devices)}
     best: dict[int, _Answer] = {}
     while waiting:
         rows: list[tuple[int, Candidate]] = []
         for number, sizes in list(waiting.items()):
             known = best.get(number)
-            most = known.candidate.gpus if known is not None and known.kept and request.sort != "speed" else inf
+            most = known.candidate.gpus if known is not None and known.kept and sort != "speed" else inf
             found = _next(sizes, most, refused, number)
             if found is None:
                 del waiting[number]
                 continue
-            rows.extend((number, replace(each, replicas=replicas)) for each in found for replicas in _ladder(each, request, need))
-        for number, answer in _best(request, need, architecture, devices, rows).items():
+            rows.extend((number, replace(each, replicas=replicas)) for each in found for replicas in _ladder(wanted, each))
+        for number, answer in _best(wanted, devices, rows).items():
             if number not in best or answer.order < best[number].order:
                 best[number] = answer
-    return [_found(devices[number], best.get(number), refused.get(number), request, engine, architecture) for number in range(len(devices))]
+    return [_found(wanted, devices[number], best.get(number), refused.get(number)) for number in range(len(devices))]
 
 
 def _next(sizes: Iterator[_Size], most: float, refused: dict[int, Rejected], number: int) -> list[Candidate] | None:
@@ -112,14 +102,15 @@ def _next(sizes: Iterator[_Size], most: float, refused: dict[int, Rejected], num
     return None
 
 
-def _sizes(request: Request, need: Need, engine: Engine, architecture: Architecture, device: Accelerator, weights_bytes: int) -> Iterator[_Size]:
+def _sizes(wanted: Search, device: Accelerator) -> Iterator[_Size]:
     """Layouts by size: every size inside a server; where none holds the model, the first sizes beyond it that do."""
-    support = device_support(engine.id, architecture, device)
+    support = device_support(wanted.engine.id, wanted.architecture, device)
+    weights_bytes = wanted.weights_bytes
     if support.refusal is not None:
         yield 1, [Rejected(device, None, support.refusal)]
         return
     node = device.devices_per_node or ASSUMED_NODE
-    sizes = list(replica_sizes(device, request.max_gpus))
+    sizes = list(replica_sizes(device, wanted.request.max_gpus))
     inside = [gpus for gpus in sizes if gpus <= node]
     held = False
     for gpus in inside:
@@ -127,11 +118,11 @@ def _sizes(request: Request, need: Need, engine: Engine, architecture: Architect
             parameters = {"gpus": gpus, "weights_bytes": weights_bytes, "memory_bytes": gpus * device.memory_bytes}
             yield gpus, [Rejected(device, None, Notice("weights-too-large", parameters))]
             continue
-        if request.tpot_s is not None and (slow := _hopeless(request, need, engine, architecture, device, gpus)) is not None:
+        if (slow := _hopeless(wanted, device, gpus)) is not None:
             yield gpus, [slow]
             continue
         found: list[Candidate | Rejected] = []
-        for each in layouts_of(request, need, engine, architecture, device, gpus, most=LAYOUTS_TRIED):
+        for each in layouts_of(wanted, device, gpus, most=LAYOUTS_TRIED):
             found.append(each)
             if isinstance(each, Rejected) and each.layout is not None and each.reason.code in NO_ROOM:
                 break  # the widest cut holds the most
@@ -139,49 +130,51 @@ def _sizes(request: Request, need: Need, engine: Engine, architecture: Architect
         yield gpus, found or [Rejected(device, None, Notice("no-layout", {"gpus": gpus}))]
     if held or len(sizes) == len(inside):
         return
-    yield from _across(request, need, engine, architecture, device, [gpus for gpus in sizes if gpus > node], weights_bytes)
+    yield from _across(wanted, device, [gpus for gpus in sizes if gpus > node])
 
 
-def _across(
-    request: Request, need: Need, engine: Engine, architecture: Architecture, device: Accelerator, sizes: list[int], weights_bytes: int
-) -> Iterator[_Size]:
+def _across(wanted: Search, device: Accelerator, sizes: list[int]) -> Iterator[_Size]:
     """The smallest replica over several servers. Pipeline stages follow one another, so more servers bring room and not speed."""
-    sizes = [gpus for gpus in sizes if gpus * device.memory_bytes > weights_bytes]
-    guess = first_guess(sizes, device, weights_bytes)
-    if sizes and request.tpot_s is not None and (slow := _hopeless(request, need, engine, architecture, device, sizes[guess])) is not None:
+    sizes = [gpus for gpus in sizes if gpus * device.memory_bytes > wanted.weights_bytes]
+    guess = first_guess(sizes, device, wanted.weights_bytes)
+    if sizes and (slow := _hopeless(wanted, device, sizes[guess])) is not None:
         yield sizes[guess], [slow]
         return
     tried: dict[int, Candidate | Rejected] = {}
 
     def holds(index: int) -> bool:
         if index not in tried:
-            tried[index] = best_layout(request, need, engine, architecture, device, sizes[index])
+            tried[index] = best_layout(wanted, device, sizes[index])
         return isinstance(tried[index], Candidate)
 
     first = smallest_index(len(sizes), guess, holds)
     if first is None:
-        yield MOST_REPLICAS, [too_large(request, device, weights_bytes, tried.get(len(sizes) - 1))]
+        yield MOST_REPLICAS, [too_large(wanted, device, tried.get(len(sizes) - 1))]
         return
     yield sizes[first], [tried[first]]
     if first + 1 < len(sizes):
-        yield sizes[first + 1], [best_layout(request, need, engine, architecture, device, sizes[first + 1])]
+        yield sizes[first + 1], [best_layout(wanted, device, sizes[first + 1])]
 
 
-def _hopeless(request: Request, need: Need, engine: Engine, architecture: Architecture, device: Accelerator, gpus: int) -> Rejected | None:
+def _hopeless(wanted: Search, device: Accelerator, gpus: int) -> Rejected | None:
     """Why no layout of so many GPUs keeps the time per token: not even a single request alone does. Computed before memory, because it is quick."""
-    best: tuple[float, Layout] | None = None
-    for choice in engine.layouts(architecture, device, gpus):
-        if choice.reason is None:
-            bare = deployment_for(request, need, device, choice.layout, engine)
-            alone = quickest_token_s(architecture, device, bare, context_tokens=need.context_tokens)
-            best = min(best, (alone, choice.layout), key=lambda pair: pair[0]) if best is not None else (alone, choice.layout)
-    if best is None or request.tpot_s is None or best[0] <= request.tpot_s:
+    wish = wanted.request.tpot_s
+    if wish is None:
         return None
-    return Rejected(device, best[1], Notice("too-slow-alone", {"best_tpot_ms": 1000 * best[0], "tpot_ms": 1000 * request.tpot_s}))
+    best: tuple[float, Layout] | None = None
+    for choice in wanted.engine.layouts(wanted.architecture, device, gpus):
+        if choice.reason is None:
+            bare = deployment_for(wanted, device, choice.layout)
+            alone = quickest_token_s(wanted.architecture, device, bare, context_tokens=wanted.need.context_tokens)
+            best = min(best, (alone, choice.layout), key=lambda pair: pair[0]) if best is not None else (alone, choice.layout)
+    if best is None or best[0] <= wish:
+        return None
+    return Rejected(device, best[1], Notice("too-slow-alone", {"best_tpot_ms": 1000 * best[0], "tpot_ms": 1000 * wish}))
 
 
-def _ladder(candidate: Candidate, request: Request, need: Need) -> list[int]:
+def _ladder(wanted: Search, candidate: Candidate) -> list[int]:
     """Numbers of replicas to try: from what memory needs to one request for each replica, in growing steps."""
+    request, need = wanted.request, wanted.need
     least = candidate.replicas if request.request_rate is None else 1
     most = MOST_REPLICAS if request.request_rate is not None else max(need.concurrency, least)
     if request.max_gpus is not None:
@@ -192,30 +185,27 @@ def _ladder(candidate: Candidate, request: Request, need: Need) -> list[int]:
     return sorted({min(round(least * growth**step), most) for step in range(STEPS + 1)})
 
 
-def _best(
-    request: Request, need: Need, architecture: Architecture, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]
-) -> dict[int, _Answer]:
+def _best(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]) -> dict[int, _Answer]:
     """By device: the candidate to take. A second pass looks between the steps of the first."""
-    best = _pass(request, need, architecture, devices, rows)
+    best = _pass(wanted, devices, rows)
     between: list[tuple[int, Candidate]] = []
     for number, answer in best.items():
         chosen = answer.candidate
         same = sorted(row.replicas for which, row in rows if which == number and row.fit is chosen.fit and row.replicas < chosen.replicas)
-        if answer.kept and same and request.sort != "speed":
+        if answer.kept and same and wanted.request.sort != "speed":
             step = max((chosen.replicas - same[-1]) // STEPS, 1)
             between.extend((number, replace(chosen, replicas=count)) for count in range(same[-1] + 1, chosen.replicas, step))
-    for number, finer in _pass(request, need, architecture, devices, between).items():
+    for number, finer in _pass(wanted, devices, between).items():
         if finer.order < best[number].order:
             best[number] = finer
     return best
 
 
-def _pass(
-    request: Request, need: Need, architecture: Architecture, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]
-) -> dict[int, _Answer]:
+def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]) -> dict[int, _Answer]:
     if not rows:
         return {}
-    sweep = Sweep(architecture, [Ask(devices[number], row.launch, row.replicas, row.fit) for number, row in rows], load_of(request, need))
+    request, asks = wanted.request, [Ask(devices[number], row.launch, row.replicas, row.fit) for number, row in rows]
+    sweep = Sweep(wanted.architecture, asks, load_of(request, wanted.need))
     kept = sweep.holds_rate
     for wish, figures in ((request.ttft_s, sweep.ttft_s), (request.tpot_s, sweep.tpot_s)):
         if wish is not None:
@@ -229,14 +219,8 @@ def _pass(
     return {number: _Answer(rows[index][1], sweep.performance(index), order[0] == 0.0, order) for number, (order, index) in chosen.items()}
 
 
-def _found(
-    device: Accelerator,
-    best: _Answer | None,
-    refused: Rejected | None,
-    request: Request,
-    engine: Engine,
-    architecture: Architecture,
-) -> Found:
+def _found(wanted: Search, device: Accelerator, best: _Answer | None, refused: Rejected | None) -> Found:
+    request = wanted.request
     if best is None:
         return Found(None, refused or Rejected(device, None, Notice("does-not-fit")))
     candidate, speed = best.candidate, best.speed
@@ -248,5 +232,4 @@ def _found(
             reached = {"best_ttft_s": speed.ttft_s.value, "best_tpot_ms": 1000 * speed.tpot_s.value, "gpus": candidate.gpus}
             reason = Notice("too-slow", {**wished, **reached})
         return Found(None, Rejected(device, candidate.layout, reason))
-    support = device_support(engine.id, architecture, device)
-    return Found(option_of(candidate, device, support.notices, support.tier), None)
+    return Found(option_of(wanted, candidate, device, device_support(wanted.engine.id, wanted.architecture, device)), None)

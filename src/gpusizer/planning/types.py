@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Fit, Layout
-from gpusizer.facts.types import Accelerator, ModelEntry
+from gpusizer.facts.types import Accelerator
+from gpusizer.planning.model import Model
 from gpusizer.planning.need import Need
-from gpusizer.planning.request import Request
+from gpusizer.planning.request import Request, words_of
 
 if TYPE_CHECKING:
     from gpusizer.article.answer import ArticleResult
     from gpusizer.article.model_figures import ModelFigures
     from gpusizer.performance.types import Performance
 
-__all__ = ["Cost", "Option", "Plan", "Rejected"]
+__all__ = ["Cost", "Found", "Option", "Plan", "Rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Option:
         Servers, and copies of the engine.
     layout : Layout
         How one replica is cut.
+    architecture : Architecture
+        The model in the precision that is loaded.
     launch : Deployment
         The start that is proposed: only what differs from the engine's defaults.
     fit : Fit
@@ -79,6 +83,7 @@ class Option:
     nodes: int
     replicas: int
     layout: Layout
+    architecture: Architecture
     launch: Deployment
     fit: Fit
     held_requests: int
@@ -105,15 +110,21 @@ class Rejected:
 
 
 @dataclass(frozen=True)
+class Found:
+    """The smallest deployment on one accelerator, and the largest one that was too small (or the only reason, where nothing will do)."""
+
+    option: Option | None
+    rejected: Rejected | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole answer: every input after defaults, the model, ranked options, what was rejected."""
 
     request: Request
     need: Need
-    architecture: Architecture
-    entry: ModelEntry | None
-    figures: ModelFigures
-    article: ArticleResult | None
+    model: Model
+    architecture: Architecture  # in the first precision that was asked for
     options: tuple[Option, ...]
     rejected: tuple[Rejected, ...]
     warnings: tuple[Notice, ...]
@@ -122,3 +133,18 @@ class Plan:
     def best(self) -> Option | None:
         """The option of rank 1."""
         return self.options[0] if self.options else None
+
+    @cached_property
+    def figures(self) -> ModelFigures:
+        """What is printed of the model."""
+        from gpusizer.article.model_figures import model_figures
+
+        return model_figures(self.architecture, self.request.kv_precision)
+
+    @cached_property
+    def article(self) -> ArticleResult | None:
+        """The article's figures for the same need; None where its method cannot read the model."""
+        from gpusizer.article.answer import article_of
+
+        precision = words_of(self.request.precision)[0]
+        return article_of(self.architecture, self.model.entry, precision, self.need.concurrency, self.need.context_tokens)

@@ -1,4 +1,4 @@
-"""An answer before it has a form: plain data for programs, and blocks for people that become text, Markdown or CSV."""
+"""An answer before it has a form: plain data for programs, and blocks for people that each form writes in its own way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table", "render"]
+__all__ = ["Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +74,3 @@ class Document:
     data: Mapping[str, Any]
     blocks: Sequence[Block]
     csv: Table | None = None
-
-
-def render(document: Document, form: str) -> str:
-    """The answer in one form: "text", "json", "markdown" or "csv".
-
-    >>> answer = Document({"schema": "gpusizer.example/1"}, [Heading("GPUs"), Table((Column("id"), Column("GB", True)), [["=h200", "150.1"]])])
-    >>> print(render(answer, "markdown"), end="")
-    ## GPUs
-    <BLANKLINE>
-    | id | GB |
-    | --- | ---: |
-    | =h200 | 150.1 |
-    >>> print(render(answer, "csv"), end="")
-    id,GB
-    '=h200,150.1
-    """
-    if form == "json":
-        from gpusizer.rendering.as_json import to_json
-
-        return to_json(document.data)
-    if form == "markdown":
-        from gpusizer.rendering.markdown import to_markdown
-
-        return to_markdown(document)
-    if form == "csv":
-        from gpusizer.rendering.as_csv import to_csv
-
-        return to_csv(document)
-    from gpusizer.rendering.text import to_text
-
-    return to_text(document)

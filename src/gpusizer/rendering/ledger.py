@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gpusizer.engines.base.types import Fit, Item
 from gpusizer.i18n import has, text
 from gpusizer.rendering.document import Column, Fixed, Paragraph, Table
-from gpusizer.rendering.text import bar
+from gpusizer.rendering.forms.text import bar
 from gpusizer.units import GB, GiB
 
 __all__ = ["PARTS", "budget_paragraphs", "ledger_bar", "ledger_table"]

@@ -10,7 +10,6 @@ from gpusizer.engines.base.ledger import per_gpu, worst_evidence
 from gpusizer.engines.base.types import Evidence
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.performance.types import Performance
-from gpusizer.planning.pipeline import name_of
 from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
@@ -39,7 +38,7 @@ def plan_sentence(plan: Plan, language: str) -> str:
     """The sentence to copy into a mail."""
     need = plan.need
     said = {
-        "model": model_name(plan),
+        "model": plan.model.name,
         "precision": _precision(plan, language),
         "load": _load(plan, language),
         "context": format_tokens(need.context_tokens),
@@ -61,11 +60,6 @@ def _load(plan: Plan, language: str) -> str:
     if need.users is not None:
         return text("ui", "load-users", language, users=need.users, concurrency=need.concurrency)
     return text("ui", "load-concurrency-one" if need.concurrency == 1 else "load-concurrency", language, concurrency=need.concurrency)
-
-
-def model_name(plan: Plan) -> str:
-    """Name of the model as it is published, or of its file."""
-    return plan.entry.name if plan.entry is not None else name_of(plan.request.model, plan.architecture)
 
 
 def _precision(plan: Plan, language: str) -> str:
@@ -95,7 +89,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "request": request,
         "model": {
             "id": plan.architecture.id,
-            "name": model_name(plan),
+            "name": plan.model.name,
             "total_params": figures.total_params,
             "activated_params": figures.activated_params,
             "mtp_params": figures.mtp_params,

@@ -18,7 +18,6 @@ from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model
 from gpusizer.i18n import printable
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Plan
-from gpusizer.rendering.plan import model_name
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.cells.selected import MOST_STAGES
 from gpusizer.rendering.workbook.sheets.start import Beginning
@@ -76,12 +75,12 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         raise FlagError("workbook-engine", found=" ".join(filter(None, (request.engine, request.engine_version))))
     with _undisturbed():
         stored = load_architecture(request.model)
-        key = plan.entry.id if plan.entry is not None else _plain_key(model_name(plan))
+        key = plan.model.entry.id if plan.model.entry is not None else _plain_key(plan.model.name)
         precision = (request.precision if best is None else best.launch.precision).lower().replace("-", "_")
         precisions = PRECISIONS if precision in PRECISIONS else (*PRECISIONS, precision)
         cache = request.kv_precision.lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
-        facts = gather([Source(key, model_name(plan), stored, plan.entry)], accelerators(), language, precisions, caches)
+        facts = gather([Source(key, plan.model.name, stored, plan.model.entry)], accelerators(), language, precisions, caches)
         by_users = need.users is not None
         wanted = replace(
             request,

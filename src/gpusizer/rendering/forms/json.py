@@ -10,7 +10,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["plain", "to_json"]
+from gpusizer.rendering.document import Document
+
+__all__ = ["plain", "to_json", "write"]
 
 
 def plain(value: Any) -> Any:
@@ -56,6 +58,11 @@ def to_json(value: Any) -> str:
     if not isinstance(data, dict) or not data:
         return _line(data) + "\n"
     return "{\n" + ",\n".join(f"  {_line(key)}: {_field(entry)}" for key, entry in data.items()) + "\n}\n"
+
+
+def write(document: Document) -> str:
+    """The data of an answer."""
+    return to_json(document.data)
 
 
 def _field(value: Any) -> str:

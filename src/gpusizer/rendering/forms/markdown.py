@@ -5,10 +5,10 @@ from __future__ import annotations
 from gpusizer.i18n import printable
 from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 
-__all__ = ["to_markdown"]
+__all__ = ["write"]
 
 
-def to_markdown(document: Document) -> str:
+def write(document: Document) -> str:
     """The whole answer, blocks parted by an empty line."""
     parts: list[str] = []
     for block in document.blocks:

@@ -7,10 +7,10 @@ import io
 
 from gpusizer.rendering.document import Document, Table
 
-__all__ = ["safe_cell", "to_csv"]
+__all__ = ["safe_cell", "write"]
 
 
-def to_csv(document: Document) -> str:
+def write(document: Document) -> str:
     """The table that the answer chose for spreadsheets, else its first; nothing but a line end without any."""
     table = document.csv or next((block for block in document.blocks if isinstance(block, Table)), Table((), ()))
     stream = io.StringIO()

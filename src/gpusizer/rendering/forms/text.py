@@ -12,7 +12,7 @@ from unicodedata import combining, east_asian_width
 from gpusizer.i18n import printable
 from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
 
-__all__ = ["bar", "cell_len", "fold", "to_text"]
+__all__ = ["bar", "cell_len", "fold", "write"]
 
 WIDE = 400  # where nobody watches, no cell is cut
 _LINE = 24  # cells of text that may be folded stay at least this wide
@@ -23,7 +23,7 @@ _WIDE = "\u2e80-\uffef"
 _PIECES = re.compile(rf"\s+|[（“《]*(?:[^\s{_WIDE}“”]+|[{_WIDE}])[，。；：、）”》！？]*|\S")
 
 
-def to_text(document: Document) -> str:
+def write(document: Document) -> str:
     """The whole answer, blocks parted by an empty line; on a terminal tables keep to its width."""
     width, bold = _screen()
     parts: list[str] = []

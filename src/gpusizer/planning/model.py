@@ -1,0 +1,59 @@
+"""The model of a request: where it comes from, what was published of it, and what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.model import Architecture
+from gpusizer.facts.catalog import model_entry
+from gpusizer.facts.types import ModelEntry
+
+__all__ = ["Model", "model_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as it was named.
+
+    Parameters
+    ----------
+    source : str
+        A catalogue id or alias, or a path.
+    entry : ModelEntry or None
+        What was published of it; None for a file.
+    stored : Architecture
+        The model as its checkpoint stores it.
+    """
+
+    source: str
+    entry: ModelEntry | None
+    stored: Architecture
+
+    @property
+    def name(self) -> str:
+        """The name to print: the catalogue's, the configuration's, or that of the file."""
+        return self.entry.name if self.entry is not None else self.stored.name or self.stored.id or Path(self.source).name
+
+
+def model_of(source: str) -> Model:
+    """Read a model, once.
+
+    Parameters
+    ----------
+    source : str
+        A catalogue id or alias in any letter case, or the path of a configuration, a checkpoint folder or a GGUF file.
+
+    Returns
+    -------
+    Model
+        The model with what was published of it.
+
+    Examples
+    --------
+    >>> model_of("DeepSeek-V3").name
+    'DeepSeek-V3'
+    """
+    stored = load_architecture(source)
+    return Model(source, None if Path(source).exists() else model_entry(source), stored)

@@ -1,0 +1,64 @@
+"""Does exactly this deployment start? A verdict without a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.engines import get_engine
+from gpusizer.engines.base.device_support import other_checkpoint
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.facts.catalog import accelerator
+from gpusizer.facts.types import Accelerator
+from gpusizer.planning.model import Model, model_of
+
+__all__ = ["Verdict", "make_fit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A deployment and what becomes of it.
+
+    Parameters
+    ----------
+    model : Model
+        The model as it was named.
+    architecture : Architecture
+        The model as it is loaded.
+    accelerator : Accelerator
+        The device.
+    launch : Deployment
+        The start as it was asked for, the engine's defaults left open.
+    fit : Fit
+        Whether it starts, and what its log will say.
+    """
+
+    model: Model
+    architecture: Architecture
+    accelerator: Accelerator
+    launch: Deployment
+    fit: Fit
+
+
+def make_fit(deployment: Deployment) -> Verdict:
+    """Does exactly this start?
+
+    Parameters
+    ----------
+    deployment : Deployment
+        One start of one engine.
+
+    Returns
+    -------
+    Verdict
+        The model as it is loaded, the device, and whether it starts.
+    """
+    model = model_of(deployment.model)
+    architecture = with_precision(model.stored, deployment.precision)
+    device = accelerator(deployment.gpu)
+    engine = get_engine(deployment.engine)
+    fit = engine.fit(deployment, architecture, device)
+    other = other_checkpoint(engine.id, model.stored, deployment.precision)
+    said = fit if other is None else replace(fit, warnings=(*fit.warnings, other))
+    return Verdict(model, architecture, device, deployment, said)
