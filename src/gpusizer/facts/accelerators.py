@@ -73,7 +73,7 @@ def _accelerator(record: Mapping[str, Any]) -> Accelerator:
         release_year=record.get("year"),
         prices=tuple(_price(row) for row in record.get("prices", ())),
         engines=record["engines"],
-        china={key: value for key, value in record["china"].items() if key != "sources"} | {"sources": _sources(record["china"]["sources"])},
+        china=_china(record.get("china", {"available": "unknown"})),
         measured=tuple(_measured(row) for row in record.get("measured", ())),
         notes=tuple(record.get("notes", ())),
         unverified=tuple(record.get("unverified", ())),
@@ -86,6 +86,11 @@ def _price(row: list[Any]) -> Price:
     return Price(Decimal(low), Decimal(high), currency, per, kind, date, "; ".join(_sources(sources)))
 
 
+def _china(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether it can be bought in China; what nobody looked up is unknown."""
+    return {**record, "sources": _sources(record.get("sources", []))}
+
+
 def _measured(row: list[Any]) -> dict[str, Any]:
     """A ceiling that somebody measured: FLOP/s for "matmul", else bytes/s (all-reduce: bus bandwidth of one device)."""
     quantity, form, devices, low, high, method, sources = row
@@ -95,7 +100,7 @@ def _measured(row: list[Any]) -> dict[str, Any]:
 
 
 def _sources(keys: list[str]) -> tuple[str, ...]:
-    return _named_sources("\n".join(keys))
+    return _named_sources("\n".join(keys)) if keys else ()
 
 
 @cache
