@@ -9,109 +9,43 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, TypeVar
 
-__all__ = ["REGISTRY", "Formula", "Symbol", "ceil_div", "ceiling", "floor", "floor_div", "formula", "maximum", "minimum", "rounded", "where"]
+from gpusizer.formulas.symbols import Symbol, symbol_of
+
+__all__ = [
+    "REGISTRY",
+    "Formula",
+    "Symbol",
+    "ceil_div",
+    "ceiling",
+    "floor",
+    "floor_div",
+    "formula",
+    "greatest",
+    "kept",
+    "least",
+    "maximum",
+    "minimum",
+    "root",
+    "rounded",
+    "where",
+]
 
 
-class Symbol:
-    """A named quantity that records what is done to it, as spreadsheet text.
-
-    Parameters
-    ----------
-    text : str
-        A cell, a defined name, or a symbol's name.
-    binding : int
-        How tightly ``text`` binds: 0 comparison, 1 sum, 2 product, 3 power or atom. Parentheses are set only where needed.
-
-    Examples
-    --------
-    >>> tokens, layers = Symbol("tokens"), Symbol("layers")
-    >>> (2 * layers * (tokens + 1)).text
-    '2*layers*(tokens+1)'
-    >>> ceil_div(tokens, 16).text
-    'ROUNDUP(tokens/16,0)'
-    """
-
-    __slots__ = ("binding", "text")
-    __array_ufunc__ = None  # NumPy leaves the arithmetic to this class
-
-    def __init__(self, text: str, binding: int = 3) -> None:
-        self.text = text
-        self.binding = binding
-
-    def __repr__(self) -> str:
-        return f"Symbol({self.text!r})"
-
-    def _joined(self, other: Any, operator: str, binding: int, *, swapped: bool = False) -> Symbol:
-        left, right = _symbol(other) if swapped else self, self if swapped else _symbol(other)
-        left_text = left.text if left.binding >= binding else f"({left.text})"
-        strict = operator in "-/"  # a-(b-c), a/(b*c)
-        right_text = right.text if right.binding > binding or (right.binding == binding and not strict) else f"({right.text})"
-        return Symbol(f"{left_text}{operator}{right_text}", binding)
-
-    def __add__(self, other: Any) -> Symbol:
-        return self._joined(other, "+", 1)
-
-    def __radd__(self, other: Any) -> Symbol:
-        return self._joined(other, "+", 1, swapped=True)
-
-    def __sub__(self, other: Any) -> Symbol:
-        return self._joined(other, "-", 1)
-
-    def __rsub__(self, other: Any) -> Symbol:
-        return self._joined(other, "-", 1, swapped=True)
-
-    def __mul__(self, other: Any) -> Symbol:
-        return self._joined(other, "*", 2)
-
-    def __rmul__(self, other: Any) -> Symbol:
-        return self._joined(other, "*", 2, swapped=True)
-
-    def __truediv__(self, other: Any) -> Symbol:
-        return self._joined(other, "/", 2)
-
-    def __rtruediv__(self, other: Any) -> Symbol:
-        return self._joined(other, "/", 2, swapped=True)
-
-    def __pow__(self, other: Any) -> Symbol:
-        return self._joined(other, "^", 3)
-
-    def __rpow__(self, other: Any) -> Symbol:
-        return self._joined(other, "^", 3, swapped=True)
-
-    def __neg__(self) -> Symbol:
-        return 0 - self
-
-    def __gt__(self, other: Any) -> Symbol:
-        return self._joined(other, ">", 0)
-
-    def __ge__(self, other: Any) -> Symbol:
-        return self._joined(other, ">=", 0)
-
-    def __lt__(self, other: Any) -> Symbol:
-        return self._joined(other, "<", 0)
-
-    def __le__(self, other: Any) -> Symbol:
-        return self._joined(other, "<=", 0)
-
-    def __bool__(self) -> bool:
-        raise TypeError("a formula must not branch on its inputs: use where()")
+def _text_of(name: str, *values: Any) -> Symbol:
+    return Symbol(f"{name}({','.join(symbol_of(value).text for value in values)})")
 
 
-def _symbol(value: Any) -> Symbol:
-    if isinstance(value, Symbol):
-        return value
-    if isinstance(value, Fraction):
-        return Symbol(f"{value.numerator}/{value.denominator}", 2)
-    return Symbol(repr(value), 3 if value >= 0 else 1)
+def _applied(text: Symbol, function: Callable[..., Any], *values: Any) -> Symbol:
+    first: Symbol = next(value for value in values if isinstance(value, Symbol))
+    return first.applied(text, function, values)
 
 
-def _call(name: str, *values: Any) -> Symbol:
-    return Symbol(f"{name}({','.join(_symbol(value).text for value in values)})")
+def _call(name: str, function: Callable[..., Any], *values: Any) -> Symbol:
+    return _applied(_text_of(name, *values), function, *values)
 
 
 _PLAIN = frozenset({int, float, bool})  # a plan asks a hundred thousand times: the common case first
@@ -124,7 +58,7 @@ def _all_plain(values: tuple[Any, ...]) -> bool:
     return True
 
 
-def _any_symbol(*values: Any) -> bool:
+def _anysymbol_of(*values: Any) -> bool:
     for value in values:  # noqa: SIM110
         if type(value) not in _PLAIN and isinstance(value, Symbol):
             return True
@@ -144,8 +78,8 @@ def ceil_div(numerator: Any, denominator: Any) -> Any:
     >>> ceil_div(7, 2), ceil_div(8, 2), ceil_div(10**18 + 1, 10)
     (4, 4, 100000000000000001)
     """
-    if _any_symbol(numerator, denominator):
-        return _call("ROUNDUP", _symbol(numerator) / denominator, 0)
+    if _anysymbol_of(numerator, denominator):
+        return _applied(_text_of("ROUNDUP", symbol_of(numerator) / denominator, 0), ceil_div, numerator, denominator)
     return -(-numerator // denominator)
 
 
@@ -155,8 +89,8 @@ def floor_div(numerator: Any, denominator: Any) -> Any:
     >>> floor_div(7, 2)
     3
     """
-    if _any_symbol(numerator, denominator):
-        return _call("ROUNDDOWN", _symbol(numerator) / denominator, 0)
+    if _anysymbol_of(numerator, denominator):
+        return _applied(_text_of("ROUNDDOWN", symbol_of(numerator) / denominator, 0), floor_div, numerator, denominator)
     return numerator // denominator
 
 
@@ -167,7 +101,7 @@ def ceiling(value: Any) -> Any:
     (3, 3)
     """
     if isinstance(value, Symbol):
-        return _call("ROUNDUP", value, 0)
+        return _applied(_text_of("ROUNDUP", value, 0), ceiling, value)
     if _any_array(value):
         import numpy as np
 
@@ -182,7 +116,7 @@ def floor(value: Any) -> Any:
     2
     """
     if isinstance(value, Symbol):
-        return _call("ROUNDDOWN", value, 0)
+        return _applied(_text_of("ROUNDDOWN", value, 0), floor, value)
     if _any_array(value):
         import numpy as np
 
@@ -197,7 +131,7 @@ def rounded(value: Any) -> Any:
     (2, 3, 'ROUND(bytes,0)')
     """
     if isinstance(value, Symbol):
-        return _call("ROUND", value, 0)
+        return _applied(_text_of("ROUND", value, 0), rounded, value)
     if _any_array(value):
         import numpy as np
 
@@ -213,8 +147,8 @@ def maximum(*values: Any) -> Any:
     """
     if _all_plain(values):
         return max(values)
-    if _any_symbol(*values):
-        return _call("MAX", *values)
+    if _anysymbol_of(*values):
+        return _call("MAX", maximum, *values)
     if _any_array(*values):
         import numpy as np
 
@@ -233,8 +167,8 @@ def minimum(*values: Any) -> Any:
     """
     if _all_plain(values):
         return min(values)
-    if _any_symbol(*values):
-        return _call("MIN", *values)
+    if _anysymbol_of(*values):
+        return _call("MIN", minimum, *values)
     if _any_array(*values):
         import numpy as np
 
@@ -251,15 +185,59 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
     >>> where(3 > 2, "a", "b")
     'a'
     """
-    if _all_plain((condition, yes, no)):
+    if type(condition) in _PLAIN:
         return yes if condition else no
-    if _any_symbol(condition, yes, no):
-        return _call("IF", condition, yes, no)
+    if _anysymbol_of(condition, yes, no):
+        return _call("IF", where, condition, yes, no)
     if _any_array(condition, yes, no):
         import numpy as np
 
         return np.where(condition, yes, no)
     return yes if condition else no
+
+
+def root(value: Any) -> Any:
+    """The square root.
+
+    >>> root(9), root(Symbol("squares")).text
+    (3.0, 'SQRT(squares)')
+    """
+    if isinstance(value, Symbol):
+        return _call("SQRT", root, value)
+    return value**0.5 if _any_array(value) else math.sqrt(value)
+
+
+def kept(name: str, value: Any) -> Any:
+    """Name an intermediate result of an account: a sheet gives it cells of its own; numbers and arrays pass through.
+
+    >>> kept("tokens", 7)
+    7
+    """
+    return value.named(name) if isinstance(value, Symbol) else value
+
+
+def least(values: Sequence[Any]) -> Any:
+    """The smallest over all stages: of one value a stage, or of one symbol that stands for all of them.
+
+    >>> least([4, 2, 3])
+    2
+    """
+    return _over_all("MIN", minimum, values)
+
+
+def greatest(values: Sequence[Any]) -> Any:
+    """The largest over all stages: of one value a stage, or of one symbol that stands for all of them.
+
+    >>> greatest([4, 2, 3])
+    4
+    """
+    return _over_all("MAX", maximum, values)
+
+
+def _over_all(name: str, function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    if len(values) == 1:
+        return values[0].reduced(name, function) if isinstance(values[0], Symbol) else values[0]
+    return function(*values)
 
 
 @dataclass(frozen=True, slots=True)
