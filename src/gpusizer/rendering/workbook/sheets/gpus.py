@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gpusizer.formulas.core import maximum, minimum, rounded
-from gpusizer.formulas.load import deployment_cost, held_requests, replicas_needed
+from gpusizer.formulas.load import deployment_cost, held_requests, replicas_needed, servers_needed
 from gpusizer.formulas.memory.budget import outside_budget_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_blocks, pool_concurrency
 from gpusizer.formulas.memory.stages import band_width_bytes
+from gpusizer.planning.prices import purchase_of, rent_of
+from gpusizer.planning.search import order_unit
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
 from gpusizer.rendering.workbook.cells.candidates import Candidate
-from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import (
     DASH,
@@ -28,13 +31,20 @@ from gpusizer.rendering.workbook.live import (
     words,
 )
 from gpusizer.rendering.workbook.sentences import layout_words
+from gpusizer.rendering.workbook.sheets.page import Page, or_dash
+from gpusizer.rendering.workbook.tables.table import Table
 from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.units import GiB
 
-__all__ = ["fill_gpus"]
+__all__ = ["KW", "NONE", "Ranking", "fill_gpus", "order_table", "ordered_together"]
 
 FIRST = 4
 _HUGE = 10**12
+NONE = 10**16
+"""The key of a device that does not come after the chosen one."""
+
+KW = 1000
+"""Watts. [W]"""
 
 
 class _Device:
@@ -109,6 +119,13 @@ class _Columns:
         self.account.wide += 1
         return cell
 
+    def side_by_side(self, lives: list[Live]) -> Area:
+        """The next cells, as a range."""
+        start = self.account.wide
+        for live in lives:
+            self.add(live)
+        return Area(self.account.grid.span(self.account.row, start, 1, len(lives)), [live.value for live in lives])
+
 
 def _smallest(lives: list[Live]) -> Live:
     return recorded(lambda **values: minimum(*values.values()), **{f"v{place}": live for place, live in enumerate(lives)})
@@ -134,92 +151,155 @@ def _shortfall(device: _Device, case: Live, grown: Live, blocks: Live, figures: 
     )
 
 
-def fill_gpus(book: Book, grid: Grid, tables: Tables, account: Account, inputs: Inputs, candidates: list[Candidate]) -> None:
-    """Write the sheet, one row an accelerator, ready to filter."""
-    say, sheet = book.say, grid.sheet
-    titles = ("gpu", "id", "memory", "legal", "needed", "layout", "replicas", "holds", "price", "cost", "currency", "why")
-    for column, (title, width) in enumerate(zip(titles, (42, 30, 10, 12, 12, 14, 10, 12, 12, 12, 10, 70), strict=True)):
-        sheet.set_column(column, column, width)
-        grid.text(FIRST - 1, column, say(f"gpus-{title}"), "head")
-    grid.text(0, 0, say("sheet-gpus"), "title")
-    sheet.set_row(FIRST - 1, 32)
-    grid.text(1, 0, say("gpus-note"), "text")
+@dataclass(frozen=True)
+class Ranking:
+    """The sheet's rows as columns to choose from; keys are smaller where fewer GPUs do, and NONE where none do."""
+
+    keys: Area
+    names: Area
+    gpus: Area
+    layouts: Area
+    rents: Area
+    purchases: Area
+
+
+def order_table(book: Book, tables: Tables) -> Table:
+    """What a bid asks of each device beside its memory: power, purchase, how many are ordered together, when its prices were."""
+    rows = []
+    for figures in tables.facts.devices.figures:
+        device = figures.accelerator
+        rent, bought = rent_of(device, 1), purchase_of(device, 1)
+        dates = "; ".join(dict.fromkeys(cost.date for cost in (rent, bought) if cost is not None))
+        money = (None, "") if bought is None else (float(bought.amount), bought.currency)
+        rows.append([device.id, device.tdp_w, order_unit(device), *money, dates])
+    names = ("id", "tdp_w", "unit", "purchase", "currency", "dates")
+    return Table(book.add("Orders", technical=True), [(name, 1) for name in names], rows)
+
+
+def ordered_together(gpus: Live, unit: Live) -> Live:
+    """GPUs to order: whole servers where the part is sold so."""
+    return recorded(lambda *, gpus, unit: servers_needed(gpus=gpus, devices_per_node=unit) * unit, gpus=gpus, unit=unit)
+
+
+_COLUMNS = (
+    ("gpu", 36, "label"), ("id", 25, "label"), ("memory", 9, "gib"), ("legal", 8, "yes-no"), ("needed", 8, "number"), ("layout", 11, "inside"),
+    ("replicas", 9, "number"), ("holds", 10, "number"), ("price", 12, "money:"), ("cost", 13, "money:"), ("purchase", 16, "money:"),
+    ("power", 10, "kilowatts"), ("why", 44, "label"),
+)  # fmt: skip
+
+
+def fill_gpus(book: Book, tables: Tables, orders: Table, account: Account, inputs: Inputs, candidates: list[Candidate]) -> Ranking:
+    """Write the sheet, one row an accelerator, ready to filter.
+
+    Parameters
+    ----------
+    book : Book
+        The workbook.
+    tables, orders : Tables, Table
+        What is looked up.
+    account : Account
+        The technical sheet of what each device comes to.
+    inputs : Inputs
+        The load.
+    candidates : list of Candidate
+        Layouts to try.
+
+    Returns
+    -------
+    Ranking
+        Columns that the first sheet chooses from.
+    """
+    page = Page(book, "gpus", [width for _, width, _ in _COLUMNS])
+    page.heading()
+    page.head(FIRST - 1, [book.say(f"gpus-{title}") for title, _, _ in _COLUMNS], [style for _, _, style in _COLUMNS])
     account.row += 2
+    top = account.row
     devices = tables.facts.devices.figures
-    model_families = tables.models.get("families", inputs.model_row, inputs.precision_place)
+    shown: list[list[Live | None]] = []
+    keys: list[Live] = []
+    families = tables.models.get("families", inputs.model_row, inputs.precision_place)
     for number, figures in enumerate(devices):
-        row = FIRST + number
-        account.wide = 1
+        account.wide = 2  # the first column is the key
         account.grid.plain(account.row, 0, figures.accelerator.id)
         device = _Device(account, tables, number)
-        tried = [_attempt(device, each, inputs) if each.tp <= device.node else None for each in candidates]
+        tried = [_attempt(device, each, inputs) if each.tp <= device.node else [constant(_HUGE), constant(0)] for each in candidates]
         columns = _Columns(account)
-        start = account.wide
-        for attempt in tried:
-            columns.add(attempt[0] if attempt else constant(_HUGE))
-        gpus = Area(account.grid.span(account.row, start, 1, len(tried)), [attempt[0].value if attempt else _HUGE for attempt in tried])
-        start = account.wide
-        for attempt in tried:
-            columns.add(attempt[1] if attempt else constant(0))
-        holds = Area(account.grid.span(account.row, start, 1, len(tried)), [attempt[1].value if attempt else 0 for attempt in tried])
+        gpus, holds = columns.side_by_side([each[0] for each in tried]), columns.side_by_side([each[1] for each in tried])
         best = columns.add(least(gpus))
-        place = columns.add(first_equal(best, gpus, 1))
-        refusal = columns.add(device.get("refusal", model_families))
-        _row(book, grid, tables, row, device, candidates, figures.accelerator.name, refusal, best, place, holds, tried)
+        attempt = _Attempt(device, columns.add(device.get("refusal", families)), best, columns.add(first_equal(best, gpus, 1)), holds)
+        cells = _row(page, orders, candidates, attempt)
+        shown.append(cells)
+        needed = cells[4]
+        assert needed is not None
+        other = all_of(compared(needed, "<>", DASH), compared(inputs.gpu, "<>", figures.accelerator.id))
+        key = recorded(lambda *, gpus, number: gpus * 1000 + number, gpus=attempt.best, number=number)
+        announced = figures.accelerator.status == "announced"
+        keys.append(account.grid.bare(account.row, 1, constant(NONE) if announced else chosen(other, key, constant(NONE))))
         account.row += 1
-    sheet.autofilter(FIRST - 1, 0, FIRST + len(devices) - 1, len(titles) - 1)
-    sheet.freeze_panes(FIRST, 1)
-    sheet.set_landscape()
-    sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
-    sheet.repeat_rows(FIRST - 1)
+    last = FIRST + len(devices) - 1
+    page.listed(FIRST - 1, len(devices), len(_COLUMNS))
+    page.printed(last, repeat=FIRST - 1)
     bad = book.workbook.add_format({"font_color": "#9B1C1C"})
     chosen_one = book.workbook.add_format({"bg_color": "#FFF4D6", "bold": True})
-    last = FIRST + len(devices) - 1
-    sheet.conditional_format(FIRST, 0, last, len(titles) - 1, {"type": "formula", "criteria": f"=$B{FIRST + 1}=in_gpu", "format": chosen_one})
-    sheet.conditional_format(FIRST, 0, last, len(titles) - 1, {"type": "formula", "criteria": f'=$E{FIRST + 1}="{DASH}"', "format": bad})
+    for criteria, form in ((f"=$B{FIRST + 1}=in_gpu", chosen_one), (f'=$E{FIRST + 1}="{DASH}"', bad)):
+        page.grid.sheet.conditional_format(FIRST, 0, last, len(_COLUMNS) - 1, {"type": "formula", "criteria": criteria, "format": form})
+
+    def column(place: int) -> Area:
+        return Area(page.grid.span(FIRST, place, len(devices)), [None if (cell := cells[place]) is None else cell.value for cells in shown])
+
+    names = Area(page.grid.span(FIRST, 0, len(devices)), [each.accelerator.name for each in devices])
+    return Ranking(Area(account.grid.span(top, 1, len(keys)), [key.value for key in keys]), names, *(column(place) for place in (4, 5, 9, 10)))
 
 
-def _row(
-    book: Book,
-    grid: Grid,
-    tables: Tables,
-    row: int,
-    device: _Device,
-    candidates: list[Candidate],
-    name: str,
-    refusal: Live,
-    best: Live,
-    place: Live,
-    holds: Area,
-    tried: list[list[Live] | None],
-) -> None:
-    say = book.say
+@dataclass(frozen=True)
+class _Attempt:
+    """What the candidates came to on a device."""
+
+    device: _Device
+    refusal: Live
+    best: Live
+    place: Live
+    holds: Area
+
+
+def _row(page: Page, orders: Table, candidates: list[Candidate], attempt: _Attempt) -> list[Live | None]:
+    say, tables, number = page.book.say, attempt.device.tables, int(attempt.device.row.value) - 1
+    device, row = tables.facts.devices.figures[number].accelerator, FIRST + number
+    best, place, refusal = attempt.best, attempt.place, attempt.refusal
     good = all_of(compared(refusal, "=", 0), compared(best, "<", _HUGE))
-    legal = [compared(each.legal, "=", 1) for each, attempt in zip(candidates, tried, strict=True) if attempt]
-    grid.text(row, 0, name)
-    grid.text(row, 1, tables.facts.devices.figures[row - FIRST].accelerator.id)
-    grid.sheet.write_number(row, 2, tables.facts.devices.figures[row - FIRST].accelerator.memory_bytes / GiB, book.style("one"))
-    grid.formula(row, 3, chosen(any_of(*legal), words(say("yes")), words(say("no"))), "inside")
-    gpus = grid.formula(row, 4, chosen(good, best, words(DASH)))
-    number = _by_place(place, [each.tp * each.pp for each in candidates])
-    replicas = chosen(good, recorded(lambda *, gpus, size: gpus / size, gpus=best, size=number), words(DASH))
+    legal = any_of(*(compared(each.legal, "=", 1) for each in candidates if each.tp <= attempt.device.node))
+    gpus = Live(page.grid.at(row, 4), best.value if good.value else DASH)
+    size = _by_place(place, [each.tp * each.pp for each in candidates])
     tp, pp = _by_place(place, [each.tp for each in candidates]), _by_place(place, [each.pp for each in candidates])
-    whole = _by_cell(place, [each.whole for each in candidates])
-    grid.formula(row, 5, chosen(good, layout_words(tp, pp, whole, constant(1)), words(DASH)), "inside")
-    grid.formula(row, 6, replicas)
-    grid.formula(row, 7, chosen(good, picked(holds, place), words(DASH)))
-    price = device.tables.devices.rows[row - FIRST][device.tables.devices.places["price"][0]]
-    currency = device.tables.devices.rows[row - FIRST][device.tables.devices.places["currency"][0]]
-    if price is not None:
-        cell = grid.value(row, 8, price, "two")
-        cost = recorded(deployment_cost, gpus=gpus, price=cell)
-        grid.formula(row, 9, chosen(compared(gpus, "=", DASH), words(DASH), cost), "two")
-        grid.text(row, 10, currency, "inside")
+    layout = layout_words(tp, pp, _by_cell(place, [each.whole for each in candidates]), constant(1))
     reasons = tables.reasons.area("words")
-    at_least = recorded(lambda *, number: maximum(number, 1), number=refusal)
     none = chosen(compared(best, ">=", _HUGE), words(say("gpus-none")), words(""))
-    grid.formula(row, 11, chosen(compared(refusal, ">", 0), picked(reasons, at_least), none), "inside")
+    why = chosen(compared(refusal, ">", 0), picked(reasons, recorded(lambda *, number: maximum(number, 1), number=refusal)), none)
+
+    def of_all(price: Live | None) -> Live | None:
+        return None if price is None else or_dash(gpus, recorded(deployment_cost, gpus=gpus, price=price))
+
+    rent, currency = (tables.devices.rows[number][tables.devices.places[name][0]] for name in ("price", "currency"))
+    _, tdp, unit, purchase, bought_in, _ = orders.rows[number]
+    price = None if rent is None else Live(page.grid.at(row, 8), rent)
+    bought = None if purchase is None else recorded(deployment_cost, gpus=ordered_together(gpus, constant(unit)), price=constant(purchase))
+    values = [
+        device.name if device.status == "shipping" else f"{device.name} ({say(f'status-{device.status}')})",
+        device.id,
+        device.memory_bytes / GiB,
+        chosen(legal, constant(1), constant(0)),
+        chosen(good, best, words(DASH)),
+        chosen(good, layout, words(DASH)),
+        chosen(good, recorded(lambda *, gpus, size: gpus / size, gpus=best, size=size), words(DASH)),
+        chosen(good, picked(attempt.holds, place), words(DASH)),
+        rent,
+        of_all(price),
+        None if bought is None else or_dash(gpus, bought),
+        None if tdp is None else or_dash(gpus, recorded(lambda *, gpus, tdp, unit: gpus * tdp / unit, gpus=gpus, tdp=tdp, unit=KW)),
+        why,
+    ]
+    monies = {8: f"money:{currency}", 9: f"money:{currency}", 10: f"money:{bought_in}"}
+    return page.row(row, values, [monies.get(column, style) for column, (_, _, style) in enumerate(_COLUMNS)])
 
 
 def _by_place(place: Live, values: list[int]) -> Live:
