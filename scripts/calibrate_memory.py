@@ -25,7 +25,7 @@ from gpusizer.engines.base.types import Fit
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes, profile_rows
 from gpusizer.engines.vllm.engine import ENGINE
-from gpusizer.engines.vllm.memory import growth_kind
+from gpusizer.engines.vllm.record import growth_kind
 from gpusizer.formulas.memory.weights import padded_vocabulary
 from gpusizer.units import GiB
 from gpusizer.validation.measured import measured_memory

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.band import Band
 from gpusizer.engines.base.types import Fit
 from gpusizer.engines.sglang import constants as fitted
 from gpusizer.engines.sglang.defaults import decode_graph_sizes, prefill_graph_sizes
@@ -130,7 +131,7 @@ def constants(rows: Iterable[Row]) -> dict[str, Any]:
     for name, values in readings(rows).items():
         value = median(sorted(reading for reading in values if -0.2 < reading < MOST) or [0.0])
         present = getattr(fitted, name)
-        found[name] = fitted.Band(max(value, 0) * GiB, present.below, present.above) if isinstance(present, fitted.Band) else value
+        found[name] = replace(present, bytes=max(value, 0) * GiB) if isinstance(present, Band) else (value, present[1])
     return found
 
 

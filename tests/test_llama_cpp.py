@@ -18,6 +18,8 @@ from gpusizer.engines.base.ledger import per_gpu, total_bytes
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
+from gpusizer.planning.pipeline import make_plan
+from gpusizer.planning.request import Request
 from gpusizer.validation.measured import measured_memory
 from gpusizer.validation.memory_cases import Case, deployment_of
 
@@ -199,12 +201,36 @@ def test_compressed_and_sparse_attention_cache_keys_alone() -> None:
     assert start("deepseek-v3.2", "q4_k_m", ctx_size=32768, gpus=4).quantities["kv_buffer_bytes"].value == 61 * 32768 * (576 + 128) * 2
 
 
+def test_layers_without_any_block_are_placed_like_the_others() -> None:
+    # Nemotron Ultra leaves out attention in some layers, the feed-forward in others: the host may hold any of them
+    few = start("llama-3.1-nemotron-ultra-253b-v1", "q4_k_m", gpus=2, ctx_size=8192, n_gpu_layers=20)
+    whole = start("llama-3.1-nemotron-ultra-253b-v1", "q4_k_m", gpus=2, ctx_size=8192)
+    assert few.warnings[-1].code == "layers-on-host"
+    assert mib(few, "model_buffer_bytes") < mib(whole, "model_buffer_bytes")
+    assert mib(few, "kv_buffer_bytes") == mib(whole, "kv_buffer_bytes")
+
+
 def test_data_parallelism_is_refused() -> None:
     deployment = Deployment(model="qwen3-4b", gpu="t4-16gb", dp=2, engine="llama.cpp", precision="q4_k_m")
     fit = get_engine("llama.cpp").fit(deployment, model("qwen3-4b", "q4_k_m"), accelerator("t4-16gb"))
     assert not fit.fits
     assert fit.reason is not None
     assert fit.reason.code == "layers-or-rows-only"
+
+
+def test_no_more_cards_than_the_program_knows() -> None:
+    # llama_max_devices() and GGML_CUDA_MAX_DEVICES are 16; ggml stops where a server has more
+    assert start("deepseek-r1", "q4_k_m", gpus=16, ctx_size=512).fits
+    for engine in ("llama.cpp", "ollama"):
+        fit = start("deepseek-r1", "q4_k_m", gpus=17, engine=engine, ctx_size=512)
+        assert fit.reason is not None
+        assert (fit.reason.code, fit.reason.parameters) == ("more-devices-than-engine", {"gpus": 17, "most": 16})
+    # 1.3 TB in 16 bits: 24 cards of 80 GB would hold them, 16 do not
+    found = make_plan(Request(model="deepseek-v3", engine="llama.cpp", gpus=("h100",), concurrency=1, context_tokens=512))
+    assert not found.options
+    refused = found.rejected[0]
+    assert refused.layout is not None
+    assert refused.layout.gpus == 16
 
 
 def test_ollama_takes_its_defaults_by_release_and_memory() -> None:

@@ -145,6 +145,15 @@ def test_a_folder_with_one_gguf_file_is_that_file(tmp_path: Path) -> None:
     assert load_architecture(str(tmp_path)).parameters.total == PARAMS
 
 
+def test_a_folder_with_several_gguf_files_names_them(tmp_path: Path) -> None:
+    for name in ("b.gguf", "a.gguf"):
+        gguf(tmp_path, name=name)
+    with pytest.raises(UnreadableFileError) as caught:
+        load_architecture(str(tmp_path))
+    assert caught.value.code == "several-gguf"
+    assert caught.value.parameters["nearest"] == ["a.gguf", "b.gguf"]
+
+
 BAD_TEXTS = [
     ("", "not-json"),
     ("{", "not-json"),

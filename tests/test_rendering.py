@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 import gpusizer
 from gpusizer import Deployment, Request
 from gpusizer.cli.main import main
+from gpusizer.engines import get_engine
 from gpusizer.rendering.document import Column, Document, Heading, Paragraph, Table
 from gpusizer.rendering.forms.text import cell_len
 from gpusizer.rendering.launch import command_line
@@ -92,22 +96,110 @@ def test_table_cells_keep_their_place_in_markdown() -> None:
     assert "<b>" not in render(document, "markdown")
 
 
-@pytest.mark.parametrize("name", EVIL, ids=range(len(EVIL)))
-@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm", "llama.cpp", "ollama", "transformers"])
-def test_a_launch_command_is_one_line_that_a_shell_reads_back(name: str, engine: str) -> None:
-    """bash itself splits the line: the hostile name is one word, or part of one, and nothing runs."""
-    line = command_line(Deployment(model=name, gpu="rtx4090-24gb", engine=engine))
-    assert line.isprintable()
-    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout.decode().split("\0")[:-1]
-    if engine in ("vllm", "sglang", "tensorrt-llm"):
-        assert name in words
-    if engine == "transformers":
-        code = words[words.index("-c") + 1]
-        compile(code, "command", "exec")
-        assert code.count("from_pretrained") == 1
-        assert json.dumps(name) in code
-    if line.isascii() and "$'" not in line:
-        assert shlex.split(line) == words
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[x][y]", "![a][b]", "[x](y)", "[x]: https://example.org", "[[x]](y)", "__bold__", "a _em_ b", "_a", "**b**", "~~s~~", "https://e.org/a_b",
+        "WWW.e.org", "a@b.org", "<https://e.org>", "<b>x</b>", "`c`", "&lt;b&gt;", "a\\", "\\_x_", "[a]\\(b)", "!\\[a](b)", "*_x_*",
+    ],
+)  # fmt: skip
+def test_markdown_marks_in_words_stay_words(words: str) -> None:
+    """What a reader of CommonMark with GitHub's additions would act on is escaped, and taking the escapes away gives the words back."""
+    written = render(Document({}, [Paragraph(f"model {words} here")]), "markdown").strip()
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]", "§", written)
+    assert not re.search(r"[*`~]|\]\(|\]\[|\]:|!\[|__|\b_|_\b|://|www\.|\w@\w|<|&(?!lt;|amp;)", bare, re.IGNORECASE), written
+    assert html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", written)) == f"model {words} here"
+
+
+def test_markdown_leaves_names_with_an_underscore_readable() -> None:
+    assert render(Document({}, [Paragraph("kv_cache of vllm@4ba787ec9: [1] [2]")]), "markdown") == "kv_cache of vllm@4ba787ec9: [1] [2]\n"
+
+
+PRINTABLE = [name for name in EVIL if name.isprintable()] + [
+    "a\\'\"; touch pwned; #",
+    "\\\"'$(touch pwned)`touch pwned`",
+    "a'; touch pwned; '",
+    'a"; touch pwned; "',
+    "$'a\\'; touch pwned; #'",
+    "=ls",
+    "%self",
+    "~root",
+    "a b  c",
+    "{touch,pwned}",
+    "*?[a-z]",
+    "!touch ^a^b",
+    "a&&touch pwned||b",
+    "模型 é",
+    "trailing\\",
+]
+HIDDEN = [
+    *(name for name in EVIL if not name.isprintable()),
+    "a\n'; touch pwned; #",
+    "a\x1b'; touch pwned; #",
+    "a\u202e'; touch pwned; #",
+    "a\u200b'; touch pwned; #",
+    "a\xa0'; touch pwned; #",
+    "a\udcff'; touch pwned; #",
+    "a\r\ntouch pwned",
+]
+SHELLS = {
+    "sh": ("sh", "-c"),
+    "bash": ("bash", "-c"),
+    "bash --posix": ("bash", "--posix", "-c"),
+    "dash": ("dash", "-c"),
+    "zsh": ("zsh", "-f", "-c"),
+    "mksh": ("mksh", "-c"),
+    "busybox": ("busybox", "sh", "-c"),
+    "fish": ("fish", "--no-config", "-c"),
+}
+ENGINES = ["vllm", "sglang", "tensorrt-llm", "llama.cpp", "ollama", "transformers"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_reads_a_launch_command_back(tmp_path: Path, shell: str) -> None:
+    """The shell itself splits the line: a hostile name is one word, or part of one, and nothing runs."""
+    if shutil.which(SHELLS[shell][0]) is None:
+        pytest.skip(f"{SHELLS[shell][0]} is not installed here")
+    launches = [Deployment(model=name, gpu="rtx4090-24gb", engine=engine) for name in PRINTABLE for engine in ENGINES]
+    lines = [command_line(each) for each in launches]
+    script = "\n".join(f"printf '%s\\0' {line}; printf '\\0'" for line in lines)
+    answer = subprocess.run([*SHELLS[shell], script], capture_output=True, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, check=True)
+    read = [each.split("\0") for each in answer.stdout.decode("utf-8").removesuffix("\0\0").split("\0\0")]
+    assert read == [get_engine(each.engine).command(each) for each in launches]
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("name", PRINTABLE, ids=range(len(PRINTABLE)))
+def test_a_launch_command_is_one_line_that_names_the_model_once(name: str) -> None:
+    for engine in ENGINES:
+        line = command_line(Deployment(model=name, gpu="rtx4090-24gb", engine=engine))
+        assert line is not None
+        assert line.isprintable()
+        words = shlex.split(line)
+        if engine in ("vllm", "sglang", "tensorrt-llm"):
+            assert words.count(name) == 1
+        if engine == "transformers":
+            code = words[words.index("-c") + 1]
+            compile(code, "command", "exec")
+            assert code.count("from_pretrained") == 1
+            assert json.dumps(name) in code
+
+
+@pytest.mark.parametrize("name", HIDDEN, ids=range(len(HIDDEN)))
+def test_a_name_that_no_line_shows_gets_a_sentence_and_no_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Shells differ in how such characters are written: what one of them reads as a word, another runs."""
+    model = evil_model(tmp_path, name)
+    for arguments in commands(model)[:2]:
+        assert main([*arguments, "--format", "json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        found = answer.get("options", [answer])[0]
+        assert found["command"] is None
+        assert "no-launch-command" in [each["code"] for each in found["warnings"]]
+        for form in ("text", "markdown"):
+            assert main([*arguments, "--format", form]) == 0
+            out = capsys.readouterr().out
+            assert "no launch command" in " ".join(out.split())
+            assert "vllm serve" not in out
 
 
 def test_a_repository_is_served_under_the_name_that_was_asked_for() -> None:
@@ -127,11 +219,11 @@ def test_a_repository_is_served_under_the_name_that_was_asked_for() -> None:
 def test_tables_keep_to_a_terminal_and_lose_no_word(monkeypatch: pytest.MonkeyPatch, width: int, language: str) -> None:
     from gpusizer.planning.pipeline import make_plan
     from gpusizer.rendering.forms import text as terminal
-    from gpusizer.rendering.plan import plan_document
+    from gpusizer.rendering.plan import PlanDocument
 
     monkeypatch.setattr(terminal, "_screen", lambda: (width, False))
     plan = make_plan(Request(model="deepseek-v3", gpus=("h200-sxm-141gb", "a100-sxm-80gb", "rtx4090-24gb", "p100-sxm-16gb"), concurrency=10))
-    for block in plan_document(plan, language).blocks:
+    for block in PlanDocument(plan, language).blocks:
         if not isinstance(block, Table):
             continue
         lines = terminal.write(Document({}, [block])).splitlines()

@@ -11,8 +11,8 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.launch import stage_layers
 from gpusizer.engines.base.types import Deployment, Fit
-from gpusizer.engines.base.weights import stage_layers
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.constants import SAMPLER_COPIES
 from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes
@@ -266,6 +266,9 @@ def test_launch_command_carries_drafts_and_further_flags() -> None:
 def test_a_draft_that_is_not_known_is_said() -> None:
     unknown = fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3, flags={"speculative_method": "draft", "speculative_model": "some/draft"})
     assert "draft-not-counted" in [notice.code for notice in unknown.warnings]
+    unnamed = [notice.code for notice in fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3).warnings]
+    assert "draft-not-named" in unnamed
+    assert "draft-not-counted" not in unnamed
     head = fit("qwen3-32b", "h200-sxm-141gb", speculative_tokens=3, flags={"speculative_method": "eagle3", "speculative_model": "some/head"})
     assert "draft-assumed" in [notice.code for notice in head.warnings]
     assert gib(head, "weights_bytes") > gib(unknown, "weights_bytes") + 1

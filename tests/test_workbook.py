@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import ironcalc
 import openpyxl
@@ -455,6 +456,20 @@ def test_a_stranger_s_name_stays_text(tmp_path: Path, name: str) -> None:
     sheet.model.evaluate()
     assert sheet.get("out_gpus") != DASH
     assert not sheet.errors()
+
+
+@pytest.mark.parametrize("name", ["a\x1bb", "a\x01\nb", "a\udcffb", "a\ufffeb\uffff", "\u200b", "\u202ea"], ids=ascii)
+def test_every_part_of_a_workbook_is_xml_under_a_hostile_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(dict(model_entry("qwen3-0.6b").config) | {"_name_or_path": name}), encoding="utf-8")
+    output = tmp_path / "plan.xlsx"
+    assert main(["plan", str(folder), "--gpu", "h200", "--concurrency", "1", "--format", "xlsx", "--output", str(output)]) == 0
+    with zipfile.ZipFile(output) as book:
+        parts = [part for part in book.namelist() if part.endswith((".xml", ".rels", ".vml"))]
+        assert sum(part.startswith("xl/worksheets/sheet") for part in parts) > 5
+        for part in parts:
+            ElementTree.fromstring(book.read(part))
 
 
 def test_a_failure_keeps_what_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

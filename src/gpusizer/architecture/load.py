@@ -7,13 +7,14 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from gpusizer.architecture.failures import named_failures
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.errors import UnreadableFileError
 
 __all__ = ["load_architecture", "read_json"]
 
-_MAX_CONFIG_BYTES = 32 << 20
+_MAX_CONFIG_BYTES = 8 << 20  # the largest published one has 3 MB
 
 
 def read_json(path: Path) -> Any:
@@ -41,9 +42,19 @@ def read_json(path: Path) -> Any:
     if text.startswith(b"version https://git-lfs"):
         raise UnreadableFileError("lfs-pointer", path=str(path))
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path))
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, not UTF-8, or an endless number
         raise UnreadableFileError("not-json", path=str(path)) from error
+
+
+def _once(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    """An object of JSON; a key that stands there twice with two values is refused, since either may be meant."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        for key, value in pairs:
+            if values[key] != value:
+                raise UnreadableFileError("key-twice", path=str(path), key=key[:80])
+    return values
 
 
 def load_architecture(source: str) -> Architecture:
@@ -61,13 +72,18 @@ def load_architecture(source: str) -> Architecture:
         The model; the same object each time for a catalogue id.
     """
     path = _path(source)
-    if path is not None and path.is_dir():
-        return _folder(path)
-    if source.lower().endswith(".gguf"):
-        return _gguf(Path(source))
-    if path is not None or source.lower().endswith(".json"):
-        return _config(Path(source))
-    return _entry(source.strip().lower())
+    if path is None and not source.lower().endswith((".gguf", ".json")):
+        return _entry(source.strip().lower())  # outside the net: what goes wrong with an entry of ours is a defect
+    with named_failures(source):
+        return _of_file(Path(source))
+
+
+def _of_file(path: Path) -> Architecture:
+    """A model of a stranger's files, its parameters counted while a failure can still be told as theirs."""
+    read = _folder if path.is_dir() else _gguf if path.name.lower().endswith(".gguf") else _config
+    model = read(path)
+    _ = model.parameters
+    return model
 
 
 def _path(source: str) -> Path | None:
@@ -86,6 +102,7 @@ def _config(path: Path) -> Architecture:
     if not isinstance(config, dict):
         raise UnreadableFileError("not-json", path=str(path))
     name = path.parent.name if path.name == "config.json" else path.stem
+    config.pop("gpusizer", None)  # our own words stand in entries of the catalogue alone
     return read_config(config, id=name or path.stem, name=name or path.stem)
 
 
@@ -96,6 +113,8 @@ def _folder(folder: Path) -> Architecture:
         files = sorted(folder.glob("*.gguf"))
         if len(files) == 1 or (files and "-of-" in files[0].name):
             return _gguf(files[0])
+        if files:
+            raise UnreadableFileError("several-gguf", path=str(folder), count=len(files), nearest=[file.name for file in files[:5]])
         raise UnreadableFileError("config-missing", path=str(folder))
     model = _config(config)
     from gpusizer.architecture.files.headers import with_headers

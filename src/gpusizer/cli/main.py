@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
-from gpusizer.errors import GpusizerError
+from gpusizer.errors import GpusizerError, InputError
 
 __all__ = ["main", "run"]
+
+
+class _StoppedError(BaseException):
+    """Somebody ends the process: what it began is cleared away first."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def run() -> None:
@@ -16,7 +26,13 @@ def run() -> None:
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     _speak_utf8()
-    code = main(sys.argv[1:])
+    _heed_signals()
+    try:
+        code = main(sys.argv[1:])
+    except _StoppedError as stopped:  # the caller sees the signal, as if nothing had caught it
+        signal.signal(stopped.number, signal.SIG_DFL)
+        signal.raise_signal(stopped.number)
+        code = 128 + stopped.number
     try:
         sys.stdout.flush()
     except OSError:  # the reader has left, or the disk is full, which was said
@@ -53,17 +69,40 @@ def main(arguments: Sequence[str]) -> int:
         return leave.exit_code
     except click.UsageError as error:
         line, code = usage_line(error, language), 2
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click leaves by SystemExit where the reader of a help text has left
         _silence_stdout()
         return 0
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:  # a stream took no more
+            _silence_stdout()
+            return _say(error_line(InputError("cannot-write", path="stdout", detail=os.strerror(error.errno)), language), 2)
         if os.environ.get("GPUSIZER_TRACEBACK"):
             raise
         line, code = defect_line(error, language), 1
-    print(line, file=sys.stderr)
+    return _say(line, code)
+
+
+def _say(line: str, code: int) -> int:
+    """The line on stderr, and the exit code whether or not stderr takes it."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     return code
+
+
+def _heed_signals() -> None:
+    """A terminal that closes, and a polite request to end, unwind what was begun; a signal that is ignored (``nohup``) stays so."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _StoppedError(number)
 
 
 def _speak_utf8() -> None:

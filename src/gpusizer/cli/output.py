@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 
+from gpusizer.cli.files import write_file
 from gpusizer.errors import FlagError, InputError
 from gpusizer.i18n import text
 from gpusizer.rendering.render import form_names
@@ -47,15 +46,9 @@ def deliver(answer: str, output: str | None) -> None:
     """
     answer = answer if answer.endswith("\n") else answer + "\n"
     if output is None or output == "-":
-        try:
-            sys.stdout.write(answer)
-            sys.stdout.flush()
-        except BrokenPipeError as left:  # click would leave with 1, which means a defect
-            raise click.exceptions.Exit(0) from left
-        except OSError as error:
-            raise InputError("cannot-write", path="stdout", detail=error.strerror or str(error)) from error
-        return
-    _to_file(answer.encode("utf-8", errors="replace"), output)
+        _to_stdout(lambda: sys.stdout.write(answer))
+    else:
+        write_file(answer.encode("utf-8", errors="replace"), output)
 
 
 def deliver_bytes(answer: Callable[[], bytes], output: str | None) -> None:
@@ -71,33 +64,17 @@ def deliver_bytes(answer: Callable[[], bytes], output: str | None) -> None:
     if output is None or (output == "-" and sys.stdout.isatty()):
         raise FlagError("workbook-needs-output")
     if output == "-":
-        sys.stdout.buffer.write(answer())
+        content = answer()
+        _to_stdout(lambda: sys.stdout.buffer.write(content))
+    else:
+        write_file(answer(), output)
+
+
+def _to_stdout(write: Callable[[], int]) -> None:
+    try:
+        write()
         sys.stdout.flush()
-        return
-    _to_file(answer(), output)
-
-
-def _to_file(content: bytes, output: str) -> None:
-    if not output:
-        raise FlagError("option-needs-value", option="--output")
-    try:
-        _write_whole(Path(output), content)
-    except (OSError, ValueError) as error:
-        raise InputError("cannot-write", path=output, detail=getattr(error, "strerror", None) or str(error)) from error
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):  # a pipe or a device takes the bytes as they come; a folder refuses
-        with path.open("ab") as stream:
-            stream.write(content)
-        return
-    path = Path(os.path.realpath(path))  # a link stays, its target is replaced
-    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        with draft.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    except BrokenPipeError as left:  # click would leave with 1, which means a defect
+        raise click.exceptions.Exit(0) from left
+    except OSError as error:
+        raise InputError("cannot-write", path="stdout", detail=error.strerror or str(error)) from error

@@ -21,7 +21,7 @@ def build(language: str) -> click.Command:
     def run(form: str, output: str | None, **values: Any) -> int:
         from gpusizer.planning.pipeline import make_plan
         from gpusizer.planning.request import from_mapping
-        from gpusizer.rendering.plan import plan_document
+        from gpusizer.rendering.plan import PlanDocument
         from gpusizer.rendering.render import render
 
         if form == "xlsx" and output is None:
@@ -32,7 +32,7 @@ def build(language: str) -> click.Command:
 
             deliver_bytes(lambda: plan_workbook(plan, language), output)
             return 0 if plan.options else 3
-        deliver(render(plan_document(plan, language), form), output)
+        deliver(render(PlanDocument(plan, language), form), output)
         return 0 if plan.options else 3
 
     return Command(

@@ -17,10 +17,10 @@ def build(language: str) -> click.Command:
     def run(cases: str, form: str, output: str | None) -> None:
         from gpusizer.rendering.render import render
         from gpusizer.rendering.validate import validation_document
-        from gpusizer.validation.case_file import read_cases
+        from gpusizer.validation.case_file import each_case
         from gpusizer.validation.validate import validate
 
-        deliver(render(validation_document(validate(read_cases(cases)), language), form), output)
+        deliver(render(validation_document(validate(each_case(cases)), language), form), output)
 
     return Command(
         "validate",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gpusizer.formulas.symbols import Symbol, symbol_of
@@ -25,6 +25,7 @@ __all__ = [
     "floor_div",
     "formula",
     "greatest",
+    "id_of",
     "kept",
     "least",
     "maximum",
@@ -250,6 +251,7 @@ class Formula:
     symbols: Mapping[str, str]  # parameter -> its unit
     reference: str
     example: Mapping[str, Any]
+    valid: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # parameter -> where the formula was checked
 
     def expression(self) -> str:
         """The formula as text, recorded from the function itself."""
@@ -265,7 +267,15 @@ REGISTRY: dict[str, Formula] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def formula(id: str, *, unit: str, symbols: Mapping[str, str], reference: str, example: Mapping[str, Any]) -> Callable[[F], F]:
+def formula(
+    id: str,
+    *,
+    unit: str,
+    symbols: Mapping[str, str],
+    reference: str,
+    example: Mapping[str, Any],
+    valid: Mapping[str, tuple[float, float]] | None = None,
+) -> Callable[[F], F]:
     """Register a pure, keyword-only function as a formula.
 
     Parameters
@@ -275,23 +285,48 @@ def formula(id: str, *, unit: str, symbols: Mapping[str, str], reference: str, e
     unit : str
         Unit of the result.
     symbols : mapping of str to str
-        Each parameter with its unit, in the order of the signature.
+        Each parameter with its unit, in the order of the signature. A function of named parts (``**parts``) gives its one unit; the parts of the
+        example stand for it.
     reference : str
         Where the formula stands: paper, source file, article, measurement.
     example : mapping
         Arguments of a worked example that a reader can check elsewhere.
+    valid : mapping of str to (float, float), optional
+        Range of a parameter within which the formula holds.
     """
 
     def register(function: F) -> F:
         parameters = inspect.signature(function).parameters
         if id in REGISTRY:
             raise ValueError(f"formula {id} is registered twice")
-        if list(parameters) != list(symbols) or set(example) != set(symbols):
+        kinds = [parameter.kind for parameter in parameters.values()]
+        named_parts = kinds == [inspect.Parameter.VAR_KEYWORD]
+        if list(parameters) != list(symbols) or (set(example) != set(symbols) and not named_parts):
             raise ValueError(f"formula {id}: symbols and example must name the parameters of the function")
-        if any(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters.values()):
-            raise ValueError(f"formula {id}: parameters must be keyword-only")
-        REGISTRY[id] = Formula(id, unit, function, symbols, reference, example)
+        if not named_parts and any(kind is not inspect.Parameter.KEYWORD_ONLY for kind in kinds):
+            raise ValueError(f"formula {id}: parameters must be keyword-only, or be named parts alone")
+        shown = dict.fromkeys(example, *symbols.values()) if named_parts else symbols
+        REGISTRY[id] = Formula(id, unit, function, shown, reference, example, valid or {})
         function.formula_id = id  # type: ignore[attr-defined]
         return function
 
     return register
+
+
+def id_of(function: Callable[..., Any]) -> str:
+    """The id under which a function is registered.
+
+    Parameters
+    ----------
+    function : callable
+        A registered formula.
+
+    Returns
+    -------
+    str
+        Its id.
+    """
+    found: str | None = getattr(function, "formula_id", None)
+    if found is None:
+        raise ValueError(f"{function!r} is no registered formula")
+    return found

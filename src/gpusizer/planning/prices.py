@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from gpusizer.errors import UnreadableFileError
 from gpusizer.facts.catalog import accelerator as find_accelerator
 from gpusizer.facts.types import Accelerator, Price
 from gpusizer.formulas.load import deployment_cost
+from gpusizer.given_files import WITHOUT_MARK, read_given, state_of
 from gpusizer.planning.types import Cost
 
 __all__ = ["purchase_of", "rent_of", "with_prices"]
@@ -23,11 +26,11 @@ _KINDS = ("own", "on-demand", "list-or-street", "market-index", "spot", "rent-3-
 
 
 def _best(prices: Iterable[Price]) -> Price | None:
-    """The price of the first kind that is known, in the first currency, the newest."""
+    """The user's own price in whatever currency; else the first kind that is known, in the first currency, the newest."""
 
-    def place(price: Price) -> tuple[int, int]:
+    def place(price: Price) -> tuple[bool, int, int]:
         currency = _CURRENCIES.index(price.currency) if price.currency in _CURRENCIES else len(_CURRENCIES)
-        return currency, _KINDS.index(price.kind) if price.kind in _KINDS else len(_KINDS)
+        return price.kind != "own", currency, _KINDS.index(price.kind) if price.kind in _KINDS else len(_KINDS)
 
     newest_first = sorted(prices, key=lambda price: price.date, reverse=True)
     return min(newest_first, key=place, default=None)
@@ -51,13 +54,15 @@ def _cost(price: Price, gpus: int, per: str) -> Cost:
 
 
 LARGEST_FILE = 1 << 20  # bytes of a price file
-HIGHEST = Decimal(10**9)
+HIGHEST = 10**9
+_PER = ("hour", "device")
+_KEYS = (*_PER, "currency", "date")
 
 
 def with_prices(accelerator: Accelerator, path: str | None) -> Accelerator:
     """The accelerator with the user's own prices before those of the catalogue.
 
-    A price file is TOML, one table a device under its id or any usual name::
+    A price file is TOML, one table a device under its id or any usual name; a table may name a currency and a date of its own::
 
         currency = "CNY"
         date = "2026-11-20"
@@ -79,39 +84,77 @@ def with_prices(accelerator: Accelerator, path: str | None) -> Accelerator:
     """
     if path is None:
         return accelerator
-    own = _own_prices(path).get(accelerator.id, ())
+    own = _own_prices(path, state_of(path)).get(accelerator.id, ())
     return replace(accelerator, prices=(*own, *accelerator.prices)) if own else accelerator
 
 
 @lru_cache(maxsize=4)
-def _own_prices(path: str) -> Mapping[str, tuple[Price, ...]]:
-    try:
-        with Path(path).open("rb") as stream:
-            content = stream.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        raise UnreadableFileError("file-missing", path=path) from error
-    if len(content) > LARGEST_FILE:
-        raise UnreadableFileError("prices-unreadable", path=path, detail=f"> {LARGEST_FILE}")
-    try:
-        tables = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UnreadableFileError("prices-unreadable", path=path, detail=str(error)[:100]) from error
-    currency, date = str(tables.pop("currency", "USD"))[:8], str(tables.pop("date", ""))[:20]
+def _own_prices(path: str, state: tuple[int, ...]) -> Mapping[str, tuple[Price, ...]]:
+    """Prices by device; kept until ``state`` says that the file was written anew."""
+    tables = _tables(path)
+    currency, day = _currency(tables.pop("currency", "USD"), path), _day(tables.pop("date", ""), path)
     found: dict[str, tuple[Price, ...]] = {}
+    names: dict[str, str] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise UnreadableFileError("prices-unreadable", path=path, detail=f"[{name}]"[:60])
-        device = find_accelerator(name)
-        own = [_own(path, name, per, table[per], str(table.get("currency", currency))[:8], date) for per in ("hour", "device") if per in table]
-        found[device.id] = tuple(own)
+            raise UnreadableFileError("prices-unknown-word", path=path, found=name)
+        device = find_accelerator(name).id
+        if device in names:
+            raise UnreadableFileError("prices-device-twice", path=path, found=[names[device], name], id=device)
+        names[device] = name
+        found[device] = _of_device(path, name, table, currency, day)
+    if not found:
+        raise UnreadableFileError("prices-empty", path=path)
     return found
 
 
-def _own(path: str, name: str, per: str, value: Any, currency: str, date: str) -> Price:
+def _tables(path: str) -> dict[str, object]:
+    content = read_given(path, most_bytes=LARGEST_FILE, missing="file-missing")
+    if len(content) > LARGEST_FILE:
+        raise UnreadableFileError("prices-unreadable", path=path, detail=f"> {LARGEST_FILE}")
     try:
-        amount = Decimal(str(value)) if not isinstance(value, bool) else Decimal("NaN")
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not (amount.is_finite() and 0 <= amount <= HIGHEST):
-        raise UnreadableFileError("prices-unreadable", path=path, detail=f"[{name}] {per} = {value}"[:100])
-    return Price(amount, amount, currency, per, "own", date, Path(path).name)
+        return tomllib.loads(content.decode(WITHOUT_MARK))
+    except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML, or an endless number
+        raise UnreadableFileError("prices-unreadable", path=path, detail=str(error)[:100]) from error
+
+
+def _of_device(path: str, name: str, table: Mapping[str, object], currency: str, day: str) -> tuple[Price, ...]:
+    """The prices of one table: of an hour, of the device, or both."""
+    for key in table:
+        if key not in _KEYS:
+            raise UnreadableFileError("prices-unknown-key", path=path, table=name, key=key, nearest=difflib.get_close_matches(key, _KEYS, 1) or _KEYS)
+    own = _currency(table["currency"], path) if "currency" in table else currency
+    since = _day(table["date"], path) if "date" in table else day
+    prices = tuple(
+        Price(amount, amount, own, per, "own", since, Path(path).name) for per in _PER if (amount := _amount(path, name, per, table)) is not None
+    )
+    if not prices:
+        raise UnreadableFileError("prices-empty-table", path=path, table=name)
+    return prices
+
+
+def _amount(path: str, name: str, per: str, table: Mapping[str, object]) -> Decimal | None:
+    value = table.get(per)
+    if value is None:
+        return None
+    if isinstance(value, float | str) or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= HIGHEST):
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if amount.is_finite() and 0 <= amount <= HIGHEST:
+            return amount
+    raise UnreadableFileError("prices-bad-amount", path=path, table=name, key=per, most=HIGHEST)
+
+
+def _currency(value: object, path: str) -> str:
+    """Three letters, as ISO 4217 writes them."""
+    if not isinstance(value, str) or not re.fullmatch("[A-Za-z]{3}", value):
+        raise UnreadableFileError("prices-bad-currency", path=path, found=value if isinstance(value, str) else type(value).__name__)
+    return value.upper()
+
+
+def _day(value: object, path: str) -> str:
+    if not isinstance(value, str | date):
+        raise UnreadableFileError("prices-unknown-word", path=path, found="date")
+    return str(value)[:20]

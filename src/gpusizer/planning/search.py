@@ -72,6 +72,11 @@ class Search:
         """Stored tensors of the model: fewer GPUs than hold them are not tried. [bytes]"""
         return checkpoint_bytes(self.architecture, mtp=False)
 
+    @property
+    def most_gpus(self) -> int | None:
+        """GPUs that one replica may have: what is allowed and what the engine takes; None where neither says."""
+        return min((most for most in (self.request.max_gpus, self.engine.most_devices) if most is not None), default=None)
+
     @cached_property
     def notices(self) -> tuple[Notice, ...]:
         """What is said of every option: the precision is that of another checkpoint."""
@@ -114,8 +119,8 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
     support = device_support(wanted.engine.id, wanted.architecture, accelerator)
     if support.refusal is not None:
         return Found(None, Rejected(accelerator, None, support.refusal))
-    weights_bytes, most = wanted.weights_bytes, wanted.request.max_gpus
-    sizes = [gpus for gpus in replica_sizes(accelerator, most) if gpus * accelerator.memory_bytes > weights_bytes]
+    weights_bytes = wanted.weights_bytes
+    sizes = [gpus for gpus in replica_sizes(accelerator, wanted.most_gpus) if gpus * accelerator.memory_bytes > weights_bytes]
     tried: dict[int, Candidate | Rejected] = {}
 
     def attempt(index: int) -> Candidate | Rejected:
@@ -134,8 +139,9 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
         if isinstance(candidate, Candidate) and (best is None or _order(candidate) < _order(best)):
             best = candidate
     assert best is not None  # the smallest is one
-    if most is not None and best.gpus > most:
-        reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": most})
+    allowed = wanted.request.max_gpus
+    if allowed is not None and best.gpus > allowed:
+        reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": allowed})
         return Found(None, Rejected(accelerator, best.layout, reason))
     below = attempt(smallest - 1) if smallest else None
     return Found(option_of(wanted, best, accelerator, support), below if isinstance(below, Rejected) else None)
@@ -169,7 +175,7 @@ def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rej
     if isinstance(largest, Rejected):
         return largest
     node = accelerator.devices_per_node or ASSUMED_NODE
-    gpus = min(wanted.request.max_gpus or MOST_NODES * node, MOST_NODES * node)
+    gpus = min(wanted.most_gpus or MOST_NODES * node, MOST_NODES * node)
     memory = gpus * accelerator.memory_bytes
     return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": wanted.weights_bytes, "memory_bytes": memory}))
 

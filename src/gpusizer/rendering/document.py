@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table"]
+__all__ = ["Answer", "Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,25 @@ class Table:
 Block = Heading | Paragraph | Points | Fixed | Table
 
 
+class Answer(Protocol):
+    """What a form writes: one that takes long to work out computes each part when a form asks for it."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The JSON of the answer, with its ``schema``."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """What people read, from the most to the least important."""
+
+    @property
+    def csv(self) -> Table | None:
+        """What a spreadsheet gets; the first table of ``blocks`` when None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An answer.
+    """An answer whose parts are all at hand.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ from gpusizer.engines.base.types import Deployment, Fit, Item
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.remedies import Remedy
-from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
-from gpusizer.rendering.launch import command_line, layout_words, version_of
+from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
+from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.units import GiB
@@ -38,7 +38,7 @@ def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
         "items": [_item_data(item) for item in worst.items],
         "ranks": [{"pp_rank": rank.pp_rank, "tp_rank": rank.tp_rank, "per_gpu": _totals(rank.items)} for rank in fit.ranks],
         "command": command_line(launch),
-        "warnings": [notice_data(each, "warning") for each in fit.warnings],
+        "warnings": [notice_data(each, "warning") for each in (*fit.warnings, *launch_notices(launch))],
     }
 
 
@@ -113,7 +113,7 @@ def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerat
         blocks.append(Paragraph(text("ui", "fit-cache-fixed" if cache.fixed_bytes_per_request else "fit-cache", language, **words)))
     blocks += [Paragraph(_remedy_words(each, language)) for each in remedies]
     blocks += warning_paragraphs(fit.warnings, language)
-    blocks.append(Fixed(command_line(launch)))
+    blocks += command_blocks(launch, language)
     return Document(data, blocks, csv=ledger_table(worst.items, language))
 
 

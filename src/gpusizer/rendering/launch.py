@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import model_entry
+from gpusizer.rendering.document import Block, Fixed
+from gpusizer.rendering.notices import warning_paragraphs
 
-__all__ = ["command_line", "layout_words", "served_name", "version_of"]
+__all__ = ["command_blocks", "command_line", "launch_notices", "layout_words", "served_name", "version_of"]
 
 
-def command_line(deployment: Deployment) -> str:
-    """The launch command, quoted for a shell; control characters of a path are spelled out, so that it stays one harmless line."""
-    words = get_engine(deployment.engine).command(replace(deployment, model=served_name(deployment.model)))
-    return " ".join(_quoted(word) for word in words)
+def command_line(deployment: Deployment) -> str | None:
+    """The launch command, quoted for a shell; None where a word has characters that no line shows: shells do not agree on how to write them."""
+    words = _words(deployment)
+    return " ".join(_quoted(word) for word in words) if all(map(str.isprintable, words)) else None
+
+
+def launch_notices(deployment: Deployment) -> tuple[Notice, ...]:
+    """Why there is no command; empty where there is one."""
+    hidden = next((word for word in _words(deployment) if not word.isprintable()), None)
+    return () if hidden is None else (Notice("no-launch-command", {"found": hidden}),)
+
+
+def command_blocks(deployment: Deployment, language: str) -> list[Block]:
+    """The command, or the sentence that says why there is none."""
+    line = command_line(deployment)
+    return [*warning_paragraphs(launch_notices(deployment), language)] if line is None else [Fixed(line)]
+
+
+def _words(deployment: Deployment) -> list[str]:
+    return get_engine(deployment.engine).command(replace(deployment, model=served_name(deployment.model)))
 
 
 def served_name(model: str) -> str:
@@ -56,19 +76,12 @@ def layout_words(layout: Layout, replicas: int = 1) -> str:
 
 
 def _quoted(word: str) -> str:
-    r"""A word for a shell.
+    r"""A word for any of the usual shells: fish reads a backslash between single quotes, zsh a "=" in front, fish a "%".
 
-    >>> print(_quoted("a b"), _quoted("a'\n\x1b[31m"))
-    'a b' $'a\'\n\x1b[31m'
+    >>> print(_quoted("a b"), _quoted("it's"), _quoted("a\\b"), _quoted("=ls"), _quoted("a-b"))
+    'a b' 'it'"'"'s' 'a'"\\"'b' '=ls' a-b
     """
-    if word.isprintable() or not word:
-        return shlex.quote(word)
-    spelled = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + "".join(each if each.isprintable() else _escape(each) for each in spelled) + "'"
-
-
-def _escape(character: str) -> str:
-    if character == "\n":
-        return "\\n"
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x80 else "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", errors="surrogateescape"))
+    if word.startswith(("=", "%")) or "\\" in word:
+        pieces = re.findall(r"\\+|'+|[^\\']+", word)
+        return "".join(f'"{piece}"' if piece[0] == "'" else f'"{piece * 2}"' if piece[0] == "\\" else f"'{piece}'" for piece in pieces)
+    return shlex.quote(word)

@@ -33,7 +33,7 @@ def ledger_table(items: Sequence[Item], language: str) -> Table:
             f"{item.bytes / GiB:,.2f}",
             _band(item),
             text("ui", f"evidence-{item.evidence}", language),
-            item.formula or "",
+            item.formula,
         ]
         for item in items
         if item.bytes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gpusizer.engines import engine_name
@@ -14,14 +17,14 @@ from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
 from gpusizer.rendering.article import article_blocks, article_data
-from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
+from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Table
 from gpusizer.rendering.fit import fit_data
-from gpusizer.rendering.launch import command_line, layout_words, version_of
+from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.units import GiB, format_share, format_tokens
 
-__all__ = ["plan_data", "plan_document", "plan_sentence"]
+__all__ = ["PlanDocument", "plan_data", "plan_sentence"]
 
 NAMED = 8
 
@@ -142,7 +145,7 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "ranks": fit["ranks"],
         "command": command_line(option.launch),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
-        "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings)],
+        "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings, *launch_notices(option.launch))],
     }
 
 
@@ -186,34 +189,44 @@ def _rejected_data(rejected: Rejected) -> dict[str, Any]:
     }
 
 
-def plan_document(plan: Plan, language: str) -> Document:
-    """The plan for people and programs.
+@dataclass(frozen=True)
+class PlanDocument:
+    """The plan for people and programs, each part worked out when a form asks for it."""
 
-    Parameters
-    ----------
-    plan : Plan
-        The answer.
-    language : str
-        "en" or "zh".
-    """
-    blocks: list[Block] = [Heading(plan_sentence(plan, language))]
-    article = article_blocks(plan, language)
-    if plan.request.method == "article":
-        blocks += article
-    if plan.best is not None:
-        blocks += _one_gpu(plan, plan.best, language)
-    options = _options_table(plan, language)
-    if options.rows:
-        blocks.append(Table(options.columns, options.rows[:SHOWN]))
-        if len(options.rows) > SHOWN:
+    plan: Plan
+    language: str
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The contract's JSON."""
+        return plan_data(self.plan)
+
+    @cached_property
+    def csv(self) -> Table:
+        """Every option."""
+        return _options_table(self.plan, self.plan.options, self.language)
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Sentence, one GPU, the first options, why the rest will not do, the article's figures, warnings."""
+        plan, language = self.plan, self.language
+        blocks: list[Block] = [Heading(plan_sentence(plan, language))]
+        article = article_blocks(plan, language)
+        if plan.request.method == "article":
+            blocks += article
+        if plan.best is not None:
+            blocks += _one_gpu(plan, plan.best, language)
+        if plan.options:
+            blocks.append(_options_table(plan, plan.options[:SHOWN], language))
+        if len(plan.options) > SHOWN:
             more = [f"{each.gpus} x {each.accelerator.name}" for each in plan.options[SHOWN:]]
             code = "more-options" if len(more) <= NAMED else "many-more-options"
             blocks.append(Paragraph(text("ui", code, language, count=len(more), gpus=more[:NAMED])))
-    blocks += _rejected_blocks(plan, language)
-    if plan.request.method != "article":
-        blocks += article
-    blocks += warning_paragraphs(plan.warnings, language)
-    return Document(plan_data(plan), blocks, csv=options)
+        blocks += _rejected_blocks(plan, language)
+        if plan.request.method != "article":
+            blocks += article
+        blocks += warning_paragraphs(plan.warnings, language)
+        return blocks
 
 
 def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
@@ -231,7 +244,7 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_table(items, language),
         *budget_paragraphs(best.fit, language),
         Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
-        Fixed(command_line(best.launch)),
+        *command_blocks(best.launch, language),
     ]
     if need.users is not None and need.active_share is not None:
         share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
@@ -242,7 +255,7 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
     return blocks
 
 
-def _options_table(plan: Plan, language: str) -> Table:
+def _options_table(plan: Plan, options: Sequence[Option], language: str) -> Table:
     numbers = ("gpus", "order", "weights-gib", "cache-gib", "holds", "ttft", "tpot", "rate", "saturated", "rent", "million")
     several = len({(option.launch.engine, option.launch.precision) for option in plan.options}) > 1
     names = (
@@ -258,7 +271,7 @@ def _options_table(plan: Plan, language: str) -> Table:
         "why-not-first",
     )
     rows: list[list[str]] = []
-    for option in plan.options:
+    for option in options:
         sums = per_gpu(option.fit.ranks[option.fit.worst].items)
         reason = None if option.rank == 1 else runner_up_reason(option, plan.options[0], plan.request.sort)
         rows.append(

@@ -6,7 +6,7 @@ import pkgutil
 from importlib import import_module
 
 from gpusizer.rendering import forms
-from gpusizer.rendering.document import Document
+from gpusizer.rendering.document import Answer
 
 __all__ = ["form_names", "render"]
 
@@ -23,12 +23,12 @@ def form_names() -> tuple[str, ...]:
     return (_FIRST, *(name for name in found if name != _FIRST))
 
 
-def render(document: Document, form: str) -> str:
+def render(document: Answer, form: str) -> str:
     """The answer in one form.
 
     Parameters
     ----------
-    document : Document
+    document : Answer
         The answer.
     form : str
         One of :func:`form_names`.
@@ -40,7 +40,7 @@ def render(document: Document, form: str) -> str:
 
     Examples
     --------
-    >>> from gpusizer.rendering.document import Column, Heading, Table
+    >>> from gpusizer.rendering.document import Column, Document, Heading, Table
     >>> answer = Document({"schema": "gpusizer.example/1"}, [Heading("GPUs"), Table((Column("id"), Column("GB", True)), [["=h200", "150.1"]])])
     >>> print(render(answer, "markdown"), end="")
     ## GPUs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
@@ -75,7 +76,7 @@ def _compared(name: str, compared: Compared) -> dict[str, Any]:
     """Bytes and tokens are whole."""
     data = compared.to_dict()
     if name.endswith(("_bytes", "_tokens")):
-        data |= {key: round(data[key]) for key in ("predicted", "low", "high", "measured") if data[key] is not None}
+        data |= {key: round(data[key]) for key in ("predicted", "low", "high", "measured") if data[key] is not None and isfinite(data[key])}
     return data
 
 

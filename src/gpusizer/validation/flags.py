@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.engines.base.flags import FLAGS
 from gpusizer.errors import InputError
 from gpusizer.validation.devices import Devices
@@ -223,7 +224,7 @@ def _cache_format(value: Any, flags: dict[str, Any]) -> str:
     if apart:
         flags["cache_type_k"], flags["cache_type_v"] = apart[1], apart[2]
         return apart[1]
-    return {"bfloat16": "bf16", "float16": "fp16", "f16": "fp16", "f32": "fp32"}.get(value, value)
+    return plain_dtype(value) or value
 
 
 def _speculation(field: Any, words: Mapping[str, Any]) -> tuple[str | None, int, str | None]:

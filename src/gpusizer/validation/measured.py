@@ -8,7 +8,10 @@ from typing import Any
 
 from gpusizer.units import GiB, MiB
 
-__all__ = ["MEMORY_QUANTITIES", "PERFORMANCE_QUANTITIES", "measured_memory", "measured_performance"]
+__all__ = ["LARGEST_NUMBER", "MEMORY_QUANTITIES", "PERFORMANCE_QUANTITIES", "measured_memory", "measured_performance"]
+
+LARGEST_NUMBER = 10**18
+"""No case has a larger number; one beyond it (or no number at all) is a slip of the pen and would end in an infinity."""
 
 MEMORY_QUANTITIES = (
     "weights_bytes",
@@ -82,7 +85,7 @@ def measured_memory(row: Mapping[str, Any]) -> dict[str, float | bool]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
         return None
     return value
 

@@ -15,6 +15,7 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
 from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import weight_formats
@@ -26,13 +27,12 @@ from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
 from gpusizer.validation.devices import devices_of
 from gpusizer.validation.flags import engine_fields
-from gpusizer.validation.measured import MEMORY_QUANTITIES
+from gpusizer.validation.measured import LARGEST_NUMBER, MEMORY_QUANTITIES
 from gpusizer.validation.models import model_of, stored_in
 
-__all__ = ["KNOWN_BEFORE", "Case", "deployment_of", "is_performance", "whole"]
+__all__ = ["KNOWN_BEFORE", "Case", "check_numbers", "deployment_of", "is_performance", "whole"]
 
 KNOWN_BEFORE = [
-    "id",
     "engine",
     "engine_version",
     "date",
@@ -64,7 +64,7 @@ KNOWN_BEFORE = [
 """The fields that a prediction may use."""
 
 LONGEST_FIELD = 20_000
-_PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+_PLAIN = ("bf16", "fp16", "fp32")
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
 _OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # a publisher's own choice by tensor
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
@@ -80,8 +80,6 @@ class Case:
 
     Parameters
     ----------
-    id : str
-        Of the case.
     deployment : Deployment
         The start.
     architecture : Architecture
@@ -94,7 +92,6 @@ class Case:
         What was taken for granted.
     """
 
-    id: str
     deployment: Deployment
     architecture: Architecture
     accelerator: Accelerator
@@ -126,6 +123,7 @@ def deployment_of(row: Mapping[str, Any]) -> Case | Notice:
     """
     known = {name: row.get(name) for name in KNOWN_BEFORE}
     try:
+        check_numbers(known)
         return _case(known)
     except InputError as error:
         return Notice(error.code, dict(error.parameters))
@@ -177,7 +175,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         flags=flags,
         **fields,
     )
-    return Case(text(row, "id"), deployment, with_precision(architecture, precision), first, untold, tuple(notices))
+    return Case(deployment, with_precision(architecture, precision), first, untold, tuple(notices))
 
 
 def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
@@ -234,9 +232,9 @@ def _mixed(precision: str, architecture: Architecture) -> str:
 
 def _precision(row: Mapping[str, Any], words: Mapping[str, Any], wish: str | None, architecture: Architecture) -> str:
     """The precision to ask for; a checkpoint that is stored in the format that is wished is taken as it is."""
-    quantised = [name for name in weight_formats(architecture) if name not in _PLAIN.values()]
-    if wish is None or wish in _PLAIN.values():
-        dtype = _PLAIN.get(str(words.get("dtype") or row.get("dtype") or "").lower())
+    quantised = [name for name in weight_formats(architecture) if name not in _PLAIN]
+    if wish is None or wish in _PLAIN:
+        dtype = plain_dtype(words.get("dtype") or row.get("dtype"))
         wish = wish or dtype
         return wish if wish and not quantised and wish not in weight_formats(architecture) else "checkpoint"
     if wish in quantised[:1]:
@@ -249,6 +247,14 @@ def text(row: Mapping[str, Any], name: str) -> str:
     """A field as text, "" where it is absent or no text; its length is bounded."""
     value = row.get(name)
     return value[:LONGEST_FIELD] if isinstance(value, str) else ""
+
+
+def check_numbers(row: Mapping[str, Any]) -> None:
+    """Refuse a case with a number that no start and no load has."""
+    for name, value in row.items():
+        if isinstance(value, int | float) and not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+            found = f"{value:g}" if isinstance(value, float) else f"2^{value.bit_length()}"  # an endless whole number has no words
+            raise InputError("bad-case-number", field=name, found=found, most=LARGEST_NUMBER)
 
 
 def whole(row: Mapping[str, Any], name: str, most: int) -> int | None:

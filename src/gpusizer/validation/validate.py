@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from gpusizer.architecture.types import Notice
@@ -101,7 +103,19 @@ def validate(rows: Iterable[Mapping[str, Any]]) -> Validation:
     Validation
         Every case with its errors or its reason.
     """
-    return Validation(tuple(_performance(row) if is_performance(row) else _memory(row) for row in rows))
+    return Validation(tuple(_result(row) for row in rows))
+
+
+def _result(row: Mapping[str, Any]) -> CaseResult:
+    """One case; where a prediction breaks, that case says so and the others go on."""
+    timed = is_performance(row)
+    try:
+        return _performance(row) if timed else _memory(row)
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        reason = Notice("case-defect", {"detail": f"{type(error).__name__}, {Path(last.filename).name}:{last.lineno}"})
+        measured = measured_performance(row) if timed else measured_memory(row)
+        return CaseResult(text(row, "id")[:LONGEST_ID], _engine_id(row), measured=measured, reason=reason)
 
 
 def _memory(row: Mapping[str, Any]) -> CaseResult:
@@ -134,15 +148,14 @@ def _fits(fit: Fit, measured: float | bool | None) -> Compared:
 
 
 def _performance(row: Mapping[str, Any]) -> CaseResult:
-    from gpusizer.performance.predict import predict
-    from gpusizer.validation.speed_cases import performance_case
+    from gpusizer.validation.speed_cases import performance_case, speed_of
 
     id, engine, measured = text(row, "id")[:LONGEST_ID], _engine_id(row), dict(measured_performance(row))
     try:
         case = performance_case(row)
         if isinstance(case, Notice):
             return CaseResult(id, engine, measured=measured, reason=case)
-        speed = predict(case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill)
+        speed = speed_of(case)
     except InputError as error:
         return CaseResult(id, engine, measured=measured, reason=Notice(error.code, dict(error.parameters)))
     quantities = {

@@ -1,6 +1,7 @@
 """GGUF files (versions 2 and 3, either byte order): metadata and the list of tensors, without loading one.
 
-Every count and length is checked against what is left of the file before anything is read, so a lying header is refused at once.
+Every count and length is checked against what is left of the file before anything is read, so a lying header is refused at once. Of the header a
+window is held, never the whole; vocabularies are stepped over.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ from gpusizer.facts.number_formats import GGUF_BLOCKS
 
 __all__ = ["GGUFFile", "read_gguf"]
 
+_MAX_NAME_BYTES = 65_535  # the format's own bound for keys
 _MAX_STRING_BYTES = 16 << 20
+_MAX_KEPT_BYTES = 256 << 10  # longer texts (templates beyond reason) keep their length alone
 _MAX_KEPT_ELEMENTS = 16_384  # longer arrays (vocabularies) keep their length alone
+_MAX_KEPT_STRINGS = 64
+_MAX_KEPT_IN_ALL = 1_000_000  # elements of all kept arrays together
 _MAX_KEYS = 65_536
-_MAX_TENSORS = 1_000_000
-_MAX_ARRAY = 16_000_000
-_MAX_HEADER_BYTES = 512 << 20
-_CHUNK_BYTES = 8 << 20
+_MAX_TENSORS = 200_000
+_MAX_ARRAY = 4_000_000
+_MAX_HEADER_BYTES = 64 << 20  # vocabularies of 262,144 tokens with their merges take 12 MiB
+_CHUNK_BYTES = 1 << 20
 _MAX_SPLITS = 4096
 _SPLIT = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -39,7 +44,7 @@ class GGUFFile:
     Parameters
     ----------
     metadata : dict
-        Values by key; a long array is the number of its elements, as an ``int`` under ``<key>.length``.
+        Values by key; of a long array or text only the length, as an ``int`` under ``<key>.length``.
     tensors : tuple of TensorHeader
         Every tensor, its type in lower case, its shape with the row last (as other checkpoints write it).
     bytes : int
@@ -52,36 +57,65 @@ class GGUFFile:
 
 
 class _Cursor:
-    """Reads forward through the start of a file, in growing pieces, never past its end."""
+    """Reads forward through the start of a file through a window that forgets what was read, never past the file's end."""
 
     def __init__(self, file: BinaryIO, size: int, path: Path) -> None:
         self._file, self.size, self._path = file, size, path
-        self._data = file.read(min(size, _CHUNK_BYTES))
-        self.position = 0
+        self._data = b""
+        self._next = 0  # where in the window the next byte stands
+        self._before = 0  # bytes of the file before the window
+        self._kept = 0
         self.order = "<"
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read or passed over."""
+        return self._before + self._next
 
     def refuse(self, code: str, **parameters: Any) -> UnreadableFileError:
         return UnreadableFileError(code, path=str(self._path), **parameters)
 
-    def need(self, length: int) -> int:
-        """Where the next ``length`` bytes begin; moves past them."""
-        start = self.position
-        end = start + length
+    def _check(self, length: int) -> None:
+        end = self.position + length
         if end > self.size:
             raise self.refuse("file-truncated", expected_bytes=end, found_bytes=self.size)
         if end > _MAX_HEADER_BYTES:
             raise self.refuse("header-too-large", found_bytes=end, limit_bytes=_MAX_HEADER_BYTES)
-        while end > len(self._data):
-            more = self._file.read(max(_CHUNK_BYTES, end - len(self._data)))
-            if not more:
-                raise self.refuse("file-truncated", expected_bytes=end, found_bytes=len(self._data))
-            self._data += more
-        self.position = end
-        return start
+
+    def _hold(self, length: int) -> None:
+        """Have the next ``length`` bytes in the window."""
+        self._check(length)
+        lacking = length - (len(self._data) - self._next)
+        if lacking <= 0:
+            return
+        rest = self._data[self._next :]
+        self._before, self._next = self.position, 0
+        self._data = rest + self._file.read(max(_CHUNK_BYTES, lacking))
+        if len(self._data) < length:  # the file shrank while it was read
+            raise self.refuse("file-truncated", expected_bytes=self.position + length, found_bytes=self._before + len(self._data))
+
+    def skip(self, length: int) -> None:
+        """Pass over bytes that nobody asks for."""
+        self._check(length)
+        beyond = length - (len(self._data) - self._next)
+        if beyond <= 0:
+            self._next += length
+            return
+        self._before, self._next, self._data = self.position + length, 0, b""
+        self._file.seek(self._before)
+
+    def take(self, length: int) -> bytes:
+        """The next bytes."""
+        self._hold(length)
+        start, self._next = self._next, self._next + length
+        return self._data[start : self._next]
 
     def number(self, code: str) -> Any:
         form = self.order + code
-        return struct.unpack_from(form, self._data, self.need(struct.calcsize(form)))[0]
+        width = struct.calcsize(form)
+        self._hold(width)  # first: the window moves
+        self._next += width
+        return struct.unpack_from(form, self._data, self._next - width)[0]
 
     def length(self, what: str, limit: int, least_bytes: int) -> int:
         """A count that the rest of the file can hold."""
@@ -90,15 +124,29 @@ class _Cursor:
             raise self.refuse("count-too-large", field=what, found=count)
         return count
 
-    def string(self) -> str:
+    def name(self) -> str:
+        """The name of a key or of a tensor."""
+        return self.take(self.length("name", _MAX_NAME_BYTES, 1)).decode("utf-8", "replace")
+
+    def string(self) -> str | _Long:
+        """A text, or the length of one that is too long to be kept."""
         length = self.length("string", _MAX_STRING_BYTES, 1)
-        start = self.need(length)
-        return self._data[start : start + length].decode("utf-8", "replace")
+        if length > _MAX_KEPT_BYTES:
+            self.skip(length)
+            return _Long(length)
+        return self.take(length).decode("utf-8", "replace")
 
     def skip_strings(self, count: int) -> None:
+        """Pass over texts; those that lie whole in the window without a call for each."""
         length_of = struct.Struct(self.order + "Q").unpack_from
-        for _ in range(count):
-            self.need(length_of(self._data, self.need(8))[0])
+        while count:
+            self._hold(8)
+            data, place, last = self._data, self._next, len(self._data) - 8
+            while count and place <= last:
+                place += 8 + length_of(data, place)[0]
+                count -= 1
+            beyond, self._next = max(place - len(data), 0), min(place, len(data))
+            self.skip(beyond)
 
     def value(self, kind: int, key: str) -> Any:
         if kind in _SCALARS:
@@ -115,19 +163,21 @@ class _Cursor:
         if kind not in _SCALARS and kind != _STRING:  # arrays of arrays are in the specification; no model has them
             raise self.refuse("header-contradiction", name=key[:80], field=f"array of type {kind}")
         count = self.length(key[:80], _MAX_ARRAY, width)
-        if count > _MAX_KEPT_ELEMENTS or (kind == _STRING and count > 64):
+        short = count <= (_MAX_KEPT_STRINGS if kind == _STRING else _MAX_KEPT_ELEMENTS)
+        self._kept += count if short else 0
+        if not short or self._kept > _MAX_KEPT_IN_ALL:
             if kind == _STRING:
                 self.skip_strings(count)
             else:
-                self.need(count * width)
+                self.skip(count * width)
             return _Long(count)
         if kind == _STRING:
             return [self.string() for _ in range(count)]
-        return list(struct.unpack_from(f"{self.order}{count}{_SCALARS[kind]}", self._data, self.need(count * width)))
+        return list(struct.unpack(f"{self.order}{count}{_SCALARS[kind]}", self.take(count * width)))
 
 
 class _Long(int):
-    """Length of an array that was not kept."""
+    """Length of an array or a text that was not kept."""
 
 
 def read_gguf(path: Path) -> GGUFFile:
@@ -173,7 +223,7 @@ def _read_one(path: Path) -> GGUFFile:
 
 
 def _read(cursor: _Cursor) -> GGUFFile:
-    start = bytes(cursor.number("B") for _ in range(4)) if cursor.size >= 4 else b""
+    start = cursor.take(4) if cursor.size >= 4 else b""
     if start == b"vers":
         raise cursor.refuse("lfs-pointer")
     if start != b"GGUF":
@@ -188,7 +238,7 @@ def _read(cursor: _Cursor) -> GGUFFile:
     key_count = cursor.length("metadata_kv_count", _MAX_KEYS, 12)
     metadata: dict[str, Any] = {}
     for _ in range(key_count):
-        key = cursor.string()
+        key = cursor.name()
         value = cursor.value(int(cursor.number("I")), key)
         if isinstance(value, _Long):
             metadata[key + ".length"] = int(value)
@@ -210,7 +260,7 @@ def _read(cursor: _Cursor) -> GGUFFile:
 
 
 def _tensor(cursor: _Cursor) -> tuple[int, TensorHeader]:
-    name = cursor.string()
+    name = cursor.name()
     rank = int(cursor.number("I"))
     if not 0 < rank <= 4:
         raise cursor.refuse("header-contradiction", name=name[:80], field="n_dimensions")

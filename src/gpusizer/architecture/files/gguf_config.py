@@ -68,6 +68,9 @@ def gguf_config(file: GGUFFile) -> dict[str, Any]:
     config: dict[str, Any] = {new: own[old] for old, new in _SAME.items() if own.get(old) is not None}
     nextn = config.get("num_nextn_predict_layers", 0)
     layers = own["block_count"] - (nextn if isinstance(nextn, int) else 0)
+    hidden = config.get("hidden_size")
+    if hidden is not None:
+        _whole("embedding_length", hidden)
     if not 0 < layers <= _MAX_LAYERS:
         raise UnsupportedArchitectureError("bad-config-value", key="block_count", found=str(own["block_count"])[:40], expected=f"1 .. {_MAX_LAYERS}")
     config |= {"model_type": name, "num_hidden_layers": layers, "torch_dtype": "float16"}
@@ -90,6 +93,17 @@ def gguf_config(file: GGUFFile) -> dict[str, Any]:
     return config
 
 
+def _whole(key: str, value: Any) -> int:
+    """A number of the metadata that something is computed from."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UnsupportedArchitectureError("bad-config-value", key=key, found=repr(value)[:40], expected="0 ..")
+    return value
+
+
+def _whole_list(key: str, values: list[Any]) -> list[int]:
+    return [_whole(key, value) for value in values]
+
+
 def _latent(config: dict[str, Any], own: Mapping[str, Any]) -> None:
     """Latent attention: widths of a head before and after absorption have separate keys in newer files."""
     if not config.get("kv_lora_rank"):
@@ -106,6 +120,7 @@ def _latent(config: dict[str, Any], own: Mapping[str, Any]) -> None:
 def _feed_forward(config: dict[str, Any], own: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]]) -> None:
     width = own.get("feed_forward_length")
     if isinstance(width, list):
+        width = _whole_list("feed_forward_length", width)
         distinct = {value for value in width if value}
         if len(distinct) == 1:
             config["intermediate_size"] = distinct.pop()
@@ -129,9 +144,10 @@ def _per_layer(config: dict[str, Any], own: Mapping[str, Any], layers: int) -> N
     """Lists by layer become one number and a list of layer types."""
     heads = config.get("num_attention_heads")
     if isinstance(heads, list):
-        config["num_attention_heads"] = max(heads, default=0)
+        config["num_attention_heads"] = max(_whole_list("attention.head_count", heads), default=0)
     kv = own.get("attention.head_count_kv", config.get("num_attention_heads"))
     if isinstance(kv, list):
+        kv = _whole_list("attention.head_count_kv", kv)
         config["num_key_value_heads"] = max(kv, default=0)
         if 0 in kv[:layers]:
             config["layer_types"] = ["full_attention" if count else "mamba" for count in kv[:layers]]
@@ -148,15 +164,16 @@ def _per_layer(config: dict[str, Any], own: Mapping[str, Any], layers: int) -> N
 
 def _states(config: dict[str, Any], own: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]], layers: int) -> None:
     """State-space and linear-attention layers: one set of keys in GGUF, told apart by the tensors that such a layer has."""
-    inner, state, rank = (own.get(f"ssm.{key}") for key in ("inner_size", "state_size", "time_step_rank"))
+    inner, state, found = (_whole(f"ssm.{key}", own.get(f"ssm.{key}") or 0) for key in ("inner_size", "state_size", "time_step_rank"))
     if not inner or not state:
         return
-    kernel, groups = own.get("ssm.conv_kernel", 4), own.get("ssm.group_count", 0)
+    rank = found or None  # the readers have a default where it is absent
+    kernel, groups = (_whole(f"ssm.{key}", own.get(f"ssm.{key}", usual)) for key, usual in (("conv_kernel", 4), ("group_count", 0)))
     has: Callable[[str], bool] = lambda part: any(f".{part}." in name for name in tensors)  # noqa: E731
     if has("ssm_ba") or has("ssm_beta") or has("ssm_alpha"):  # gated delta rule
         config |= {"linear_num_key_heads": groups, "linear_num_value_heads": rank, "linear_key_head_dim": state}
         config |= {"linear_value_head_dim": inner // rank if rank else 0, "linear_conv_kernel_dim": kernel}
-        step = config.get("full_attention_interval", 4)
+        step = _whole("full_attention_interval", config.get("full_attention_interval", 4))
         config["layer_types"] = ["full_attention" if step and (index + 1) % step == 0 else "linear_attention" for index in range(layers)]
     elif groups:  # Mamba-2: the rank counts heads
         config |= {"mamba_num_heads": rank, "mamba_n_heads": rank, "mamba_head_dim": inner // rank if rank else 0}

@@ -1,7 +1,8 @@
 """Headers of safetensors files: names, types, shapes and bytes of every tensor, without loading one.
 
 A file is eight bytes (the length of the header, little-endian), the header in JSON, then the tensors. A header is checked before it is used: its
-length against the file, counts against bounds, offsets against each other and against shapes.
+length against the file, counts and texts against bounds (before it is parsed: a parsed header takes several times its bytes), offsets against each
+other and against shapes.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from gpusizer.facts.number_formats import SAFETENSORS_BITS
 
 __all__ = ["read_safetensors", "read_safetensors_folder"]
 
-_MAX_HEADER_BYTES = 100_000_000  # the bound of the safetensors library
-_MAX_TENSORS = 1_000_000
+_MAX_HEADER_BYTES = 64 << 20  # the library takes 100 MB; the largest published ones are below 1 MB a file
+_MAX_WIDE_BYTES = 8 << 20  # a header beyond ASCII takes four bytes a character once it is parsed
+_MAX_STRING_BYTES = 1 << 20
+_MAX_TENSORS = 200_000  # of one file
+_MAX_TENSORS_IN_ALL = 1_000_000  # of a folder, and of its index
 _MAX_FILES = 10_000
 _MAX_RANK = 16
 _INDEX = "model.safetensors.index.json"
+_LONG_STRING = re.compile(rb'"[^"]{%d}' % _MAX_STRING_BYTES)
 _SHARD = re.compile(r"-(\d{5,6})-of-(\d{5,6})\.safetensors$")
 
 
@@ -55,7 +60,7 @@ def read_safetensors(path: Path) -> list[TensorHeader]:
             text = file.read(length)
     except OSError as error:
         raise UnreadableFileError("file-missing", path=str(path)) from error
-    entries = _parse(text, path)
+    entries = _parse(text, path, _MAX_TENSORS)
     entries.pop("__metadata__", None)
     tensors = sorted((_tensor(name, entry, path) for name, entry in entries.items()), key=lambda pair: pair[0])
     end = 0
@@ -68,10 +73,13 @@ def read_safetensors(path: Path) -> list[TensorHeader]:
     return [header for _, header in tensors]
 
 
-def _parse(text: bytes, path: Path) -> dict[str, Any]:
-    """JSON of bounded size and depth, an object at its top."""
-    if text.count(b"{") > _MAX_TENSORS or text.count(b"[") > 2 * _MAX_TENSORS or text.count(b",") > 8 * _MAX_TENSORS:
-        raise UnreadableFileError("header-too-large", path=str(path), found_bytes=len(text), limit_bytes=_MAX_HEADER_BYTES)
+def _parse(text: bytes, path: Path, most: int) -> dict[str, Any]:
+    """JSON of bounded size and depth, an object at its top, with at most so many entries."""
+    found = max(text.count(b"{") - 2, text.count(b"[") // 2, text.count(b",") // 8)
+    if found > most:
+        raise UnreadableFileError("too-many-tensors", path=str(path), found=found, limit=most)
+    if _holds_long_text(text):
+        raise UnreadableFileError("header-too-large", path=str(path), found_bytes=len(text), limit_bytes=_MAX_STRING_BYTES)
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, not UTF-8, or an endless number
@@ -79,6 +87,16 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise UnreadableFileError("not-safetensors", path=str(path))
     return entries
+
+
+def _holds_long_text(text: bytes) -> bool:
+    """Whether one string, or all text beyond ASCII, is longer than any header has."""
+    if len(text) <= _MAX_STRING_BYTES:
+        return False
+    if len(text) > _MAX_WIDE_BYTES and not text.isascii():
+        return True
+    plain = text.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in text else text  # only quotation marks that end a string stay
+    return _LONG_STRING.search(plain) is not None
 
 
 def _whole(value: Any) -> bool:
@@ -124,6 +142,8 @@ def read_safetensors_folder(folder: Path) -> list[TensorHeader]:
             if header.name in headers:
                 raise UnreadableFileError("header-contradiction", path=str(path), name=header.name[:80], field="tensor")
             headers[header.name] = header
+        if len(headers) > _MAX_TENSORS_IN_ALL:
+            raise UnreadableFileError("too-many-tensors", path=str(folder), found=len(headers), limit=_MAX_TENSORS_IN_ALL)
     return list(headers.values())
 
 
@@ -151,7 +171,7 @@ def _index_names(index: Path) -> list[str]:
     if size > _MAX_HEADER_BYTES:
         raise UnreadableFileError("header-too-large", path=str(index), found_bytes=size, limit_bytes=_MAX_HEADER_BYTES)
     try:
-        weight_map = _parse(index.read_bytes(), index).get("weight_map")
+        weight_map = _parse(index.read_bytes(), index, _MAX_TENSORS_IN_ALL).get("weight_map")
     except OSError as error:
         raise UnreadableFileError("file-missing", path=str(index)) from error
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):

@@ -5,16 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpusizer.architecture.expressions import Work
+from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.dialects import DIALECTS, Settings, number, strings
-from gpusizer.architecture.precision.requantise import Quantization, Rule
+from gpusizer.architecture.precision.requantise import Quantization, Rule, stored_tensors
+from gpusizer.architecture.quantization_words import unknown_words
+from gpusizer.architecture.readers.parts import QUANTIZATION_BLOCKS, text_part
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, plain_format, scaled_format
 from gpusizer.architecture.storage.module_patterns import ModulePatterns
 from gpusizer.architecture.types import Notice
 
-__all__ = ["read_quantization"]
+__all__ = ["has_quantization", "read_quantization", "without_effect"]
 
-_BLOCKS = ("quantization_config", "compression_config", "quantization")
-_INNER = ("text_config", "llm_config", "language_config", "thinker_config")
+_OFF: tuple[Any, ...] = (None, False, "", {}, [])
+
+
+def _block(config: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
+    """The settings of quantisation, at the top or in the text model's part: an object where there is one, else what stands there instead."""
+    found = [part for place in (config, text) for key in QUANTIZATION_BLOCKS if (part := place.get(key)) not in _OFF]
+    return next((part for part in found if isinstance(part, Mapping)), found[0] if found else None)
+
+
+def has_quantization(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration has settings of quantisation.
+
+    >>> has_quantization({"llm_config": {"quantization_config": {"quant_method": "fp8"}}}), has_quantization({"quantization_config": {}})
+    (True, False)
+    """
+    return _block(config, text_part(config)) is not None
 
 
 def read_quantization(config: Mapping[str, Any], dtype: str) -> tuple[Quantization, tuple[Notice, ...]]:
@@ -25,12 +43,13 @@ def read_quantization(config: Mapping[str, Any], dtype: str) -> tuple[Quantizati
     config : mapping
         The whole configuration; the block may stand at its top or inside the text model's part.
     dtype : str
-        Main number format, that of what is not quantised: "bf16", "fp16", "fp32".
+        Main number format, that of what is not quantised: "bf16", "fp16", "fp32" ...
 
     Returns
     -------
     Quantization, tuple of Notice
-        The formats, and what was not understood (``unknown-quantization``, ``approximate-quantization``, ``pattern-refused``).
+        The formats, and what was not understood (``unknown-quantization``, ``approximate-quantization``, ``pattern-refused``,
+        ``quantization-word``).
 
     Examples
     --------
@@ -41,22 +60,29 @@ def read_quantization(config: Mapping[str, Any], dtype: str) -> tuple[Quantizati
     'unknown-quantization'
     """
     plain = plain_format(dtype)
-    inner = next((part for key in _INNER if isinstance(part := config.get(key), Mapping)), {})
-    block = next((part for place in (config, inner) for key in _BLOCKS if isinstance(part := place.get(key), Mapping) and part), None)
+    inner = text_part(config)
+    block = _block(config, inner)
     experts = config.get("expert_dtype", inner.get("expert_dtype"))
     if block is None:
         groups = {"routed_experts": scaled_format("mxfp4")} if experts == "fp4" else {}
-        return Quantization(None, plain, groups=groups), ()
+        return Quantization(None, plain, groups=groups), _expert_words(experts)
+    if not isinstance(block, Mapping):
+        return Quantization(None, plain), (Notice("unknown-quantization", {"method": str(block)[:40], "assumed": dtype}),)
     method = _method(block)
     dialect = DIALECTS.get(method)
     settings = dialect(block, {**inner, **config}) if dialect else _unknown(method, block)
     notices = [Notice(code, parameters) for code, parameters in settings.notes]
+    words = unknown_words(method, block) if dialect else ()
+    notices += [Notice("quantization-word", {"method": method, "key": key, "found": found}) for key, found in words]
+    notices += _expert_words(experts)
     rules: list[Rule] = []
+    work = Work()
     for names, form, listed in [(settings.excluded, None, False), *((names, form, True) for names, form in settings.named)]:
         patterns = ModulePatterns(
             (name for name in names if not name.startswith("re:")),
             (name[3:] for name in names if name.startswith("re:")),
             floating=settings.floating,
+            work=work,
         )
         notices.extend(patterns.notices)
         if patterns:
@@ -65,6 +91,40 @@ def read_quantization(config: Mapping[str, Any], dtype: str) -> tuple[Quantizati
     if experts == "fp4":
         groups["routed_experts"] = scaled_format("mxfp4")  # experts in FP4 with a scale byte per 32, told outside the block
     return Quantization(method, plain, settings.linear, groups, tuple(rules)), tuple(notices[:16])
+
+
+def _expert_words(experts: Any) -> tuple[Notice, ...]:
+    """A format of experts that is not known."""
+    if experts is None or experts in ("fp4", "fp8", "bf16", "bfloat16"):
+        return ()
+    return (Notice("unknown-quantization", {"method": f"expert_dtype {str(experts)[:40]}", "assumed": "16-bit"}),)
+
+
+def without_effect(architecture: Architecture, config: Mapping[str, Any]) -> tuple[Notice, ...]:
+    """A notice where there are settings of quantisation and no tensor takes fewer bytes than in the main format.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model as read.
+    config : mapping
+        Its whole configuration.
+
+    Returns
+    -------
+    tuple of Notice
+        One, or none.
+    """
+    block, plain = _block(config, text_part(config)), architecture.quantization.default
+    if not isinstance(block, Mapping):
+        return ()
+    known: set[tuple[Any, ...]] = set()
+    for _, _, tensor, form in stored_tensors(architecture, mtp=True):
+        same = (form, tensor.shape)
+        if form != plain and same not in known and form.bytes_of(tensor.shape) < plain.bytes_of(tensor.shape):
+            return ()
+        known.add(same)
+    return (Notice("quantization-without-effect", {"method": _method(block), "assumed": plain.id}),)
 
 
 def _method(block: Mapping[str, Any]) -> str:

@@ -180,7 +180,8 @@ def _bitsandbytes(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settin
         name = str(block.get("bnb_4bit_quant_type") or "fp4")[:8]
         form = StorageFormat(name, 4, 1, 64, scale_bits=8 if twice else 32, tensor_bytes=1200 if twice else 160)
         return Settings(form, excluded=skipped, notes=[("approximate-quantization", {"method": "bitsandbytes"})])
-    return Settings(StorageFormat("int8", 8, 1, 0, scale_bits=32), excluded=skipped)
+    rows = StorageFormat("int8", 8, 1, 0, scale_bits=32) if block.get("load_in_8bit") or block.get("_load_in_8bit") else None
+    return Settings(rows, excluded=skipped)
 
 
 def _weights_form(weights: Mapping[str, Any], group: Mapping[str, Any], layout: str) -> StorageFormat | None:

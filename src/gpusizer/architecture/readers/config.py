@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.config import read_quantization
-from gpusizer.architecture.readers.classes.class_defaults import class_defaults, implied_sizes
+from gpusizer.architecture.precision.config import has_quantization, read_quantization, without_effect
+from gpusizer.architecture.readers.checks import say_assumed, say_contradictions
+from gpusizer.architecture.readers.classes.class_defaults import class_defaults
 from gpusizer.architecture.readers.classes.implied import implied
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection, read_layers
 from gpusizer.architecture.readers.dialects import flat_keys
+from gpusizer.architecture.readers.dtypes import main_formats
+from gpusizer.architecture.readers.experts_told import EXPERT_KEYS
 from gpusizer.architecture.readers.extras import model_extras
 from gpusizer.architecture.readers.keys import Keys
-from gpusizer.architecture.readers.known_keys import suspicious
+from gpusizer.architecture.readers.known_keys import say_unknown
 from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
+from gpusizer.architecture.readers.mixers.short import SHORT_KEYS
+from gpusizer.architecture.readers.mixers.state_space import STATE_SPACE_KEYS
 from gpusizer.architecture.readers.mtp import read_mtp
+from gpusizer.architecture.readers.parts import PARTS, text_part
 from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
 from gpusizer.architecture.readers.towers import describes_whole
-from gpusizer.architecture.types import Notice, Split, Tensor
+from gpusizer.architecture.types import Layer, Notice, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
 __all__ = ["read_config"]
 
-_TEXT_PARTS = ("text_config", "llm_config", "language_config", "language_model_config")
-_OUTER_PARTS = ("thinker_config",)
-_PARTS = frozenset({*_TEXT_PARTS, *_OUTER_PARTS, "vision_config", "audio_config", "quantization_config", "compression_config", "quantization"})
 _MAX_LAYERS = 4096
 _MAX_KEYS = 1 << 18
 _MAX_DEPTH = 32
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed", "dim", "model_dim")
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "model_max_length", "n_ctx")
-_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "half": "fp16", "float": "fp32"}
 
 Towers = Callable[[Keys, int], tuple[tuple[Tensor, ...], tuple[Notice, ...]]]
 
@@ -59,18 +62,11 @@ def _check_depth(value: Any, depth: int = 0) -> None:
                 _check_depth(inner, depth + 1)
 
 
-def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part that describes the text model; the whole where it is not nested."""
-    for name in _OUTER_PARTS:
-        inner = config.get(name)
-        if isinstance(inner, Mapping):
-            told = {"tie_word_embeddings": inner["tie_word_embeddings"]} if isinstance(inner.get("tie_word_embeddings"), bool) else {}
-            return {**{key: value for key, value in inner.items() if key not in _TEXT_PARTS}, **_text_part(inner), **told}
-    for name in _TEXT_PARTS:
-        inner = config.get(name)
-        if isinstance(inner, Mapping):
-            return inner
-    return {}
+def _check(config: Any) -> None:
+    """Refuse what is no object, or one beyond reason."""
+    if not isinstance(config, Mapping):
+        raise UnsupportedArchitectureError("bad-config-value", key="config", found=type(config).__name__, expected="object")
+    _check_depth(config)
 
 
 def _model_type(config: Mapping[str, Any]) -> str | None:
@@ -78,9 +74,20 @@ def _model_type(config: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _merged(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[Notice]]:
-    """Keys of the text model with what its class implies, our own words, and a notice where the class is not known."""
-    text = _text_part(config)
+@dataclass(frozen=True)
+class _Merged:
+    """Keys of the text model with what its class implies, our own words, what was said on the way, and what the class supplied."""
+
+    values: dict[str, Any]
+    words: dict[str, Any]
+    notices: list[Notice]
+    assumed: dict[str, Any]
+    text_type: str | None
+
+
+def _merged(config: Mapping[str, Any]) -> _Merged:
+    """The configuration over what its class implies, with a notice where the class is not known."""
+    text = text_part(config)
     outer_type = _model_type(config)
     outer = implied(outer_type) or {}
     inner_type = _model_type(text) if text else None
@@ -94,19 +101,19 @@ def _merged(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], 
         words |= own
     elif row is None or (text and implied(outer_type) is None and outer_type is not None and not describes_whole(outer_type)):
         notices.append(Notice("unknown-model-type", {"model_type": (inner_type if row is None else None) or outer_type or ""}))
-    top = {key: value for key, value in config.items() if not (text and isinstance(value, Mapping)) and key not in _PARTS}
+    top = {key: value for key, value in config.items() if not (text and isinstance(value, Mapping)) and key not in PARTS}
     tied = config.get("tie_word_embeddings")
-    given = flat_keys({**(row or {}).get("config", {}), **outer.get("config", {}), **top, **text})
+    usual = {**(row or {}).get("config", {}), **outer.get("config", {})}
+    given = flat_keys({**usual, **top, **text})
     defaults = class_defaults(text_type, given)
     whole = class_defaults(outer_type, given) if text else {}
     if "tie_word_embeddings" not in given and whole.get("tie_word_embeddings") and not defaults.get("tie_word_embeddings"):
         notices.append(Notice("head-unclear", {"model_type": outer_type}))  # the whole's class ties the head, the text's does not: it is counted
-    if sizes := implied_sizes(defaults):
-        notices.append(Notice("class-default", {"model_type": text_type, "keys": sizes}))
     merged = {**defaults, **given}
     if isinstance(tied, bool):  # of a model with towers, the whole's own word on the head decides
         merged["tie_word_embeddings"] = tied
-    return merged, words, notices
+    assumed = {**defaults, **{name: value for name, value in usual.items() if name not in top and name not in text}}
+    return _Merged(merged, words, notices, assumed, text_type)
 
 
 def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> Architecture:
@@ -130,41 +137,28 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     >>> read_config(small).parameters.total
     1480
     """
-    if not isinstance(config, Mapping):
-        raise UnsupportedArchitectureError("bad-config-value", key="config", found=type(config).__name__, expected="object")
-    _check_depth(config)
-    values, words, notices = _merged(config)
-    keys, shape = Keys(values), Keys(words)
-    _refuse_encoders(values)
-    hidden = keys.needed(*_HIDDEN, high=1 << 24)
-    layers = keys.needed(*_LAYERS, high=_MAX_LAYERS)
-    vocab = keys.needed("vocab_size", "padded_vocab_size", high=1 << 28)
-    keys.ignore("padded_vocab_size", "org_vocab_size")
-    model = ModelContext(keys, shape, hidden, layers, notices)
+    _check(config)
+    merged = _merged(config)
+    keys, shape = Keys(merged.values), Keys(merged.words)
+    _refuse_encoders(keys)
+    hidden, layers, vocab = _sizes(keys)
+    model = ModelContext(keys, shape, hidden, layers, merged.notices, merged.assumed)
     factory = LayerFactory(model)
     prefix = shape.text("prefix", default="")
-    path = prefix + shape.text(
-        "layer_prefix", default="layers." if prefix.endswith("language_model.") and prefix.startswith("model.") else "model.layers."
-    )
+    path = _layers_path(shape, prefix)
     decoder = read_layers(factory, path)
     mtp, copies = read_mtp(factory, (mixer_kinds(model)[-1], block_kinds(model)[-1]), path, vocab)
     embedding, final, head, tied, stored = _ends(model, prefix, vocab)
-    dtype = _DTYPES.get(str(keys.raw("dtype", "torch_dtype")).removeprefix("torch."), "bf16")
-    quantization, unclear = read_quantization(config, dtype)
+    dtype, stored_dtype = main_formats(model, quantised=has_quantization(config))
+    quantization, unclear = read_quantization(config, stored_dtype)
     towers, tower_notices = _towers(config, hidden)
-    positions = keys.integer(*_POSITIONS, low=1)
-    keys.ignore(*_POSITIONS)
-    keys.ignore(*_unused(keys, mixer_kinds(model), block_kinds(model)))
-    told = _text_part(config) or config  # keys beside a text part are its towers', read there
-    unread = suspicious(name for name in keys.unread() if told.get(name) not in (None, False, 0, [], {}))
-    if unread:
-        model.notice("unknown-key", keys=unread[:16])
-    return Architecture(
+    _say(model, config, merged.text_type, decoder, len(mtp))
+    architecture = Architecture(
         id=id,
         name=name or id,
         hidden_size=hidden,
         vocab_size=vocab,
-        max_position_embeddings=positions,
+        max_position_embeddings=keys.integer(*_POSITIONS, low=1),
         layers=decoder,
         embedding=embedding,
         final=final,
@@ -180,27 +174,52 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
         warnings=(*model.notices, *unclear, *tower_notices),
         config=dict(config),
     )
+    return replace(architecture, warnings=(*architecture.warnings, *without_effect(architecture, config)))
 
 
-def _refuse_encoders(values: Mapping[str, Any]) -> None:
+def _sizes(keys: Keys) -> tuple[int, int, int]:
+    """Hidden size, number of layers, rows of the vocabulary."""
+    hidden = keys.needed(*_HIDDEN, high=1 << 24)
+    layers = keys.needed(*_LAYERS, high=_MAX_LAYERS)
+    vocab = keys.needed("vocab_size", "padded_vocab_size", high=1 << 28)
+    keys.ignore("padded_vocab_size", "org_vocab_size", *_POSITIONS)
+    return hidden, layers, vocab
+
+
+def _layers_path(shape: Keys, prefix: str) -> str:
+    """Path of the decoder's layers in the checkpoint."""
+    inside = prefix.endswith("language_model.") and prefix.startswith("model.")
+    return prefix + shape.text("layer_prefix", default="layers." if inside else "model.layers.")
+
+
+def _say(model: ModelContext, config: Mapping[str, Any], text_type: str | None, decoder: tuple[Layer, ...], ahead: int) -> None:
+    """What the class supplied, what contradicts itself, and what nobody read."""
+    model.keys.ignore(*_unused(model.keys, mixer_kinds(model), block_kinds(model)))
+    say_assumed(model, text_type, decoder)
+    say_contradictions(model, config, ahead)
+    say_unknown(model, config)
+
+
+def _refuse_encoders(keys: Keys) -> None:
     """Refuse what has a stack of encoder layers beside its decoder, or is an encoder alone: only decoders are read."""
-    if values.get("is_encoder_decoder") is True:
+    if keys.flag("is_encoder_decoder"):
         raise UnsupportedArchitectureError("encoder", key="is_encoder_decoder")
-    if values.get("type_vocab_size") is not None and values.get("is_decoder") is not True:
+    if keys.has("type_vocab_size") and not keys.flag("is_decoder"):
         raise UnsupportedArchitectureError("encoder", key="type_vocab_size")
 
 
 def _unused(keys: Keys, mixers: list[str], blocks: list[str]) -> list[str]:
     """Keys of kinds of layers that the model does not have."""
-    prefixes = [] if any("mamba" in kind or kind == "linear" for kind in mixers) else ["mamba_"]
+    names = ["full_attn_idxs", "global_attn_every_n_layers", "prefix_dense_sliding_window_pattern", "num_sliding_attention_heads"]
+    if not any("mamba" in kind or kind == "linear" for kind in mixers):
+        names += STATE_SPACE_KEYS
     if "conv" not in mixers:
-        prefixes.append("conv_")
+        names += SHORT_KEYS
     if not any("experts" in kind for kind in blocks):
-        prefixes += ["moe_", "n_routed", "n_shared", "num_experts", "num_shared", "shared_intermediate", "num_local_experts"]
+        names += EXPERT_KEYS
     if not any(kind in ("attention", "window", "chunk", "attention+mamba") for kind in mixers):
-        prefixes += ["num_attention_heads", "num_key_value_heads", "head_dim"]
-    patterns = ("full_attn_idxs", "global_attn_every_n_layers", "prefix_dense_sliding_window_pattern", "num_sliding_attention_heads")
-    return [name for name in keys.values if name.startswith(tuple(prefixes)) or name in patterns]
+        names += ["num_attention_heads", "num_key_value_heads", "head_dim"]
+    return [name for name in names if name in keys.values]
 
 
 def _towers(config: Mapping[str, Any], hidden: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:

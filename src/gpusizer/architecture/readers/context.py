@@ -28,6 +28,8 @@ class ModelContext:
         Number of decoder layers.
     notices : list of Notice
         What could not be read with certainty.
+    assumed : mapping
+        Those keys that the configuration leaves out and its class supplies.
     """
 
     keys: Keys
@@ -35,6 +37,12 @@ class ModelContext:
     hidden: int
     layers: int
     notices: list[Notice] = field(default_factory=list)
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+
+    def told(self, *names: str) -> list[str]:
+        """Those of the names that the configuration itself gives a value that is not nothing (null, 0, false, empty)."""
+        values = self.keys.values
+        return [name for name in names if name not in self.assumed and values.get(name) not in (None, 0, False, "", [], {})]
 
     def notice(self, code: str, **parameters: Any) -> None:
         """Say something once."""
@@ -56,7 +64,7 @@ class LayerContext:
     block : str
         Kind of feed-forward: dense, experts, dense+experts, none.
     traits : frozenset of str
-        What else sets the layer apart: "shared-kv", "no-rope", "mtp", "indexer-shared".
+        What else sets the layer apart: "shared-kv", "own-key-norm", "no-rope", "mtp", "indexer-shared".
     """
 
     def __init__(self, model: ModelContext, place: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> None:
@@ -99,10 +107,6 @@ class LayerContext:
             return value[place] if place < len(value) else value[-1]
         return value
 
-    def fits(self, place: int, depends: Mapping[str, Any]) -> bool:
-        """Whether the layer at ``place`` has all the values that a reading depended on."""
-        return all(self.value_at(name, place) == value for name, value in depends.items())
-
     def entry(self, *names: str) -> Any:
         """This layer's value of the first of the names that is present and not null."""
         self.keys.ignore(*names)
@@ -127,6 +131,11 @@ class LayerContext:
         if value is None:
             return default
         return Keys({names[0]: value}, self.keys.path).integer(names[0], low=low, high=high)
+
+    def flag(self, *names: str) -> bool:
+        """A yes or no of this layer, false where it is absent."""
+        value = self.entry(*names)
+        return value is not None and Keys({names[0]: value}, self.keys.path).flag(names[0])
 
     def needed(self, *names: str, low: int = 1) -> int:
         """A whole number of this layer that must be there."""

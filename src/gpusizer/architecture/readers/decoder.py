@@ -19,19 +19,26 @@ _TWO_NORMS = ("input_layernorm", "post_attention_layernorm")
 Parts = tuple[tuple[Mixer, ...], tuple[FeedForward, ...], tuple[Tensor, ...]]
 
 
+def _hashable(value: Any) -> Any:
+    """A value that can be looked up; lists and objects by how they are written."""
+    return value if isinstance(value, (int, float, str, bool, type(None))) else repr(value)
+
+
 class LayerFactory:
     """Reads layers of one model, each distinct one once."""
 
     def __init__(self, model: ModelContext) -> None:
         self.model = model
-        self._known: dict[tuple[str, str, frozenset[str]], list[tuple[dict[str, Any], Parts]]] = {}
+        # by kind: for each set of keys that readings depended on, what was read by the values of these keys
+        self._known: dict[tuple[str, str, frozenset[str]], dict[tuple[str, ...], dict[tuple[Any, ...], Parts]]] = {}
 
     def parts(self, place: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> Parts:
         """Mixers, feed-forward blocks and further tensors of the layer at ``place``."""
         layer = LayerContext(self.model, place, mixer, block, traits)
-        known = self._known.setdefault((mixer, block, traits), [])
-        for depends, parts in known:
-            if layer.fits(place, depends):
+        known = self._known.setdefault((mixer, block, traits), {})
+        for names, read in known.items():
+            parts = read.get(tuple(_hashable(layer.value_at(name, place)) for name in names))
+            if parts is not None:
                 return parts
         mixers = mixer_of(layer)
         if mixers is None:
@@ -40,7 +47,7 @@ class LayerFactory:
         if blocks is None:
             raise UnsupportedArchitectureError("unknown-feed-forward", layer=place, kind=block)
         parts = (mixers, blocks, self._around(layer, mixers, blocks))
-        known.append((layer.depends, parts))
+        known.setdefault(tuple(layer.depends), {})[tuple(map(_hashable, layer.depends.values()))] = parts
         return parts
 
     def _around(self, layer: LayerContext, mixers: tuple[Mixer, ...], blocks: tuple[FeedForward, ...]) -> tuple[Tensor, ...]:
@@ -111,6 +118,11 @@ def layer_traits(model: ModelContext) -> list[frozenset[str]]:
     shared = keys.integer("num_kv_shared_layers", default=0, high=layers)
     for index in range(layers - shared, layers):
         traits[index].add("shared-kv")
+    every = keys.integer("cla_share_factor", default=1, low=1) if keys.flag("use_cla") else 1
+    for index in range(layers):
+        if index % every:  # between two layers with keys and values of their own; such a layer norms the shared keys itself
+            traits[index] |= {"shared-kv", "own-key-norm"}
+    keys.ignore("cla_share_factor")
     for index in range(keys.integer("num_hash_layers", default=0, high=layers)):
         traits[index].add("hash-routed")
     rotated = keys.raw("no_rope_layers")

@@ -78,11 +78,12 @@ def _per_layer(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[st
     layers = _layers(config)
     names = {name for values in section.values() if isinstance(values, Mapping) for name in values}
     flat: dict[str, Any] = {}
+    places = {str(index): index for index in range(layers)}
     for name in sorted(names):
         values = [config.get(name)] * layers
         for number, own in section.items():
-            if isinstance(own, Mapping) and name in own and str(number).isdigit() and int(number) < layers:
-                values[int(number)] = own[name]
+            if isinstance(own, Mapping) and name in own and number in places:
+                values[places[number]] = own[name]
         flat[name] = values
     if "head_dim" in names:
         flat["global_head_dim"] = None

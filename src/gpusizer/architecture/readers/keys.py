@@ -126,6 +126,14 @@ class Keys:
             return bool(value)
         raise self.refuse(name, value, "true | false")
 
+    def optional_flag(self, *names: str) -> bool | None:
+        """A yes or no, None where none of the names is there.
+
+        >>> Keys({"use_mla": 0}).optional_flag("use_mla"), Keys({}).optional_flag("use_mla")
+        (False, None)
+        """
+        return self.flag(*names) if self.has(*names) else None
+
     @overload
     def text(self, *names: str, default: str) -> str: ...
     @overload
@@ -165,6 +173,15 @@ class Keys:
         if name not in self._sections:
             self._sections[name] = Keys(value, f"{self.path}{name}.")
         return self._sections[name]
+
+    def asked_for(self) -> list[str]:
+        """Keys that are there and that somebody asked for, in order of name.
+
+        >>> keys = Keys({"layers": 2, "colour": "red"})
+        >>> keys.integer("layers", "n_layers"), keys.asked_for()
+        (2, ['layers'])
+        """
+        return sorted(name for name in self.values if name in self._read)
 
     def unread(self) -> list[str]:
         """Keys that nobody asked for, with those of the parts that were opened, in order of name."""

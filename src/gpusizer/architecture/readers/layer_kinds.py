@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from gpusizer.architecture.readers.context import ModelContext
-from gpusizer.architecture.readers.keys import Keys
+from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_KEYS, EXPERT_PATTERNS, has_experts
+from gpusizer.architecture.readers.keys import MAX_NUMBER, Keys
 
-__all__ = ["EXPERT_COUNTS", "EXPERT_WIDTHS", "SELECTED", "block_kinds", "mixer_kinds", "single_blocks", "single_kinds"]
+__all__ = ["block_kinds", "mixer_kinds", "single_blocks", "single_kinds"]
 
+_INDEX = re.compile(r"[0-9]{1,6}")
 # Words of configurations for kinds that we know; any other word is kept and refused where no reader claims it.
 _MIXERS = {
     "full_attention": "attention",
@@ -36,18 +39,6 @@ _BLOCKS = {"dense": "dense", "sparse": "experts", "moe": "experts", "hash_moe": 
 # One block a layer: a letter or a word says what the whole layer is.
 _SINGLE = {"M": ("mamba", "none"), "*": ("attention", "none"), "E": ("none", "experts"), "-": ("none", "dense")}
 _SINGLE_WORDS = {"mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*", "moe": "E", "mlp": "-"}
-SELECTED = (
-    "num_experts_per_tok",
-    "num_experts_per_token",
-    "experts_per_token",
-    "moe_topk",
-    "moe_top_k",
-    "top_k_experts",
-    "moe_k",
-    "num_selected_experts",
-)
-EXPERT_WIDTHS = ("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "moe_ffn_hidden_size", "expert_dim")
-EXPERT_COUNTS = ("n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts", "moe_num_primary_experts")
 
 
 def _words(keys: Keys, name: str, layers: int, known: dict[str, str]) -> list[str] | None:
@@ -65,7 +56,8 @@ def single_blocks(model: ModelContext, pattern_key: str = "hybrid_override_patte
     if pattern:
         return list(pattern)
     words = model.keys.sequence(words_key)
-    if words and all(word in _SINGLE_WORDS for word in words) and ("moe" in words or "mlp" in words or model.shape.flag("single_block")):
+    known = all(isinstance(word, str) and word in _SINGLE_WORDS for word in words or ())
+    if words and known and ("moe" in words or "mlp" in words or model.shape.flag("single_block")):
         return [_SINGLE_WORDS[word] for word in words]
     return None
 
@@ -159,7 +151,7 @@ def _listed(model: ModelContext) -> list[str] | None:
 def _windows(model: ModelContext) -> list[str] | None:
     """Sliding windows and chunks where no list names the layers."""
     keys, layers, shape = model.keys, model.layers, model.shape
-    use = keys.raw("use_sliding_window")
+    use = keys.optional_flag("use_sliding_window")
     chunk = keys.integer("attention_chunk_size")
     if chunk and not keys.has("sliding_window"):
         rotated = keys.integers("no_rope_layers") or ()
@@ -193,33 +185,33 @@ def block_kinds(model: ModelContext) -> list[str]:
     if model.shape.flag("no_feed_forward"):
         return ["none"] * layers
     words = _words(keys, "mlp_layer_types", layers, _BLOCKS)
-    experts = _has_experts(keys)
-    for name in _EXPERT_PATTERNS:
-        keys.ignore(*name)
-    if words is not None:
+    keys.ignore(*EXPERT_PATTERNS)
+    if words is not None and any(word not in ("dense", "none") for word in words):
         return words
-    if not experts:
-        keys.ignore(*EXPERT_COUNTS, *EXPERT_WIDTHS, *SELECTED)
-        return ["dense"] * layers
-    sparse = "dense+experts" if model.shape.flag("dense_beside_experts") else "experts"
-    chosen = _sparse_layers(model)
-    return [sparse if index in chosen else "dense" for index in range(layers)]
+    experts = has_experts(model)
+    kinds = words or ["dense"] * layers
+    if experts and words is None:
+        sparse = "dense+experts" if model.shape.flag("dense_beside_experts") else "experts"
+        chosen = _sparse_layers(model)
+        kinds = [sparse if index in chosen else "dense" for index in range(layers)]
+    if all(kind in ("dense", "none") for kind in kinds):
+        keys.ignore(*EXPERT_KEYS)
+        if experts:
+            model.notice("no-expert-layers", keys=model.told("mlp_layer_types", *EXPERT_COUNTS, *EXPERT_PATTERNS))
+    return kinds
 
 
-def _has_experts(keys: Keys) -> bool:
-    if keys.raw("enable_moe_block", "is_moe") is False:
-        return False
-    count = keys.raw(*EXPERT_COUNTS)
-    if isinstance(count, (list, tuple)):
-        return any(isinstance(one, int) and one > 1 for one in count)
-    return keys.integer(*EXPERT_COUNTS, default=0) > 1
+def _within_layers(model: ModelContext, *names: str, default: int, low: int = 0) -> int:
+    """A number that cannot pass that of the layers; one that the class supplies may, in a model cut short."""
+    return model.keys.integer(*names, low=low, high=model.layers if model.told(*names) else MAX_NUMBER, default=default)
 
 
-_EXPERT_PATTERNS = (
-    ("moe_layer_freq", "moe_layer_frequency", "first_k_dense_replace", "mlp_only_layers", "decoder_sparse_step"),
-    ("interleave_moe_layer_step", "moe_layers", "expert_layer_period", "expert_layer_offset", "moe_layers_enum"),
-    ("moe_layer_start_index", "moe_layer_end_index", "moe_layer_interval", "moe_layer_num_skipped", "num_dense_layers"),
-)
+def _numbers(keys: Keys, listed: str) -> list[int]:
+    """Indices that stand in a text, with commas between them."""
+    parts = [part.strip() for part in listed.split(",") if part.strip()]
+    if not all(_INDEX.fullmatch(part) for part in parts):
+        raise keys.refuse("moe_layers_enum", listed, "0,1,2 ...")
+    return [int(part) for part in parts]
 
 
 def _sparse_layers(model: ModelContext) -> set[int]:
@@ -234,10 +226,11 @@ def _sparse_layers(model: ModelContext) -> set[int]:
     listed = keys.raw("moe_layers_enum", "moe_layers")
     if listed is not None:
         if isinstance(listed, str):
-            listed = [int(part) for part in listed.split(",") if part.strip().isdigit()]
+            listed = _numbers(keys, listed)
         return set(Keys({"moe_layers": listed}).integers("moe_layers") or ())
     chosen = set(range(layers))
-    step = keys.integer("moe_layer_freq", "decoder_sparse_step", "interleave_moe_layer_step", low=0, default=1)
+    names = ("moe_layer_freq", "moe_layer_frequency", "decoder_sparse_step")
+    step = _within_layers(model, *names, default=1, low=1) if keys.has(*names) else _within_layers(model, "interleave_moe_layer_step", default=1)
     if step == 0:
         return set()
     if keys.has("decoder_sparse_step", "interleave_moe_layer_step"):
@@ -246,7 +239,7 @@ def _sparse_layers(model: ModelContext) -> set[int]:
         chosen = {index for index in chosen if index % step == 0}
     period = keys.integer("expert_layer_period", low=1)
     if period is not None:
-        offset = keys.integer("expert_layer_offset", default=0)
+        offset = keys.integer("expert_layer_offset", default=0, high=period - 1)
         chosen = {index for index in chosen if index % period == offset}
     start = keys.raw("moe_layer_start_index")
     if start is not None:
@@ -254,6 +247,6 @@ def _sparse_layers(model: ModelContext) -> set[int]:
         last = keys.integer("moe_layer_end_index", default=layers - 1, low=-1)
         interval = keys.integer("moe_layer_interval", default=1, low=1)
         chosen = {index for index in chosen if first <= index <= (last if last >= 0 else layers - 1) and (index + 1) % interval == 0}
-    first = keys.integer("first_k_dense_replace", "moe_layer_num_skipped", "num_dense_layers", default=0)
+    first = _within_layers(model, "first_k_dense_replace", "moe_layer_num_skipped", "num_dense_layers", default=0)
     dense = set(keys.integers("mlp_only_layers") or ())
     return {index for index in chosen if index >= first} - dense

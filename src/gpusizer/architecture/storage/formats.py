@@ -9,7 +9,30 @@ from math import prod
 from gpusizer.facts.number_formats import GGUF_BLOCKS, PLAIN_BITS, SCALED
 from gpusizer.formulas.storage import block_format_bytes, scaled_format_bytes
 
-__all__ = ["StorageFormat", "gguf_format", "integer_groups", "plain_format", "scaled_format"]
+__all__ = ["StorageFormat", "element_bytes", "gguf_format", "integer_groups", "plain_dtype", "plain_format", "scaled_format"]
+
+_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16", "float32": "fp32", "float": "fp32", "f32": "fp32"}
+_PLAIN = frozenset({"bf16", "fp16", "fp32"})
+
+
+def plain_dtype(name: object) -> str | None:
+    """Our name of a plain number format, however frameworks spell it; None of what is none.
+
+    >>> plain_dtype("torch.bfloat16"), plain_dtype("half"), plain_dtype("FP32"), plain_dtype("fp8"), plain_dtype(None)
+    ('bf16', 'fp16', 'fp32', None, None)
+    """
+    word = str(name).lower().removeprefix("torch.")
+    known = _DTYPES.get(word, word)
+    return known if known in _PLAIN else None
+
+
+def element_bytes(dtype: str) -> int:
+    """Bytes of one element of what a model computes in: 16 bits unless it is FP32. [bytes per element]
+
+    >>> element_bytes("fp32"), element_bytes("bf16")
+    (4, 2)
+    """
+    return 4 if plain_dtype(dtype) == "fp32" else 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Which modules a quantisation list names: literal paths, globs and regular expressions, as each method writes them.
 
 Lists are written by others with prefixes and names of their own (``language_model.model.layers.3``, ``block_sparse_moe.experts.0.w1``, ``qkv_proj``),
-so literal paths are brought to one spelling before they are compared. Patterns come from strangers: their number and length are bounded, globs become
-expressions that cannot backtrack, and regular expressions that could take exponential time are refused, with a notice.
+so literal paths are brought to one spelling before they are compared. Patterns come from strangers: their number and length are bounded, and globs
+and regular expressions go through a matcher of our own whose time is bounded (``expressions.py``). What is not used is said in a notice; lists that
+would take too long for the names of a model are refused.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from gpusizer.architecture.expressions import Expressions, Work
 from gpusizer.architecture.types import Notice
 
 __all__ = ["ModulePatterns", "one_spelling"]
 
 _MAX_LENGTH = 512  # characters of one pattern
 _MAX_GLOBS = 4096
-_MAX_COST = 4096  # sum over regular expressions of 8 ** (repeats without bound)
+_WORK_OF_A_NAME = 20
 _WRAPPERS = frozenset({"model", "language_model", "backbone", "transformer", "text_model", "llm", "thinker", "base_model"})
 _ONE_NAME = {
     "attn": "self_attn",
@@ -48,9 +50,7 @@ _FUSED = {
     "in_proj_b": ("in_proj_ba",),
 }
 _DIGITS = re.compile(r"\d+")
-_NESTED = re.compile(r"\)[*+{]")  # a group that repeats
-_UNBOUNDED = re.compile(r"(?<!\\)[*+]|(?<!\\)\{\d*,\}")
-_REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\(\?\(|\(\?<")
+_BLIND = re.compile(r"(?:\.\*|\(\?:|[A-Za-z_|()^$-]|\\\.)*")  # expressions that take every number alike
 
 
 @lru_cache(maxsize=65536)
@@ -84,26 +84,8 @@ def _module(path: str) -> str:
 
 
 def _glob(pattern: str) -> str:
-    """A glob as a regular expression in linear time: each piece is found once (atomic groups)."""
-    pieces = [re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", pattern)]
-    if len(pieces) == 1:
-        return pieces[0]
-    middle = "".join(f"(?>.*?{piece})" for piece in pieces[1:-1])
-    last = pieces[-1]
-    return pieces[0] + middle + (f".*{last}" if last else ".*")
-
-
-def _refusal(pattern: str) -> str | None:
-    """Why a regular expression is not used, or None."""
-    if len(pattern) > _MAX_LENGTH:
-        return "too-long"
-    if _NESTED.search(pattern.replace(r"\)", "")) or _REFERENCE.search(pattern):
-        return "may-not-end"
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return "not-an-expression"
-    return None
+    """A glob as a regular expression that ends where a part of the path ends."""
+    return ".*".join(re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", pattern)) + r"(?:\.|\Z)"
 
 
 class ModulePatterns:
@@ -117,6 +99,8 @@ class ModulePatterns:
         Regular expressions, matched from the start of the path.
     floating : bool
         A literal may stand anywhere in a path (fp8, AWQ, GPTQ, bitsandbytes), not only at its start.
+    work : Work or None
+        What the lists of one configuration may take together; None gives this list a bound of its own.
 
     Examples
     --------
@@ -125,12 +109,13 @@ class ModulePatterns:
     [True, False, True]
     >>> names.matches("model.layers.5.mlp.shared_expert.up_proj.weight"), names.matches("model.layers.7.mlp.gate.weight")
     (True, True)
-    >>> ModulePatterns([], ["(a+)+b"]).notices[0].code
+    >>> ModulePatterns([], [r"(.)\\1"]).notices[0].code
     'pattern-refused'
     """
 
-    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), floating: bool = False) -> None:
+    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), floating: bool = False, work: Work | None = None) -> None:
         self._floating = floating
+        self._work = work or Work()
         self._literals: set[str] = set()
         self._starts: dict[int, set[str]] = {}  # prefix globs by length
         globs: list[str] = []
@@ -151,29 +136,20 @@ class ModulePatterns:
         if len(globs) > _MAX_GLOBS:
             notices.append(Notice("pattern-refused", {"pattern": globs[_MAX_GLOBS][:40], "reason": "too-many"}))
             globs = globs[:_MAX_GLOBS]
-        self._glob = re.compile("(?:" + "|".join(sorted({_glob(text) for text in globs})) + r")(?:\.|\Z)") if globs else None
-        self._regexes: list[re.Pattern[str]] = []
-        self._numbered = False
-        cost = 0
-        for regex in regexes:
-            reason = _refusal(regex)
-            body = regex.removeprefix("^").removeprefix(".*")
-            cost += 8 ** min(len(_UNBOUNDED.findall(body.removesuffix(".*"))), 8)
-            if reason is None and cost > _MAX_COST:
-                reason = "too-many"
-            if reason is not None:
-                notices.append(Notice("pattern-refused", {"pattern": regex[:40], "reason": reason}))
-                continue
-            self._regexes.append(re.compile(regex))
-            self._numbered = self._numbered or bool(_DIGITS.search(regex)) or "\\d" in regex
+        self._globs = Expressions(sorted({_glob(text) for text in globs}), work=self._work, ours=True)
+        sources = tuple(regexes)
+        self._regexes = Expressions(sources, work=self._work)
+        notices.extend(Notice("pattern-refused", {"pattern": sources[place][:40], "reason": reason}) for place, reason in self._regexes.refused)
+        self._numbered = not all(_BLIND.fullmatch(source) for source in sources)
         self.notices = tuple(notices)
         self._seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._literals or self._starts or self._glob or self._regexes)
+        return bool(self._literals or self._starts or self._globs or self._regexes)
 
     def matches(self, path: str) -> bool:
         """Whether the module of the tensor at ``path``, or one around it, is named."""
+        self._work.spend(_WORK_OF_A_NAME, path)
         raw = _module(path)
         head, _, last = raw.rpartition(".")
         if self._named(raw):
@@ -192,7 +168,7 @@ class ModulePatterns:
                     return True
         if any(path[:length] in starts for length, starts in self._starts.items()):
             return True
-        if self._glob is not None and (self._glob.match(path) or self._glob.match(raw)):
+        if self._globs and (self._globs.first(path) is not None or self._globs.first(raw) is not None):
             return True
         tail = ".".join(parts[2:]) if parts[0] == "layers" else path
         if self._floating and self._literals and self._once("in " + tail, lambda: self._inside(tail)):
@@ -216,4 +192,4 @@ class ModulePatterns:
         for wrapper in ("model.", "language_model.", "model."):
             below = below.removeprefix(wrapper)
         spellings = {raw, path, below, "model." + below, "language_model.model." + below, "model.language_model." + below}
-        return any(expression.match(text) for expression in self._regexes for text in spellings)
+        return any(self._regexes.first(text) is not None for text in spellings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, LinearAttention, Mixer, StateSpace
 from gpusizer.formulas.memory.kv_cache import (
     attention_token_bytes,
@@ -67,11 +68,6 @@ _ELEMENT_BYTES = {
     "iq4_nl": 18 / 32,
 }
 _ALIASES = {
-    "bfloat16": "bf16",
-    "float16": "fp16",
-    "half": "fp16",
-    "float32": "fp32",
-    "float": "fp32",
     "fp8_e4m3": "fp8",
     "fp8_e5m2": "fp8",
     "fp8_inc": "fp8",
@@ -103,7 +99,8 @@ def cache_format(name: str, model_dtype: str = "bf16") -> CacheFormat | None:
     key = name.lower()
     if key in ("auto", ""):
         key = model_dtype
-    key = _ALIASES.get(key, key)
+    if key not in _ELEMENT_BYTES:
+        key = _ALIASES.get(key) or plain_dtype(key) or key
     if key not in _ELEMENT_BYTES:
         return None
     return CacheFormat(key, _ELEMENT_BYTES[key], scaled_latent=key == "fp8_ds_mla")
@@ -226,7 +223,8 @@ def _compressed(mixer: CompressedAttention, form: CacheFormat) -> list[LayerCach
     return caches
 
 
-_STATE_BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
+def _state_element(dtype: str | None, otherwise: int) -> int:
+    return element_bytes(dtype) if dtype is not None and plain_dtype(dtype) else otherwise
 
 
 def _state(mixer: LinearAttention | StateSpace, tp: int, conv_bytes: int, chosen: int | None) -> LayerCache:
@@ -239,7 +237,7 @@ def _state(mixer: LinearAttention | StateSpace, tp: int, conv_bytes: int, chosen
     else:
         heads, key, value = mixer.inner_dim, mixer.state_dim, 1
         channels, kernel = mixer.inner_dim, mixer.conv_kernel
-    element = chosen if chosen is not None else _STATE_BYTES.get((mixer.state_dtype or "").lower(), conv_bytes)
+    element = chosen if chosen is not None else _state_element(mixer.state_dtype, conv_bytes)
     recurrent = recurrent_state_bytes(heads=-(-heads // tp), key_dim=key, value_dim=value, element_bytes=element)
     column = convolution_state_bytes(channels=-(-channels // tp), kernel=2, speculative_tokens=0, element_bytes=conv_bytes) if kernel else 0
     columns = max(kernel - 1, 0) * column

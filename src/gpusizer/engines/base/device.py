@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from gpusizer.engines.base.ledger import item
-from gpusizer.engines.base.types import Evidence, Item
+from gpusizer.engines.base.band import Basis, Spread
+from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.types import Evidence, Inputs, Item, Section
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.budget import driver_reserved_bytes
+from gpusizer.formulas.memory.budget import driver_reserved_bytes, invisible_bytes
 from gpusizer.units import MiB
 
 __all__ = ["driver_reserved", "visible_bytes"]
@@ -13,6 +14,8 @@ __all__ = ["driver_reserved", "visible_bytes"]
 # n = 9 NVIDIA cards from 15 to 183 GiB whose two totals are known; error 90 MiB (0.1 % of a large card). Fitted 2026-11-25.
 _FIXED_BYTES = 420 * MiB
 _SHARE = 0.0017
+_SPREAD = Spread(0.2, 0.3)
+_BASIS = Basis("base.driver_reserved", 9, 15, 183, "GiB of card")
 
 
 def visible_bytes(accelerator: Accelerator) -> int:
@@ -32,8 +35,8 @@ def visible_bytes(accelerator: Accelerator) -> int:
         return min(accelerator.torch_total_bytes, accelerator.memory_bytes)
     if accelerator.vendor != "NVIDIA" or accelerator.unified_memory:
         return accelerator.memory_bytes
-    kept = int(driver_reserved_bytes(fixed_bytes=_FIXED_BYTES, share=_SHARE, device_total_bytes=accelerator.memory_bytes))
-    return max(accelerator.memory_bytes - kept, 0)
+    kept = driver_reserved_bytes(fixed_bytes=_FIXED_BYTES, share=_SHARE, device_total_bytes=accelerator.memory_bytes)
+    return max(accelerator.memory_bytes - int(kept), 0)
 
 
 def driver_reserved(accelerator: Accelerator) -> list[Item]:
@@ -41,17 +44,8 @@ def driver_reserved(accelerator: Accelerator) -> list[Item]:
     kept = accelerator.memory_bytes - visible_bytes(accelerator)
     if not kept:
         return []
-    inputs = {"fixed_bytes": _FIXED_BYTES, "share": _SHARE, "device_total_bytes": accelerator.memory_bytes}
     if accelerator.torch_total_bytes is not None:
-        return [item("driver_reserved", kept, evidence=Evidence.MEASURED)]
-    return [
-        item(
-            "driver_reserved",
-            kept,
-            low=kept * 0.8,
-            high=kept * 1.3,
-            formula="memory.budget.driver_reserved",
-            inputs=inputs,
-            evidence=Evidence.CALIBRATED,
-        )
-    ]
+        sizes: Inputs = {"device_total_bytes": accelerator.memory_bytes, "visible_bytes": visible_bytes(accelerator)}
+        return [computed("driver_reserved", invisible_bytes, section=Section.OUTSIDE, evidence=Evidence.MEASURED, **sizes)]
+    inputs: Inputs = {"fixed_bytes": _FIXED_BYTES, "share": _SHARE, "device_total_bytes": accelerator.memory_bytes}
+    return [computed("driver_reserved", driver_reserved_bytes, section=Section.OUTSIDE, band=_SPREAD, sources=(_BASIS.source,), **inputs)]

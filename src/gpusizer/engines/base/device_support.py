@@ -144,17 +144,10 @@ def _runs(engine_id: str, accelerator: Accelerator) -> str:
     return "unknown" if like == "no" else like
 
 
-def _capability(accelerator: Accelerator) -> float | None:
-    try:
-        return float(accelerator.compute_capability) if accelerator.compute_capability else None
-    except ValueError:
-        return None
-
-
 def _format(family: str, accelerator: Accelerator) -> tuple[Notice | None, Notice | None]:
     """(refusal, notice) for one family of formats."""
     peaks = accelerator.peak_flops
-    capability = _capability(accelerator)
+    capability = accelerator.capability or None
     if family in ("bf16", "fp16"):
         if family in peaks:
             return None, None

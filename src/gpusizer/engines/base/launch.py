@@ -12,8 +12,9 @@ from gpusizer.engines.base.device import visible_bytes
 from gpusizer.engines.base.types import Deployment, Item, Layout, Quantity
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.stages import stage_size
 
-__all__ = ["CachePlan", "LayoutChoice", "Stage", "StageResult", "Start"]
+__all__ = ["CachePlan", "LayoutChoice", "Stage", "StageResult", "Start", "stage_layers"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,7 @@ class Start:
     @property
     def capability(self) -> float:
         """CUDA compute capability, 0 where there is none."""
-        try:
-            return float(self.accelerator.compute_capability or 0)
-        except ValueError:
-            return 0.0
+        return self.accelerator.capability
 
     def flag(self, name: str, default: Any = None) -> Any:
         """A further flag of the engine, named with ``_``."""
@@ -126,3 +124,37 @@ class StageResult:
     available: Quantity
     plan: CachePlan
     blocks: tuple[int, int, int]  # value, low, high
+
+
+def stage_layers(layers: int, pp: int, partition: tuple[int, ...] | None = None) -> tuple[range, ...]:
+    """Which layers each pipeline stage holds: the remainder goes to the stages before the last, never to the first if that can be avoided.
+
+    Parameters
+    ----------
+    layers, pp : int
+        Decoder layers; stages.
+    partition : tuple of int or None
+        Layers of each stage, where the operator gave them.
+
+    Returns
+    -------
+    tuple of range
+        Layers of each stage.
+
+    Examples
+    --------
+    >>> [len(stage) for stage in stage_layers(61, 4)]
+    [15, 15, 16, 15]
+    >>> [len(stage) for stage in stage_layers(48, 2, (16, 32))]
+    [16, 32]
+    """
+    if partition is not None and len(partition) == pp and sum(partition) == layers:
+        sizes = list(partition)
+    else:
+        sizes = [int(stage_size(layers=layers, pp=pp, stage=stage)) for stage in range(pp)]
+    stages: list[range] = []
+    start = 0
+    for size in sizes:
+        stages.append(range(start, start + size))
+        start += size
+    return tuple(stages)

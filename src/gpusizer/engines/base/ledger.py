@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
-from gpusizer.engines.base.types import Evidence, Item, Quantity
-from gpusizer.formulas.core import rounded
+from gpusizer.engines.base.band import Around, Band, Spread
+from gpusizer.engines.base.types import Evidence, Item, Quantity, Section
+from gpusizer.formulas.core import id_of, maximum, minimum, rounded
+from gpusizer.formulas.memory.budget import free_bytes
+from gpusizer.formulas.memory.constants import constant_bytes
+from gpusizer.formulas.memory.loaded import group_sum_bytes
 
-__all__ = ["WEIGHT_LINES", "combined", "item", "per_gpu", "total_bytes", "weight_items", "weight_line", "worst_evidence"]
-
-# Which sum of a GPU an item belongs to; items of weights start with "weights".
-_SUM_OF = {
-    "driver_reserved": "outside_budget_bytes",
-    "device_context": "outside_budget_bytes",
-    "allocator_slack": "outside_budget_bytes",
-    "communication": "outside_budget_bytes",
-    "late_workspace": "outside_budget_bytes",
-    "symmetric_memory": "outside_budget_bytes",
-    "request_table": "outside_budget_bytes",
-    "system_memory": "outside_budget_bytes",
-    "checkpoint_pages": "outside_budget_bytes",
-    "activation_peak": "activation_peak_bytes",
-    "compute_buffer": "activation_peak_bytes",
-    "non_torch": "non_torch_bytes",
-    "cuda_graphs": "cuda_graph_bytes",
-    "prefill_graphs": "cuda_graph_bytes",
-    "kv_cache_pool": "kv_cache_pool_bytes",
-    "state_pool": "kv_cache_pool_bytes",
-    "window_pool": "kv_cache_pool_bytes",
-    "cache_beyond_budget": "kv_cache_pool_bytes",
-    "free": "free_bytes",
-}
-_SUMS = (
-    "weights_bytes",
-    "activation_peak_bytes",
-    "non_torch_bytes",
-    "cuda_graph_bytes",
-    "kv_cache_pool_bytes",
-    "outside_budget_bytes",
-    "free_bytes",
-)
+__all__ = [
+    "WEIGHT_LINES",
+    "banded",
+    "combined",
+    "computed",
+    "free_line",
+    "per_gpu",
+    "total_bytes",
+    "weight_items",
+    "weight_line",
+    "worst_evidence",
+]
 
 # Parameter groups as the ledger's lines.
 _WEIGHT_LINE = {
@@ -60,33 +43,68 @@ _WEIGHT_LINE = {
 }
 
 
-def item(
+def computed(
     id: str,
-    size: float,
+    formula: Callable[..., Any],
+    /,
     *,
-    low: float | None = None,
-    high: float | None = None,
-    formula: str | None = None,
-    inputs: Mapping[str, Any] | None = None,
+    section: Section,
+    band: Around | None = None,
+    evidence: Evidence | None = None,
     sources: Sequence[str] = (),
-    evidence: str = Evidence.EXACT,
+    **inputs: Any,
 ) -> Item:
-    """A line of the ledger; without a band it is known as it stands.
+    """A line of the ledger: the formula that it names, called with the inputs that it shows.
 
-    >>> item("free", 5.4).bytes
-    5
+    The arithmetic has no branches, so that arrays and recording symbols do as well as numbers.
+
+    Parameters
+    ----------
+    id : str
+        The line, by the names of ``items.toml``.
+    formula : callable
+        A registered formula; its result, rounded, is the size of the line. [bytes]
+    section : Section
+        The sum of the GPU that the line belongs to.
+    band : Around or None
+        How far the size may be off; None where it is known as it stands.
+    evidence : Evidence or None
+        How the size is known: exact without a band, calibrated with one, unless said otherwise.
+    sources : sequence of str
+        Where the rule stands, or the constant behind it.
+    **inputs : float
+        Inputs of the formula, by its own names.
+
+    Returns
+    -------
+    Item
+        The line.
+
+    Examples
+    --------
+    >>> from gpusizer.formulas.memory.constants import share_bytes
+    >>> line = computed("allocator_slack", share_bytes, section=Section.OUTSIDE, band=Spread(0.5, 1), share=0.08, of_bytes=1000)
+    >>> line.bytes, line.low_bytes, line.high_bytes, line.formula, line.evidence.value
+    (80, 40, 160, 'memory.constants.share', 'calibrated')
     """
+    if band is not None and evidence is Evidence.EXACT:
+        raise ValueError(f"{id}: what is exact has no band")
+    size = formula(**inputs)
     whole = rounded(size)
-    return Item(
-        id,
-        whole,
-        whole if low is None else rounded(min(low, whole)),
-        whole if high is None else rounded(max(high, whole)),
-        formula,
-        inputs or {},
-        tuple(sources),
-        evidence,
-    )
+    low, high = (whole, whole) if band is None else band.around(size)
+    known = evidence or (Evidence.EXACT if band is None else Evidence.CALIBRATED)
+    return Item(id, whole, rounded(minimum(low, whole)), rounded(maximum(high, whole)), id_of(formula), inputs, tuple(sources), known, section)
+
+
+def banded(id: str, constant: Band, *, section: Section, evidence: Evidence = Evidence.CALIBRATED) -> Item:
+    """A line that is a constant, with the constant's own band and name.
+
+    >>> from gpusizer.engines.base.band import Basis
+    >>> line = banded("device_context", Band(100.0, 20.0, 50.0, Basis("vllm.context.cuda", 25, 0.4, 0.66)), section=Section.OUTSIDE)
+    >>> line.low_bytes, line.high_bytes, line.sources
+    (80, 150, ('vllm.context.cuda: n = 25, 0.4 to 0.66 GiB',))
+    """
+    return computed(id, constant_bytes, section=section, band=constant, evidence=evidence, sources=constant.sources, fitted_bytes=constant.bytes)
 
 
 WEIGHT_LINES = (
@@ -110,28 +128,33 @@ def weight_line(group: str) -> str:
     return _WEIGHT_LINE.get(group, "weights_other")
 
 
-def weight_items(groups: Mapping[str, int], *, error: float, evidence: str, sources: Sequence[str] = ()) -> list[Item]:
+def weight_items(groups: Mapping[str, int], *, error: float, evidence: Evidence | None = None, sources: Sequence[str] = ()) -> list[Item]:
     """Lines of the stored tensors, parameter groups together as people name them; ``error`` is the share that the band is wide on each side."""
-    lines: dict[str, int] = {}
-    parts: dict[str, dict[str, int]] = {}
+    lines: dict[str, dict[str, int]] = {}
     for group, size in groups.items():
-        line = weight_line(group)
-        lines[line] = lines.get(line, 0) + size
-        parts.setdefault(line, {})[group] = size
+        lines.setdefault(weight_line(group), {})[group] = size
+    band = Spread(error, error) if error else None
     return [
-        item(
-            line,
-            size,
-            low=size * (1 - error),
-            high=size * (1 + error),
-            formula="storage.scaled_format",
-            inputs=parts[line],
-            sources=sources,
-            evidence=evidence,
-        )
-        for line, size in lines.items()
-        if size
+        computed(line, group_sum_bytes, section=Section.WEIGHTS, band=band, evidence=evidence, sources=sources, **parts)
+        for line, parts in lines.items()
+        if any(parts.values())
     ]
+
+
+def free_line(lines: Sequence[Item], device_total_bytes: int) -> Item:
+    """The last line of the ledger: what the other lines leave of the device, as surely as the least sure of them is known.
+
+    >>> free_line((), 100).bytes
+    100
+    """
+    return computed(
+        "free",
+        free_bytes,
+        section=Section.FREE,
+        evidence=worst_evidence(lines),
+        device_total_bytes=device_total_bytes,
+        used_bytes=total_bytes(lines),
+    )
 
 
 def total_bytes(items: Iterable[Item]) -> int:
@@ -142,7 +165,9 @@ def total_bytes(items: Iterable[Item]) -> int:
 def combined(items: Iterable[Item], sign: int = 1, base: float = 0) -> Quantity:
     """Sum (or ``base`` less the sum) with its band: deviations of different items are taken as independent.
 
-    >>> combined([item("a", 10, low=7, high=13), item("b", 10, low=6, high=14)])
+    >>> from gpusizer.engines.base.band import Limits
+    >>> ten = {"fitted_bytes": 10, "section": Section.OUTSIDE}
+    >>> combined([computed("a", constant_bytes, band=Limits(7, 13), **ten), computed("b", constant_bytes, band=Limits(6, 14), **ten)])
     Quantity(value=20, low=15.0, high=25.0)
     """
     value, below, above = 0, 0.0, 0.0
@@ -157,16 +182,18 @@ def combined(items: Iterable[Item], sign: int = 1, base: float = 0) -> Quantity:
 
 def per_gpu(items: Iterable[Item]) -> dict[str, int]:
     """The sums of one GPU by the names of the public JSON; together they are the device's total. [bytes]"""
-    sums = dict.fromkeys(_SUMS, 0)
+    sums = {section.value: 0 for section in Section}
     for line in items:
-        sums["weights_bytes" if line.id.startswith("weights") else _SUM_OF[line.id]] += line.bytes
+        sums[line.section.value] += line.bytes
     return sums
 
 
-def worst_evidence(items: Iterable[Item]) -> str:
+def worst_evidence(items: Iterable[Item]) -> Evidence:
     """The least sure evidence among the items.
 
-    >>> worst_evidence([item("a", 1), item("b", 1, evidence=Evidence.CALIBRATED)])
+    >>> from gpusizer.engines.base.band import band
+    >>> worst_evidence([banded("device_context", band(0.5, 0.1, 0.1), section=Section.OUTSIDE)]).value
     'calibrated'
     """
-    return Evidence.ORDER[max((Evidence.ORDER.index(line.evidence) for line in items), default=0)]
+    order = tuple(Evidence)
+    return order[max((order.index(line.evidence) for line in items), default=0)]

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeAlias
 
 from gpusizer.architecture.types import Notice
 
-__all__ = ["Deployment", "Evidence", "Fit", "Item", "KVCache", "Layout", "Quantity", "Rank"]
+__all__ = ["Deployment", "Evidence", "Fit", "Inputs", "Item", "KVCache", "Layout", "Quantity", "Rank", "Section"]
 
 
-class Evidence:
+Inputs: TypeAlias = dict[str, Any]
+"""Inputs of a formula by its own names: numbers, and where a whole account is computed at once arrays or recording symbols."""
+
+
+class Evidence(StrEnum):
     """How a figure is known, from the surest to the least sure."""
 
-    EXACT = "exact"
+    EXACT = "exact"  # arithmetic on the model's own shapes: no band
     MEASURED = "measured"
     CALIBRATED = "calibrated"
     ASSUMED = "assumed"
-    ORDER = (EXACT, MEASURED, CALIBRATED, ASSUMED)
+
+
+class Section(StrEnum):
+    """The sums of one GPU by the names of the public JSON; each line of the ledger says which it belongs to."""
+
+    WEIGHTS = "weights_bytes"
+    ACTIVATION = "activation_peak_bytes"
+    NON_TORCH = "non_torch_bytes"
+    GRAPHS = "cuda_graph_bytes"
+    CACHE = "kv_cache_pool_bytes"
+    OUTSIDE = "outside_budget_bytes"
+    FREE = "free_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +97,17 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the ledger of one GPU: bytes with their band, formula, inputs, sources and evidence."""
+    """One line of the ledger of one GPU: bytes with their band, formula, inputs, sources and evidence, and the sum that it is part of."""
 
     id: str
     bytes: int
     low_bytes: int
     high_bytes: int
-    formula: str | None
+    formula: str
     inputs: Mapping[str, Any]
     sources: tuple[str, ...]
-    evidence: str
+    evidence: Evidence
+    section: Section
 
 
 @dataclass(frozen=True, slots=True)

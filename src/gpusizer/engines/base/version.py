@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from gpusizer.errors import FlagError
 
-__all__ = ["checked_version"]
+__all__ = ["checked_version", "version_in"]
+
+_VERSION = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\d.]*-?py)")
 
 
 def checked_version(version: str | None) -> str | None:
@@ -16,3 +20,13 @@ def checked_version(version: str | None) -> str | None:
     if version is not None and not any(letter.isdecimal() for letter in version):
         raise FlagError("bad-version", found=version[:40])
     return version
+
+
+def version_in(text: str | None) -> tuple[int, ...] | None:
+    """The first three-part version in a text such as an image tag; None where there is none.
+
+    >>> version_in("rocm/sgl-dev:v0.5.8.post1-rocm720"), version_in("docker, CUDA 13")
+    ((0, 5, 8), None)
+    """
+    found = _VERSION.search(text or "")
+    return None if found is None else tuple(int(part) for part in found.groups())

@@ -14,7 +14,6 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
-from gpusizer.formulas.memory.stages import stage_size
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "once_per_architecture",
     "parameter_of",
     "routed_block",
-    "stage_layers",
     "weight_table",
 ]
 
@@ -284,10 +282,12 @@ class WeightTable:
             found.append((1, matrix_bytes(bare_matrices(self.head), cut)))
         return found
 
-    def draft_bytes(self, cut: Cut, layers: int | None = None) -> int:
-        """Bytes of the multi-token-prediction layers on one rank; embedding and head are shared with the model. [bytes]"""
-        kinds = self.mtp_kinds if layers is None else self.mtp_kinds[:layers]
-        return sum(sum(self.layer_bytes(kind, cut).values()) for kind in kinds)
+    def draft_groups(self, cut: Cut) -> dict[str, int]:
+        """Bytes of the multi-token-prediction layers on one rank, by parameter group; embedding and head are shared with the model. [bytes]"""
+        total: dict[str, int] = {}
+        for kind in self.mtp_kinds:
+            _add(total, self.layer_bytes(kind, cut))
+        return total
 
 
 def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:
@@ -363,40 +363,6 @@ def layer_kinds(architecture: Architecture) -> tuple[int, ...]:
     return tuple(
         numbers.setdefault((table.kind_of[index], layer.mixers, layer.feed_forwards), len(numbers)) for index, layer in enumerate(architecture.layers)
     )
-
-
-def stage_layers(layers: int, pp: int, partition: tuple[int, ...] | None = None) -> tuple[range, ...]:
-    """Which layers each pipeline stage holds: the remainder goes to the stages before the last, never to the first if that can be avoided.
-
-    Parameters
-    ----------
-    layers, pp : int
-        Decoder layers; stages.
-    partition : tuple of int or None
-        Layers of each stage, where the operator gave them.
-
-    Returns
-    -------
-    tuple of range
-        Layers of each stage.
-
-    Examples
-    --------
-    >>> [len(stage) for stage in stage_layers(61, 4)]
-    [15, 15, 16, 15]
-    >>> [len(stage) for stage in stage_layers(48, 2, (16, 32))]
-    [16, 32]
-    """
-    if partition is not None and len(partition) == pp and sum(partition) == layers:
-        sizes = list(partition)
-    else:
-        sizes = [int(stage_size(layers=layers, pp=pp, stage=stage)) for stage in range(pp)]
-    stages: list[range] = []
-    start = 0
-    for size in sizes:
-        stages.append(range(start, start + size))
-        start += size
-    return tuple(stages)
 
 
 def routed_block(layer: Layer) -> MixtureOfExperts | None:

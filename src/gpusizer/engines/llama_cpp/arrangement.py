@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.weights import routed_block
-from gpusizer.engines.llama_cpp.cache import Cells, LayerBuffers, cells_of, layer_buffers
-from gpusizer.engines.llama_cpp.compute import Phases, phases_of
+from gpusizer.engines.llama_cpp.cache import Cells, cells_of, layer_buffers
+from gpusizer.engines.llama_cpp.compute import MicroBatch, Phases, phases_of
+from gpusizer.engines.llama_cpp.layers import kinds_of
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options
-from gpusizer.engines.llama_cpp.placement import HOST, Placement, place, weights_by_device
+from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, place, weights_of
 from gpusizer.units import MiB
 
-__all__ = ["Arrangement", "arrange", "fitted"]
+__all__ = ["Arrangement", "fitted", "keeps_target"]
 
 # common/fit.cpp: memory that stays free on each device, and the shortest context of a sequence.
 _TARGET_BYTES = 1024 * MiB
@@ -33,55 +33,88 @@ class Arrangement:
         Context of all sequences together, before padding. [tokens]
     placement : Placement
         Device of each layer.
-    cells : Cells
-        Cells of the cache.
-    weights : dict
-        Stored bytes by device and parameter group.
-    buffers : tuple of LayerBuffers
-        Caches of every layer.
-    phases : dict
-        Compute buffer of each GPU; of the host where there is none.
+    step : MicroBatch
+        Cells, caches and what is computed at once.
     """
 
     options: Options
     context: int
     placement: Placement
-    cells: Cells
-    weights: dict[int, dict[str, int]]
-    buffers: tuple[LayerBuffers, ...]
-    phases: dict[int, Phases]
+    step: MicroBatch
+    _weights: dict[int, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    _phases: dict[int, Phases] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def cells(self) -> Cells:
+        """Cells of the cache."""
+        return self.step.cells
+
+    def weights(self, device: int) -> dict[str, int]:
+        """Stored bytes of one device by parameter group. [bytes]"""
+        if device not in self._weights:
+            self._weights[device] = weights_of(self.step.architecture, self.placement, self.options, device)
+        return self._weights[device]
+
+    def phases(self, device: int) -> Phases:
+        """Compute buffer of a GPU; of the host where there is none."""
+        if device not in self._phases:
+            self._phases[device] = phases_of(self.step, self.placement, device)
+        return self._phases[device]
 
     def cache_bytes(self, device: int) -> tuple[int, int]:
         """Keys and values, and recurrent states, of one device. [bytes]"""
         kv = state = 0
-        for index, buffer in enumerate(self.buffers):
-            place = HOST if self.options.host_cache else self.placement.layer[index]
-            if self.options.by_rows and place != HOST:
-                place = 0
-            if place == device:
-                kv, state = kv + buffer.kv_bytes, state + buffer.state_bytes
+        for part, count in self._cached(device):
+            buffer = self.step.buffers[part.kind]
+            kv, state = kv + count * buffer.kv_bytes, state + count * buffer.state_bytes
         return kv, state
+
+    def cache_parts(self, device: int) -> tuple[dict[str, int], dict[str, int]]:
+        """The same by kind of layer, as the lines of the ledger show them; what caches nothing is left out. [bytes]"""
+        kv: dict[str, int] = {}
+        state: dict[str, int] = {}
+        for part, count in self._cached(device):
+            for kind, kv_bytes, state_bytes in self.step.buffers[part.kind].mixers:
+                for sizes, size in ((kv, kv_bytes), (state, state_bytes)):
+                    if size:
+                        sizes[kind] = sizes.get(kind, 0) + count * size
+        return kv, state
+
+    def _cached(self, device: int) -> Iterator[tuple[Part, int]]:
+        """Layers whose cache lies on one device, and how many of each."""
+        parts = self.placement.parts
+        if self.options.host_cache:
+            held = tuple(parts) if device == HOST else ()
+        elif self.options.by_rows and device != HOST:  # rows are cut over all devices, caches lie on the first
+            held = tuple(range(self.placement.devices)) if device == 0 else ()
+        else:
+            held = (device,)
+        return ((part, count) for where in held for part, count in parts[where].items() if part.layer)
+
+    def all_cache_bytes(self) -> tuple[int, int]:
+        """Keys and values, and recurrent states, of all devices and the host. [bytes]"""
+        buffers = [self.step.buffers[kind] for kind in self.placement.kinds.of]
+        return sum(buffer.kv_bytes for buffer in buffers), sum(buffer.state_bytes for buffer in buffers)
 
     def used_bytes(self, device: int) -> int:
         """Model, cache and compute buffers of one device. [bytes]"""
-        return sum(self.weights[device].values()) + sum(self.cache_bytes(device)) + self.phases[device].compute_bytes
+        return sum(self.weights(device).values()) + sum(self.cache_bytes(device)) + self.phases(device).compute_bytes
+
+    @property
+    def twins(self) -> tuple[int, ...]:
+        """For each GPU the first one with the same buffers."""
+        return tuple(range(self.placement.devices)) if self.options.by_rows else self.placement.twins
 
 
-def arrange(architecture: Architecture, options: Options, memories: Sequence[int], context: int) -> Arrangement:
-    """Place everything for a context of so many tokens in all."""
-    placement = place(architecture, options, memories)
-    cells = cells_of(options, context)
-    buffers = layer_buffers(architecture, options, context)
-    devices = tuple(range(len(memories))) or (HOST,)
-    return Arrangement(
-        options,
-        context,
-        placement,
-        cells,
-        weights_by_device(architecture, placement, options),
-        buffers,
-        {device: phases_of(architecture, options, placement, cells, buffers, device) for device in devices},
-    )
+def _micro_batch(architecture: Architecture, options: Options, context: int) -> MicroBatch:
+    """Cells, caches and what is computed at once, for a context of so many tokens in all."""
+    kinds, cells = kinds_of(architecture), cells_of(options, context)
+    return MicroBatch(architecture, kinds, options, cells, layer_buffers(kinds, options, cells))
+
+
+def _arrange(step: MicroBatch, options: Options, memories: Sequence[int], context: int) -> Arrangement:
+    """Place everything; ``options`` may place it otherwise than those of the micro-batch."""
+    return Arrangement(options, context, place(step.architecture, options, memories), step)
 
 
 def fitted(architecture: Architecture, options: Options, memories: Sequence[int], *, to_host: bool, experts_first: bool = True) -> Arrangement:
@@ -106,49 +139,59 @@ def fitted(architecture: Architecture, options: Options, memories: Sequence[int]
         One that fits, or the smallest that was tried.
     """
     longest = (architecture.max_position_embeddings or _LEAST_CONTEXT) * (options.streams if options.fit else 1)
-    context = options.context or longest
-    found = arrange(architecture, options, memories, context)
-    if not options.fit or not memories or _fits(found, memories):
+
+    def with_context(tokens: int) -> Arrangement:
+        return _arrange(_micro_batch(architecture, options, tokens), options, memories, tokens)
+
+    found = with_context(options.context or longest)
+    movable = to_host and options.gpu_layers >= ALL_LAYERS and not options.overrides and not options.host_expert_layers
+    if not options.fit or not memories or not (movable or options.context is None) or keeps_target(found, memories):
         return found
     if options.context is None:
         least = min(_LEAST_CONTEXT * options.streams, longest)
         step = _STEP * options.streams
-        shorter = _largest(lambda steps: arrange(architecture, options, memories, least + steps * step), memories, (longest - least) // step)
-        found = shorter or arrange(architecture, options, memories, least)
-        context = found.context
+        shorter = _largest(lambda steps: with_context(least + steps * step), memories, (longest - least) // step)
         if shorter is not None:
-            return found
-    if to_host and options.gpu_layers >= ALL_LAYERS and not options.overrides and not options.host_expert_layers:
-        return _partly(architecture, options, memories, context, experts_first=experts_first) or found
-    return found
+            return shorter
+        found = with_context(least)
+    return (_partly(found, options, memories, experts_first=experts_first) if movable else None) or found
 
 
-def _fits(found: Arrangement, memories: Sequence[int]) -> bool:
-    return all(found.used_bytes(device) + _TARGET_BYTES <= free for device, free in enumerate(memories))
+def keeps_target(found: Arrangement, memories: Sequence[int]) -> bool:
+    """Whether every GPU keeps free what the engine wants to leave."""
+    least: dict[int, int] = {}
+    for twin, free in zip(found.twins, memories, strict=True):
+        least[twin] = min(free, least.get(twin, free))
+    return all(found.used_bytes(device) + _TARGET_BYTES <= free for device, free in least.items())
 
 
 def _largest(make: Callable[[int], Arrangement], memories: Sequence[int], most: int) -> Arrangement | None:
     """The arrangement of the largest number that fits; None where even 0 does not."""
     best = make(0)
-    if not _fits(best, memories):
+    if not keeps_target(best, memories):
         return None
     low, high = 0, max(most, 0)
     while low < high:
         middle = (low + high + 1) // 2
         tried = make(middle)
-        if _fits(tried, memories):
+        if keeps_target(tried, memories):
             low, best = middle, tried
         else:
             high = middle - 1
     return best
 
 
-def _partly(architecture: Architecture, options: Options, memories: Sequence[int], context: int, *, experts_first: bool) -> Arrangement | None:
-    layers = len(architecture.layers)
-    sparse = experts_first and any(routed_block(layer) is not None for layer in architecture.layers)
-    if sparse:  # as many layers with their experts as fit
-        kept = _largest(lambda kept: arrange(architecture, replace(options, host_expert_layers=layers - kept), memories, context), memories, layers)
+def _partly(found: Arrangement, options: Options, memories: Sequence[int], *, experts_first: bool) -> Arrangement | None:
+    """As much as fits, the rest on the host: what a micro-batch needs is the same wherever its layers lie."""
+    kinds = found.placement.kinds
+    layers = len(kinds.of)
+
+    def with_options(changed: Options) -> Arrangement:
+        return _arrange(found.step, changed, memories, found.context)
+
+    if experts_first and any(block is not None for block in kinds.routed):  # as many layers with their experts as fit
+        kept = _largest(lambda kept: with_options(replace(options, host_expert_layers=layers - kept)), memories, layers)
         if kept is not None:
             return kept
         options = replace(options, host_expert_layers=ALL_LAYERS)
-    return _largest(lambda count: arrange(architecture, replace(options, gpu_layers=count), memories, context), memories, layers + 1)
+    return _largest(lambda count: with_options(replace(options, gpu_layers=count)), memories, layers + 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import assert_never
 
-from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
+from gpusizer.engines.llama_cpp.layers import Kinds, window_of
 from gpusizer.engines.llama_cpp.options import LATENT_ONLY_FROM, Options
 from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
 
@@ -39,23 +40,17 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class LayerBuffers:
-    """What one layer caches: ``kv_bytes`` grows with the context, ``state_bytes`` with the sequences alone."""
+    """What one layer caches: ``kv_bytes`` grows with the context, ``state_bytes`` with the sequences alone; and both for each of its mixers."""
 
     kv_bytes: int
     state_bytes: int
+    mixers: tuple[tuple[str, int, int], ...] = ()
 
 
 def cells_of(options: Options, context: int) -> Cells:
     """Cells for a context of so many tokens in all."""
     full = context_cells(context_tokens=context, streams=options.streams, padding=options.padding)
     return Cells(int(full), options.streams, options.sequences if options.streams == 1 else 1)
-
-
-def window_of(mixer: Mixer) -> int:
-    """Tokens that a layer sees at most, 0 where it sees everything. [tokens]"""
-    if isinstance(mixer, Attention):
-        return mixer.window or mixer.chunk or 0
-    return 0
 
 
 def cells_in_window(options: Options, cells: Cells, window: int) -> int:
@@ -67,34 +62,47 @@ def cells_in_window(options: Options, cells: Cells, window: int) -> int:
     )
 
 
-def layer_buffers(architecture: Architecture, options: Options, context: int) -> tuple[LayerBuffers, ...]:
-    """Caches of every decoder layer.
+def _kind(mixer: Mixer) -> str:
+    match mixer:
+        case Attention():
+            return "window_layers" if window_of(mixer) else "full_layers"
+        case LatentAttention():
+            return "latent_layers"
+        case CompressedAttention():
+            return "compressed_layers"
+        case LinearAttention():
+            return "linear_layers"
+        case StateSpace():
+            return "state_space_layers"
+        case _:
+            assert_never(mixer)
+
+
+def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBuffers, ...]:
+    """Caches of one layer of each kind.
 
     Parameters
     ----------
-    architecture : Architecture
-        The model.
+    kinds : Kinds
+        The different layers of the model.
     options : Options
         The start.
-    context : int
-        Context of all sequences together. [tokens]
+    cells : Cells
+        Cells for the context of all sequences together.
 
     Returns
     -------
     tuple of LayerBuffers
-        In the order of the layers.
+        In the order of the kinds.
     """
-    cells = cells_of(options, context)
     known: dict[Mixer, LayerBuffers] = {}
     found = []
-    for layer in architecture.layers:
-        kv = state = 0
+    for layer in kinds.layers:
         for mixer in layer.mixers:
             if mixer not in known:
                 known[mixer] = _mixer(mixer, options, cells)
-            kv += known[mixer].kv_bytes
-            state += known[mixer].state_bytes
-        found.append(LayerBuffers(kv, state))
+        parts = tuple((_kind(mixer), known[mixer].kv_bytes, known[mixer].state_bytes) for mixer in layer.mixers)
+        found.append(LayerBuffers(sum(kv for _, kv, _ in parts), sum(state for _, _, state in parts), parts))
     return tuple(found)
 
 

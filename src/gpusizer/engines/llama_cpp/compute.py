@@ -7,19 +7,19 @@ few counts below are all that is fitted. ``scripts/calibrate_llama_cpp.py`` prin
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, LinearAttention, Mixer, MixtureOfExperts
-from gpusizer.engines.base.weights import ROUTED, once_per_architecture, routed_block
-from gpusizer.engines.llama_cpp.cache import Cells, LayerBuffers, cells_in_window, window_of
+from gpusizer.engines.llama_cpp.cache import Cells, LayerBuffers, cells_in_window
+from gpusizer.engines.llama_cpp.layers import Kinds, dense_tensors, expert_tensors, window_of
 from gpusizer.engines.llama_cpp.options import Options
-from gpusizer.engines.llama_cpp.placement import HOST, Placement, head_bytes
+from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, head_bytes
 from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, expanded_latent_bytes, float_rows_bytes, mask_bytes, scores_bytes
 from gpusizer.units import MiB
 
-__all__ = ["Phases", "phases_of"]
+__all__ = ["MicroBatch", "Phases", "phases_of"]
 
 # Rows of the residual stream, and of queries, that live beside the scores of one layer (n = 7 logs without flash attention, within 1.5 %).
 _RESIDUALS, _QUERIES = 2, 2
@@ -53,53 +53,84 @@ class Phases:
 
 
 @dataclass(frozen=True)
-class _Step:
-    """One micro-batch."""
-
-    architecture: Architecture
-    options: Options
-    placement: Placement
-    cells: Cells
-    buffers: tuple[LayerBuffers, ...]
-
-    @property
-    def tokens(self) -> int:
-        return min(self.options.micro_batch, self.cells.tokens)
-
-    def rows(self, width: int, tokens: int | None = None) -> int:
-        return int(float_rows_bytes(tokens=self.tokens if tokens is None else tokens, width=width))
-
-    @property
-    def hidden_bytes(self) -> int:
-        return self.rows(self.architecture.hidden_size * self.architecture.residual_streams)
-
-    @property
-    def offloads(self) -> bool:
-        return self.placement.devices > 0 and self.options.offload_operations and self.tokens >= _LEAST_OFFLOADED_BATCH
-
-    @property
-    def pipelined(self) -> bool:
-        several = self.placement.devices > 1 and not (self.options.by_rows or self.options.fork or self.options.remote)
-        return several and self.placement.all_offloaded and not self.placement.overridden and not self.options.host_cache
-
-
-def phases_of(
-    architecture: Architecture, options: Options, placement: Placement, cells: Cells, buffers: tuple[LayerBuffers, ...], device: int
-) -> Phases:
-    """The moments of one micro-batch on one device.
+class MicroBatch:
+    """One micro-batch, wherever its layers lie: what each kind of layer needs is worked out once.
 
     Parameters
     ----------
     architecture : Architecture
         The model.
+    kinds : Kinds
+        Its different layers.
     options : Options
         The start.
-    placement : Placement
-        Which device holds what.
     cells : Cells
         Cells of the cache.
     buffers : tuple of LayerBuffers
-        Caches of every layer.
+        Caches of one layer of each kind.
+    """
+
+    architecture: Architecture
+    kinds: Kinds
+    options: Options
+    cells: Cells
+    buffers: tuple[LayerBuffers, ...]
+    _attention: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+    _feed_forward: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def tokens(self) -> int:
+        """Tokens that are computed at once. [tokens]"""
+        return min(self.options.micro_batch, self.cells.tokens)
+
+    def rows(self, width: int, tokens: int | None = None) -> int:
+        """FP32 rows of all tokens. [bytes]"""
+        return int(float_rows_bytes(tokens=self.tokens if tokens is None else tokens, width=width))
+
+    @cached_property
+    def hidden_bytes(self) -> int:
+        """Rows of the residual stream. [bytes]"""
+        return self.rows(self.architecture.hidden_size * self.architecture.residual_streams)
+
+    @cached_property
+    def mask_cells(self) -> int:
+        """Cells that masks span: one mask for layers that see everything, one for each window, one for an indexer. [cells]"""
+        if len(self.kinds.windows) == 1 and self.options.window_full:
+            return self.cells.full
+        spanned = sum(cells_in_window(self.options, self.cells, window) for window in self.kinds.windows)
+        return spanned + (self.cells.full if self.kinds.indexed else 0)
+
+    def attention_bytes(self, kind: int) -> int:
+        """Mixers of a layer of a kind. [bytes]"""
+        if kind not in self._attention:
+            self._attention[kind] = max((_attention(self, mixer) for mixer in self.kinds.layers[kind].mixers), default=0)
+        return self._attention[kind]
+
+    def feed_forward_bytes(self, kind: int) -> int:
+        """Feed-forward of a layer of a kind. [bytes]"""
+        if kind not in self._feed_forward:
+            self._feed_forward[kind] = _feed_forward(self, self.kinds.layers[kind])
+        return self._feed_forward[kind]
+
+    def offloads(self, placement: Placement) -> bool:
+        """Whether a GPU computes what lies on the host."""
+        return placement.devices > 0 and self.options.offload_operations and self.tokens >= _LEAST_OFFLOADED_BATCH
+
+    def pipelined(self, placement: Placement) -> bool:
+        """Whether several micro-batches are under way at once."""
+        several = placement.devices > 1 and not (self.options.by_rows or self.options.fork or self.options.remote)
+        return several and placement.all_offloaded and not placement.overridden and not self.options.host_cache
+
+
+def phases_of(step: MicroBatch, placement: Placement, device: int) -> Phases:
+    """The moments of one micro-batch on one device.
+
+    Parameters
+    ----------
+    step : MicroBatch
+        The micro-batch.
+    placement : Placement
+        Which device holds what.
     device : int
         A GPU, or ``HOST`` where there is none.
 
@@ -108,51 +139,42 @@ def phases_of(
     Phases
         The moments.
     """
-    step = _Step(architecture, options, placement, cells, buffers)
     first = device in (0, HOST)
-    layers = [architecture.layers[index] for index in placement.holds_layers(device)]
-    guests = [index for index, place in enumerate(placement.layer) if place == HOST] if first and device != HOST and step.offloads else []
-    computed = layers + [architecture.layers[index] for index in guests]
-    masks = _masks(step, first=first)
-    hidden = step.hidden_bytes
-    copies = (_PIPELINE_COPIES - 1) * ((_inputs_mask(step, first=first)) + hidden) + hidden if step.pipelined else 0
-    attention = max((_attention(step, mixer) for layer in computed for mixer in layer.mixers), default=0)
-    feed_forward = max((_feed_forward(step, layer) for layer in computed), default=0)
+    helps = first and device != HOST and step.offloads(placement)
+    guests = _guests(placement) if helps else []
+    computed = {*(part.kind for part in placement.parts[device] if part.layer), *(part.kind for part in guests)}
+    masks, hidden, pipelined = _masks(step, first=first), step.hidden_bytes, step.pipelined(placement)
+    copies = (_PIPELINE_COPIES - 1) * (_inputs_mask(step, first=first) + hidden) + hidden if pipelined else 0
     host_cache = _copied_cache(step, guests)
-    copied = _copied_weights(step, guests, device) if first and device != HOST and step.offloads else 0
     return Phases(
         masks + copies,
-        attention + host_cache,
-        feed_forward + host_cache,
-        copied,
-        _output(step, device, copies + (masks if step.pipelined else 0)),
+        max(map(step.attention_bytes, computed), default=0) + host_cache,
+        max(map(step.feed_forward_bytes, computed), default=0) + host_cache,
+        _copied_weights(step, placement, guests, device) if helps else 0,
+        _output(step, placement, device, copies + (masks if pipelined else 0)),
     )
 
 
-def _mask_cells(step: _Step) -> int:
-    """Cells that masks span: one mask for layers that see everything, one for each window, one for an indexer. [cells]"""
-    windows = {window_of(mixer) for layer in step.architecture.layers for mixer in layer.mixers if not isinstance(mixer, LinearAttention)}
-    if len(windows) == 1 and step.options.window_full:
-        return step.cells.full
-    indexed = any(isinstance(mixer, LatentAttention) and mixer.indexer is not None for layer in step.architecture.layers for mixer in layer.mixers)
-    return sum(cells_in_window(step.options, step.cells, window) for window in windows) + (step.cells.full if indexed else 0)
+def _guests(placement: Placement) -> list[Part]:
+    """Layers of the host that the first GPU computes."""
+    return [part for part in placement.parts[HOST] if part.layer]
 
 
-def _inputs_mask(step: _Step, *, first: bool) -> int:
+def _inputs_mask(step: MicroBatch, *, first: bool) -> int:
     """The mask as it is handed to a device: FP32 to the first in older builds, FP16 where flash attention reads it. [bytes]"""
     element = 2 if step.options.flash and (step.options.lean or not first) else 4
-    return int(mask_bytes(cells=_mask_cells(step), tokens=step.tokens, element_bytes=element))
+    return int(mask_bytes(cells=step.mask_cells, tokens=step.tokens, element_bytes=element))
 
 
-def _masks(step: _Step, *, first: bool) -> int:
+def _masks(step: MicroBatch, *, first: bool) -> int:
     """Masks on a device; the first casts FP32 to FP16 for flash attention in older builds, and holds both. [bytes]"""
     if not step.options.flash:
         return _inputs_mask(step, first=first)
     cast = 2 if first and not step.options.lean else 0
-    return _inputs_mask(step, first=first) + int(mask_bytes(cells=_mask_cells(step), tokens=step.tokens, element_bytes=cast))
+    return _inputs_mask(step, first=first) + int(mask_bytes(cells=step.mask_cells, tokens=step.tokens, element_bytes=cast))
 
 
-def _attention(step: _Step, mixer: Mixer) -> int:
+def _attention(step: MicroBatch, mixer: Mixer) -> int:
     """One mixer of a layer. [bytes]"""
     options = step.options
     if isinstance(mixer, LatentAttention):
@@ -172,12 +194,12 @@ def _attention(step: _Step, mixer: Mixer) -> int:
     return beside + _scores(step, mixer.heads, cells_in_window(options, step.cells, window_of(mixer)), limited=limited)
 
 
-def _scores(step: _Step, heads: int, cells: int, *, limited: bool = True) -> int:
+def _scores(step: MicroBatch, heads: int, cells: int, *, limited: bool = True) -> int:
     size = int(scores_bytes(heads=heads, tokens=step.tokens, cells=cells))
     return min(size, step.options.attention_mib * MiB) if limited and step.options.attention_mib else size
 
 
-def _latent(step: _Step, mixer: LatentAttention) -> int:
+def _latent(step: MicroBatch, mixer: LatentAttention) -> int:
     """Latent attention: every head's keys, absorbed queries, or (fork) keys and values of all heads expanded for a long batch. [bytes]"""
     options, cells = step.options, step.cells.full
     key = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
@@ -202,7 +224,7 @@ def _latent(step: _Step, mixer: LatentAttention) -> int:
     return 2 * absorbed + 2 * latent + _scores(step, mixer.heads, cells)
 
 
-def _feed_forward(step: _Step, layer: Layer) -> int:
+def _feed_forward(step: MicroBatch, layer: Layer) -> int:
     """Feed-forward of a layer: up, gate and their product; of experts the wider of those and of the rows that go back. [bytes]"""
     widest = 0
     for block in layer.feed_forwards:
@@ -213,76 +235,48 @@ def _feed_forward(step: _Step, layer: Layer) -> int:
     return _RESIDUALS * step.hidden_bytes + widest
 
 
-def _experts(step: _Step, block: MixtureOfExperts) -> int:
+def _experts(step: MicroBatch, block: MixtureOfExperts) -> int:
     narrow, wide = block.top_k * block.expert_width, block.top_k * block.expert_hidden
     return step.rows(max(3 * narrow, 2 * narrow + wide))
 
 
-def _output(step: _Step, device: int, copies: int) -> int:
+def _output(step: MicroBatch, placement: Placement, device: int, copies: int) -> int:
     """Logits on the device of the output; on the first GPU with a copy of the matrix where the host has it. [bytes]"""
-    architecture, options, where = step.architecture, step.options, step.placement.output
-    rows = min(step.tokens, step.options.sequences) if options.lean else step.tokens
-    logits = step.rows(architecture.vocab_size, rows)
+    architecture, options, where = step.architecture, step.options, placement.output
+    rows = min(step.tokens, options.sequences) if options.lean else step.tokens
     if where == device:
-        others = step.placement.devices > 1
-        return copies + logits + (2 if others else 1) * step.hidden_bytes
-    if where == HOST and device == 0 and step.offloads:
-        return copies + head_bytes(architecture) + logits + step.hidden_bytes
+        others = placement.devices > 1
+        return copies + step.rows(architecture.vocab_size, rows) + (2 if others else 1) * step.hidden_bytes
+    if where == HOST and device == 0 and step.offloads(placement):
+        return copies + head_bytes(architecture) + step.rows(architecture.vocab_size, rows) + step.hidden_bytes
     return 0
 
 
-def _copied_cache(step: _Step, guests: list[int]) -> int:
+def _copied_cache(step: MicroBatch, guests: list[Part]) -> int:
     """Keys and values of one host layer that a GPU attends to. [bytes]"""
     if step.options.fork or not step.options.flash:
         return 0
-    return max((step.buffers[index].kv_bytes for index in guests), default=0)
+    return max((step.buffers[part.kind].kv_bytes for part in guests), default=0)
 
 
-def _copied_weights(step: _Step, guests: list[int], device: int) -> int:
+def _copied_weights(step: MicroBatch, placement: Placement, guests: list[Part], device: int) -> int:
     """Weights of the host that are copied for a long batch, one tensor at a time (two where up and gate are one operation). [bytes]"""
-    architecture, placement, options = step.architecture, step.placement, step.options
-    expert_layers = [index for index, layer in enumerate(architecture.layers) if routed_block(layer) is not None]
-    hosted = [index for index in expert_layers if placement.experts[index] == HOST]
+    architecture, options, routed = step.architecture, step.options, step.kinds.routed
+    hosted = [part.kind for part in placement.parts[HOST] if part.experts and routed[part.kind] is not None]
     hidden = step.hidden_bytes
     widest = 0
-    if hosted:
-        up, down = _expert_tensors(architecture)[hosted[0]]
-        block = routed_block(architecture.layers[hosted[0]])
+    for kind in hosted[:1]:
+        up, down = expert_tensors(architecture)[kind]
+        block = routed[kind]
         assert block is not None  # hosted layers have routed experts
         back = step.rows(block.top_k * block.expert_hidden)
         if options.fused_experts:
-            own = any(placement.experts[index] == device for index in expert_layers)  # their rows lie in the way of the copies
+            own = any(part.experts and routed[part.kind] is not None for part in placement.parts[device])  # their rows lie in the way of the copies
             widest = 2 * up + hidden + (2 * back if own else 0)
         else:
             widest = max(up, down) + _RESIDUALS * hidden + back + step.rows(block.top_k * block.expert_width)
-    dense = [index for index in guests if index not in hosted]
+    dense = [part.kind for part in guests if not part.experts or routed[part.kind] is None]
     if dense and not options.fork:
-        widest = max(widest, max(_dense_tensor(architecture)[index] for index in dense) + _feed_forward(step, architecture.layers[dense[0]]))
+        sizes = dense_tensors(architecture)
+        widest = max(widest, max(sizes[kind] for kind in dense) + step.feed_forward_bytes(dense[0]))
     return widest
-
-
-@once_per_architecture
-def _expert_tensors(architecture: Architecture) -> dict[int, tuple[int, int]]:
-    """By layer: bytes of one of the two matrices into the experts, and of the one back. [bytes]"""
-    found: dict[int, tuple[int, int]] = {}
-    for index, _, tensor, form in stored_tensors(architecture):
-        if index is None or tensor.group != ROUTED or len(tensor.shape) < 2:
-            continue
-        up, down = found.get(index, (0, 0))
-        size = form.bytes_of(tensor.shape, tensor.copies)
-        if "down" in tensor.name or tensor.name.split(".")[-2:-1] == ["w2"]:
-            down = max(down, size)
-        else:
-            up = max(up, size // 2 if "gate_up" in tensor.name else size)
-        found[index] = (up, down)
-    return found
-
-
-@once_per_architecture
-def _dense_tensor(architecture: Architecture) -> dict[int, int]:
-    """By layer: bytes of the largest matrix outside routed experts. [bytes]"""
-    found: dict[int, int] = {}
-    for index, _, tensor, form in stored_tensors(architecture):
-        if index is not None and tensor.group != ROUTED and len(tensor.shape) > 1:
-            found[index] = max(found.get(index, 0), form.bytes_of(tensor.shape, tensor.copies))
-    return found

@@ -9,42 +9,35 @@ from typing import ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
-from gpusizer.engines.base.engine import Engine, LayoutChoice, Start
-from gpusizer.engines.base.ledger import combined, item, total_bytes, weight_items
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
-from gpusizer.engines.base.weights import Cut, weight_table
-from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted
+from gpusizer.engines.base.engine import LayoutChoice, Start
+from gpusizer.engines.base.ledger import free_line
+from gpusizer.engines.base.placed import PlacedEngine, tightest
+from gpusizer.engines.base.search import largest
+from gpusizer.engines.base.types import Deployment, Fit, Layout, Rank
+from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
+from gpusizer.engines.llama_cpp.ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
 from gpusizer.engines.llama_cpp.placement import HOST
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.budget import free_bytes
-from gpusizer.units import KiB, MiB
 
 __all__ = ["ENGINE", "LlamaCpp"]
 
 NEWEST = (11550,)  # by 412 builds a month since b7900 of February 2026
-_SOURCE = "ggml-org/llama.cpp@0c1e57098: "
-# CUDA context, kernels and cuBLAS: the log's "unaccounted" is 150 to 500 MiB on an idle card.
-_CONTEXT_BYTES = (150 * MiB, 300 * MiB, 550 * MiB)
 _NOT_IN_GGUF = frozenset({"fp8", "mxfp8", "int8", "int4", "int2"})
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
-_PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
-# Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
-_RECIPE_ERROR, _SIMILAR_ERROR = 0.02, 0.15
-_COMPUTE_BELOW, _COMPUTE_ABOVE = 0.13, 0.15
-_GUESTS_BELOW, _GUESTS_ABOVE = 0.45, 0.25
 
 
-class LlamaCpp(Engine):
+class LlamaCpp(PlacedEngine):
     """llama.cpp, builds 1500 to today, and the fork that caches latents by ``-mla``. ``pp`` counts GPUs that share layers, ``tp`` rows."""
 
     id: ClassVar[str] = "llama.cpp"
     newest: ClassVar[tuple[int, ...]] = NEWEST
-    weight_error: ClassVar[float] = _RECIPE_ERROR
-    weight_sources: ClassVar[tuple[str, ...]] = (_SOURCE + "src/llama-model.cpp, load_tensors",)
+    weight_error: ClassVar[float] = RECIPE_ERROR
+    weight_sources: ClassVar[tuple[str, ...]] = (SOURCE + "src/llama-model.cpp, load_tensors",)
+    most_devices: ClassVar[int | None] = 16  # llama_max_devices, GGML_CUDA_MAX_DEVICES
     offloads_by_itself: ClassVar[bool] = False
     flag_names: ClassVar[Mapping[str, str]] = {"max_num_seqs": "--parallel", "max_num_batched_tokens": "--ubatch-size"}
 
@@ -64,13 +57,15 @@ class LlamaCpp(Engine):
         return replace(deployment, max_num_seqs=options.sequences, max_num_batched_tokens=options.micro_batch)
 
     def problem(self, start: Start) -> Notice | None:
-        """Layers or rows over GPUs: any number of them, but no data or expert parallelism."""
+        """Layers or rows over GPUs, no more of them than it knows; no data or expert parallelism."""
         layout, layers = start.layout, len(start.architecture.layers)
         for name, value in (("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("ep", layout.ep), ("dcp", layout.dcp)):
             if value < 1:
                 return Notice("layout-not-positive", {"name": name, "value": value})
             if value > 1 and name in ("dp", "ep", "dcp"):
                 return Notice("layers-or-rows-only", {"name": name, "value": value})
+        if self.most_devices is not None and layout.gpus > self.most_devices:
+            return Notice("more-devices-than-engine", {"gpus": layout.gpus, "most": self.most_devices})
         if layout.tp > 1 and layout.pp > 1:
             return Notice("layers-or-rows-only", {"name": "tp", "value": layout.tp})
         if layout.pp > layers + 1:
@@ -80,17 +75,36 @@ class LlamaCpp(Engine):
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
         """Layers shared out over the GPUs, which is what it does by itself."""
         layout = Layout(pp=gpus)
-        return (LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)),)
+        return (LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)),)
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """As many sequences, each with its own cells, as fit on the safe side; at least one."""
-        low, high = 1, max(min(requests, _MOST_SEQUENCES), 1)
-        while low < high:
-            middle = (low + high + 1) // 2
-            fit = self.fit(replace(deployment, max_num_seqs=middle), architecture, accelerator)
-            fits = fit.fits and all(_safely_free(rank) for rank in fit.ranks) and not _on_host(fit)
-            low, high = (middle, high) if fits else (low, middle - 1)
-        return replace(deployment, max_num_seqs=low)
+        most = max(min(requests, _MOST_SEQUENCES), 1)
+        model, _ = _as_gguf(architecture)
+
+        def room(sequences: int) -> float:
+            asked = self.asked(replace(deployment, max_num_seqs=sequences), model, accelerator)
+            return self._room_bytes(asked, model, accelerator)
+
+        return replace(deployment, max_num_seqs=max(largest(room, most), 1) if most > 1 else 1)
+
+    def _room_bytes(self, deployment: Deployment, model: Architecture, accelerator: Accelerator) -> float:
+        """What the tightest GPU has left on the safe side with everything on the GPUs, negative where the engine would send layers to the host."""
+        options, start = self.options(deployment), self.start(deployment, model, accelerator)
+        if self.problem(start) is not None:
+            return -1
+        cards = cards_of(self._devices(start))
+        free = _free_bytes(start, cards)
+        found = fitted(model, options, free, to_host=False)
+        room = safe_room_bytes(start, found, cards)
+        if room >= 0 and self._to_host(start) and not keeps_target(found, free):
+            found = fitted(model, options, free, to_host=True, experts_first=self.experts_first(deployment))
+            room = safe_room_bytes(start, found, cards)
+        return -1 if room >= 0 and on_host(found) else room
+
+    def asked(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """A start as :meth:`fit` reads it, for engines that fill in more than llama.cpp does."""
+        return deployment
 
     def experts_first(self, deployment: Deployment) -> bool:
         """What goes to the host by itself: routed experts before whole layers."""
@@ -120,16 +134,12 @@ class LlamaCpp(Engine):
         start = self.start(deployment, architecture, accelerator)
         problem = self.problem(start)
         if problem is not None:
-            return self._refused(start, problem)
-        devices = self._devices(start)
-        spared = int(start.flag("gpu_overhead", 0) or 0)
-        free = [device.memory_bytes - sum(line.bytes for line in self._outside(device)) - spared for device in devices]
-        to_host = self.offloads_by_itself or str(start.flag("fit", "")).lower() in ("on", "true", "1")
-        found = fitted(architecture, options, free, to_host=to_host, experts_first=self.experts_first(deployment))
-        items = {number: self._items(start, found, number) for number in range(len(devices))}
-        ranks = tuple(self._closed(number, device, items[number]) for number, device in enumerate(devices))
-        ranks = ranks or (Rank(0, 0, (item("free", accelerator.memory_bytes),)),)
-        worst = min(range(len(ranks)), key=lambda number: ranks[number].items[-1].bytes)
+            return self.refused(start, problem)
+        cards = cards_of(self._devices(start))
+        free = _free_bytes(start, cards)
+        found = fitted(architecture, options, free, to_host=self._to_host(start), experts_first=self.experts_first(deployment))
+        ranks = ranks_of(start, found, cards) or (Rank(0, 0, (free_line((), accelerator.memory_bytes),)),)
+        worst = tightest(ranks)
         short = -ranks[worst].items[-1].bytes
         reason = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
         longest = deployment.max_model_len or min(found.cells.full, found.context)
@@ -141,12 +151,16 @@ class LlamaCpp(Engine):
             reason=reason,
             ranks=ranks,
             worst=worst,
-            kv_cache=self._cache(architecture, found, worst if devices else HOST),
+            kv_cache=cache_of(found, worst if cards else HOST),
             max_concurrency=found.cells.tokens / max(completed.max_model_len or 1, 1),
-            quantities=self._figures(start, found, items),
+            quantities=figures_of(start, found, ranks if cards else ()),
             budget_bytes=free[0] if free else 0,
-            warnings=(*self.warnings(start), *converted, *self._told(architecture, options, found)),
+            warnings=(*self.warnings(start), *converted, *_told(architecture, options, found)),
         )
+
+    def _to_host(self, start: Start) -> bool:
+        """Whether the engine sends to the host by itself what does not fit."""
+        return self.offloads_by_itself or str(start.flag("fit", "")).lower() in ("on", "true", "1")
 
     def _devices(self, start: Start) -> tuple[Accelerator, ...]:
         """The GPUs of this start; unequal ones by their ids, with the memory that was told."""
@@ -165,124 +179,6 @@ class LlamaCpp(Engine):
                 device = replace(device, memory_bytes=sizes[number], torch_total_bytes=None)
             found.append(device)
         return tuple(found)
-
-    def _outside(self, device: Accelerator) -> list[Item]:
-        low, value, high = _CONTEXT_BYTES
-        context = item("device_context", value, low=low, high=high, evidence=Evidence.ASSUMED)
-        return [*driver_reserved(device), context]
-
-    def _items(self, start: Start, found: Arrangement, number: int) -> list[Item]:
-        """Weights, cache and compute buffer of one GPU."""
-        error = _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
-        evidence = Evidence.EXACT if error <= _RECIPE_ERROR else Evidence.ASSUMED
-        drift = _layers_adrift(start, found, number)
-        error += drift
-        lines = weight_items(found.weights[number], error=error, evidence=evidence, sources=self.weight_sources)
-        if number == 0:
-            lines += self._extra_weights(start, found)
-        kv, state = found.cache_bytes(number)
-        cells = {"cells": found.cells.full, "streams": found.cells.streams}
-        source = (_SOURCE + "src/llama-kv-cache.cpp",)
-        if kv:
-            spread = _PRINTED_BYTES + drift * kv
-            lines.append(
-                item(
-                    "kv_cache_pool",
-                    kv,
-                    low=kv - spread,
-                    high=kv + spread,
-                    formula="memory.llama_cpp.kv_buffer",
-                    inputs=cells,
-                    sources=source,
-                )
-            )
-        if state:
-            inputs = {"sequences": found.options.sequences}
-            lines.append(item("state_pool", state, formula="memory.llama_cpp.sequence_state", inputs=inputs, sources=source))
-        phases = found.phases[number]
-        size, below, above = _compute_band(found, number)
-        lines.append(
-            item(
-                "compute_buffer",
-                size,
-                low=below,
-                high=above,
-                formula="memory.llama_cpp.compute_buffer",
-                inputs=phases.inputs,
-                sources=(_SOURCE + "ggml/src/ggml-alloc.c",),
-                evidence=Evidence.CALIBRATED,
-            )
-        )
-        return lines
-
-    def _extra_weights(self, start: Start, found: Arrangement) -> list[Item]:
-        """A projector file and draft layers, both on the first GPU."""
-        lines = []
-        table, whole = weight_table(start.architecture), Cut(vocabulary_multiple=1)
-        if found.options.projector:
-            towers = table.stage_bytes(range(0), whole, first=True, last=False, tied=False).get("vision", 0)
-            lines += weight_items({"vision": towers}, error=_RECIPE_ERROR, evidence=Evidence.EXACT)
-        if start.deployment.speculative_tokens and start.architecture.mtp:
-            size = table.draft_bytes(whole)
-            inputs = {"layers": len(start.architecture.mtp)}
-            lines.append(item("weights_draft", size, low=size * 0.97, high=size * 1.1, inputs=inputs))
-        return lines
-
-    def _closed(self, number: int, device: Accelerator, items: Sequence[Item]) -> Rank:
-        lines = (*items, *self._outside(device))
-        inputs = {"device_total_bytes": device.memory_bytes, "used_bytes": total_bytes(lines)}
-        free = item("free", free_bytes(**inputs), formula="memory.budget.free", inputs=inputs, evidence=Evidence.CALIBRATED)
-        return Rank(number, 0, (*lines, free))
-
-    def _cache(self, architecture: Architecture, found: Arrangement, device: int) -> KVCache:
-        kv, state = found.cache_bytes(device)
-        tokens = found.cells.tokens
-        padding = found.options.padding
-        return KVCache(kv // max(tokens, 1), state // max(found.options.sequences, 1), padding, tokens // padding, tokens)
-
-    def _figures(self, start: Start, found: Arrangement, items: Mapping[int, Sequence[Item]]) -> dict[str, Quantity]:
-        """Buffers as the log prints them: all caches together, the GPUs' model buffers together, the first GPU's compute buffer."""
-        everywhere = (HOST, *range(found.placement.devices))
-        kv = float(sum(found.cache_bytes(device)[0] for device in everywhere))
-        state = float(sum(found.cache_bytes(device)[1] for device in everywhere))
-        tokens = float(found.cells.tokens)
-        compute = Quantity(*map(float, _compute_band(found, 0 if found.placement.devices else HOST)))
-        figures = {
-            "kv_buffer_bytes": Quantity(kv, kv - _PRINTED_BYTES, kv + _PRINTED_BYTES),
-            "kv_cache_tokens": Quantity(tokens, tokens, tokens),
-            "compute_buffer_bytes": compute,
-        }
-        if state:
-            figures["state_buffer_bytes"] = Quantity(state, state, state)
-        if not items:
-            return figures
-        weights = [[line for line in lines if line.id.startswith("weights") and line.id != "weights_towers"] for lines in items.values()]
-        figures["weights_bytes"] = combined(weights[0])
-        figures["model_buffer_bytes"] = self._all_weights(start, found, weights)
-        figures["kv_cache_pool_bytes"] = combined(line for line in items[0] if line.id in ("kv_cache_pool", "state_pool"))
-        return figures
-
-    def _all_weights(self, start: Start, found: Arrangement, weights: Sequence[Sequence[Item]]) -> Quantity:
-        """Model buffers of all GPUs: what one holds too much the next has too little, unless the engine sent layers to the host by itself."""
-        size = float(sum(total_bytes(lines) for lines in weights))
-        error = _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
-        error += _layers_adrift(start, found, 0) if HOST in found.placement.layer else 0.0
-        return Quantity(size, size * (1 - error), size * (1 + error))
-
-    def _told(self, architecture: Architecture, options: Options, found: Arrangement) -> list[Notice]:
-        """What lies on the host, and what the engine shrank."""
-        told = []
-        layers = len(architecture.layers)
-        placement = found.placement
-        hosted = placement.layer.count(HOST)
-        if placement.devices and hosted:
-            told.append(Notice("layers-on-host", {"layers": hosted, "total": layers}))
-        elif placement.devices and HOST in placement.experts:
-            told.append(Notice("experts-on-host", {"layers": placement.experts.count(HOST)}))
-        longest = architecture.max_position_embeddings
-        if options.context is None and longest and found.cells.full < longest:
-            told.append(Notice("context-fitted", {"context_tokens": found.cells.full, "longest_tokens": longest}))
-        return told
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; the context is that of all sequences together."""
@@ -310,38 +206,34 @@ def _file_name(deployment: Deployment) -> str:
     return f"{deployment.model.rpartition('/')[2]}{recipe}.gguf"
 
 
-def _safely_free(rank: Rank) -> bool:
-    """Whether a GPU has room even where its lines end up high."""
-    lines = combined(line for line in rank.items if line.id != "free")
-    return rank.items[-1].bytes >= lines.high - lines.value
+def _free_bytes(start: Start, cards: Sequence[Card]) -> list[int]:
+    """Memory of each GPU that the engine finds free and may use. [bytes]"""
+    spared = int(start.flag("gpu_overhead", 0) or 0)
+    return [card.free_bytes - spared for card in cards]
 
 
-def _on_host(fit: Fit) -> bool:
-    return any(notice.code in ("layers-on-host", "experts-on-host") for notice in fit.warnings)
-
-
-def _as_gguf(architecture: Architecture) -> tuple[Architecture, list[Notice]]:
-    """The model as its converter writes it: what a GGUF file cannot hold becomes 16 bits."""
+@once_per_architecture
+def _as_gguf(architecture: Architecture) -> tuple[Architecture, tuple[Notice, ...]]:
+    """The model as its converter writes it (remembered): what a GGUF file cannot hold becomes 16 bits."""
     foreign = [family for family in weight_formats(architecture) if family in _NOT_IN_GGUF]
     if not foreign:
-        return architecture, []
-    return with_precision(architecture, "bf16"), [Notice("converted-to-gguf", {"precision": foreign[0]})]
+        return architecture, ()
+    return with_precision(architecture, "bf16"), (Notice("converted-to-gguf", {"precision": foreign[0]}),)
 
 
-def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
-    """Share of a GPU that a layer more or less makes up, where free memory (not the operator) decides how many it holds."""
-    layers = max(len(found.placement.holds_layers(number)), 1)
-    if HOST in found.placement.layer and "n_gpu_layers" not in start.deployment.flags:
-        return 2 / layers
-    return 1 / layers if found.placement.devices > 1 and not found.options.by_rows else 0.0
-
-
-def _compute_band(found: Arrangement, number: int) -> tuple[int, float, float]:
-    """Compute buffer with its band; where a GPU works for the host, what it copies is less certain. [bytes]"""
-    size = found.phases[number].compute_bytes
-    guests = number == 0 and (HOST in found.placement.layer or HOST in found.placement.experts)
-    below, above = (_GUESTS_BELOW, _GUESTS_ABOVE) if guests else (_COMPUTE_BELOW, _COMPUTE_ABOVE)
-    return size, size * (1 - below), size * (1 + above)
+def _told(architecture: Architecture, options: Options, found: Arrangement) -> list[Notice]:
+    """What lies on the host, and what the engine shrank."""
+    told = []
+    placement = found.placement
+    hosted = placement.layer.count(HOST)
+    if placement.devices and hosted:
+        told.append(Notice("layers-on-host", {"layers": hosted, "total": len(architecture.layers)}))
+    elif placement.devices and HOST in placement.experts:
+        told.append(Notice("experts-on-host", {"layers": placement.experts.count(HOST)}))
+    longest = architecture.max_position_embeddings
+    if options.context is None and longest and found.cells.full < longest:
+        told.append(Notice("context-fitted", {"context_tokens": found.cells.full, "longest_tokens": longest}))
+    return told
 
 
 def _expert_words(options: Options) -> list[str]:

@@ -77,6 +77,10 @@ class Ollama(LlamaCpp):
         """Whole layers before it ran llama-server as a child."""
         return self.version_of(deployment) >= _CHILD_FROM
 
+    def asked(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
+        """Its own defaults come before those of llama.cpp."""
+        return self.complete(deployment, architecture, accelerator)
+
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Context by release and memory, requests at once by release."""
         release = self.version_of(deployment)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpusizer.architecture.expressions import Expressions
 from gpusizer.engines.base.cache import CacheFormat, cache_format
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import FlagError
@@ -114,6 +115,11 @@ class Options:
     def padding(self) -> int:
         """What the cells of a cache are a multiple of. [cells]"""
         return 256 if self.flash or (not self.fork and self.build >= FLASH_AUTO_FROM) else 32
+
+    @property
+    def output_first(self) -> bool:
+        """Whether the output is the first to go to a GPU where few layers do."""
+        return not self.fork and self.build >= OUTPUT_FIRST_FROM
 
     @property
     def streams(self) -> int:
@@ -239,12 +245,15 @@ def _shares(value: Any) -> tuple[float, ...]:
 
 
 def _overrides(value: Any) -> tuple[tuple[str, str], ...]:
-    """Pairs of (pattern, place); patterns that could run long are left out, as are pairs without a place."""
+    """Pairs of (pattern, place); pairs without a place are left out, patterns that are no expressions are refused, as the engine refuses them."""
     lines = value if isinstance(value, list | tuple) else [value] if value else []
     found = []
     for line in lines[:256]:
         for pair in re.split(r",(?=[^=]*=[A-Za-z])", str(line)[:4000]):
             pattern, equals, place = pair.rpartition("=")
-            if equals and len(pattern) <= 512 and not re.search(r"\)[*+{]", pattern) and len(re.findall(r"[*+]", pattern)) <= 4:
+            if equals:
                 found.append((pattern, place.strip()))
+    refused = Expressions(pattern for pattern, _ in found).refused
+    if refused:
+        raise FlagError("bad-flag-value", flag="override_tensor", found=found[refused[0][0]][0][:40])
     return tuple(found)

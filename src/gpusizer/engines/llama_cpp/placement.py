@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
+from gpusizer.architecture.expressions import Expressions
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.weights import ROUTED, Cut, WeightTable, routed_block, weight_table
-from gpusizer.engines.llama_cpp.options import OUTPUT_FIRST_FROM, Options
+from gpusizer.engines.base.weights import ROUTED
+from gpusizer.engines.llama_cpp.layers import Kinds, kinds_of, outside_weights
+from gpusizer.engines.llama_cpp.options import Options
 
-__all__ = ["HOST", "Placement", "head_bytes", "place", "weights_by_device"]
+__all__ = ["HOST", "Part", "Placement", "head_bytes", "layers_of", "place", "weights_of"]
 
 HOST = -1
-_WHOLE = Cut(vocabulary_multiple=1)  # a GGUF file pads no vocabulary
+_PARTS = ("gate", "up", "down")
 _ON_HOST = frozenset({"embedding", "per_layer_embedding"})  # looked up on the processor
+
+
+class Part(NamedTuple):
+    """What a device holds of a layer: its kind, whether all but the routed experts is there, and whether those are."""
+
+    kind: int
+    layer: bool
+    experts: bool
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,8 @@ class Placement:
 
     Parameters
     ----------
+    kinds : Kinds
+        The different layers of the model.
     devices : int
         GPUs.
     layer : tuple of int
@@ -37,6 +52,7 @@ class Placement:
         Single tensors were placed by the operator.
     """
 
+    kinds: Kinds
     devices: int
     layer: tuple[int, ...]
     experts: tuple[int, ...]
@@ -48,9 +64,30 @@ class Placement:
         """Every layer and the output are on GPUs."""
         return self.output != HOST and HOST not in self.layer
 
-    def holds_layers(self, device: int) -> tuple[int, ...]:
-        """Layers of a device."""
-        return tuple(index for index, place in enumerate(self.layer) if place == device)
+    @cached_property
+    def parts(self) -> dict[int, dict[Part, int]]:
+        """By device, ``HOST`` among them: how many layers of each kind, or parts of them, lie there, in the order of the model."""
+        found: dict[int, dict[Part, int]] = {number: {} for number in (HOST, *range(self.devices))}
+        for (kind, layer, experts), count in Counter(zip(self.kinds.of, self.layer, self.experts, strict=True)).items():
+            part = Part(kind, True, layer == experts)
+            found[layer][part] = found[layer].get(part, 0) + count
+            if layer != experts:
+                part = Part(kind, False, True)
+                found[experts][part] = found[experts].get(part, 0) + count
+        return found
+
+    @cached_property
+    def twins(self) -> tuple[int, ...]:
+        """For each GPU the first one that holds the same, so that what follows from it is worked out once."""
+        first: dict[object, int] = {}
+        return tuple(
+            first.setdefault((device == 0, device == self.output, tuple(self.parts[device].items())), device) for device in range(self.devices)
+        )
+
+
+def layers_of(parts: dict[Part, int]) -> int:
+    """How many layers there are among so many parts, experts on their own left out."""
+    return sum(count for part, count in parts.items() if part.layer)
 
 
 def place(architecture: Architecture, options: Options, memories: Sequence[int]) -> Placement:
@@ -70,35 +107,36 @@ def place(architecture: Architecture, options: Options, memories: Sequence[int])
     Placement
         Device of everything.
     """
-    count, layers = len(memories), len(architecture.layers)
+    kinds, count, layers = kinds_of(architecture), len(memories), len(architecture.layers)
     offloaded = min(options.gpu_layers, layers + 1) if count else 0
     if offloaded == 0:
         everywhere = (HOST,) * layers
-        return Placement(count, everywhere, everywhere, HOST, False)
+        return Placement(kinds, count, everywhere, everywhere, HOST, False)
     shares = [*options.shares[:count], *([0.0] * (count - len(options.shares)))] if options.shares else [float(size) for size in memories]
     if sum(shares) <= 0:
         shares = [1.0] * count
     bounds = [bound / sum(shares) for bound in accumulate(shares)]
-    output_first = not options.fork and options.build >= OUTPUT_FIRST_FROM
-    first = max(layers + 1 - offloaded, 0) if output_first else max(layers - offloaded, 0)
+    first = max(layers + 1 - offloaded, 0) if options.output_first else max(layers - offloaded, 0)
 
     def device(index: int) -> int:
-        return min(bisect_right(bounds, (index - first) / offloaded), count - 1)
+        return min(bisect_right(bounds, (index - first) / offloaded), count - 1) if count > 1 else 0
 
-    where = tuple(HOST if index < first else device(index) for index in range(layers))
-    output = device(layers) if output_first or offloaded > layers else HOST
-    experts, overridden = _experts(architecture, options, where, count)
-    return Placement(count, where, experts, output, overridden)
+    where = (HOST,) * min(first, layers) + tuple(map(device, range(first, layers)))
+    output = device(layers) if options.output_first or offloaded > layers else HOST
+    experts, overridden = _experts(kinds, options, where, count)
+    return Placement(kinds, count, where, experts, output, overridden)
 
 
-def _experts(architecture: Architecture, options: Options, where: Sequence[int], count: int) -> tuple[tuple[int, ...], bool]:
+def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> tuple[tuple[int, ...], bool]:
+    if not options.overrides and not options.host_expert_layers:
+        return where, False
     found = list(where)
     moved = False
-    for index, layer in enumerate(architecture.layers):
-        if routed_block(layer) is None:
+    hits = _hits(tuple(pattern for pattern, _ in options.overrides), len(kinds.of)) if options.overrides else ()
+    for index, kind in enumerate(kinds.of):
+        if kinds.routed[kind] is None:
             continue
-        wishes = [_override(options.overrides, f"blk.{index}.ffn_{part}_exps.weight", count) for part in ("gate", "up", "down")]
-        wish = max(wishes, key=lambda place: (wishes.count(place), place is not None)) if options.overrides else None  # most of the three
+        wish = _wish([None if hit is None else _device(options.overrides[hit][1], count) for hit in hits[index]]) if hits else None
         if wish is None and index < options.host_expert_layers:
             wish = HOST
         if wish is not None and wish != found[index]:
@@ -106,57 +144,79 @@ def _experts(architecture: Architecture, options: Options, where: Sequence[int],
     return tuple(found), moved or bool(options.overrides)
 
 
-def _override(overrides: Sequence[tuple[str, str]], name: str, count: int) -> int | None:
-    for pattern, buffer in overrides:
-        try:
-            hit = re.search(pattern, name)
-        except re.error:
-            continue
-        if hit:
-            number = re.search(r"\d{1,3}$", buffer)
-            return min(int(number[0]), count - 1) if number and not buffer.upper().startswith("CPU") else HOST
-    return None
+def _wish(wishes: Sequence[int | None]) -> int | None:
+    """Where the operator wants most of the three expert matrices of a layer, None where that was not said."""
+    return max(wishes, key=lambda place: (wishes.count(place), place is not None))
 
 
-def weights_by_device(architecture: Architecture, placement: Placement, options: Options) -> dict[int, dict[str, int]]:
-    """Stored bytes of each device (``HOST`` among them) by parameter group.
+@lru_cache(maxsize=16)
+def _hits(patterns: tuple[str, ...], layers: int) -> tuple[tuple[int | None, ...], ...]:
+    """Which pattern is the first that names the three expert tensors of each layer."""
+    expressions = Expressions(patterns)
+    return tuple(tuple(expressions.first(f"blk.{index}.ffn_{part}_exps.weight", anywhere=True) for part in _PARTS) for index in range(layers))
+
+
+def _device(buffer: str, count: int) -> int:
+    """The device of a buffer by its name."""
+    number = re.search(r"\d{1,3}$", buffer)
+    return min(int(number[0]), count - 1) if number and not buffer.upper().startswith("CPU") else HOST
+
+
+def weights_of(architecture: Architecture, placement: Placement, options: Options, device: int) -> dict[str, int]:
+    """Stored bytes of a device (or of ``HOST``) by parameter group.
 
     A tied output is a second copy of the embedding on the device of the output; multi-token prediction and towers are not loaded here.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    placement : Placement
+        Which device holds what.
+    options : Options
+        The start.
+    device : int
+        A GPU, or ``HOST``.
+
+    Returns
+    -------
+    dict of str to int
+        Bytes by group. [bytes]
     """
-    table: WeightTable = weight_table(architecture)
-    devices: dict[int, dict[str, int]] = {number: {} for number in (HOST, *range(placement.devices))}
-
-    def add(device: int, group: str, size: int) -> None:
-        devices[device][group] = devices[device].get(group, 0) + size
-
-    for index, kind in enumerate(table.kind_of):
-        for group, size in table.layer_bytes(kind, _WHOLE).items():
-            add(placement.experts[index] if group == ROUTED else placement.layer[index], group, size)
-    none = range(0)
-    outside = table.stage_bytes(none, _WHOLE, first=True, last=False, tied=False, towers=False)
-    for group, size in outside.items():
-        add(HOST if group in _ON_HOST else placement.output, group, size)
-    for group, size in table.stage_bytes(none, _WHOLE, first=False, last=True, tied=architecture.tied_head).items():
-        add(placement.output, "lm_head" if group == "embedding" else group, size)
-    if options.by_rows and placement.devices > 1:
-        return _spread(devices, placement, options)
-    return devices
+    if options.by_rows and placement.devices > 1 and device != HOST:
+        return _spread(architecture, placement, options, device)
+    return _own(architecture, placement, device)
 
 
-def _spread(devices: dict[int, dict[str, int]], placement: Placement, options: Options) -> dict[int, dict[str, int]]:
-    """Matrices cut over all GPUs by their shares."""
+def _own(architecture: Architecture, placement: Placement, device: int) -> dict[str, int]:
+    """What was placed on a device, by parameter group. [bytes]"""
+    total: dict[str, int] = {}
+    for part, count in placement.parts[device].items():
+        for group, size in placement.kinds.weights[part.kind].items():
+            if part.experts if group == ROUTED else part.layer:
+                total[group] = total.get(group, 0) + size * count
+    before, after = outside_weights(architecture)
+    for group, size in before.items():
+        if device == (HOST if group in _ON_HOST else placement.output):
+            total[group] = total.get(group, 0) + size
+    for group, size in after.items() if device == placement.output else ():
+        named = "lm_head" if group == "embedding" else group
+        total[named] = total.get(named, 0) + size
+    return total
+
+
+def _spread(architecture: Architecture, placement: Placement, options: Options, device: int) -> dict[str, int]:
+    """Matrices cut over all GPUs by their shares: those of one GPU."""
     count = placement.devices
     shares = [*options.shares[:count], *([0.0] * (count - len(options.shares)))] if options.shares else [1.0] * count
     total: dict[str, int] = {}
-    for device in range(count):
-        for group, size in devices[device].items():
+    for each in range(count):
+        for group, size in _own(architecture, placement, each).items():
             total[group] = total.get(group, 0) + size
-    spread = {device: {group: round(size * shares[device] / sum(shares)) for group, size in total.items()} for device in range(count)}
-    return {HOST: devices[HOST], **spread}
+    return {group: round(size * shares[device] / sum(shares)) for group, size in total.items()}
 
 
 def head_bytes(architecture: Architecture) -> int:
     """Stored bytes of the output matrix, or of the embedding that stands in for it. [bytes]"""
-    table = weight_table(architecture)
-    groups = table.stage_bytes(range(0), _WHOLE, first=False, last=True, tied=architecture.tied_head)
+    _, groups = outside_weights(architecture)
     return groups.get("lm_head", 0) or groups.get("embedding", 0)

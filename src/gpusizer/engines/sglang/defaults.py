@@ -5,71 +5,19 @@ Read from the released packages 0.4.6 to 0.5.23 (sgl-project/sglang: python/sgla
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, StateSpace
+from gpusizer.engines.base.kinds import Kinds, kinds_of
 from gpusizer.engines.base.types import Deployment
-from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.shares import reserved_for_activations_mib, share_with_towers, static_share
 from gpusizer.units import MiB
 
-__all__ = ["NEWEST", "Kinds", "capability_of", "complete", "decode_graph_sizes", "kinds_of", "page_tokens", "prefill_graph_sizes", "version_in"]
+__all__ = ["NEWEST", "complete", "decode_graph_sizes", "page_tokens", "prefill_graph_sizes"]
 
 NEWEST = (0, 5, 23)
-_VERSION = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\d.]*-?py)")
-
-
-def version_in(text: str | None) -> tuple[int, ...] | None:
-    """The first three-part version in a text such as an image tag; None where there is none.
-
-    >>> version_in("rocm/sgl-dev:v0.5.8.post1-rocm720"), version_in("docker, CUDA 13")
-    ((0, 5, 8), None)
-    """
-    found = _VERSION.search(text or "")
-    return None if found is None else tuple(int(part) for part in found.groups())
-
-
-@dataclass(frozen=True, slots=True)
-class Kinds:
-    """What decides the engine's choices: which mixers a model has, and whether it reads images."""
-
-    latent: bool
-    sparse: bool
-    compressed: bool
-    states: bool
-    windows: bool
-    towers: bool
-    channel_gates: bool  # a linear mixer whose keys and values have as many heads (KDA)
-
-
-@once_per_architecture
-def kinds_of(architecture: Architecture) -> Kinds:
-    """Tally the mixers of a model (remembered)."""
-    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers]
-    latents = [mixer for mixer in mixers if isinstance(mixer, LatentAttention)]
-    return Kinds(
-        latent=bool(latents),
-        sparse=any(mixer.indexer is not None for mixer in latents),
-        compressed=any(isinstance(mixer, CompressedAttention) for mixer in mixers),
-        states=any(isinstance(mixer, LinearAttention | StateSpace) for mixer in mixers),
-        windows=any(isinstance(mixer, Attention) and (mixer.window or mixer.chunk) for mixer in mixers),
-        towers=bool(architecture.towers),
-        channel_gates=bool(latents) and any(isinstance(mixer, LinearAttention) for mixer in mixers),
-    )
-
-
-def capability_of(accelerator: Accelerator) -> float:
-    """CUDA compute capability, 0 where there is none."""
-    try:
-        return float(accelerator.compute_capability or 0)
-    except ValueError:
-        return 0.0
-
-
 # Card below so many MiB: prefill chunk, largest captured batch with fewer than four ranks, and with more. The first row that fits holds.
 _Row = tuple[float, int, int, int]
 _SINCE_0_5_20: tuple[_Row, ...] = (
@@ -235,7 +183,7 @@ def page_tokens(deployment: Deployment, kinds: Kinds, accelerator: Accelerator, 
         return deployment.block_size
     if kinds.compressed:
         return 256
-    major = int(capability_of(accelerator))
+    major = int(accelerator.capability)
     if kinds.sparse:
         return 64 if major else 1
     if major == 10 and version >= (0, 5, 6) and not kinds.states:
@@ -247,7 +195,7 @@ def _cache_precision(deployment: Deployment, kinds: Kinds, accelerator: Accelera
     name = deployment.kv_precision.lower()
     if kinds.compressed:
         return "fp8_e4m3"  # rows are packed whatever the option says
-    if name == "auto" and kinds.sparse and capability_of(accelerator) >= 10:
+    if name == "auto" and kinds.sparse and accelerator.capability >= 10:
         return "fp8_e4m3"
     return name
 

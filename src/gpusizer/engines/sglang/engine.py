@@ -8,32 +8,36 @@ from math import hypot
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import MixtureOfExperts, Notice
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.added_weights import adapter_slots, draft_weights, unlisted_tensors
+from gpusizer.engines.base.band import band, times
 from gpusizer.engines.base.device import driver_reserved
-from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
+from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
+from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
-from gpusizer.engines.base.ledger import combined, item
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity, Rank
-from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, routed_block, weight_table
+from gpusizer.engines.base.ledger import banded, combined, computed
+from gpusizer.engines.base.pooled import PooledEngine
+from gpusizer.engines.base.prefill import prefill_peak
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, Quantity, Section
+from gpusizer.engines.base.version import version_in
+from gpusizer.engines.base.weight_error import weight_error
+from gpusizer.engines.base.weights import Cut, ExpertPadding, weight_table
 from gpusizer.engines.sglang import constants as fitted
-from gpusizer.engines.sglang.defaults import NEWEST, complete, decode_graph_sizes, kinds_of, prefill_graph_sizes, version_in
-from gpusizer.engines.sglang.pools import Pools, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
-from gpusizer.engines.vllm.weights import adapter_slots, draft_weights, unlisted_tensors, weight_error
+from gpusizer.engines.sglang.defaults import NEWEST, complete, decode_graph_sizes, prefill_graph_sizes
+from gpusizer.engines.sglang.pools import STATE_PADDING, Pools, Shares, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.constants import constant_for_each_bytes, set_aside_bytes
+from gpusizer.formulas.memory.pool_sizes import beyond_budget_bytes, by_request_bytes, state_pool_bytes
 from gpusizer.formulas.memory.pools import pool_of_static_share_bytes, request_table_bytes
 from gpusizer.units import GiB, MiB
 
 __all__ = ["ENGINE", "Sglang"]
 
 _BEFORE_WEIGHTS = ("driver_reserved", "device_context", "communication")
-_SYMMETRIC_GIB = 4
+_SYMMETRIC_BYTES = 4 * GiB
+_SYMMETRIC_SOURCE = "sgl-project/sglang 0.5.23: python/sglang/srt/server_args.py, SGLANG_SYMM_MEM_PREALLOC_GB_SIZE"
 _IMAGES_MIB = 100
-
-
-def _banded(id: str, size: fitted.Band, evidence: str = Evidence.CALIBRATED) -> Item:
-    return item(id, size.bytes, low=max(size.bytes - size.below, 0), high=size.bytes + size.above, evidence=evidence)
 
 
 @dataclass(frozen=True)
@@ -44,19 +48,12 @@ class SglangPlan(CachePlan):
     stored_share: float = 1.0
 
 
-@once_per_architecture
-def _widest(architecture: Architecture) -> tuple[int, MixtureOfExperts | None]:
-    """Width of the widest dense block, and the block whose experts are widest together."""
-    blocks = [routed_block(layer) for layer in architecture.layers]
-    experts = max((block for block in blocks if block is not None), key=lambda block: block.top_k * block.expert_width, default=None)
-    return max((getattr(block, "width", 0) for layer in architecture.layers for block in layer.feed_forwards), default=0), experts
-
-
-class Sglang(Engine):
+class Sglang(PooledEngine):
     """SGLang, 0.4 to 0.5.23; the newest is the default."""
 
     id: ClassVar[str] = "sglang"
     newest: ClassVar[tuple[int, ...]] = NEWEST
+    holds_longest_request: ClassVar[bool] = False  # it starts all the same and refuses longer requests one by one
     weight_error: ClassVar[float] = 0.012
     weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)
     flag_names: ClassVar[Mapping[str, str]] = {
@@ -92,6 +89,11 @@ class Sglang(Engine):
             cut = replace(layout, ep=1)
             return layout_problem(start.architecture, cut, padded_formats=self.padded_formats(start))
         return super().problem(start)
+
+    def rank_requests(self, deployment: Deployment) -> int | None:
+        """``--max-running-requests`` is shared out over the ranks."""
+        given = deployment.max_num_seqs
+        return None if given is None else max(given // deployment.dp, 1)
 
     # ---- weights ---------------------------------------------------------------------------------------------------
 
@@ -131,11 +133,7 @@ class Sglang(Engine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
-        size = fitted.times(fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, max(start.layout.gpus - 2, 0))
-        if start.deployment.precision in fitted.RECIPES:
-            table = weight_table(start.architecture).stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=False)
-            size = replace(size, above=size.above + fitted.RECIPE_ERROR * sum(table.values()))
-        slack = _banded("weights_slack", size)
+        slack = self._slack(start, stage, cut)
         drafts = super().added_weights(start, stage, cut) or draft_weights(
             start, stage, cut
         )  # "EAGLE" is the checkpoint's own layers where it has some
@@ -148,30 +146,61 @@ class Sglang(Engine):
             *unlisted_tensors(start, stage),
         ]
 
+    def _slack(self, start: Start, stage: Stage, cut: Cut) -> Item:
+        """What loading takes beyond the tensors; the band is wider where a precision stands for what publishers make of it."""
+        base, each, further = fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU, max(start.layout.gpus - 2, 0)
+        size = times(base, each, further)
+        if start.deployment.precision in fitted.RECIPES:
+            table = weight_table(start.architecture).stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=False)
+            size = replace(size, above=size.above + fitted.RECIPE_ERROR * sum(table.values()))
+        return computed(
+            "weights_slack",
+            constant_for_each_bytes,
+            section=Section.WEIGHTS,
+            band=size,
+            sources=(*base.sources, *each.sources),
+            first_bytes=base.bytes,
+            count=further,
+            each_bytes=each.bytes,
+        )
+
     # ---- beside weights and cache ----------------------------------------------------------------------------------
 
     def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
         """Context, communicators, workspaces, graphs, activations of one prefill step."""
-        found = [*driver_reserved(start.accelerator), *self._before_weights(start), _banded("late_workspace", fitted.LATE_WORKSPACE)]
+        found = [*driver_reserved(start.accelerator), *self._before_weights(start)]
+        found.append(banded("late_workspace", fitted.LATE_WORKSPACE, section=Section.OUTSIDE))
         if start.flag("enable_symm_mem", False):
-            found.append(item("symmetric_memory", _SYMMETRIC_GIB * GiB, evidence=Evidence.EXACT))
-        return [*found, *self._graphs(start, stage), self._activation(start)]
+            found.append(
+                computed("symmetric_memory", set_aside_bytes, section=Section.OUTSIDE, sources=(_SYMMETRIC_SOURCE,), set_aside_bytes=_SYMMETRIC_BYTES)
+            )
+        tokens = start.deployment.max_num_batched_tokens or 1
+        return [*found, *self._graphs(start, stage), prefill_peak(start, tokens, band=fitted.PEAK_SPREAD, evidence=Evidence.ASSUMED)]
 
     def _before_weights(self, start: Start) -> list[Item]:
-        found = [_banded("device_context", fitted.CONTEXT)]
-        if start.accelerator.unified_memory:
-            found = [_banded("device_context", fitted.UNIFIED_OTHERS)]
-        gpus = start.layout.gpus
-        if gpus > 1:
-            found.append(_banded("communication", self._communication(start.accelerator, gpus)))
-        return found
+        context = fitted.UNIFIED_OTHERS if start.accelerator.unified_memory else fitted.CONTEXT
+        return [banded("device_context", context, section=Section.OUTSIDE), *self._communication(start.accelerator, start.layout.gpus)]
 
-    def _communication(self, accelerator: Accelerator, gpus: int) -> fitted.Band:
+    def _communication(self, accelerator: Accelerator, gpus: int) -> list[Item]:
+        if gpus == 1:
+            return []
         if accelerator.vendor.lower() != "nvidia":
-            return fitted.ROCM_COMMUNICATION
+            return [banded("communication", fitted.ROCM_COMMUNICATION, section=Section.OUTSIDE)]
         if accelerator.fabric_devices:
-            return fitted.FABRIC_COMMUNICATION
-        return fitted.times(fitted.band(0, 0, 0), fitted.PCIE_COMMUNICATION, gpus - 1)
+            return [banded("communication", fitted.FABRIC_COMMUNICATION, section=Section.OUTSIDE)]
+        each = fitted.PCIE_COMMUNICATION
+        return [
+            computed(
+                "communication",
+                constant_for_each_bytes,
+                section=Section.OUTSIDE,
+                band=times(band(0, 0, 0), each, gpus - 1),
+                sources=each.sources,
+                first_bytes=0,
+                count=gpus - 1,
+                each_bytes=each.bytes,
+            )
+        ]
 
     def _graphs(self, start: Start, stage: Stage) -> list[Item]:
         if start.deployment.enforce_eager:
@@ -181,54 +210,27 @@ class Sglang(Engine):
         several = fitted.OLD_TENSOR_GRAPHS if start.version < (0, 5, 3) else fitted.TENSOR_GRAPHS
         each = several if start.layout.gpus > 1 else fitted.DECODE_GRAPHS
         found = []
-        for id, graphs, mib in (("cuda_graphs", decode, each), ("prefill_graphs", prefill, fitted.PREFILL_GRAPHS)):
-            inputs = {"graphs": graphs, "layers": len(stage.layers), "more_layers": 0, "bytes_per_graph_and_layer": mib * MiB}
-            size, error = cuda_graph_bytes(**inputs), fitted.GRAPH_ERROR
+        for id, graphs, (mib, basis) in (("cuda_graphs", decode, each), ("prefill_graphs", prefill, fitted.PREFILL_GRAPHS)):
             if graphs:
-                low, high = size * (1 - error), size * (1 + error)
-                found.append(item(id, size, low=low, high=high, formula="memory.budget.cuda_graphs", inputs=inputs, evidence=Evidence.CALIBRATED))
+                found.append(
+                    computed(
+                        id,
+                        cuda_graph_bytes,
+                        section=Section.GRAPHS,
+                        band=fitted.GRAPH_SPREAD,
+                        sources=(basis.source,),
+                        graphs=graphs,
+                        layers=len(stage.layers),
+                        more_layers=0,
+                        bytes_per_graph_and_layer=mib * MiB,
+                    )
+                )
         return found
 
-    def _activation(self, start: Start) -> Item:
-        """Tensors of one prefill chunk: the widest block of a layer, or the work buffers of its experts."""
-        architecture, layout = start.architecture, start.layout
-        tokens = start.deployment.max_num_batched_tokens or 1
-        ranks = layout.tp * layout.dp
-        width, experts = _widest(architecture)
-        inputs = {
-            "tokens": tokens,
-            "element_bytes": 2,
-            "intermediate": width / ranks,
-            "intermediate_copies": 3,
-            "hidden": architecture.hidden_size,
-            "hidden_copies": 4.3,
-        }
-        size = float(decoder_block_bytes(**inputs))
-        if experts is not None:
-            size += expert_workspace_bytes(
-                tokens=tokens,
-                top_k=experts.top_k,
-                intermediate=experts.expert_width / (1 if layout.ep > 1 else ranks),
-                gate_up=2 if experts.gated else 1,
-                hidden=experts.expert_hidden,
-                element_bytes=2,
-            ) / max(layout.ep, 1)
-        return item(
-            "activation_peak",
-            size,
-            low=size * 0.5,
-            high=size * 2,
-            formula="memory.activation.decoder_block",
-            inputs=inputs,
-            evidence=Evidence.ASSUMED,
-        )
-
-    def shortfall_bytes(self, rank: Rank) -> int:
+    def later_bytes(self, items: Sequence[Item]) -> int:
         """Activations come with the first long prompt, not with the start; graphs and workspaces are taken at the low end of their band."""
-        sure = [line for line in rank.items if line.id not in ("free", "activation_peak")]
-        after = [line for line in sure if line.id in ("cuda_graphs", "prefill_graphs", "late_workspace")]
-        total = sum(line.bytes for line in rank.items)
-        return sum(line.bytes for line in sure) - sum(line.bytes - line.low_bytes for line in after) - total
+        after = [line for line in items if line.id in ("cuda_graphs", "prefill_graphs", "late_workspace")]
+        return sum(line.bytes for line in items if line.id == "activation_peak") + sum(line.bytes - line.low_bytes for line in after)
 
     # ---- budget and pools ------------------------------------------------------------------------------------------
 
@@ -249,7 +251,7 @@ class Sglang(Engine):
         above = hypot(share * (before.high - before.value), weights.value - weights.low, chosen)
         return Quantity(value, value - below, value + above)
 
-    def _stage(self, start: Start, stage: Stage) -> StageResult:
+    def stage_result(self, start: Start, stage: Stage) -> StageResult:
         items = [*self.weights(start, stage), *self.overheads(start, stage)]
         budget = self.pool_bytes(start, stage, items)
         pools = stage_pools(start, stage)
@@ -257,20 +259,33 @@ class Sglang(Engine):
         plan = self._plan(start, pools, shares.slots)
         low, value, high = (self._cache_bytes(start, pools, size) for size in (budget.low, budget.value, budget.high))
         blocks = tuple(max(int(size // max(plan.block_bytes, 1)), 0) for size in (value, low, high))
-        if shares.state_bytes > 0:
-            items.append(item("state_pool", shares.state_bytes, inputs={"slots": shares.slots, "slot_bytes": pools.slot_bytes}))
-        if shares.fixed_bytes > 0:
-            items.append(item("window_pool", shares.fixed_bytes, inputs={"requests": start.deployment.max_num_seqs or 0}))
-        if pools.stored_share > 1:
-            items.append(item("cache_beyond_budget", value * (pools.stored_share - 1), inputs={"stored_share": pools.stored_share}))
-        tokens = blocks[0] * plan.block_tokens
-        inputs = {
-            "requests": requests_of(start, tokens, shares.slots),
-            "context_tokens": start.deployment.max_model_len or 1,
-            "extra_tokens": 4 + start.deployment.speculative_tokens,
-        }
-        items.append(item("request_table", request_table_bytes(**inputs), formula="memory.pools.request_table", inputs=inputs))
+        items += self._pools_beside(start, pools, shares, value)
+        items.append(
+            computed(
+                "request_table",
+                request_table_bytes,
+                section=Section.OUTSIDE,
+                requests=requests_of(start, blocks[0] * plan.block_tokens, shares.slots),
+                context_tokens=start.deployment.max_model_len or 1,
+                extra_tokens=4 + start.deployment.speculative_tokens,
+            )
+        )
         return StageResult(stage, tuple(items), Quantity(value, low, high), plan, (blocks[0], blocks[1], blocks[2]))
+
+    def _pools_beside(self, start: Start, pools: Pools, shares: Shares, cache_bytes: float) -> list[Item]:
+        """Pools of the cache beside the rows of tokens."""
+        found = []
+        if shares.state_bytes > 0:
+            states: Inputs = {"slot_bytes": pools.slot_bytes, "slots": shares.slots, "running": shares.running}
+            states |= {"padding_slots": STATE_PADDING, "draft_tokens": start.deployment.speculative_tokens}
+            found.append(computed("state_pool", state_pool_bytes, section=Section.CACHE, **states))
+        if pools.fixed_bytes > 0:
+            by_request: Inputs = dict(pools.fixed)
+            found.append(computed("window_pool", by_request_bytes, section=Section.CACHE, **by_request))
+        if pools.stored_share > 1:
+            beyond: Inputs = {"cache_bytes": cache_bytes, "stored_share": pools.stored_share}
+            found.append(computed("cache_beyond_budget", beyond_budget_bytes, section=Section.CACHE, **beyond))
+        return found
 
     def _cache_bytes(self, start: Start, pools: Pools, budget_bytes: float) -> float:
         size = shares_of(start, pools, budget_bytes).cache_bytes
@@ -292,21 +307,15 @@ class Sglang(Engine):
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         """Pages of all layers of a stage together."""
-        return self._stage(start, stage).plan
+        return self.stage_result(start, stage).plan
 
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """``max_total_num_tokens`` of one attention-data-parallel rank."""
         return blocks * plan.block_tokens
 
-    def _concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
+    def concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
         slots = plan.slots if isinstance(plan, SglangPlan) else 0
-        return min(super()._concurrency(start, plan, blocks), float(requests_of(start, blocks * plan.block_tokens, slots)))
-
-    def _verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
-        reason = super()._verdict(start, results, blocks)
-        if reason is not None and reason.code == "context-too-long" and blocks > 0:
-            return None  # it starts all the same and refuses longer requests one by one
-        return reason
+        return min(super().concurrency(start, plan, blocks), float(requests_of(start, blocks * plan.block_tokens, slots)))
 
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Figures of the log; loading a draft is a line of its own."""

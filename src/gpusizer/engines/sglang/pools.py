@@ -11,17 +11,19 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
 from gpusizer.architecture.types import Attention, CompressedAttention, Layer
 from gpusizer.engines.base.cache import CHUNK, FULL, STATE, WINDOW, CacheFormat, LayerCache, cache_format, layer_caches
 from gpusizer.engines.base.engine import Stage, Start
+from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.weights import once_per_architecture
-from gpusizer.engines.sglang.defaults import kinds_of
 from gpusizer.errors import FlagError
 from gpusizer.formulas.memory.cache_blocks import page_bytes
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
+from gpusizer.formulas.memory.pool_sizes import state_pool_bytes
 from gpusizer.formulas.memory.pools import request_limit, split_cell_bytes, state_rows, state_slots, window_request_cap
 
-__all__ = ["Pools", "Shares", "requests_of", "shares_of", "stage_pools"]
+__all__ = ["STATE_PADDING", "Pools", "Shares", "requests_of", "shares_of", "stage_pools"]
 
 WINDOW_RATIO = 0.8  # swa_full_tokens_ratio
 COMPRESSED_WINDOW_RATIO = 0.1
@@ -30,8 +32,6 @@ STATE_PADDING = 1  # slots that no request gets
 PRICED_AS_STORED_SINCE = (0, 5, 10)  # before, a scaled sparse row was budgeted as a raw one
 WINDOWS_SINCE = (0, 5, 4)
 RINGS_SINCE = (0, 5, 16)  # compressor states of the long ratio by request, no longer by token
-_MODEL_BYTES = {"bf16": 2, "fp16": 2, "fp32": 4}
-_STATE_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "float16": 2, "fp16": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Pools:
         What is really allocated for each byte that the budget counts.
     slot_bytes : int
         Recurrent state of one request in all layers. [bytes]
-    fixed_bytes : int
-        Pools whose size follows from the number of requests. [bytes]
+    fixed : tuple of (str, int)
+        Pools whose size follows from the number of requests, by name. [bytes]
     window_cap : int
         Tokens of a window pool of fixed size, 0 where it grows with the full pool. [tokens]
     """
@@ -62,8 +62,13 @@ class Pools:
     window: int
     stored_share: float
     slot_bytes: int
-    fixed_bytes: int
+    fixed: tuple[tuple[str, int], ...]
     window_cap: int = 0
+
+    @property
+    def fixed_bytes(self) -> int:
+        """Pools whose size follows from the number of requests. [bytes]"""
+        return sum(size for _, size in self.fixed)
 
     @property
     def cell_bytes(self) -> float:
@@ -81,8 +86,8 @@ class Shares:
 
     Parameters
     ----------
-    slots, state_bytes : int
-        Recurrent states and their memory, padding and drafts included. [slots, bytes]
+    slots, running, state_bytes : int
+        Recurrent states, requests that may run at once, and their memory, padding and drafts included. [slots, requests, bytes]
     fixed_bytes : int
         Pools that follow from the number of requests. [bytes]
     cache_bytes : float
@@ -90,6 +95,7 @@ class Shares:
     """
 
     slots: int
+    running: int
     state_bytes: int
     fixed_bytes: int
     cache_bytes: float
@@ -152,7 +158,8 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
         return _compressed(start, layers)
     priced, stored = formats(start)
     own_windows = _own_windows(start)
-    state_bytes = _STATE_BYTES.get(str(start.flag("mamba_ssm_dtype", "")).lower())
+    chosen = plain_dtype(start.flag("mamba_ssm_dtype"))
+    state_bytes = element_bytes(chosen) if chosen else None
     full = window = stored_full = 0.0
     slot, widest, caching = 0, 0, 0
     for layer in layers:
@@ -172,14 +179,14 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
         full *= 1 + drafts / caching  # a draft layer is taken to cache what a layer of the model does
     ratio = _number(start, "swa_full_tokens_ratio", WINDOW_RATIO)
     cap = _window_cap(start, widest) if window and full else 0
-    return Pools(full, window, ratio, widest, stored_share, slot, round(cap * window), cap)
+    return Pools(full, window, ratio, widest, stored_share, slot, (("windows", round(cap * window)),) if cap else (), cap)
 
 
 def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | None) -> tuple[LayerCache, ...]:
     # Layers that read the keys and values of an earlier one get rows of their own all the same: the pool counts attention layers (a public log of
     # Gemma 4 E4B: 79.94 GiB for 997,846 tokens, all 42 layers).
     layer = replace(layer, mixers=tuple(replace(each, caches=True) if isinstance(each, Attention) else each for each in layer.mixers))
-    element = _MODEL_BYTES.get(start.architecture.dtype, 2)
+    element = element_bytes(start.architecture.dtype)
     state = state_bytes
     if state is None and not any(getattr(mixer, "state_dtype", None) for mixer in layer.mixers):
         state = 4  # recurrent states are FP32 where neither the operator nor the configuration says
@@ -212,7 +219,8 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
     page, drafts = start.deployment.block_size or 256, start.deployment.speculative_tokens
     ratio = _number(start, "swa_full_tokens_ratio", COMPRESSED_WINDOW_RATIO)
     full, window = 0.0, 0.0
-    fixed, widest = 0, 0
+    rings: dict[str, int] = {}
+    widest = 0
     requests = max((start.deployment.max_num_seqs or 256) // start.layout.dp, 1)
     for mixer in mixers:
         widest = max(widest, mixer.window)
@@ -227,7 +235,8 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
             full += indexer_token_bytes(head_dim=mixer.indexer.head_dim, element_bytes=1, scale_bytes=4) / mixer.ratio
             states += compressed_state_bytes(head_dim=mixer.indexer.head_dim, vectors=2 * overlaps, element_bytes=4)
         if by_request and mixer.indexer is None:
-            fixed += state_rows(requests=requests, ring=ring, alignment=128) * states
+            name = f"ring_{ring}"
+            rings[name] = rings.get(name, 0) + int(state_rows(requests=requests, ring=ring, alignment=128) * states)
         else:
             window += states * ring / (page if by_request else mixer.window)
     total = len(mixers)
@@ -237,7 +246,7 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
         total += extra
     if drafts and total:
         full, window = full * (total + 1) / total, window * (total + 1) / total
-    return Pools(full, window, ratio, widest, 1.0, 0, int(fixed))
+    return Pools(full, window, ratio, widest, 1.0, 0, tuple(rings.items()))
 
 
 def _row_bytes(mixer: CompressedAttention, page: int, ratio: int, aligned: bool) -> float:
@@ -285,7 +294,7 @@ def shares_of(start: Start, pools: Pools, budget_bytes: float) -> Shares:
     Shares
         States, fixed pools, and what is left.
     """
-    slots = states = 0
+    slots = states = running = 0
     drafts = start.deployment.speculative_tokens
     if pools.slot_bytes:
         each = slots_per_request(start)
@@ -307,8 +316,8 @@ def shares_of(start: Start, pools: Pools, budget_bytes: float) -> Shares:
                 )
             )
         running = min((start.deployment.max_num_seqs or 2**31) // start.layout.dp, slots // each)
-        states = pools.slot_bytes * (slots + STATE_PADDING + (running + STATE_PADDING) * drafts)
-    return Shares(slots, states, pools.fixed_bytes, budget_bytes - states - pools.fixed_bytes)
+        states = int(state_pool_bytes(slot_bytes=pools.slot_bytes, slots=slots, running=running, padding_slots=STATE_PADDING, draft_tokens=drafts))
+    return Shares(slots, running, states, pools.fixed_bytes, budget_bytes - states - pools.fixed_bytes)
 
 
 def requests_of(start: Start, tokens: int, slots: int) -> int:

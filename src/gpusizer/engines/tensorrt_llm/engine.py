@@ -12,16 +12,19 @@ from gpusizer.architecture.precision.requantise import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import POOLED, STATE, CacheFormat, cache_format, layer_caches
 from gpusizer.engines.base.device import driver_reserved
-from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
-from gpusizer.engines.base.ledger import combined, item
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity
-from gpusizer.engines.base.weights import Cut, ExpertPadding, routed_block
-from gpusizer.engines.sglang.defaults import kinds_of, version_in
+from gpusizer.engines.base.engine import CachePlan, Stage, Start
+from gpusizer.engines.base.kinds import kinds_of
+from gpusizer.engines.base.ledger import banded, combined, computed, total_bytes
+from gpusizer.engines.base.pooled import PooledEngine
+from gpusizer.engines.base.prefill import prefill_peak
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, Quantity, Section
+from gpusizer.engines.base.version import version_in
+from gpusizer.engines.base.weights import Cut, ExpertPadding
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.pool_sizes import checkpoint_pages_bytes
 from gpusizer.formulas.memory.pools import pool_after_peak_bytes
 from gpusizer.units import MiB
 
@@ -32,15 +35,12 @@ _DEFAULT_INPUT = 1024  # max_input_len of a compiled engine
 _OF_PEAK = ("driver_reserved", "device_context", "communication", "cuda_graphs", "activation_peak", "system_memory", "checkpoint_pages")
 
 
-def _banded(id: str, size: fitted.Band) -> Item:
-    return item(id, size.bytes, low=max(size.bytes - size.below, 0), high=size.bytes + size.above, evidence=Evidence.CALIBRATED)
-
-
-class TensorRtLlm(Engine):
+class TensorRtLlm(PooledEngine):
     """TensorRT-LLM with its PyTorch backend, 1.0 and newer; compiled engines of 0.5 to 0.21 by a rougher rule."""
 
     id: ClassVar[str] = "tensorrt-llm"
     newest: ClassVar[tuple[int, ...]] = (1, 2, 0)
+    holds_longest_request: ClassVar[bool] = False  # it starts with a smaller max_seq_len
     weight_sources: ClassVar[tuple[str, ...]] = ("NVIDIA/TensorRT-LLM@000439672: tensorrt_llm/_torch/pyexecutor/_util.py, KvCacheCreator",)
     flag_names: ClassVar[Mapping[str, str]] = {
         "tp": "--tp_size",
@@ -93,16 +93,16 @@ class TensorRtLlm(Engine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
-        slack = [] if self.compiled(start) else [_banded("weights_slack", fitted.WEIGHTS_SLACK)]
+        slack = [] if self.compiled(start) else [banded("weights_slack", fitted.WEIGHTS_SLACK, section=Section.WEIGHTS)]
         return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), *slack, *super().added_weights(start, stage, cut)]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------
 
     def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
         """Context, communicators, graphs, activations of the trial run; pages of the checkpoint on a unified device."""
-        found = [*driver_reserved(start.accelerator), _banded("device_context", fitted.CONTEXT)]
+        found = [*driver_reserved(start.accelerator), banded("device_context", fitted.CONTEXT, section=Section.OUTSIDE)]
         if start.layout.gpus > 1:
-            found.append(_banded("communication", fitted.COMMUNICATION))
+            found.append(banded("communication", fitted.COMMUNICATION, section=Section.OUTSIDE))
         if not start.deployment.enforce_eager and not self.compiled(start):
             found.append(self._graphs(stage))
         found.append(self._activation(start))
@@ -110,65 +110,48 @@ class TensorRtLlm(Engine):
 
     def _pages(self, start: Start, stage: Stage, items: Sequence[Item]) -> list[Item]:
         """On a unified device the pages of the checkpoint that was just read count as used; the reading stops where little is free."""
-        system = _banded("system_memory", fitted.UNIFIED_SYSTEM)
-        used = sum(line.bytes for line in (*self.weights(start, stage), *items, system))
-        least = start.device_total_bytes * fitted.UNIFIED_FREE_SHARE
-        size = max(min(checkpoint_bytes(start.architecture), start.device_total_bytes - used - least), 0)
-        return [system, item("checkpoint_pages", size, low=0, high=size * 1.03, evidence=Evidence.CALIBRATED)]
+        system = banded("system_memory", fitted.UNIFIED_SYSTEM, section=Section.OUTSIDE)
+        inputs: Inputs = {
+            "checkpoint_bytes": checkpoint_bytes(start.architecture),
+            "device_total_bytes": start.device_total_bytes,
+            "used_bytes": total_bytes((*self.weights(start, stage), *items, system)),
+            "free_share": fitted.UNIFIED_FREE_SHARE,
+        }
+        sources = (fitted.UNIFIED_FREE_BASIS.source,)
+        return [
+            system,
+            computed("checkpoint_pages", checkpoint_pages_bytes, section=Section.OUTSIDE, band=fitted.PAGES_SPREAD, sources=sources, **inputs),
+        ]
 
     def _graphs(self, stage: Stage) -> Item:
-        inputs = {
-            "graphs": fitted.GRAPH_SIZES,
-            "layers": len(stage.layers),
-            "more_layers": 0,
-            "bytes_per_graph_and_layer": fitted.GRAPHS_MIB * MiB,
-        }
-        size = cuda_graph_bytes(**inputs)
-        return item(
-            "cuda_graphs", size, low=size * 0.3, high=size * 2.5, formula="memory.budget.cuda_graphs", inputs=inputs, evidence=Evidence.ASSUMED
+        return computed(
+            "cuda_graphs",
+            cuda_graph_bytes,
+            section=Section.GRAPHS,
+            band=fitted.GRAPHS_SPREAD,
+            evidence=Evidence.ASSUMED,
+            sources=(fitted.GRAPHS_BASIS.source,),
+            graphs=fitted.GRAPH_SIZES,
+            layers=len(stage.layers),
+            more_layers=0,
+            bytes_per_graph_and_layer=fitted.GRAPHS_MIB * MiB,
         )
 
     def _activation(self, start: Start) -> Item:
-        """Tensors of the widest block of one context batch."""
-        deployment, architecture, layout = start.deployment, start.architecture, start.layout
+        """Tensors of the widest block of one context batch; a compiled engine sets a workspace aside for the largest batch."""
+        deployment = start.deployment
         tokens = deployment.max_num_batched_tokens or 1
-        factor, error = 1.0, 0.6
-        if self.compiled(start):
+        if not self.compiled(start):
+            return prefill_peak(start, tokens, band=fitted.PEAK_SPREAD, evidence=Evidence.CALIBRATED)
+        if not start.flag("max_num_tokens"):
             tokens = (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", _DEFAULT_INPUT) or _DEFAULT_INPUT), 1 << 20)
-            if start.flag("max_num_tokens"):
-                tokens = deployment.max_num_batched_tokens or tokens
-            factor, error = fitted.ENGINE_WORKSPACE, fitted.ENGINE_WORKSPACE_ERROR
-        ranks = layout.tp * layout.dp
-        width = max((getattr(block, "width", 0) for layer in architecture.layers for block in layer.feed_forwards), default=0)
-        inputs = {
-            "tokens": tokens,
-            "element_bytes": 2,
-            "intermediate": width / ranks,
-            "intermediate_copies": 3,
-            "hidden": architecture.hidden_size,
-            "hidden_copies": 4.3,
-        }
-        size = float(decoder_block_bytes(**inputs))
-        blocks = [block for layer in architecture.layers if (block := routed_block(layer)) is not None]
-        if blocks and not self.compiled(start):
-            widest = max(blocks, key=lambda block: block.top_k * block.expert_width)
-            size += expert_workspace_bytes(
-                tokens=tokens,
-                top_k=widest.top_k,
-                intermediate=widest.expert_width / (1 if layout.ep > 1 else ranks),
-                gate_up=2 if widest.gated else 1,
-                hidden=widest.expert_hidden,
-                element_bytes=2,
-            ) / max(layout.ep, 1)
-        size *= factor
-        return item(
-            "activation_peak",
-            size,
-            low=size * (1 - error),
-            high=size * (1 + error),
-            formula="memory.activation.decoder_block",
-            inputs=inputs,
+        return prefill_peak(
+            start,
+            tokens,
+            band=fitted.ENGINE_WORKSPACE_SPREAD,
             evidence=Evidence.CALIBRATED,
+            workspace_factor=fitted.ENGINE_WORKSPACE,
+            with_experts=False,
         )
 
     # ---- budget and pool -------------------------------------------------------------------------------------------
@@ -223,12 +206,6 @@ class TensorRtLlm(Engine):
     def printed_tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
         """Tokens of the paged pool of one rank."""
         return blocks * plan.block_tokens
-
-    def _verdict(self, start: Start, results: Sequence[StageResult], blocks: int) -> Notice | None:
-        reason = super()._verdict(start, results, blocks)
-        if reason is not None and reason.code == "context-too-long" and blocks > 0:
-            return None  # it starts with a smaller max_seq_len
-        return reason
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
         """Does exactly this start, and what will its log say?"""

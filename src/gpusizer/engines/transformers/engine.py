@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
-from gpusizer.architecture.storage.formats import plain_format
+from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
-from gpusizer.engines.base.engine import Engine, LayoutChoice, Stage, Start
-from gpusizer.engines.base.ledger import combined, item, total_bytes
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
-from gpusizer.engines.base.weights import Cut
+from gpusizer.engines.base.engine import LayoutChoice, Stage, Start
+from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes
+from gpusizer.engines.base.placed import PlacedEngine, tightest
+from gpusizer.engines.base.search import largest
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
+from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
 from gpusizer.engines.transformers.memory import Batch, Moments, StageCache, moments_of, stage_cache
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.budget import free_bytes
+from gpusizer.formulas.core import rounded
+from gpusizer.formulas.memory.constants import share_bytes
+from gpusizer.formulas.memory.transformers import dynamic_cache_bytes, generate_peak_bytes
 from gpusizer.units import MiB
 
 __all__ = ["ENGINE", "Transformers"]
@@ -29,15 +35,16 @@ _SOURCE = "huggingface/transformers 5.23.0: "
 _CHECKPOINT_DTYPE_FROM = (5,)  # the checkpoint's own type is the default; FP32 before
 _LATENT_FROM = (5, 23)  # read in 5.23.0; earlier releases that were looked at (4.5x) cache every head's keys and values
 # CUDA context and kernels, 0.3 to 0.6 GiB; blocks that the allocator keeps but nobody uses, 5 to 15 % of what moves. Rules of thumb, not fitted.
-_CONTEXT_BYTES = (300 * MiB, 450 * MiB, 620 * MiB)
+_CONTEXT = Band(450 * MiB, 150 * MiB, 170 * MiB, Basis("transformers.context", 0, 300, 620, "MiB"))
 _SLACK = (0.02, 0.08, 0.18)
-_PEAK_BELOW, _PEAK_ABOVE = 0.30, 0.40
+_SLACK_BASIS = Basis("transformers.slack", 0, 0.05, 0.15, "of what moves")
+_PEAK_SPREAD = Spread(0.30, 0.40)
 # Compute capability from which a stored format stays as it is; below it the loader dequantises to 16 bits.
 _STAYS_FROM = {"mxfp4": 7.5, "fp8": 8.9}
 _MOST_REQUESTS = 1 << 20
 
 
-class Transformers(Engine):
+class Transformers(PlacedEngine):
     """Transformers, 4.4x to 5.23. ``pp`` is ``device_map`` over so many GPUs, ``tp`` its tensor-parallel plan."""
 
     id: ClassVar[str] = "transformers"
@@ -66,15 +73,23 @@ class Transformers(Engine):
 
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
         """Layers over all GPUs, or one tensor-parallel group."""
-        node = accelerator.devices_per_node or 8
+        node = accelerator.node_size
         layouts = [Layout(pp=gpus), *([Layout(tp=gpus)] if 1 < gpus <= node else [])]
-        choices = [LayoutChoice(layout, self._layout_problem(architecture, accelerator, layout)) for layout in layouts]
+        choices = [LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)) for layout in layouts]
         return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """A batch of so many requests, or as large a one as fits on the safe side; at least one."""
-        most = self.fit(replace(deployment, max_num_seqs=1), architecture, accelerator).quantities.get("max_concurrency")
-        return replace(deployment, max_num_seqs=max(min(requests, int(most.low) if most else 1), 1))
+        start = self.start(replace(deployment, max_num_seqs=1), architecture, accelerator)
+        if self.problem(start) is not None:
+            return replace(deployment, max_num_seqs=1)
+        different = set(self._parts(self._loaded(start)[0]))
+        tokens = start.deployment.max_model_len or 1
+
+        def room(batch: int) -> int:
+            return min(part.safe_room_bytes(Batch(batch, tokens)) for part in different)
+
+        return replace(deployment, max_num_seqs=max(largest(room, max(min(requests, _MOST_REQUESTS), 1)), 1))
 
     # ---- the story -------------------------------------------------------------------------------------------------
 
@@ -98,29 +113,31 @@ class Transformers(Engine):
         start = self.start(deployment, architecture, accelerator)
         problem = self.problem(start)
         if problem is not None:
-            return self._refused(start, problem)
+            return self.refused(start, problem)
         loaded, notices = self._loaded(start)
-        stages = [_Loaded(self, loaded, stage) for stage in self.stages(loaded)]
+        parts = self._parts(loaded)
+        different = set(parts)
         batch = Batch(start.deployment.max_num_seqs or 1, start.deployment.max_model_len or 1)
-        ranks = tuple(stage.rank(batch) for stage in stages)
-        worst = min(range(len(ranks)), key=lambda index: ranks[index].items[-1].bytes)
+        lines = {part: part.lines(batch) for part in different}
+        ranks = tuple(Rank(index, 0, lines[part]) for index, part in enumerate(parts))
+        worst = tightest(ranks)
         short = -ranks[worst].items[-1].bytes
 
-        def fits(tried: Batch) -> bool:
-            return all(stage.free(tried) >= 0 for stage in stages)
+        def room(tried: Batch) -> int:
+            return min(part.free_bytes(tried) for part in different)
 
-        def surely(requests: int) -> bool:
-            return all(_safely_free(stage.rank(Batch(requests, batch.tokens))) for stage in stages)
+        def safe_room(requests: int) -> int:
+            return min(part.safe_room_bytes(Batch(requests, batch.tokens)) for part in different)
 
-        most = _largest(lambda requests: fits(Batch(requests, batch.tokens)), _MOST_REQUESTS)
-        safe = most if most and surely(most) else _largest(surely, most)
-        longest = batch.tokens if most else _largest(lambda tokens: fits(Batch(1, tokens)), batch.tokens)
-        cache = stages[worst].cache
+        most = largest(lambda requests: room(Batch(requests, batch.tokens)), _MOST_REQUESTS)
+        safe = largest(safe_room, most) if most else 0
+        longest = batch.tokens if most else largest(lambda tokens: room(Batch(1, tokens)), batch.tokens)
+        cache = parts[worst].cache
         tokens = most * batch.tokens if most else longest
         return Fit(
             deployment=start.deployment,
             fits=short <= 0,
-            reason=_reason(stages[worst], batch, short, longest, worst) if short > 0 else None,
+            reason=_reason(parts[worst], batch, short, longest, worst) if short > 0 else None,
             ranks=ranks,
             worst=worst,
             kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens),
@@ -130,19 +147,36 @@ class Transformers(Engine):
             warnings=(*self.warnings(start), *notices),
         )
 
+    def weights_depend_on(self, start: Start) -> tuple[object, ...]:
+        """Nothing of the device: what it cannot hold is dequantised before."""
+        return ()
+
+    def _parts(self, loaded: Start) -> list[_Loaded]:
+        """The GPUs of a start with their parts of the model; those that hold the same are one object."""
+        kinds = layer_kinds(loaded.architecture)
+        any_batch = replace(loaded, deployment=replace(loaded.deployment, max_num_seqs=None))  # weights are the same for any batch and device
+        known: dict[tuple[object, ...], _Loaded] = {}
+        found = []
+        for stage in self.stages(loaded):
+            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
+            if key not in known:
+                known[key] = _Loaded(loaded, stage, self.stage_weights(any_batch, stage), latents=self.caches_latents(loaded))
+            found.append(known[key])
+        return found
+
     def _loaded(self, start: Start) -> tuple[Start, list[Notice]]:
         """The model as it is after loading: dequantised where the device cannot hold its format, FP32 in older releases."""
         architecture, notices = start.architecture, []
-        for family in weight_formats(architecture):
+        for family in _families(architecture):
             least = _STAYS_FROM.get(family)
             if least is not None and (start.capability < least or start.flag("dequantize", False)):
                 notices.append(Notice("dequantised-on-load", {"precision": family, "gpu": start.accelerator.id}))
-                architecture = with_precision(architecture, "bf16")
+                architecture = _in_bf16(architecture)
                 break
         told = start.flag("dtype") or start.flag("torch_dtype") or start.deployment.precision != "checkpoint"
         if start.version < _CHECKPOINT_DTYPE_FROM and not told and architecture.quantization.method is None and architecture.dtype != "fp32":
             notices.append(Notice("loaded-in-fp32", {"version": ".".join(map(str, start.version))}))
-            architecture = with_precision(architecture, "fp32")
+            architecture = _in_fp32(architecture)
         return replace(start, architecture=architecture), notices
 
     def caches_latents(self, start: Start) -> bool:
@@ -157,23 +191,41 @@ class Transformers(Engine):
         return [*launcher, "-c", code]
 
 
+_families = once_per_architecture(weight_formats)
+
+
+@once_per_architecture
+def _in_bf16(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "bf16")
+
+
+@once_per_architecture
+def _in_fp32(architecture: Architecture) -> Architecture:
+    return with_precision(architecture, "fp32")
+
+
 class _Loaded:
     """One GPU with its part of the model loaded."""
 
-    def __init__(self, engine: Transformers, start: Start, stage: Stage) -> None:
+    def __init__(self, start: Start, stage: Stage, weights: Sequence[Item], *, latents: bool) -> None:
         self.start, self.stage = start, stage
         architecture = start.architecture
-        self.element_bytes = max(plain_format(architecture.dtype).bits // 8, 2)
-        self.latents = engine.caches_latents(start)
-        self.layers = [architecture.layers[index] for index in stage.layers]
-        self.cache: StageCache = stage_cache(self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents)
-        low, value, high = _CONTEXT_BYTES
+        self.element_bytes = element_bytes(architecture.dtype)
+        self.latents = latents
+        kinds = layer_kinds(architecture)
+        counts = Counter(kinds[index] for index in stage.layers)
+        first = {kinds[index]: architecture.layers[index] for index in reversed(stage.layers)}
+        self.layers = [first[kind] for kind in counts]
+        self.cache: StageCache = stage_cache(
+            self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents, counts=counts.values()
+        )
         self.fixed: Sequence[Item] = (
-            *engine.weights(start, stage),
+            *weights,
             *driver_reserved(start.accelerator),
-            item("device_context", value, low=low, high=high, evidence=Evidence.ASSUMED),
+            banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED),
         )
         self.fixed_bytes = total_bytes(self.fixed)
+        self.fixed_spread_bytes = sum(line.high_bytes - line.bytes for line in self.fixed)
 
     def moments(self, batch: Batch) -> Moments:
         """The widest moments of a batch."""
@@ -190,50 +242,45 @@ class _Loaded:
             last=self.stage.last,
         )
 
-    def free(self, batch: Batch) -> int:
+    def free_bytes(self, batch: Batch) -> int:
         """What is left, negative where it does not fit. [bytes]"""
         moving = self.cache.bytes_of(batch) + self.moments(batch).peak_bytes
         return self.start.device_total_bytes - self.fixed_bytes - moving - round(_SLACK[1] * moving)
 
-    def rank(self, batch: Batch) -> Rank:
+    def safe_room_bytes(self, batch: Batch) -> int:
+        """What is left when every line is at the upper end of its band, negative where that is too little. [bytes]"""
+        cache, peak = self.cache.bytes_of(batch), self.moments(batch).peak_bytes
+        moving: int = cache + rounded(_PEAK_SPREAD.around(peak)[1]) + rounded(_SLACK[2] * (cache + peak))
+        return self.start.device_total_bytes - self.fixed_bytes - self.fixed_spread_bytes - moving
+
+    def lines(self, batch: Batch) -> tuple[Item, ...]:
         """The ledger of this GPU."""
-        cache, moments = self.cache.bytes_of(batch), self.moments(batch)
-        peak = moments.peak_bytes
-        bounded = self.cache.bounded_bytes(batch.tokens)
-        inputs = {"requests": batch.requests, "tokens": batch.tokens, "token_bytes": self.cache.token_bytes, "request_bytes": bounded}
-        source = (_SOURCE + "src/transformers/cache_utils.py",)
-        slack = [share * (cache + peak) for share in _SLACK]
-        lines = (
-            *self.fixed,
-            item("kv_cache_pool", cache, formula="memory.transformers.cache", inputs=inputs, sources=source),
-            item(
-                "activation_peak",
-                peak,
-                low=peak * (1 - _PEAK_BELOW),
-                high=peak * (1 + _PEAK_ABOVE),
-                formula="memory.transformers.peak",
-                inputs=moments.inputs,
-                evidence=Evidence.ASSUMED,
-            ),
-            item("allocator_slack", slack[1], low=slack[0], high=slack[2], evidence=Evidence.ASSUMED),
+        cache = computed(
+            "kv_cache_pool",
+            dynamic_cache_bytes,
+            section=Section.CACHE,
+            sources=(_SOURCE + "src/transformers/cache_utils.py",),
+            requests=batch.requests,
+            tokens=batch.tokens,
+            token_bytes=self.cache.token_bytes,
+            request_bytes=self.cache.bounded_bytes(batch.tokens),
         )
-        sizes = {"device_total_bytes": self.start.device_total_bytes, "used_bytes": total_bytes(lines)}
-        free = item("free", free_bytes(**sizes), formula="memory.budget.free", inputs=sizes, evidence=Evidence.ASSUMED)
-        return Rank(self.stage.index, 0, (*lines, free))
-
-
-def _largest(fits: Callable[[int], bool], most: int) -> int:
-    """The largest number that fits, 0 where 1 does not."""
-    if not fits(1):
-        return 0
-    low = 1
-    while low < most and fits(min(2 * low, most)):
-        low = min(2 * low, most)
-    high = min(2 * low, most)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+        moments: Inputs = dict(self.moments(batch).inputs)
+        peak = computed("activation_peak", generate_peak_bytes, section=Section.ACTIVATION, band=_PEAK_SPREAD, evidence=Evidence.ASSUMED, **moments)
+        moving = cache.bytes + peak.bytes
+        least, share, most = _SLACK
+        slack = computed(
+            "allocator_slack",
+            share_bytes,
+            section=Section.OUTSIDE,
+            band=Limits(least * moving, most * moving),
+            evidence=Evidence.ASSUMED,
+            sources=(_SLACK_BASIS.source,),
+            share=share,
+            of_bytes=moving,
+        )
+        lines = (*self.fixed, cache, peak, slack)
+        return (*lines, free_line(lines, self.start.device_total_bytes))
 
 
 def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) -> Notice:
@@ -244,12 +291,6 @@ def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) 
             {"max_model_len": batch.tokens, "needed_bytes": needed, "available_bytes": max(needed - short, 0), "longest_tokens": longest},
         )
     return Notice("out-of-memory", {"bytes": short, "pp_rank": worst})
-
-
-def _safely_free(rank: Rank) -> bool:
-    """Whether a GPU still has room when every line is at the upper end of its band."""
-    *lines, free = rank.items
-    return free.bytes >= sum(line.high_bytes - line.bytes for line in lines)
 
 
 def _figures(ranks: Sequence[Rank], tokens: int, most: int, safe: int) -> dict[str, Quantity]:

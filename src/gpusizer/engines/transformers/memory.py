@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, MixtureOfExperts
 from gpusizer.engines.base.cache import FULL, POOLED, STATE, CacheFormat, LayerCache, layer_caches
+from gpusizer.engines.base.constants import HIDDEN_COPIES, INTERMEDIATE_COPIES
 from gpusizer.formulas.memory.activation import decoder_block_bytes
 from gpusizer.formulas.memory.kv_cache import attention_token_bytes
 from gpusizer.formulas.memory.transformers import (
@@ -22,9 +24,6 @@ from gpusizer.formulas.memory.weights import kv_heads_per_rank
 
 __all__ = ["Batch", "Moments", "StageCache", "moments_of", "stage_cache"]
 
-# Tensors as wide as the residual stream that live together with a block's intermediate ones over a whole prompt: residual, its norm, queries, output.
-_HIDDEN_COPIES = 4.3
-_INTERMEDIATE_COPIES = 3
 _STATE_BYTES = 4  # recurrent states are FP32 whatever the model's type (checked by running 5.23.0)
 
 
@@ -67,7 +66,7 @@ class StageCache:
         return int(dynamic_cache_bytes(requests=batch.requests, tokens=batch.tokens, token_bytes=self.token_bytes, request_bytes=bounded))
 
 
-def stage_cache(layers: Iterable[Layer], *, tp: int, element_bytes: int, latents: bool) -> StageCache:
+def stage_cache(layers: Iterable[Layer], *, tp: int, element_bytes: int, latents: bool, counts: Iterable[int] | None = None) -> StageCache:
     """Cache of the layers of one GPU.
 
     Parameters
@@ -80,6 +79,8 @@ def stage_cache(layers: Iterable[Layer], *, tp: int, element_bytes: int, latents
         Bytes of the model's own type. [bytes]
     latents : bool
         The latent is cached, not every head's keys and values.
+    counts : iterable of int or None
+        How many layers are like each of them; one where it is not said.
 
     Returns
     -------
@@ -89,21 +90,21 @@ def stage_cache(layers: Iterable[Layer], *, tp: int, element_bytes: int, latents
     form = CacheFormat("own", float(element_bytes), index_element_bytes=element_bytes, index_scale_bytes=0)
     token = request = widest = 0
     windows: dict[int, int] = {}
-    for layer in layers:
+    for layer, count in zip(layers, repeat(1) if counts is None else counts, strict=False):
         plain = [mixer for mixer in layer.mixers if isinstance(mixer, LatentAttention)] if not latents else []
         for mixer in plain:
             key = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
             heads = -(-mixer.heads // tp)
-            token += int(attention_token_bytes(kv_heads=heads, head_dim=key, v_head_dim=mixer.v_head_dim, element_bytes=element_bytes))
+            token += count * int(attention_token_bytes(kv_heads=heads, head_dim=key, v_head_dim=mixer.v_head_dim, element_bytes=element_bytes))
             widest = max(widest, heads * key * element_bytes)
         for cache in () if plain else layer_caches(layer, form, tp=tp, model_element_bytes=element_bytes, state_element_bytes=_STATE_BYTES):
             if cache.kind in (FULL, POOLED):
-                token += -(-cache.row_bytes // cache.ratio)
+                token += count * -(-cache.row_bytes // cache.ratio)
             elif cache.kind == STATE:
-                request += cache.row_bytes + cache.per_draft_bytes  # the convolution keeps as many columns as it is wide
+                request += count * (cache.row_bytes + cache.per_draft_bytes)  # the convolution keeps as many columns as it is wide
             else:
                 kept = _kept(cache)
-                windows[kept] = windows.get(kept, 0) + cache.row_bytes
+                windows[kept] = windows.get(kept, 0) + count * cache.row_bytes
         widest = max([widest, *(_tensor(mixer, tp, element_bytes) for mixer in layer.mixers if isinstance(mixer, Attention | LatentAttention))])
     return StageCache(token, tuple(sorted(windows.items())), request, widest)
 
@@ -193,9 +194,9 @@ def moments_of(
                     tokens=tokens,
                     element_bytes=element_bytes,
                     intermediate=width,
-                    intermediate_copies=_INTERMEDIATE_COPIES,
+                    intermediate_copies=INTERMEDIATE_COPIES,
                     hidden=architecture.hidden_size * architecture.residual_streams,
-                    hidden_copies=_HIDDEN_COPIES,
+                    hidden_copies=HIDDEN_COPIES,
                 )
             ),
         )

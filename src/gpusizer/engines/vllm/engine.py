@@ -9,29 +9,31 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.account import left_of
+from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
-from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
-from gpusizer.engines.base.ledger import combined, item
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity, Rank
+from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
+from gpusizer.engines.base.ledger import combined
+from gpusizer.engines.base.pooled import PooledEngine
+from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
+from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut
-from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
-from gpusizer.engines.vllm.constants import GRAPH_ESTIMATE_SPREAD
-from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
-from gpusizer.engines.vllm.memory import CONSUMED, graph_estimate_factor, overheads
-from gpusizer.engines.vllm.weights import (
-    adapter_slots,
-    allocation_slack,
-    draft_layers,
-    draft_weights,
-    expert_paddings,
-    external_head,
-    own_head,
-    position_tables,
-    unfolded_scales,
-    unlisted_tensors,
-    visual_levels,
-    weight_error,
+from gpusizer.engines.vllm.account import (
+    Place,
+    above_free,
+    charged,
+    estimated_graphs,
+    free_at_start,
+    growth,
+    loaded,
+    needed_later,
+    step_lines,
+    workspace,
 )
+from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
+from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
+from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, model_record, step_record, version_rules
+from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
@@ -42,7 +44,6 @@ __all__ = ["ENGINE", "Vllm"]
 OLDEST = (0, 8)  # the V1 engine
 
 # First versions of a behaviour.
-CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
 ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
 COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
@@ -51,10 +52,8 @@ ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block bound
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 
-OUTSIDE = frozenset({"device_context", "communication", "late_workspace", "driver_reserved"})
 
-
-class Vllm(Engine):
+class Vllm(PooledEngine):
     """vLLM, V1 engine, 0.8 to 0.33; the newest is the default."""
 
     id: ClassVar[str] = "vllm"
@@ -94,17 +93,25 @@ class Vllm(Engine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
-        return [
+        buffers, scales, slack = loaded(
+            model_record(start.architecture),
+            step_record(start),
+            _place(stage),
+            square_bytes=square_bytes(start, stage, cut),
+            slack_bytes=slack_bytes(start.architecture, stage, cut),
+        )
+        lines = [
             *own_head(start, stage, cut),
             *self.absorbed_latent(start, stage),
             *position_tables(start, stage),
-            *visual_levels(start, stage),
-            *unfolded_scales(start, stage, cut),
+            buffers,
+            scales,
             *unlisted_tensors(start, stage),
-            *allocation_slack(start, stage, cut),
+            slack,
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),
         ]
+        return [line for line in lines if line.high_bytes]
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
         """Kernels, and so padding and copies, are chosen by vendor and compute capability."""
@@ -120,7 +127,11 @@ class Vllm(Engine):
 
     def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
         """Activation peak, growth outside the allocator, graphs, context and communicators."""
-        return overheads(start, stage)
+        model, step, device, rules = model_record(start.architecture), step_record(start), device_record(start), version_rules(start.version)
+        layout = layout_record(start.layout.tp, start.layout.dp, whole_experts=start.layout.ep > 1)
+        buffers = workspace(model, step, layout)
+        peak, graphs = step_lines(model, step, layout, _place(stage), rules, buffers)
+        return [*device.outside, growth(device, rules, buffers), peak, *([graphs] if step.graphs else [])]
 
     def budget_bytes(self, start: Start) -> int:
         """``--gpu-memory-utilization`` of what the driver reports."""
@@ -134,16 +145,8 @@ class Vllm(Engine):
             fixed = blocks * self.cache_plan(start, stage).block_bytes
         if fixed:
             return Quantity(fixed, fixed, fixed)
-        budget = self.budget_bytes(start)
-        charged = [line for line in items if line.id not in OUTSIDE and line.id != "cuda_graphs"]
-        if self.charges_graphs(start):
-            charged += [self._estimated(start, line) for line in items if line.id == "cuda_graphs"]
-        return combined(charged, sign=-1, base=budget)
-
-    def _estimated(self, start: Start, graphs: Item) -> Item:
-        """What the engine estimates for its graphs, which is what it charges."""
-        size, (low, high) = graphs.bytes * graph_estimate_factor(start), GRAPH_ESTIMATE_SPREAD
-        return item("cuda_graphs", size, low=size * low, high=size * high, evidence=Evidence.CALIBRATED)
+        factor = model_record(start.architecture).estimate_factor
+        return left_of(self.budget_bytes(start), charged(items, factor, charges_graphs=self.charges_graphs(start)))
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""
@@ -206,24 +209,22 @@ class Vllm(Engine):
 
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
         """Not enough free memory for the budget at the start."""
-        before = sum(line.bytes for line in items if line.id in ("device_context", "communication"))
-        budget, free = self.budget_bytes(start), start.visible_bytes - before
-        if budget > free and start.version >= CHECKED_BUDGET:
-            return Notice("budget-above-free", {"budget_bytes": budget, "free_bytes": free, "fraction": start.deployment.memory_fraction})
-        return None
+        device, budget = device_record(start), self.budget_bytes(start)
+        if not version_rules(start.version).checks_budget or not above_free(budget, device):
+            return None
+        return Notice(
+            "budget-above-free", {"budget_bytes": budget, "free_bytes": free_at_start(device), "fraction": start.deployment.memory_fraction}
+        )
 
-    def shortfall_bytes(self, rank: Rank) -> int:
-        """At the start graphs are captured after the profile run, where its activations were; they count as small as they may be."""
-        graphs = next((line for line in rank.items if line.id == "cuda_graphs"), None)
-        if graphs is None:
-            return super().shortfall_bytes(rank)
-        peak = sum(line.bytes for line in rank.items if line.id == "activation_peak")
-        return super().shortfall_bytes(rank) - graphs.bytes + max(graphs.low_bytes - peak, 0)
+    def later_bytes(self, items: Sequence[Item]) -> int:
+        """Graphs are captured after the profile run, where its activations were; they count as small as they may be."""
+        return int(needed_later(items))
 
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Also what the log estimates for graphs before they are captured; since 0.26 its "peak activation" holds that estimate."""
         found = super().quantities(start, results, blocks, worst)
-        estimated = [self._estimated(start, line) for line in results[0].items if line.id == "cuda_graphs"]
+        factor = model_record(start.architecture).estimate_factor
+        estimated = [estimated_graphs(line, factor) for line in results[0].items if line.id == "cuda_graphs"]
         if estimated and start.version >= ESTIMATES_GRAPHS:
             found["cuda_graph_estimated_bytes"] = combined(estimated)
         if start.version >= CONSUMED and self.charges_graphs(start):
@@ -248,7 +249,8 @@ class Vllm(Engine):
             if external_head(start):
                 found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))
             elif not start.architecture.mtp:
-                found.append(Notice("draft-not-counted", {"draft": str(start.flag("speculative_model", "?"))}))
+                draft = start.flag("speculative_model")
+                found.append(Notice("draft-not-counted", {"draft": str(draft)}) if draft else Notice("draft-not-named"))
         return tuple(found)
 
     def command(self, deployment: Deployment) -> list[str]:
@@ -305,6 +307,10 @@ def _precision_words(precision: str) -> list[str]:
         return ["--quantization", "fp8"]
     dtype = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}.get(precision)
     return ["--dtype", dtype] if dtype else []
+
+
+def _place(stage: Stage) -> Place:
+    return Place(first=int(stage.first), last=int(stage.last), layers=len(stage.layers))
 
 
 ENGINE = Vllm()

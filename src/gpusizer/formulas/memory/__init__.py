@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
-from gpusizer.formulas.memory import activation, budget, cache_blocks, kv_cache, llama_cpp, pools, shares, stages, steps, weights
+from gpusizer.formulas.memory import (
+    activation,
+    budget,
+    cache_blocks,
+    constants,
+    kv_cache,
+    llama_cpp,
+    loaded,
+    pool_sizes,
+    pools,
+    shares,
+    stages,
+    steps,
+    weights,
+)
 
-__all__ = ["activation", "budget", "cache_blocks", "kv_cache", "llama_cpp", "pools", "shares", "stages", "steps", "weights"]
+__all__ = [
+    "activation",
+    "budget",
+    "cache_blocks",
+    "constants",
+    "kv_cache",
+    "llama_cpp",
+    "loaded",
+    "pool_sizes",
+    "pools",
+    "shares",
+    "stages",
+    "steps",
+    "weights",
+]

@@ -13,6 +13,7 @@ __all__ = [
     "expert_workspace_bytes",
     "latent_chunk_bytes",
     "latent_chunk_rows",
+    "prefill_step_bytes",
     "sampler_bytes",
 ]
 
@@ -288,3 +289,38 @@ def activation_peak_bytes(
     28
     """
     return maximum(encoder_bytes, workspace_bytes + maximum(sampler_bytes, block_bytes, latent_bytes) + encoded_bytes)
+
+
+@formula(
+    "memory.activation.prefill_step",
+    unit="bytes",
+    symbols={"block_bytes": "bytes", "expert_bytes": "bytes", "expert_ranks": "ranks", "workspace_factor": "factor"},
+    reference="arithmetic on memory.activation.decoder_block and memory.activation.expert_workspace",
+    example={"block_bytes": 202899456, "expert_bytes": 377487360, "expert_ranks": 1, "workspace_factor": 1.0},
+)
+def prefill_step_bytes(*, block_bytes: Any, expert_bytes: Any, expert_ranks: Any, workspace_factor: Any) -> Any:
+    """Tensors of one prefill step: the widest block of a layer and the work buffers of its routed experts.
+
+    Parameters
+    ----------
+    block_bytes : float
+        Tensors that live together at the widest point of a layer. [bytes]
+    expert_bytes : float
+        Work buffers of the routed experts. [bytes]
+    expert_ranks : int
+        Ranks that share out whole experts. [ranks]
+    workspace_factor : float
+        What an engine sets aside for each byte of them. [factor]
+
+
+    Returns
+    -------
+    float
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> prefill_step_bytes(block_bytes=202899456, expert_bytes=377487360, expert_ranks=1, workspace_factor=1.0)
+    580386816.0
+    """
+    return (block_bytes + expert_bytes / expert_ranks) * workspace_factor

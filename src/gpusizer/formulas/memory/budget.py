@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.formulas.core import ceiling, formula
+from gpusizer.formulas.core import ceiling, floor, formula
 
-__all__ = ["cuda_graph_bytes", "driver_reserved_bytes", "free_bytes", "kv_cache_pool_bytes", "outside_budget_bytes", "requested_bytes"]
+__all__ = [
+    "cuda_graph_bytes",
+    "driver_reserved_bytes",
+    "free_bytes",
+    "invisible_bytes",
+    "kv_cache_pool_bytes",
+    "outside_budget_bytes",
+    "requested_bytes",
+    "shortfall_bytes",
+]
 
 
 @formula(
@@ -30,7 +39,7 @@ def driver_reserved_bytes(*, fixed_bytes: Any, share: Any, device_total_bytes: A
 
     Returns
     -------
-    float
+    int
         Bytes. [bytes]
 
     Examples
@@ -40,7 +49,37 @@ def driver_reserved_bytes(*, fixed_bytes: Any, share: Any, device_total_bytes: A
     >>> round((85520809984 - driver_reserved_bytes(fixed_bytes=440401920, share=0.0017, device_total_bytes=85520809984)) / 2**30, 2)
     79.1
     """
-    return fixed_bytes + share * device_total_bytes
+    return floor(fixed_bytes + share * device_total_bytes)
+
+
+@formula(
+    "memory.budget.driver_kept",
+    unit="bytes",
+    symbols={"device_total_bytes": "bytes", "visible_bytes": "bytes"},
+    reference="arithmetic: nvidia-smi total less torch.cuda.mem_get_info total, both read on this card",
+    example={"device_total_bytes": 85520809984, "visible_bytes": 84929150976},
+)
+def invisible_bytes(*, device_total_bytes: Any, visible_bytes: Any) -> Any:
+    """Part of the card that the driver keeps for itself, where both totals were read.
+
+    Parameters
+    ----------
+    device_total_bytes : int
+        What the driver's tool reports. [bytes]
+    visible_bytes : int
+        What a process sees. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> invisible_bytes(device_total_bytes=85520809984, visible_bytes=84929150976)
+    591659008
+    """
+    return device_total_bytes - visible_bytes
 
 
 @formula(
@@ -214,3 +253,35 @@ def free_bytes(*, device_total_bytes: Any, used_bytes: Any) -> Any:
     3028765696
     """
     return device_total_bytes - used_bytes
+
+
+@formula(
+    "memory.budget.shortfall",
+    unit="bytes",
+    symbols={"used_bytes": "bytes", "pool_bytes": "bytes", "device_total_bytes": "bytes", "later_bytes": "bytes"},
+    reference="arithmetic: what must be there at the start, less what the driver reports",
+    example={"used_bytes": 30000000000, "pool_bytes": 56000000000, "device_total_bytes": 85028765696, "later_bytes": 900000000},
+)
+def shortfall_bytes(*, used_bytes: Any, pool_bytes: Any, device_total_bytes: Any, later_bytes: Any) -> Any:
+    """By how much a GPU is too small for the start; 0 or less where it is not.
+
+    Parameters
+    ----------
+    used_bytes, pool_bytes : int
+        Everything beside the cache; the pool as it is allocated. [bytes]
+    device_total_bytes : int
+        What the driver reports. [bytes]
+    later_bytes : int
+        What of it need not be there at the start. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> shortfall_bytes(used_bytes=30000000000, pool_bytes=56000000000, device_total_bytes=85028765696, later_bytes=900000000)
+    71234304
+    """
+    return used_bytes + pool_bytes - device_total_bytes - later_bytes

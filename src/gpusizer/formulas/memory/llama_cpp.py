@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 from gpusizer.formulas.core import ceil_div, formula, maximum, minimum
 
 __all__ = [
+    "cache_of_layers_bytes",
     "compute_buffer_bytes",
     "context_cells",
     "expanded_latent_bytes",
@@ -367,3 +370,32 @@ def compute_buffer_bytes(*, inputs_bytes: Any, attention_bytes: Any, feed_forwar
     412
     """
     return maximum(inputs_bytes + maximum(attention_bytes, feed_forward_bytes, copied_weights_bytes), output_bytes)
+
+
+@formula(
+    "memory.llama_cpp.cache_of_layers",
+    unit="bytes",
+    symbols={"layers": "bytes"},
+    reference="ggml-org/llama.cpp@0c1e57098: src/llama-kv-cache.cpp; layers by memory.llama_cpp.kv_buffer and sequence_state",
+    example={"full_layers": 1073741824, "window_layers": 134217728},
+)
+def cache_of_layers_bytes(**layers: Any) -> Any:
+    """Cache of the layers of one device, by kind of layer.
+
+    Parameters
+    ----------
+    **layers : int
+        All layers of a kind together. [bytes]
+
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> cache_of_layers_bytes(full_layers=1073741824, window_layers=134217728)
+    1207959552
+    """
+    return reduce(add, layers.values())

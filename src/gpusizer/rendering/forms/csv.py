@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 
-from gpusizer.rendering.document import Document, Table
+from gpusizer.rendering.document import Answer, Table
 
 __all__ = ["safe_cell", "write"]
 
 
-def write(document: Document) -> str:
+def write(document: Answer) -> str:
     """The table that the answer chose for spreadsheets, else its first; nothing but a line end without any."""
     table = document.csv or next((block for block in document.blocks if isinstance(block, Table)), Table((), ()))
     stream = io.StringIO()

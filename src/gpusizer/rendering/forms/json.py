@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from gpusizer.rendering.document import Document
+from gpusizer.rendering.document import Answer
 
 __all__ = ["plain", "to_json", "write"]
 
@@ -60,7 +60,7 @@ def to_json(value: Any) -> str:
     return "{\n" + ",\n".join(f"  {_line(key)}: {_field(entry)}" for key, entry in data.items()) + "\n}\n"
 
 
-def write(document: Document) -> str:
+def write(document: Answer) -> str:
     """The data of an answer."""
     return to_json(document.data)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from gpusizer.i18n import printable
-from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
+from gpusizer.rendering.document import Answer, Fixed, Heading, Points, Table
 
 __all__ = ["write"]
 
 
-def write(document: Document) -> str:
+def write(document: Answer) -> str:
     """The whole answer, blocks parted by an empty line."""
     parts: list[str] = []
     for block in document.blocks:
@@ -32,13 +34,22 @@ def _table(table: Table) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (rows[0], rule, *rows[1:]))
 
 
+_MARKS = re.compile(
+    r"""[\\`*~]                  # code, emphasis, what is struck out
+    |(?<![^\W_])_|_(?![^\W_])    # emphasis, but not the line within kv_cache
+    |(?<=\])[(\[:]|(?<=!)\[       # links, their definitions, images
+    |(?<=:)/(?=/)|(?<=www)\.      # addresses, which become links by themselves
+    |(?<=\w)@(?=[\w-]+\.)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
 def _plain(words: str) -> str:
     r"""Words that stay words: nothing in them becomes a tag, a link, code or emphasis.
 
-    >>> print(_plain("<b>[x](y)`|*"))
-    &lt;b>[x]\(y)\`|\*
+    >>> print(_plain("<b>[x](y)`|*"), _plain("[a][b] ![c] __d__ kv_cache https://example.org a@b.org &lt;"))
+    &lt;b>[x]\(y)\`|\* [a]\[b] !\[c] \_\_d\_\_ kv_cache https:\//example.org a\@b.org &amp;lt;
     """
-    line = printable(words)
-    for mark in ("\\", "`", "*"):
-        line = line.replace(mark, "\\" + mark)
-    return line.replace("](", "]\\(").replace("<", "&lt;")
+    line = _MARKS.sub(lambda mark: "\\" + mark[0], printable(words))
+    return re.sub(r"&(?=[#\w]+;)", "&amp;", line).replace("<", "&lt;")

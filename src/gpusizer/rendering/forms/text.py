@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
 from gpusizer.i18n import printable
-from gpusizer.rendering.document import Document, Fixed, Heading, Points, Table
+from gpusizer.rendering.document import Answer, Fixed, Heading, Points, Table
 
 __all__ = ["bar", "cell_len", "fold", "write"]
 
@@ -23,7 +23,7 @@ _WIDE = "\u2e80-\uffef"
 _PIECES = re.compile(rf"\s+|[（“《]*(?:[^\s{_WIDE}“”]+|[{_WIDE}])[，。；：、）”》！？]*|\S")
 
 
-def write(document: Document) -> str:
+def write(document: Answer) -> str:
     """The whole answer, blocks parted by an empty line; on a terminal tables keep to its width."""
     width, bold = _screen()
     parts: list[str] = []

@@ -80,7 +80,8 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         precisions = PRECISIONS if precision in PRECISIONS else (*PRECISIONS, precision)
         cache = request.kv_precision.lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
-        facts = gather([Source(key, plan.model.name, stored, plan.model.entry)], accelerators(), language, precisions, caches)
+        name = printable(plan.model.name) or key  # a sheet is XML, which knows no control characters
+        facts = gather([Source(key, name, stored, plan.model.entry)], accelerators(), language, precisions, caches)
         by_users = need.users is not None
         wanted = replace(
             request,

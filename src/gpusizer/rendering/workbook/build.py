@@ -8,8 +8,10 @@ from importlib.metadata import version
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.candidates import candidates_of
-from gpusizer.rendering.workbook.cells.selected import choose, core_of
+from gpusizer.rendering.workbook.cells.assembly import Parts
+from gpusizer.rendering.workbook.cells.candidates import tried_of, try_layouts
+from gpusizer.rendering.workbook.cells.leaves import model_of
+from gpusizer.rendering.workbook.cells.selected import chosen_of, select
 from gpusizer.rendering.workbook.sheets.answer import Answer, deployed
 from gpusizer.rendering.workbook.sheets.article import fill_article
 from gpusizer.rendering.workbook.sheets.gpus import fill_gpus, order_table
@@ -19,6 +21,7 @@ from gpusizer.rendering.workbook.sheets.speed import fill_speed, no_speed
 from gpusizer.rendering.workbook.sheets.start import Beginning, fill_inputs, set_up_start
 from gpusizer.rendering.workbook.tables.gather import Facts
 from gpusizer.rendering.workbook.tables.tables import write_tables
+from gpusizer.rendering.workbook.tracer import Trace
 
 __all__ = ["build"]
 
@@ -46,16 +49,22 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
         if code != "speed" or plan is not None:
             book.add(code)
     account = Account(book.add("Calc", technical=True))
-    devices = Account(book.add("Tried", technical=True))
+    wide = book.add("Tried", technical=True)
     tables = write_tables(book, facts)
     orders = order_table(book, tables)
     page = set_up_start(book, today)
     inputs = fill_inputs(page, tables, account, start)
-    core = core_of(account, tables, inputs)
-    found = choose(account, tables, inputs, core)
+    trace = Trace(account.grid, wide)
+    model = model_of(trace, tables, inputs)
+    parts = Parts(trace, tables, model)
+    selected = select(trace, account, tables, inputs, model, parts)
+    tried = try_layouts(trace, tables, inputs, model, parts)
+    trace.row = account.row
+    trace.write(*selected.figures.values(), *selected.items.values(), tried.gpus, tried.holds, tried.legal, tried.whole)
+    account.row, found = trace.row, chosen_of(trace, selected)
     whole = deployed(account, tables, inputs, found)
     speed, runners = (no_speed(), None) if plan is None else fill_speed(book, plan, inputs, whole.layout)
-    ranking = fill_gpus(book, tables, orders, devices, inputs, candidates_of(account, tables, inputs, core))
+    ranking = fill_gpus(book, tables, orders, inputs, [tried_of(trace, tried, number) for number in range(tried.gpus.devices.size)])
     answer = Answer(page, tables, orders, account, inputs, found, whole, speed)
     answer.fill()
     fill_parts(page, PARTS_ROW, found, fill_memory(book, found), CHART_ROW)

@@ -1,16 +1,19 @@
 """What a library's configuration classes give to absent keys, one line per ``model_type`` in ``class_defaults.jsonl``.
 
 The values are those of transformers 5.23.0 before it derives anything from them. A default counts only where the configuration gives neither the
-key nor another name of it; a null counts as given. Sizes taken this way are said: a trimmed configuration would be read as the class's own model.
+key nor another name of it; a null counts as given. Sizes, experts, windows and widths of heads taken this way are said:
+a trimmed configuration would be read as the class's own model.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
+
+from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
 
 __all__ = ["class_defaults", "implied_sizes"]
 
@@ -42,6 +45,16 @@ _BY_NAME = {name: group for group in _SYNONYMS for name in group}
 _SIZES = frozenset({"hidden_size", "n_embd", "d_model", "num_hidden_layers", "n_layer", "n_layers", "num_layers", "vocab_size"}) | frozenset(
     {"num_attention_heads", "n_head", "n_heads", "num_heads", "intermediate_size", "ffn_dim"}
 )
+
+# Sizes that count where a layer shows them: its experts, or this number of key/value heads, this window, this width of a head.
+_WHOLE = ("experts", "latent")
+_SHOWN = {
+    **dict.fromkeys((*EXPERT_COUNTS, *EXPERT_WIDTHS, *SELECTED, *SHARED_COUNTS, *SHARED_WIDTHS), "experts"),
+    **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num", "swa_num_key_value_heads"), "kv_heads"),
+    **dict.fromkeys(("sliding_window", "sliding_window_size", "window_size", "attention_window_size", "attention_chunk_size"), "window"),
+    **dict.fromkeys(("head_dim", "kv_channels", "swa_head_dim", "global_head_dim", "d_kv"), "head_dim"),
+    **dict.fromkeys(("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"), "latent"),
+}
 
 
 @cache
@@ -98,10 +111,29 @@ def _by_rule(rule: list[Any], values: Mapping[str, Any]) -> list[str] | None:
     return words
 
 
-def implied_sizes(defaults: Mapping[str, Any]) -> list[str]:
+def implied_sizes(defaults: Mapping[str, Any], seen: Mapping[str, Collection[Any]]) -> list[str]:
     """Those keys among defaults that carry the size of a model.
 
-    >>> implied_sizes({"vocab_size": 32000, "tie_word_embeddings": False})
-    ['vocab_size']
+    Parameters
+    ----------
+    defaults : mapping
+        Keys and values that the class supplied.
+    seen : mapping
+        What the model has: "experts" and "latent" (anything where it has such layers), "kv_heads", "window", "head_dim" (their values).
+
+    Returns
+    -------
+    list of str
+        Sizes, and those of the others that the model shows.
+
+    Examples
+    --------
+    >>> implied_sizes({"vocab_size": 32000, "sliding_window": 4096, "num_experts": 8, "tie_word_embeddings": False}, {"window": {4096, None}})
+    ['sliding_window', 'vocab_size']
     """
-    return sorted(_SIZES.intersection(defaults))
+    found = _SIZES.intersection(defaults)
+    for name, value in defaults.items():
+        kind = _SHOWN.get(name)
+        if kind is not None and value and (True in seen.get(kind, ()) if kind in _WHOLE else value in seen.get(kind, ())):
+            found |= {name}
+    return sorted(found)

@@ -164,6 +164,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
         "config": {"swa_num_key_value_heads": 8, "add_swa_attention_sink_bias": True},
     },
     "jamba": {
+        "one_width": True,
         "norms": ("input_layernorm", "pre_ff_layernorm"),
         "final_norm": "model.final_layernorm",
         "mlp": "feed_forward.",

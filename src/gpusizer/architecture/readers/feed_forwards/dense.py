@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.context import LayerContext
+from gpusizer.architecture.readers.keys import MAX_NUMBER
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
 from gpusizer.architecture.readers.tensor_kit import mlp_matrices
 from gpusizer.architecture.types import DenseMLP, FeedForward
 
-__all__ = ["gated", "mlp_bias", "mlp_names", "read_dense"]
+__all__ = ["DENSE_FIRST", "WIDTHS", "gated", "mlp_bias", "mlp_names", "read_dense"]
 
 WIDTHS = ("block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size")
-_DENSE_FIRST = ("intermediate_size_mlp", "dense_intermediate_size")
+DENSE_FIRST = ("intermediate_size_mlp", "dense_intermediate_size")
 _UNGATED = ("relu2",)
 
 
 def gated(layer: LayerContext) -> bool:
     """Whether blocks have a gate: told by the activation where that has none, else by the class."""
-    layer.keys.ignore(*_DENSE_FIRST)
+    layer.keys.ignore(*DENSE_FIRST)
     if layer.keys.raw("mlp_hidden_act") in _UNGATED:
         return False
     return layer.shape.flag("gated", default=True)
@@ -39,16 +40,18 @@ def mlp_names(layer: LayerContext, module: str) -> tuple[str, str, str]:
 def dense_width(layer: LayerContext) -> int:
     """Width of a dense block; 0 where a layer has none."""
     keys = layer.keys
-    keys.ignore(*_DENSE_FIRST)
+    keys.ignore(*DENSE_FIRST)
     own = layer.shape.text("dense_width_key")
     if own is not None:
         keys.ignore(*WIDTHS)
-    width = (layer.integer(own) if own is not None else None) or layer.integer(*_DENSE_FIRST) or layer.integer(*WIDTHS)
+    width = (layer.integer(own) if own is not None else None) or layer.integer(*DENSE_FIRST) or layer.integer(*WIDTHS)
     if width is None:
         ratio = keys.integer("expansion_ratio", "mlp_ratio", low=1, high=1 << 16) or layer.shape.integer("mlp_ratio", low=1)
         if ratio is None:
             raise keys.missing(WIDTHS[0])
         width = ratio * layer.hidden
+    if not width and not any(isinstance(keys.values.get(name), (list, tuple)) for name in (*DENSE_FIRST, *WIDTHS, own or "")):
+        raise keys.refuse(own or next(name for name in WIDTHS if keys.has(name)), 0, f"1 .. {MAX_NUMBER}")  # lists alone leave blocks out
     if layer.shape.flag("halved_width"):
         width //= 2
     if keys.flag("block_auto_adjust_ff_dim"):  # two thirds, times a factor, rounded up

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.context import LayerContext
-from gpusizer.architecture.readers.feed_forwards.dense import WIDTHS, gated, mlp_bias, read_dense
-from gpusizer.architecture.readers.layer_kinds import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED
+from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
+from gpusizer.architecture.readers.feed_forwards.dense import DENSE_FIRST, WIDTHS, gated, mlp_bias, read_dense
+from gpusizer.architecture.readers.layer_kinds import block_kinds
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
 from gpusizer.architecture.readers.tensor_kit import expert_matrices, matrix, mlp_matrices, norm
 from gpusizer.architecture.types import FeedForward, MixtureOfExperts, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
-_SHARED_COUNTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
-_SHARED_WIDTHS = (
-    "shared_expert_intermediate_size",
-    "moe_shared_expert_intermediate_size",
-    "share_expert_dim",
-    "shared_intermediate_size",
-    "shared_expert_dim",
-)
 _LATENT = ("moe_latent_size", "routed_expert_hidden_size", "moe_hidden_size")
 
 
 def _shared_width(layer: LayerContext, expert_width: int) -> int:
     """Width of the shared experts together: a field of its own, or their number times an expert's width."""
-    layer.keys.ignore(*_SHARED_COUNTS, *_SHARED_WIDTHS)
-    count = layer.integer(*_SHARED_COUNTS)
-    own = layer.integer(*_SHARED_WIDTHS)
+    layer.keys.ignore(*SHARED_COUNTS, *SHARED_WIDTHS)
+    count = layer.integer(*SHARED_COUNTS)
+    own = layer.integer(*SHARED_WIDTHS)
     if own is not None:
         return own * (max(count, 1) if count is not None and layer.shape.flag("shared_width_is_per_expert") else 1)
     if count is None:
@@ -47,13 +40,25 @@ def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
         module = name.rpartition(".")[0]
         tensors += (Tensor(f"{module}.{suffix}", (rows if "expert" in suffix else layer.hidden,), "router"),)
     kind = words.text("router_bias", default="none")
-    flag = keys.raw("use_routing_bias", "use_expert_bias", "moe_router_enable_expert_bias", "use_moe_router_bias", "topk_method")
-    if kind == "none" and flag in (True, "noaux_tc"):
+    flag = keys.optional_flag("use_routing_bias", "use_expert_bias", "moe_router_enable_expert_bias", "use_moe_router_bias")
+    method = keys.raw("topk_method") if flag is None else None
+    if kind == "none" and (flag or method == "noaux_tc"):
         kind = "buffer"
-    if kind != "none" and flag is not False and flag not in ("greedy", "group_limited_greedy"):
+    if kind != "none" and flag is not False and method not in ("greedy", "group_limited_greedy"):
         place = words.text("router_bias_name", default=f"{name}.e_score_correction_bias")
         tensors += (Tensor(place, (rows,), "router" if kind == "parameter" else "buffer", dtype="fp32"),)
     return tensors
+
+
+def _width_of_dense(layer: LayerContext) -> int:
+    """The one width that a configuration gives; said where dense or shared blocks may be meant by it."""
+    width = layer.needed(*WIDTHS)
+    emptied = any(layer.keys.present(name) for name in EXPERT_WIDTHS)  # null: neither this class's usual width nor one of its own
+    mixed = any("dense" in kind for kind in block_kinds(layer.model)) and not layer.model.told(*DENSE_FIRST)
+    shared = layer.model.told(*SHARED_COUNTS) and not layer.model.told(*SHARED_WIDTHS)
+    if not layer.shape.flag("one_width") and (mixed or shared or emptied):
+        layer.model.notice("expert-width-assumed", key=next(name for name in WIDTHS if layer.keys.has(name)), width=width)
+    return width
 
 
 def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
@@ -63,9 +68,11 @@ def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
         raise UnsupportedArchitectureError("unknown-feed-forward", layer=layer.index, kind="experts")
     count = layer.needed(*EXPERT_COUNTS)
     zero = keys.integer("zero_expert_num", default=0)
-    width = layer.integer(*EXPERT_WIDTHS, low=1) or layer.needed(*WIDTHS)
+    width = layer.integer(*EXPERT_WIDTHS, low=1) or _width_of_dense(layer)
     keys.ignore(*WIDTHS)  # of dense layers, or of none
     top_k = layer.needed(*SELECTED)
+    if top_k > count + zero:
+        raise keys.refuse(next(name for name in SELECTED if keys.has(name)), top_k, f"1 .. {count + zero}")
     keys.ignore(*EXPERT_COUNTS, *SELECTED)
     inner = layer.integer(*_LATENT, low=1) or hidden
     has_gate = gated(layer)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.context import LayerContext
+from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS
 from gpusizer.architecture.readers.feed_forwards.dense import gated
 from gpusizer.architecture.readers.feed_forwards.experts import read_experts
-from gpusizer.architecture.readers.layer_kinds import EXPERT_COUNTS
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
 from gpusizer.architecture.readers.tensor_kit import expert_matrices
 from gpusizer.architecture.types import FeedForward, MixtureOfExperts, Tensor

@@ -34,7 +34,7 @@ def attention_geometry(layer: LayerContext) -> Geometry:
     keys = layer.keys
     heads = layer.integer("swa_num_attention_heads", low=1) if window else None
     heads = heads or layer.needed("num_attention_heads_per_layer", *HEADS)
-    shared_values = layer.entry("attention_k_eq_v") is True and not window
+    shared_values = layer.flag("attention_k_eq_v") and not window
     if window:
         kv_heads = layer.integer("swa_num_key_value_heads", low=1)
         head_dim = layer.integer("swa_head_dim", low=1)
@@ -44,7 +44,7 @@ def attention_geometry(layer: LayerContext) -> Geometry:
         head_dim = layer.integer("global_head_dim", low=1)
         v_head_dim = head_dim
     kv_heads = kv_heads or _plain_kv_heads(layer, heads)
-    head_dim = head_dim or layer.integer(*_HEAD_DIM, low=1) or layer.hidden // heads
+    head_dim = head_dim or layer.integer(*_HEAD_DIM, low=1) or _even_share(layer, heads)
     v_head_dim = v_head_dim or layer.integer("v_head_dim", low=1) or head_dim
     keys.ignore("num_global_key_value_heads", "swa_num_attention_heads", "swa_num_key_value_heads", "swa_head_dim", "swa_v_head_dim")
     keys.ignore("global_head_dim", "num_key_value_groups", "num_attention_heads_per_layer", *HEADS)
@@ -55,12 +55,20 @@ def attention_geometry(layer: LayerContext) -> Geometry:
     return Geometry(heads, kv_heads, head_dim, v_head_dim)
 
 
+def _even_share(layer: LayerContext, heads: int) -> int:
+    """The width of a head where the configuration leaves it to the hidden size."""
+    width = layer.hidden // heads
+    if layer.hidden % heads:
+        layer.model.notice("head-width-uneven", hidden_size=layer.hidden, heads=heads, head_dim=width)
+    return width
+
+
 def _plain_kv_heads(layer: LayerContext, heads: int) -> int:
     keys = layer.keys
     keys.ignore(*_KV_HEADS, "multi_query", "multi_query_attention", "new_decoder_architecture")
     if keys.flag("multi_query") and not keys.flag("new_decoder_architecture"):
         return 1
-    if keys.raw("multi_query_attention") is False:
+    if keys.optional_flag("multi_query_attention") is False:
         return heads
     return layer.integer(*_KV_HEADS, low=1) or heads
 
@@ -91,11 +99,11 @@ def biases(layer: LayerContext) -> tuple[bool, bool]:
     keys, shape = layer.keys, layer.shape
     keys.ignore("no_bias")
     general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias", "enable_bias") and not keys.flag("no_bias")
-    own = keys.raw("attention_bias", "qkv_bias", "use_qkv_bias", "add_qkv_bias", "attn_bias", "attention_in_bias", "qkv_proj_bias")
-    inputs = own is True or general
+    own = keys.flag("attention_bias", "qkv_bias", "use_qkv_bias", "add_qkv_bias", "attn_bias", "attention_in_bias", "qkv_proj_bias")
+    inputs = own or general
     covers_output = shape.flag("attention_bias_covers_output", default=True)
-    output = keys.raw("attention_out_bias", "attention_output_bias", "o_bias", "out_proj_bias")
-    outputs = output is True if output is not None else (own is True and covers_output) or general
+    output = keys.optional_flag("attention_out_bias", "attention_output_bias", "o_bias", "out_proj_bias")
+    outputs = output if output is not None else (own and covers_output) or general
     return shape.flag("qkv_bias", default=inputs), shape.flag("o_bias", default=outputs)
 
 
@@ -112,11 +120,11 @@ def _query_key_norms(layer: LayerContext, shape: Geometry, name: str, keeps_keys
     """Norms of queries and keys: none, one for a head's width, one for all heads' width, or one of its own for each head."""
     keys, words = layer.keys, layer.shape
     kind = words.text("qk_norm", default="none")
-    flag = keys.raw("use_qk_norm", "qk_norm", "qk_layernorm", "use_query_key_norm")
+    flag = keys.optional_flag("use_qk_norm", "qk_norm", "qk_layernorm", "use_query_key_norm")
     if flag is not None:
         told = keys.text("qk_norm_type", default="")
         usual = words.text("qk_norm_when_used", default={"per_layer": "full", "per_head": "head"}.get(told, "head"))
-        kind = usual if flag is True else "none"
+        kind = usual if flag else "none"
     query, key = words.text("q_norm_name", default="q_norm"), words.text("k_norm_name", default="k_norm")
     bias = words.flag("qk_norm_bias")
     if kind == "none":
@@ -159,7 +167,7 @@ def _gate_rows(layer: LayerContext, shape: Geometry) -> int:
     keys, words = layer.keys, layer.shape
     if isinstance(keys.raw("gating"), str):
         return shape.heads if keys.text("gating") in ("per-head", "per_head") else shape.heads * shape.head_dim
-    if words.flag("always_gated") and keys.raw("gating") is False:
+    if words.flag("always_gated") and keys.optional_flag("gating") is False:
         return shape.heads * shape.head_dim  # of this class a false flag means the other gate, not none
     other = keys.flag(words.text("head_gate_key", default="head_wise_attn_gate"), default=words.flag("head_gate"))
     return shape.heads if keys.flag("gating", "use_head_wise_attn_gate", default=other) else 0
@@ -189,9 +197,9 @@ def read_attention(layer: LayerContext) -> tuple[Mixer, ...]:
     shape = attention_geometry(layer)
     name = layer.shape.text("attention", default="self_attn.")
     caches = "shared-kv" not in layer.traits
-    stores_v = not (layer.entry("attention_k_eq_v") is True and layer.mixer != "window")
+    stores_v = not (layer.flag("attention_k_eq_v") and layer.mixer != "window")
     tensors = _projections(layer, shape, name, caches, caches and stores_v)
-    tensors += _query_key_norms(layer, shape, name, caches)
+    tensors += _query_key_norms(layer, shape, name, caches or "own-key-norm" in layer.traits)
     if _sinks(layer):
         tensors += vector(f"{name}sinks", shape.heads, GROUP, Split.COLUMN)
     indexer, extra = _indexer(layer, name)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import column, matrix, norm, row, vector
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import LinearAttention, Mixer, Split, Tensor
 
 GROUP = "linear_attention"
-_STATE_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 def state_dtype(layer: LayerContext) -> str | None:
     """Format of the state where the configuration gives one."""
-    return _STATE_DTYPES.get(str(layer.keys.raw("mamba_ssm_cache_dtype", "mamba_ssm_dtype", "ssm_cache_dtype")))
+    found = layer.keys.raw("mamba_ssm_cache_dtype", "mamba_ssm_dtype", "ssm_cache_dtype")
+    known = plain_dtype(found)
+    if found is not None and known is None:
+        layer.model.notice("unknown-dtype", found=str(found)[:40], assumed="bf16")
+    return known
 
 
 def convolution(name: str, channels: int, kernel: int, bias: bool = False) -> tuple[Tensor, ...]:

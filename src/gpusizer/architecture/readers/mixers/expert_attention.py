@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.context import LayerContext
-from gpusizer.architecture.readers.layer_kinds import EXPERT_COUNTS, SELECTED
+from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, SELECTED
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import kv_columns
 from gpusizer.architecture.types import Attention, Mixer, Split, Tensor

@@ -73,7 +73,7 @@ def read_latent(layer: LayerContext) -> tuple[Mixer, ...]:
 
 
 def _claims(layer: LayerContext) -> bool:
-    return layer.mixer == "attention" and layer.keys.has("kv_lora_rank") and layer.keys.raw("use_mla") is not False
+    return layer.mixer == "attention" and layer.keys.has("kv_lora_rank") and layer.keys.optional_flag("use_mla") is not False
 
 
 register_mixer(MixerReader("latent", _claims, read_latent, order=40))

@@ -9,10 +9,11 @@ from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import column, row, vector
 from gpusizer.architecture.types import LinearAttention, Mixer, Split, StateSpace, Tensor
 
-__all__ = ["read_recurrent", "read_short_convolution"]
+__all__ = ["SHORT_KEYS", "read_recurrent", "read_short_convolution"]
 
 GROUP = "linear_attention"
 _CACHED = ("conv_L_cache", "conv_cache_len", "conv_kernel_size")
+SHORT_KEYS = (*_CACHED, "conv_bias", "conv1d_width")
 
 
 def read_short_convolution(layer: LayerContext) -> tuple[Mixer, ...]:

@@ -8,7 +8,7 @@ from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import column, norm, row, vector
 from gpusizer.architecture.types import Mixer, Split, StateSpace, Tensor
 
-__all__ = ["read_state_space"]
+__all__ = ["STATE_SPACE_KEYS", "read_state_space"]
 
 GROUP = "linear_attention"
 _HEADS = ("mamba_num_heads", "mamba_n_heads", "n_mamba_heads")
@@ -17,6 +17,11 @@ _STATES = ("ssm_state_size", "mamba_d_state", "state_size", "mamba_state_dim", "
 _KERNELS = ("conv_kernel", "mamba_d_conv", "d_conv", "conv_dimension")
 _EXPANDS = ("expand", "mamba_expand")
 _GROUPS = ("n_groups", "mamba_n_groups", "mamba_ngroups", "mamba_num_groups")
+_OTHERS = (
+    *("mamba_d_ssm", "mamba_intermediate_size", "mamba_dt_rank", "time_step_rank", "dt_rank", "mamba_proj_bias", "mamba_conv_bias", "use_conv_bias"),
+    *("mamba_rms_norm", "mamba_norm_before_gate", "mamba_ssm_cache_dtype", "mamba_ssm_dtype"),
+)
+STATE_SPACE_KEYS = (*_HEADS, *_HEAD_DIMS, *_STATES, *_KERNELS, *_EXPANDS, *_GROUPS, *_OTHERS)
 
 
 def _second(layer: LayerContext, name: str, heads: int) -> StateSpace:

@@ -20,7 +20,7 @@ from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.towers.kit import READERS, Shelf, Tower, TowerReader
 from gpusizer.architecture.types import Notice, Tensor
 
-__all__ = ["describes_whole", "read_towers", "tower_readers"]
+__all__ = ["describes_whole", "names_tower", "read_towers", "tower_readers"]
 
 _SECTIONS = ("vision", "audio")
 _NESTED = ("thinker_config",)  # a model that also speaks: the language model and its towers stand one level below
@@ -54,6 +54,15 @@ def describes_whole(model_type: str) -> bool:
     (True, False)
     """
     return model_type in _implied("whole")
+
+
+def names_tower(part: str) -> bool:
+    """Whether a part of this name is looked at here: read, or said.
+
+    >>> names_tower("speech_encoder"), names_tower("memory_config")
+    (True, False)
+    """
+    return part in _TOWER_PARTS or part in _SPEAKERS or _TOWER_WORDS.search(part) is not None
 
 
 def read_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
@@ -117,7 +126,7 @@ def _uncounted(values: Mapping[str, Any]) -> Iterator[Notice]:
     if spoken:
         yield Notice("parts-not-counted", {"keys": spoken})
     for name in parts:
-        if _TOWER_WORDS.search(name) and name not in _TOWER_PARTS and name not in _SPEAKERS:
+        if names_tower(name) and name not in _TOWER_PARTS and name not in _SPEAKERS:
             yield Notice("unknown-tower", {"model_type": name[:40]})
 
 

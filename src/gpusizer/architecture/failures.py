@@ -1,0 +1,54 @@
+"""A net under the readers of strangers' files: a failure that no check foresaw becomes one line with its place, never a traceback."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+
+from gpusizer.errors import GpusizerError, UnreadableFileError
+
+__all__ = ["named_failures"]
+
+_ROOM = "architecture"
+
+
+@contextmanager
+def named_failures(path: str) -> Iterator[None]:
+    """What reading of a file runs into, as ``unreadable-config``.
+
+    Parameters
+    ----------
+    path : str
+        The file or folder.
+
+    Examples
+    --------
+    >>> with named_failures("config.json"):
+    ...     {}["hidden_size"]
+    Traceback (most recent call last):
+    ...
+    gpusizer.errors.UnreadableFileError: unreadable-config: path='config.json', detail="KeyError: 'hidden_size'", place='-'
+    """
+    try:
+        yield
+    except GpusizerError:
+        raise
+    except (ArithmeticError, AttributeError, AssertionError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise UnreadableFileError("unreadable-config", path=path, detail=_detail(error), place=_place(error)) from error
+
+
+def _detail(error: BaseException) -> str:
+    """Kind and words of a failure in one short line."""
+    words = " ".join(str(error).split())[:80]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _place(error: BaseException) -> str:
+    """Where in the readers it happened: module and line of the innermost of our own frames."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        parts = PurePath(frame.filename).parts
+        if _ROOM in parts and PurePath(frame.filename).name != PurePath(__file__).name:
+            return f"{PurePath(*parts[len(parts) - parts[::-1].index(_ROOM) :]).with_suffix('')}:{frame.lineno}".replace("\\", "/")
+    return "-"

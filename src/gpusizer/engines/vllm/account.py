@@ -1,0 +1,301 @@
+"""vLLM's account of one GPU, without branches: what a stage holds beside the stored tensors, what is left for the cache, what it holds.
+
+Every line calls the formula that it names. The records of :mod:`gpusizer.engines.vllm.record` hold numbers when a start is sized, and figures of a
+sheet when the workbook records the same account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gpusizer.engines.base.account import Sum, summed
+from gpusizer.engines.base.band import Limits, Spread
+from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.types import Item, Section
+from gpusizer.engines.vllm import constants as fitted
+from gpusizer.engines.vllm.defaults import DEFAULT_MODES
+from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
+from gpusizer.formulas.core import kept, maximum, minimum, where
+from gpusizer.formulas.memory.activation import (
+    activation_peak_bytes,
+    encoder_bytes,
+    expert_workspace_bytes,
+    latent_chunk_bytes,
+    latent_chunk_rows,
+)
+from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
+from gpusizer.formulas.memory.steps import (
+    batch_requests,
+    batch_tokens,
+    captured_limit,
+    captured_sizes,
+    encoded_bytes,
+    layer_peak_bytes,
+    sampling_peak_bytes,
+    sparse_workspace_bytes,
+)
+from gpusizer.formulas.memory.weights import unfolded_scales_bytes, visual_levels_bytes
+from gpusizer.units import MiB
+
+__all__ = [
+    "Place",
+    "above_free",
+    "charged",
+    "default_step",
+    "estimated_graphs",
+    "free_at_start",
+    "growth",
+    "loaded",
+    "needed_later",
+    "step_lines",
+    "workspace",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pipeline stage: 1 where it is the first or the last, and how many layers it holds."""
+
+    first: Any
+    last: Any
+    layers: Any
+
+
+# ---- what loading adds ----------------------------------------------------------------------------------------------
+
+UNFOLDED_ELEMENT_BYTES, SCALE_BYTES = 2, 4  # a scale as the kernel for small formats reads it, and as it is stored
+SCALES_SPREAD = Spread(0.1, 0.1)
+SLACK_SPREAD = 0.5  # band of the allocator's slack, as a share of it
+
+
+def loaded(model: ModelRecord, step: StepRecord, place: Place, *, square_bytes: Any, slack_bytes: Any) -> tuple[Item, Item, Item]:
+    """Buffers for levels of a vision tower, unfolded scales, slack of the allocator.
+
+    ``square_bytes`` are weights in FP8 with a scale for each square block whose scales are unfolded, ``slack_bytes`` what the allocator counts
+    beyond the matrices.
+    """
+    buffers = computed(
+        "weights_buffers",
+        visual_levels_bytes,
+        section=Section.WEIGHTS,
+        levels=model.deeper_levels * place.first * step.reads_images,
+        tokens=step.tokens,
+        hidden=model.hidden,
+        element_bytes=model.element_bytes,
+    )
+    scales = computed(
+        "weights_scales",
+        unfolded_scales_bytes,
+        section=Section.WEIGHTS,
+        band=SCALES_SPREAD,
+        weights_bytes=square_bytes,
+        block=model.block_side,
+        element_bytes=UNFOLDED_ELEMENT_BYTES,
+        scale_bytes=SCALE_BYTES,
+    )
+    slack = computed(
+        "weights_slack",
+        sum_bytes,
+        section=Section.WEIGHTS,
+        band=Limits(slack_bytes * (1 - SLACK_SPREAD), slack_bytes * (1 + SLACK_SPREAD) + step.library_bytes),
+        sources=fitted.ROCM_LIBRARY.sources,
+        allocator_bytes=slack_bytes,
+        library_bytes=step.library_bytes,
+    )
+    return buffers, scales, slack
+
+
+def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) -> StepRecord:
+    """The largest step of a start that leaves everything to the engine."""
+    tokens = kept(
+        "step tokens",
+        batch_tokens(default_tokens=chosen.default_tokens, default_requests=chosen.default_requests, context_tokens=context_tokens),
+    )
+    requests = kept("requests", batch_requests(default_requests=chosen.default_requests, step_tokens=tokens))
+    sizes = captured_sizes(limit=captured_limit(requests=requests, drafts=0, most=chosen.most_captured))
+    return StepRecord(
+        context_tokens=context_tokens,
+        tokens=tokens,
+        requests=requests,
+        block_tokens=block_tokens,
+        graphs=kept("graphs", DEFAULT_MODES * sizes),
+        graph_bytes=chosen.graph_bytes,
+        logit_copies=chosen.logit_copies,
+        library_bytes=chosen.library_bytes,
+        encodes=1,
+        reads_images=1,
+    )
+
+
+# ---- one step -------------------------------------------------------------------------------------------------------
+
+HANDED_ON = 2  # tensors: a stage hands on the hidden state and the residual
+
+# Rows of latents and of index keys that sparse latent attention gathers for prefill, per token of the longest request; bytes of the indexer's logits.
+GATHER_FACTOR = 5
+KEY_FACTOR = 40
+INDEX_LOGITS = 512 * MiB
+
+
+def workspace(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
+    """Work buffers of the routed experts, and of sparse attention. [bytes]"""
+    experts = expert_workspace_bytes(
+        tokens=step.tokens * layout.token_ranks,
+        top_k=model.top_k,
+        intermediate=model.expert_width / layout.expert_ranks,
+        gate_up=model.gate_up,
+        hidden=model.expert_hidden,
+        element_bytes=model.element_bytes,
+    )
+    sparse = sparse_workspace_bytes(
+        context_tokens=step.context_tokens,
+        kv_lora_rank=model.sparse_rank,
+        rope_dim=model.sparse_rope,
+        index_dim=model.sparse_index,
+        gathered=GATHER_FACTOR,
+        keys=KEY_FACTOR,
+        logits_bytes=INDEX_LOGITS,
+    )
+    return kept("workspace", experts + where(model.sparse > 0, sparse, 0))
+
+
+def _layer(model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Place) -> Any:
+    """The widest point of one decoder layer. [bytes]"""
+    peak = layer_peak_bytes(
+        tokens=step.tokens,
+        element_bytes=model.element_bytes,
+        width=model.dense_width,
+        tp=layout.tp,
+        matrices=model.dense_matrices,
+        byte_inputs=model.byte_inputs,
+        hidden=model.hidden,
+        streams=model.streams,
+        hidden_copies=fitted.HIDDEN_COPIES,
+        handed_on=HANDED_ON * (1 - place.last),
+    )
+    return kept("layer", peak)
+
+
+def _sampler(model: ModelRecord, step: StepRecord) -> Any:
+    """Logits of all dummy requests with their copies, and the hidden state that lives beside them. [bytes]"""
+    peak = sampling_peak_bytes(
+        rows=minimum(step.requests, step.tokens),
+        vocabulary=model.vocabulary,
+        logit_copies=step.logit_copies,
+        element_bytes=model.element_bytes,
+        tokens=step.tokens,
+        hidden=model.hidden,
+        held_copies=fitted.HELD_COPIES,
+        held_bytes_per_token=fitted.HELD_BYTES_PER_TOKEN,
+    )
+    return kept("sampler", peak)
+
+
+def _latent(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
+    """Cached context that latent attention expands at once. [bytes]"""
+    size = latent_chunk_bytes(
+        rows=latent_chunk_rows(max_model_len=step.context_tokens, max_num_seqs=step.requests, block_size=step.block_tokens),
+        heads=model.latent_heads / layout.tp,
+        qk_nope_head_dim=model.latent_nope,
+        v_head_dim=model.latent_v,
+        element_bytes=model.element_bytes,
+    )
+    return kept("latents", size)
+
+
+def _encoder(model: ModelRecord, step: StepRecord) -> tuple[Any, Any]:
+    """A vision tower at work, and its outputs that stay. [bytes]"""
+    element = model.element_bytes
+    work = encoder_bytes(patches=model.tower_patches, width=model.tower_width, copies=fitted.ENCODER_COPIES, element_bytes=element)
+    stays = encoded_bytes(
+        tokens=step.tokens,
+        patches=model.tower_patches,
+        element_bytes=element,
+        hidden=model.hidden * model.tower_levels,
+        copies=fitted.ENCODED_COPIES,
+    )
+    return kept("encoder", work * step.encodes), kept("encoded", where(model.tower_width > 0, stays, 0) * step.encodes)
+
+
+def step_lines(
+    model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Place, rules: VersionRules, workspace_bytes: Any
+) -> tuple[Item, Item]:
+    """Activation peak and captured graphs."""
+    work, stays = _encoder(model, step)
+    inputs = {
+        "workspace_bytes": workspace_bytes if rules.workspace_beside else 0,
+        "sampler_bytes": place.last * _sampler(model, step),
+        "block_bytes": _layer(model, step, layout, place) + (workspace_bytes if rules.workspace_in_layer else 0),
+        "latent_bytes": _latent(model, step, layout),
+        "encoder_bytes": place.first * work,
+        "encoded_bytes": place.first * stays,
+    }
+    least = activation_peak_bytes(**{**inputs, "encoder_bytes": place.first * work * layout.split_tower})
+    size = kept("activations", activation_peak_bytes(**inputs))
+    ends = Limits(least * (1 - fitted.PEAK_BELOW), size * (1 + fitted.PEAK_ABOVE))
+    peak = computed("activation_peak", activation_peak_bytes, section=Section.ACTIVATION, band=ends, **inputs)
+    graphs = computed(
+        "cuda_graphs",
+        cuda_graph_bytes,
+        section=Section.GRAPHS,
+        band=GRAPH_SPREAD,
+        graphs=step.graphs,
+        layers=place.layers,
+        more_layers=fitted.GRAPHS.more_layers,
+        bytes_per_graph_and_layer=step.graph_bytes,
+    )
+    return peak, graphs
+
+
+GRAPH_SPREAD = Spread(fitted.GRAPHS.below, fitted.GRAPHS.above)
+
+
+def estimated_graphs(graphs: Item, factor: Any) -> Item:
+    """What the engine estimates for its graphs, which is what it charges."""
+    size, (low, high) = kept("estimate", share_bytes(share=factor, of_bytes=graphs.bytes)), fitted.GRAPH_ESTIMATE_SPREAD
+    ends = Limits(size * low, size * high)
+    return computed("cuda_graphs", share_bytes, section=Section.GRAPHS, band=ends, share=factor, of_bytes=graphs.bytes)
+
+
+# ---- what lies outside the allocator, and what is left ----------------------------------------------------------------
+
+
+def growth(device: DeviceRecord, rules: VersionRules, workspace_bytes: Any) -> Item:
+    """Growth outside the allocator between the baseline and the end of the profile run."""
+    inputs = {"growth_bytes": device.growth_bytes, "workspace_bytes": workspace_bytes if rules.workspace_outside else 0}
+    size = sum_bytes(**inputs)
+    ends = Limits(size - device.growth_below_bytes, size + device.growth_above_bytes)
+    return computed("non_torch", sum_bytes, section=Section.NON_TORCH, band=ends, sources=device.growth_sources, **inputs)
+
+
+def charged(lines: Iterable[Item], factor: Any, *, charges_graphs: bool) -> Sum:
+    """What is taken off the budget: everything but what lies outside it; of graphs the estimate, where the start charges it."""
+    found = []
+    for line in lines:
+        if line.section is not Section.OUTSIDE and line.section is not Section.GRAPHS:
+            found.append(line)
+        elif line.section is Section.GRAPHS and charges_graphs:
+            found.append(estimated_graphs(line, factor))
+    return summed(found)
+
+
+def above_free(budget_bytes: Any, device: DeviceRecord) -> Any:
+    """Whether the budget is above what is free at the start."""
+    return budget_bytes > free_at_start(device)
+
+
+def free_at_start(device: DeviceRecord) -> Any:
+    """What is free when the budget is checked. [bytes]"""
+    return device.visible_bytes - sum(line.bytes for line in device.outside if line.id != "driver_reserved")
+
+
+def needed_later(lines: Iterable[Item]) -> Any:
+    """What need not be there at the start: graphs are captured where the profile run's activations were, at the low end of their band. [bytes]"""
+    by_section = {line.section: line for line in lines}
+    graphs, peak = by_section.get(Section.GRAPHS), by_section.get(Section.ACTIVATION)
+    if graphs is None or peak is None:
+        return 0
+    return graphs.bytes - maximum(graphs.low_bytes - peak.bytes, 0)

@@ -1,0 +1,344 @@
+"""What the account reads: every branch on model, version, device class and layout is taken here, and leaves plain numbers.
+
+Four records, by what they depend on: the model in its precision, the step (batch limits, version, kernels), the layout, the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.requantise import stored_tensors
+from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, Tensor
+from gpusizer.engines.base.band import Limits
+from gpusizer.engines.base.device import driver_reserved, visible_bytes
+from gpusizer.engines.base.launch import Start
+from gpusizer.engines.base.ledger import banded, computed
+from gpusizer.engines.base.types import Inputs, Item, Layout, Section
+from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.vllm import constants as fitted
+from gpusizer.engines.vllm.defaults import batched_tokens, graph_modes, graph_sizes, mixer_kinds, most_captured, sequences
+from gpusizer.engines.vllm.weights import block_shares, deeper_levels, unfolds_scales
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import where
+from gpusizer.formulas.memory.constants import sum_bytes
+from gpusizer.formulas.memory.weights import padded_vocabulary
+
+__all__ = [
+    "ClassRecord",
+    "DeviceRecord",
+    "LayoutRecord",
+    "ModelRecord",
+    "StepRecord",
+    "VersionRules",
+    "class_record",
+    "device_record",
+    "graph_bytes",
+    "growth_kind",
+    "layout_record",
+    "library_bytes",
+    "logit_copies",
+    "model_record",
+    "reads_bytes",
+    "shape_record",
+    "step_record",
+    "version_rules",
+]
+
+# First versions of a behaviour.
+FUSED_SAMPLER = (0, 17)
+KEPT_WORKSPACE = (0, 17)  # the experts' work buffers stay beside the sampler
+CONSUMED = (0, 26)  # what the driver gave counts as consumed: the work buffers are no longer part of the peak
+CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
+SMALLER_ROCM_SAMPLER = (0, 12)
+LATER_COMMUNICATORS = (0, 18)  # communicators are made before the baseline
+
+
+# ---- the model ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model in its precision, as far as activations depend on it; what a model does not have is 0."""
+
+    element_bytes: Any
+    byte_inputs: Any  # 1 where linear layers outside the routed experts read inputs of one byte
+    hidden: Any
+    vocabulary: Any  # padded
+    streams: Any
+    dense_width: Any
+    dense_matrices: Any
+    top_k: Any
+    expert_width: Any
+    gate_up: Any
+    expert_hidden: Any
+    latent_heads: Any  # of latent attention that expands cached context
+    latent_nope: Any
+    latent_v: Any
+    sparse: Any  # 1 where an indexer picks tokens
+    sparse_rank: Any
+    sparse_rope: Any
+    sparse_index: Any
+    tower_width: Any
+    tower_patches: Any  # of the largest image; 0 where the tower takes images of one size
+    tower_levels: Any  # of the tower that the language part reads
+    deeper_levels: Any
+    estimate_factor: Any  # how much more the engine estimates for its graphs than they take
+    block_side: Any  # of weights in FP8 with a scale for each square block
+
+
+@once_per_architecture
+def model_record(architecture: Architecture) -> ModelRecord:
+    """Collect what the account reads of a model (remembered)."""
+    inside = ((tensor, form) for index, _, tensor, form in stored_tensors(architecture) if index is not None)
+    shares = block_shares((tensor, form, 1) for _, _, tensor, form in stored_tensors(architecture))
+    return shape_record(architecture, byte_inputs=reads_bytes(inside), block_side=next((side for _, side in shares.values()), 1))
+
+
+def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: int) -> ModelRecord:
+    """The record of a model whose tensors were looked through already."""
+    blocks = [block for layer in architecture.layers for block in layer.feed_forwards]
+    dense = max((block for block in blocks if isinstance(block, DenseMLP)), key=lambda block: block.width, default=None)
+    routed = [block for block in blocks if isinstance(block, MixtureOfExperts) and block.experts]
+    experts = max(routed, key=lambda block: block.top_k * block.expert_width, default=None)
+    latent = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention)), None)
+    picks = "sparse" in mixer_kinds(architecture)
+    expands, gathers = (latent, None) if not picks else (None, latent)
+    width, patches, levels = _tower(architecture)
+    return ModelRecord(
+        element_bytes=4 if architecture.dtype == "fp32" else 2,
+        byte_inputs=int(byte_inputs),
+        hidden=architecture.hidden_size,
+        vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),
+        streams=architecture.residual_streams,
+        dense_width=dense.width if dense else 0,
+        dense_matrices=3 if dense is None or dense.gated else 2,
+        top_k=experts.top_k if experts else 0,
+        expert_width=experts.expert_width if experts else 0,
+        gate_up=(2 if experts.gated else 1) if experts else 0,
+        expert_hidden=experts.expert_hidden if experts else 0,
+        latent_heads=expands.heads if expands else 0,
+        latent_nope=expands.qk_nope_head_dim if expands else 0,
+        latent_v=expands.v_head_dim if expands else 0,
+        sparse=int(gathers is not None),
+        sparse_rank=gathers.kv_lora_rank if gathers else 0,
+        sparse_rope=gathers.qk_rope_head_dim if gathers else 0,
+        sparse_index=gathers.indexer.head_dim if gathers and gathers.indexer else 0,
+        tower_width=width,
+        tower_patches=patches,
+        tower_levels=levels,
+        deeper_levels=deeper_levels(architecture),
+        estimate_factor=fitted.GRAPH_ESTIMATE["sparse" if picks else "other"],
+        block_side=block_side,
+    )
+
+
+def reads_bytes(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> bool:
+    """Whether linear layers outside the routed experts read inputs of one byte."""
+    bits = [form.bits for tensor, form in tensors if tensor.linear and tensor.group in ("dense_mlp", "shared_experts")]
+    return bool(bits) and min(bits) == 8
+
+
+# The largest image of towers that take any size: 16,777,216 pixels in patches of 16 (the processors' own limit).
+_LARGEST_IMAGE_PATCHES = 65536
+
+
+def _tower(architecture: Architecture) -> tuple[int, int, int]:
+    section = architecture.config.get("vision_config")
+    if not architecture.towers or not isinstance(section, Mapping):
+        return 0, 0, 1
+    width = section.get("hidden_size") or section.get("embed_dim") or section.get("vt_hidden_size")
+    any_size = "spatial_merge_size" in section and "image_size" not in section
+    return (width if isinstance(width, int) else 0), _LARGEST_IMAGE_PATCHES if any_size else 0, 1 + deeper_levels(architecture)
+
+
+# ---- version and step -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRules:
+    """What a version does, as plain truth values."""
+
+    workspace_in_layer: bool  # the experts' work buffers live and die inside a layer
+    workspace_beside: bool  # they stay beside the sampler
+    workspace_outside: bool  # what the driver gave for them counts as consumed
+    checks_budget: bool  # a budget above what is free is refused
+
+
+@lru_cache(maxsize=64)
+def version_rules(version: tuple[int, ...]) -> VersionRules:
+    """The rules of a version (remembered)."""
+    return VersionRules(version < KEPT_WORKSPACE, KEPT_WORKSPACE <= version < CONSUMED, version >= CONSUMED, version >= CHECKED_BUDGET)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """What the engine chooses for a class of devices where the operator says nothing."""
+
+    default_tokens: Any
+    default_requests: Any
+    most_captured: Any
+    graph_bytes: Any  # of one graph and layer
+    logit_copies: Any
+    library_bytes: Any  # what ROCm's matrix library takes from the allocator
+    unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
+
+
+def class_record(start: Start) -> ClassRecord:
+    """Collect what the account reads of a class of devices."""
+    accelerator, version = start.accelerator, start.version
+    return ClassRecord(
+        default_tokens=batched_tokens(accelerator, version),
+        default_requests=sequences(accelerator, version),
+        most_captured=most_captured(start.capability),
+        graph_bytes=graph_bytes(accelerator),
+        logit_copies=logit_copies(accelerator, version),
+        library_bytes=library_bytes(accelerator),
+        unfolds_scales=int(unfolds_scales(start)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """The largest step of a start, and what the kernels of a class of devices make of it."""
+
+    context_tokens: Any
+    tokens: Any
+    requests: Any
+    block_tokens: Any
+    graphs: Any  # captured, all modes together
+    graph_bytes: Any  # of one graph and layer
+    logit_copies: Any
+    library_bytes: Any  # what ROCm's matrix library takes from the allocator
+    encodes: Any  # 1 where the profile run encodes images
+    reads_images: Any  # 1 where a tower is loaded
+
+
+def step_record(start: Start) -> StepRecord:
+    """Collect what the account reads of a start's largest step."""
+    deployment = start.deployment
+    text_only = bool(start.flag("language_model_only", False))
+    limits = start.flag("limit_mm_per_prompt")
+    without = isinstance(limits, Mapping) and limits.get("image") == 0 and not limits.get("video")
+    return StepRecord(
+        context_tokens=deployment.max_model_len or 1,
+        tokens=deployment.max_num_batched_tokens or 1,
+        requests=deployment.max_num_seqs or 1,
+        block_tokens=deployment.block_size or 16,
+        graphs=graph_modes(deployment) * graph_sizes(deployment, start.capability),
+        graph_bytes=graph_bytes(start.accelerator),
+        logit_copies=logit_copies(start.accelerator, start.version),
+        library_bytes=library_bytes(start.accelerator),
+        encodes=int(not (text_only or without or start.flag("skip_mm_profiling", False))),
+        reads_images=int(not text_only),
+    )
+
+
+def library_bytes(accelerator: Accelerator) -> float:
+    """What the vendor's matrix library takes from the allocator while loading. [bytes]"""
+    return fitted.ROCM_LIBRARY.bytes if accelerator.vendor == "AMD" else 0.0
+
+
+def graph_bytes(accelerator: Accelerator) -> float:
+    """Memory of one captured graph and layer. [bytes]"""
+    return fitted.GRAPHS.bytes_per_graph_and_layer * (fitted.ROCM_GRAPHS if accelerator.vendor == "AMD" else 1)
+
+
+def logit_copies(accelerator: Accelerator, version: tuple[int, ...]) -> float:
+    """Bytes of one logit at the sampler's peak beside the logit itself. [bytes]"""
+    if version >= FUSED_SAMPLER:
+        return fitted.SAMPLER_COPIES["fused"]
+    return fitted.SAMPLER_COPIES["sorting-rocm" if accelerator.vendor == "AMD" and version < SMALLER_ROCM_SAMPLER else "sorting"]
+
+
+# ---- layout ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutRecord:
+    """How one replica is cut, as the activations feel it."""
+
+    tp: Any
+    expert_ranks: Any  # that cut the matrices of routed experts
+    token_ranks: Any  # whose tokens meet in the experts of one rank
+    split_tower: Any  # least share of a tower's work that is left on one rank
+
+
+def layout_record(tp: Any, dp: Any = 1, *, whole_experts: Any) -> LayoutRecord:
+    """The record of a layout; numbers, or figures of a sheet."""
+    return LayoutRecord(
+        tp=tp,
+        expert_ranks=where(whole_experts, 1, tp * dp),
+        token_ranks=where(whole_experts, dp, 1),
+        split_tower=where(tp > 1, fitted.ENCODER_SPLIT_LEAST, 1.0),
+    )
+
+
+# ---- device ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """What of a device does not depend on the model, but on whether and how ranks are joined."""
+
+    memory_bytes: Any
+    visible_bytes: Any
+    outside: tuple[Item, ...]  # lines that exist before the baseline, and what the driver keeps
+    growth_bytes: Any
+    growth_below_bytes: Any
+    growth_above_bytes: Any
+    growth_sources: tuple[str, ...]
+
+
+def device_record(start: Start) -> DeviceRecord:
+    """Collect what the account reads of a device."""
+    accelerator, layout, kind = start.accelerator, start.layout, growth_kind(start)
+    grown, ranks = fitted.GROWTH[kind], layout.tp if kind == "switched-before-0.18" else 1
+    amd = accelerator.vendor == "AMD"
+    context = banded("device_context", fitted.CONTEXT["rocm" if amd else "cuda"], section=Section.OUTSIDE)
+    return DeviceRecord(
+        memory_bytes=accelerator.memory_bytes,
+        visible_bytes=visible_bytes(accelerator),
+        outside=(*driver_reserved(accelerator), context, *_communication(accelerator, layout)),
+        growth_bytes=ranks * grown.bytes,
+        growth_below_bytes=ranks * grown.below,
+        growth_above_bytes=ranks * grown.above,
+        growth_sources=grown.sources,
+    )
+
+
+def _switched(accelerator: Accelerator) -> bool:
+    """Ranks are joined by switches: every pair at full speed."""
+    return (accelerator.fabric_devices or 0) >= 8
+
+
+def growth_kind(start: Start) -> str:
+    """Which of the fitted growths applies: by memory, vendor, version, and whether ranks are joined by switches."""
+    accelerator, layout = start.accelerator, start.layout
+    if accelerator.unified_memory:
+        return "unified"
+    if accelerator.vendor == "AMD":
+        return "rocm"
+    early = "-before-0.18" if start.version < LATER_COMMUNICATORS else ""
+    if layout.tp > 1:
+        if _switched(accelerator):
+            return "switched" + early
+        return "unswitched-blackwell" if start.capability >= 12 else "unswitched"
+    return "pipeline" if layout.pp > 1 else "alone" + early
+
+
+def _communication(accelerator: Accelerator, layout: Layout) -> list[Item]:
+    """Communicators that exist before the baseline: of all ranks, and a second group where experts are shared out."""
+    if layout.gpus == 1:
+        return []
+    first = fitted.COMMUNICATION["rocm" if accelerator.vendor == "AMD" else "switched" if _switched(accelerator) else "unswitched"]
+    groups = {"ranks_bytes": first} | ({"experts_bytes": fitted.EXPERT_COMMUNICATION} if layout.ep > 1 else {})
+    size = sum(group.bytes for group in groups.values())
+    ends = Limits(size - sum(group.below for group in groups.values()), size + sum(group.above for group in groups.values()))
+    sources = tuple(source for group in groups.values() for source in group.sources)
+    sizes: Inputs = {name: group.bytes for name, group in groups.items()}
+    return [computed("communication", sum_bytes, section=Section.OUTSIDE, band=ends, sources=sources, **sizes)]

@@ -1,0 +1,93 @@
+"""Files that a person names: a regular file, a pipe or stdin; never a folder, and never a wait for a partner that is not there."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+
+from gpusizer.errors import UnreadableFileError
+
+__all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "state_of"]
+
+PATIENCE_S = 3
+"""How long a pipe may stay without anybody at its other end."""
+WITHOUT_MARK = "utf-8-sig"
+"""UTF-8, with or without the byte-order mark that editors on Windows write."""
+_GLANCE_S = 0.02
+_STDIN = ("-", "/dev/stdin")
+_READ_BYTES = 1 << 20
+
+
+def read_given(path: str, *, most_bytes: int, missing: str) -> bytes:
+    """What stands in a file.
+
+    Parameters
+    ----------
+    path : str
+        Its path; "-" means stdin.
+    most_bytes : int
+        Reading ends one byte above it, so that the caller can tell and refuse. [bytes]
+    missing : str
+        The code of the error where nothing can be read.
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    UnreadableFileError
+        Nothing there, a folder, a disk, or a pipe that nobody writes into.
+    """
+    try:
+        number = os.dup(0) if path in _STDIN else os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            kind = os.fstat(number).st_mode
+            if stat.S_ISDIR(kind) or stat.S_ISBLK(kind):
+                raise UnreadableFileError(missing, path=path)
+            return _content(number, most_bytes, path, awaited=stat.S_ISFIFO(kind) and path not in _STDIN)
+        finally:
+            os.close(number)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise UnreadableFileError(missing, path=path) from error
+
+
+def _content(number: int, most_bytes: int, path: str, *, awaited: bool) -> bytes:
+    """All that comes; a pipe that was opened without waiting looks empty until its writer is there (``awaited``)."""
+    found = bytearray()
+    until = time.monotonic() + PATIENCE_S
+    while len(found) <= most_bytes:
+        try:
+            part = os.read(number, min(_READ_BYTES, most_bytes + 1 - len(found)))
+        except BlockingIOError:  # a writer is there and has nothing to say yet
+            awaited = False
+            select.select([number], [], [])
+            continue
+        if part:
+            awaited = False
+            found += part
+        elif not awaited:
+            break
+        elif time.monotonic() > until:
+            raise UnreadableFileError("pipe-without-writer", path=path, seconds=PATIENCE_S)
+        else:
+            time.sleep(_GLANCE_S)
+    return bytes(found)
+
+
+def state_of(path: str) -> tuple[int, ...]:
+    """What changes when a file is written anew, so that what was read of it may be kept until then; a pipe is read once.
+
+    >>> state_of("/no/such/file")
+    ()
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return ()
+    if stat.S_ISREG(found.st_mode):
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_dev, found.st_ino

@@ -1,0 +1,301 @@
+"""An account recorded as cells.
+
+The account of an engine is called once, with :class:`Traced` figures in the place of numbers. Every figure knows its axes - on which devices and on
+which stages it may differ - and carries its value at each point of them. What the account names gets a cell at each point of the axes of its inputs,
+and no more; what is never asked for is never written, and what is used once stands inside the formula that uses it.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from gpusizer.formulas.symbols import Symbol
+from gpusizer.rendering.workbook.grid import Grid
+from gpusizer.rendering.workbook.live import Area, Live
+
+__all__ = ["ALL", "Axis", "Trace", "Traced"]
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "^": operator.pow,
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
+}  # fmt: skip
+LONGEST = 700  # letters of a formula that takes others into itself
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Points along which figures may differ; each belongs to one point of a coarser axis (a device to its class, a stage to its layout)."""
+
+    name: str
+    size: int
+    parent: Axis | None = None
+    places: tuple[int, ...] = ()  # of each point in the parent
+    stages: bool = False  # the points are stages, over which a layout has a least and a greatest
+
+    def covers(self, other: Axis) -> bool:
+        """Whether every point of this axis belongs to one of the other."""
+        return other is self or other.size == 1 or (self.parent is not None and self.parent.covers(other))
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[int, ...]]:
+        return {self.name: tuple(range(self.size))}
+
+    def places_in(self, other: Axis) -> tuple[int, ...]:
+        """The point of a coarser axis that each point belongs to."""
+        if other.size == 1:
+            return (0,) * self.size
+        if other.name not in self._known:
+            assert self.parent is not None, f"{self.name} does not lie along {other.name}"
+            above = self.parent.places_in(other)
+            self._known[other.name] = tuple(above[place] for place in self.places)
+        return self._known[other.name]
+
+
+ALL = Axis("all", 1)
+"""The axis of what differs nowhere."""
+
+
+def _finest(axes: Sequence[Axis]) -> Axis:
+    found = ALL
+    for axis in axes:
+        if axis.covers(found):
+            found = axis
+        elif not found.covers(axis):
+            raise ValueError(f"a figure cannot lie along {axis.name} and {found.name}")
+    return found
+
+
+# A cell of another figure: at the same point; over all stages of this layout (<); over all points of its axis of devices (^).
+_TOKEN = re.compile(r"§(\d+)([<^]?)§")
+
+
+class Traced(Symbol):
+    """A figure of the account: its text, with a token for each figure that it refers to, and its values by device and stage."""
+
+    __slots__ = ("devices", "stages", "trace", "values")
+
+    def __init__(self, trace: Trace, text: Symbol, devices: Axis, stages: Axis, values: Sequence[Sequence[Any]]) -> None:
+        super().__init__(text.text, text.binding)
+        self.trace, self.devices, self.stages, self.values = trace, devices, stages, values
+
+    def _joined(self, other: Any, operator: str, binding: int, *, swapped: bool = False) -> Symbol:
+        text = super()._joined(other, operator, binding, swapped=swapped)
+        return self.applied(text, _OPERATORS[operator], (other, self) if swapped else (self, other))
+
+    def applied(self, text: Symbol, function: Callable[..., Any], values: tuple[Any, ...]) -> Traced:
+        """The figure that a function gives, along the axes of all its inputs."""
+        inputs = [value for value in values if isinstance(value, Traced)]
+        devices, stages = _finest([each.devices for each in inputs]), _finest([each.stages for each in inputs])
+        columns = [value.along(devices, stages) if isinstance(value, Traced) else [[value] * stages.size] * devices.size for value in values]
+        return Traced(self.trace, text, devices, stages, [list(map(function, *rows)) for rows in zip(*columns, strict=True)])
+
+    def along(self, devices: Axis, stages: Axis) -> Sequence[Sequence[Any]]:
+        """The values at the points of finer axes."""
+        if devices is self.devices and stages is self.stages:
+            return self.values
+        places = stages.places_in(self.stages)
+        return [[self.values[row][place] for place in places] for row in devices.places_in(self.devices)]
+
+    def named(self, name: str) -> Traced:
+        """The same figure under a name: it has cells, unless it is used only once."""
+        return self.trace.node(name, self)
+
+    def reduced(self, name: str, function: Callable[..., Any]) -> Traced:
+        """One figure for each layout, of those of its stages; a stage that is not there does not count."""
+        if not self.stages.stages:
+            return self
+        there, column = self.trace.present, self
+        if there is not None and self.stages.covers(there.stages):
+            column = there.applied(Symbol(f'IF({there.text}>0,{self.text},"")'), lambda there, value: value if there else "", (there, self))
+        return self.trace.over_stages(name + "({})", lambda values: function(*[value for value in values if value != ""]), column)
+
+
+@dataclass(eq=False)
+class _Node:
+    name: str
+    figure: Traced
+    rows: Sequence[Traced] = ()  # the figures that it is stacked of
+    uses: int = 0
+    inside: bool = False  # stands inside the formula that uses it
+    length: int = 0
+    cells: list[list[str]] = field(default_factory=list)
+
+
+class Trace:
+    """Records an account and writes its cells.
+
+    Parameters
+    ----------
+    grid : Grid
+        The sheet; a figure is a block of cells, devices down, stages across.
+    wide : Grid
+        The sheet of figures that differ by device, one beside the other.
+    """
+
+    def __init__(self, grid: Grid, wide: Grid) -> None:
+        self.grid, self.wide = grid, wide
+        self.devices: Axis | None = None  # the axis of those
+        self.present: Traced | None = None  # whether a stage is there, where their number may change
+        self.row, self._column = 0, 1
+        self._nodes: list[_Node] = []
+
+    # ---- figures ---------------------------------------------------------------------------------------------------
+
+    def given(self, cells: Sequence[Sequence[Live]], devices: Axis = ALL, stages: Axis = ALL) -> Traced:
+        """What stands in the workbook already, at each point of the axes."""
+        assert len(cells) == devices.size
+        assert all(len(row) == stages.size for row in cells)
+        values = [[each.value for each in row] for row in cells]
+        return self._add(_Node("", Traced(self, Symbol(""), devices, stages, values), cells=[[each.text for each in row] for row in cells]))
+
+    def one(self, live: Live) -> Traced:
+        """A figure that differs nowhere."""
+        return self.given([[live]])
+
+    def line(self, name: str, live: Live) -> Traced:
+        """A formula under a name."""
+        return Traced(self, live.symbol, ALL, ALL, [[live.value]]).named(name)
+
+    def stacked(self, rows: Sequence[Traced], devices: Axis) -> Traced:
+        """One figure of several: each stands at one point of an axis of devices."""
+        assert len(rows) == devices.size
+        stages = _finest([each.stages for each in rows])
+        return self._add(_Node("", Traced(self, Symbol(""), devices, stages, [each.along(ALL, stages)[0] for each in rows]), rows=rows))
+
+    def node(self, name: str, figure: Traced) -> Traced:
+        """A figure under a name, unless it has one."""
+        return figure if _TOKEN.fullmatch(figure.text) else self._add(_Node(name, figure))
+
+    def _add(self, node: _Node) -> Traced:
+        self._nodes.append(node)
+        figure = node.figure
+        return Traced(self, Symbol(f"§{len(self._nodes) - 1}§"), figure.devices, figure.stages, figure.values)
+
+    def over_stages(self, text: str, function: Callable[..., Any], figure: Traced, *others: Traced) -> Traced:
+        """One figure for each layout: ``text`` with the cells of its stages and other figures in its places."""
+        column = figure.named("by stage")
+        layouts = column.stages.parent
+        assert layouts is not None
+        members = [[stage for stage, place in enumerate(column.stages.places) if place == layout] for layout in range(layouts.size)]
+        lists = Traced(self, Symbol(""), column.devices, layouts, [[[row[stage] for stage in each] for each in members] for row in column.values])
+        return lists.applied(Symbol(text.format(f"{column.text[:-1]}<§", *(other.text for other in others))), function, (lists, *others))
+
+    def total(self, *columns: Traced) -> Traced:
+        """The sum of products over the axis of devices of the first column, place by place."""
+        return self.over_devices("SUMPRODUCT", lambda *values: sum(_product(row) for row in zip(*values, strict=True)), *columns)
+
+    def over_devices(self, name: str, function: Callable[..., Any], *columns: Traced, text: str = "{}") -> Traced:
+        """``name(columns)`` over the whole axis of devices; ``text`` says how the columns stand in it."""
+        stages, axis = _finest([each.stages for each in columns]), columns[0].devices
+        kept = [each.named("column") for each in columns]
+        tables = [each.along(axis, stages) for each in kept]
+        values = [function(*([row[place] or 0 for row in table] for table in tables)) for place in range(stages.size)]
+        spans = [f"{each.text[:-1]}^§" for each in kept]
+        inner = text.format(*spans) if text != "{}" else ",".join(spans)
+        return Traced(self, Symbol(f"{name}({inner})"), ALL, stages, [values])
+
+    # ---- cells -----------------------------------------------------------------------------------------------------
+
+    def write(self, *wanted: Traced) -> None:
+        """Write the cells of figures, and of all that they need."""
+        needed: set[int] = set()
+        waiting = [int(token[1]) for figure in wanted for token in _TOKEN.finditer(figure.text)]
+        for number in waiting:
+            self._nodes[number].uses += 2
+        while waiting:
+            number = waiting.pop()
+            if number not in needed:
+                needed.add(number)
+                for below in self._below(self._nodes[number]):
+                    self._nodes[below].uses += 1
+                    waiting.append(below)
+        for number in sorted(needed):
+            node = self._nodes[number]
+            if not node.rows and not node.cells:
+                self._settle(node, [self._nodes[each] for each in self._below(node)])
+        for number in sorted(needed):
+            node = self._nodes[number]
+            if not node.rows and not node.cells and not node.inside:
+                self._write(node)
+
+    def _below(self, node: _Node) -> list[int]:
+        texts = [each.text for each in node.rows] * 2 or [node.figure.text]  # what is stacked keeps its cells
+        return [int(token[1]) for text in texts for token in _TOKEN.finditer(text)]
+
+    def _settle(self, node: _Node, below: Sequence[_Node]) -> None:
+        """Decide which of the figures below stand inside this one: those along the same axes that nobody else uses."""
+        node.length = len(node.figure.text)
+        for other in below:
+            same = other.figure.devices is node.figure.devices and other.figure.stages is node.figure.stages
+            if same and other.uses == 1 and not other.rows and not other.cells and node.length + other.length < LONGEST:
+                other.inside = True
+                node.length += other.length
+
+    def _write(self, node: _Node) -> None:
+        figure = node.figure
+        wide = self.wide if figure.devices is self.devices else None
+        grid, top, left = (wide, 1, self._column) if wide is not None else (self.grid, self.row, 1)
+        grid.plain(*((0, left) if wide is not None else (top, 0)), node.name)
+        for device in range(figure.devices.size):
+            row = []
+            for stage in range(figure.stages.size):
+                live = Live(self.text(figure, device, stage), figure.values[device][stage])
+                row.append(grid.bare(top + device, left + stage, live).text)
+            node.cells.append(row)
+        if wide is not None:
+            self._column += figure.stages.size
+        else:
+            self.row += figure.devices.size
+
+    def text(self, figure: Traced, device: int, stage: int) -> str:
+        """The formula of a figure at a point of its axes."""
+
+        def cell(token: re.Match[str]) -> str:
+            node, kind = self._nodes[int(token[1])], token[2]
+            other = node.figure
+            if kind == "^":
+                place = figure.stages.places_in(other.stages)[stage]
+                return _span(node.cells[0][place], node.cells[-1][place])
+            row = figure.devices.places_in(other.devices)[device]
+            if kind == "<":
+                places = [place for place, layout in enumerate(other.stages.places) if layout == stage]
+                return _span(node.cells[row][places[0]], node.cells[row][places[-1]])
+            stages = figure.stages
+            place = stages.places_in(other.stages)[stage]
+            if node.rows:
+                return self.text(node.rows[row], 0, stages.places_in(node.rows[row].stages)[stage])
+            if node.inside:
+                inner = self.text(other, row, place)
+                return inner if other.binding == 3 else f"({inner})"
+            return node.cells[row][place]
+
+        return _TOKEN.sub(cell, figure.text)
+
+    def live(self, figure: Traced, device: int = 0, stage: int = 0) -> Live:
+        """A figure that was written, as other sheets refer to it."""
+        return Live(self.text(figure, device, stage), figure.values[device][stage])
+
+    def area(self, figure: Traced, device: int) -> Area:
+        """The cells of a figure side by side."""
+        cells = self._nodes[int(figure.text.strip("§"))].cells[device]
+        return Area(_span(cells[0], cells[-1]), figure.values[device])
+
+    def beside(self, device: int, place: int, live: Live) -> Live:
+        """A cell to the right of all figures of a device."""
+        return self.wide.bare(1 + device, self._column + place, live)
+
+
+def _product(values: Sequence[Any]) -> Any:
+    found = 1
+    for value in values:
+        found *= value
+    return found
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first}:{last.rpartition('!')[2]}"
