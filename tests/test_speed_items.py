@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from math import inf
 
 import pytest
@@ -11,7 +13,7 @@ from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.i18n import has
-from gpusizer.performance.batch import Ask, predict_many
+from gpusizer.performance.batch import Ask, Sweep, predict_many
 from gpusizer.performance.concurrency import memory_answer
 from gpusizer.performance.constants import constant_tables, speed_constants
 from gpusizer.performance.device_speeds import speed_known
@@ -77,16 +79,20 @@ def test_parts_of_a_step_come_to_the_whole() -> None:
 
 
 def test_options_of_a_plan_explain_what_they_show() -> None:
+    """One by one, and as columns in one sweep."""
     plan = make_plan(Request(model="qwen3-32b", concurrency=16, context_tokens=4096))
-    assert len(plan.options) > 40  # computed together, as columns
-    for option in plan.options[::9]:
-        assert option.performance is not None
-        assert option.performance.items
-        for item in option.performance.items:
+    options = [option for option in plan.options if option.performance is not None]
+    assert len(options) > 40
+    sweep = Sweep(plan.architecture, [Ask(each.accelerator, each.launch, each.replicas, each.fit) for each in options], LOADS["steady"])
+    speeds = [option.performance for option in options[::9]] + [sweep.performance(number) for number in range(0, len(options), 9)]
+    for speed in speeds:
+        assert speed is not None
+        assert speed.items
+        for item in speed.items:
             assert registry()[item.formula].function(**item.inputs) == pytest.approx(item.value, rel=1e-12)
-        last = {item.id: item.value for item in option.performance.items}
-        assert last["ttft"] == pytest.approx(option.performance.ttft_s.value, rel=1e-6)
-        assert last["output_tokens_per_s"] == pytest.approx(option.performance.output_tokens_per_s.value, rel=1e-6)
+        last = {item.id: item.value for item in speed.items}
+        assert last["ttft"] == pytest.approx(speed.ttft_s.value, rel=1e-6)
+        assert last["output_tokens_per_s"] == pytest.approx(speed.output_tokens_per_s.value, rel=1e-6)
 
 
 # ---- devices --------------------------------------------------------------------------------------------------------
@@ -159,3 +165,16 @@ def test_constants_say_how_they_are_known() -> None:
                 assert constant.error is not None
                 assert constant.error <= constant.prior_spread * 1.02  # a fit never knows less than before
                 assert constant.runs or constant.value == pytest.approx(constant.prior, rel=1e-3)  # nothing bears on it
+
+
+def test_a_plan_over_the_catalogue_does_without_numpy() -> None:
+    """Importing it takes longer than all speeds of such a plan."""
+    code = (
+        "import sys; from gpusizer.planning.pipeline import make_plan; from gpusizer.planning.request import Request;"
+        "plan = make_plan(Request(model='qwen3-8b', concurrency=8, context_tokens=4096));"
+        "print(len(plan.options), 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    options, numpy = done.stdout.split()
+    assert int(options) > 80
+    assert numpy == "False"

@@ -146,7 +146,10 @@ def maximum(*values: Any) -> Any:
     >>> maximum(1, 5, 3)
     5
     """
-    if _all_plain(values):
+    for value in values:
+        if type(value) not in _PLAIN:
+            break
+    else:  # by far the most calls
         return max(values)
     if _anysymbol_of(*values):
         return _call("MAX", maximum, *values)
@@ -166,7 +169,10 @@ def minimum(*values: Any) -> Any:
     >>> minimum(4, 2)
     2
     """
-    if _all_plain(values):
+    for value in values:
+        if type(value) not in _PLAIN:
+            break
+    else:  # by far the most calls
         return min(values)
     if _anysymbol_of(*values):
         return _call("MIN", minimum, *values)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.types import Deployment, Fit
@@ -19,7 +18,7 @@ from gpusizer.performance.types import Load, Performance
 
 __all__ = ["Ask", "Sweep", "columns", "predict_many", "rows_of"]
 
-FEW = 40  # configurations that are computed sooner than NumPy is imported
+FEW = 120  # configurations that are computed one by one sooner than NumPy is imported (0.4 ms each against 60 ms)
 
 # What a model without such layers has in their place: work of nothing, at a speed that divides.
 _NOTHING: dict[type, Any] = {
@@ -30,8 +29,7 @@ _NOTHING: dict[type, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One configuration: a device, one replica, how many of them, and what memory allows."""
 
     accelerator: Accelerator
@@ -120,7 +118,7 @@ def columns(values: Sequence[Any]) -> Any:
     Parameters
     ----------
     values : sequence
-        Equal kinds of structures: dataclasses, tuples, numbers, names.
+        Equal kinds of structures: named tuples, tuples, numbers, names.
 
     Returns
     -------
@@ -128,8 +126,8 @@ def columns(values: Sequence[Any]) -> Any:
         The same kind; a name is that of the first.
     """
     first = values[0]
-    if is_dataclass(first) and not isinstance(first, type):
-        return type(first)(**{field.name: columns([getattr(value, field.name) for value in values]) for field in fields(first)})
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*map(columns, zip(*values, strict=True)))
     if isinstance(first, tuple):
         kind = next((type(entry) for value in values for entry in value), None)
         return tuple(columns(entries) for entries in zip_longest(*values, fillvalue=_NOTHING.get(kind) if kind else None))
@@ -142,10 +140,9 @@ def columns(values: Sequence[Any]) -> Any:
 
 def rows_of(value: Any, index: Any) -> Any:
     """One configuration (or several, for an array of places) out of a structure of columns."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(**{field.name: rows_of(getattr(value, field.name), index) for field in fields(value)})
     if isinstance(value, tuple):
-        return tuple(rows_of(entry, index) for entry in value)
+        entries = [rows_of(entry, index) for entry in value]
+        return type(value)(*entries) if hasattr(value, "_fields") else tuple(entries)
     if not (hasattr(value, "shape") and value.shape):
         return value
     return float(value[index]) if isinstance(index, int) else value[index]

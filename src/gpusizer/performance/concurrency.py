@@ -52,7 +52,7 @@ def memory_answer(architecture: Architecture, accelerator: Accelerator, deployme
 def _held(deployment: Deployment, load: Load, constants: Constants, note: Note) -> float:
     """Tokens that a request keeps in the cache, on average over its life or reserved from the start. [tokens]"""
     share = constants.of("held_output", engine_family(deployment.engine), "other")
-    return float(note("held_tokens", held_tokens, input_tokens=load.input_tokens, output_tokens=load.output_tokens, output_share=share))
+    return float(note("held_tokens", held_tokens)(input_tokens=load.input_tokens, output_tokens=load.output_tokens, output_share=share))
 
 
 def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Load, note: Note = unnoted) -> float:
@@ -78,9 +78,7 @@ def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Loa
     """
     deployment, constants = fit.deployment, speed_constants()
     held = _held(deployment, load, constants, note)
-    rough = note(
-        "room_rough",
-        rough_room_requests,
+    rough = note("room_rough", rough_room_requests)(
         memory_bytes=accelerator.memory_bytes,
         device_share=constants.of("room", "device"),
         least_share=constants.of("room", "least"),
@@ -90,8 +88,8 @@ def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Loa
     room = 0.0
     if fit.max_concurrency >= 1:  # where the engine says that nothing fits, the start that is asked about was mended with flags
         full = deployment.max_model_len or held
-        room = note("room", room_requests, pool_requests=fit.max_concurrency, full_tokens=full, held=held, ranks=deployment.dp)
-    room = note("room_believed", believed_room_requests, room=room, rough=rough, believed_share=constants.of("room", "believed"))
+        room = note("room", room_requests)(pool_requests=fit.max_concurrency, full_tokens=full, held=held, ranks=deployment.dp)
+    room = note("room_believed", believed_room_requests)(room=room, rough=rough, believed_share=constants.of("room", "believed"))
     return min(float(room), float(_modelled_engine(deployment.engine).rank_requests(deployment) or inf))
 
 

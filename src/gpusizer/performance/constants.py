@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["FILE", "Constant", "ConstantTable", "Constants", "constant_tables", "fit_record", "speed_constants"]
 
 FILE = Path(__file__).with_name("constants.toml")
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(NamedTuple):
     """One constant.
 
     Parameters
@@ -40,10 +38,24 @@ class Constant:
     prior_spread: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConstantTable:
-    """Constants of one kind: their unit, how they are known ("defined", "measured", "calibrated", "assumed"), and what they are."""
+class ConstantTable(NamedTuple):
+    """Constants of one kind.
 
+    Parameters
+    ----------
+    heading : str
+        Under which it stands in the file.
+    unit : str
+        Of all of them.
+    evidence : str
+        "defined", "measured", "calibrated" or "assumed".
+    comment : str
+        What they are, and where they came from.
+    constants : tuple of Constant
+        In the order of the file.
+    """
+
+    heading: str
     unit: str
     evidence: str
     comment: str
@@ -101,7 +113,7 @@ def speed_constants() -> Constants:
 def constant_tables() -> tuple[ConstantTable, ...]:
     """Everything that the file says, in its order."""
     return tuple(
-        ConstantTable(table["unit"], table["evidence"], table["comment"], tuple(_constant(words) for words in _rows(table)))
+        ConstantTable(table["heading"], table["unit"], table["evidence"], table["comment"], tuple(_constant(words) for words in _rows(table)))
         for table in _file()["table"]
     )
 
@@ -110,6 +122,11 @@ def _constant(words: list[str]) -> Constant:
     name, value, *rest = words
     numbers = [float(word) for word in rest[1:]]
     return Constant(name, float(value), int(rest[0]) if rest else 0, *numbers)
+
+
+def about_constants() -> str:
+    """What the file says of itself."""
+    return str(_file()["about"])
 
 
 def fit_record() -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from the data sheet with the efficiency of the nearest kin, and :class:`Provenan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
@@ -87,8 +87,7 @@ def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str
     return bandwidth_bytes_per_s(accelerator) * speed_constants().of("ridge", "unknown_peak"), "bf16"
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(NamedTuple):
     """How well the speeds of a device with an engine are known: both, one or neither was measured."""
 
     device_measured: bool

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import DenseMLP, Layer, MixtureOfExperts, Split
@@ -30,8 +29,7 @@ def storage_class(form: StorageFormat) -> str:
     return "fp4" if "fp4" in form.id else "int4"
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(NamedTuple):
     """Equal matrices of a layer.
 
     Parameters

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from gpusizer.formulas.core import REGISTRY
 from gpusizer.performance.types import SpeedItem
 
 __all__ = ["Note", "Notes", "unnoted"]
 
+Formula = TypeVar("Formula", bound=Callable[..., Any])
+
 
 class Note(Protocol):
-    """Calls a formula under the name that its figure has in the answer."""
+    """A formula under the name that its figure has in the answer, to be called with its inputs."""
 
-    def __call__(self, id: str, formula: Callable[..., Any], /, **inputs: Any) -> Any: ...
+    def __call__(self, id: str, formula: Formula, /) -> Formula: ...
 
 
-def unnoted(id: str, formula: Callable[..., Any], /, **inputs: Any) -> Any:
-    """The figure alone."""
-    return formula(**inputs)
+def unnoted(id: str, formula: Formula, /) -> Formula:
+    """The formula alone."""
+    return formula
 
 
 class Notes:
-    """The figure, written down as an item.
+    """The formula, and an item for each call.
 
     Examples
     --------
     >>> from gpusizer.formulas.latency import request_seconds
     >>> notes = Notes()
-    >>> notes("answer", request_seconds, ttft_s=0.5, tpot_s=0.25, output_tokens=3)
+    >>> notes("answer", request_seconds)(ttft_s=0.5, tpot_s=0.25, output_tokens=3)
     1.0
     >>> notes.items[0].formula, notes.items[0].inputs["output_tokens"]
     ('latency.request', 3)
@@ -38,7 +40,12 @@ class Notes:
     def __init__(self) -> None:
         self.items: list[SpeedItem] = []
 
-    def __call__(self, id: str, formula: Callable[..., Any], /, **inputs: Any) -> Any:
-        value, name = formula(**inputs), str(vars(formula)["formula_id"])
-        self.items.append(SpeedItem(id, float(value), REGISTRY[name].unit, name, inputs))
-        return value
+    def __call__(self, id: str, formula: Formula, /) -> Formula:
+        name = str(vars(formula)["formula_id"])
+
+        def call(**inputs: Any) -> Any:
+            value = formula(**inputs)
+            self.items.append(SpeedItem(id, float(value), REGISTRY[name].unit, name, inputs))
+            return value
+
+        return cast(Formula, call)

@@ -7,16 +7,16 @@ requests queue, start and decode together (``serving``), and how far measured ru
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from functools import partial
 from math import inf, isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
+from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum
@@ -34,7 +34,20 @@ from gpusizer.performance.step_time import Speeds, Step, step_time
 from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers, step_work
 from gpusizer.performance.types import Load, Performance, PrefillPool, SpeedItem
 
-__all__ = ["Asked", "Load", "Performance", "PrefillPool", "SpeedItem", "conclude", "predict", "quickest_token_s", "serve", "served_rank", "set_up"]
+__all__ = [
+    "Asked",
+    "Load",
+    "Performance",
+    "PrefillPool",
+    "SpeedItem",
+    "conclude",
+    "engine_state",
+    "predict",
+    "quickest_token_s",
+    "serve",
+    "served_rank",
+    "set_up",
+]
 
 UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
 MOST_ACCEPTED = 0.999  # probability that a draft is accepted: the sum over drafts has no closed form at 1
@@ -43,8 +56,7 @@ _STEPS_APART = frozenset({"sglang", "mindie", "transformers"})
 _MONTH = re.compile(r"(20\d{2})-(\d{2})")
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What a prediction is about: one rank, how many there are, and what was asked.
 
     Parameters
@@ -172,7 +184,7 @@ def _explained(asked: Asked) -> tuple[SpeedItem, ...]:
 
 def _whole_rate(asked: Asked, service: Service, note: Note, busy_share: float) -> float:
     rate = float(service.output_tokens_per_s)
-    return float(note("output_tokens_per_s", deployment_rate_tokens_per_s, rank_rate=rate, ranks=asked.ranks, busy_share=busy_share))
+    return float(note("output_tokens_per_s", deployment_rate_tokens_per_s)(rank_rate=rate, ranks=asked.ranks, busy_share=busy_share))
 
 
 def set_up(
@@ -196,12 +208,26 @@ def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deplo
 def _work_and_speeds(
     architecture: Architecture, accelerator: Accelerator, deployment: Deployment, constants: Constants, built: str
 ) -> tuple[StepWork, Speeds]:
-    cut = Parallelism.of(deployment.layout)
+    cut, state = Parallelism.of(deployment.layout), engine_state(deployment, built)
+    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8)
+    known, key = _known_speeds(architecture), (id(accelerator), state, cut)  # one deployment is asked under several loads
+    found = known.get(key)
+    if found is None or found[0] is not accelerator or found[1] is not constants:
+        found = known[key] = (accelerator, constants, speeds_of(work, accelerator, state, cut, constants))
+    return work, found[2]
+
+
+@once_per_architecture
+def _known_speeds(architecture: Architecture) -> dict[Hashable, tuple[Accelerator, Constants, Speeds]]:
+    """Speeds by device, engine and layout, with what they were computed from."""
+    return {}
+
+
+def engine_state(deployment: Deployment, built: str = "") -> EngineState:
+    """What of a deployment's engine bears on the speed of its steps."""
     form = cache_format(deployment.kv_precision, "bf16")
-    element = form.element_bytes if form else 2.0
-    work = step_work(architecture, cut, cache_element_bytes=element)
-    state = EngineState(deployment.engine, age_years(deployment, built), element * 8, deployment.enforce_eager)
-    return work, speeds_of(work, accelerator, state, cut, constants)
+    bits = 8 * form.element_bytes if form else 16.0
+    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager)
 
 
 def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: float, constants: Constants) -> ServedRank:

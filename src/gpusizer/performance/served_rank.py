@@ -5,8 +5,7 @@ Every number may be a NumPy column.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.performance.step_time import Speeds
 from gpusizer.performance.step_work import StepWork
@@ -14,8 +13,7 @@ from gpusizer.performance.step_work import StepWork
 __all__ = ["ServedRank", "Service", "ServingConstants", "Traffic"]
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(NamedTuple):
     """What one data-parallel rank is asked to do.
 
     Parameters
@@ -51,8 +49,7 @@ class Traffic:
     spread: Any
 
 
-@dataclass(frozen=True, slots=True)
-class ServingConstants:
+class ServingConstants(NamedTuple):
     """Fixed costs of an engine beside its steps, and how requests behave.
 
     Parameters
@@ -98,8 +95,7 @@ class ServingConstants:
     slow_deviations: Any
 
 
-@dataclass(frozen=True, slots=True)
-class ServedRank:
+class ServedRank(NamedTuple):
     """One data-parallel rank: its work, its speeds, what it is asked to do, and what that costs beside its steps."""
 
     work: StepWork
@@ -108,8 +104,7 @@ class ServedRank:
     constants: ServingConstants
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """What one rank delivers.
 
     Parameters

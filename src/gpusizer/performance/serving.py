@@ -7,8 +7,7 @@ here is which figure goes into which.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.formulas.core import maximum, minimum, where
 from gpusizer.formulas.latency import time_per_output_token
@@ -46,7 +45,7 @@ from gpusizer.performance.step_times import StepTimes, step_times
 __all__ = ["burst", "closed_loop", "fixed_point", "open_loop"]
 
 ROUNDS = 8
-SETTLED = 1e-13  # of the most that can run: a number is left alone from there on
+SETTLED = 1e-9  # of what runs: a number is left alone from there on
 LEAST_STEPS = 0.01  # an answer of one token has no step after it: divisors are never zero
 STARTS = {"closed": 0.9, "open": 0.1}  # of the places, from where the number that runs is sought
 _NEVER_ZERO = 1e-300
@@ -59,7 +58,7 @@ def fixed_point(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
     at = start + last_gap
     for _ in range(ROUNDS):
         gap = answer(at) - at
-        still = maximum(gap, -gap) <= SETTLED * most  # a secant through two equal trials points anywhere
+        still = maximum(gap, -gap) <= SETTLED * at  # a secant through two equal trials points anywhere
         if still is True:
             return at
         low, high = where(gap > 0, at, low), where(gap > 0, high, at)
@@ -73,18 +72,14 @@ def fixed_point(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
 def _pace(rank: ServedRank, times: StepTimes, running: Any, disturbed: Any, note: Note) -> Any:
     """Mean time between tokens where a share of the prompts disturbs an answer."""
     traffic = rank.traffic
-    mean = note(
-        "tpot_undisturbed_steps",
-        time_per_output_token,
+    mean = note("tpot_undisturbed_steps", time_per_output_token)(
         decode_step_s=times.decode_s,
         prefill_s=times.added_s * disturbed,
         sequences=running,
         output_tokens=maximum(traffic.output_tokens - 1, 1),
         tokens_per_step=traffic.tokens_per_step,
     )
-    return note(
-        "tpot",
-        shared_pace_seconds,
+    return note("tpot", shared_pace_seconds)(
         mean_s=mean,
         full_step_s=times.full_s,
         decode_step_s=times.decode_s,
@@ -96,9 +91,7 @@ def _pace(rank: ServedRank, times: StepTimes, running: Any, disturbed: Any, note
 
 def _slow(rank: ServedRank, tpot: Any, added: Any, running: Any, note: Note) -> Any:
     """Time between tokens of the slowest twentieth."""
-    return note(
-        "tpot_p95",
-        slow_pace_seconds,
+    return note("tpot_p95", slow_pace_seconds)(
         tpot_s=tpot,
         prompt_added_s=added,
         running=running,
@@ -113,8 +106,7 @@ def _served(rank: ServedRank, times: StepTimes) -> Any:
     return where(rank.traffic.shares_steps, times.share_s, times.added_s)
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
+class _Turn(NamedTuple):
     """One round of a closed loop: what a request goes through with so many running."""
 
     times: StepTimes
@@ -135,9 +127,7 @@ def _turn(rank: ServedRank, inside: Any, together: Any, running: Any, note: Note
     served = _served(rank, times)
     tpot = _pace(rank, times, running, 1 - together / 2, note)
     think = steps * tpot
-    queue = note(
-        "queue",
-        closed_queue_seconds,
+    queue = note("queue", closed_queue_seconds)(
         inside=inside,
         running=running,
         answer_steps=steps,
@@ -153,33 +143,32 @@ def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Servic
     """A fixed number of requests in flight: each that ends is replaced at once."""
     traffic, constants = rank.traffic, rank.constants
     inside = minimum(requests, traffic.places)
-    together = note(
-        "together",
-        together_share,
+    together = note("together", together_share)(
         shares_steps=traffic.shares_steps,
         desynchronisation=constants.desynchronisation,
         spread=traffic.spread,
         answer_steps=maximum(traffic.output_tokens - 1, LEAST_STEPS),
     )
 
+    tried: dict[str, Any] = {}
+
     def then(running: Any) -> Any:
-        turn = _turn(rank, inside, together, running)
-        return running_requests(inside=inside, think_s=turn.think_s, response_s=turn.response_s)
+        tried["at"], tried["turn"] = running, _turn(rank, inside, together, running)
+        return running_requests(inside=inside, think_s=tried["turn"].think_s, response_s=tried["turn"].response_s)
 
     running = fixed_point(then, inside * STARTS["closed"], inside)
-    turn = _turn(rank, inside, together, running, note)
+    known = tried["at"] is running and note is unnoted  # the loop ended on its last trial
+    turn = tried["turn"] if known else _turn(rank, inside, together, running, note)
     share = traffic.first_burst_share * constants.first_burst
-    ttft = note(
-        "ttft",
-        ttft_seconds,
+    ttft = note("ttft", ttft_seconds)(
         admission_s=constants.admission_s,
         prompt_s=turn.times.own_s,
         queue_s=turn.queue_s,
-        start_s=note("start_burst", start_burst_seconds, share=share, together=together, inside=inside, served_s=turn.served_s),
-        slot_s=note("slot_wait", slot_wait_seconds, customers=requests, slots=inside, slot_s=turn.think_s + turn.response_s),
+        start_s=note("start_burst", start_burst_seconds)(share=share, together=together, inside=inside, served_s=turn.served_s),
+        slot_s=note("slot_wait", slot_wait_seconds)(customers=requests, slots=inside, slot_s=turn.think_s + turn.response_s),
         step_wait_s=turn.times.decode_s * constants.waited_steps,
     )
-    rate = note("rank_rate", closed_rate_tokens_per_s, requests=requests, ttft_s=ttft, tpot_s=turn.tpot_s, output_tokens=traffic.output_tokens)
+    rate = note("rank_rate", closed_rate_tokens_per_s)(requests=requests, ttft_s=ttft, tpot_s=turn.tpot_s, output_tokens=traffic.output_tokens)
     return Service(ttft, turn.tpot_s, _slow(rank, turn.tpot_s, turn.times.added_s, running, note), rate, running)
 
 
@@ -200,19 +189,15 @@ def burst(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
     tpot, alone, beside = _burst_pace(rank, times, steady, inside, again, note)
     each = maximum(out / steady.output_tokens_per_s, served)
     start = constants.admission_s + constants.request_s * inside
-    ttft = note(
-        "ttft",
-        ttft_seconds,
+    ttft = note("ttft", ttft_seconds)(
         admission_s=start,
         prompt_s=times.own_s,
-        queue_s=note("queue", burst_wait_seconds, requests=inside, service_s=served) / waves,
+        queue_s=note("queue", burst_wait_seconds)(requests=inside, service_s=served) / waves,
         start_s=0.0,
-        slot_s=note("slot_wait", later_waves_seconds, requests=requests, inside=inside, each_s=each),
+        slot_s=note("slot_wait", later_waves_seconds)(requests=requests, inside=inside, each_s=each),
         step_wait_s=0.0,
     )
-    longest = note(
-        "longest_answers",
-        longest_answers_seconds,
+    longest = note("longest_answers", longest_answers_seconds)(
         output_tokens=out,
         pace_s=alone,
         spread=traffic.spread,
@@ -220,10 +205,10 @@ def burst(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
         waves=waves,
     )
     passed = where(traffic.shares_steps, beside * alone, 0.0)
-    single = note("single_wave", single_wave_seconds, requests=requests, served_s=served, decode_s=longest, beside_s=passed)
-    many = note("many_waves", many_waves_seconds, requests=requests, each_s=each, decode_s=longest, last_share=constants.last_wave)
-    span = note("span", blended, first=single, later=many, again=again)
-    rate = note("rank_rate", burst_rate_tokens_per_s, requests=requests, output_tokens=traffic.output_tokens, span_s=span, start_s=start)
+    single = note("single_wave", single_wave_seconds)(requests=requests, served_s=served, decode_s=longest, beside_s=passed)
+    many = note("many_waves", many_waves_seconds)(requests=requests, each_s=each, decode_s=longest, last_share=constants.last_wave)
+    span = note("span", blended)(first=single, later=many, again=again)
+    rate = note("rank_rate", burst_rate_tokens_per_s)(requests=requests, output_tokens=traffic.output_tokens, span_s=span, start_s=start)
     return Service(ttft, tpot, _slow(rank, tpot, times.added_s, steady.running, note), rate, steady.running)
 
 
@@ -231,23 +216,19 @@ def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any
     """(time between tokens of a burst, the same while no prompt is computed, tokens that come beside prompts)."""
     traffic, constants = rank.traffic, rank.constants
     out, served = maximum(traffic.output_tokens, 1), _served(rank, times)
-    alone = note(
-        "pace_alone",
-        pace_alone_seconds,
+    alone = note("pace_alone", pace_alone_seconds)(
         decode_step_s=times.decode_s,
         tokens_per_step=traffic.tokens_per_step,
         stream_s=inside * constants.stream_s,
     )
-    beside = note("beside", tokens_beside_prompts, requests=inside, served_s=served, full_step_s=times.full_s, output_tokens=out)
+    beside = note("beside", tokens_beside_prompts)(requests=inside, served_s=served, full_step_s=times.full_s, output_tokens=out)
 
     def delayed(id: str, prompts: Any, each: Any) -> Any:
-        return note(
-            id, answer_delay_seconds, prompts=prompts, served_s=each, output_tokens=out, spread=traffic.spread, weight=constants.short_answer_weight
+        return note(id, answer_delay_seconds)(
+            prompts=prompts, served_s=each, output_tokens=out, spread=traffic.spread, weight=constants.short_answer_weight
         )
 
-    first = note(
-        "tpot_first_wave",
-        burst_pace_seconds,
+    first = note("tpot_first_wave", burst_pace_seconds)(
         alone_s=alone,
         full_step_s=times.full_s,
         beside_tokens=beside,
@@ -256,7 +237,7 @@ def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any
         shares_steps=traffic.shares_steps,
     )
     later = where(traffic.shares_steps, steady.tpot_s, alone + delayed("delay_later_waves", steady.running, times.added_s))
-    return note("tpot", blended, first=first, later=later, again=again), alone, beside
+    return note("tpot", blended)(first=first, later=later, again=again), alone, beside
 
 
 def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -> tuple[Service, Any]:
@@ -274,16 +255,14 @@ def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -
     times = step_times(rank, running, note)
     tpot = _pace(rank, times, running, 1.0, note)
     served = _served(rank, times)
-    busy = minimum(note("utilisation", utilisation, request_rate_per_s=offered, service_s=served), constants.most_utilisation)
-    ttft = note(
-        "ttft",
-        ttft_seconds,
+    busy = minimum(note("utilisation", utilisation)(request_rate_per_s=offered, service_s=served), constants.most_utilisation)
+    ttft = note("ttft", ttft_seconds)(
         admission_s=constants.admission_s,
         prompt_s=times.own_s,
-        queue_s=note("queue", open_wait_seconds, utilisation=busy, service_s=served, variation=traffic.spread**2),
+        queue_s=note("queue", open_wait_seconds)(utilisation=busy, service_s=served, variation=traffic.spread**2),
         start_s=0.0,
         slot_s=0.0,
         step_wait_s=times.decode_s * constants.waited_steps,
     )
-    rate = note("rank_rate", open_rate_tokens_per_s, request_rate_per_s=offered, output_tokens=traffic.output_tokens)
+    rate = note("rank_rate", open_rate_tokens_per_s)(request_rate_per_s=offered, output_tokens=traffic.output_tokens)
     return Service(ttft, tpot, _slow(rank, tpot, times.added_s, running, note), rate, running), most

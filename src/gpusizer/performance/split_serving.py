@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.formulas.communication import transfer_seconds
 from gpusizer.formulas.core import maximum, minimum, where
@@ -23,8 +22,7 @@ START = 0.7  # of the places, from where the number that runs is sought
 LEAST_SERVICE_S = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
+class Handover(NamedTuple):
     """What moves a prompt's cache from one worker to another.
 
     Parameters
@@ -75,8 +73,8 @@ def split_loop(
     def turn(running: Any, noted: Note = unnoted) -> tuple[Any, Any, Any, Any]:
         """Added by a prompt, time between tokens, time of the answer, time at the prefill workers."""
         times = step_times(decode, running, noted)
-        tpot = noted("tpot", pace_alone_seconds, decode_step_s=times.decode_s, tokens_per_step=traffic.tokens_per_step, stream_s=0.0)
-        response = noted("prefill_response", closed_response_seconds, service_s=served, think_s=steps * tpot, customers=requests)
+        tpot = noted("tpot", pace_alone_seconds)(decode_step_s=times.decode_s, tokens_per_step=traffic.tokens_per_step, stream_s=0.0)
+        response = noted("prefill_response", closed_response_seconds)(service_s=served, think_s=steps * tpot, customers=requests)
         return times, tpot, steps * tpot, response
 
     def then(running: Any) -> Any:
@@ -86,23 +84,19 @@ def split_loop(
     running = fixed_point(then, inside * START, inside)
     times, tpot, think, response = turn(running, note)
     moved_bytes = _kept_bytes(decode.work) * handover.tokens
-    moved = note("handover", transfer_seconds, moved_bytes=moved_bytes, bytes_per_s=handover.bytes_per_s, latency_s=handover.seconds)
+    moved = note("handover", transfer_seconds)(moved_bytes=moved_bytes, bytes_per_s=handover.bytes_per_s, latency_s=handover.seconds)
     share = traffic.first_burst_share * constants.first_burst
-    ttft = note(
-        "ttft",
-        ttft_seconds,
+    ttft = note("ttft", ttft_seconds)(
         admission_s=constants.admission_s + moved,
         prompt_s=alone.own_s,
         queue_s=response - served,
-        start_s=note("start_burst", start_burst_seconds, share=share, together=0.0, inside=requests, served_s=served),
-        slot_s=note("slot_wait", slot_wait_seconds, customers=requests / decode_ranks, slots=inside, slot_s=think + response),
+        start_s=note("start_burst", start_burst_seconds)(share=share, together=0.0, inside=requests, served_s=served),
+        slot_s=note("slot_wait", slot_wait_seconds)(customers=requests / decode_ranks, slots=inside, slot_s=think + response),
         step_wait_s=0.0,
     )
     flow = {"ttft_s": ttft, "tpot_s": tpot, "output_tokens": traffic.output_tokens}
-    rate = note("rank_rate", closed_rate_tokens_per_s, requests=requests / decode_ranks, **flow)
-    slow = note(
-        "tpot_p95",
-        slow_pace_seconds,
+    rate = note("rank_rate", closed_rate_tokens_per_s)(requests=requests / decode_ranks, **flow)
+    slow = note("tpot_p95", slow_pace_seconds)(
         tpot_s=tpot,
         prompt_added_s=times.added_s,
         running=running,

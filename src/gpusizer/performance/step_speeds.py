@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log2
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import Constants, speed_constants
@@ -23,8 +22,7 @@ _LONGEST_CHAIN = 8  # pipeline stages of one server
 _GATHER_TREE = 3  # levels of the exchange of eight ranks, for which its floor was fitted
 
 
-@dataclass(frozen=True, slots=True)
-class EngineState:
+class EngineState(NamedTuple):
     """What of an engine bears on the speed of its steps.
 
     Parameters

@@ -5,8 +5,7 @@ Every argument may be a number or a NumPy column; the branching over kinds of la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.formulas.communication import expert_volume_bytes
 from gpusizer.formulas.compute import attended_rows, expert_rows, experts_touched_skewed, overhead_seconds
@@ -29,8 +28,7 @@ __all__ = ["ClassSpeed", "Speeds", "Step", "communication_seconds", "step_time"]
 _A_FEW = 1e-6  # tokens of an empty step: divisors are never zero
 
 
-@dataclass(frozen=True, slots=True)
-class ClassSpeed:
+class ClassSpeed(NamedTuple):
     """How fast products of one storage class run: memory bandwidth, peak of the number format that computes, share of it that is sustained."""
 
     bytes_per_s: Any
@@ -39,8 +37,7 @@ class ClassSpeed:
     half_tokens: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Speeds:
+class Speeds(NamedTuple):
     """How fast one device with one engine does the work of one rank.
 
     Parameters
@@ -99,8 +96,7 @@ class Speeds:
     pp: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What one step of one data-parallel rank carries.
 
     Parameters
@@ -154,10 +150,9 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     ending = decoded + step.prefill_sequences
     rows = maximum(ending, _A_FEW)
     attention = sum(_attention(one, speeds, step, note) for one in work.attention)
-    prompts = sum(_prompt_attention(one, speeds, step, note) for one in work.attention)
-    return note(
-        "step_total",
-        step_seconds,
+    without_prompts = type(step.prefill_tokens) is float and step.prefill_tokens == 0.0
+    prompts = 0.0 if without_prompts else sum(_prompt_attention(one, speeds, step, note) for one in work.attention)
+    return note("step_total", step_seconds)(
         linears_s=linears,
         experts_s=_experts(work, speeds, tokens, note),
         head_s=_product("step_head", note, work.head.flops_per_token * ending, work.head.weight_bytes, rows, speeds.head),
@@ -169,9 +164,7 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
 
 
 def _product(id: str, note: Note, flops: Any, size: Any, rows: Any, speed: ClassSpeed) -> Any:
-    return note(
-        id,
-        product_seconds,
+    return note(id, product_seconds)(
         flops=flops,
         peak_per_s=speed.peak_per_s,
         efficiency=speed.efficiency,
@@ -186,15 +179,13 @@ def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> Any:
     seconds: Any = 0.0
     shared = tokens * speeds.dp  # tokens that meet at the experts
     for block, speed in zip(work.experts, speeds.experts, strict=True):
-        touched = note(
-            "experts_touched",
-            experts_touched_skewed,
+        touched = note("experts_touched", experts_touched_skewed)(
             experts=block.experts,
             top_k=block.top_k,
             tokens=shared,
             evenness=speeds.routing_evenness,
         )
-        rows = note("expert_rows", expert_rows, routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speeds.tile_rows)
+        rows = note("expert_rows", expert_rows)(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speeds.tile_rows)
         per_expert = maximum(rows / maximum(touched, _A_FEW), 1.0)
         share = block.layers * speeds.imbalance / speeds.ep
         seconds = seconds + _product("step_experts", note, rows * block.expert_flops * share, touched * block.expert_bytes * share, per_expert, speed)
@@ -202,10 +193,8 @@ def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> Any:
 
 
 def _attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> Any:
-    rows = note("attended_rows", attended_rows, context_tokens=step.context_tokens, ratio=one.ratio, cap_rows=one.cap_rows)
-    moved = note(
-        "attention_bytes",
-        attention_bytes,
+    rows = note("attended_rows", attended_rows)(context_tokens=step.context_tokens, ratio=one.ratio, cap_rows=one.cap_rows)
+    moved = note("attention_bytes", attention_bytes)(
         sequences=step.sequences,
         rows=rows,
         row_bytes=one.row_bytes,
@@ -213,18 +202,14 @@ def _attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> An
         scan_bytes=one.scan_bytes,
         state_bytes=one.state_bytes,
     )
-    flops = note(
-        "attention_flops",
-        attention_flops,
+    flops = note("attention_flops", attention_flops)(
         tokens=step.sequences * step.verified_tokens,
         rows=rows,
         row_flops=one.row_flops,
         context_tokens=step.context_tokens,
         scan_flops=one.scan_flops,
     )
-    return note(
-        "step_attention",
-        repeated_operator_seconds,
+    return note("step_attention", repeated_operator_seconds)(
         layers=one.layers,
         flops=flops,
         flops_per_s=speeds.attention_flops_per_s,
@@ -235,23 +220,21 @@ def _attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> An
 
 def _prompt_attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> Any:
     lengths = {"new_tokens": step.prefill_tokens, "prompt_tokens": step.prompt_tokens, "prefix_tokens": step.prefix_tokens}
-    return note(
-        "step_prompt_attention",
-        prompt_attention_seconds,
+    return note("step_prompt_attention", prompt_attention_seconds)(
         layers=one.layers,
-        pairs=note("prompt_pairs", prompt_pairs, **lengths, ratio=one.ratio, cap_rows=one.cap_rows),
+        pairs=note("prompt_pairs", prompt_pairs)(**lengths, ratio=one.ratio, cap_rows=one.cap_rows),
         pair_flops=one.pair_flops,
-        scanned=note("scanned_tokens", scanned_tokens, **lengths),
+        scanned=note("scanned_tokens", scanned_tokens)(**lengths),
         scan_flops=one.scan_flops,
         flops_per_s=speeds.prefill_flops_per_s,
     )
 
 
 def communication_seconds(work: StepWork, speeds: Speeds, tokens: Any, note: Note = unnoted) -> Any:
-    """Messages of a step with so many tokens. [s]"""
-    reduction = note(
-        "step_reduction",
-        reduction_seconds,
+    """Messages of a step with so many tokens; none with a single rank. [s]"""
+    if type(speeds.tp) is float and speeds.tp * speeds.dp * speeds.pp == 1.0:
+        return 0.0
+    reduction = note("step_reduction", reduction_seconds)(
         layers=work.layers,
         tokens=tokens,
         hidden=work.hidden_size,
@@ -259,27 +242,21 @@ def communication_seconds(work: StepWork, speeds: Speeds, tokens: Any, note: Not
         bus_bytes_per_s=speeds.bus_bytes_per_s,
         latency_s=speeds.reduce_latency_s,
     )
-    volume = note(
-        "expert_volume",
-        expert_volume_bytes,
+    volume = note("expert_volume", expert_volume_bytes)(
         tokens=tokens,
         copies=speeds.gather_copies,
         hidden=work.hidden_size,
         element_bytes=speeds.gather_element_bytes,
         ranks=maximum(speeds.dp * speeds.tp, 1),
     )
-    exchange = note(
-        "step_exchange",
-        exchange_seconds,
+    exchange = note("step_exchange", exchange_seconds)(
         layers=work.expert_layers,
         volume_bytes=volume,
         ranks=speeds.dp,
         bytes_per_s=speeds.gather_bytes_per_s,
         latency_s=speeds.gather_latency_s,
     )
-    hops = note(
-        "step_hops",
-        hop_seconds,
+    hops = note("step_hops", hop_seconds)(
         stages=speeds.pp,
         tokens=tokens,
         hidden=work.hidden_size,
@@ -290,13 +267,11 @@ def communication_seconds(work: StepWork, speeds: Speeds, tokens: Any, note: Not
 
 
 def _overhead(work: StepWork, speeds: Speeds, sequences: Any, note: Note) -> Any:
-    fixed = note(
-        "step_overhead",
-        overhead_seconds,
+    fixed = note("step_overhead", overhead_seconds)(
         kernels=work.kernels,
         kernel_s=speeds.kernel_s,
         step_s=speeds.step_s,
         sequences=sequences,
         sequence_s=speeds.sequence_s,
     )
-    return fixed + note("step_quantisation", quantisation_seconds, products=work.quantised_products, quantise_s=speeds.quantise_s)
+    return fixed + note("step_quantisation", quantisation_seconds)(products=work.quantised_products, quantise_s=speeds.quantise_s)

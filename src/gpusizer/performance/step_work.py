@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from dataclasses import astuple, dataclass, replace
 from math import prod
-from typing import Any, TypeVar, assert_never
+from typing import Any, NamedTuple, TypeVar, assert_never
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import (
@@ -37,8 +36,7 @@ INDEX_SCALE_BYTES = 4.0  # one FP32 scale beside each FP8 key of an index
 _NOT_PRODUCTS = frozenset({"norms", "embedding", "vision", "per_layer_embedding"})
 
 
-@dataclass(frozen=True, slots=True)
-class Parallelism:
+class Parallelism(NamedTuple):
     """How a replica is cut: tensor-parallel ranks of attention, data-parallel ranks of attention, ranks of whole experts, pipeline stages."""
 
     tp: int = 1
@@ -57,8 +55,7 @@ class Parallelism:
         return max(self.tp * self.dp / self.ep, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(NamedTuple):
     """Dense matrix products of one storage class on one rank, all layers together."""
 
     storage: str
@@ -66,8 +63,7 @@ class Linear:
     flops_per_token: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Experts:
+class Experts(NamedTuple):
     """Routed experts of equal layers: what one expert costs on one rank."""
 
     storage: str
@@ -78,8 +74,7 @@ class Experts:
     expert_flops: Any  # one row through one expert
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionWork:
+class AttentionWork(NamedTuple):
     """Mixers of equal layers on one rank: rows that a new token visits, an index that it scans, a state that it updates."""
 
     latent: Any  # whether rows are latents, which kernels of their own read
@@ -94,8 +89,7 @@ class AttentionWork:
     state_bytes: Any = 0.0  # read and written per sequence and step
 
 
-@dataclass(frozen=True, slots=True)
-class StepWork:
+class StepWork(NamedTuple):
     """One step of one rank.
 
     Parameters
@@ -138,19 +132,17 @@ def latent_layers(work: StepWork) -> float:
     return float(sum(one.layers for one in work.attention if one.latent))
 
 
-@dataclass(frozen=True)
-class _Kind:
+class _Kind(NamedTuple):
     """One kind of layer, how many there are, and what each launches."""
 
     layer: Layer
-    count: int
+    number: int
     products: tuple[Product, ...]
     kernels: float
     quantised: float
 
 
-@dataclass(frozen=True)
-class _Tally:
+class _Tally(NamedTuple):
     kinds: tuple[_Kind, ...]
     head: Product | None
     draft_layers: int
@@ -161,7 +153,7 @@ def _products(architecture: Architecture, prefix: str, tensors: Iterable[Tensor]
     for tensor in tensors:
         if len(tensor.shape) == 2 and tensor.group not in _NOT_PRODUCTS:
             found[_product(architecture, prefix + tensor.name, tensor)] += tensor.copies
-    return tuple(replace(one, params=one.params * count, bytes=one.bytes * count) for one, count in found.items())
+    return tuple(one._replace(params=one.params * count, bytes=one.bytes * count) for one, count in found.items())
 
 
 def _product(architecture: Architecture, name: str, tensor: Tensor) -> Product:
@@ -272,6 +264,19 @@ def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_byt
     StepWork
         Bytes, arithmetic, rows and messages.
     """
+    known, key = _known_work(architecture), (cut, cache_element_bytes)
+    if key not in known:
+        known[key] = _work(architecture, cut, cache_element_bytes)
+    return known[key]
+
+
+@once_per_architecture
+def _known_work(architecture: Architecture) -> dict[tuple[Parallelism, float], StepWork]:
+    """Work by layout: devices share it."""
+    return {}
+
+
+def _work(architecture: Architecture, cut: Parallelism, cache_element_bytes: float) -> StepWork:
     tally, tp = _tally(architecture), float(cut.tp)
     experts: list[Experts] = []
     attention: list[AttentionWork] = []
@@ -280,7 +285,7 @@ def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_byt
             if isinstance(block, MixtureOfExperts) and block.experts:
                 experts.append(_experts(block, kind, cut))
         for mixer in kind.layer.mixers:
-            attention.extend(_attention_work(mixer, kind.count, tp, cache_element_bytes))
+            attention.extend(_attention_work(mixer, kind.number, tp, cache_element_bytes))
     head = tally.head
     layers = float(len(architecture.layers))
     return StepWork(
@@ -290,8 +295,8 @@ def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_byt
         attention=_joined(attention),
         layers=layers,
         expert_layers=float(sum(block.layers for block in experts)),
-        kernels=sum(kind.count * kind.kernels for kind in tally.kinds),
-        quantised_products=sum(kind.count * kind.quantised for kind in tally.kinds),
+        kernels=sum(kind.number * kind.kernels for kind in tally.kinds),
+        quantised_products=sum(kind.number * kind.quantised for kind in tally.kinds),
         hidden_size=float(architecture.hidden_size),
         draft_share=1.0 / max(layers, 1.0) if tally.draft_layers else 0.0,
     )
@@ -303,7 +308,7 @@ def _linears(tally: _Tally, tp: float) -> tuple[Linear, ...]:
     for kind in tally.kinds:
         for product in kind.products:
             if not product.routed:
-                share = _share(product, tp) * kind.count
+                share = _share(product, tp) * kind.number
                 sizes[product.storage] = sizes.get(product.storage, 0.0) + product.bytes * share
                 flops[product.storage] = flops.get(product.storage, 0.0) + 2.0 * product.params * share
     return tuple(Linear(storage, sizes[storage], flops[storage]) for storage in STORAGE_CLASSES if storage in sizes)
@@ -314,7 +319,7 @@ def _experts(block: MixtureOfExperts, kind: _Kind, cut: Parallelism) -> Experts:
     size = sum(product.bytes for product in routed) / block.experts / cut.expert_tp
     flops = 2.0 * sum(product.params for product in routed) / block.experts / cut.expert_tp
     storage = routed[0].storage if routed else "16"
-    return Experts(storage, float(kind.count), float(block.experts), float(min(block.top_k, block.experts)), size, flops)
+    return Experts(storage, float(kind.number), float(block.experts), float(min(block.top_k, block.experts)), size, flops)
 
 
 def _joined(parts: Iterable[Work]) -> tuple[Work, ...]:
@@ -322,7 +327,7 @@ def _joined(parts: Iterable[Work]) -> tuple[Work, ...]:
     layers: dict[Hashable, float] = {}
     first: dict[Hashable, Work] = {}
     for part in parts:
-        key = astuple(replace(part, layers=0.0))
+        key = part._replace(layers=0.0)
         layers[key] = layers.get(key, 0.0) + part.layers
         first.setdefault(key, part)
-    return tuple(replace(part, layers=layers[key]) for key, part in first.items())
+    return tuple(part._replace(layers=layers[key]) for key, part in first.items())
