@@ -146,7 +146,7 @@ def picked(area: Area, row: Live, column: Live | None = None, *, width: int = 1)
     place = index * width + (0 if column is None else int(column.value) - 1)
     value = area.values[place]
     text = f"INDEX({area.text},{row.text})" if column is None else f"INDEX({area.text},{row.text},{column.text})"
-    return Live(text, 0 if value is None else value)
+    return Live(text, 0 if value is None or value == "" else value)
 
 
 def first_equal(wanted: Live, area: Area, otherwise: int | None = None) -> Live:

@@ -12,6 +12,7 @@ from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm.account import Place
 from gpusizer.engines.vllm.cache import Kept
 from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
+from gpusizer.engines.vllm.model_table import KEPT, OUTSIDE_PARTS
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import group_sum_bytes
@@ -20,7 +21,7 @@ from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_b
 from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, leaf, looked
 from gpusizer.rendering.workbook.live import constant
 from gpusizer.rendering.workbook.tables.gather import TPS
-from gpusizer.rendering.workbook.tables.tables import KEPT, OUTSIDE_PARTS, Tables
+from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
 __all__ = ["Assembly", "Parts"]
@@ -209,7 +210,7 @@ class Assembly:
         groups, first = self.tables.groups, kept("first group", looked(self.tables.layouts, "first", self._layout))
         count = kept("groups", looked(self.tables.layouts, "count", self._layout))
         widths = []
-        for number in range(self.tables.facts.layouts.most):
+        for number in range(self.tables.facts.tables.layouts.most):
             row = first + where(count > number, number, 0)
             pattern = kept("pattern", looked(groups, "pattern", row))
             width: Any = 0
