@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, datetime
 from importlib.metadata import version
 
+from gpusizer.engines.vllm.assembly import Parts
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.assembly import Parts
 from gpusizer.rendering.workbook.cells.candidates import tried_of, try_layouts
-from gpusizer.rendering.workbook.cells.leaves import model_of
+from gpusizer.rendering.workbook.cells.lookup import SheetLookup, model_of
 from gpusizer.rendering.workbook.cells.selected import chosen_of, select
 from gpusizer.rendering.workbook.sheets.answer import Answer, deployed
 from gpusizer.rendering.workbook.sheets.article import fill_article
@@ -56,7 +56,7 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     inputs = fill_inputs(page, tables, account, start)
     trace = Trace(account.grid, wide)
     model = model_of(trace, tables, inputs)
-    parts = Parts(trace, tables, model)
+    parts = Parts(SheetLookup(trace, tables), model)
     selected = select(trace, account, tables, inputs, model, parts)
     tried = try_layouts(trace, tables, inputs, model, parts)
     trace.row = account.row

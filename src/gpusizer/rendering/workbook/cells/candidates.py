@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gpusizer.engines.base.sheet import Model, Ways
+from gpusizer.engines.vllm.assembly import Assembly, Parts
 from gpusizer.engines.vllm.record import DeviceRecord
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
-from gpusizer.rendering.workbook.cells.assembly import Assembly, Parts
 from gpusizer.rendering.workbook.cells.deployment import outside_lines, recorded_account
-from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, looked
+from gpusizer.rendering.workbook.cells.lookup import SheetLookup, call, looked
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Area, Live, constant, first_equal, least
 from gpusizer.rendering.workbook.tables.gather import TPS
@@ -77,12 +78,8 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
     legal = kept("legal", where(cut > 0, where(shared > 0, 0, 1), 1) * where(model.layers < pp, 0, 1))
     kinds = sorted({(tables.facts.devices.paddings.index(each.paddings), each.rocm) for each in tables.facts.devices.classes})
     ways = Ways(
-        families=families,
-        classes=classes,
-        stages=stages,
         paddings=[trace.one(constant(padding + 1)) for padding, _ in kinds],
         error=trace.stacked([model.error_rocm if rocm else model.error for _, rocm in kinds], families),
-        class_rows=[constant(number + 1) for number in range(classes.size)],
         tp=tp,
         tp_place=place,
         whole=whole,
@@ -91,7 +88,8 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
     )
     case = kept("case", along(layouts, [2 if tp * pp > 1 else 1 for tp, pp in CANDIDATES]) + whole)
     device, budget = _devices(trace, tables, devices, layouts, case)
-    outcome = recorded_account(Assembly(trace, tables, model, parts, ways), device, budget)
+    lookup = SheetLookup(trace, tables, families, classes, [constant(number + 1) for number in range(classes.size)])
+    outcome = recorded_account(Assembly(lookup, model, parts, ways), device, budget, tables.facts.engine.newest)
     holds = kept("holds", outcome.held_low)
     replicas = replicas_needed(concurrency=trace.one(inputs.concurrency), held=maximum(holds, 1))
     node = trace.given([[tables.devices.get("node", constant(number + 1))] for number in range(devices.size)], devices)

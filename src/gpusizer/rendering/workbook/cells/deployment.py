@@ -6,9 +6,8 @@ from dataclasses import fields
 
 from gpusizer.engines.base.types import Evidence, Item, Section
 from gpusizer.engines.vllm.account import Asked, Outcome, outcome_of
+from gpusizer.engines.vllm.assembly import Assembly
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, layout_record, version_rules
-from gpusizer.rendering.workbook.cells.assembly import Assembly
-from gpusizer.rendering.workbook.cells.leaves import leaf
 from gpusizer.rendering.workbook.tracer import Traced
 
 __all__ = ["outside_lines", "recorded_account"]
@@ -20,9 +19,9 @@ def outside_lines(context: Traced, joined: Traced, driver: Traced) -> tuple[Item
     return tuple(Item(id, size, size, size, None, {}, (), Evidence.CALIBRATED, Section.OUTSIDE) for id, size in sizes.items())  # type: ignore[arg-type]
 
 
-def recorded_account(assembly: Assembly, device: DeviceRecord, budget: Traced) -> Outcome:
+def recorded_account(assembly: Assembly, device: DeviceRecord, budget: Traced, version: tuple[int, ...]) -> Outcome:
     """Record the account of the stages of an assembly on devices."""
-    tables, ways, model = assembly.tables, assembly.ways, assembly.model
-    figures = {each.name: leaf(assembly.trace, tables.classes, each.name, ways.class_rows, ways.classes) for each in fields(ClassRecord)}
+    ways, model = assembly.ways, assembly.model
+    chosen = ClassRecord(**{each.name: assembly.lookup.of_class(each.name) for each in fields(ClassRecord)})
     asked = Asked(layout_record(ways.tp, whole_experts=ways.whole > 0), ways.pp, model.context_tokens, budget)
-    return outcome_of(model.record, ClassRecord(**figures), device, assembly, asked, version_rules(tables.facts.engine.newest))
+    return outcome_of(model.record, chosen, device, assembly, asked, version_rules(version))

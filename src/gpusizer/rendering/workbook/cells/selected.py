@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.engines.base.account import Reason
+from gpusizer.engines.base.sheet import Model, Ways
 from gpusizer.engines.vllm.account import Outcome
+from gpusizer.engines.vllm.assembly import Assembly, Parts
 from gpusizer.engines.vllm.device_table import CASES
 from gpusizer.engines.vllm.record import DeviceRecord
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
 from gpusizer.formulas.memory.budget import free_bytes, requested_bytes
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.assembly import Assembly, Parts
 from gpusizer.rendering.workbook.cells.deployment import outside_lines, recorded_account
-from gpusizer.rendering.workbook.cells.leaves import Model, Ways, leaf, looked
+from gpusizer.rendering.workbook.cells.lookup import SheetLookup, leaf, looked
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, chosen, compared, constant, picked, recorded, words
 from gpusizer.rendering.workbook.tables.gather import TPS
@@ -70,12 +71,8 @@ def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model
     rocm = leaf(trace, tables.classes, "rocm", [number], ALL)
     tp, pp, whole = trace.one(inputs.tp), trace.one(inputs.pp), trace.one(inputs.whole)
     ways = Ways(
-        families=ALL,
-        classes=ALL,
-        stages=stages,
         paddings=[leaf(trace, tables.classes, "padding", [number], ALL)],
         error=kept("error", where(rocm > 0, model.error_rocm, model.error)),
-        class_rows=[number],
         tp=tp,
         tp_place=trace.one(inputs.tp_place),
         whole=whole,
@@ -84,7 +81,9 @@ def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model
     )
     trace.present = kept("is there", where(stage < pp, 1, 0))
     device, share, budget = _device(trace, tables, inputs, where(tp > 1, whole, 0), tp, pp)
-    outcome = recorded_account(Assembly(trace, tables, model, parts, ways), device, budget)
+    outcome = recorded_account(
+        Assembly(SheetLookup(trace, tables, class_rows=[number]), model, parts, ways), device, budget, tables.facts.engine.newest
+    )
     why = _cannot_be(account, tables, inputs)
     legal = account.line("can be", compared(why, "=", ""))
     figures, worst = _verdict(trace, inputs, outcome, budget, trace.one(legal), tp * pp)
