@@ -1,7 +1,7 @@
 """The workbook: change a cell, everything recomputes.
 
-``gather`` asks the library for all that formulas look up; ``build`` writes sheets whose formulas are recorded from the library's own functions, each
-with the value that those functions give. Nothing here computes on its own.
+``tables`` writes what the engine's records say of models and devices; ``cells`` calls the engine's own account once with figures of the sheet, and
+the tracer writes its cells; ``sheets`` show them. What an engine decides stands in its folder and nowhere here.
 """
 
 from __future__ import annotations
