@@ -39,7 +39,9 @@ __all__ = [
     "Load",
     "Performance",
     "PrefillPool",
+    "Question",
     "SpeedItem",
+    "answer",
     "conclude",
     "engine_state",
     "predict",
@@ -80,19 +82,8 @@ class Asked(NamedTuple):
     load: Load
 
 
-def predict(
-    architecture: Architecture,
-    accelerator: Accelerator,
-    deployment: Deployment,
-    load: Load,
-    *,
-    replicas: int = 1,
-    fit: Fit | None = None,
-    prefill: PrefillPool | None = None,
-    constants: Constants | None = None,
-    built: str = "",
-) -> Performance:
-    """Times and rates of a deployment under a load.
+class Question(NamedTuple):
+    """What somebody wants to know of the speed of a deployment.
 
     Parameters
     ----------
@@ -110,10 +101,36 @@ def predict(
         The engine's own answer about memory: its defaults and the room of the cache; without it the engine is asked.
     prefill : PrefillPool or None
         Workers that only compute prompts.
-    constants : Constants, optional
-        Others than those in use, for the calibration itself.
     built : str
         Month or day of the engine's build ("2026-03") where it is known better than by its version.
+    """
+
+    architecture: Architecture
+    accelerator: Accelerator
+    deployment: Deployment
+    load: Load
+    replicas: int = 1
+    fit: Fit | None = None
+    prefill: PrefillPool | None = None
+    built: str = ""
+
+
+def predict(
+    architecture: Architecture,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    *,
+    replicas: int = 1,
+    fit: Fit | None = None,
+    prefill: PrefillPool | None = None,
+) -> Performance:
+    """Times and rates of a deployment under a load.
+
+    Parameters
+    ----------
+    architecture, accelerator, deployment, load, replicas, fit, prefill
+        As in :class:`Question`.
 
     Returns
     -------
@@ -125,13 +142,17 @@ def predict(
     InputError
         Nobody states the bandwidth of the device ("speed-unknown"), or an engine that nobody knows.
     """
-    answer = fit or memory_answer(architecture, accelerator, deployment, load)
-    rank = set_up(architecture, accelerator, answer, load, constants=constants, built=built)
-    asked = Asked(rank, deployment.dp * replicas, accelerator, answer, load)
-    if prefill is not None:
-        first = memory_answer(architecture, accelerator, prefill.deployment, load)
-        prompts = set_up(architecture, accelerator, first, load, constants=constants, built=built)
-        return _split(asked, prompts, prefill.workers * prefill.deployment.dp)
+    return answer(Question(architecture, accelerator, deployment, load, replicas, fit, prefill))
+
+
+def answer(question: Question) -> Performance:
+    """Times and rates, as :func:`predict` gives them."""
+    deployment, load = question.deployment, question.load
+    known = question.fit or memory_answer(question.architecture, question.accelerator, deployment, load)
+    rank = set_up(question.architecture, question.accelerator, known, load, built=question.built)
+    asked = Asked(rank, deployment.dp * question.replicas, question.accelerator, known, load)
+    if question.prefill is not None:
+        return _split(asked, question, question.prefill)
     service, limit = serve(rank, load, asked.ranks)
     return conclude(asked, service, limit)
 
@@ -297,11 +318,14 @@ def age_years(deployment: Deployment, built: str = "") -> float:
     return min(max(years, 0.0), constants.of("reference", "years"))
 
 
-def _split(asked: Asked, prompts: ServedRank, prompt_ranks: int) -> Performance:
+def _split(asked: Asked, question: Question, pool: PrefillPool) -> Performance:
     """Prompts on workers of their own: two queues in one loop, and the cache moves between them."""
     from gpusizer.performance.split_serving import Handover, split_loop
 
     load, constants = asked.load, speed_constants()
+    fit = memory_answer(question.architecture, question.accelerator, pool.deployment, load)
+    prompts = set_up(question.architecture, question.accelerator, fit, load, built=question.built)
+    prompt_ranks = pool.workers * pool.deployment.dp
     places = asked.rank.traffic.places * asked.ranks
     wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or places)
     handover = Handover(load.input_tokens, constants.of("split_wait", "all"), network_bytes_per_s(constants))
