@@ -48,11 +48,7 @@ def budget_tokens(accelerator: Accelerator, deployment: Deployment) -> float:
 def engine_fit(architecture: Architecture, accelerator: Accelerator, deployment: Deployment, load: Load) -> Fit | None:
     """What the engine says about requests of this length; None where it is not modelled, refuses the layout, or does not fit by its own account."""
     held = ceil(_held_tokens(engine_family(deployment.engine), load))
-    plain = replace(
-        deployment,
-        max_model_len=max(held, 16),
-        flags={name: value for name, value in deployment.flags.items() if name not in ("engine_date", "stream-interval")},
-    )
+    plain = replace(deployment, max_model_len=max(held, 16))
     try:
         fit = get_engine(deployment.engine).fit(plain, architecture, accelerator)
     except GpusizerError:

@@ -14,8 +14,8 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.releases import month_of
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
-from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum
 from gpusizer.formulas.latency import speculative_tokens
@@ -202,16 +202,16 @@ def traffic_of(
 
 def stream_interval(deployment: Deployment) -> float:
     """Tokens that the server hands over at once (``--stream-interval``), 1 by default. [tokens]"""
-    words = str(deployment.flags.get("stream-interval", "1"))
+    words = str(deployment.flags.get("stream_interval", "1"))
     return max(float(words), 1.0) if words.isdigit() and len(words) < 10 else 1.0
 
 
 def age_years(deployment: Deployment) -> float:
     """Years between the engine's release and the time that the constants describe; 0 where no date is known. [years]
 
-    The date is that of the run where a case tells it (``engine_date`` among the flags), else that of the release.
+    The date is that of the run where a case tells it (``run_date``), else that of the release.
     """
-    words = str(deployment.flags.get("engine_date", ""))
+    words = deployment.run_date
     month = re.match(r"(20\d{2})-(\d{2})", words) or re.match(
         r"(20\d{2})-(\d{2})", month_of(deployment.engine, deployment.engine_version or "") or ""
     )

@@ -101,13 +101,15 @@ def _alternative(request: Request, need: Need, stored: Architecture, devices: Se
     return options, [each.rejected for each in found if each.rejected is not None]
 
 
-def make_fit(deployment: Deployment) -> tuple[Architecture, Accelerator, Fit]:
+def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> tuple[Architecture, Accelerator, Fit]:
     """Does exactly this start?
 
     Parameters
     ----------
     deployment : Deployment
         One start of one engine.
+    notices : sequence of Notice
+        What must be said beside the verdict's own warnings.
 
     Returns
     -------
@@ -119,7 +121,8 @@ def make_fit(deployment: Deployment) -> tuple[Architecture, Accelerator, Fit]:
     device = accelerator(deployment.gpu)
     fit = get_engine(deployment.engine).fit(deployment, architecture, device)
     other = other_checkpoint(deployment.engine, stored, deployment.precision)
-    return architecture, device, fit if other is None else replace(fit, warnings=(*fit.warnings, other))
+    said = notices if other is None else (*notices, other)
+    return architecture, device, replace(fit, warnings=(*fit.warnings, *said)) if said else fit
 
 
 def name_of(model: str, architecture: Architecture) -> str:

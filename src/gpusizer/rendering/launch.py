@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from gpusizer.architecture.load import load_architecture
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.device_support import other_checkpoint
 from gpusizer.engines.base.types import Deployment, Layout
-from gpusizer.errors import UnknownIdError
+from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import model_entry
 
 __all__ = ["command_line", "layout_words", "served_name", "version_of"]
@@ -16,8 +19,21 @@ __all__ = ["command_line", "layout_words", "served_name", "version_of"]
 
 def command_line(deployment: Deployment) -> str:
     """The launch command, quoted for a shell; control characters of a path are spelled out, so that it stays one harmless line."""
-    words = get_engine(deployment.engine).command(replace(deployment, model=served_name(deployment.model)))
-    return " ".join(_quoted(word) for word in words)
+    engine = get_engine(deployment.engine)
+    named = replace(deployment, model=_stored_name(deployment))
+    words = " ".join(_quoted(word) for word in engine.command(named))
+    file = engine.options_file(named)
+    return words if file is None else f"echo {_quoted(json.dumps(file[1]))} > {_quoted(file[0])} && {words}"
+
+
+def _stored_name(deployment: Deployment) -> str:
+    """The repository of the model; where its files are of another precision, the folder that somebody must make."""
+    served = served_name(deployment.model)
+    try:
+        other = other_checkpoint(deployment.engine, load_architecture(deployment.model), deployment.precision)
+    except InputError:
+        return served
+    return served if other is None else f"./{served.rstrip('/').rpartition('/')[2]}-{deployment.precision.lower()}"
 
 
 def served_name(model: str) -> str:

@@ -104,7 +104,8 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         kv_precision=cache,
         speculative_tokens=drafts,
         max_num_batched_tokens=_recipe_budget(engine, row, architecture, drafts, layout) if _is_inferencex(row) else None,
-        flags={"engine_date": str(row["date"] or ""), "stream-interval": _stream_interval(engine, row)},
+        run_date=str(row["date"] or ""),
+        flags={} if (interval := _stream_interval(engine, row)) == "1" else {"stream_interval": interval},
     )
     deployment = _cut(plain, layout)
     side = PrefillSide(_cut(plain, prefill[0]), prefill[1]) if prefill is not None else None

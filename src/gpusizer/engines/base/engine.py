@@ -18,12 +18,14 @@ An engine says only what differs. To add one, subclass :class:`Engine` and answe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines import declaration
+from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import combined, item, total_bytes, weight_items
@@ -50,7 +52,11 @@ class Engine(ABC):
     newest: ClassVar[tuple[int, ...]] = (0,)
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
-    flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
+
+    @property
+    def declared(self) -> Declaration:
+        """What its folder says of it."""
+        return declaration(self.id)
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
 
@@ -101,6 +107,10 @@ class Engine(ABC):
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
 
+    def options_file(self, deployment: Deployment) -> tuple[str, dict[str, object]] | None:
+        """A file that the command reads, with what it holds; None where arguments say all."""
+        return None
+
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit, for engines whose operator sizes the cache by hand.
 
@@ -125,7 +135,7 @@ class Engine(ABC):
     def start(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Start:
         """One start with every default filled in."""
         complete = self.complete(deployment, architecture, accelerator)
-        return Start(complete, architecture, accelerator, self.version_of(complete))
+        return Start(complete, architecture, accelerator, self.version_of(complete), deployment)
 
     def stages(self, start: Start) -> tuple[Stage, ...]:
         """The pipeline stages of one replica."""
@@ -192,7 +202,7 @@ class Engine(ABC):
 
     def _weights_of(self, start: Start, stage: Stage) -> list[Item]:
         device, asked = self.weights_depend_on(start), start.deployment
-        if device is None or asked.flags:
+        if device is None or asked.flags or asked.similar_precision:
             return self.weights(start, stage)
         rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
         rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)

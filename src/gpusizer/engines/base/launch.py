@@ -24,6 +24,11 @@ class Start:
     architecture: Architecture
     accelerator: Accelerator
     version: tuple[int, ...]
+    asked: Deployment | None = None  # before defaults were filled in
+
+    def left_open(self, name: str) -> bool:
+        """Whether the operator said nothing of a field that has a value now."""
+        return self.asked is not None and getattr(self.asked, name) is None
 
     @property
     def layout(self) -> Layout:

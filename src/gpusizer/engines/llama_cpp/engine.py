@@ -12,6 +12,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import Engine, LayoutChoice, Start
+from gpusizer.engines.base.launch_words import device_names, printed_values, words_for
 from gpusizer.engines.base.ledger import combined, item, total_bytes, weight_items
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, KVCache, Layout, Quantity, Rank
 from gpusizer.engines.base.weights import Cut, weight_table
@@ -46,7 +47,6 @@ class LlamaCpp(Engine):
     weight_error: ClassVar[float] = _RECIPE_ERROR
     weight_sources: ClassVar[tuple[str, ...]] = (_SOURCE + "src/llama-model.cpp, load_tensors",)
     offloads_by_itself: ClassVar[bool] = False
-    flag_names: ClassVar[Mapping[str, str]] = {"max_num_seqs": "--parallel", "max_num_batched_tokens": "--ubatch-size"}
 
     # ---- what was started ------------------------------------------------------------------------------------------
 
@@ -153,15 +153,13 @@ class LlamaCpp(Engine):
         if str(start.flag("device", "")).lower() == "none":
             return ()
         count = start.layout.gpus
-        ids, sizes = start.flag("devices") or (), start.flag("device_memory_bytes") or ()
-        if isinstance(ids, str):
-            ids = [part.strip() for part in ids.split(",")]
+        ids, sizes = start.deployment.devices, start.deployment.device_memory_bytes
         found = []
         for number in range(count):
             device = start.accelerator
             if number < len(ids):
-                device = _named(str(ids[number]), device)
-            if number < len(sizes) and isinstance(sizes[number], int) and sizes[number] != device.memory_bytes:
+                device = _named(ids[number], device)
+            if number < len(sizes) and sizes[number] != device.memory_bytes:
                 device = replace(device, memory_bytes=sizes[number], torch_total_bytes=None)
             found.append(device)
         return tuple(found)
@@ -173,7 +171,7 @@ class LlamaCpp(Engine):
 
     def _items(self, start: Start, found: Arrangement, number: int) -> list[Item]:
         """Weights, cache and compute buffer of one GPU."""
-        error = _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
+        error = _SIMILAR_ERROR if start.deployment.similar_precision else _RECIPE_ERROR
         evidence = Evidence.EXACT if error <= _RECIPE_ERROR else Evidence.ASSUMED
         drift = _layers_adrift(start, found, number)
         error += drift
@@ -265,7 +263,7 @@ class LlamaCpp(Engine):
     def _all_weights(self, start: Start, found: Arrangement, weights: Sequence[Sequence[Item]]) -> Quantity:
         """Model buffers of all GPUs: what one holds too much the next has too little, unless the engine sent layers to the host by itself."""
         size = float(sum(total_bytes(lines) for lines in weights))
-        error = _SIMILAR_ERROR if start.flag("similar_precision") else _RECIPE_ERROR
+        error = _SIMILAR_ERROR if start.deployment.similar_precision else _RECIPE_ERROR
         error += _layers_adrift(start, found, 0) if HOST in found.placement.layer else 0.0
         return Quantity(size, size * (1 - error), size * (1 + error))
 
@@ -285,21 +283,26 @@ class LlamaCpp(Engine):
         return told
 
     def command(self, deployment: Deployment) -> list[str]:
-        """Launch command, argument by argument; the context is that of all sequences together."""
-        options = self.options(deployment)
-        words = ["llama-server", "--model", _file_name(deployment)]
-        words += ["--ctx-size", str(options.context)] if options.context else []
-        words += ["--parallel", str(deployment.max_num_seqs)] if deployment.max_num_seqs else []
-        words += ["--kv-unified"] if deployment.flags.get("kv_unified") else []
-        words += ["--ubatch-size", str(options.micro_batch)] if options.micro_batch != 512 else []
-        words += ["--n-gpu-layers", "999" if options.gpu_layers >= ALL_LAYERS else str(options.gpu_layers)]
-        words += ["--split-mode", "row"] if options.by_rows else []
-        words += ["--tensor-split", ",".join(f"{share:g}" for share in options.shares)] if options.shares else []
-        for flag, form in (("--cache-type-k", options.keys), ("--cache-type-v", options.values)):
-            words += [flag, {"fp16": "f16", "fp32": "f32"}.get(form.id, form.id)] if form.id not in ("f16", "fp16") else []
-        words += ["--flash-attn", "on"] if options.flash else []
-        words += ["--swa-full"] if deployment.flags.get("swa_full") else []
-        return [*words, *_expert_words(options)]
+        """Launch command, argument by argument; the context is that of all sequences together, several devices are named."""
+        options, values = self.options(deployment), printed_values(deployment)
+        for name in ("tp", "pp", "max_model_len", "kv_precision"):
+            values.pop(name, None)
+        if options.context:
+            values["ctx_size"] = options.context
+        if deployment.layout.gpus > 1 and "device" not in values:
+            values["device"] = device_names(deployment.gpu, deployment.layout.gpus)
+        if deployment.tp > 1:
+            values["split_mode"] = "row"
+        if options.gpu_layers >= ALL_LAYERS and not options.fit:
+            values["n_gpu_layers"] = 999  # before, none went to a GPU unless it was said
+        if deployment.kv_precision != "auto":
+            values = {"cache_type_k": _cache_word(deployment.kv_precision), "cache_type_v": _cache_word(deployment.kv_precision)} | values
+        _, words = words_for(values, self.id)
+        return ["llama-server", "--model", _file_name(deployment), *words]
+
+
+def _cache_word(precision: str) -> str:
+    return {"fp16": "f16", "fp32": "f32"}.get(precision, precision)
 
 
 def _file_name(deployment: Deployment) -> str:
@@ -342,12 +345,6 @@ def _compute_band(found: Arrangement, number: int) -> tuple[int, float, float]:
     guests = number == 0 and (HOST in found.placement.layer or HOST in found.placement.experts)
     below, above = (_GUESTS_BELOW, _GUESTS_ABOVE) if guests else (_COMPUTE_BELOW, _COMPUTE_ABOVE)
     return size, size * (1 - below), size * (1 + above)
-
-
-def _expert_words(options: Options) -> list[str]:
-    if not options.host_expert_layers:
-        return []
-    return ["--cpu-moe"] if options.host_expert_layers >= ALL_LAYERS else ["--n-cpu-moe", str(options.host_expert_layers)]
 
 
 def _named(id: str, otherwise: Accelerator) -> Accelerator:

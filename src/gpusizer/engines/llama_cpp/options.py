@@ -137,7 +137,7 @@ def options_of(deployment: Deployment, build: int) -> Options:
         Everything filled in.
     """
     flags = deployment.flags
-    fork = bool(flags.get("fork"))
+    fork = bool(deployment.fork)
     parallel = _whole(flags, "parallel", 0, 1 << 16) or deployment.max_num_seqs or 0
     automatic = parallel <= 0 and not fork and build >= AUTO_PARALLEL_FROM
     sequences = parallel if parallel > 0 else (4 if automatic else 1)
@@ -220,7 +220,7 @@ def _format(flags: Mapping[str, Any], name: str, deployment: Deployment) -> Cach
     if wish is None:
         wish = "f16" if deployment.kv_precision in ("auto", "") else deployment.kv_precision
     name_of = str(wish).lower()[:40]
-    found = _FORK_FORMAT if flags.get("fork") and name_of == _FORK_FORMAT.id else cache_format(name_of)
+    found = _FORK_FORMAT if deployment.fork and name_of == _FORK_FORMAT.id else cache_format(name_of)
     if found is None or found.id not in _CACHE_FORMATS:
         raise FlagError("bad-flag-value", flag=name, found=str(wish)[:40])
     return found
