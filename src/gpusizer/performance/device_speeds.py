@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gpusizer.engines import find_declaration
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import CONSTANTS, value
 
@@ -26,8 +27,8 @@ def engine_family(engine: str) -> str:
     >>> engine_family("ollama"), engine_family("vllm")
     ('llama.cpp', 'vllm')
     """
-    name = engine.lower()
-    return {"ollama": "llama.cpp", "trtllm": "tensorrt-llm", "lmdeploy": "vllm"}.get(name, name)
+    found = find_declaration(engine)
+    return found.family if found is not None else {"lmdeploy": "vllm"}.get(engine.lower(), engine.lower())
 
 
 def generation(accelerator: Accelerator) -> str:

@@ -49,7 +49,7 @@ class FlagTable:
         self.settle: Callable[[dict[str, Any]], tuple[Notice, ...]] = module.settle
         own: tuple[Flag, ...] = module.FLAGS
         taken = {normal(spelling) for flag in own for spelling in flag.spellings}
-        self.flags: tuple[Flag, ...] = (*(flag for flag in COMMON if flag.spelling not in taken), *own)
+        self.flags: tuple[Flag, ...] = (*own, *(flag for flag in COMMON if flag.spelling not in taken))
         self._by_spelling = {normal(spelling): flag for flag in reversed(self.flags) for spelling in reversed(flag.spellings)}
         self._by_name: dict[str, Flag] = {}
         for flag in self.flags:

@@ -152,11 +152,11 @@ def options_of(deployment: Deployment, build: int) -> Options:
     keys, values = _format(flags, "cache_type_k", deployment), _format(flags, "cache_type_v", deployment)
     new_fork = build >= FORK_MLA_FROM
     mla_default = (3 if new_fork else 0) if fork else (3 if build >= LATENT_CACHE_FROM else 0)
-    mla = _whole(flags, "mla", _whole(flags, "mla_use", mla_default, 3), 3)
+    mla = _whole(flags, "mla", mla_default, 3)
     flash = _flag(flags, "flash_attn", new_fork if fork else build >= FLASH_AUTO_FROM)
     if not flash and values.id not in ("f16", "fp16", "bf16", "f32", "fp32") and not (fork and mla):
         flash = not _off(flags.get("flash_attn"))  # quantised values need it: switched on unless it was refused
-    layers = flags.get("n_gpu_layers", flags.get("gpu_layers"))
+    layers = flags.get("n_gpu_layers")
     return Options(
         build=build,
         fork=fork,
@@ -169,8 +169,8 @@ def options_of(deployment: Deployment, build: int) -> Options:
         flash=flash,
         window_full=fork or build < WINDOW_CACHE_FROM or _flag(flags, "swa_full", False),
         mla=mla,
-        attention_mib=_whole(flags, "amb", _whole(flags, "attention_max_batch", 256 if fork and new_fork else 0, 1 << 24), 1 << 24),
-        fused_experts=fork and _flag(flags, "fmoe", _flag(flags, "fused_moe", new_fork)),
+        attention_mib=_whole(flags, "amb", 256 if fork and new_fork else 0, 1 << 24),
+        fused_experts=fork and _flag(flags, "fmoe", new_fork),
         gpu_layers=0 if _no_device(flags) else _layers(layers),
         shares=_shares(flags.get("tensor_split")),
         by_rows=deployment.tp > 1 or flags.get("split_mode") in ("row", "tensor"),

@@ -14,6 +14,7 @@ from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, 
 from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import combined, item
+from gpusizer.engines.base.offload import offloaded_layers
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity, Rank
 from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, routed_block, weight_table
 from gpusizer.engines.sglang import constants as fitted
@@ -134,6 +135,7 @@ class Sglang(Engine):
             *drafts,
             *adapter_slots(start, stage),
             *unlisted_tensors(start, stage),
+            *offloaded_layers(start, stage, cut),
         ]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------

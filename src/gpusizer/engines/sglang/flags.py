@@ -62,10 +62,10 @@ _MEMORY = (
     Flag("--speculative-num-draft-tokens", "count", "speculative_tokens", high=256),
     Flag("--speculative-num-steps", "count", high=256),
     Flag("--speculative-draft-model-path", "word", "speculative_model", ("--speculative-draft-model",)),
+    Flag("--cpu-offload-gb", "number", high=1 << 20),
     Flag("--stream-interval", "count", low=1, effect=Effect.SPEED),
 )
 _OTHER = (
-    Flag("--cpu-offload-gb", "number", high=1 << 20, effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
     Flag("--offload-group-size", "count", left_open=True, effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
     Flag("--kt-num-gpu-experts", "count", effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
     Flag("--enable-eplb", "switch", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),

@@ -36,6 +36,8 @@ _MEMORY = (
     Flag("--max_input_len", "tokens", high=1 << 20),
     Flag("--extra_llm_api_options", "json", "options_file", ("--config",)),
     Flag("--speculative_config", "json"),
+    Flag("--num_speculative_tokens", "count", "speculative_tokens", high=256),
+    Flag("--speculative_method", "word"),
     Flag("--pp_layer_partition", "word", "pp_layer_partition"),
     Flag("--stream_interval", "count", low=1, effect=Effect.SPEED),
 )

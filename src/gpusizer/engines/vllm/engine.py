@@ -12,6 +12,7 @@ from gpusizer.engines.base.cache import FULL, cache_format
 from gpusizer.engines.base.engine import CachePlan, Engine, Stage, StageResult, Start
 from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.ledger import combined, item
+from gpusizer.engines.base.offload import offloaded_layers
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Item, Quantity, Rank
 from gpusizer.engines.base.weights import Cut
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
@@ -90,6 +91,7 @@ class Vllm(Engine):
             *allocation_slack(start, stage, cut),
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),
+            *offloaded_layers(start, stage, cut),
         ]
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
