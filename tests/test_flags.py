@@ -160,7 +160,7 @@ def test_a_module_that_is_missing_inside_an_engine_says_so(monkeypatch: pytest.M
 
 
 def test_unknown_flags_and_flags_of_others_are_refused_in_python_too() -> None:
-    for flags, code in (({"no_such": 1}, "unknown-option"), ({"ctx_size": 1}, "option-elsewhere"), ({"max_loras": "many"}, "bad-tokens")):
+    for flags, code in (({"no_such": 1}, "unknown-option"), ({"ctx_size": 1}, "option-elsewhere"), ({"max_loras": "many"}, "bad-count")):
         with pytest.raises(InputError) as refused:
             checked_deployment(deployment(flags=flags))
         assert refused.value.code == code

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shlex
 from dataclasses import fields
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpusizer.architecture.load import load_architecture
+from gpusizer.cli.main import main
 from gpusizer.engines import declarations, engine_ids
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import InputError
 from gpusizer.facts.catalog import model_entry
+from gpusizer.i18n import has
 from gpusizer.planning.pasted import launch_of_command
 from gpusizer.planning.pipeline import make_fit
 from gpusizer.rendering.launch import command_line
@@ -25,12 +30,6 @@ MODELS = ("qwen3-8b", "deepseek-v3", "qwen3-30b-a3b", "gpt-oss-20b", "gemma-3-27
 CARDS = ("rtx4090-24gb", "h100-sxm-80gb", "h200-sxm-141gb", "mi300x-192gb")
 GGUF = tuple(each.id for each in declarations() if each.takes_gguf)
 SMALL = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@cache
-def verdict(deployment_json: str) -> Fit:
-    told = json.loads(deployment_json)
-    return make_fit(Deployment(**told))[2]
 
 
 def fit(deployment: Deployment) -> Fit:
@@ -124,3 +123,180 @@ def test_every_command_that_we_print_reads_back_to_the_same_start(deployment: De
         [(line.id, line.bytes) for line in rank.items] for rank in first.ranks
     ]
     assert (second.fits, second.kv_cache, second.max_concurrency) == (first.fits, first.kv_cache, first.max_concurrency)
+
+
+# What people paste -> the fields and further flags that it means. H200 everywhere.
+PASTED: list[tuple[str, dict[str, Any]]] = [
+    (
+        "docker run --runtime nvidia --gpus all -v ~/.cache:/root/.cache --env 'TOKEN=<secret>' -p 8000:8000 --ipc=host "
+        "vllm/vllm-openai:v0.11.0 --model Qwen/Qwen3-32B -tp 4",
+        {"engine": "vllm", "engine_version": "0.11.0", "model": "qwen3-32b", "tp": 4},
+    ),
+    (
+        "docker run --gpus '\"device=0,1\"' --shm-size 32g lmsysorg/sglang:latest python3 -m sglang.launch_server --model-path Qwen/Qwen3-32B --tp 2",
+        {"engine": "sglang", "model": "qwen3-32b", "tp": 2},
+    ),
+    (
+        "python -m vllm.entrypoints.openai.api_server --model deepseek-ai/DeepSeek-V3 --tensor-parallel-size=8 --max_model_len 32K > log.txt 2>&1 &",
+        {"engine": "vllm", "model": "deepseek-v3", "tp": 8, "max_model_len": 32768},
+    ),
+    (
+        "VLLM_USE_V1=1 vllm serve Qwen/Qwen3-30B-A3B --tensor-parallel-size 2 \\\n  --enable-expert-parallel \\\n"
+        '  --speculative-config \'{"method": "mtp", "num_speculative_tokens": 4}\' --compilation-config.cudagraph_capture_sizes \'[1,2,4]\' -O3',
+        {"tp": 2, "ep": 2, "speculative_tokens": 4, "compilation_config": {"cudagraph_capture_sizes": [1, 2, 4]}},
+    ),
+    ("vllm serve Qwen/Qwen3-8B --max-model-len=32k --max-num-batched-tokens 8k", {"max_model_len": 32_000, "max_num_batched_tokens": 8_000}),
+    ("vllm serve Qwen/Qwen3-8B --kv-cache-memory-bytes 20G --gpu-memory-util 0.8", {"kv_cache_memory_bytes": 20 << 30, "memory_fraction": 0.8}),
+    ("vllm serve someone/Qwen3-8B-GPTQ-Int4 --max-model-len -1", {"model": "qwen3-8b", "precision": "int4", "context_to_fit": True}),
+    ("sglang serve --model-path meta-llama/Llama-3.1-8B-Instruct --tp 2 --dp 4", {"model": "llama-3.1-8b-instruct", "tp": 2, "dp": 1}),
+    (
+        "python3 -m sglang.launch_server --model deepseek-ai/DeepSeek-V3 --tp 16 --dp 16 --enable-dp-attention --nnodes 2 --node-rank 0",
+        {"model": "deepseek-v3", "tp": 1, "dp": 16},
+    ),
+    (
+        """echo '{"enable_attention_dp": true, "kv_cache_config": {"dtype": "fp8"}}' > x.yml && trtllm-serve deepseek-ai/DeepSeek-V3 --tp_size 8 """
+        "--extra_llm_api_options x.yml",
+        {"engine": "tensorrt-llm", "tp": 1, "dp": 8, "kv_precision": "fp8"},
+    ),
+    (
+        "./build/bin/llama-server -m ~/models/Qwen3-30B-A3B-Q4_K_M.gguf -c 32768 -ngl 99 -fa --jinja -ot '.ffn_.*_exps.=CPU' "
+        "-ctk q8_0 -ctv q8_0 -np 2",
+        {
+            "engine": "llama.cpp",
+            "model": "qwen3-30b-a3b",
+            "precision": "q4_k_m",
+            "kv_precision": "q8_0",
+            "max_model_len": 16_384,
+            "max_num_seqs": 2,
+            "override_tensor": (".ffn_.*_exps.=CPU",),
+        },
+    ),
+    (
+        "C:\\llama\\llama-server.exe -m D:\\models\\Qwen3-8B-Q8_0.gguf -c 16384 ^\n -ngl 20",
+        {"precision": "q8_0", "max_model_len": 16_384, "n_gpu_layers": 20},
+    ),
+    (
+        "CUDA_VISIBLE_DEVICES=0,1 LLAMA_ARG_CTX_SIZE=4096 llama-server -hf unsloth/Qwen3-8B-GGUF:Q5_K_M",
+        {"pp": 2, "precision": "q5_k_m", "max_model_len": 4096},
+    ),
+    (
+        "OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_KV_CACHE_TYPE=q8_0 ollama run qwen3:32b 'why is the sky blue'",
+        {"model": "qwen3-32b", "max_model_len": 8192},
+    ),
+    ("ollama run llama3.1:70b-instruct-q4_K_M", {"engine": "ollama", "model": "llama-3.1-70b-instruct", "precision": "q4_k_m"}),
+]
+
+
+@pytest.mark.parametrize(("command", "expected"), PASTED, ids=[command[:40] for command, _ in PASTED])
+def test_commands_that_people_paste(command: str, expected: dict[str, Any]) -> None:
+    start = launch_of_command([command], gpu="h200-sxm-141gb").deployment
+    told = {**{each.name: getattr(start, each.name) for each in fields(start)}, **start.flags, "model": model_entry(start.model).id}
+    assert {name: told[name] for name in expected} == expected
+
+
+def test_a_command_says_the_same_as_one_word_as_words_and_from_the_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["vllm", "serve", "Qwen/Qwen3-8B", "-tp", "2", "--hf-overrides", '{"max_position_embeddings": 8192}']
+    line = shlex.join(words)
+    answers = []
+    for arguments in (words, [line], ["-"]):
+        monkeypatch.setattr("sys.stdin", io.StringIO(line))
+        assert main(["fit", "--gpu", "h100", "--format", "json", "--", *arguments]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_options_before_the_command_decide(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(
+            ["fit", "qwen3-32b", "--gpu", "h100", "--max-model-len", "4k", "--precision", "fp8", "--format", "json", "--", "vllm serve /srv/m -tp 2"]
+        )
+        == 0
+    )
+    start = json.loads(capsys.readouterr().out)["deployment"]
+    assert (start["model"], start["precision"], start["max_model_len"], start["tp"]) == ("qwen3-32b", "fp8", 4096, 2)
+
+
+REFUSED = [
+    ("vllm serve Qwen/Qwen3-8B --ctx-size 8192", "option-elsewhere"),
+    ("vllm serve Qwen/Qwen3-8B -tp two", "bad-count"),
+    ("vllm serve Qwen/Qwen3-8B -tp $TP", "bad-count"),
+    ("vllm serve Qwen/Qwen3-8B --max-num-seqs", "option-needs-value"),
+    ("vllm serve Qwen/Qwen3-8B --hf-overrides {a:1}", "bad-json"),
+    ("vllm serve no-such/model-at-all", "unknown-model"),
+    ("vllm serve --port 8000", "command-without-model"),
+    ("kubectl apply -f x.yaml", "no-launcher"),
+    ("", "no-launcher"),
+    ("vllm serve Qwen/Qwen3-8B " + "--port 1 " * 40_000, "command-too-long"),
+]
+
+
+@pytest.mark.parametrize(("command", "code"), REFUSED, ids=[code for _, code in REFUSED])
+def test_commands_that_cannot_be_read_are_refused_with_the_reason(command: str, code: str) -> None:
+    with pytest.raises(InputError) as refused:
+        launch_of_command([command], gpu="h200-sxm-141gb")
+    assert refused.value.code == code
+
+
+def test_unknown_flags_are_named_with_the_nearest() -> None:
+    launch = launch_of_command(["vllm serve Qwen/Qwen3-8B --max-modellen 8192 --zzz 1 -tp 2"], gpu="h200-sxm-141gb")
+    assert launch.deployment.tp == 2
+    said = {notice.code: notice.parameters for notice in launch.notices}
+    assert "--max-model-len" in said["flag-unknown"]["nearest"]
+    assert said["flag-unknown-alone"]["flag"] == "--zzz"
+
+
+WORDS = (
+    "vllm serve Qwen/Qwen3-8B docker run llama-server ollama -m --tp -tp -- && > echo = \\ - ' \" --compilation-config.a.b -O -O9 {} [ "
+    "X=1 CUDA_VISIBLE_DEVICES= --no- --no-tp python -c from_pretrained( vllm/vllm-openai:v9.9 --gpus device= \x00 --hf-overrides --served-model-name"
+)
+PIECES = st.one_of(st.sampled_from([*WORDS.split(" "), '{"a":1}', "$(touch pwned)", "`touch pwned`", "; touch pwned"]), st.text(max_size=12))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=14), st.booleans())
+def test_hostile_commands_end_in_a_start_or_a_reason(pieces: list[str], whole: bool) -> None:
+    try:
+        launch = launch_of_command([" ".join(pieces)] if whole else pieces, gpu="h200-sxm-141gb")
+    except InputError as refused:
+        code = refused.code
+    else:
+        code = launch.deployment.engine
+    assert has("error", code) or code in engine_ids()
+    assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--", "vllm", "serve", "Qwen/Qwen3-8B"], "--gpu is missing"),
+        (["--gpu", "h100", "--", "vllm", "serve"], "names no model"),
+        (["--gpu", "h100", "--engine", "sglang", "--", "vllm", "serve", "Qwen/Qwen3-8B"], "starts vllm"),
+        (["--gpu", "h100", "--", ""], "no launch command"),
+        (["--gpu", "h100", "--gpu", "rtx4090", "--", "vllm", "serve", "Qwen/Qwen3-8B"], "one kind"),
+        (["qwen3-8b", "--gpu", "h100", "--precison", "fp8"], "--precision"),
+        (["qwen3-8b"], "--gpu is missing"),
+        (["--gpu", "h100"], "MODEL is missing"),
+    ],
+)
+def test_what_is_lacking_is_one_line(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+    assert main(["fit", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+    assert said in err
+
+
+def test_accelerators_that_are_named_one_by_one() -> None:
+    """Two unequal cards of llama.cpp, eight equal ones by their number."""
+    several = json.loads(_stdout(["qwen3-8b", "--engine", "llama.cpp", "--gpu", "5090", "--gpu", "4090"]))
+    assert several["deployment"]["devices"] == ["rtx5090-32gb", "rtx4090-24gb"]
+    assert [rank["per_gpu"]["device_total_bytes"] >> 30 for rank in several["ranks"]] == [31, 23]
+    eight = json.loads(_stdout(["qwen3-8b", "--engine", "llama.cpp", "--gpu", "4090", "--devices", "8"]))
+    assert len(eight["ranks"]) == 8
+    assert json.loads(_stdout(["qwen3-8b", "--gpu", "h100", "--gpu", "h100"]))["deployment"]["tp"] == 2
+
+
+def _stdout(words: list[str]) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as found:
+        assert main(["fit", *words, "--format", "json"]) in (0, 3)
+    return found.getvalue()

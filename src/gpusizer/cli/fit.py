@@ -58,9 +58,14 @@ class _FitCommand(Command):
                 found |= dict.fromkeys((*parameter.opts, *parameter.secondary_opts), not parameter.is_flag)
         return found
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Flags and a pasted command as well."""
+        return [*super().collect_usage_pieces(ctx), "[FLAGS]", "[-- COMMAND]"]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options, then the flags of every engine that change memory."""
         super().format_options(ctx, formatter)
+        self.section(formatter, text("option", "pasted", self.language), [("-- COMMAND", text("option", "pasted-command", self.language))])
         from gpusizer.engines import declarations
         from gpusizer.engines.base.flags import COMMON, flag_table
 
@@ -115,7 +120,7 @@ def _with_options(error: FlagError, options: Mapping[str, bool]) -> FlagError:
 
 
 def _value_of(option: str, args: Sequence[str]) -> str | None:
-    for word, following in zip(args, [*args[1:], None], strict=True):
+    for word, following in zip(args, [*args[1:], None], strict=False):
         if word == option:
             return following
         if word.startswith(f"{option}="):
@@ -172,22 +177,23 @@ def build(language: str) -> click.Command:
 def _launch(model: str | None, gpus: tuple[str, ...], named: dict[str, Any], typed: _Typed) -> Launch:
     """The start that was typed, with or without a pasted command."""
     from gpusizer.engines.base.flags import launch_from_flags
+    from gpusizer.engines.base.pasted import engine_of
     from gpusizer.engines.base.types import Deployment
     from gpusizer.planning.pasted import launch_of_command
 
     if not gpus:
-        raise FlagError("command-without-gpu") if typed.command else click.MissingParameter(param=click.Option(["--gpu"]), param_type="option")
+        raise FlagError("command-without-gpu") if typed.command else FlagError("missing-argument", name="--gpu")
     if typed.command:
         engine = named.pop("engine", None)
-        flags = {**_several(gpus, engine), **typed.flags}
+        flags = {**_several(gpus, engine or engine_of(typed.command)), **typed.flags}
         return launch_of_command(typed.command, gpu=gpus[0], model=model, engine=engine, given=named, flags=flags)
     if model is None:
-        raise click.MissingParameter(param=click.Argument(["model"], metavar="MODEL"))
+        raise FlagError("missing-argument", name="MODEL")
     flags = {**_several(gpus, named.get("engine", "vllm")), **typed.flags}
     return launch_from_flags(replace(Deployment(model=model, gpu=gpus[0]), **named), flags)
 
 
-def _several(gpus: tuple[str, ...], engine: str | None) -> dict[str, Any]:
+def _several(gpus: tuple[str, ...], engine: str) -> dict[str, Any]:
     """Accelerators that were named one by one: so many of a kind, or unequal ones where the engine shares layers over them."""
     from gpusizer.engines import declaration
     from gpusizer.facts.catalog import accelerator
@@ -197,6 +203,6 @@ def _several(gpus: tuple[str, ...], engine: str | None) -> dict[str, Any]:
         return {}
     if len(set(ids)) == 1:
         return {"--gpus": len(ids)}
-    if engine is not None and not declaration(engine).layout_by_devices:
+    if not declaration(engine).layout_by_devices:
         raise FlagError("unequal-gpus", engine=declaration(engine).id, found=ids)
     return {"--devices": ",".join(ids)}

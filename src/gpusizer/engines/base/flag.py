@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from gpusizer.errors import FlagError
+from gpusizer.errors import FlagError, UnitError
 from gpusizer.units import parse_bytes, parse_share, parse_tokens
 
 __all__ = ["MAX_RANKS", "MAX_TOKENS", "Effect", "Flag", "Kind", "json_value", "normal", "passed_over"]
@@ -131,7 +131,10 @@ class Flag:
         words = str(_no_switch(self.spelling, value)).strip()
         if self.left_open and words == "auto":
             return -1
-        number = parse_tokens(words)
+        try:
+            number = parse_tokens(words)
+        except UnitError as error:
+            raise FlagError("bad-count", option=self.spelling, found=words[:_SHOWN]) from error
         self._bounded(number)
         return number
 
@@ -190,7 +193,8 @@ def _switch(spelling: str, value: Any) -> bool:
 def _scalar(spelling: str, value: Any) -> Any:
     if isinstance(value, bool | int | float):
         return value
-    return _word(spelling, value)
+    word = _word(spelling, value)
+    return int(word) if re.fullmatch(r"-?\d{1,9}", word) else word
 
 
 def _word(spelling: str, value: Any) -> str:

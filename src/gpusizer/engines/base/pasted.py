@@ -77,6 +77,7 @@ def words_of_command(words: Sequence[str]) -> list[str]:
         raise FlagError("command-too-long", found=sum(len(word) for word in words), limit=LONGEST_COMMAND)
     if len(words) == 1 and re.search(r"\s", words[0].strip()):
         text = re.sub(r"[\\^`]\s*\r?\n", " ", words[0])
+        text = text.replace("\\", "/") if re.search(r"(?<!\w)[A-Za-z]:\\", text) else text  # a path of Windows
         text = re.sub(r"\\\s+(?=-)", " ", text)  # a continuation whose end of line was lost
         text = re.sub(r"(?m)^\s*[$#>]\s+", "", text).replace("“", '"').replace("”", '"')
         try:

@@ -17,7 +17,7 @@ DECLARATIONS = (
         aliases=("trtllm", "tensorrt_llm", "trt-llm"),
         neighbours=("tensorrt",),
         releases=RELEASES,
-        launchers=(("trtllm-serve", "serve"), ("trtllm-serve",)),
+        launchers=(("trtllm-serve",), ("trtllm-serve", "serve")),
         images=("tensorrt-llm", "tensorrtllm"),
         environment=("TRTLLM_", "TLLM_"),
     ),
