@@ -17,7 +17,7 @@ from gpusizer.engines import engine_ids, get_engine
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment, Fit
-from gpusizer.errors import FlagError, UnknownIdError
+from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
 
 # One model of each kind of cache and block.
@@ -40,17 +40,7 @@ def model(name: str, precision: str = "checkpoint") -> Architecture:
     return with_precision(load_architecture(name), precision)
 
 
-def engines() -> list[Engine]:
-    found = []
-    for name in engine_ids():
-        try:
-            found.append(get_engine(name))
-        except UnknownIdError:
-            continue
-    return found
-
-
-ENGINES = engines()
+ENGINES = [get_engine(name) for name in engine_ids()]
 POOLED = [engine for engine in ENGINES if engine.id in ("vllm", "sglang", "tensorrt-llm")]  # they size a pool by what is left
 
 

@@ -348,3 +348,14 @@ def test_flags_live_in_the_folder_of_their_engine() -> None:
         folder = Path(inspect.getfile(import_module(declared.module))).parent
         assert Path(inspect.getfile(module)).parent == folder
         assert all(isinstance(flag, Flag) for flag in module.FLAGS)
+
+
+def test_flags_given_in_python_are_settled_like_typed_ones() -> None:
+    drafts = {"speculative_config": {"method": "mtp", "num_speculative_tokens": 3}, "hf_overrides": {"max_position_embeddings": 8192}}
+    typed = launch_from_flags(deployment(), {f"--{name.replace('_', '-')}": json.dumps(value) for name, value in drafts.items()}).deployment
+    assert checked_deployment(deployment(flags=drafts)) == typed
+    assert (typed.speculative_tokens, typed.max_model_len, typed.flags) == (3, 8192, {"speculative_method": "mtp"})
+    both = checked_deployment(deployment("llama.cpp", pp=2, max_num_seqs=4, flags={"ctx_size": 8192, "n_gpu_layers": "20"}))
+    assert (both.pp, both.max_num_seqs, both.max_model_len, both.flags) == (2, 4, 2048, {"n_gpu_layers": 20})
+    ranks = checked_deployment(deployment("sglang", dp=8, flags={"cuda_graph_max_bs": 8}))
+    assert (ranks.tp, ranks.dp, ranks.flags) == (1, 8, {"cuda_graph_max_bs": 8})

@@ -225,12 +225,14 @@ REFUSED = [
     ("vllm serve no-such/model-at-all", "unknown-model"),
     ("vllm serve --port 8000", "command-without-model"),
     ("kubectl apply -f x.yaml", "no-launcher"),
+    ("lmdeploy serve api_server Qwen/Qwen3-8B --tp 2", "engine-not-modelled"),
+    ("mlx_lm.server --model mlx-community/Qwen3-8B-4bit", "engine-not-modelled"),
     ("", "no-launcher"),
     ("vllm serve Qwen/Qwen3-8B " + "--port 1 " * 40_000, "command-too-long"),
 ]
 
 
-@pytest.mark.parametrize(("command", "code"), REFUSED, ids=[code for _, code in REFUSED])
+@pytest.mark.parametrize(("command", "code"), REFUSED, ids=[f"{code}-{command[:16]}" for command, code in REFUSED])
 def test_commands_that_cannot_be_read_are_refused_with_the_reason(command: str, code: str) -> None:
     with pytest.raises(InputError) as refused:
         launch_of_command([command], gpu="h200-sxm-141gb")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.flags import checked_deployment
+from gpusizer.engines.base.flags import checked_launch
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.pipeline import make_fit, make_plan, name_of
@@ -115,5 +115,6 @@ def fit(deployment: Deployment) -> FitAnswer:
     >>> fit(Deployment(model="deepseek-v3", gpu="h200-sxm-141gb", tp=8, max_model_len=8192)).fits
     True
     """
-    architecture, accelerator, verdict = make_fit(checked_deployment(deployment))
-    return FitAnswer(verdict, deployment, architecture, accelerator)
+    launch = checked_launch(deployment)
+    architecture, accelerator, verdict = make_fit(launch.deployment, launch.notices)
+    return FitAnswer(verdict, launch.deployment, architecture, accelerator)

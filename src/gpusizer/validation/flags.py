@@ -117,13 +117,13 @@ def _check(table: FlagTable, flags: Mapping[str, Any]) -> None:
             raise InputError("bad-case-number", field=name, found=str(value)[:40], most=most)
 
 
-def _whole(field: str, value: Any, most: int) -> int:
+def _whole(field: str, value: object, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value <= most:
         raise InputError("bad-case-number", field=field, found=str(value)[:40], most=most)
     return max(value, 0)
 
 
-def _share(field: str, value: Any) -> float:
+def _share(field: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise InputError("bad-case-number", field=field, found=str(value)[:40], most=1)
     return float(value)
@@ -159,7 +159,7 @@ def _layout(engine_id: str, row: Mapping[str, Any], told: Mapping[str, Any], dev
     return sizes
 
 
-def _cache_format(value: Any, flags: dict[str, Any]) -> str:
+def _cache_format(value: object, flags: dict[str, Any]) -> str:
     """The format of the cache; keys and values apart become two flags."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_=,. -]{1,60}", value):
         return "auto"
@@ -170,7 +170,7 @@ def _cache_format(value: Any, flags: dict[str, Any]) -> str:
     return {"bfloat16": "bf16", "float16": "fp16", "f16": "fp16", "f32": "fp32"}.get(value, value)
 
 
-def _speculation(field: Any, words: Mapping[str, Any]) -> tuple[str | None, int, str | None]:
+def _speculation(field: object, words: Mapping[str, Any]) -> tuple[str | None, int, str | None]:
     """(method, draft tokens, draft model) of speculative decoding; one token where their number is not said."""
     from gpusizer.validation.command_lines import launch_words
 
@@ -199,5 +199,5 @@ def _speculation(field: Any, words: Mapping[str, Any]) -> tuple[str | None, int,
     return None, 0, None
 
 
-def _draft_tokens(value: Any) -> int:
+def _draft_tokens(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 256 else 1

@@ -86,12 +86,13 @@ def read_arguments(words: Sequence[str], table: FlagTable, *, lenient: bool = Fa
         if not is_flag(word):
             found.positionals.append(word)
             continue
-        index = _flag(word, words, index, table, found, lenient)
+        index = _flag(words, index, table, found, lenient=lenient)
     return found
 
 
-def _flag(word: str, words: Sequence[str], index: int, table: FlagTable, found: Arguments, lenient: bool) -> int:
-    """Read one flag and what follows it; returns where the next argument is."""
+def _flag(words: Sequence[str], index: int, table: FlagTable, found: Arguments, *, lenient: bool) -> int:
+    """Read the flag before ``index`` and what follows it; returns where the next argument is."""
+    word = words[index - 1]
     spelling, equals, value = word.partition("=")
     flag = table.find(spelling)
     if flag is not None:
@@ -153,11 +154,12 @@ def _value(flag: Flag, given: str | None, words: Sequence[str], index: int, foun
             return index + (given is None)
 
 
-def _nested(found: Arguments, flag: Flag, path: Sequence[str], value: Any) -> None:
+def _nested(found: Arguments, flag: Flag, path: Sequence[str], value: object) -> None:
     """``--compilation-config.x.y value`` as a part of the mapping."""
     place = found.values.get(flag.spelling)
     if not isinstance(place, dict):
-        place = flag.read(place) if place is not None else {}
+        read = flag.read(place)
+        place = read if isinstance(read, dict) else {}
         found.values[flag.spelling] = place
     for name in path[:-1][:8]:
         inner = place.get(name)
@@ -167,7 +169,7 @@ def _nested(found: Arguments, flag: Flag, path: Sequence[str], value: Any) -> No
     place[path[-1]] = value
 
 
-def as_the_engine_reads(value: Any, flag: Flag, *, decimal_k: bool) -> Any:
+def as_the_engine_reads(value: object, flag: Flag, *, decimal_k: bool) -> object:
     """A number with a letter as the engine itself reads it: vLLM's ``32k`` is 32,000 and its ``32K`` 32,768; a bare ``20G`` is 2^30.
 
     >>> from gpusizer.engines.base.flag import Flag

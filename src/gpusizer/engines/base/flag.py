@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from gpusizer.errors import FlagError, UnitError
 from gpusizer.units import parse_bytes, parse_share, parse_tokens
 
-__all__ = ["MAX_RANKS", "MAX_TOKENS", "Effect", "Flag", "Kind", "json_value", "normal", "passed_over"]
+__all__ = ["MAX_RANKS", "MAX_TOKENS", "Effect", "Flag", "Kind", "Value", "json_value", "normal", "passed_over"]
 
 MAX_RANKS = 1 << 14
 MAX_TOKENS = 1 << 28
@@ -27,6 +27,10 @@ _DEEPEST = 12  # nested JSON
 
 Kind = Literal["count", "tokens", "bytes", "number", "share", "switch", "setting", "word", "json", "numbers", "words"]
 """What follows a flag: nothing (switch), perhaps something (setting), one word of some form, or all words up to the next flag (numbers, words)."""
+
+
+Value = bool | int | float | str | tuple[str, ...] | tuple[int, ...] | dict[str, Any] | None
+"""What a flag's value is read into."""
 
 
 class Effect(StrEnum):
@@ -97,54 +101,60 @@ class Flag:
         """Every way to write it."""
         return (self.spelling, *self.also)
 
-    def read(self, value: Any) -> Any:
+    def read(self, value: object) -> Value:
         """A value in its own type; refused where it is of another kind or out of bounds. None is "not given"."""
         if value is None:
             return None
         if isinstance(value, str) and len(value) > LONGEST_VALUE:
             raise FlagError("bad-word", option=self.spelling, found=value[:_SHOWN])
         match self.kind:
+            case "count" | "tokens":
+                return self._whole(value)
+            case "bytes":
+                return int(self._bounded(parse_bytes(_plain(self.spelling, value))))
+            case "share":
+                share = parse_share(value if isinstance(value, float) else _plain(self.spelling, value))
+                return self._bounded(share)
+            case "number":
+                return self._number(value)
+            case _:
+                return self._words(value)
+
+    def _words(self, value: object) -> Value:
+        match self.kind:
             case "switch":
                 return _switch(self.spelling, value)
             case "setting":
                 return _scalar(self.spelling, value)
-            case "word" if self.repeats:
-                return tuple(_word(self.spelling, each) for each in (value if isinstance(value, list | tuple) else [value])[:MOST_VALUES])
-            case "word":
-                return _word(self.spelling, value)
-            case "words":
-                return tuple(_word(self.spelling, each) for each in _several(value))
             case "json":
                 return _mapping(self.spelling, value)
             case "numbers":
                 return tuple(self._whole(each) for each in _several(value))
-            case "share":
-                return self._bounded(parse_share(_no_switch(self.spelling, value)))
-            case "bytes":
-                return self._bounded(parse_bytes(_no_switch(self.spelling, value)))
-            case "number":
-                return self._number(value)
-            case "count" | "tokens":
-                return self._whole(value)
+            case "words":
+                return tuple(_word(self.spelling, each) for each in _several(value))
+            case _ if self.repeats:
+                each = value if isinstance(value, list | tuple) else [value]
+                return tuple(_word(self.spelling, one) for one in each[:MOST_VALUES])
+            case _:
+                return _word(self.spelling, value)
 
-    def _whole(self, value: Any) -> int:
-        words = str(_no_switch(self.spelling, value)).strip()
+    def _whole(self, value: object) -> int:
+        words = _plain(self.spelling, value)
         if self.left_open and words == "auto":
             return -1
         try:
             number = parse_tokens(words)
         except UnitError as error:
             raise FlagError("bad-count", option=self.spelling, found=words[:_SHOWN]) from error
-        self._bounded(number)
-        return number
+        return int(self._bounded(number))
 
-    def _number(self, value: Any) -> float:
-        words = str(_no_switch(self.spelling, value)).strip()
+    def _number(self, value: object) -> float:
+        words = _plain(self.spelling, value)
         if not re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?([eE][-+]?\d{1,2})?", words):
             raise FlagError("bad-number", option=self.spelling, found=words[:_SHOWN])
-        return float(self._bounded(float(words)))
+        return self._bounded(float(words))
 
-    def _bounded(self, number: float) -> Any:
+    def _bounded(self, number: float) -> float:
         if not self.low <= number <= self.high:
             raise FlagError("out-of-bounds", option=self.spelling, low=self.low, high=self.high, found=str(number)[:_SHOWN])
         return number
@@ -173,13 +183,14 @@ def passed_over(*, switches: str = "", settings: str = "", values: str = "", lis
     )
 
 
-def _no_switch(spelling: str, value: Any) -> Any:
+def _plain(spelling: str, value: object) -> str:
+    """A number as words; a switch is none."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise FlagError("flag-needs-value", option=spelling)
-    return value
+    return str(value).strip()
 
 
-def _switch(spelling: str, value: Any) -> bool:
+def _switch(spelling: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -190,14 +201,14 @@ def _switch(spelling: str, value: Any) -> bool:
     raise FlagError("bad-flag-value", flag=spelling, found=str(value)[:_SHOWN])
 
 
-def _scalar(spelling: str, value: Any) -> Any:
+def _scalar(spelling: str, value: object) -> bool | int | float | str:
     if isinstance(value, bool | int | float):
         return value
     word = _word(spelling, value)
     return int(word) if re.fullmatch(r"-?\d{1,9}", word) else word
 
 
-def _word(spelling: str, value: Any) -> str:
+def _word(spelling: str, value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value or len(value) > LONGEST_VALUE or not value.isprintable():
@@ -205,16 +216,15 @@ def _word(spelling: str, value: Any) -> str:
     return value
 
 
-def _several(value: Any) -> Sequence[Any]:
+def _several(value: object) -> Sequence[object]:
     """The values of a flag that takes several: a list, "[1, 2]", or "1,2"."""
     if isinstance(value, str):
         value = [part for part in re.split(r"[\s,]+", value.strip().strip("[]()")) if part]
-    elif not isinstance(value, Iterable) or isinstance(value, Mapping):
-        value = [value]
-    return [part for each in list(value)[:MOST_VALUES] for part in (_several(each) if isinstance(each, str) and each.strip()[:1] == "[" else [each])]
+    each = list(value) if isinstance(value, list | tuple) else [value]
+    return [part for one in each[:MOST_VALUES] for part in (_several(one) if isinstance(one, str) and one.strip()[:1] == "[" else [one])]
 
 
-def _mapping(spelling: str, value: Any) -> dict[str, Any]:
+def _mapping(spelling: str, value: object) -> dict[str, Any]:
     """A JSON object; also "image=2,video=0" and a lone word, which goes by the name ""."""
     if isinstance(value, Mapping):
         return dict(value)
@@ -232,7 +242,7 @@ def _mapping(spelling: str, value: Any) -> dict[str, Any]:
     return {"": found}
 
 
-def json_value(words: str) -> Any:
+def json_value(words: str) -> object:
     """What JSON words say; the words themselves where they are none, or nested without measure."""
     try:
         found = json.loads(words, parse_constant=lambda name: None)
@@ -241,7 +251,7 @@ def json_value(words: str) -> Any:
     return found if _depth(found) <= _DEEPEST else words
 
 
-def _depth(value: Any, level: int = 0) -> int:
+def _depth(value: object, level: int = 0) -> int:
     if level > _DEEPEST or not isinstance(value, dict | list):
         return level
     inner = value.values() if isinstance(value, dict) else value

@@ -18,7 +18,18 @@ from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError
 
-__all__ = ["COMMON", "FlagTable", "Launch", "checked_deployment", "deployment_from_flags", "flag_table", "launch_from_flags", "unknown_flag"]
+__all__ = [
+    "COMMON",
+    "FlagTable",
+    "Launch",
+    "cache_words",
+    "checked_deployment",
+    "checked_launch",
+    "deployment_from_flags",
+    "flag_table",
+    "launch_from_flags",
+    "unknown_flag",
+]
 
 COMMON = (
     Flag("--gpus", "count", "gpus", low=1, high=MAX_RANKS),
@@ -204,7 +215,7 @@ def _deployment(bare: Deployment, table: FlagTable, values: dict[str, Any]) -> D
     chosen = {name: values.pop(name) for name in sorted(_FIELDS & values.keys())}
     chosen |= {"tp": layout.tp, "pp": layout.pp, "kv_precision": kv_precision, "precision": precision}
     if whole:
-        chosen["ep"] = chosen["tp"] * chosen.get("dp", 1)
+        chosen["ep"] = chosen["tp"] * chosen.get("dp", bare.dp)
     further = {name: value for name, value in values.items() if value is not None}
     return replace(bare, engine=engine_id, engine_version=checked_version(bare.engine_version), flags=further, **chosen)
 
@@ -244,7 +255,19 @@ def _layout(bare: Deployment, chosen: Mapping[str, Any], gpus: int | None) -> La
 
 
 def checked_deployment(deployment: Deployment) -> Deployment:
-    """A deployment that was built by hand, within the bounds of the engine's flags.
+    """A deployment that was built by hand, within the bounds of the engine's flags; see :func:`checked_launch`.
+
+    Examples
+    --------
+    >>> checked_deployment(Deployment(model="qwen3-8b", gpu="h200-sxm-141gb", max_model_len=-5))
+    Traceback (most recent call last):
+    gpusizer.errors.FlagError: out-of-bounds: option='max_model_len', low=1, high=268435456, found='-5'
+    """
+    return checked_launch(deployment).deployment
+
+
+def checked_launch(deployment: Deployment) -> Launch:
+    """A deployment that was built by hand, its fields within their bounds and its further flags settled as if they had been typed.
 
     Parameters
     ----------
@@ -253,19 +276,13 @@ def checked_deployment(deployment: Deployment) -> Deployment:
 
     Returns
     -------
-    Deployment
-        The same, the values of its flags in their own types.
+    Launch
+        The same with values in their own types, and what must be said of its flags.
 
     Raises
     ------
     FlagError
         A number that is none, or out of bounds; a flag that the engine does not have.
-
-    Examples
-    --------
-    >>> checked_deployment(Deployment(model="qwen3-8b", gpu="h200-sxm-141gb", max_model_len=-5))
-    Traceback (most recent call last):
-    gpusizer.errors.FlagError: out-of-bounds: option='max_model_len', low=1, high=268435456, found='-5'
     """
     for name in ("model", "gpu", "engine", "precision", "kv_precision"):
         value = getattr(deployment, name)
@@ -283,13 +300,18 @@ def checked_deployment(deployment: Deployment) -> Deployment:
     if share is not None and not (isinstance(share, int | float) and 0 < share <= 1):  # not a number compares with nothing
         raise FlagError("out-of-bounds", option="memory_fraction", low=0, high=1, found=str(share)[:40])
     checked_version(deployment.engine_version)
-    further: dict[str, Any] = {}
-    for name, value in deployment.flags.items():
-        found = table.named(name)
-        if found is None:
-            raise unknown_flag(table, name)
-        further[name] = found.read(value)
-    return replace(deployment, flags=further)
+    if not deployment.flags:
+        return Launch(deployment)
+    return launch_from_flags(replace(deployment, flags={}), {**_beside_flags(deployment, table), **deployment.flags})
+
+
+_BESIDE = ("tp", "pp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size", "speculative_tokens")
+
+
+def _beside_flags(deployment: Deployment, table: FlagTable) -> dict[str, int]:
+    """Fields that further flags may depend on, as flags, so that what settles those sees them."""
+    told = {name: getattr(deployment, name) for name in _BESIDE if table.named(name) is not None}
+    return {name: value for name, value in told.items() if value and not (name in ("tp", "pp") and value == 1)}
 
 
 _ANY_COUNT = Flag("", "count", low=1, high=MAX_RANKS)

@@ -74,7 +74,7 @@ def words_for(values: Mapping[str, Any], engine_id: str) -> tuple[list[str], lis
     return environment, words
 
 
-def _argument(flag: Flag, value: Any) -> list[str]:
+def _argument(flag: Flag, value: object) -> list[str]:
     if value is False:
         return [f"--no-{flag.spelling.lstrip('-')}"] if flag.kind == "switch" else [flag.spelling, "off"]
     if value is True:
@@ -86,7 +86,7 @@ def _argument(flag: Flag, value: Any) -> list[str]:
     return [flag.spelling, _text(value)]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return json.dumps(dict(value))
     if isinstance(value, list | tuple):

@@ -14,7 +14,7 @@ from gpusizer.engines.base.arguments import MOST_ARGUMENTS, as_the_engine_reads,
 from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.flag import json_value
 from gpusizer.engines.base.flags import flag_table
-from gpusizer.errors import FlagError
+from gpusizer.errors import FlagError, UnknownIdError
 
 __all__ = ["Pasted", "engine_of", "read_command", "words_of_command"]
 
@@ -165,7 +165,17 @@ def _launcher(parts: Sequence[str], engine: str | None) -> tuple[Declaration, in
         return image
     if engine is not None and parts and is_flag(parts[0]):
         return next(each for each in declarations() if each.id == engine), 0
+    _refuse_neighbours(parts)
     raise FlagError("no-launcher", found=" ".join(parts)[:60], expected=[" ".join(each.launchers[0]) for each in declarations() if each.launchers])
+
+
+def _refuse_neighbours(parts: Sequence[str]) -> None:
+    """Engines that people run and that are not modelled are named as such."""
+    for word in parts[:16]:
+        name = _base(word).lower().replace("_", "-").partition(".")[0]
+        near = [declared.id for declared in declarations() if name in declared.neighbours]
+        if near:
+            raise UnknownIdError("engine-not-modelled", id=name, nearest=near)
 
 
 def _is_image(word: str, declared: Declaration) -> bool:

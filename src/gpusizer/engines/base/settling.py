@@ -19,7 +19,7 @@ _CONTEXT_WORDS = ("max_position_embeddings", "rope_scaling", "rope_parameters", 
 _SILENT_WORDS = ("architectures", "rope_theta", "torch_dtype", "dtype", "tie_word_embeddings", "trust_remote_code")
 
 
-def drafts_of(values: dict[str, Any], settings: Any) -> list[Notice]:
+def drafts_of(values: dict[str, Any], settings: object) -> list[Notice]:
     """Draft tokens, method and draft model out of ``--speculative-config``.
 
     >>> values = {}
@@ -44,7 +44,7 @@ def for_generation(values: dict[str, Any], *names: str) -> list[Notice]:
     return [Notice("not-counted-use", {"flag": f"--{name} {word[:40]}"}) for name, word in asked if word.lower() not in _GENERATES]
 
 
-def context_of_overrides(values: dict[str, Any], flag: str, overrides: Any) -> list[Notice]:
+def context_of_overrides(values: dict[str, Any], flag: str, overrides: object) -> list[Notice]:
     """The longest context that overrides of the configuration give, unless one was asked for; other keys are said.
 
     >>> values = {}
@@ -121,7 +121,7 @@ def attention_ranks(values: dict[str, Any], flag: str, *, attention: bool) -> li
     return [Notice("copies", {"flag": flag, "copies": ranks, "gpus": ranks * tp * values.get("pp", 1)})]
 
 
-def listed(words: Any) -> list[str]:
+def listed(words: object) -> list[str]:
     """Words joined by commas, one by one.
 
     >>> listed("CUDA0, CUDA1")
