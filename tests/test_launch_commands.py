@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import gpusizer
 from gpusizer.architecture.load import load_architecture
 from gpusizer.cli.main import main
 from gpusizer.engines import declarations, engine_ids
@@ -302,3 +303,20 @@ def _stdout(words: list[str]) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as found:
         assert main(["fit", *words, "--format", "json"]) in (0, 3)
     return found.getvalue()
+
+
+@pytest.mark.parametrize("engine", engine_ids())
+@pytest.mark.parametrize(("model", "precision"), [("qwen3-8b", "checkpoint"), ("llama-3.1-70b-instruct", "int4"), ("deepseek-v3", "checkpoint")])
+def test_commands_of_a_plan_read_back(engine: str, model: str, precision: str) -> None:
+    """Whatever a plan offers, its command pasted into fit gives the same ledger, byte for byte."""
+    precision = {"int4": "q4_k_m", "checkpoint": "q8_0"}[precision] if engine in GGUF else precision
+    request = gpusizer.Request(
+        model=model, concurrency=4, context_tokens=4096, gpus=("rtx4090-24gb", "h200-sxm-141gb", "mi300x-192gb"), engine=engine, precision=precision
+    )
+    options = gpusizer.plan(request).options
+    assert options
+    for option in options:
+        again = read_back(option.launch)
+        assert (again.layout, again.precision) == (option.launch.layout, option.launch.precision)
+        first, second = fit(option.launch), fit(again)
+        assert [line.bytes for line in second.ranks[second.worst].items] == [line.bytes for line in first.ranks[first.worst].items]
