@@ -439,5 +439,5 @@ def test_one_server_hands_over_only_so_many_tokens() -> None:
     """However fast the device, a server that streams each token alone is the limit; tokens handed over together lift it."""
     load = Load(64, 512, concurrency=1024)
     alone = run("llama-3.1-8b-instruct", B200, load=load)
-    together = run("llama-3.1-8b-instruct", B200, load=load, flags={"stream-interval": "50"})
+    together = run("llama-3.1-8b-instruct", B200, load=load, flags={"stream_interval": 50})
     assert together.output_tokens_per_s.value > alone.output_tokens_per_s.value
