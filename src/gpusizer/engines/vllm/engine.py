@@ -238,7 +238,7 @@ class Vllm(Engine):
         if start.deployment.speculative_tokens:
             if external_head(start):
                 found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))
-            elif not start.architecture.mtp:
+            elif not start.architecture.mtp and start.flag("speculative_method") not in ("ngram", "suffix"):  # those look drafts up
                 found.append(Notice("draft-not-counted", {"draft": str(start.flag("speculative_model", "?"))}))
         return tuple(found)
 
