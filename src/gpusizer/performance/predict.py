@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.releases import month_of
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
 from gpusizer.engines.base.weights import once_per_architecture
-from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum
 from gpusizer.formulas.latency import speculative_tokens
