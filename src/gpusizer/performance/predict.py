@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
+HALF_A_STEP = 0.5  # what is left on average of the step that runs when a prompt comes
 MOST_ACCEPTED = 0.999  # probability that a draft is accepted: the sum over drafts has no closed form at 1
 # Prompts have steps of their own here; elsewhere they share them with decoding.
 _STEPS_APART = frozenset({"sglang", "mindie", "transformers"})
@@ -284,7 +285,7 @@ def _serving_constants(work: StepWork, deployment: Deployment, constants: Consta
         admission_s=cost("admission_s") + latent_layers(work) * cost("latent_s"),
         request_s=cost("request_s"),
         stream_s=constants.of("stream_s", "all") * deployment.dp / stream_interval(deployment),
-        waited_steps=cost("dp_wait") if deployment.dp > 1 else 0.5,
+        waited_steps=cost("dp_wait") if deployment.dp > 1 else HALF_A_STEP,
         first_burst=constants.of("first_burst", "all"),
         desynchronisation=constants.of("desynchronisation", "all"),
         short_answer_weight=constants.of("short_answer_weight", "all"),
