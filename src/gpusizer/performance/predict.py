@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
+from gpusizer.engines import find_declaration
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.releases import month_of
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
@@ -54,8 +55,7 @@ __all__ = [
 UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
 HALF_A_STEP = 0.5  # what is left on average of the step that runs when a prompt comes
 MOST_ACCEPTED = 0.999  # probability that a draft is accepted: the sum over drafts has no closed form at 1
-# Prompts have steps of their own here; elsewhere they share them with decoding.
-_STEPS_APART = frozenset({"sglang", "mindie", "transformers"})
+_MEASURED_ALONE_APART = frozenset({"mindie"})  # its speeds are measured, its memory is not modelled; prompts have steps of their own
 _MONTH = re.compile(r"(20\d{2})-(\d{2})")
 
 
@@ -265,7 +265,7 @@ def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Lo
         output_tokens=max(load.output_tokens, 1.0),
         places=places,
         budget_tokens=float(deployment.max_num_batched_tokens or UNBOUNDED_TOKENS),
-        shares_steps=engine_family(deployment.engine) not in _STEPS_APART,
+        shares_steps=_shares_steps(deployment.engine),
         verified_tokens=1.0 + drafts,
         tokens_per_step=speculative_tokens(acceptance=acceptance, drafts=drafts),
         draft_steps=drafts,
@@ -273,6 +273,12 @@ def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Lo
         spread=load.length_spread,
     )
     return ServedRank(work, speeds, traffic, _serving_constants(work, deployment, constants))
+
+
+def _shares_steps(engine: str) -> bool:
+    """Whether prompts share a step with requests that already generate."""
+    declared = find_declaration(engine)
+    return declared.shares_steps if declared is not None else engine.lower() not in _MEASURED_ALONE_APART
 
 
 def _serving_constants(work: StepWork, deployment: Deployment, constants: Constants) -> ServingConstants:
