@@ -24,7 +24,7 @@ from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.performance.device_speeds import generation
-from gpusizer.performance.predict import predict
+from gpusizer.performance.predict import Question, answer
 from gpusizer.performance.types import Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
 from gpusizer.validation.devices import Devices, devices_of
@@ -115,7 +115,10 @@ def performance_case(row: Mapping[str, Any]) -> PerformanceCase | Notice:
 
 def speed_of(case: PerformanceCase) -> Performance:
     """The prediction for a measured run."""
-    return predict(case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, built=case.date)
+    question = Question(
+        case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, built=case.date
+    )
+    return answer(question)
 
 
 def _case(row: Mapping[str, Any]) -> PerformanceCase:

@@ -9,13 +9,14 @@ Two shapes stand on it, and an engine subclasses one of them:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines import declaration
 from gpusizer.engines.base.added_weights import checkpoint_drafts
+from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
@@ -41,7 +42,11 @@ class Engine(ABC):
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
     most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
-    flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
+
+    @property
+    def declared(self) -> Declaration:
+        """What its folder says of it."""
+        return declaration(self.id)
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
 
@@ -86,6 +91,10 @@ class Engine(ABC):
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
 
+    def options_file(self, deployment: Deployment) -> tuple[str, dict[str, object]] | None:
+        """A file that the command reads, with what it holds; None where arguments say all."""
+        return None
+
     @abstractmethod
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit."""
@@ -111,7 +120,7 @@ class Engine(ABC):
     def start(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Start:
         """One start with every default filled in."""
         complete = self.complete(deployment, architecture, accelerator)
-        return Start(complete, architecture, accelerator, self.version_of(complete))
+        return Start(complete, architecture, accelerator, self.version_of(complete), deployment)
 
     def stages(self, start: Start) -> tuple[Stage, ...]:
         """The pipeline stages of one replica."""
@@ -180,7 +189,7 @@ class Engine(ABC):
     def stage_weights(self, start: Start, stage: Stage) -> list[Item]:
         """The same as :meth:`weights`, shared by starts that are alike in all that weights depend on."""
         device, asked = self.weights_depend_on(start), start.deployment
-        if device is None or asked.flags:
+        if device is None or asked.flags or asked.similar_precision:
             return self.weights(start, stage)
         rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
         rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
