@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from importlib.metadata import version
 
-from gpusizer.engines.vllm.assembly import Parts
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
@@ -56,7 +55,7 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     inputs = fill_inputs(page, tables, account, start)
     trace = Trace(account.grid, wide)
     model = model_of(trace, tables, inputs)
-    parts = Parts(SheetLookup(trace, tables), model)
+    parts = facts.engine.parts(SheetLookup(trace, tables), model)
     selected = select(trace, account, tables, inputs, model, parts)
     tried = try_layouts(trace, tables, inputs, model, parts)
     trace.row = account.row
@@ -83,7 +82,7 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
 
 def _describe(book: Book, facts: Facts, today: date) -> str:
     """Properties of the document; the line that says who wrote it and when."""
-    engine = ".".join(map(str, facts.engine.newest))
+    engine = ".".join(map(str, facts.engine.version))
     made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=engine)
     names = [model.source.name for model in facts.models]
     model = names[0] if len(names) == 1 else book.say("any-model")

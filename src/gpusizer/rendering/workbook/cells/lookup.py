@@ -8,13 +8,12 @@ from operator import mul
 from typing import Any
 
 from gpusizer.engines.base.sheet import Model
-from gpusizer.engines.vllm.record import ModelRecord
 from gpusizer.formulas.symbols import Symbol
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Live, constant
 from gpusizer.rendering.workbook.tables.gather import TPS
 from gpusizer.rendering.workbook.tables.table import Table
-from gpusizer.rendering.workbook.tables.tables import BY_PRECISION, Tables
+from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
 __all__ = ["SheetLookup", "call", "leaf", "looked", "model_of"]
@@ -56,7 +55,7 @@ class SheetLookup:
     def __init__(self, trace: Trace, tables: Tables, families: Axis = ALL, classes: Axis = ALL, class_rows: Sequence[Live] = ()) -> None:
         self.trace, self.tables, self.families, self.classes, self.class_rows = trace, tables, families, classes, class_rows
         facts = tables.facts
-        kinds, rotations, groups = tables.most_kinds, tables.most_rotations, facts.tables.layouts.most
+        kinds, rotations, groups = tables.most_kinds, tables.most_rotations, facts.tables.most_groups
         self.sizes = {"tps": len(TPS), "kv_precisions": len(facts.kv_precisions), "kinds": kinds, "rotations": rotations, "groups": groups}
 
     def looked(self, table: str, name: str, row: Any, column: Any = None) -> Traced:
@@ -103,23 +102,18 @@ class SheetLookup:
         return self.trace.over_devices(f"SUMIF({{}},{number},{{}})", there, column, counts)
 
 
-_FURTHER = (
-    "layers", "pattern", "kinds", "first_kind", "legal", "families", "cache_rule", "cache_first", "error", "error_rocm", "unlisted", "unlisted_above",
-)  # fmt: skip
-
-
 def model_of(trace: Trace, tables: Tables, inputs: Inputs) -> Model:
     """Look the model up."""
-    table = tables.models
+    table, engine = tables.models, tables.facts.engine
+    by_precision = set(engine.by_precision) | {"legal"}
 
     def get(name: str) -> Traced:
-        live = table.get(name, inputs.model_row, inputs.precision_place if name in BY_PRECISION else None)
-        return trace.line(name, live)
+        return trace.line(name, table.get(name, inputs.model_row, inputs.precision_place if name in by_precision else None))
 
-    record = ModelRecord(**{field.name: get(field.name) for field in fields(ModelRecord)})
-    rotations = {}
+    names = [field.name for field in fields(engine.record)]
+    record = engine.record(**{name: get(name) for name in names})
+    figures = {name: get(name) for name in ("layers", "pattern", "kinds", "first_kind", *(by_precision - set(names)))}
     for number in range(tables.most_rotations):
         for name in ("rotation_width", "rotation_positions", "rotation_element"):
-            rotations[f"{name}_{number}"] = trace.line(name, table.get(name, inputs.model_row, Live(str(number + 1), number + 1)))
-    figures = {name: get(name) for name in _FURTHER} | rotations
+            figures[f"{name}_{number}"] = trace.line(name, table.get(name, inputs.model_row, constant(number + 1)))
     return Model(record, figures, trace.one(inputs.context_tokens), trace.one(inputs.kv_place), trace.one(inputs.precision_place))
