@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from conftest import shared_lines
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
 from gpusizer.architecture.readers import read_config
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts import model_names
 from gpusizer.facts.catalog import (

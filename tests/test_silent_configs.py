@@ -10,9 +10,9 @@ import pytest
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.parts import TEXT_PARTS
 from gpusizer.architecture.readers import read_config
-from gpusizer.architecture.readers.parts import TEXT_PARTS
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Attention
 from gpusizer.errors import UnreadableFileError, UnsupportedArchitectureError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from gpusizer.architecture.precision.requantise import Quantization
+from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Notice, Tensor
 
 __all__ = ["Architecture", "ParameterCount"]

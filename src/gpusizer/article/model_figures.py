@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import ceil
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer
 from gpusizer.engines.base.cache import CacheFormat, cache_format, layer_caches
 from gpusizer.errors import UnknownIdError

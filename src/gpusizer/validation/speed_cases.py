@@ -15,8 +15,9 @@ from typing import Any
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
-from gpusizer.architecture.precision.requantise import Quantization, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_format, scaled_format
+from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import LatentAttention, MixtureOfExperts, Notice
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.types import Deployment, Layout

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpusizer.architecture.expressions import Work
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.parts import QUANTIZATION_BLOCKS, text_part
 from gpusizer.architecture.precision.dialects import DIALECTS, Settings, number, strings
-from gpusizer.architecture.precision.requantise import Quantization, Rule, stored_tensors
-from gpusizer.architecture.quantization_words import unknown_words
-from gpusizer.architecture.readers.parts import QUANTIZATION_BLOCKS, text_part
+from gpusizer.architecture.precision.quantization_words import unknown_words
+from gpusizer.architecture.storage.expressions import Work
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, plain_format, scaled_format
 from gpusizer.architecture.storage.module_patterns import ModulePatterns
+from gpusizer.architecture.storage.quantization import Quantization, Rule
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Notice
 
 __all__ = ["has_quantization", "read_quantization", "without_effect"]

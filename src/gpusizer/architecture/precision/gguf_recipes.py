@@ -9,15 +9,12 @@ Source: ggml-org/llama.cpp, src/llama-quant.cpp (tensor_allows_quantization, lla
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from gpusizer.architecture.precision.requantise import Quantization
+from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, gguf_format
+from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import Attention, MixtureOfExperts, Tensor
 from gpusizer.facts.number_formats import GGUF_BLOCKS
-
-if TYPE_CHECKING:
-    from gpusizer.architecture.model import Architecture
 
 __all__ = ["RECIPES", "GGUFMix", "GGUFRecipe", "gguf_mix", "gguf_recipe", "gguf_role"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpusizer.architecture.parts import OUTER_PARTS, TEXT_PARTS, text_part
 from gpusizer.architecture.readers.classes.class_defaults import implied_sizes
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
 from gpusizer.architecture.readers.known_keys import harmless
-from gpusizer.architecture.readers.parts import OUTER_PARTS, TEXT_PARTS, text_part
 from gpusizer.architecture.types import Attention, LatentAttention, Layer, MixtureOfExperts
 
 __all__ = ["say_assumed", "say_contradictions"]

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.parts import PARTS, text_part
 from gpusizer.architecture.precision.config import has_quantization, read_quantization, without_effect
 from gpusizer.architecture.readers.checks import say_assumed, say_contradictions
 from gpusizer.architecture.readers.classes.class_defaults import class_defaults
@@ -24,7 +25,6 @@ from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.mixers.short import SHORT_KEYS
 from gpusizer.architecture.readers.mixers.state_space import STATE_SPACE_KEYS
 from gpusizer.architecture.readers.mtp import read_mtp
-from gpusizer.architecture.readers.parts import PARTS, text_part
 from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
 from gpusizer.architecture.readers.towers import describes_whole
 from gpusizer.architecture.types import Layer, Notice, Split, Tensor

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gpusizer.architecture.expressions import Expressions, Work
+from gpusizer.architecture.storage.expressions import Expressions, Work
 from gpusizer.architecture.types import Notice
 
 __all__ = ["ModulePatterns", "one_spelling"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Attention, LatentAttention, Layer, LinearAttention, Mixer, MixtureOfExperts
 from gpusizer.engines.base.weights import ROUTED, Cut, layer_kinds, once_per_architecture, routed_block, weight_table
 

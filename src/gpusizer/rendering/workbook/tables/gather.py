@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import Quantization, checkpoint_bytes
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.added_weights import unlisted_tensors
