@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import shared_lines
+from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.errors import UnknownIdError
@@ -356,6 +357,17 @@ def test_a_name_that_is_not_plain_is_refused(name: str) -> None:
 def test_null_keys_say_none() -> None:
     assert "q_lora_rank" in model_entry("deepseek-v2-lite").config  # an absent key would mean what the class gives
     assert model_entry("deepseek-v2-lite").config["q_lora_rank"] is None
+
+
+def test_kimi_vl_has_as_many_parameters_as_its_loaded_checkpoint() -> None:
+    model = load_architecture("kimi-vl-a3b-instruct")
+    biases = sum(tensor.params for tensor in model.tensors() if tensor.group == "buffer")  # of its routers; the library counts them
+    assert model.parameters.total + biases == 16_407_656_048  # printed in ai-bot-pro/achatbot#142
+
+
+@pytest.mark.parametrize("id", ["mistral-7b-instruct-v0.2", "mistral-large-instruct-2407", "mistral-large-instruct-2411"])
+def test_a_mistral_after_the_first_has_no_window(id: str) -> None:
+    assert {getattr(mixer, "window", None) for layer in load_architecture(id).layers for mixer in layer.mixers} == {None}
 
 
 @pytest.mark.parametrize(
