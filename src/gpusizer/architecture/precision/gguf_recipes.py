@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, gguf_format
 from gpusizer.architecture.storage.quantization import Quantization
-from gpusizer.architecture.types import Attention, MixtureOfExperts, Tensor
+from gpusizer.architecture.types import Attention, Tensor
 from gpusizer.facts.number_formats import GGUF_BLOCKS
 
 __all__ = ["RECIPES", "GGUFMix", "GGUFRecipe", "gguf_mix", "gguf_recipe", "gguf_role"]
@@ -213,8 +213,8 @@ def gguf_recipe(architecture: Architecture, recipe: str) -> GGUFRecipe:
         for index, layer in enumerate(architecture.layers)
         if any(tensor.linear and gguf_role(tensor) in value_roles for tensor in layer.all_tensors())
     ]
-    attention = [mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention)]
-    experts = [block.experts for layer in architecture.layers for block in layer.feed_forwards if isinstance(block, MixtureOfExperts)]
+    attention = architecture.mixers_of(Attention)
+    experts = [block.experts for layer in architecture.layers for block in layer.experts]
     return GGUFRecipe(
         recipe,
         gguf_format("f16"),

@@ -25,7 +25,7 @@ def _named(layer: Layer, inner: str) -> Layer:
     def move(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(replace(tensor, name=inner + tensor.name) for tensor in tensors)
 
-    mixers = tuple(replace(mixer, tensors=move(mixer.tensors)) for mixer in layer.mixers)
+    mixers = tuple(mixer.with_tensors(move(mixer.tensors)) for mixer in layer.mixers)
     blocks = tuple(replace(block, tensors=move(block.tensors)) for block in layer.feed_forwards)
     return Layer(layer.prefix, mixers, blocks, move(layer.tensors))
 

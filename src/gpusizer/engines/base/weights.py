@@ -367,7 +367,4 @@ def layer_kinds(architecture: Architecture) -> tuple[int, ...]:
 
 def routed_block(layer: Layer) -> MixtureOfExperts | None:
     """The block of routed experts of a layer, None for a dense one."""
-    for block in layer.feed_forwards:
-        if isinstance(block, MixtureOfExperts):
-            return block
-    return None
+    return next(iter(layer.experts), None)
