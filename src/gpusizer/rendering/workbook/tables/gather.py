@@ -144,7 +144,7 @@ def _model(facts: Facts, source: Source) -> ModelFacts:
     kinds: dict[Kind, int] = {}
     letters = []
     for index, layer in enumerate(architecture.layers):
-        latent = [mixer for mixer in layer.mixers if isinstance(mixer, LatentAttention)]
+        latent = layer.mixers_of(LatentAttention)
         first = latent[0] if latent else None
         copied = (0, 0, 0, 0, 0) if first is None else (len(latent), first.heads, first.qk_nope_head_dim, first.v_head_dim, first.kv_lora_rank)
         kind = Kind(tally.layers[index], of_layer[index] + 1, copied)
