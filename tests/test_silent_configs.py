@@ -236,6 +236,15 @@ def test_quantisation_is_found_in_every_text_part(part: str) -> None:
     assert checkpoint_bytes(nested) == checkpoint_bytes(flat) < checkpoint_bytes(read_config(PLAIN))
 
 
+@pytest.mark.parametrize("name", ["model", "model.*"])
+@pytest.mark.parametrize("method", ["fp8", "awq"])
+def test_the_name_of_the_whole_model_leaves_everything_below_it_as_it_is(name: str, method: str) -> None:
+    block = {"quant_method": method, "modules_to_not_convert": [name]}
+    assert checkpoint_bytes(read_config(quantised(block))) == checkpoint_bytes(read_config(PLAIN))
+    one_layer = {**block, "modules_to_not_convert": ["model.layers.0"]}
+    assert checkpoint_bytes(read_config(quantised(one_layer))) < checkpoint_bytes(read_config(PLAIN))
+
+
 @pytest.mark.parametrize(
     "block",
     [
