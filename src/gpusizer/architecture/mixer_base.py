@@ -75,7 +75,7 @@ class _Named:
     tensors: tuple[Tensor, ...]
 
     def with_tensors(self, tensors: tuple[Tensor, ...]) -> Self:
-        """The same mixer with other stored weights."""
+        """A copy of it with other stored weights."""
         other = copy(self)
         object.__setattr__(other, "tensors", tensors)
         return other
@@ -141,7 +141,7 @@ class MixerBase(_Named, ABC):
         return None
 
     def with_own_cache(self) -> Self:
-        """The same mixer with rows of its own where it reuses those of an earlier layer."""
+        """A copy of it that caches rows of its own, where it reuses those of an earlier layer."""
         return self
 
 

@@ -29,7 +29,7 @@ class ParameterCount:
     mtp : int
         Multi-token-prediction layers, without the copies of embedding and head.
     mtp_with_copies : int
-        The same as a checkpoint stores it.
+        Those layers with the copies, as a checkpoint stores them.
     groups : mapping of str to int
         Total by group.
     """

@@ -23,7 +23,7 @@ _OFF: tuple[Any, ...] = (None, False, "", {}, [])
 
 def _block(config: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
     """The settings of quantisation, at the top or in the text model's part: an object where there is one, else what stands there instead."""
-    found = [part for place in (config, text) for key in QUANTIZATION_BLOCKS if (part := place.get(key)) not in _OFF]
+    found = [part for level in (config, text) for key in QUANTIZATION_BLOCKS if (part := level.get(key)) not in _OFF]
     return next((part for part in found if isinstance(part, Mapping)), found[0] if found else None)
 
 

@@ -1,4 +1,4 @@
-"""The same model in another precision: what an engine or a publisher makes of its weights."""
+"""A model in another precision: what an engine or a publisher makes of its weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _mostly(architecture: Architecture, name: str) -> bool:
 
 
 def with_precision(architecture: Architecture, precision: str) -> Architecture:
-    """The same model with its weights in another precision.
+    """The model with its weights in another precision, its shapes as they are.
 
     "checkpoint" keeps what is stored; a plain type ("bf16", "fp16", "fp32") stores everything in it; a small one ("fp8", "int4" ...) takes the linear
     weights only and leaves embeddings, head, norms, router and towers at 16 bits; a GGUF recipe ("q4_k_m") chooses by role as llama.cpp does, and two

@@ -44,7 +44,7 @@ _IMAGES_MIB = 100
 
 @dataclass(frozen=True)
 class SglangPlan(CachePlan):
-    """The same with the slots of recurrent state, and what is stored for each byte that the budget counts."""
+    """A plan with the slots of recurrent state, and what is stored for each byte that the budget counts."""
 
     slots: int = 0
     stored_share: float = 1.0

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.keys import Keys
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.readers.towers.projectors import project
 
 __all__ = ["read"]
 
 
-def _recognises(it: Tower) -> bool:
-    return it.part.text("block") == "clip" and not it.part.has("img_token_compression_config")
+def _recognises(tower: Tower) -> bool:
+    return tower.part.text("block") == "clip" and not tower.part.has("img_token_compression_config")
 
 
-@tower("clip", "vision", _recognises)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("clip", "vision", _recognises)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """What the class implies (a class token, a norm before or after, a pooling head) stands in the data."""
-    part = it.part
+    part = tower.part
     width = part.needed("hidden_size")
     names = [part.text("stored_below", default="vision_tower.vision_model")]
-    for name in it.whole.sequence("encoders") or names:  # a model of stills and video has one encoder for each
+    for name in tower.whole.sequence("encoders") or names:  # a model of stills and video has one encoder for each
         _encoder(part, shelf.under(str(name)), width)
-    return project(it, shelf, width)
+    return project(tower, shelf, width)
 
 
 def _encoder(part: Keys, encoder: Shelf, width: int) -> None:

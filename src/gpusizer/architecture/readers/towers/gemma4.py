@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, gated_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, gated_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
 __all__ = ["read_audio", "read_vision"]
@@ -10,10 +10,10 @@ __all__ = ["read_audio", "read_vision"]
 _SIDES = 2  # one table of positions for rows, one for columns
 
 
-@tower("gemma4-vision", "vision", lambda it: it.part.has("position_embedding_size") and it.part.has("pooling_kernel_size"))
-def read_vision(it: Tower, shelf: Shelf) -> bool:
+@register_tower("gemma4-vision", "vision", lambda tower: tower.part.has("position_embedding_size") and tower.part.has("pooling_kernel_size"))
+def read_vision(tower: Tower, shelf: Shelf) -> bool:
     """Four norms per block, norms of queries and keys, one projection. Clipping bounds are buffers, not weights."""
-    part = it.part
+    part = tower.part
     width, inner = part.needed("hidden_size"), part.needed("intermediate_size")
     heads = part.needed("num_attention_heads")
     key_heads, head = part.integer("num_key_value_heads", default=heads, low=1), part.integer("head_dim", default=width // heads, low=1)
@@ -32,14 +32,14 @@ def read_vision(it: Tower, shelf: Shelf) -> bool:
     gated_mlp(block.under("mlp"), width, inner)
     for name in ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"):
         block.norm(name, width, bias=False)
-    shelf.linear("embed_vision.embedding_projection", it.hidden_size, width)
+    shelf.linear("embed_vision.embedding_projection", tower.hidden_size, width)
     return True
 
 
-@tower("gemma4-audio", "audio", lambda it: it.part.has("subsampling_conv_channels") and it.part.has("conv_kernel_size"))
-def read_audio(it: Tower, shelf: Shelf) -> bool:
+@register_tower("gemma4-audio", "audio", lambda tower: tower.part.has("subsampling_conv_channels") and tower.part.has("conv_kernel_size"))
+def read_audio(tower: Tower, shelf: Shelf) -> bool:
     """Two strided convolutions, conformer blocks (half feed-forward, attention, convolution, half feed-forward), a projection."""
-    part = it.part
+    part = tower.part
     width, heads = part.needed("hidden_size"), part.needed("num_attention_heads")
     first, second = (part.integers("subsampling_conv_channels", low=1, high=1 << 20) or (128, 32))[:2]
     encoder = shelf.under("audio_tower")
@@ -72,7 +72,7 @@ def read_audio(it: Tower, shelf: Shelf) -> bool:
         block.norm(name, width, bias=False)
     out = part.integer("output_proj_dims", default=width, low=1)
     encoder.linear("output_proj", out, width, True)
-    shelf.linear("embed_audio.embedding_projection", it.hidden_size, out)
+    shelf.linear("embed_audio.embedding_projection", tower.hidden_size, out)
     return True
 
 

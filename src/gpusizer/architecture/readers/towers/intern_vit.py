@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, fused_attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, fused_attention, plain_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
 __all__ = ["read"]
 
 
-@tower("intern-vit", "vision", lambda it: it.part.has("qk_normalization") and it.part.has("qkv_bias") and it.part.has("norm_type"))
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower(
+    "intern-vit", "vision", lambda tower: tower.part.has("qk_normalization") and tower.part.has("qkv_bias") and tower.part.has("norm_type")
+)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Norms of queries and keys, where there are any, run over all heads."""
-    part = it.part
+    part = tower.part
     width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_attention_heads")
     patch, bias = side(part, "patch_size"), part.text("norm_type", default="layer_norm") == "layer_norm"
     encoder = shelf.under("vision_model")
@@ -28,8 +30,8 @@ def read(it: Tower, shelf: Shelf) -> bool:
     for name, scale in (("norm1", "ls1"), ("norm2", "ls2")):
         block.norm(name, width, bias)
         block.array(scale, width)
-    square = width * round(1 / it.whole.number("downsample_ratio", default=0.5, low=1 / 64, high=1.0)) ** 2
+    square = width * round(1 / tower.whole.number("downsample_ratio", default=0.5, low=1 / 64, high=1.0)) ** 2
     shelf.norm("mlp1.0", square)
-    shelf.linear("mlp1.1", it.hidden_size, square, True, Split.COLUMN)
-    shelf.linear("mlp1.3", it.hidden_size, it.hidden_size, True, Split.ROW)
+    shelf.linear("mlp1.1", tower.hidden_size, square, True, Split.COLUMN)
+    shelf.linear("mlp1.3", tower.hidden_size, tower.hidden_size, True, Split.ROW)
     return True

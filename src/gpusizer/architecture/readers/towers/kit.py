@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.types import Split, Tensor
 
-__all__ = ["MAX_BLOCKS", "READERS", "Shelf", "Tower", "TowerReader", "attention", "fused_attention", "gated_mlp", "plain_mlp", "side", "tower"]
+__all__ = [
+    "MAX_BLOCKS",
+    "READERS",
+    "Shelf",
+    "Tower",
+    "TowerReader",
+    "attention",
+    "fused_attention",
+    "gated_mlp",
+    "plain_mlp",
+    "register_tower",
+    "side",
+]
 
 MAX_BLOCKS = 1024  # blocks of a tower; the deepest known has 63
 _MAX_SIDE = 1 << 16
@@ -31,11 +43,11 @@ class Shelf:
         self.tensors: list[Tensor] = [] if tensors is None else tensors
 
     def under(self, part: str) -> Shelf:
-        """The same shelf below a part of the path."""
+        """This shelf, with names below a part of the path."""
         return Shelf(f"{self.prefix}{part}.", self.copies, self.tensors)
 
     def each(self, part: str, count: int) -> Shelf:
-        """The same shelf for ``count`` equal blocks below a part of the path."""
+        """This shelf, for ``count`` equal blocks below a part of the path."""
         return Shelf(f"{self.prefix}{part}.*.", self.copies * count, self.tensors)
 
     def array(self, name: str, *shape: int, split: Split = Split.REPLICATED, units: int = 0, linear: bool = False) -> None:
@@ -95,7 +107,9 @@ class TowerReader:
 READERS: list[TowerReader] = []
 
 
-def tower(name: str, section: str, recognises: Callable[[Tower], bool]) -> Callable[[Callable[[Tower, Shelf], bool]], Callable[[Tower, Shelf], bool]]:
+def register_tower(
+    name: str, section: str, recognises: Callable[[Tower], bool]
+) -> Callable[[Callable[[Tower, Shelf], bool]], Callable[[Tower, Shelf], bool]]:
     """Register a reader of towers.
 
     Parameters

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower
 
 __all__ = ["read"]
 
 
-def _recognises(it: Tower) -> bool:
-    return all(it.part.has(name) for name in ("d_model", "encoder_layers", "encoder_ffn_dim", "output_dim", "n_window"))
+def _recognises(tower: Tower) -> bool:
+    return all(tower.part.has(name) for name in ("d_model", "encoder_layers", "encoder_ffn_dim", "output_dim", "n_window"))
 
 
-@tower("whisper", "audio", _recognises)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("whisper", "audio", _recognises)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Two generations: convolutions along time alone, or over time and pitch (``downsample_hidden_size``) with a longer projection."""
-    part = it.part
+    part = tower.part
     width, inner, heads = part.needed("d_model"), part.needed("encoder_ffn_dim"), part.needed("encoder_attention_heads")
     bins, out = part.integer("num_mel_bins", default=128, low=8, high=1 << 16), part.needed("output_dim")
     narrow = part.integer("downsample_hidden_size", low=1)
