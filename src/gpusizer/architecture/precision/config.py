@@ -152,5 +152,5 @@ def _unknown(method: str, block: Mapping[str, Any]) -> Settings:
     if key is not None and number(block, key, 16, 1, 64) < 16:
         form = integer_groups(number(block, key, 4, 1, 15), max(number(block, "group_size", 128, -1, 1 << 20), 0))
     excluded = [name for key in ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules") for name in strings(block.get(key))]
-    note = ("unknown-quantization", {"method": method, "assumed": form.id if form else "16-bit"})
-    return Settings(form, excluded=excluded, notes=[note])
+    parameters = {"method": method, "assumed": form.id if form else "16-bit"}
+    return Settings(form, excluded=excluded, notes=[("unknown-quantization", parameters)])

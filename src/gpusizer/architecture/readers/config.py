@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
@@ -27,7 +26,7 @@ from gpusizer.architecture.readers.mixers.short import SHORT_KEYS
 from gpusizer.architecture.readers.mixers.state_space import STATE_SPACE_KEYS
 from gpusizer.architecture.readers.mtp import read_mtp
 from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
-from gpusizer.architecture.readers.towers import describes_whole
+from gpusizer.architecture.readers.towers import describes_whole, read_towers
 from gpusizer.architecture.types import Layer, Notice, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
@@ -39,12 +38,6 @@ _MAX_DEPTH = 32
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed", "dim", "model_dim")
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "model_max_length", "n_ctx")
-
-Towers = Callable[[Keys, int], tuple[tuple[Tensor, ...], tuple[Notice, ...]]]
-
-
-def _no_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
-    return (), ()
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:
@@ -151,7 +144,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     embedding, final, head, tied, stored = _ends(model, prefix, vocab)
     dtype, stored_dtype = main_formats(model, quantised=has_quantization(config))
     quantization, unclear = read_quantization(config, stored_dtype)
-    towers, tower_notices = _towers(config, hidden)
+    towers, tower_notices = read_towers(Keys(config), hidden)
     _say(model, config, merged.text_type, decoder, len(mtp))
     architecture = Architecture(
         id=id,
@@ -220,15 +213,6 @@ def _unused(keys: Keys, mixers: list[str], blocks: list[str]) -> list[str]:
     if not any(kind in ("attention", "window", "chunk", "attention+mamba") for kind in mixers):
         names += ["num_attention_heads", "num_key_value_heads", "head_dim"]
     return [name for name in names if name in keys.values]
-
-
-def _towers(config: Mapping[str, Any], hidden: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
-    """Vision and audio towers, read where their reader is there."""
-    try:
-        read: Towers = import_module("gpusizer.architecture.readers.towers").read_towers
-    except (ImportError, AttributeError):
-        read = _no_towers
-    return read(Keys(config), hidden)
 
 
 def _ends(
