@@ -400,7 +400,7 @@ def test_checkpoints_have_the_size_that_was_published() -> None:
         if entry.checkpoint_bytes is None:
             continue
         architecture = read_config(entry.config, id=entry.id, name=entry.name)
-        sizes = [checkpoint_bytes(architecture, mtp) for mtp in (True, False)]
+        sizes = [checkpoint_bytes(architecture, mtp=mtp) for mtp in (True, False)]
         assert any(size == pytest.approx(entry.checkpoint_bytes, rel=rounded) for size in sizes), (id, sizes, entry.checkpoint_bytes)
         compared += 1
     assert compared > 50

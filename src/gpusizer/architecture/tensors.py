@@ -16,7 +16,7 @@ _MTP = re.compile(r"(?:^|\.)(?:mtp|mtp_layers|nextn)(?:\.|_|$)")
 _TOWER = re.compile(r"(?:^|\.)(?:vision\w*|visual|audio\w*|image\w*|mm_projector|multi_modal_projector|embed_vision|embed_audio|v|mm|a)\.")
 
 
-def stored_tensors(architecture: Architecture, mtp: bool = False) -> Iterator[tuple[int | None, str, Tensor, StorageFormat]]:
+def stored_tensors(architecture: Architecture, *, mtp: bool = False) -> Iterator[tuple[int | None, str, Tensor, StorageFormat]]:
     """Every stored tensor with the index of its layer (None outside layers), its path and its format.
 
     Parameters
@@ -44,7 +44,7 @@ def stored_tensors(architecture: Architecture, mtp: bool = False) -> Iterator[tu
         yield None, tensor.name, tensor, format_of(tensor.name, tensor)
 
 
-def checkpoint_bytes(architecture: Architecture, mtp: bool = True) -> int:
+def checkpoint_bytes(architecture: Architecture, *, mtp: bool = True) -> int:
     """Bytes of all stored tensors, headers of the files apart.
 
     Parameters
@@ -62,7 +62,7 @@ def checkpoint_bytes(architecture: Architecture, mtp: bool = True) -> int:
     if architecture.header_bytes is not None:
         layers = len(architecture.layers)
         return sum(size for name, size in architecture.header_bytes.items() if mtp or header_group(name, layers) != "mtp")
-    kept = sum(form.bytes_of(tensor.shape, tensor.copies) for _, _, tensor, form in stored_tensors(architecture, mtp))
+    kept = sum(form.bytes_of(tensor.shape, tensor.copies) for _, _, tensor, form in stored_tensors(architecture, mtp=mtp))
     in_vain = architecture.checkpoint_only
     return kept + sum(architecture.quantization.format_of(tensor.name, tensor).bytes_of(tensor.shape, tensor.copies) for tensor in in_vain)
 

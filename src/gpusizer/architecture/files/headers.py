@@ -73,7 +73,7 @@ def with_headers(architecture: Architecture, headers: Iterable[TensorHeader], fo
     quantization = replace(architecture.quantization, exact={**architecture.quantization.exact, **exact}, _seen={})
     model = replace(architecture, quantization=quantization, header_bytes=None)
     found = sum(sizes.values())
-    expected = {checkpoint_bytes(model, mtp) for mtp in (False, True)}
+    expected = {checkpoint_bytes(model, mtp=mtp) for mtp in (False, True)}
     notices = list(architecture.warnings)
     nearest = min(expected, key=lambda value: abs(value - found))
     if abs(nearest - found) > _TOLERATED * found:

@@ -82,7 +82,7 @@ def _group(block: Mapping[str, object], default: int = 128) -> int:
     return max(number(block, "group_size", default, -1, 1 << 20), 0)
 
 
-def _fp8_tensor(static: bool) -> StorageFormat:
+def _fp8_tensor(*, static: bool) -> StorageFormat:
     return StorageFormat("fp8", 8, 0, 0, scale_bits=32, tensor_bytes=4 if static else 0)
 
 
@@ -95,7 +95,7 @@ def _fp8(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     size = _pair(block.get("weight_block_size"), "weight_block_size")
     # With FP4 experts (``expert_dtype``) UE8M0 scales are stored as one byte; before, ``scale_fmt`` named how F32 scales were rounded.
     byte_scales = config.get("expert_dtype") == "fp4" and block.get("scale_fmt") == "ue8m0"
-    linear = _fp8_tensor(block.get("activation_scheme") == "static")
+    linear = _fp8_tensor(static=block.get("activation_scheme") == "static")
     if size:
         linear = StorageFormat("fp8_block", 8, *size, scale_bits=8 if byte_scales else 32)
     excluded = [*strings(block.get("modules_to_not_convert")), *strings(block.get("ignored_layers")), "eh_proj", "weights_proj"]

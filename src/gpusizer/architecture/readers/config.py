@@ -242,7 +242,7 @@ def _ends(
     keys.ignore("vocab_size_per_layer_input")
     final: tuple[Tensor, ...] = ()
     if words.norm_weight and keys.raw("do_layer_norm_before") is not False:
-        final += norm(_path(words.final_norm, prefix, f"{base}norm"), hidden, words.norm_bias)
+        final += norm(_path(words.final_norm, prefix, f"{base}norm"), hidden, bias=words.norm_bias)
     streams = keys.integer("hc_mult", default=0)
     if streams and words.hyper_head:
         final += hyper_connection(f"{base}hc_head.", streams, streams * hidden, 1, "hc_")

@@ -54,8 +54,8 @@ class LayerFactory:
         """Norms and what else stands beside mixers and blocks."""
         words, keys, hidden = layer.class_words, layer.keys, layer.hidden
         tensors: tuple[Tensor, ...] = ()
-        for name in norm_names(layer, bool(mixers), bool(blocks)):
-            tensors += norm(name, hidden, words.norm_bias)
+        for name in norm_names(layer, mixers=bool(mixers), blocks=bool(blocks)):
+            tensors += norm(name, hidden, bias=words.norm_bias)
         narrow = keys.integer("hidden_size_per_layer_input", default=0)
         if narrow:
             group = "per_layer_embedding"
@@ -83,7 +83,7 @@ def hyper_connection(name: str, rows: int, columns: int, scales: int, inner: str
     return (mixing, *vector(f"{name}{inner}base", rows, group, dtype="fp32"), *vector(f"{name}{inner}scale", scales, group, dtype="fp32"))
 
 
-def norm_names(layer: LayerContext, mixers: bool, blocks: bool) -> tuple[str, ...]:
+def norm_names(layer: LayerContext, *, mixers: bool, blocks: bool) -> tuple[str, ...]:
     """Names of a layer's norms; a layer of two norms that lacks a block lacks its norm."""
     words, keys = layer.class_words, layer.keys
     if not words.norm_weight:

@@ -117,7 +117,7 @@ class ModulePatterns:
     'pattern-refused'
     """
 
-    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), floating: bool = False, work: Work | None = None) -> None:
+    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), work: Work | None = None, *, floating: bool = False) -> None:
         self._floating = floating
         self._work = work or Work()
         self._literals: set[str] = set()

@@ -74,7 +74,7 @@ def read_dense(layer: LayerContext) -> tuple[FeedForward, ...]:
     modules = [module] if copies == 1 else [f"mlps.{copy}." for copy in range(copies)]
     blocks = []
     for one in modules:
-        tensors = mlp_matrices(mlp_names(layer, one), width, layer.hidden, "dense_mlp", gated(layer), mlp_bias(layer))
+        tensors = mlp_matrices(mlp_names(layer, one), width, layer.hidden, "dense_mlp", gated=gated(layer), bias=mlp_bias(layer))
         blocks.append(DenseMLP(width, gated(layer), tensors))
     return tuple(blocks)
 

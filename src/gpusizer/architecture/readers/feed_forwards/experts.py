@@ -82,12 +82,12 @@ def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
     suffix = (words.expert_suffix, words.expert_bias_suffix)
     biased = either(words.experts_have_bias, mlp_bias(layer))
     tensors = _router(layer, count + zero, either(words.router, f"{module}gate"))
-    tensors += expert_matrices(names, width, inner, count, has_gate, biased, suffix)
+    tensors += expert_matrices(names, width, inner, count, suffix, gated=has_gate, bias=biased)
     shared = _shared_width(layer, width)
     if shared:
         under = either(words.shared, f"{module}shared_experts.")
         parts = (under + words.shared_gate_proj, under + words.shared_up_proj, under + words.shared_down_proj)
-        tensors += mlp_matrices(parts, shared, hidden, "shared_experts", has_gate, mlp_bias(layer))
+        tensors += mlp_matrices(parts, shared, hidden, "shared_experts", gated=has_gate, bias=mlp_bias(layer))
         if words.shared_gate:
             tensors += matrix(f"{module}shared_expert_gate", 1, hidden, "shared_experts")
     if inner != hidden:

@@ -117,7 +117,7 @@ def _window(layer: LayerContext) -> int | None:
     return layer.needed("sliding_window", "sliding_window_size", "window_size", "attention_window_size")
 
 
-def _query_key_norms(layer: LayerContext, geometry: Geometry, name: str, keeps_keys: bool) -> tuple[Tensor, ...]:
+def _query_key_norms(layer: LayerContext, geometry: Geometry, name: str, *, keeps_keys: bool) -> tuple[Tensor, ...]:
     """Norms of queries and keys: none, one for a head's width, one for all heads' width, or one of its own for each head."""
     keys, words = layer.keys, layer.class_words
     kind: str = words.qk_norm
@@ -135,10 +135,10 @@ def _query_key_norms(layer: LayerContext, geometry: Geometry, name: str, keeps_k
         tensors: tuple[Tensor, ...] = (Tensor(f"{name}{query}.weight", (geometry.heads, geometry.head_dim), "norms"),)
         return (*tensors, Tensor(f"{name}{key}.weight", (geometry.kv_heads, geometry.head_dim), "norms")) if keeps_keys else tensors
     first, second = widths[kind]
-    return norm(name + query, first, bias) + (norm(name + key, second, bias) if keeps_keys else ())
+    return norm(name + query, first, bias=bias) + (norm(name + key, second, bias=bias) if keeps_keys else ())
 
 
-def _projections(layer: LayerContext, geometry: Geometry, name: str, own_keys: bool, own_values: bool) -> tuple[Tensor, ...]:
+def _projections(layer: LayerContext, geometry: Geometry, name: str, *, own_keys: bool, own_values: bool) -> tuple[Tensor, ...]:
     """Query, key, value and output matrices."""
     words, hidden, keys = layer.class_words, layer.hidden, layer.keys
     inputs, output = biases(layer)
@@ -151,13 +151,13 @@ def _projections(layer: LayerContext, geometry: Geometry, name: str, own_keys: b
     if narrow is not None:  # queries pass through a narrow space that is not cut
         tensors = matrix(q, narrow, hidden, GROUP) + norm(f"{name}inter_norm", narrow) + column(f"{name}wq", width, narrow, GROUP, geometry.heads)
     else:
-        tensors = column(q, width * (2 if gated else 1), hidden, GROUP, geometry.heads, inputs)
+        tensors = column(q, width * (2 if gated else 1), hidden, GROUP, geometry.heads, bias=inputs)
     if own_keys:
-        tensors += kv_columns(k, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads, inputs)
+        tensors += kv_columns(k, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
     if own_values:
-        tensors += kv_columns(v, geometry.kv_heads * geometry.v_head_dim, hidden, GROUP, geometry.kv_heads, inputs)
+        tensors += kv_columns(v, geometry.kv_heads * geometry.v_head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
     out = name + words.o_name
-    tensors += row(out, hidden, geometry.heads * geometry.v_head_dim, GROUP, geometry.heads, output)
+    tensors += row(out, hidden, geometry.heads * geometry.v_head_dim, GROUP, geometry.heads, bias=output)
     if rows := _gate_rows(layer, geometry):
         tensors += column(f"{name}g_proj", rows, hidden, GROUP, geometry.heads)
     return tensors
@@ -199,8 +199,8 @@ def read_attention(layer: LayerContext) -> tuple[Mixer, ...]:
     name = layer.class_words.attention
     caches = "shared-kv" not in layer.traits
     stores_v = not (layer.flag("attention_k_eq_v") and layer.mixer != "window")
-    tensors = _projections(layer, geometry, name, caches, caches and stores_v)
-    tensors += _query_key_norms(layer, geometry, name, caches or "own-key-norm" in layer.traits)
+    tensors = _projections(layer, geometry, name, own_keys=caches, own_values=caches and stores_v)
+    tensors += _query_key_norms(layer, geometry, name, keeps_keys=caches or "own-key-norm" in layer.traits)
     if _sinks(layer):
         tensors += vector(f"{name}sinks", geometry.heads, GROUP, Split.COLUMN)
     indexer, extra = _indexer(layer, name)

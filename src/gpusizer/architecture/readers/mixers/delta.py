@@ -21,7 +21,7 @@ def state_dtype(layer: LayerContext) -> str | None:
     return known
 
 
-def convolution(name: str, channels: int, kernel: int, bias: bool = False) -> tuple[Tensor, ...]:
+def convolution(name: str, channels: int, kernel: int, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A short convolution of one filter a channel."""
     weight = Tensor(f"{name}.weight", (channels, 1, kernel), GROUP, Split.COLUMN)
     return (weight, Tensor(f"{name}.bias", (channels,), GROUP, Split.COLUMN)) if bias else (weight,)

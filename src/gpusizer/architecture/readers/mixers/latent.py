@@ -52,7 +52,7 @@ def latent_attention(layer: LayerContext, name: str) -> LatentAttention:
             tensors += column(f"{name}q_b_proj", query, q_rank, GROUP, heads)
     tensors += matrix(f"{name}kv_a_proj_with_mqa", rank + rope, hidden, GROUP, bias=bias) + norm(f"{name}kv_a_layernorm", rank)
     tensors += column(f"{name}kv_b_proj", heads * (nope + value), rank, GROUP, heads)
-    tensors += row(f"{name}o_proj", hidden, heads * value, GROUP, heads, bias)
+    tensors += row(f"{name}o_proj", hidden, heads * value, GROUP, heads, bias=bias)
     gate = either(words.latent_gate, "full" if keys.flag("mla_use_output_gate") else "none")
     if gate != "none":
         tensors += column(f"{name}g_proj", heads if gate == "head" else heads * value, hidden, GROUP, heads)

@@ -21,7 +21,7 @@ def read_short_convolution(layer: LayerContext) -> tuple[Mixer, ...]:
     keys, hidden = layer.keys, layer.hidden
     kernel, bias = keys.needed(*_CACHED, high=1 << 16), keys.flag("conv_bias")
     name = "conv."
-    tensors = column(f"{name}in_proj", 3 * hidden, hidden, GROUP, bias=bias) + convolution(f"{name}conv", hidden, kernel, bias)
+    tensors = column(f"{name}in_proj", 3 * hidden, hidden, GROUP, bias=bias) + convolution(f"{name}conv", hidden, kernel, bias=bias)
     tensors += row(f"{name}out_proj", hidden, hidden, GROUP, bias=bias)
     return (LinearAttention(0, 0, 0, 0, tensors, hidden, kernel),)
 
@@ -33,7 +33,7 @@ def read_recurrent(layer: LayerContext) -> tuple[Mixer, ...]:
     heads = layer.needed(*HEADS)
     block, name = width // heads, "temporal_block."
     tensors = column(f"{name}linear_y", width, hidden, GROUP, bias=True) + column(f"{name}linear_x", width, hidden, GROUP, bias=True)
-    tensors += row(f"{name}linear_out", hidden, width, GROUP, bias=True) + convolution(f"{name}conv_1d", width, kernel, True)
+    tensors += row(f"{name}linear_out", hidden, width, GROUP, bias=True) + convolution(f"{name}conv_1d", width, kernel, bias=True)
     tensors += vector(f"{name}rg_lru.recurrent_param", width, GROUP, Split.COLUMN)
     for gate in ("input_gate", "recurrent_gate"):
         tensors += (Tensor(f"{name}rg_lru.{gate}_weight", (heads, block, block), GROUP, Split.COLUMN, heads),)

@@ -38,7 +38,7 @@ def _second(layer: LayerContext, name: str, heads: int) -> StateSpace:
     channels = inner + 2 * groups * state
     bias = keys.flag("mamba_proj_bias", "use_bias")
     tensors = column(f"{name}in_proj", inner + channels + heads, hidden, GROUP, bias=bias)
-    tensors += convolution(f"{name}conv1d", channels, kernel, keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
+    tensors += convolution(f"{name}conv1d", channels, kernel, bias=keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
     for part in ("dt_bias", "A_log", "D"):
         tensors += vector(f"{name}{part}", heads, GROUP, Split.COLUMN)
     if keys.flag("mamba_rms_norm", default=words.mamba_gated_norm):
@@ -60,7 +60,7 @@ def _first(layer: LayerContext, name: str) -> StateSpace:
     keys.ignore(*_EXPANDS, *_STATES, *_KERNELS)
     bias = keys.flag("mamba_proj_bias", "use_bias")
     tensors = column(f"{name}in_proj", 2 * inner, hidden, GROUP, bias=bias)
-    tensors += convolution(f"{name}conv1d", inner, kernel, keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
+    tensors += convolution(f"{name}conv1d", inner, kernel, bias=keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
     tensors += (Tensor(f"{name}A_log", (inner, state), GROUP, Split.COLUMN), *vector(f"{name}D", inner, GROUP, Split.COLUMN))
     tensors += row(f"{name}x_proj", rank + 2 * state, inner, GROUP) + column(f"{name}dt_proj", inner, rank, GROUP, bias=True)
     tensors += row(f"{name}out_proj", hidden, inner, GROUP, bias=bias)

@@ -34,7 +34,7 @@ def _encoder(part: Keys, encoder: Shelf, width: int) -> None:
         encoder.conv("embeddings.patch_embedding", width, channels, patch, patch, bias=part.flag("patch_bias"))
         patches = (side(part, "image_size") // patch) ** 2
     else:
-        encoder.linear("embeddings.patch_embedding", width, channels * patch * patch, part.flag("patch_bias"))
+        encoder.linear("embeddings.patch_embedding", width, channels * patch * patch, bias=part.flag("patch_bias"))
     encoder.array("embeddings.position_embedding.weight", patches + part.flag("class_token"), width)
     if part.flag("norm_before"):
         encoder.norm("pre_layrnorm", width)  # the checkpoints' own spelling
@@ -50,6 +50,6 @@ def _encoder(part: Keys, encoder: Shelf, width: int) -> None:
         head.array("probe", 1, 1, width)
         head.array("attention.in_proj_weight", 3 * width, width)
         head.array("attention.in_proj_bias", 3 * width)
-        head.linear("attention.out_proj", width, width, True)
+        head.linear("attention.out_proj", width, width, bias=True)
         head.norm("layernorm", width)
         plain_mlp(head.under("mlp"), width, inner)

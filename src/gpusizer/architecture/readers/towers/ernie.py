@@ -25,7 +25,7 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     block = encoder.each("blocks", part.needed("depth", high=MAX_BLOCKS))
     block.norm("norm1", width)
     block.norm("norm2", width)
-    fused_attention(block.under("attn"), width, heads, 3 * width, True, True)
+    fused_attention(block.under("attn"), width, heads, 3 * width, bias=True, out_bias=True)
     plain_mlp(block.under("mlp"), width, inner)
     encoder.norm("ln", width)
     wide = width * part.integer("spatial_merge_size", default=2, low=1, high=64) ** 2
@@ -33,9 +33,9 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     resampler = shelf.under("resampler_model")
     for name, columns in (("spatial_linear", wide), ("temporal_linear", wide * moments)):
         step = resampler.under(name)
-        step.linear("fc1", wide, columns, True, Split.COLUMN)
-        step.linear("fc2", wide, wide, True, Split.ROW)
+        step.linear("fc1", wide, columns, Split.COLUMN, bias=True)
+        step.linear("fc2", wide, wide, Split.ROW, bias=True)
         step.norm("ln", wide)
-    resampler.linear("mlp", tower.hidden_size, wide, True)
+    resampler.linear("mlp", tower.hidden_size, wide, bias=True)
     resampler.norm("after_norm", tower.hidden_size, bias=False)
     return True

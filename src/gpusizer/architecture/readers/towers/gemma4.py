@@ -23,10 +23,10 @@ def read_vision(tower: Tower, shelf: Shelf) -> bool:
     block = encoder.each("encoder.layers", part.needed("num_hidden_layers", high=MAX_BLOCKS))
     bias = part.flag("attention_bias")
     near = block.under("self_attn")
-    near.linear("q_proj", heads * head, width, bias, Split.COLUMN, heads)
-    near.linear("k_proj", key_heads * head, width, bias, Split.KV_HEADS, key_heads)
-    near.linear("v_proj", key_heads * head, width, bias, Split.KV_HEADS, key_heads)
-    near.linear("o_proj", width, heads * head, bias, Split.ROW, heads)
+    near.linear("q_proj", heads * head, width, Split.COLUMN, heads, bias=bias)
+    near.linear("k_proj", key_heads * head, width, Split.KV_HEADS, key_heads, bias=bias)
+    near.linear("v_proj", key_heads * head, width, Split.KV_HEADS, key_heads, bias=bias)
+    near.linear("o_proj", width, heads * head, Split.ROW, heads, bias=bias)
     near.norm("q_norm", head, bias=False)
     near.norm("k_norm", head, bias=False)
     gated_mlp(block.under("mlp"), width, inner)
@@ -52,15 +52,15 @@ def read_audio(tower: Tower, shelf: Shelf) -> bool:
     block = encoder.each("layers", part.needed("num_hidden_layers", high=MAX_BLOCKS))
     for name in ("feed_forward1", "feed_forward2"):
         half = block.under(name)
-        half.linear("ffw_layer_1", 4 * width, width, False, Split.COLUMN)
-        half.linear("ffw_layer_2", width, 4 * width, False, Split.ROW)
+        half.linear("ffw_layer_1", 4 * width, width, Split.COLUMN, bias=False)
+        half.linear("ffw_layer_2", width, 4 * width, Split.ROW, bias=False)
         half.norm("pre_layer_norm", width, bias=False)
         half.norm("post_layer_norm", width, bias=False)
     near = block.under("self_attn")
     near.array("per_dim_scale", width // heads)
     for name in ("q_proj", "k_proj", "v_proj"):
-        near.linear(name, width, width, False, Split.COLUMN, heads)
-    near.linear("post", width, width, False, Split.ROW, heads)
+        near.linear(name, width, width, Split.COLUMN, heads, bias=False)
+    near.linear("post", width, width, Split.ROW, heads, bias=False)
     near.linear("relative_k_proj", width, width)
     light = block.under("lconv1d")
     light.linear("linear_start", 2 * width, width)
@@ -71,7 +71,7 @@ def read_audio(tower: Tower, shelf: Shelf) -> bool:
     for name in ("norm_pre_attn", "norm_post_attn", "norm_out"):
         block.norm(name, width, bias=False)
     out = part.integer("output_proj_dims", default=width, low=1)
-    encoder.linear("output_proj", out, width, True)
+    encoder.linear("output_proj", out, width, bias=True)
     shelf.linear("embed_audio.embedding_projection", tower.hidden_size, out)
     return True
 

@@ -36,7 +36,7 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     block = shelf.each("blocks", depth)
     block.norm("norm1", width, bias=False)
     block.norm("norm2", width, bias=False)
-    fused_attention(block.under("attn"), width, heads, 3 * width, bias, bias and not learned)
+    fused_attention(block.under("attn"), width, heads, 3 * width, bias=bias, out_bias=bias and not learned)
     if not learned:
         block.norm("attn.q_norm", width // heads, bias=False)
         block.norm("attn.k_norm", width // heads, bias=False)

@@ -22,16 +22,16 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     encoder.conv("embeddings.patch_embedding", width, part.integer("num_channels", default=3, low=1, high=64), patch, patch, bias=True)
     block = encoder.each("encoder.layers", part.needed("num_hidden_layers", high=MAX_BLOCKS))
     near = block.under("attn")
-    fused_attention(near, width, heads, 3 * width, part.flag("qkv_bias"), True)
+    fused_attention(near, width, heads, 3 * width, bias=part.flag("qkv_bias"), out_bias=True)
     if part.flag("qk_normalization"):
         near.norm("q_norm", width, bias=False)
         near.norm("k_norm", width, bias=False)
     plain_mlp(block.under("mlp"), width, inner)
     for name, scale in (("norm1", "ls1"), ("norm2", "ls2")):
-        block.norm(name, width, bias)
+        block.norm(name, width, bias=bias)
         block.array(scale, width)
     square = width * round(1 / tower.whole.number("downsample_ratio", default=0.5, low=1 / 64, high=1.0)) ** 2
     shelf.norm("mlp1.0", square)
-    shelf.linear("mlp1.1", tower.hidden_size, square, True, Split.COLUMN)
-    shelf.linear("mlp1.3", tower.hidden_size, tower.hidden_size, True, Split.ROW)
+    shelf.linear("mlp1.1", tower.hidden_size, square, Split.COLUMN, bias=True)
+    shelf.linear("mlp1.3", tower.hidden_size, tower.hidden_size, Split.ROW, bias=True)
     return True

@@ -30,8 +30,8 @@ def read(tower: Tower, shelf: Shelf) -> bool:
         near.norm("q_norm", width, bias=False)
         near.norm("k_norm", width, bias=False)
     plain_mlp(block.under("mlp"), width, inner)
-    block.norm("layernorm_before", width, bias)
-    block.norm("layernorm_after", width, bias)
+    block.norm("layernorm_before", width, bias=bias)
+    block.norm("layernorm_after", width, bias=bias)
     if not part.flag("use_mean_pooling", default=True):
         encoder.norm("layernorm", width)
     return project(tower, shelf, width)

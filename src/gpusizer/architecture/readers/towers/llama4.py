@@ -27,7 +27,7 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     block.norm("post_attention_layernorm", width)
     between, out = part.needed("projector_input_dim"), part.needed("projector_output_dim")
     adapter = encoder.under("vision_adapter.mlp")
-    adapter.linear("fc1", between, inner, False, Split.COLUMN)
-    adapter.linear("fc2", out, between, False, Split.ROW)
+    adapter.linear("fc1", between, inner, Split.COLUMN, bias=False)
+    adapter.linear("fc2", out, between, Split.ROW, bias=False)
     shelf.linear("multi_modal_projector.linear_1", tower.hidden_size, part.integer("vision_output_dim", default=out, low=1))
     return True

@@ -42,6 +42,6 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     square = merging.integer("spatial_merge_size", default=2, low=1, high=64) ** 2
     for name, columns in (("multi_modal_projector", width), ("patch_merge_mlp", hidden * square)):
         part_shelf = shelf.under(name)
-        part_shelf.linear("linear_1", between, columns, bias, Split.COLUMN)
-        part_shelf.linear("linear_2", hidden, between, bias, Split.ROW)
+        part_shelf.linear("linear_1", between, columns, Split.COLUMN, bias=bias)
+        part_shelf.linear("linear_2", hidden, between, Split.ROW, bias=bias)
     return True

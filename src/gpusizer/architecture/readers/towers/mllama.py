@@ -42,5 +42,5 @@ def read(tower: Tower, shelf: Shelf) -> bool:
             block.array("gate_attn", 1)
             block.array("gate_ffn", 1)
     features = (1 + len(part.sequence("intermediate_layers_indices") or ())) * width
-    shelf.linear("multi_modal_projector", tower.hidden_size, part.integer("vision_output_dim", default=features, low=1), True)
+    shelf.linear("multi_modal_projector", tower.hidden_size, part.integer("vision_output_dim", default=features, low=1), bias=True)
     return True

@@ -36,6 +36,6 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     merged = width * kernel[0] * kernel[-1]
     projector = shelf.under("mm_projector")
     projector.norm("pre_norm", width)
-    projector.linear("proj.0", merged, merged, True, Split.COLUMN)
-    projector.linear("proj.2", part.integer("text_hidden_size", default=tower.hidden_size, low=1), merged, True, Split.ROW)
+    projector.linear("proj.0", merged, merged, Split.COLUMN, bias=True)
+    projector.linear("proj.2", part.integer("text_hidden_size", default=tower.hidden_size, low=1), merged, Split.ROW, bias=True)
     return True

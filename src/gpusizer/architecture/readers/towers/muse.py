@@ -29,7 +29,7 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     plain_mlp(block.under("mlp"), width, inner)
     between = whole.needed("projector_hidden_size")
     merged = whole.integer("out_hidden_size", default=width * part.needed("merge_size", high=64) ** 2, low=1)
-    shelf.linear("vision_adapter.fc1", between, merged, False, Split.COLUMN)
-    shelf.linear("vision_adapter.fc2", between, between, False, Split.ROW)
+    shelf.linear("vision_adapter.fc1", between, merged, Split.COLUMN, bias=False)
+    shelf.linear("vision_adapter.fc2", between, between, Split.ROW, bias=False)
     shelf.linear("vision_projection", tower.hidden_size, between)
     return True

@@ -43,8 +43,8 @@ def _two_layers(tower: Tower, shelf: Shelf, width: int) -> None:
     part = shelf.under(_MULTI)
     if whole.flag("projector_layernorm"):
         part.norm("projector_layernorm", features)
-    part.linear("linear_1", hidden, features, bias, Split.COLUMN)
-    part.linear("linear_2", hidden, hidden, bias, Split.ROW)
+    part.linear("linear_1", hidden, features, Split.COLUMN, bias=bias)
+    part.linear("linear_2", hidden, hidden, Split.ROW, bias=bias)
     if whole.flag("image_newline"):
         shelf.array("image_newline", hidden)
 
@@ -55,8 +55,8 @@ def _patch_merger(tower: Tower, shelf: Shelf, width: int) -> None:
     part = shelf.under(_MULTI)
     part.norm("norm", width, bias=False)
     part.linear("patch_merger.merging_layer", width, width * whole.integer("spatial_merge_size", default=2, low=1, high=64) ** 2)
-    part.linear("linear_1", hidden, width, bias, Split.COLUMN)
-    part.linear("linear_2", hidden, hidden, bias, Split.ROW)
+    part.linear("linear_1", hidden, width, Split.COLUMN, bias=bias)
+    part.linear("linear_2", hidden, hidden, Split.ROW, bias=bias)
 
 
 def _soft_tokens(tower: Tower, shelf: Shelf, width: int) -> None:
@@ -65,7 +65,7 @@ def _soft_tokens(tower: Tower, shelf: Shelf, width: int) -> None:
 
 
 def _one_linear(tower: Tower, shelf: Shelf, width: int) -> None:
-    shelf.linear(f"{_MULTI}.linear", tower.whole.integer("projection_dim", default=tower.hidden_size, low=1), width, True)
+    shelf.linear(f"{_MULTI}.linear", tower.whole.integer("projection_dim", default=tower.hidden_size, low=1), width, bias=True)
 
 
 def _pixel_shuffle(tower: Tower, shelf: Shelf, width: int) -> None:
@@ -83,8 +83,8 @@ def _shuffled_mlp(tower: Tower, shelf: Shelf, width: int) -> None:
         part.norm("layer_norm", width * square, bias=whole.flag("projector_norm_bias", default=True))
     inner = whole.integer("projector_hidden_size", default=hidden, low=1)
     bias = whole.flag("projector_bias", default=True)
-    part.linear("linear_1", inner, width * square, bias, Split.COLUMN)
-    part.linear("linear_2", hidden, inner, bias, Split.ROW)
+    part.linear("linear_1", inner, width * square, Split.COLUMN, bias=bias)
+    part.linear("linear_2", hidden, inner, Split.ROW, bias=bias)
 
 
 def _swiglu(tower: Tower, shelf: Shelf, width: int) -> None:
@@ -94,8 +94,8 @@ def _swiglu(tower: Tower, shelf: Shelf, width: int) -> None:
     part = shelf.under(_MULTI)
     if whole.flag("projector_layernorm"):
         part.norm("layernorm", width * _square(whole))
-    part.linear("linear_1", inner, width * _square(whole), True, Split.COLUMN)
-    part.linear("linear_2", hidden, inner // 2, True, Split.ROW)
+    part.linear("linear_1", inner, width * _square(whole), Split.COLUMN, bias=True)
+    part.linear("linear_2", hidden, inner // 2, Split.ROW, bias=True)
 
 
 def _square(whole: Keys, part: Keys | None = None) -> int:
@@ -113,8 +113,8 @@ def _merged_mlp(tower: Tower, shelf: Shelf, width: int) -> None:
     square = _square(tower.whole, tower.part)
     part = shelf.under("projector")
     part.norm("pre_norm", width)
-    part.linear("linear_1", width * square, width * square, True, Split.COLUMN)
-    part.linear("linear_2", tower.hidden_size, width * square, True, Split.ROW)
+    part.linear("linear_1", width * square, width * square, Split.COLUMN, bias=True)
+    part.linear("linear_2", tower.hidden_size, width * square, Split.ROW, bias=True)
 
 
 PROJECTORS: dict[str, Callable[[Tower, Shelf, int], None]] = {

@@ -38,24 +38,24 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     block.norm("norm1", width, bias=not gated)
     block.norm("norm2", width, bias=not gated)
     key_heads = part.integer("num_key_value_heads", default=heads, low=1, high=heads)
-    fused_attention(block.under("attn"), width, heads, width + 2 * (width // heads) * key_heads, True, True)
+    fused_attention(block.under("attn"), width, heads, width + 2 * (width // heads) * key_heads, bias=True, out_bias=True)
     if gated:
         gated_mlp(block.under("mlp"), width, inner, bias=True)
     else:
         plain_mlp(block.under("mlp"), width, inner, names=("fc1", "fc2") if first else ("linear_fc1", "linear_fc2"))
     merged = width * part.needed("spatial_merge_size", high=64) ** 2
     if learned is None:
-        _merge(shelf.under("merger"), "ln_q", width, not gated, merged, out, ("mlp.0", "mlp.2"))
+        _merge(shelf.under("merger"), "ln_q", width, merged, out, ("mlp.0", "mlp.2"), bias=not gated)
     else:
-        _merge(shelf.under("merger"), "norm", width, True, merged, out, ("linear_fc1", "linear_fc2"))
+        _merge(shelf.under("merger"), "norm", width, merged, out, ("linear_fc1", "linear_fc2"), bias=True)
         deep = len(part.sequence("deepstack_visual_indexes") or ())
-        _merge(shelf.each("deepstack_merger_list", deep), "norm", merged, True, merged, out, ("linear_fc1", "linear_fc2"))
+        _merge(shelf.each("deepstack_merger_list", deep), "norm", merged, merged, out, ("linear_fc1", "linear_fc2"), bias=True)
     if tower.whole.text("projector") == "linear":  # a further projection after the merger
-        shelf.linear("projector", tower.hidden_size, out, True)
+        shelf.linear("projector", tower.hidden_size, out, bias=True)
     return True
 
 
-def _merge(shelf: Shelf, norm: str, width: int, bias: bool, merged: int, out: int, names: tuple[str, str]) -> None:
-    shelf.norm(norm, width, bias)
-    shelf.linear(names[0], merged, merged, True, Split.COLUMN)
-    shelf.linear(names[1], out, merged, True, Split.ROW)
+def _merge(shelf: Shelf, norm: str, width: int, merged: int, out: int, names: tuple[str, str], *, bias: bool) -> None:
+    shelf.norm(norm, width, bias=bias)
+    shelf.linear(names[0], merged, merged, Split.COLUMN, bias=True)
+    shelf.linear(names[1], out, merged, Split.ROW, bias=True)

@@ -31,5 +31,5 @@ def read(tower: Tower, shelf: Shelf) -> bool:
         block.array(scale, width)
     encoder.conv("vit_downsampler1", 2 * width, width, 3, 3, bias=True)
     encoder.conv("vit_downsampler2", 4 * width, 2 * width, 3, 3, bias=True)
-    shelf.linear("vit_large_projector", tower.hidden_size, 4 * width, tower.whole.flag("projector_bias"))
+    shelf.linear("vit_large_projector", tower.hidden_size, 4 * width, bias=tower.whole.flag("projector_bias"))
     return True

@@ -29,12 +29,12 @@ def read(tower: Tower, shelf: Shelf) -> bool:
         encoder.conv("conv1", width, bins, 3, bias=True)
         encoder.conv("conv2", width, width, 3, bias=True)
         encoder.array("audio_bos_eos_token.weight", 2, out)
-        encoder.linear("proj", out, width, True)
+        encoder.linear("proj", out, width, bias=True)
         return True
     encoder.conv("conv2d1", narrow, 1, 3, 3, bias=True)
     encoder.conv("conv2d2", narrow, narrow, 3, 3, bias=True)
     encoder.conv("conv2d3", narrow, narrow, 3, 3, bias=True)
     encoder.linear("conv_out", width, narrow * -(-bins // 8))  # three strides of 2
-    encoder.linear("proj1", width, width, True)
-    encoder.linear("proj2", out, width, True)
+    encoder.linear("proj1", width, width, bias=True)
+    encoder.linear("proj2", out, width, bias=True)
     return True
