@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import ceil
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer
 from gpusizer.engines.base.cache import CacheFormat, cache_format, layer_caches
 from gpusizer.errors import UnknownIdError
@@ -67,7 +67,7 @@ def cache_figures(architecture: Architecture, kv_precision: str = "auto") -> tup
     growing = Fraction(0)
     fixed = 0
     for layer in architecture.layers:
-        pooled = any(isinstance(mixer, CompressedAttention) for mixer in layer.mixers)
+        pooled = bool(layer.mixers_of(CompressedAttention))
         for cache in layer_caches(layer, _own_format(layer, form, kv_precision), tp=1):
             if cache.kind not in GROWING:
                 fixed += cache.row_bytes * (cache.window or 1)
@@ -81,12 +81,12 @@ def cache_figures(architecture: Architecture, kv_precision: str = "auto") -> tup
 
 def _own_format(layer: Layer, form: CacheFormat, kv_precision: str) -> CacheFormat:
     """The format of one layer: engines keep scales beside sparse latents in FP8, and pooled entries in FP8 unless they are told otherwise."""
-    for mixer in layer.mixers:
-        if isinstance(mixer, LatentAttention) and mixer.indexer is not None and form.id == "fp8":
-            return CacheFormat("fp8_ds_mla", 1.0, scaled_latent=True)
-        if isinstance(mixer, CompressedAttention) and kv_precision.lower() == "auto":
+    if form.id == "fp8" and any(mixer.picks is not None for mixer in layer.mixers_of(LatentAttention)):
+        return CacheFormat("fp8_ds_mla", 1.0, scaled_latent=True)
+    if layer.mixers_of(CompressedAttention):
+        if kv_precision.lower() == "auto":
             return CacheFormat("fp8", 1.0)
-        if isinstance(mixer, CompressedAttention) and form.element_bytes >= 2:
+        if form.element_bytes >= 2:
             return replace(form, index_element_bytes=form.element_bytes, index_scale_bytes=0)
     return form
 

@@ -12,8 +12,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from gpusizer.architecture.parts import OUTER_PARTS, PARTS, text_part
 from gpusizer.architecture.readers.context import ModelContext
-from gpusizer.architecture.readers.parts import OUTER_PARTS, PARTS, text_part
 from gpusizer.architecture.readers.towers import names_tower
 
 __all__ = ["harmless", "say_unknown", "unknown"]

@@ -42,6 +42,8 @@ class Engine(ABC):
     newest: ClassVar[tuple[int, ...]] = (0,)
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
+    # Kinds of mixers that it is known to run; None for an engine that takes a model's own code.
+    mixers: ClassVar[frozenset[str] | None] = frozenset({"attention", "latent", "compressed", "linear", "state_space"})
     most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
 
     @property
@@ -130,10 +132,16 @@ class Engine(ABC):
         ranges = stage_layers(len(start.architecture.layers), start.layout.pp, partition)
         return tuple(Stage(index, layers, index == 0, index == len(ranges) - 1) for index, layers in enumerate(ranges))
 
+    def unknown_mixer(self, architecture: Architecture) -> Notice | None:
+        """The kind of layer that this engine is not known to run, None where it knows all."""
+        kind = None if self.mixers is None else next((mixer.kind for mixer in architecture.mixers if mixer.kind not in self.mixers), None)
+        return None if kind is None else Notice("mixer-not-known", {"kind": kind})
+
     def problem(self, start: Start) -> Notice | None:
         """Why this layout cannot be, None where it can."""
         redundant = start.whole("num_redundant_experts", 0)
-        return layout_problem(start.architecture, start.layout, redundant_experts=redundant, padded_formats=self.padded_formats(start))
+        unknown = self.unknown_mixer(start.architecture)
+        return unknown or layout_problem(start.architecture, start.layout, redundant_experts=redundant, padded_formats=self.padded_formats(start))
 
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Every way to cut one replica over so many GPUs: tensor parallelism inside a node, pipeline stages beyond.
@@ -219,10 +227,9 @@ class Engine(ABC):
         """Second copies of latent projections on one GPU, for engines that keep them."""
         counts: dict[tuple[int, int, int, int], int] = {}
         for index in stage.layers:
-            for mixer in start.architecture.layers[index].mixers:
-                if isinstance(mixer, LatentAttention):
-                    shape = (mixer.heads, mixer.qk_nope_head_dim, mixer.v_head_dim, mixer.kv_lora_rank)
-                    counts[shape] = counts.get(shape, 0) + 1
+            for mixer in start.architecture.layers[index].mixers_of(LatentAttention):
+                shape = (mixer.heads, mixer.qk_nope_head_dim, mixer.v_head_dim, mixer.kv_lora_rank)
+                counts[shape] = counts.get(shape, 0) + 1
         items = []
         for (heads, nope, value, rank), layers in counts.items():
             inputs: Inputs = {
@@ -242,9 +249,9 @@ class Engine(ABC):
         widths = set()
         for index in stage.layers:
             for mixer in start.architecture.layers[index].mixers:
-                width = getattr(mixer, "rotary_dim", 0) or getattr(mixer, "qk_rope_head_dim", 0) or getattr(mixer, "rope_head_dim", 0)
+                width = mixer.rotary_width
                 if width:
-                    widths.add((width, getattr(mixer, "window", None) is not None))
+                    widths.add((width, mixer.windowed))
         positions = start.architecture.max_position_embeddings or 0
         rotated = sum(width for width, _ in widths)
         if not positions or not rotated:

@@ -70,7 +70,7 @@ class LlamaCpp(PlacedEngine):
             return Notice("layers-or-rows-only", {"name": "tp", "value": layout.tp})
         if layout.pp > layers + 1:
             return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": layers})
-        return None
+        return self.unknown_mixer(start.architecture)
 
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Layers shared out over the GPUs, which is what it does by itself."""

@@ -44,7 +44,7 @@ _IMAGES_MIB = 100
 
 @dataclass(frozen=True)
 class SglangPlan(CachePlan):
-    """The same with the slots of recurrent state, and what is stored for each byte that the budget counts."""
+    """A plan with the slots of recurrent state, and what is stored for each byte that the budget counts."""
 
     slots: int = 0
     stored_share: float = 1.0
@@ -76,7 +76,7 @@ class Sglang(PooledEngine):
                 if experts < layout.ep:
                     return Notice("ep-more-than-experts", {"ep": layout.ep, "experts": experts})
             cut = replace(layout, ep=1)
-            return layout_problem(start.architecture, cut, padded_formats=self.padded_formats(start))
+            return self.unknown_mixer(start.architecture) or layout_problem(start.architecture, cut, padded_formats=self.padded_formats(start))
         return super().problem(start)
 
     def rank_requests(self, deployment: Deployment) -> int | None:

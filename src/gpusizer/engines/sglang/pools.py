@@ -121,8 +121,8 @@ def _own_windows(start: Start) -> bool:
     """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks."""
     if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory", False) or not kinds_of(start.architecture).windows:
         return False
-    mixers = [mixer for layer in start.architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention) and mixer.caches]
-    bounded = [mixer for mixer in mixers if mixer.window or mixer.chunk]
+    mixers = [mixer for mixer in start.architecture.mixers_of(Attention) if mixer.caches]
+    bounded = [mixer for mixer in mixers if mixer.seen_tokens]
     shapes = [{(mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])]
     sinks = any("sink" in tensor.name for mixer in bounded for tensor in mixer.tensors)
     return sinks or any(mixer.chunk for mixer in bounded) or (bool(shapes[1]) and shapes[0] != shapes[1])
@@ -185,10 +185,10 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
 def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | None) -> tuple[LayerCache, ...]:
     # Layers that read the keys and values of an earlier one get rows of their own all the same: the pool counts attention layers (a public log of
     # Gemma 4 E4B: 79.94 GiB for 997,846 tokens, all 42 layers).
-    layer = replace(layer, mixers=tuple(replace(each, caches=True) if isinstance(each, Attention) else each for each in layer.mixers))
+    layer = replace(layer, mixers=tuple(mixer.with_own_cache() for mixer in layer.mixers))
     element = element_bytes(start.architecture.dtype)
     state = state_bytes
-    if state is None and not any(getattr(mixer, "state_dtype", None) for mixer in layer.mixers):
+    if state is None and not any(mixer.state is not None and mixer.state.dtype for mixer in layer.mixers):
         state = 4  # recurrent states are FP32 where neither the operator nor the configuration says
     return layer_caches(layer, form, tp=start.layout.tp, model_element_bytes=element, state_element_bytes=state)
 
@@ -214,7 +214,7 @@ def _window_cap(start: Start, window: int) -> int:
 
 def _compressed(start: Start, layers: list[Layer]) -> Pools:
     """Raw windows, pooled rows, index keys and compressor states (DeepSeek-V4); rows are packed whatever the cache format."""
-    mixers = [mixer for layer in layers for mixer in layer.mixers if isinstance(mixer, CompressedAttention)]
+    mixers = [mixer for layer in layers for mixer in layer.mixers_of(CompressedAttention)]
     by_request = start.version >= RINGS_SINCE
     page, drafts = start.deployment.block_size or 256, start.deployment.speculative_tokens
     ratio = _number(start, "swa_full_tokens_ratio", COMPRESSED_WINDOW_RATIO)
@@ -228,7 +228,7 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
         if not mixer.ratio:
             continue
         full += _row_bytes(mixer, page, mixer.ratio, by_request) / mixer.ratio
-        overlaps = 2 if mixer.indexer is not None else 1
+        overlaps = mixer.overlap
         states = compressed_state_bytes(head_dim=mixer.head_dim, vectors=2 * overlaps, element_bytes=4)
         ring = (2 if drafts else 1) * overlaps * mixer.ratio
         if mixer.indexer is not None:

@@ -8,7 +8,7 @@ from math import ceil
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import POOLED, STATE, CacheFormat, cache_format, layer_caches
 from gpusizer.engines.base.device import driver_reserved

@@ -51,6 +51,7 @@ class Transformers(PlacedEngine):
     id: ClassVar[str] = "transformers"
     newest: ClassVar[tuple[int, ...]] = (5, 23, 0)
     weight_sources: ClassVar[tuple[str, ...]] = (_SOURCE + "src/transformers/modeling_utils.py, from_pretrained",)
+    mixers: ClassVar[frozenset[str] | None] = None  # a checkpoint may bring its own code
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """One request at a time, to the longest context, unless it was said otherwise."""

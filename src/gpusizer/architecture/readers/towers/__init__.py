@@ -153,7 +153,7 @@ def _over(implied: Mapping[str, Any], given: Keys) -> Keys:
 
 
 def _one_by_one(tensor: Tensor) -> Iterator[Tensor]:
-    """The same tensors with the number of each block in the name, for quantisation lists that name blocks one by one."""
+    """Every tensor of equal blocks by itself, with the number of its block in the name, for quantisation lists that name blocks one by one."""
     if tensor.copies == 1 or tensor.name.count("*") != 1:
         yield tensor
         return

@@ -15,7 +15,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Tensor
 from gpusizer.engines.base.ledger import WEIGHT_LINES, weight_line
-from gpusizer.engines.base.weights import Cut, ExpertPadding, Stored, bare_matrices, group_bytes, matrix_bytes, parameter_of
+from gpusizer.engines.base.weights import Cut, ExpertPadding, StoredTensor, bare_matrices, group_bytes, matrix_bytes, parameter_of
 from gpusizer.engines.vllm.weights import slack_of
 
 __all__ = ["LINES", "TPS", "Part", "PartTable", "Tally", "tally_of"]
@@ -95,11 +95,11 @@ class Tally:
         """Format of each tensor of a part in a precision, by its sizes alone."""
         return tuple(_nameless(self.form_in(precision, tensor, form)) for tensor, form, _ in part)
 
-    def stored(self, part: Part, forms: tuple[StorageFormat, ...]) -> tuple[Stored, ...]:
+    def stored(self, part: Part, forms: tuple[StorageFormat, ...]) -> tuple[StoredTensor, ...]:
         """A part as engines cut it."""
-        counts: dict[Stored, int] = {}
+        counts: dict[StoredTensor, int] = {}
         for (tensor, _, count), form in zip(part, forms, strict=True):
-            one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
+            one = StoredTensor(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
             counts[one] = counts.get(one, 0) + count
         return tuple(one if count == 1 else replace(one, count=count) for one, count in counts.items())
 
@@ -166,7 +166,7 @@ class PartTable:
 
     paddings: tuple[tuple[ExpertPadding, ...], ...]
     rows: list[list[float | None]] = field(default_factory=lambda: [[None] * len(PartTable.columns())])
-    _known: dict[tuple[tuple[Stored, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
+    _known: dict[tuple[tuple[StoredTensor, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
 
     @staticmethod
     def columns() -> list[tuple[str, str, int, int]]:
@@ -179,7 +179,7 @@ class PartTable:
             found += [(kind, "", whole, tp) for whole in (0, 1) for tp in TPS]
         return found
 
-    def place(self, stored: tuple[Stored, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int]) -> int:
+    def place(self, stored: tuple[StoredTensor, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int]) -> int:
         """Row of a part, counted from 1; row 1 is the part that weighs nothing.
 
         ``shares`` are those of FP8 in square blocks, by group of parameters; ``places`` the tensor-parallel sizes that the model allows.
@@ -197,7 +197,13 @@ class PartTable:
         return self._known[key]
 
     def _row(
-        self, stored: tuple[Stored, ...], paddings: tuple[ExpertPadding, ...], slack: bool, shares: Blocks, places: frozenset[int], further: bool
+        self,
+        stored: tuple[StoredTensor, ...],
+        paddings: tuple[ExpertPadding, ...],
+        slack: bool,
+        shares: Blocks,
+        places: frozenset[int],
+        further: bool,
     ) -> list[float | None]:
         row: list[float | None] = [int(further)]
         sizes: dict[tuple[str, int, int], float] = {}
@@ -220,8 +226,8 @@ class PartTable:
 
 def _tally_cut(
     sizes: dict[tuple[str, int, int], float],
-    tensors: tuple[Stored, ...],
-    matrices: tuple[Stored, ...],
+    tensors: tuple[StoredTensor, ...],
+    matrices: tuple[StoredTensor, ...],
     cut: Cut,
     way: tuple[int, int],
     shares: Blocks,
