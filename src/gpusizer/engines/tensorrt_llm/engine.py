@@ -16,7 +16,7 @@ from gpusizer.engines.base.engine import CachePlan, Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.ledger import banded, combined, computed, total_bytes
 from gpusizer.engines.base.pooled import PooledEngine
-from gpusizer.engines.base.prefill import prefill_peak
+from gpusizer.engines.base.prefill import prefill_cut, prefill_model, prefill_peak
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, Quantity, Section
 from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weights import Cut, ExpertPadding
@@ -139,19 +139,19 @@ class TensorRtLlm(PooledEngine):
 
     def _activation(self, start: Start) -> Item:
         """Tensors of the widest block of one context batch; a compiled engine sets a workspace aside for the largest batch."""
-        deployment = start.deployment
+        deployment, model, cut = start.deployment, prefill_model(start.architecture), prefill_cut(start.layout)
         tokens = deployment.max_num_batched_tokens or 1
         if not self.compiled(start):
-            return prefill_peak(start, tokens, band=fitted.PEAK_SPREAD, evidence=Evidence.CALIBRATED)
+            return prefill_peak(model, cut, tokens, band=fitted.PEAK_SPREAD, evidence=Evidence.CALIBRATED)
         if not start.flag("max_num_tokens"):
             tokens = (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", _DEFAULT_INPUT) or _DEFAULT_INPUT), 1 << 20)
         return prefill_peak(
-            start,
+            replace(model, top_k=0),
+            cut,
             tokens,
             band=fitted.ENGINE_WORKSPACE_SPREAD,
             evidence=Evidence.CALIBRATED,
             workspace_factor=fitted.ENGINE_WORKSPACE,
-            with_experts=False,
         )
 
     # ---- budget and pool -------------------------------------------------------------------------------------------
