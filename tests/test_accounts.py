@@ -14,7 +14,7 @@ import pytest
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
-from gpusizer.engines.base.account import StageFigures, conclude
+from gpusizer.engines.base.account import StageFigures, conclude, stage_blocks
 from gpusizer.engines.base.band import Spread
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.ledger import computed
@@ -24,6 +24,9 @@ from gpusizer.engines.sglang import account as sglang
 from gpusizer.engines.sglang import record as sglang_record
 from gpusizer.engines.sglang.engine import ENGINE as SGLANG
 from gpusizer.engines.sglang.pools import stage_pools
+from gpusizer.engines.tensorrt_llm import account as tensorrt_llm
+from gpusizer.engines.tensorrt_llm import record as tensorrt_llm_record
+from gpusizer.engines.tensorrt_llm.engine import ENGINE as TENSORRT_LLM
 from gpusizer.facts.catalog import accelerator
 from gpusizer.formulas.core import Symbol
 from gpusizer.formulas.memory.constants import constant_bytes
@@ -47,6 +50,12 @@ FURTHER: dict[str, list[dict[str, Any]]] = {
         {"engine_version": "0.5.9", "flags": {"disable_radix_cache": True, "enable_symm_mem": True}},
         {"engine_version": "0.5.2", "flags": {"max_total_tokens": 100_000}},
         {"flags": {"max_mamba_cache_size": 300, "swa_full_tokens_ratio": 0.5, "mamba_full_memory_ratio": 2}, "max_num_seqs": 48},
+    ],
+    "tensorrt-llm": [
+        {},
+        {"kv_precision": "fp8", "block_size": 64, "memory_fraction": 0.85},
+        {"engine_version": "0.21", "max_num_seqs": 16},
+        {"engine_version": "1.0", "flags": {"max_tokens": 100_000}},
     ],
 }
 
@@ -95,7 +104,26 @@ def sglang_account(read: Read, stored_bytes: Any) -> dict[str, Any]:
     return figures | verdict(lines, found.available, found.blocks, found.block_bytes, later, records.device.memory_bytes)
 
 
-ACCOUNTS: dict[str, tuple[Callable[[Start, Stage], Read], Callable[[Read, Any], dict[str, Any]]]] = {"sglang": (read_sglang, sglang_account)}
+def read_tensorrt_llm(start: Start, stage: Stage) -> Read:
+    records = tensorrt_llm_record.records_of(start)
+    return Read(records, records.model, tensorrt_llm_record.cache_record(start, stage), len(stage.layers), 0)
+
+
+def tensorrt_llm_account(read: Read, stored_bytes: Any) -> dict[str, Any]:
+    records, cache = read.records, read.cache
+    device, page = records.device, records.step.page_tokens
+    lines = [given(stored_bytes), *device.outside, *device.system]
+    lines += tensorrt_llm.step_lines(read.model, records.step, records.cut, read.layers)
+    lines.append(tensorrt_llm.pages(device, read.model, lines))
+    left, block = tensorrt_llm.left_for_cache(device, records.step, cache, lines), tensorrt_llm.block_bytes(cache, page)
+    figures = {"needed": tensorrt_llm.request_blocks(cache, page, records.step.context_tokens)}
+    return figures | verdict(lines, left, stage_blocks(left, block), block, 0, device.memory_bytes)
+
+
+ACCOUNTS: dict[str, tuple[Callable[[Start, Stage], Read], Callable[[Read, Any], dict[str, Any]]]] = {
+    "sglang": (read_sglang, sglang_account),
+    "tensorrt-llm": (read_tensorrt_llm, tensorrt_llm_account),
+}
 
 
 def start_of(name: str, words: dict[str, Any]) -> Start:
@@ -211,6 +239,10 @@ RECORDS: dict[str, Callable[[Start], list[Any]]] = {
         *(getattr(sglang_record.records_of(start), field.name) for field in fields(sglang_record.Records)),
         prefill_model(start.architecture),
         stage_pools(start, SGLANG.stages(start)[0]),
+    ],
+    "tensorrt-llm": lambda start: [
+        *(getattr(tensorrt_llm_record.records_of(start), field.name) for field in fields(tensorrt_llm_record.Records)),
+        tensorrt_llm_record.cache_record(start, TENSORRT_LLM.stages(start)[0]),
     ],
 }
 
