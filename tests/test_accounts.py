@@ -256,9 +256,10 @@ RECORDS: dict[str, Callable[[Start], list[Any]]] = {
         ("layout", {"tp": 4}),
     ],
 )
-def test_records_differ_along_their_axes_alone(name: str, axis: str, changed: dict[str, Any]) -> None:
+@pytest.mark.parametrize("model", ["deepseek-v3", "llama-3.1-70b"])
+def test_records_differ_along_their_axes_alone(name: str, axis: str, changed: dict[str, Any], model: str) -> None:
     """A figure off its axes would stand in too few cells, and nobody would see it."""
-    given: dict[str, Any] = {"model": "deepseek-v3", "gpu": H100, "tp": 2}
+    given: dict[str, Any] = {"model": model, "gpu": H100, "tp": 2}
     first, second = (RECORDS[name](start_of(name, given | more)) for more in ({}, changed))
     for one, other in zip(first, second, strict=True):
         if axis not in one.axes:
