@@ -5,15 +5,15 @@ A model has a thousand tensors and a handful of different layers: they are talli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TypeVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
+from gpusizer.engines.base.once import once_per_object
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
 
 __all__ = [
@@ -31,27 +31,12 @@ __all__ = [
     "weight_table",
 ]
 
-Value = TypeVar("Value")
-
 ROUTED = "routed_experts"
 SHARED = "shared_experts"
 
 
-def once_per_architecture(build: Callable[[Architecture], Value]) -> Callable[[Architecture], Value]:
-    """Remember what was built for an architecture, by identity; the last few are kept."""
-    kept: dict[int, tuple[Architecture, Value]] = {}
-
-    def remembered(architecture: Architecture) -> Value:
-        found = kept.get(id(architecture))
-        if found is not None and found[0] is architecture:
-            return found[1]
-        value = build(architecture)
-        while len(kept) >= 32:
-            kept.pop(next(iter(kept)))
-        kept[id(architecture)] = (architecture, value)
-        return value
-
-    return remembered
+once_per_architecture = once_per_object
+"""Remember what was built for an architecture."""
 
 
 @dataclass(frozen=True, slots=True)
