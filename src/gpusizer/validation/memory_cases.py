@@ -14,8 +14,9 @@ from typing import Any
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
-from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_dtype
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration
 from gpusizer.engines.base.declaration import Declaration

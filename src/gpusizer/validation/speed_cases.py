@@ -15,9 +15,10 @@ from typing import Any
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
-from gpusizer.architecture.precision.requantise import Quantization, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_format, scaled_format
-from gpusizer.architecture.types import LatentAttention, MixtureOfExperts, Notice
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.types import LatentAttention, Notice
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
@@ -151,10 +152,9 @@ def _cut(deployment: Deployment, layout: Layout) -> Deployment:
 
 def _traits(architecture: Architecture, accelerator: Accelerator) -> str:
     """Words about model and device that rules of publications look for."""
-    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers]
     found = {
         "experts": _has_experts(architecture),
-        "latent": any(isinstance(mixer, LatentAttention) for mixer in mixers),
+        "latent": bool(architecture.mixers_of(LatentAttention)),
         "drafts": bool(architecture.mtp),
         generation(accelerator): True,
     }
@@ -233,7 +233,7 @@ def _precision(model: str, words: str, named: str | None) -> tuple[Architecture,
 
 
 def _has_experts(architecture: Architecture) -> bool:
-    return any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards)
+    return any(layer.experts for layer in architecture.layers)
 
 
 def _cache_precision(row: Mapping[str, Any], fields: Mapping[str, Any]) -> str:

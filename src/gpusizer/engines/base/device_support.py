@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration
 from gpusizer.engines.base.weights import once_per_architecture
@@ -53,7 +53,7 @@ def weight_formats(architecture: Architecture) -> tuple[str, ...]:
 
 
 def format_families(stored: Iterable[tuple[StorageFormat, int]]) -> tuple[str, ...]:
-    """The same for formats and how many parameters have them."""
+    """Families of formats that hold a noticeable share, from formats and how many parameters have them; the largest first."""
     params: dict[str, int] = {}
     for form, count in stored:
         family = form.id.split("_")[0] if form.quantised and not form.block_elements else form.id
@@ -83,7 +83,7 @@ def device_support(engine_id: str, architecture: Architecture, accelerator: Acce
 
 
 def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelerator) -> Support:
-    """The same for families of formats, the largest first."""
+    """How a device runs families of formats, the one of most parameters first."""
     known = _runs(engine_id, accelerator)
     if known == "no":
         return Support(Notice("engine-not-on-device", {"engine": engine_id, "gpu": accelerator.id}), (), 9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -70,12 +70,12 @@ class LlamaCpp(PlacedEngine):
             return Notice("layers-or-rows-only", {"name": "tp", "value": layout.tp})
         if layout.pp > layers + 1:
             return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": layers})
-        return None
+        return self.unknown_mixer(start.architecture)
 
-    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
+    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Layers shared out over the GPUs, which is what it does by itself."""
         layout = Layout(pp=gpus)
-        return (LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)),)
+        yield LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout))
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """As many sequences, each with its own cells, as fit on the safe side; at least one."""

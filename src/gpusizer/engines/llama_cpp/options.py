@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpusizer.architecture.expressions import Expressions
+from gpusizer.architecture.storage.expressions import Expressions
 from gpusizer.engines.base.cache import CacheFormat, cache_format
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import FlagError

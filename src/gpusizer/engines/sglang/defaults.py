@@ -6,6 +6,7 @@ Read from the released packages 0.4.6 to 0.5.23 (sgl-project/sglang: python/sgla
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
@@ -51,6 +52,7 @@ def _row(device_mib: float, version: tuple[int, ...]) -> _Row:
     return next(row for row in table if device_mib < row[0])
 
 
+@lru_cache(maxsize=256)
 def decode_graph_sizes(limit: int, drafts: bool) -> int:
     """How many batch sizes are captured for decoding, up to a limit. [graphs]
 
@@ -64,6 +66,7 @@ def decode_graph_sizes(limit: int, drafts: bool) -> int:
     return sum(1 for size in sizes if size <= limit)
 
 
+@lru_cache(maxsize=256)
 def prefill_graph_sizes(limit: int) -> int:
     """How many token counts are captured for prefill, up to a limit. [graphs]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -51,6 +51,7 @@ class Transformers(PlacedEngine):
     id: ClassVar[str] = "transformers"
     newest: ClassVar[tuple[int, ...]] = (5, 23, 0)
     weight_sources: ClassVar[tuple[str, ...]] = (_SOURCE + "src/transformers/modeling_utils.py, from_pretrained",)
+    mixers: ClassVar[frozenset[str] | None] = None  # a checkpoint may bring its own code
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """One request at a time, to the longest context, unless it was said otherwise."""
@@ -71,12 +72,12 @@ class Transformers(PlacedEngine):
                 return Notice("layers-or-rows-only", {"name": name, "value": value})
         return super().problem(start)
 
-    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
+    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Layers over all GPUs, or one tensor-parallel group."""
         node = accelerator.node_size
         layouts = [Layout(pp=gpus), *([Layout(tp=gpus)] if 1 < gpus <= node else [])]
         choices = [LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)) for layout in layouts]
-        return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
+        yield from sorted(choices, key=lambda choice: choice.reason is not None)
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """A batch of so many requests, or as large a one as fits on the safe side; at least one."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
@@ -18,7 +18,7 @@ from gpusizer.engines.base.offload import offloaded_layers
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
 from gpusizer.engines.base.weight_error import weight_error
-from gpusizer.engines.base.weights import Cut
+from gpusizer.engines.base.weights import Cut, once_per_architecture
 from gpusizer.engines.vllm.account import (
     Place,
     above_free,
@@ -34,7 +34,7 @@ from gpusizer.engines.vllm.account import (
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, model_record, step_record, version_rules
-from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes
+from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes, unfolds_scales
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
@@ -103,7 +103,9 @@ class Vllm(PooledEngine):
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
         """Kernels, and so padding and copies, are chosen by vendor and compute capability."""
-        return start.accelerator.vendor, start.capability
+        step = start.once(step_record)
+        tokens = step.tokens if model_record(start.architecture).deeper_levels else 0
+        return start.once(self.cut), weight_error(start), unfolds_scales(start), step.library_bytes, tokens
 
     def weight_error_of(self, start: Start) -> float:
         """Band of the stored tensors by their format."""
@@ -121,9 +123,13 @@ class Vllm(PooledEngine):
             start.once(device_record),
             version_rules(start.version),
         )
-        layout = layout_record(start.layout.tp, start.layout.dp, whole_experts=start.layout.ep > 1)
-        buffers = workspace(model, step, layout)
-        peak, graphs = step_lines(model, step, layout, _place(stage), rules, buffers)
+        cut, place = start.layout, _place(stage)
+        known, key = _known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, place, rules)
+        if key not in known:  # devices of one class take the same step
+            layout = layout_record(cut.tp, cut.dp, whole_experts=cut.ep > 1)
+            buffers = workspace(model, step, layout)
+            known[key] = (buffers, *step_lines(model, step, layout, place, rules, buffers))
+        buffers, peak, graphs = known[key]
         return [*device.outside, growth(device, rules, buffers), peak, *([graphs] if step.graphs else [])]
 
     def budget_bytes(self, start: Start) -> int:
@@ -271,6 +277,12 @@ class Vllm(PooledEngine):
 
 
 _DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+
+
+@once_per_architecture
+def _known_steps(architecture: Architecture) -> dict[Hashable, tuple[Any, Item, Item]]:
+    """Work buffers, activation peak and graphs of the steps that were asked for."""
+    return {}
 
 
 def _place(stage: Stage) -> Place:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import Quantization, checkpoint_bytes
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention, Notice
 from gpusizer.engines.base.added_weights import unlisted_tensors
 from gpusizer.engines.base.cache import cache_format
@@ -183,7 +184,7 @@ def _model(tables: EngineTables, architecture: Architecture) -> ModelColumns:
     kinds: dict[Kind, int] = {}
     letters = []
     for index, layer in enumerate(architecture.layers):
-        latent = [mixer for mixer in layer.mixers if isinstance(mixer, LatentAttention)]
+        latent = layer.mixers_of(LatentAttention)
         first = latent[0] if latent else None
         copied = (0, 0, 0, 0, 0) if first is None else (len(latent), first.heads, first.qk_nope_head_dim, first.v_head_dim, first.kv_lora_rank)
         kind = Kind(tally.layers[index], of_layer[index] + 1, copied)
