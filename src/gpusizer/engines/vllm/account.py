@@ -362,7 +362,6 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)
     grown = growth(device, rules, buffers)
     of_stage = charged([*lines.values(), peak, graphs], model.estimate_factor, charges_graphs=True)
-    of_stage = Sum(kept("charged", of_stage.bytes), of_stage.below_squares, kept("squares", of_stage.above_squares))
     available = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
     needed = stage.needed_blocks(in_flight_tokens(step_tokens=step.tokens, pp=asked.pp))
     outside = kept("outside", sum(line.bytes for line in device.outside))
