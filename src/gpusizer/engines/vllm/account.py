@@ -26,8 +26,8 @@ from gpusizer.formulas.memory.activation import (
 )
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
-from gpusizer.formulas.memory.steps import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
-from gpusizer.formulas.memory.weights import unfolded_scales_bytes, visual_levels_bytes
+from gpusizer.formulas.memory.loaded import unfolded_scales_bytes, visual_levels_bytes
+from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
 from gpusizer.units import MiB
 
 __all__ = ["Place", "above_free", "charged", "estimated_graphs", "free_at_start", "growth", "loaded", "needed_later", "step_lines", "workspace"]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpusizer.formulas.memory.steps import (
-    in_flight_tokens,
-)
+from gpusizer.formulas.memory.steps import in_flight_tokens
 from gpusizer.rendering.workbook.calculation import Account, cell_of, times
 from gpusizer.rendering.workbook.cells.model import Batch, Model
 from gpusizer.rendering.workbook.cells.weight import Counts

@@ -7,16 +7,9 @@ from dataclasses import dataclass, field
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.account import GATHER_FACTOR, INDEX_LOGITS, KEY_FACTOR
 from gpusizer.formulas.memory.activation import encoder_bytes
-from gpusizer.formulas.memory.steps import (
-    batch_requests,
-    batch_tokens,
-    captured_limit,
-    captured_sizes,
-    encoded_bytes,
-    sampling_peak_bytes,
-    sparse_workspace_bytes,
-)
-from gpusizer.formulas.memory.weights import visual_levels_bytes
+from gpusizer.formulas.memory.loaded import visual_levels_bytes
+from gpusizer.formulas.memory.step_peaks import encoded_bytes, sampling_peak_bytes, sparse_workspace_bytes
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes
 from gpusizer.rendering.workbook.calculation import Account, times
 from gpusizer.rendering.workbook.live import (
     Area,

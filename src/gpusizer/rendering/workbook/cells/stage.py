@@ -9,11 +9,9 @@ from gpusizer.engines.vllm.account import HANDED_ON, SCALE_BYTES, SCALES_SPREAD,
 from gpusizer.formulas.core import rounded
 from gpusizer.formulas.memory.activation import activation_peak_bytes, expert_workspace_bytes, latent_chunk_bytes, latent_chunk_rows
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.loaded import unfolded_scales_bytes
 from gpusizer.formulas.memory.stages import band_width_bytes
-from gpusizer.formulas.memory.steps import (
-    layer_peak_bytes,
-)
-from gpusizer.formulas.memory.weights import unfolded_scales_bytes
+from gpusizer.formulas.memory.step_peaks import layer_peak_bytes
 from gpusizer.rendering.workbook.calculation import Account, times, whole_bytes
 from gpusizer.rendering.workbook.cells.model import Batch, Model
 from gpusizer.rendering.workbook.cells.weight import Counts, Gathered, StageWeights

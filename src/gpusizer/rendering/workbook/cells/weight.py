@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpusizer.formulas.core import maximum
+from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, rope_table_bytes
 from gpusizer.formulas.memory.stages import band_width_bytes, stage_first_layer, stage_size
-from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 from gpusizer.rendering.workbook.calculation import Account, cell_of, times
 from gpusizer.rendering.workbook.cells.model import Model
 from gpusizer.rendering.workbook.live import (
