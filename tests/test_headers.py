@@ -168,7 +168,7 @@ def test_split_gguf_is_one_model(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300), cut=st.integers(0, 2000), at=st.integers(0, 400), good=st.booleans())
-def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, cut: int, at: int, good: bool) -> None:
+def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, cut: int, at: int, *, good: bool) -> None:
     """Random bytes, truncated files, and good files with bytes overwritten: an answer or an InputError, nothing else."""
     for name, valid, read in (("x.safetensors", GOOD_SAFETENSORS, read_safetensors), ("x.gguf", GOOD_GGUF, read_gguf)):
         changed = (valid[:at] + data + valid[at + len(data) :])[: cut or None] if good else data

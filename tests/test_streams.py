@@ -189,7 +189,7 @@ SLOW = (
         *((name, True) for name in ("SIGTERM", "SIGHUP", "SIGINT")),  # a draft with a name outlives what cannot be caught
     ],
 )
-def test_a_signal_while_the_file_is_written_leaves_no_draft(tmp_path: Path, name: str, named: bool) -> None:
+def test_a_signal_while_the_file_is_written_leaves_no_draft(tmp_path: Path, name: str, *, named: bool) -> None:
     if name in ("SIGQUIT", "SIGKILL") and not hasattr(os, "O_TMPFILE"):
         pytest.skip("this system has no files without a name")
     target = tmp_path / "answer.txt"
