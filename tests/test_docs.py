@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from conftest import DATA, ROOT
 from gpusizer.cli.main import main
 
-ROOT = Path(__file__).resolve().parents[1]
 READMES = ("README.md", "README.zh.md")
 
 
@@ -42,7 +42,7 @@ def test_every_command_of_the_readme_works(command: str, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(dict(model_entry("qwen3-8b").config)), encoding="utf-8")
     assert read_config(model_entry("qwen3-8b").config).layers
-    cases = ROOT / "tests" / "data" / "cases.jsonl"
+    cases = DATA / "cases.jsonl"
     for place, word in enumerate(words):
         if word.lower() == "cases.jsonl":
             words[place] = str(cases)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import DATA, lines_of
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.keys import Keys
@@ -28,9 +27,7 @@ PLAIN: dict[str, Any] = {
     "intermediate_size": 96,
     "vocab_size": 100,
 }
-SMALL: list[dict[str, Any]] = [
-    json.loads(line)["config"] for line in (Path(__file__).parent / "data" / "small_models.jsonl").read_text(encoding="utf-8").splitlines()
-]
+SMALL: list[dict[str, Any]] = [line["config"] for line in lines_of(DATA / "small_models.jsonl")]
 
 
 def small(model_type: str, number: int = 0) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from file_bytes import gguf_bytes, write
 from gpusizer import Deployment, fit
 from gpusizer.architecture import load
 from gpusizer.architecture.expressions import Expression, ExpressionRefused, Expressions
@@ -24,8 +25,7 @@ from gpusizer.architecture.readers.registry import MixerReader, register_mixer, 
 from gpusizer.architecture.storage.module_patterns import ModulePatterns
 from gpusizer.architecture.types import Mixer
 from gpusizer.errors import FlagError, InputError, UnreadableFileError, UnsupportedArchitectureError
-from test_headers import gguf_bytes, write
-from test_load import CONFIG, PARAMS, config_file
+from tiny_config import CONFIG, PARAMS, config_file
 
 EXPERTS = {**CONFIG, "model_type": "qwen3_moe", "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 FORTY = ".?" * 40 + "Z"
