@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
-from conftest import DATA
+from conftest import DATA, SHARED
 from gpusizer.architecture.types import Notice
 from gpusizer.i18n import has
 from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
 from gpusizer.validation.case_file import read_cases
-from gpusizer.validation.validate import validate
+from gpusizer.validation.validate import Validation, validate
 
 OWN = DATA / "cases.jsonl"
+
+
+@cache
+def validated(name: str) -> Validation:
+    """Predictions of all shared cases of a file, made once for all tests."""
+    return validate(read_cases(str(SHARED / name)))
 
 
 def own_cases() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, shared_lines
+from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.precision.requantise import checkpoint_bytes
 from gpusizer.architecture.readers import read_config
 from gpusizer.errors import UnknownIdError
@@ -182,7 +183,7 @@ def test_checkpoints_have_the_size_that_was_published() -> None:
         entry = model_entry(id)
         if entry.checkpoint_bytes is None:
             continue
-        architecture = read_config(entry.config, id=entry.id, name=entry.name)
+        architecture = load_architecture(id)
         sizes = [checkpoint_bytes(architecture, mtp) for mtp in (True, False)]
         assert any(size == pytest.approx(entry.checkpoint_bytes, rel=rounded) for size in sizes), (id, sizes, entry.checkpoint_bytes)
         compared += 1
@@ -195,7 +196,7 @@ def test_every_counted_model_has_an_entry_with_the_same_parameters() -> None:
         if not line["config_file"]:
             continue
         entry = model_entry(line["id"])
-        count = read_config(entry.config, id=entry.id, name=entry.name).parameters
+        count = load_architecture(entry.id).parameters
         trimmed = "step-3." in entry.id  # a copy trimmed by its keeper: what its class gives is put back
         assert trimmed or count.total == line["total_params"], entry.id
         assert entry.published_total_params in (line["published_total_params"], None) or "llama-" in entry.id
@@ -212,7 +213,7 @@ def test_an_entry_stores_the_same_bytes_as_the_whole_configuration(shared: Path)
         whole = json.loads((shared / own).read_text(encoding="utf-8"))
         if "quantization_config" in entry.config and "quantization_config" not in whole:
             continue  # settings of a file beside the configuration
-        ours, theirs = (read_config(config, id=entry.id) for config in (entry.config, whole))
+        ours, theirs = load_architecture(entry.id), read_config(whole, id=entry.id)
         assert checkpoint_bytes(ours) == checkpoint_bytes(theirs), entry.id
         assert ours.max_position_embeddings == theirs.max_position_embeddings, entry.id
         assert ours.dtype == theirs.dtype, entry.id
