@@ -86,3 +86,32 @@ def test_an_exception_from_a_check_says_why() -> None:
                     continue
                 assert re.match(r":\s*[A-Z]+\d+" if kind == "noqa" else r"\[[\w-]+", rest), place
                 assert not re.match(r":\s*(C90|PLR|FBT|SLF)", rest) or re.search(r"[A-Z]+\d+\s+\S+", rest), place
+
+
+GIGA = (10**9, 2**30)
+
+
+def valued(node: ast.expr) -> object:
+    """What an expression of plain numbers is worth; None for any other."""
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return value
+        case ast.BinOp(left=ast.Constant(value=int() as base), op=ast.Pow(), right=ast.Constant(value=int() as power)) if 0 <= power < 100:
+            return base**power
+        case ast.BinOp(left=ast.Constant(value=int() as base), op=ast.LShift(), right=ast.Constant(value=int() as shift)) if 0 <= shift < 100:
+            return base << shift
+    return None
+
+
+def factors(source: str) -> Iterator[object]:
+    """Numbers that a module multiplies or divides by."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.FloorDiv):
+            yield from (worth for worth in (valued(node.left), valued(node.right)) if worth is not None)
+
+
+def test_giga_and_gibi_are_factors_by_name_alone() -> None:
+    """10**9 and 2**30 as bounds may be written anywhere; what a size is multiplied or divided by has a name in ``units.py``."""
+    assert list(factors("x = 3 * 1e9\ny = z / 2**30\nw = (1 << 30) * z\nfar = 10**9")) == [3, 1e9, 2**30, 1 << 30]
+    wrong = [name for name, source in python_files() if name.startswith("src/") for worth in factors(source) if worth in GIGA]
+    assert wrong == []
