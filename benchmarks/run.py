@@ -53,17 +53,19 @@ def configurations_per_s() -> float:
     from gpusizer.architecture.load import load_architecture
     from gpusizer.engines.base.types import Deployment
     from gpusizer.facts.catalog import accelerator
+    from gpusizer.performance.concurrency import memory_answer
     from gpusizer.performance.predict import set_up
-    from gpusizer.performance.step_time import step_parts
+    from gpusizer.performance.step_time import Step, step_time
     from gpusizer.performance.types import Load
 
     model, device = load_architecture("deepseek-v3"), accelerator("h200-sxm-141gb")
-    work, speeds, _ = set_up(model, device, Deployment(model="deepseek-v3", gpu=device.id, tp=8), Load(1000, 1000, concurrency=1), None, None)
+    load = Load(1000, 1000, concurrency=1)
+    rank = set_up(model, device, memory_answer(model, device, Deployment(model="deepseek-v3", gpu=device.id, tp=8), load), load)
     sequences, context = np.random.default_rng(0).uniform(1, 512, COLUMN), np.random.default_rng(1).uniform(100, 100_000, COLUMN)
     times = []
     for _ in range(4):
         start = time.perf_counter()
-        step_parts(work, speeds, sequences=sequences, context_tokens=context).seconds.sum()
+        step_time(rank.work, rank.speeds, Step(sequences, context)).sum()
         times.append(time.perf_counter() - start)
     return COLUMN / min(times)
 

@@ -14,7 +14,7 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.cli.failures import error_line
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import GpusizerError, InputError
-from gpusizer.performance.batch import Ask, predict_many
+from gpusizer.performance.batch import FEW, Ask, predict_many
 from gpusizer.performance.predict import predict
 from gpusizer.performance.types import Load
 from gpusizer.planning.pipeline import make_plan
@@ -56,8 +56,11 @@ def test_a_harder_target_never_takes_fewer_gpus(gpu: str, concurrency: int, tpot
 def test_together_and_one_by_one_give_the_same() -> None:
     found = make_plan(Request(model="deepseek-v3", concurrency=64, context_tokens=4096))
     load = Load(3000, 1096, concurrency=64)
-    asks = [Ask(each.accelerator, each.launch, each.replicas, each.fit) for each in found.options]
+    asks = [Ask(each.accelerator, each.launch, each.replicas, each.fit) for each in found.options if each.performance is not None]
+    asks += [ask._replace(replicas=ask.replicas + 1) for ask in asks]
+    assert len(asks) > FEW  # computed as columns
     for ask, together in zip(asks, predict_many(found.architecture, asks, load), strict=True):
+        assert together is not None
         alone = predict(found.architecture, ask.accelerator, ask.deployment, load, replicas=ask.replicas, fit=ask.fit)
         for name in ("ttft_s", "tpot_s", "output_tokens_per_s"):
             assert getattr(together, name).value == pytest.approx(getattr(alone, name).value, rel=1e-9)
@@ -99,7 +102,7 @@ def test_nothing_beats_what_stands_on_the_front() -> None:
     front = [each for each in options if each["pareto"]]
     assert front
     for each in front:
-        for other in options:
+        for other in (option for option in options if option["tpot_s"] is not None):
             assert not (other["gpus_to_order"] <= each["gpus_to_order"] and other["tpot_s"] < each["tpot_s"] * (1 - 1e-9))
 
 

@@ -48,6 +48,12 @@ class Accelerator:
         Kind, and both directions added, per device.
     fabric_devices : int or None
         How many devices the fast interconnect joins: 2 for a bridge, 8 in an SXM server, 72 in an NVL72 rack; None without one.
+    bridge_devices : int or None
+        Where the fast interconnect is a bridge between neighbouring cards: how many one bridge joins. Others reach each other over PCIe.
+    domain_devices : int or None
+        Where it reaches beyond a server (a rack with switches of its own): how many it joins at full speed.
+    pcie_generation : int or None
+        Of the slot, from ``pcie`` ("5.0 x16").
     devices_per_node : int or None
         Devices in the usual server (the largest tensor-parallel group without a network).
     whole_nodes : bool
@@ -86,6 +92,9 @@ class Accelerator:
     notes: tuple[str, ...]
     unverified: tuple[str, ...]
     sources: Mapping[str, tuple[str, ...]]  # field -> sources
+    bridge_devices: int | None = None
+    domain_devices: int | None = None
+    pcie_generation: int | None = None
 
     @property
     def capability(self) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gpusizer.formulas.symbols import Symbol, symbol_of
@@ -146,7 +146,10 @@ def maximum(*values: Any) -> Any:
     >>> maximum(1, 5, 3)
     5
     """
-    if _all_plain(values):
+    for value in values:
+        if type(value) not in _PLAIN:
+            break
+    else:  # by far the most calls
         return max(values)
     if _anysymbol_of(*values):
         return _call("MAX", maximum, *values)
@@ -166,7 +169,10 @@ def minimum(*values: Any) -> Any:
     >>> minimum(4, 2)
     2
     """
-    if _all_plain(values):
+    for value in values:
+        if type(value) not in _PLAIN:
+            break
+    else:  # by far the most calls
         return min(values)
     if _anysymbol_of(*values):
         return _call("MIN", minimum, *values)
@@ -251,6 +257,7 @@ class Formula:
     symbols: Mapping[str, str]  # parameter -> its unit
     reference: str
     example: Mapping[str, Any]
+    valid: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # parameter -> where the formula was checked
 
     def expression(self) -> str:
         """The formula as text, recorded from the function itself."""
@@ -266,7 +273,15 @@ REGISTRY: dict[str, Formula] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def formula(id: str, *, unit: str, symbols: Mapping[str, str], reference: str, example: Mapping[str, Any]) -> Callable[[F], F]:
+def formula(
+    id: str,
+    *,
+    unit: str,
+    symbols: Mapping[str, str],
+    reference: str,
+    example: Mapping[str, Any],
+    valid: Mapping[str, tuple[float, float]] | None = None,
+) -> Callable[[F], F]:
     """Register a pure, keyword-only function as a formula.
 
     Parameters
@@ -282,6 +297,8 @@ def formula(id: str, *, unit: str, symbols: Mapping[str, str], reference: str, e
         Where the formula stands: paper, source file, article, measurement.
     example : mapping
         Arguments of a worked example that a reader can check elsewhere.
+    valid : mapping of str to (float, float), optional
+        Range of a parameter within which the formula holds.
     """
 
     def register(function: F) -> F:
@@ -295,7 +312,7 @@ def formula(id: str, *, unit: str, symbols: Mapping[str, str], reference: str, e
         if not named_parts and any(kind is not inspect.Parameter.KEYWORD_ONLY for kind in kinds):
             raise ValueError(f"formula {id}: parameters must be keyword-only, or be named parts alone")
         shown = dict.fromkeys(example, *symbols.values()) if named_parts else symbols
-        REGISTRY[id] = Formula(id, unit, function, shown, reference, example)
+        REGISTRY[id] = Formula(id, unit, function, shown, reference, example, valid or {})
         function.formula_id = id  # type: ignore[attr-defined]
         return function
 

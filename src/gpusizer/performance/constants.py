@@ -1,318 +1,135 @@
-"""Constants of speed: what a data sheet does not say.
-
-Efficiencies belong to a generation of devices and a number format, fixed costs to an engine; none belongs to a model. ``scripts/calibrate_speed.py``
-fits them on measured runs (InferenceX sweeps as kept in ai-dynamo/aiconfigurator@095f58a, TensorRT-LLM performance tables, GPUStack performance lab,
-MLPerf Inference v5.1, dstack benchmarks), starts from published kernel tables, and writes what stands below the line "Fitted on".
-"""
+"""Constants of speed, read from ``constants.toml``: what a data sheet does not say, with how each is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-__all__ = ["CONSTANTS", "Constant", "value"]
+__all__ = ["FILE", "Constant", "ConstantTable", "Constants", "constant_tables", "fit_record", "speed_constants"]
+
+FILE = Path(__file__).with_name("constants.toml")
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(NamedTuple):
     """One constant.
 
     Parameters
     ----------
+    name : str
+        What it is of, dotted: ``memory.8.hopper``.
     value : float
-        In use; seconds, shares or factors by its name.
-    before, spread : float
-        What it was thought to be before the fit, and the spread of its logarithm.
-    error : float
+        In use, in the unit of its table.
+    runs : int
+        Measured runs that bear on it, 0 where none does.
+    error : float or None
         Standard deviation of its logarithm after the fit.
-    rows : int
-        Measured runs that bear on it.
+    prior, prior_spread : float or None
+        What it was thought to be before the fit, and the spread of its logarithm.
     """
 
+    name: str
     value: float
-    before: float
-    spread: float
-    error: float = 0.0
-    rows: int = 0
+    runs: int = 0
+    error: float | None = None
+    prior: float | None = None
+    prior_spread: float | None = None
 
 
-def value(name: str) -> float:
-    """The value of a constant."""
-    return CONSTANTS[name].value
+class ConstantTable(NamedTuple):
+    """Constants of one kind.
+
+    Parameters
+    ----------
+    heading : str
+        Under which it stands in the file.
+    unit : str
+        Of all of them.
+    evidence : str
+        "defined", "measured", "calibrated" or "assumed".
+    comment : str
+        What they are, and where they came from.
+    constants : tuple of Constant
+        In the order of the file.
+    """
+
+    heading: str
+    unit: str
+    evidence: str
+    comment: str
+    constants: tuple[Constant, ...]
 
 
-# Fitted on 2026-11-25 by scripts/calibrate_speed.py: 1154 runs, 93 groups of model, GPU and engine.
-# Aggregated runs of high confidence:
-#   in sample: ttft_s               n  434  median  20.1%  mean  35.0%  P90  61.4%  bias  +0.2%
-#   in sample: tpot_s               n  434  median   9.1%  mean  16.8%  P90  43.0%  bias  +1.9%
-#   in sample: output_tokens_per_s  n  336  median  12.2%  mean  25.0%  P90  52.7%  bias  +0.2%
-#   each group left out: ttft_s               n  434  median  24.0%  mean  39.4%  P90  69.6%  bias  +2.0%
-#   each group left out: tpot_s               n  434  median  12.2%  mean  19.8%  P90  48.3%  bias  +3.1%
-#   each group left out: output_tokens_per_s  n  336  median  15.1%  mean  27.9%  P90  52.5%  bias  -0.4%
-#   left out in 7 folds: ttft_s               n  434  median  24.4%  mean  38.3%  P90  68.8%  bias  +2.5%
-#   left out in 7 folds: tpot_s               n  434  median  12.0%  mean  19.5%  P90  49.6%  bias  +2.3%
-#   left out in 7 folds: output_tokens_per_s  n  336  median  14.9%  mean  27.9%  P90  53.6%  bias  -0.8%
-# Constant(value, before the fit, spread before, error after, rows that bear on it)
-CONSTANTS: Mapping[str, Constant] = {
-    "memory.16.ampere": Constant(0.7536, 0.76, 0.06, 0.059, 13),
-    "memory.16.ada": Constant(0.8281, 0.83, 0.06, 0.06, 1),
-    "memory.16.hopper": Constant(0.8302, 0.84, 0.06, 0.056, 242),
-    "memory.16.blackwell": Constant(0.7882, 0.79, 0.06, 0.06, 271),
-    "memory.16.blackwell_pcie": Constant(0.8502, 0.85, 0.06, 0.06, 6),
-    "memory.16.cdna3": Constant(0.74, 0.74, 0.06, 0.06, 0),
-    "memory.16.cdna4": Constant(0.74, 0.74, 0.06, 0.06, 0),
-    "memory.16.other": Constant(0.6918, 0.7, 0.06, 0.059, 9),
-    "memory.8.ampere": Constant(0.7, 0.7, 0.08, 0.08, 0),
-    "memory.8.ada": Constant(0.8, 0.8, 0.08, 0.08, 0),
-    "memory.8.hopper": Constant(0.7538, 0.78, 0.08, 0.066, 181),
-    "memory.8.blackwell": Constant(0.7699, 0.74, 0.08, 0.068, 90),
-    "memory.8.blackwell_pcie": Constant(0.75, 0.75, 0.08, 0.08, 0),
-    "memory.8.cdna3": Constant(0.65, 0.65, 0.08, 0.08, 0),
-    "memory.8.cdna4": Constant(0.65, 0.65, 0.08, 0.08, 0),
-    "memory.8.other": Constant(0.6, 0.6, 0.08, 0.08, 0),
-    "memory.w8.ampere": Constant(0.67, 0.67, 0.1, 0.1, 0),
-    "memory.w8.ada": Constant(0.76, 0.76, 0.1, 0.1, 0),
-    "memory.w8.hopper": Constant(0.74, 0.74, 0.1, 0.1, 0),
-    "memory.w8.blackwell": Constant(0.7, 0.7, 0.1, 0.1, 0),
-    "memory.w8.blackwell_pcie": Constant(0.7112, 0.71, 0.1, 0.1, 1),
-    "memory.w8.cdna3": Constant(0.62, 0.62, 0.1, 0.1, 0),
-    "memory.w8.cdna4": Constant(0.62, 0.62, 0.1, 0.1, 0),
-    "memory.w8.other": Constant(0.57, 0.57, 0.1, 0.1, 0),
-    "memory.fp4.ampere": Constant(0.55, 0.55, 0.1, 0.1, 0),
-    "memory.fp4.ada": Constant(0.6, 0.6, 0.1, 0.1, 0),
-    "memory.fp4.hopper": Constant(0.6, 0.6, 0.1, 0.1, 0),
-    "memory.fp4.blackwell": Constant(0.6753, 0.65, 0.1, 0.084, 216),
-    "memory.fp4.blackwell_pcie": Constant(0.589, 0.6, 0.1, 0.099, 32),
-    "memory.fp4.cdna3": Constant(0.55, 0.55, 0.1, 0.1, 0),
-    "memory.fp4.cdna4": Constant(0.55, 0.55, 0.1, 0.1, 0),
-    "memory.fp4.other": Constant(0.5, 0.5, 0.1, 0.1, 0),
-    "memory.w4.ampere": Constant(0.5516, 0.55, 0.12, 0.12, 8),
-    "memory.w4.ada": Constant(0.55, 0.55, 0.12, 0.12, 0),
-    "memory.w4.hopper": Constant(0.5918, 0.6, 0.12, 0.1, 18),
-    "memory.w4.blackwell": Constant(0.6, 0.6, 0.12, 0.12, 0),
-    "memory.w4.blackwell_pcie": Constant(0.6, 0.6, 0.12, 0.12, 0),
-    "memory.w4.cdna3": Constant(0.5, 0.5, 0.12, 0.12, 0),
-    "memory.w4.cdna4": Constant(0.5, 0.5, 0.12, 0.12, 0),
-    "memory.w4.other": Constant(0.5, 0.5, 0.12, 0.12, 0),
-    "memory.int4.ampere": Constant(0.55, 0.55, 0.12, 0.12, 0),
-    "memory.int4.ada": Constant(0.55, 0.55, 0.12, 0.12, 0),
-    "memory.int4.hopper": Constant(0.5916, 0.6, 0.12, 0.11, 15),
-    "memory.int4.blackwell": Constant(0.6, 0.6, 0.12, 0.12, 0),
-    "memory.int4.blackwell_pcie": Constant(0.6, 0.6, 0.12, 0.12, 0),
-    "memory.int4.cdna3": Constant(0.5, 0.5, 0.12, 0.12, 0),
-    "memory.int4.cdna4": Constant(0.5, 0.5, 0.12, 0.12, 0),
-    "memory.int4.other": Constant(0.5, 0.5, 0.12, 0.12, 0),
-    "products.16.ampere": Constant(0.7817, 0.8, 0.1, 0.06, 56),
-    "products.16.ada": Constant(0.5979, 0.6, 0.1, 0.1, 2),
-    "products.16.hopper": Constant(0.6171, 0.76, 0.1, 0.04, 527),
-    "products.16.blackwell": Constant(0.6557, 0.66, 0.1, 0.099, 328),
-    "products.16.blackwell_pcie": Constant(0.8057, 0.8, 0.1, 0.099, 46),
-    "products.16.cdna3": Constant(0.4501, 0.45, 0.1, 0.1, 19),
-    "products.16.cdna4": Constant(0.5502, 0.55, 0.1, 0.1, 3),
-    "products.16.other": Constant(0.5162, 0.55, 0.1, 0.093, 12),
-    "products.8.ampere": Constant(0.8, 0.8, 0.1, 0.1, 0),
-    "products.8.ada": Constant(0.45, 0.45, 0.1, 0.1, 0),
-    "products.8.hopper": Constant(0.5699, 0.56, 0.1, 0.065, 289),
-    "products.8.blackwell": Constant(0.4691, 0.48, 0.1, 0.082, 95),
-    "products.8.blackwell_pcie": Constant(0.68, 0.68, 0.1, 0.1, 0),
-    "products.8.cdna3": Constant(0.445, 0.4, 0.1, 0.042, 19),
-    "products.8.cdna4": Constant(0.45, 0.45, 0.1, 0.1, 0),
-    "products.8.other": Constant(0.45, 0.45, 0.1, 0.1, 0),
-    "products.4.ampere": Constant(0.7, 0.7, 0.12, 0.12, 0),
-    "products.4.ada": Constant(0.4, 0.4, 0.12, 0.12, 0),
-    "products.4.hopper": Constant(0.5, 0.5, 0.12, 0.12, 0),
-    "products.4.blackwell": Constant(0.4025, 0.36, 0.12, 0.062, 285),
-    "products.4.blackwell_pcie": Constant(0.5817, 0.58, 0.12, 0.12, 42),
-    "products.4.cdna3": Constant(0.4, 0.4, 0.12, 0.12, 0),
-    "products.4.cdna4": Constant(0.3911, 0.35, 0.12, 0.11, 3),
-    "products.4.other": Constant(0.35, 0.35, 0.12, 0.12, 0),
-    "cache.ampere": Constant(0.5996, 0.6, 0.15, 0.13, 56),
-    "cache.ada": Constant(0.7982, 0.8, 0.15, 0.15, 2),
-    "cache.hopper": Constant(0.7448, 0.65, 0.15, 0.089, 537),
-    "cache.blackwell": Constant(0.676, 0.65, 0.15, 0.11, 313),
-    "cache.blackwell_pcie": Constant(0.6903, 0.7, 0.15, 0.12, 46),
-    "cache.cdna3": Constant(0.5354, 0.5, 0.15, 0.14, 19),
-    "cache.cdna4": Constant(0.5431, 0.5, 0.15, 0.14, 3),
-    "cache.other": Constant(0.4868, 0.5, 0.15, 0.15, 12),
-    "attention.ampere": Constant(0.5, 0.5, 0.2, 0.2, 0),
-    "attention.ada": Constant(0.5, 0.5, 0.2, 0.2, 0),
-    "attention.hopper": Constant(0.5076, 0.5, 0.2, 0.2, 7),
-    "attention.blackwell": Constant(0.3274, 0.42, 0.2, 0.18, 85),
-    "attention.blackwell_pcie": Constant(0.5, 0.5, 0.2, 0.2, 0),
-    "attention.cdna3": Constant(0.35, 0.35, 0.2, 0.2, 0),
-    "attention.cdna4": Constant(0.4, 0.4, 0.2, 0.2, 0),
-    "attention.other": Constant(0.35, 0.35, 0.2, 0.2, 0),
-    "prefill.ampere": Constant(0.4335, 0.5, 0.2, 0.16, 56),
-    "prefill.ada": Constant(0.4999, 0.5, 0.2, 0.2, 2),
-    "prefill.hopper": Constant(0.4392, 0.5, 0.2, 0.17, 527),
-    "prefill.blackwell": Constant(0.451, 0.42, 0.2, 0.18, 340),
-    "prefill.blackwell_pcie": Constant(0.5355, 0.5, 0.2, 0.19, 43),
-    "prefill.cdna3": Constant(0.3506, 0.35, 0.2, 0.2, 19),
-    "prefill.cdna4": Constant(0.4007, 0.4, 0.2, 0.2, 3),
-    "prefill.other": Constant(0.3407, 0.35, 0.2, 0.2, 12),
-    "kernel_scale.ampere": Constant(1.007, 1, 0.1, 0.0059, 56),
-    "kernel_scale.ada": Constant(1, 1, 0.1, 0.1, 2),
-    "kernel_scale.hopper": Constant(1.068, 1, 0.1, 0.089, 545),
-    "kernel_scale.blackwell": Constant(0.9221, 1, 0.1, 0.085, 400),
-    "kernel_scale.blackwell_pcie": Constant(1.002, 1, 0.1, 0.1, 46),
-    "kernel_scale.cdna3": Constant(0.9989, 1, 0.1, 0.1, 19),
-    "kernel_scale.cdna4": Constant(0.9965, 1, 0.1, 0.1, 3),
-    "kernel_scale.other": Constant(1.007, 1, 0.1, 0.0056, 12),
-    "reduce_s.ampere": Constant(7.239e-06, 7e-06, 0.3, 0.3, 15),
-    "reduce_s.ada": Constant(2.7e-05, 2.7e-05, 0.3, 0.3, 0),
-    "reduce_s.hopper": Constant(6.706e-06, 6e-06, 0.3, 0.26, 397),
-    "reduce_s.blackwell": Constant(5.657e-06, 7e-06, 0.3, 0.25, 239),
-    "reduce_s.blackwell_pcie": Constant(2.493e-05, 2.5e-05, 0.3, 0.3, 2),
-    "reduce_s.cdna3": Constant(1.207e-05, 1.2e-05, 0.3, 0.3, 12),
-    "reduce_s.cdna4": Constant(1.2e-05, 1.2e-05, 0.3, 0.3, 0),
-    "reduce_s.other": Constant(1.5e-05, 1.5e-05, 0.3, 0.3, 0),
-    "gather_s.ampere": Constant(4.2e-05, 4.2e-05, 0.5, 0.5, 0),
-    "gather_s.ada": Constant(0.00016, 0.00016, 0.5, 0.5, 0),
-    "gather_s.hopper": Constant(4.375e-05, 3.6e-05, 0.5, 0.48, 49),
-    "gather_s.blackwell": Constant(8.548e-05, 4.2e-05, 0.5, 0.31, 111),
-    "gather_s.blackwell_pcie": Constant(0.0001588, 0.00015, 0.5, 0.49, 34),
-    "gather_s.cdna3": Constant(7.2e-05, 7.2e-05, 0.5, 0.5, 0),
-    "gather_s.cdna4": Constant(7.2e-05, 7.2e-05, 0.5, 0.5, 0),
-    "gather_s.other": Constant(9e-05, 9e-05, 0.5, 0.5, 0),
-    "bus_share.ampere": Constant(0.6712, 0.75, 0.2, 0.2, 15),
-    "bus_share.ada": Constant(0.5, 0.5, 0.2, 0.2, 0),
-    "bus_share.hopper": Constant(0.5856, 0.7, 0.2, 0.15, 426),
-    "bus_share.blackwell": Constant(0.4584, 0.55, 0.2, 0.12, 334),
-    "bus_share.blackwell_pcie": Constant(0.5, 0.5, 0.2, 0.2, 0),
-    "bus_share.cdna3": Constant(0.5773, 0.6, 0.2, 0.18, 12),
-    "bus_share.cdna4": Constant(0.6, 0.6, 0.2, 0.2, 0),
-    "bus_share.other": Constant(0.5, 0.5, 0.2, 0.2, 0),
-    "kernel_s.vllm": Constant(2.184e-06, 2.5e-06, 0.5, 0.037, 254),
-    "kernel_s.sglang": Constant(4.393e-06, 2.8e-06, 0.5, 0.14, 259),
-    "kernel_s.tensorrt-llm": Constant(1.871e-06, 2.2e-06, 0.5, 0.27, 564),
-    "kernel_s.mindie": Constant(4.565e-06, 4e-06, 0.5, 0.49, 6),
-    "kernel_s.other": Constant(3e-06, 3e-06, 0.5, 0.5, 0),
-    "step_s.vllm": Constant(0.0009833, 0.0007, 0.7, 0.34, 254),
-    "step_s.sglang": Constant(0.0007537, 0.0007, 0.7, 0.67, 259),
-    "step_s.tensorrt-llm": Constant(0.0003862, 0.0007, 0.7, 0.56, 564),
-    "step_s.mindie": Constant(0.0007394, 0.0007, 0.7, 0.7, 6),
-    "step_s.other": Constant(0.0007, 0.0007, 0.7, 0.7, 0),
-    "sequence_s.vllm": Constant(8.631e-06, 8e-06, 0.8, 0.1, 254),
-    "sequence_s.sglang": Constant(1.22e-05, 8e-06, 0.8, 0.67, 257),
-    "sequence_s.tensorrt-llm": Constant(5.913e-06, 8e-06, 0.8, 0.4, 564),
-    "sequence_s.mindie": Constant(8.036e-06, 8e-06, 0.8, 0.8, 6),
-    "sequence_s.other": Constant(8e-06, 8e-06, 0.8, 0.8, 0),
-    "quantise_s.vllm": Constant(3.001e-06, 3e-06, 0.4, 0.33, 171),
-    "quantise_s.sglang": Constant(3.047e-06, 3e-06, 0.4, 0.39, 192),
-    "quantise_s.tensorrt-llm": Constant(6.436e-06, 6e-06, 0.4, 0.31, 510),
-    "quantise_s.mindie": Constant(3e-06, 3e-06, 0.4, 0.4, 0),
-    "quantise_s.other": Constant(3e-06, 3e-06, 0.4, 0.4, 0),
-    "eager_s.vllm": Constant(1.712e-05, 1.8e-05, 0.25, 0.24, 13),
-    "eager_s.sglang": Constant(1.569e-05, 1.8e-05, 0.25, 0.21, 18),
-    "eager_s.tensorrt-llm": Constant(4.268e-05, 3e-05, 0.25, 0.094, 209),
-    "eager_s.mindie": Constant(2e-05, 2e-05, 0.25, 0.25, 0),
-    "eager_s.other": Constant(2e-05, 2e-05, 0.25, 0.25, 0),
-    "latent_kernels.vllm": Constant(9.025, 10, 0.7, 0.69, 10),
-    "latent_kernels.sglang": Constant(8.086, 10, 0.7, 0.67, 18),
-    "latent_kernels.tensorrt-llm": Constant(9.099, 10, 0.7, 0.52, 83),
-    "latent_kernels.mindie": Constant(10, 10, 0.7, 0.7, 0),
-    "latent_kernels.other": Constant(10, 10, 0.7, 0.7, 0),
-    "latent_s.vllm": Constant(0.0003765, 0.0004, 0.7, 0.54, 45),
-    "latent_s.sglang": Constant(0.00111, 0.0008, 0.7, 0.43, 61),
-    "latent_s.tensorrt-llm": Constant(0.0009501, 0.0008, 0.7, 0.47, 178),
-    "latent_s.mindie": Constant(0.0006, 0.0006, 0.7, 0.7, 0),
-    "latent_s.other": Constant(0.0006, 0.0006, 0.7, 0.7, 0),
-    "front_s.vllm": Constant(0.03688, 0.032, 0.3, 0.19, 254),
-    "front_s.sglang": Constant(0.03289, 0.032, 0.3, 0.3, 259),
-    "front_s.tensorrt-llm": Constant(0.03334, 0.032, 0.3, 0.21, 544),
-    "front_s.mindie": Constant(0.03194, 0.032, 0.3, 0.3, 6),
-    "front_s.other": Constant(0.032, 0.032, 0.3, 0.3, 0),
-    "request_s.vllm": Constant(0.005253, 0.004, 0.5, 0.35, 59),
-    "request_s.sglang": Constant(0.003812, 0.004, 0.5, 0.35, 27),
-    "request_s.tensorrt-llm": Constant(0.005184, 0.004, 0.5, 0.44, 10),
-    "request_s.mindie": Constant(0.004076, 0.004, 0.5, 0.49, 5),
-    "request_s.other": Constant(0.004, 0.004, 0.5, 0.5, 0),
-    "age.vllm": Constant(1.083, 1.08, 0.05, 0.044, 179),
-    "age.sglang": Constant(1.072, 1.08, 0.05, 0.05, 231),
-    "age.tensorrt-llm": Constant(1.103, 1.08, 0.05, 0.05, 545),
-    "age.mindie": Constant(1.081, 1.08, 0.05, 0.05, 6),
-    "age.other": Constant(1.08, 1.08, 0.05, 0.05, 0),
-    "moe_engine.vllm": Constant(1.018, 1, 0.08, 0.063, 100),
-    "moe_engine.sglang": Constant(1.004, 1, 0.08, 0.074, 85),
-    "moe_engine.tensorrt-llm": Constant(0.9606, 1, 0.08, 0.068, 353),
-    "moe_engine.mindie": Constant(0.9845, 1, 0.08, 0.079, 6),
-    "moe_engine.other": Constant(1, 1, 0.08, 0.08, 0),
-    "moe_compute.vllm": Constant(1.123, 1, 0.15, 0.02, 132),
-    "moe_compute.sglang": Constant(0.7047, 1, 0.15, 0.11, 143),
-    "moe_compute.tensorrt-llm": Constant(1.064, 1, 0.15, 0.092, 345),
-    "moe_compute.mindie": Constant(0.9836, 1, 0.15, 0.14, 4),
-    "moe_compute.other": Constant(1, 1, 0.15, 0.15, 0),
-    "memory_scale.dense": Constant(0.9962, 1, 0.1, 0.071, 532),
-    "memory_scale.moe": Constant(0.9, 0.9, 0.2, 0.2, 0),
-    "memory_scale.moe.16": Constant(0.7345, 0.85, 0.15, 0.12, 31),
-    "memory_scale.moe.8": Constant(0.8161, 0.85, 0.15, 0.093, 240),
-    "memory_scale.moe.fp4": Constant(1.172, 1.05, 0.15, 0.11, 232),
-    "memory_scale.moe.w4": Constant(0.9339, 0.95, 0.15, 0.12, 26),
-    "memory_scale.moe.int4": Constant(0.8315, 0.85, 0.15, 0.13, 15),
-    "memory_scale.moe.w8": Constant(0.85, 0.85, 0.15, 0.15, 0),
-    "products_scale.dense": Constant(1.13, 1.08, 0.1, 0.031, 1064),
-    "products_scale.moe": Constant(0.5, 0.5, 0.35, 0.35, 0),
-    "products_scale.moe.16": Constant(0.4556, 0.5, 0.35, 0.11, 165),
-    "products_scale.moe.8": Constant(0.2593, 0.35, 0.35, 0.054, 238),
-    "products_scale.moe.4": Constant(0.4232, 0.5, 0.35, 0.2, 221),
-    "products_scale.widened": Constant(0.7188, 0.75, 0.2, 0.095, 136),
-    "half_tokens.dense": Constant(177.8, 150, 0.4, 0.12, 1063),
-    "half_tokens.moe": Constant(13.15, 16, 0.5, 0.18, 618),
-    "tile_rows.moe": Constant(13.47, 16, 0.5, 0.21, 618),
-    "routing.evenness": Constant(0.8402, 1, 0.4, 0.3, 709),
-    "imbalance.ep": Constant(0.04592, 0.04, 0.5, 0.42, 347),
-    "cache_scale.8": Constant(1.09, 0.95, 0.12, 0.085, 498),
-    "cache_scale.latent": Constant(0.9696, 0.9, 0.25, 0.22, 190),
-    "gather_share.wired": Constant(0.4754, 0.4, 0.4, 0.2, 161),
-    "gather_share.pcie": Constant(0.7649, 0.6, 0.4, 0.25, 34),
-    "pcie_share.two": Constant(0.6055, 0.6, 0.2, 0.2, 20),
-    "pcie_share.many": Constant(0.4936, 0.45, 0.25, 0.22, 34),
-    "stream_s.all": Constant(6.156e-05, 0.00015, 0.4, 0.18, 23),
-    "hop_s.all": Constant(1.501e-05, 1.5e-05, 0.5, 0.5, 19),
-    "dp_wait.tensorrt-llm": Constant(18.27, 20, 0.5, 0.22, 133),
-    "dp_wait.other": Constant(1.499, 1.5, 0.5, 0.5, 2),
-    "first_burst.all": Constant(1.636, 1.4, 0.25, 0.11, 589),
-    "drift.all": Constant(3.517, 3.5, 0.5, 0.5, 37),
-    "short_answers.all": Constant(5.384, 3, 0.6, 0.14, 18),
-    "long_answers.all": Constant(2.505, 1.5, 0.4, 0.22, 42),
-    "acceptance.all": Constant(0.8538, 0.85, 0.08, 0.068, 51),
-    "acceptance_fade.all": Constant(0.8794, 0.9, 0.06, 0.04, 35),
-    "split_wait.all": Constant(0.03101, 0.03, 0.7, 0.69, 147),
-    # Measured over predicted of left-out groups: the 5th and the 95th of a hundred, by quantity and regime.
-    "band_low.ttft.steady": Constant(0.4557, 1.0, 0.0, 0.0, 551),
-    "band_high.ttft.steady": Constant(2.433, 1.0, 0.0, 0.0, 551),
-    "band_low.tpot.steady": Constant(0.7071, 1.0, 0.0, 0.0, 551),
-    "band_high.tpot.steady": Constant(1.395, 1.0, 0.0, 0.0, 551),
-    "band_low.rate.steady": Constant(0.7928, 1.0, 0.0, 0.0, 580),
-    "band_high.rate.steady": Constant(1.395, 1.0, 0.0, 0.0, 580),
-    "band_low.ttft.saturated": Constant(0.3545, 1.0, 0.0, 0.0, 9),
-    "band_high.ttft.saturated": Constant(5.604, 1.0, 0.0, 0.0, 9),
-    "band_low.tpot.saturated": Constant(0.6075, 1.0, 0.0, 0.0, 10),
-    "band_high.tpot.saturated": Constant(2.063, 1.0, 0.0, 0.0, 10),
-    "band_low.rate.saturated": Constant(0.7427, 1.0, 0.0, 0.0, 202),
-    "band_high.rate.saturated": Constant(1.321, 1.0, 0.0, 0.0, 202),
-    "band_low.ttft.burst": Constant(0.3607, 1.0, 0.0, 0.0, 101),
-    "band_high.ttft.burst": Constant(2.736, 1.0, 0.0, 0.0, 101),
-    "band_low.tpot.burst": Constant(0.4708, 1.0, 0.0, 0.0, 101),
-    "band_high.tpot.burst": Constant(2.809, 1.0, 0.0, 0.0, 101),
-    "band_low.rate.burst": Constant(0.3791, 1.0, 0.0, 0.0, 104),
-    "band_high.rate.burst": Constant(2.812, 1.0, 0.0, 0.0, 104),
-    "band_low.ttft.arrivals": Constant(0.4445, 1.0, 0.0, 0.0, 21),
-    "band_high.ttft.arrivals": Constant(11.32, 1.0, 0.0, 0.0, 21),
-    "band_low.tpot.arrivals": Constant(0.6345, 1.0, 0.0, 0.0, 21),
-    "band_high.tpot.arrivals": Constant(3.733, 1.0, 0.0, 0.0, 21),
-    "band_low.rate.arrivals": Constant(0.5315, 1.0, 0.0, 0.0, 21),
-    "band_high.rate.arrivals": Constant(1.051, 1.0, 0.0, 0.0, 21),
-    "band_low.ttft.overloaded": Constant(0.8705, 1.0, 0.0, 0.0, 17),
-    "band_high.ttft.overloaded": Constant(56.82, 1.0, 0.0, 0.0, 17),
-    "band_low.tpot.overloaded": Constant(0.6241, 1.0, 0.0, 0.0, 17),
-    "band_high.tpot.overloaded": Constant(2.638, 1.0, 0.0, 0.0, 17),
-    "band_low.rate.overloaded": Constant(0.2072, 1.0, 0.0, 0.0, 17),
-    "band_high.rate.overloaded": Constant(1.245, 1.0, 0.0, 0.0, 17),
-    "band_low.ttft.disaggregated": Constant(0.1732, 1.0, 0.0, 0.0, 147),
-    "band_high.ttft.disaggregated": Constant(10.97, 1.0, 0.0, 0.0, 147),
-    "band_low.tpot.disaggregated": Constant(0.4828, 1.0, 0.0, 0.0, 144),
-    "band_high.tpot.disaggregated": Constant(1.37, 1.0, 0.0, 0.0, 144),
-    "band_low.rate.disaggregated": Constant(0.6725, 1.0, 0.0, 0.0, 144),
-    "band_high.rate.disaggregated": Constant(2.246, 1.0, 0.0, 0.0, 144),
-}
+class Constants:
+    """Values by name, with those that stand in for what nobody measured.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        Every constant.
+
+    Examples
+    --------
+    >>> Constants({"kernel_s.vllm": 2e-6, "kernel_s.other": 3e-6}).of("kernel_s", "mindie", "other")
+    3e-06
+    """
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self.values = values
+
+    def of(self, name: str, *kinds: str) -> float:
+        """The constant of the first of some kinds that has one."""
+        for kind in kinds:
+            found = self.values.get(f"{name}.{kind}")
+            if found is not None:
+                return found
+        raise KeyError(f"{name}.{kinds[0]}")
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a constant of just this name."""
+        return name in self.values
+
+
+@cache
+def _file() -> Mapping[str, Any]:
+    return tomllib.loads(FILE.read_text(encoding="utf-8"))
+
+
+def _rows(table: Mapping[str, Any]) -> Iterator[list[str]]:
+    for line in table["rows"].splitlines():
+        words = line.split()
+        if words:
+            yield words
+
+
+@cache
+def speed_constants() -> Constants:
+    """The constants in use."""
+    return Constants({words[0]: float(words[1]) for table in _file()["table"] for words in _rows(table)})
+
+
+def constant_tables() -> tuple[ConstantTable, ...]:
+    """Everything that the file says, in its order."""
+    return tuple(
+        ConstantTable(table["heading"], table["unit"], table["evidence"], table["comment"], tuple(_constant(words) for words in _rows(table)))
+        for table in _file()["table"]
+    )
+
+
+def _constant(words: list[str]) -> Constant:
+    name, value, *rest = words
+    numbers = [float(word) for word in rest[1:]]
+    return Constant(name, float(value), int(rest[0]) if rest else 0, *numbers)
+
+
+def about_constants() -> str:
+    """What the file says of itself."""
+    return str(_file()["about"])
+
+
+def fit_record() -> Mapping[str, Any]:
+    """Date, runs, groups and errors of the last fit."""
+    record: Mapping[str, Any] = _file()["fit"]
+    return record

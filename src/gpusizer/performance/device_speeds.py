@@ -1,4 +1,4 @@
-"""How fast a device with an engine does the work of a step: data-sheet figures times measured efficiencies, and fixed costs.
+"""What a device and an engine count as: generation, family, peak of a number format, and how well their speed is known.
 
 Efficiencies follow the generation of the device and the number format, never a model; fixed costs follow the engine. What nobody measured is taken
 from the data sheet with the efficiency of the nearest kin, and :class:`Provenance` says so.
@@ -6,18 +6,19 @@ from the data sheet with the efficiency of the nearest kin, and :class:`Provenan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from gpusizer.engines import find_declaration
+from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
-from gpusizer.performance.constants import CONSTANTS, value
+from gpusizer.performance.constants import speed_constants
 
-__all__ = ["ENGINE_FAMILIES", "Provenance", "engine_family", "generation", "peak_flops_per_s", "provenance"]
+__all__ = ["Provenance", "bandwidth_bytes_per_s", "engine_family", "generation", "peak_flops_per_s", "provenance", "speed_known"]
 
 _BY_CAPABILITY = {"8.0": "ampere", "8.6": "ada", "8.7": "ada", "8.9": "ada", "9.0": "hopper", "gfx942": "cdna3", "gfx950": "cdna4"}
 _BITS = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8, "fp4": 4, "int4": 4}
-
-ENGINE_FAMILIES = ("vllm", "sglang", "tensorrt-llm", "llama.cpp", "transformers", "mindie")
+_FORMATS = {"16": ("bf16", "fp16"), "8": ("fp8", "bf16", "fp16"), "fp4": ("fp4", "bf16", "fp16"), "int4": ("bf16", "fp16")}
+_FAMILIES = {"ollama": "llama.cpp", "trtllm": "tensorrt-llm", "lmdeploy": "vllm"}
 
 
 def engine_family(engine: str) -> str:
@@ -26,8 +27,8 @@ def engine_family(engine: str) -> str:
     >>> engine_family("ollama"), engine_family("vllm")
     ('llama.cpp', 'vllm')
     """
-    name = engine.lower()
-    return {"ollama": "llama.cpp", "trtllm": "tensorrt-llm", "lmdeploy": "vllm"}.get(name, name)
+    found = find_declaration(engine)
+    return found.family if found is not None else {"lmdeploy": "vllm"}.get(engine.lower(), engine.lower())
 
 
 def generation(accelerator: Accelerator) -> str:
@@ -51,6 +52,18 @@ def generation(accelerator: Accelerator) -> str:
     return "other"
 
 
+def speed_known(accelerator: Accelerator) -> bool:
+    """Whether anything can be said about the speed of a device: not where nobody states its memory bandwidth."""
+    return accelerator.bandwidth_bytes_per_s is not None
+
+
+def bandwidth_bytes_per_s(accelerator: Accelerator) -> float:
+    """Memory bandwidth of the data sheet; no speed is predicted without one. [bytes/s]"""
+    if accelerator.bandwidth_bytes_per_s is None:
+        raise InputError("speed-unknown", gpu=accelerator.id)
+    return float(accelerator.bandwidth_bytes_per_s)
+
+
 def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str]:
     """Dense peak at which weights of a storage class are multiplied, and the number format that computes.
 
@@ -62,9 +75,8 @@ def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str
     >>> peak_flops_per_s(accelerator("a100-sxm-80gb"), "8")[1], peak_flops_per_s(accelerator("b200-sxm-180gb"), "fp4")[1]
     ('bf16', 'fp4')
     """
-    wanted = {"16": ("bf16", "fp16"), "8": ("fp8", "bf16", "fp16"), "fp4": ("fp4", "bf16", "fp16"), "int4": ("bf16", "fp16")}[storage]
     peaks = accelerator.peak_flops
-    for name in wanted:
+    for name in _FORMATS[storage]:
         if peaks.get(name):
             return float(peaks[name]), name
     known = [(abs(_BITS[name] - 16), name) for name in peaks if peaks[name] and name in _BITS and name != "fp32"]
@@ -73,11 +85,10 @@ def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str
         return float(peaks[name]) * _BITS[name] / 16, "bf16"
     if peaks.get("fp32"):
         return float(peaks["fp32"]), "fp32"
-    return (accelerator.bandwidth_bytes_per_s or 1e11) * 200, "bf16"
+    return bandwidth_bytes_per_s(accelerator) * speed_constants().of("ridge", "unknown_peak"), "bf16"
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(NamedTuple):
     """How well the speeds of a device with an engine are known: both, one or neither was measured."""
 
     device_measured: bool
@@ -86,20 +97,12 @@ class Provenance:
     @property
     def widening(self) -> float:
         """How many times wider the band is than that of measured pairs."""
-        return (1.0 if self.device_measured else 1.6) * (1.0 if self.engine_measured else 1.4)
+        constants = speed_constants()
+        device = 1.0 if self.device_measured else constants.of("widening", "device")
+        return device * (1.0 if self.engine_measured else constants.of("widening", "engine"))
 
 
 def provenance(accelerator: Accelerator, engine: str) -> Provenance:
     """Whether device and engine were among the measurements."""
-    family = engine_family(engine)
-    return Provenance(generation(accelerator) not in ("other", "volta"), f"kernel_s.{family}" in CONSTANTS)
-
-
-def constant(name: str, kind: str, fallback: str, theta: Mapping[str, float] | None = None) -> float:
-    """A constant of one kind, or of the kind that stands in for it."""
-    for key in (f"{name}.{kind}", f"{name}.{fallback}"):
-        if theta is not None and key in theta:
-            return theta[key]
-        if key in CONSTANTS:
-            return value(key)
-    raise KeyError(f"{name}.{kind}")
+    measured = speed_constants().knows(f"kernel_s.{engine_family(engine)}")
+    return Provenance(generation(accelerator) not in ("other", "volta"), measured)

@@ -1,50 +1,89 @@
 """How fast a deployment serves a load: times to the first token and between tokens, tokens per second, each with its band.
 
 The story: what a step must do (``step_work``), how fast this device and engine do it (``step_speeds``), how long a step takes (``step_time``), how
-requests queue, start and decode together (``serving``), and how far measured runs lay from such predictions (``engines/speed_calibration``).
+requests queue, start and decode together (``serving``), and how far measured runs lay from such predictions (``constants.toml``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable
+from functools import partial
 from math import inf, isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.releases import month_of
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
-from gpusizer.facts.releases import month_of
+from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum
 from gpusizer.formulas.latency import speculative_tokens
-from gpusizer.performance.concurrency import budget_tokens, engine_fit, running_slots
-from gpusizer.performance.device_speeds import constant, engine_family, provenance
-from gpusizer.performance.serving import Service, Traffic, burst, closed_loop, open_loop
-from gpusizer.performance.step_speeds import speeds_of
-from gpusizer.performance.step_time import Speeds, step_parts
-from gpusizer.performance.step_work import Cut, Work, latent_layers, step_work
-from gpusizer.performance.types import Load, Performance, PrefillSide, SpeedItem
+from gpusizer.formulas.serving.rates import deployment_rate_tokens_per_s
+from gpusizer.performance.concurrency import completed, memory_answer, running_places
+from gpusizer.performance.constants import Constants, speed_constants
+from gpusizer.performance.device_speeds import engine_family, provenance
+from gpusizer.performance.links import network_bytes_per_s
+from gpusizer.performance.notes import Note, Notes, unnoted
+from gpusizer.performance.served_rank import ServedRank, Service, ServingConstants, Traffic
+from gpusizer.performance.serving import burst, closed_loop, open_loop
+from gpusizer.performance.step_speeds import EngineState, speeds_of
+from gpusizer.performance.step_time import Speeds, Step, step_time
+from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers, step_work
+from gpusizer.performance.types import Load, Performance, PrefillPool, SpeedItem
 
-__all__ = ["Load", "Performance", "PrefillSide", "SpeedItem", "predict"]
+__all__ = [
+    "Asked",
+    "Load",
+    "Performance",
+    "PrefillPool",
+    "Question",
+    "SpeedItem",
+    "answer",
+    "conclude",
+    "engine_state",
+    "predict",
+    "quickest_token_s",
+    "serve",
+    "served_rank",
+    "set_up",
+]
 
-_REFERENCE_YEAR = 2026.2  # constants describe engines of this time; older ones are slower by the calibrated share per year
-_OLDEST_YEARS = 2.5
+UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
+MOST_ACCEPTED = 0.999  # probability that a draft is accepted: the sum over drafts has no closed form at 1
+# Prompts have steps of their own here; elsewhere they share them with decoding.
+_STEPS_APART = frozenset({"sglang", "mindie", "transformers"})
+_MONTH = re.compile(r"(20\d{2})-(\d{2})")
 
 
-def predict(
-    architecture: Architecture,
-    accelerator: Accelerator,
-    deployment: Deployment,
-    load: Load,
-    *,
-    replicas: int = 1,
-    fit: Fit | None = None,
-    prefill: PrefillSide | None = None,
-    theta: Mapping[str, float] | None = None,
-) -> Performance:
-    """Times and rates of a deployment under a load.
+class Asked(NamedTuple):
+    """What a prediction is about: one rank, how many there are, and what was asked.
+
+    Parameters
+    ----------
+    rank : ServedRank
+        One data-parallel rank, of the decode workers where prompts have workers of their own.
+    ranks : int
+        Of all replicas.
+    accelerator : Accelerator
+        The device.
+    fit : Fit
+        The engine's own answer about memory.
+    load : Load
+        What all ranks together serve.
+    """
+
+    rank: ServedRank
+    ranks: int
+    accelerator: Accelerator
+    fit: Fit
+    load: Load
+
+
+class Question(NamedTuple):
+    """What somebody wants to know of the speed of a deployment.
 
     Parameters
     ----------
@@ -59,49 +98,81 @@ def predict(
     replicas : int
         Equal copies of the deployment.
     fit : Fit or None
-        The engine's own answer about memory, for the room of the cache; without it the room is estimated.
-    prefill : PrefillSide or None
+        The engine's own answer about memory: its defaults and the room of the cache; without it the engine is asked.
+    prefill : PrefillPool or None
         Workers that only compute prompts.
-    theta : mapping of str to float, optional
-        Constants to use instead of the calibrated ones, for the calibration itself.
+    built : str
+        Month or day of the engine's build ("2026-03") where it is known better than by its version.
+    """
+
+    architecture: Architecture
+    accelerator: Accelerator
+    deployment: Deployment
+    load: Load
+    replicas: int = 1
+    fit: Fit | None = None
+    prefill: PrefillPool | None = None
+    built: str = ""
+
+
+def predict(
+    architecture: Architecture,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    *,
+    replicas: int = 1,
+    fit: Fit | None = None,
+    prefill: PrefillPool | None = None,
+) -> Performance:
+    """Times and rates of a deployment under a load.
+
+    Parameters
+    ----------
+    architecture, accelerator, deployment, load, replicas, fit, prefill
+        As in :class:`Question`.
 
     Returns
     -------
     Performance
         Figures with bands, regime, notices and where the time of a step goes.
+
+    Raises
+    ------
+    InputError
+        Nobody states the bandwidth of the device ("speed-unknown"), or an engine that nobody knows.
     """
-    work, speeds, traffic = set_up(architecture, accelerator, deployment, load, fit, theta)
-    ranks = deployment.dp * replicas
-    if prefill is not None:
-        return _split(architecture, accelerator, deployment, load, work, speeds, traffic, ranks, prefill, theta)
-    service, limit = serve(work, speeds, traffic, load, ranks)
-    return conclude(service, limit, traffic, ranks, accelerator, deployment, load, theta)
+    return answer(Question(architecture, accelerator, deployment, load, replicas, fit, prefill))
 
 
-def serve(work: Work, speeds: Speeds, traffic: Traffic, load: Load, ranks: Any) -> tuple[Service, Any]:
+def answer(question: Question) -> Performance:
+    """Times and rates, as :func:`predict` gives them."""
+    deployment, load = question.deployment, question.load
+    known = question.fit or memory_answer(question.architecture, question.accelerator, deployment, load)
+    rank = set_up(question.architecture, question.accelerator, known, load, built=question.built)
+    asked = Asked(rank, deployment.dp * question.replicas, question.accelerator, known, load)
+    if question.prefill is not None:
+        return _split(asked, question, question.prefill)
+    service, limit = serve(rank, load, asked.ranks)
+    return conclude(asked, service, limit)
+
+
+def serve(rank: ServedRank, load: Load, ranks: Any, note: Note = unnoted) -> tuple[Service, Any]:
     """What one of ``ranks`` delivers, and the highest rate that it holds (None unless requests arrive at a rate); numbers or columns."""
     if load.request_rate_per_s is not None:
-        return open_loop(work, speeds, traffic, load.request_rate_per_s / ranks)
+        return open_loop(rank, load.request_rate_per_s / ranks, note)
     if load.burst is not None:
-        return burst(work, speeds, traffic, maximum(load.burst / ranks, 1.0)), None
+        return burst(rank, maximum(load.burst / ranks, 1.0), note), None
     wanted = load.concurrency or 1.0
-    return closed_loop(work, speeds, traffic, traffic.slots if wanted == inf else maximum(wanted / ranks, 1.0)), None
+    return closed_loop(rank, rank.traffic.places if wanted == inf else maximum(wanted / ranks, 1.0), note), None
 
 
-def conclude(
-    service: Service,
-    limit: float | None,
-    traffic: Traffic,
-    ranks: int,
-    accelerator: Accelerator,
-    deployment: Deployment,
-    load: Load,
-    theta: Mapping[str, float] | None = None,
-) -> Performance:
+def conclude(asked: Asked, service: Service, limit: float | None) -> Performance:
     """The answer of the whole deployment from what one rank delivers: rates of all ranks, the regime, what must be said."""
+    load, places, ranks = asked.load, float(asked.rank.traffic.places), asked.ranks
     notices: list[Notice] = []
     most = None if limit is None else float(limit) * ranks
-    regime, rate = "steady", float(service.output_tokens_per_s) * ranks
+    regime = "steady"
     if load.request_rate_per_s is not None:
         regime = "arrivals"
         if most is not None and load.request_rate_per_s > most:
@@ -109,207 +180,199 @@ def conclude(
             notices.append(Notice("overloaded", {"request_rate_per_s": load.request_rate_per_s, "limit_requests_per_s": most}))
     elif load.burst is not None:
         regime = "burst"
-        rate = float(service.output_tokens_per_s) * min(ranks, load.burst)
-    else:
-        wanted = load.concurrency or 1.0
-        each = traffic.slots if wanted == inf else wanted / ranks
-        rate *= min(each, 1.0)
-        if wanted == inf:
-            regime = "saturated"
-        elif each > traffic.slots:
-            regime = "cache-limited"
-            notices.append(Notice("cache-limits-concurrency", {"concurrency": wanted, "running": traffic.slots * ranks}))
-    return _answer(service, rate, ranks, regime, most, notices, accelerator, deployment, load, theta)
+    elif load.concurrency == inf:
+        regime = "saturated"
+    elif (load.concurrency or 1.0) / ranks > places:
+        regime = "cache-limited"
+        notices.append(Notice("cache-limits-concurrency", {"concurrency": load.concurrency, "running": places * ranks}))
+    return _answer(asked, service, regime, most, notices, partial(_explained, asked))
+
+
+def _busy_share(load: Load, ranks: int) -> float:
+    """Share of the ranks that have a request at all."""
+    wanted = load.burst if load.burst is not None else inf if load.request_rate_per_s is not None else load.concurrency or 1.0
+    return min(wanted / ranks, 1.0)
+
+
+def _explained(asked: Asked) -> tuple[SpeedItem, ...]:
+    """Every figure that decides the answer: the same calls, written down."""
+    notes = Notes()
+    running_places(asked.rank.work, asked.accelerator, asked.fit, asked.load, notes)
+    service, _ = serve(asked.rank, asked.load, asked.ranks, notes)
+    _whole_rate(asked, service, notes, _busy_share(asked.load, asked.ranks))
+    return tuple(notes.items)
+
+
+def _whole_rate(asked: Asked, service: Service, note: Note, busy_share: float) -> float:
+    rate = float(service.output_tokens_per_s)
+    return float(note("output_tokens_per_s", deployment_rate_tokens_per_s)(rank_rate=rate, ranks=asked.ranks, busy_share=busy_share))
 
 
 def set_up(
-    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, load: Load, fit: Fit | None, theta: Mapping[str, float] | None
-) -> tuple[Work, Speeds, Traffic]:
-    """Work of one rank, speeds of its device, and what it is asked to do."""
-    work, speeds = _work_and_speeds(architecture, accelerator, deployment, theta)
-    return work, speeds, traffic_of(work, accelerator, deployment, load, fit or engine_fit(architecture, accelerator, deployment, load), theta)
+    architecture: Architecture, accelerator: Accelerator, fit: Fit, load: Load, *, constants: Constants | None = None, built: str = ""
+) -> ServedRank:
+    """One rank as it is served: work, speeds, what it is asked to do by the defaults of the engine's own answer, and its fixed costs."""
+    known = constants or speed_constants()
+    work, speeds = _work_and_speeds(architecture, accelerator, fit.deployment, known, built)
+    places = running_places(work, accelerator, fit, load)
+    return served_rank(work, speeds, fit.deployment, load, places, known)
 
 
 def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deployment: Deployment, *, context_tokens: float) -> float:
     """Time of one token of a single request, nothing beside it: no load is served faster. [s]"""
-    work, speeds = _work_and_speeds(architecture, accelerator, deployment, None)
+    work, speeds = _work_and_speeds(architecture, accelerator, completed(architecture, accelerator, deployment), speed_constants(), "")
     drafts = float(deployment.speculative_tokens)
-    step = step_parts(work, speeds, sequences=1.0 / speeds.pp, context_tokens=context_tokens / 2, verified_tokens=1.0 + drafts).seconds
-    return float(step) / (1.0 + drafts)
+    step = Step(sequences=1.0 / speeds.pp, context_tokens=context_tokens / 2, verified_tokens=1.0 + drafts)
+    return float(step_time(work, speeds, step)) / (1.0 + drafts)
 
 
 def _work_and_speeds(
-    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, theta: Mapping[str, float] | None
-) -> tuple[Work, Speeds]:
-    cut = Cut(deployment.tp, deployment.dp, deployment.ep, deployment.pp)
+    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, constants: Constants, built: str
+) -> tuple[StepWork, Speeds]:
+    cut, state = Parallelism.of(deployment.layout), engine_state(deployment, built)
+    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8)
+    known, key = _known_speeds(architecture), (id(accelerator), state, cut)  # one deployment is asked under several loads
+    found = known.get(key)
+    if found is None or found[0] is not accelerator or found[1] is not constants:
+        found = known[key] = (accelerator, constants, speeds_of(work, accelerator, state, cut, constants))
+    return work, found[2]
+
+
+@once_per_architecture
+def _known_speeds(architecture: Architecture) -> dict[Hashable, tuple[Accelerator, Constants, Speeds]]:
+    """Speeds by device, engine and layout, with what they were computed from."""
+    return {}
+
+
+def engine_state(deployment: Deployment, built: str = "") -> EngineState:
+    """What of a deployment's engine bears on the speed of its steps."""
     form = cache_format(deployment.kv_precision, "bf16")
-    element = form.element_bytes if form else 2.0
-    work = step_work(architecture, cut, cache_element_bytes=element)
-    speeds = speeds_of(
-        work,
-        accelerator,
-        deployment.engine,
-        cut,
-        age_years=age_years(deployment),
-        cache_bits=element * 8,
-        eager=deployment.enforce_eager,
-        theta=theta,
-    )
-    return work, speeds
+    bits = 8 * form.element_bytes if form else 16.0
+    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager)
 
 
-def traffic_of(
-    work: Work,
-    accelerator: Accelerator,
-    deployment: Deployment,
-    load: Load,
-    fit: Fit | None = None,
-    theta: Mapping[str, float] | None = None,
-    *,
-    slots: float | None = None,
-) -> Traffic:
-    """What one rank is asked to do; ``slots`` instead of the room of the cache where it is known."""
-    family = engine_family(deployment.engine)
-
-    def c(name: str, kind: str = "all") -> float:
-        return constant(name, kind, "other", theta)
-
+def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: float, constants: Constants) -> ServedRank:
+    """One rank of a deployment whose defaults are filled in, with so many requests at once."""
     drafts = float(deployment.speculative_tokens)
     # the first draft is accepted more often than those that build on it: the mean falls with their number
-    acceptance = load.acceptance if load.acceptance is not None else c("acceptance") * c("acceptance_fade") ** max(drafts - 1, 0)
+    fitted = constants.of("acceptance", "all") * constants.of("acceptance_fade", "all") ** max(drafts - 1, 0)
+    acceptance = min(fitted if load.acceptance is None else load.acceptance, MOST_ACCEPTED)
     prefix = min(load.shared_prefix_tokens, max(load.input_tokens - 1, 0.0))
-    return Traffic(
+    traffic = Traffic(
         prompt_tokens=max(load.input_tokens - prefix, 1.0),
         prefix_tokens=prefix,
         output_tokens=max(load.output_tokens, 1.0),
-        slots=running_slots(work, accelerator, deployment, load, fit) if slots is None else slots,
-        budget_tokens=budget_tokens(accelerator, deployment),
-        mixes=0.0 if family in ("sglang", "mindie", "transformers") else 1.0,
+        places=places,
+        budget_tokens=float(deployment.max_num_batched_tokens or UNBOUNDED_TOKENS),
+        shares_steps=engine_family(deployment.engine) not in _STEPS_APART,
         verified_tokens=1.0 + drafts,
-        tokens_per_step=speculative_tokens(acceptance=min(acceptance, 0.999), drafts=drafts),
+        tokens_per_step=speculative_tokens(acceptance=acceptance, drafts=drafts),
         draft_steps=drafts,
-        front_s=c("front_s", family) + latent_layers(work) * c("latent_s", family),
-        first_burst_share=load.first_burst_share * c("first_burst"),
+        first_burst_share=load.first_burst_share,
         spread=load.length_spread,
-        drift=c("drift"),
-        short_answers=c("short_answers"),
-        long_answers=c("long_answers"),
-        request_s=c("request_s", family),
-        waited_steps=c("dp_wait", family) if deployment.dp > 1 else 0.5,
-        stream_s=c("stream_s") * deployment.dp / stream_interval(deployment),
+    )
+    return ServedRank(work, speeds, traffic, _serving_constants(work, deployment, constants))
+
+
+def _serving_constants(work: StepWork, deployment: Deployment, constants: Constants) -> ServingConstants:
+    family = engine_family(deployment.engine)
+
+    def cost(name: str) -> float:
+        return constants.of(name, family, "other")
+
+    return ServingConstants(
+        admission_s=cost("admission_s") + latent_layers(work) * cost("latent_s"),
+        request_s=cost("request_s"),
+        stream_s=constants.of("stream_s", "all") * deployment.dp / stream_interval(deployment),
+        waited_steps=cost("dp_wait") if deployment.dp > 1 else 0.5,
+        first_burst=constants.of("first_burst", "all"),
+        desynchronisation=constants.of("desynchronisation", "all"),
+        short_answer_weight=constants.of("short_answer_weight", "all"),
+        long_answer_weight=constants.of("long_answer_weight", "all"),
+        room_share=constants.of("prompt_room", "least"),
+        added_share=constants.of("prompt_added", "least"),
+        burst_running=constants.of("burst_running", "share"),
+        last_wave=constants.of("last_wave", "share"),
+        most_arrivals=constants.of("arrivals", "most"),
+        most_utilisation=constants.of("utilisation", "most"),
+        slow_deviations=constants.of("slow_requests", "deviations"),
     )
 
 
 def stream_interval(deployment: Deployment) -> float:
     """Tokens that the server hands over at once (``--stream-interval``), 1 by default. [tokens]"""
-    words = str(deployment.flags.get("stream-interval", "1"))
-    return max(float(words), 1.0) if words.isdigit() and len(words) < 10 else 1.0
+    words = str(deployment.flags.get("stream_interval", "1"))
+    return max(float(words), 1.0) if words.isdecimal() and len(words) < 10 else 1.0
 
 
-def age_years(deployment: Deployment) -> float:
+def age_years(deployment: Deployment, built: str = "") -> float:
     """Years between the engine's release and the time that the constants describe; 0 where no date is known. [years]
 
-    The date is that of the run where a case tells it (``engine_date`` among the flags), else that of the release.
+    The date is that of the build where it is known (``built``), else that of the release.
     """
-    words = str(deployment.flags.get("engine_date", ""))
-    month = re.match(r"(20\d{2})-(\d{2})", words) or re.match(
-        r"(20\d{2})-(\d{2})", month_of(deployment.engine, deployment.engine_version or "") or ""
-    )
+    month = _MONTH.match(built) or _MONTH.match(month_of(deployment.engine, deployment.engine_version or "") or "")
     if month is None:
         return 0.0
-    return min(max(_REFERENCE_YEAR - int(month[1]) - int(month[2]) / 12, 0.0), _OLDEST_YEARS)
+    constants = speed_constants()
+    years = constants.of("reference", "year") - int(month[1]) - int(month[2]) / 12
+    return min(max(years, 0.0), constants.of("reference", "years"))
 
 
-def _split(
-    architecture: Architecture,
-    accelerator: Accelerator,
-    deployment: Deployment,
-    load: Load,
-    work: Work,
-    speeds: Speeds,
-    traffic: Traffic,
-    ranks: int,
-    prefill: PrefillSide,
-    theta: Mapping[str, float] | None,
-) -> Performance:
+def _split(asked: Asked, question: Question, pool: PrefillPool) -> Performance:
     """Prompts on workers of their own: two queues in one loop, and the cache moves between them."""
-    from gpusizer.performance.split_serving import split_loop
+    from gpusizer.performance.split_serving import Handover, split_loop
 
-    ahead, ahead_speeds, ahead_traffic = set_up(architecture, accelerator, prefill.deployment, load, None, theta)
-    wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or traffic.slots * ranks)
-    service, rate = split_loop(
-        work,
-        speeds,
-        traffic,
-        ranks,
-        ahead,
-        ahead_speeds,
-        ahead_traffic,
-        prefill.workers * prefill.deployment.dp,
-        wanted,
-        load.input_tokens,
-        constant("split_wait", "all", "all", theta),
-    )
-    return _answer(service, rate, ranks, "disaggregated", None, [], accelerator, deployment, load, theta)
+    load, constants = asked.load, speed_constants()
+    fit = memory_answer(question.architecture, question.accelerator, pool.deployment, load)
+    prompts = set_up(question.architecture, question.accelerator, fit, load, built=question.built)
+    prompt_ranks = pool.workers * pool.deployment.dp
+    places = asked.rank.traffic.places * asked.ranks
+    wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or places)
+    handover = Handover(load.input_tokens, constants.of("split_wait", "all"), network_bytes_per_s(constants))
+
+    def served(note: Note = unnoted) -> Service:
+        return split_loop(asked.rank, asked.ranks, prompts, prompt_ranks, wanted, handover, note)
+
+    def explained() -> tuple[SpeedItem, ...]:
+        notes = Notes()
+        _whole_rate(asked, served(notes), notes, 1.0)
+        return tuple(notes.items)
+
+    return _answer(asked, served(), "disaggregated", None, [], explained)
 
 
 def _answer(
-    service: Service,
-    rate: float,
-    ranks: int,
-    regime: str,
-    limit: float | None,
-    notices: list[Notice],
-    accelerator: Accelerator,
-    deployment: Deployment,
-    load: Load,
-    theta: Mapping[str, float] | None,
+    asked: Asked, service: Service, regime: str, limit: float | None, notices: list[Notice], explain: Callable[[], tuple[SpeedItem, ...]]
 ) -> Performance:
-    known = provenance(accelerator, deployment.engine)
+    busy_share = 1.0 if regime == "disaggregated" else _busy_share(asked.load, asked.ranks)
+    deployment, constants = asked.fit.deployment, speed_constants()
+    known = provenance(asked.accelerator, deployment.engine)
     wider = known.widening
     if not known.device_measured:
-        notices.append(Notice("speed-from-data-sheet", {"gpu": accelerator.id}))
+        notices.append(Notice("speed-from-data-sheet", {"gpu": asked.accelerator.id}))
     if not known.engine_measured:
         notices.append(Notice("speed-of-engine-assumed", {"engine": deployment.engine}))
     if deployment.speculative_tokens:
-        wider *= 1.3
+        wider *= constants.of("widening", "drafts")
         notices.append(Notice("speculation-assumed", {"drafts": deployment.speculative_tokens}))
 
     def band(name: str, value: float) -> Quantity:
         kind = _BAND_OF.get(regime, regime)
-        low = constant(f"band_low.{name}", kind, "steady") ** wider
-        high = constant(f"band_high.{name}", kind, "steady") ** wider
+        low, high = (constants.of(side, f"{name}.{kind}", f"{name}.steady") ** wider for side in ("band_low", "band_high"))
         return Quantity(value, value * low, value * high)
 
     return Performance(
         ttft_s=band("ttft", float(service.ttft_s)),
         tpot_s=band("tpot", float(service.tpot_s)),
         tpot_p95_s=band("tpot", float(service.tpot_p95_s)),
-        output_tokens_per_s=band("rate", rate),
+        output_tokens_per_s=band("rate", _whole_rate(asked, service, unnoted, busy_share)),
         regime=regime,
-        running=float(service.running) * ranks,
+        running=float(service.running) * asked.ranks,
         limit_requests_per_s=limit,
         evidence=Evidence.CALIBRATED if known.device_measured and known.engine_measured else Evidence.ASSUMED,
         notices=tuple(notices),
-        items=_items(service),
+        explain=explain,
     )
 
 
 _BAND_OF = {"cache-limited": "saturated"}
-
-_FORMULAS = {
-    "linears": "compute.operator",
-    "experts": "compute.operator",
-    "head": "compute.operator",
-    "attention": "compute.operator",
-    "communication": "communication.all_reduce",
-    "overhead": "compute.overhead",
-}
-
-
-def _items(service: Service) -> tuple[SpeedItem, ...]:
-    parts = service.parts
-    lines = [SpeedItem(f"step_{name}", float(getattr(parts, name)), formula) for name, formula in _FORMULAS.items()]
-    lines.append(SpeedItem("prompt_added", float(service.prefill_s), "latency.tpot"))
-    lines.append(SpeedItem("wait", float(service.wait_s), "queueing.closed_response"))
-    return tuple(lines)

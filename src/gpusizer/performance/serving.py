@@ -1,277 +1,268 @@
 """From steps to a service: requests that start, decode together and end, at a fixed concurrency, all at once, or at a rate.
 
-Every figure may be a number or a NumPy column; the loops have fixed lengths.
+Every figure may be a number or a NumPy column; the loops have fixed lengths. The arithmetic stands in ``formulas.serving``; what is written down
+here is which figure goes into which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from gpusizer.formulas.compute import chunk_count
 from gpusizer.formulas.core import maximum, minimum, where
-from gpusizer.formulas.latency import request_seconds, time_per_output_token
-from gpusizer.formulas.queueing import burst_wait_seconds, closed_response_seconds, open_wait_seconds, slot_wait_seconds, utilisation
-from gpusizer.performance.step_time import Parts, Speeds, step_parts
-from gpusizer.performance.step_work import Work
+from gpusizer.formulas.latency import time_per_output_token
+from gpusizer.formulas.queueing import burst_wait_seconds, open_wait_seconds, slot_wait_seconds, utilisation
+from gpusizer.formulas.serving.pace import (
+    answer_delay_seconds,
+    blended,
+    burst_pace_seconds,
+    pace_alone_seconds,
+    shared_pace_seconds,
+    slow_pace_seconds,
+    tokens_beside_prompts,
+)
+from gpusizer.formulas.serving.rates import (
+    burst_rate_tokens_per_s,
+    closed_rate_tokens_per_s,
+    longest_answers_seconds,
+    many_waves_seconds,
+    open_rate_tokens_per_s,
+    single_wave_seconds,
+)
+from gpusizer.formulas.serving.waits import (
+    closed_queue_seconds,
+    later_waves_seconds,
+    open_running_requests,
+    running_requests,
+    start_burst_seconds,
+    together_share,
+    ttft_seconds,
+)
+from gpusizer.performance.notes import Note, unnoted
+from gpusizer.performance.served_rank import ServedRank, Service
+from gpusizer.performance.step_times import StepTimes, step_times
 
-__all__ = ["Service", "Traffic", "burst", "closed_loop", "open_loop"]
+__all__ = ["burst", "closed_loop", "fixed_point", "open_loop", "slow_pace"]
 
 ROUNDS = 8
+SETTLED = 1e-9  # of what runs: a number is left alone from there on
+LEAST_STEPS = 0.01  # an answer of one token has no step after it: divisors are never zero
+STARTS = {"closed": 0.9, "open": 0.1}  # of the places, from where the number that runs is sought
 _NEVER_ZERO = 1e-300
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What one data-parallel rank is asked to do.
-
-    Parameters
-    ----------
-    prompt_tokens, prefix_tokens, output_tokens : number
-        Per request: to compute, found in the cache, to write. [tokens]
-    slots : number
-        Requests that the cache and the engine's limit let run together. [requests]
-    budget_tokens : number
-        Most tokens of a step. [tokens]
-    mixes : number
-        1 where prompts and decoding share a step, 0 where prompts have steps of their own.
-    verified_tokens, tokens_per_step : number
-        Tokens checked and tokens won per sequence and step; both 1 without drafts.
-    draft_steps : number
-        Draft passes per step.
-    front_s : number
-        Host work before the first step of a request. [s]
-    first_burst_share : number
-        Share of the requests that arrive together at the start of a measurement.
-    spread : number
-        Standard deviation of lengths over their mean.
-    drift : number
-        How fast spread lengths pull requests apart that began together.
-    short_answers, long_answers : number
-        How far short answers raise the mean pace of a burst, and long ones its end, for a spread of 1.
-    request_s : number
-        Host work per request that nothing overlaps. [s]
-    waited_steps : number
-        Steps that a new prompt waits for: half of the one that runs, or until data-parallel ranks start prompts together.
-    stream_s : number
-        Host work of the server to hand over one token of each sequence of the rank, beside the steps; 0 where nothing is streamed. [s]
-    """
-
-    prompt_tokens: Any
-    prefix_tokens: Any
-    output_tokens: Any
-    slots: Any
-    budget_tokens: Any
-    mixes: Any
-    verified_tokens: Any
-    tokens_per_step: Any
-    draft_steps: Any
-    front_s: Any
-    first_burst_share: Any
-    spread: Any
-    drift: Any
-    short_answers: Any
-    long_answers: Any
-    request_s: Any
-    waited_steps: Any
-    stream_s: Any = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What one rank delivers.
-
-    Parameters
-    ----------
-    ttft_s, tpot_s, tpot_p95_s : number
-        Time to the first token; between tokens, mean and slowest twentieth of the requests. [s]
-    output_tokens_per_s : number
-        Of the rank. [tokens/s]
-    running : number
-        Sequences that decode together. [sequences]
-    decode_s, prefill_s : number
-        A step without prompts; what a prompt adds. [s]
-    wait_s : number
-        Part of ``ttft_s`` that is spent waiting. [s]
-    parts : Parts
-        Where a step without prompts goes.
-    """
-
-    ttft_s: Any
-    tpot_s: Any
-    tpot_p95_s: Any
-    output_tokens_per_s: Any
-    running: Any
-    decode_s: Any
-    prefill_s: Any
-    wait_s: Any
-    parts: Parts
-
-
-@dataclass(frozen=True, slots=True)
-class _Pace:
-    parts: Parts
-    decode_s: Any  # a step without prompts, drafts included
-    own_s: Any  # the steps that carry one prompt when no other waits
-    added_s: Any  # what one prompt adds to the time of the others
-    full_s: Any  # a step filled with prompts
-    share_s: Any  # what one of many waiting prompts takes: its share of full steps
-
-
-def _pace(work: Work, speeds: Speeds, traffic: Traffic, running: Any) -> _Pace:
-    """Times with so many sequences decoding."""
-    context = traffic.prefix_tokens + traffic.prompt_tokens + traffic.output_tokens / 2
-    lane = running / speeds.pp
-    parts = step_parts(work, speeds, sequences=lane, context_tokens=context, verified_tokens=traffic.verified_tokens)
-    plain = parts.seconds
-    decode = plain * (1 + traffic.draft_steps * work.draft_share) + traffic.draft_steps * speeds.step_s
-    room = maximum(traffic.budget_tokens - lane * traffic.verified_tokens * traffic.mixes, traffic.budget_tokens / 4)
-    # prompts that start in one step: one, or as many as requests end in it
-    group = maximum(1, running * traffic.tokens_per_step / speeds.pp / maximum(traffic.output_tokens, 1))
-    chunk = minimum(traffic.prompt_tokens * group, room)
-    chunks = chunk_count(prompt_tokens=traffic.prompt_tokens * group, chunk_tokens=room)
-    before = traffic.prefix_tokens + maximum(traffic.prompt_tokens - chunk, 0) / 2
-
-    def with_prompt(tokens: Any, prompts: Any) -> Any:
-        step = step_parts(
-            work,
-            speeds,
-            sequences=lane * traffic.mixes,
-            context_tokens=context,
-            verified_tokens=traffic.verified_tokens,
-            prefill_tokens=tokens,
-            prefix_tokens=before,
-            prefill_sequences=prompts,
-            prompt_tokens=traffic.prompt_tokens,
-        ).seconds
-        return maximum(step, work.kernels * speeds.eager_s + speeds.step_s)
-
-    single = with_prompt(chunk, group / chunks)
-    full = with_prompt(room, room / maximum(traffic.prompt_tokens, 1))
-    added = maximum(chunks * (single - decode * traffic.mixes), chunks * single * 0.02) / speeds.pp / group
-    share = traffic.prompt_tokens / room * full / speeds.pp
-    own = chunk_count(prompt_tokens=traffic.prompt_tokens, chunk_tokens=room) * single
-    return _Pace(parts, decode, own, added, full, minimum(share, own))
-
-
-def _tpot(pace: _Pace, traffic: Traffic, running: Any, disturbed: Any) -> Any:
-    """Mean pace; where prompts and decoding share steps it is never slower than a step full of prompts."""
-    tpot = time_per_output_token(
-        decode_step_s=pace.decode_s,
-        prefill_s=pace.added_s * disturbed,
-        sequences=running,
-        output_tokens=maximum(traffic.output_tokens - 1, 1),
-        tokens_per_step=traffic.tokens_per_step,
-    )
-    most = maximum(pace.full_s, pace.decode_s) / traffic.tokens_per_step
-    return maximum(where(traffic.mixes > 0, minimum(tpot, most), tpot), running * traffic.stream_s)
-
-
-def settled(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
+def fixed_point(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
     """Where what runs is what the service then lets run, between 0 and ``most``: the secant of the last two trials, halves where it strays."""
     last, last_gap = start, answer(start) - start
     low, high = where(last_gap > 0, start, most * 0.0), where(last_gap > 0, most, start)
     at = start + last_gap
     for _ in range(ROUNDS):
         gap = answer(at) - at
+        still = maximum(gap, -gap) <= SETTLED * at  # a secant through two equal trials points anywhere
+        if still is True:
+            return at
         low, high = where(gap > 0, at, low), where(gap > 0, high, at)
         guess = at - gap * (at - last) / (gap - last_gap - _NEVER_ZERO)
         last, last_gap = at, gap
         half = (low + high) / 2
-        at = where(guess >= low, where(guess <= high, guess, half), half)
+        at = where(still, at, where(guess >= low, where(guess <= high, guess, half), half))
     return at
 
 
-def closed_loop(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> Service:
-    """A fixed number of requests in flight: each that ends is replaced at once."""
-    inside = minimum(requests, traffic.slots)
-    steps = maximum(traffic.output_tokens - 1, 0.01)
-    # equal answers end in one step and their successors' prompts stand in one queue; spread lengths pull them apart
-    together = (1 - traffic.mixes) / (1 + traffic.drift * traffic.spread * steps)
-
-    def turn(running: Any) -> tuple[_Pace, Any, Any, Any, Any]:
-        """Pace, service of a prompt, time between tokens, time of the answer, time until it starts."""
-        pace = _pace(work, speeds, traffic, running)
-        served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
-        tpot = _tpot(pace, traffic, running, 1 - together / 2)
-        think = steps * tpot
-        mixed = closed_response_seconds(service_s=served, think_s=think, customers=inside) - served
-        # where prompts stop the others, nobody ends meanwhile: only those that ended in the same step are in front
-        apart = burst_wait_seconds(requests=maximum(maximum(inside * together, running / steps), 1), service_s=served)
-        return pace, served, tpot, think, pace.own_s + where(traffic.mixes > 0, mixed, apart)
-
-    def running_then(running: Any) -> Any:
-        _, _, _, think, response = turn(running)
-        return inside * think / (think + response)
-
-    running = settled(running_then, inside * 0.9, inside)
-    pace, served, tpot, think, response = turn(running)
-    late = traffic.first_burst_share * (1 - together) * burst_wait_seconds(requests=inside, service_s=served)
-    queue = slot_wait_seconds(customers=requests, slots=inside, slot_s=think + response)
-    wait = response - pace.own_s + late + queue + pace.decode_s * traffic.waited_steps
-    ttft = traffic.front_s + pace.own_s + wait
-    rate = requests * traffic.output_tokens / request_seconds(ttft_s=ttft, tpot_s=tpot, output_tokens=traffic.output_tokens)
-    return Service(ttft, tpot, _slow(tpot, pace, traffic, running), rate, running, pace.decode_s, pace.added_s, wait, pace.parts)
-
-
-def _slow(tpot: Any, pace: _Pace, traffic: Traffic, running: Any) -> Any:
-    """Pace of the slowest twentieth: more prompts than usual fell into their time (their number is a Poisson variable), longer contexts."""
-    more = 1.645 * maximum(running, 1e-9) ** 0.5 * (1 + traffic.spread)
-    return tpot + minimum(more * pace.added_s / maximum(traffic.output_tokens, 1), tpot)
-
-
-def burst(work: Work, speeds: Speeds, traffic: Traffic, requests: Any) -> Service:
-    """All requests arrive at the same moment and nobody comes after."""
-    steady = closed_loop(work, speeds, traffic, minimum(requests, traffic.slots))
-    inside = minimum(requests, traffic.slots)
-    waves = requests / inside
-    again = minimum(maximum(waves - 1, 0), 1)  # 0 where all run together, 1 where slots are filled anew for at least one more wave
-    out = maximum(traffic.output_tokens, 1)
-    pace = _pace(work, speeds, traffic, steady.running * (0.8 + 0.2 * again))
-    served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
-    short = 1 + traffic.short_answers * traffic.spread**2  # the mean over requests weighs those with few tokens more
-    # all together: a request sees half of the prompts go by, in full steps while it decodes, or standing still
-    own = maximum(pace.decode_s / traffic.tokens_per_step, inside * traffic.stream_s)
-    passing = minimum(inside * served / 2 / maximum(pace.full_s, 1e-9), out)
-    beside = (passing * maximum(pace.full_s, own) + (out - passing) * own) / out
-    apart = own + inside * served / 2 / out * short
-    once = where(traffic.mixes > 0, beside, apart)
-    tpot = once * (1 - again) + again * where(traffic.mixes > 0, steady.tpot_s, own + steady.running * pace.added_s / out * short)
-    first = burst_wait_seconds(requests=inside, service_s=served)
-    per_request = out / steady.output_tokens_per_s
-    # whoever finds no slot starts when one ends: they end as fast as requests are served
-    later = (requests - inside) / requests * (requests + inside) / 2 * maximum(per_request, served)
-    ttft = traffic.front_s + traffic.request_s * inside + pace.own_s + first / waves + later
-    tail = 1 + traffic.spread * traffic.long_answers / waves
-    together = requests * served + maximum(out * own * tail - passing * own * traffic.mixes, 0)
-    span = (
-        together * (1 - again)
-        + again * (requests * maximum(per_request, served) + out * own * 0.5 * tail)
-        + traffic.front_s
-        + traffic.request_s * inside
+def _pace(rank: ServedRank, times: StepTimes, running: Any, disturbed: Any, note: Note) -> Any:
+    """Mean time between tokens where a share of the prompts disturbs an answer."""
+    traffic = rank.traffic
+    mean = note("tpot_undisturbed_steps", time_per_output_token)(
+        decode_step_s=times.decode_s,
+        prefill_s=times.added_s * disturbed,
+        sequences=running,
+        output_tokens=maximum(traffic.output_tokens - 1, 1),
+        tokens_per_step=traffic.tokens_per_step,
     )
-    rate = requests * traffic.output_tokens / span
-    wait = ttft - pace.own_s - traffic.front_s
-    return Service(ttft, tpot, _slow(tpot, pace, traffic, steady.running), rate, steady.running, pace.decode_s, pace.added_s, wait, pace.parts)
+    return note("tpot", shared_pace_seconds)(
+        mean_s=mean,
+        full_step_s=times.full_s,
+        decode_step_s=times.decode_s,
+        tokens_per_step=traffic.tokens_per_step,
+        stream_s=running * rank.constants.stream_s,
+        shares_steps=traffic.shares_steps,
+    )
 
 
-def open_loop(work: Work, speeds: Speeds, traffic: Traffic, request_rate_per_s: Any) -> tuple[Service, Any]:
+def slow_pace(rank: ServedRank, tpot: Any, added: Any, running: Any, note: Note) -> Any:
+    """Time between tokens of the slowest twentieth, to whose answers a prompt adds so much. [s]"""
+    return note("tpot_p95", slow_pace_seconds)(
+        tpot_s=tpot,
+        prompt_added_s=added,
+        running=running,
+        spread=rank.traffic.spread,
+        output_tokens=rank.traffic.output_tokens,
+        deviations=rank.constants.slow_deviations,
+    )
+
+
+def _served(rank: ServedRank, times: StepTimes) -> Any:
+    """What one of many waiting prompts takes. [s]"""
+    return where(rank.traffic.shares_steps, times.share_s, times.added_s)
+
+
+class _Turn(NamedTuple):
+    """One round of a closed loop: what a request goes through with so many running."""
+
+    times: StepTimes
+    served_s: Any
+    tpot_s: Any
+    think_s: Any
+    queue_s: Any
+
+    @property
+    def response_s(self) -> Any:
+        """From arrival to the first token, places and bursts apart."""
+        return self.times.own_s + self.queue_s
+
+
+def _turn(rank: ServedRank, inside: Any, together: Any, running: Any, note: Note = unnoted) -> _Turn:
+    steps = maximum(rank.traffic.output_tokens - 1, LEAST_STEPS)
+    times = step_times(rank, running, note)
+    served = _served(rank, times)
+    tpot = _pace(rank, times, running, 1 - together / 2, note)
+    think = steps * tpot
+    queue = note("queue", closed_queue_seconds)(
+        inside=inside,
+        running=running,
+        answer_steps=steps,
+        served_s=served,
+        think_s=think,
+        together=together,
+        shares_steps=rank.traffic.shares_steps,
+    )
+    return _Turn(times, served, tpot, think, queue)
+
+
+def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
+    """A fixed number of requests in flight: each that ends is replaced at once."""
+    traffic, constants = rank.traffic, rank.constants
+    inside = minimum(requests, traffic.places)
+    together = note("together", together_share)(
+        shares_steps=traffic.shares_steps,
+        desynchronisation=constants.desynchronisation,
+        spread=traffic.spread,
+        answer_steps=maximum(traffic.output_tokens - 1, LEAST_STEPS),
+    )
+
+    tried: dict[str, Any] = {}
+
+    def then(running: Any) -> Any:
+        tried["at"], tried["turn"] = running, _turn(rank, inside, together, running)
+        return running_requests(inside=inside, think_s=tried["turn"].think_s, response_s=tried["turn"].response_s)
+
+    running = fixed_point(then, inside * STARTS["closed"], inside)
+    known = tried["at"] is running and note is unnoted  # the loop ended on its last trial
+    turn = tried["turn"] if known else _turn(rank, inside, together, running, note)
+    share = traffic.first_burst_share * constants.first_burst
+    ttft = note("ttft", ttft_seconds)(
+        admission_s=constants.admission_s,
+        prompt_s=turn.times.own_s,
+        queue_s=turn.queue_s,
+        start_s=note("start_burst", start_burst_seconds)(share=share, together=together, inside=inside, served_s=turn.served_s),
+        slot_s=note("slot_wait", slot_wait_seconds)(customers=requests, slots=inside, slot_s=turn.think_s + turn.response_s),
+        step_wait_s=turn.times.decode_s * constants.waited_steps,
+    )
+    rate = note("rank_rate", closed_rate_tokens_per_s)(requests=requests, ttft_s=ttft, tpot_s=turn.tpot_s, output_tokens=traffic.output_tokens)
+    return Service(ttft, turn.tpot_s, slow_pace(rank, turn.tpot_s, turn.times.added_s, running, note), rate, running)
+
+
+def burst(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
+    """All requests arrive at the same moment and nobody comes after.
+
+    Those that have a place start together: their prompts come first, beside the first tokens where steps are shared. Whoever has none starts when
+    another ends, as in a closed loop. One wave and several are blended, so that the answer has no step between them.
+    """
+    traffic, constants = rank.traffic, rank.constants
+    inside = minimum(requests, traffic.places)
+    steady = closed_loop(rank, inside)
+    waves = requests / inside
+    again = minimum(maximum(waves - 1, 0), 1)  # 0 where all run together, 1 where places are filled anew for at least one more wave
+    out = maximum(traffic.output_tokens, 1)
+    times = step_times(rank, steady.running * (constants.burst_running + (1 - constants.burst_running) * again), note)
+    served = _served(rank, times)
+    tpot, alone, beside = _burst_pace(rank, times, steady, inside, again, note)
+    each = maximum(out / steady.output_tokens_per_s, served)
+    start = constants.admission_s + constants.request_s * inside
+    ttft = note("ttft", ttft_seconds)(
+        admission_s=start,
+        prompt_s=times.own_s,
+        queue_s=note("queue", burst_wait_seconds)(requests=inside, service_s=served) / waves,
+        start_s=0.0,
+        slot_s=note("slot_wait", later_waves_seconds)(requests=requests, inside=inside, each_s=each),
+        step_wait_s=0.0,
+    )
+    longest = note("longest_answers", longest_answers_seconds)(
+        output_tokens=out,
+        pace_s=alone,
+        spread=traffic.spread,
+        weight=constants.long_answer_weight,
+        waves=waves,
+    )
+    passed = where(traffic.shares_steps, beside * alone, 0.0)
+    single = note("single_wave", single_wave_seconds)(requests=requests, served_s=served, decode_s=longest, beside_s=passed)
+    many = note("many_waves", many_waves_seconds)(requests=requests, each_s=each, decode_s=longest, last_share=constants.last_wave)
+    span = note("span", blended)(first=single, later=many, again=again)
+    rate = note("rank_rate", burst_rate_tokens_per_s)(requests=requests, output_tokens=traffic.output_tokens, span_s=span, start_s=start)
+    return Service(ttft, tpot, slow_pace(rank, tpot, times.added_s, steady.running, note), rate, steady.running)
+
+
+def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any, again: Any, note: Note) -> tuple[Any, Any, Any]:
+    """(time between tokens of a burst, the same while no prompt is computed, tokens that come beside prompts)."""
+    traffic, constants = rank.traffic, rank.constants
+    out, served = maximum(traffic.output_tokens, 1), _served(rank, times)
+    alone = note("pace_alone", pace_alone_seconds)(
+        decode_step_s=times.decode_s,
+        tokens_per_step=traffic.tokens_per_step,
+        stream_s=inside * constants.stream_s,
+    )
+    beside = note("beside", tokens_beside_prompts)(requests=inside, served_s=served, full_step_s=times.full_s, output_tokens=out)
+
+    def delayed(id: str, prompts: Any, each: Any) -> Any:
+        return note(id, answer_delay_seconds)(
+            prompts=prompts, served_s=each, output_tokens=out, spread=traffic.spread, weight=constants.short_answer_weight
+        )
+
+    first = note("tpot_first_wave", burst_pace_seconds)(
+        alone_s=alone,
+        full_step_s=times.full_s,
+        beside_tokens=beside,
+        delayed_s=delayed("delay_first_wave", inside / 2, served),
+        output_tokens=out,
+        shares_steps=traffic.shares_steps,
+    )
+    later = where(traffic.shares_steps, steady.tpot_s, alone + delayed("delay_later_waves", steady.running, times.added_s))
+    return note("tpot", blended)(first=first, later=later, again=again), alone, beside
+
+
+def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -> tuple[Service, Any]:
     """Requests arrive at random moments at a mean rate: the service, and the highest rate that it can hold. [requests/s]"""
-    limit = closed_loop(work, speeds, traffic, traffic.slots)
-    most = limit.output_tokens_per_s / maximum(traffic.output_tokens, 1)
-    offered = minimum(request_rate_per_s, most * 0.999)
-    steps = maximum(traffic.output_tokens - 1, 0.01)
+    traffic, constants = rank.traffic, rank.constants
+    most = closed_loop(rank, traffic.places).output_tokens_per_s / maximum(traffic.output_tokens, 1)
+    offered = minimum(request_rate_per_s, most * constants.most_arrivals)
+    steps = maximum(traffic.output_tokens - 1, LEAST_STEPS)
 
-    def running_then(running: Any) -> Any:
-        return minimum(offered * steps * _tpot(_pace(work, speeds, traffic, running), traffic, running, 1.0), traffic.slots)
+    def then(running: Any) -> Any:
+        tpot = _pace(rank, step_times(rank, running), running, 1.0, unnoted)
+        return open_running_requests(request_rate_per_s=offered, answer_steps=steps, tpot_s=tpot, places=traffic.places)
 
-    running = settled(running_then, traffic.slots * 0.1, traffic.slots)
-    pace = _pace(work, speeds, traffic, running)
-    tpot = _tpot(pace, traffic, running, 1.0)
-    served = where(traffic.mixes > 0, pace.share_s, pace.added_s)
-    load = minimum(utilisation(request_rate_per_s=offered, service_s=served), 0.98)
-    wait = open_wait_seconds(utilisation=load, service_s=served, variation=traffic.spread**2) + pace.decode_s * traffic.waited_steps
-    ttft = traffic.front_s + pace.own_s + wait
-    rate = offered * traffic.output_tokens
-    return Service(ttft, tpot, _slow(tpot, pace, traffic, running), rate, running, pace.decode_s, pace.added_s, wait, pace.parts), most
+    running = fixed_point(then, traffic.places * STARTS["open"], traffic.places)
+    times = step_times(rank, running, note)
+    tpot = _pace(rank, times, running, 1.0, note)
+    served = _served(rank, times)
+    busy = minimum(note("utilisation", utilisation)(request_rate_per_s=offered, service_s=served), constants.most_utilisation)
+    ttft = note("ttft", ttft_seconds)(
+        admission_s=constants.admission_s,
+        prompt_s=times.own_s,
+        queue_s=note("queue", open_wait_seconds)(utilisation=busy, service_s=served, variation=traffic.spread**2),
+        start_s=0.0,
+        slot_s=0.0,
+        step_wait_s=times.decode_s * constants.waited_steps,
+    )
+    rate = note("rank_rate", open_rate_tokens_per_s)(request_rate_per_s=offered, output_tokens=traffic.output_tokens)
+    return Service(ttft, tpot, slow_pace(rank, tpot, times.added_s, running, note), rate, running), most

@@ -2,110 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import log2
+from typing import Any, NamedTuple
 
 from gpusizer.facts.types import Accelerator
-from gpusizer.performance.device_speeds import constant, engine_family, generation, peak_flops_per_s
+from gpusizer.performance.constants import Constants, speed_constants
+from gpusizer.performance.device_speeds import bandwidth_bytes_per_s, engine_family, generation, peak_flops_per_s
+from gpusizer.performance.links import USUAL_NODE, crosses_servers, link_bytes_per_s, network_bytes_per_s
 from gpusizer.performance.step_time import ClassSpeed, Speeds
-from gpusizer.performance.step_work import Cut, Work, latent_layers
+from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers
 
-__all__ = ["speeds_of"]
+__all__ = ["EngineState", "speeds_of"]
 
-NETWORK_BYTES_PER_S = 45e9  # one 400 Gb/s port, nine tenths of its line rate
+_COMPUTED_BITS = {"fp8": "8", "fp4": "4"}
+_NATIVE = {"8": "fp8", "fp4": "fp4"}  # storage class -> number format that multiplies it as it is
+_WIDENED = {"8": "w8", "fp4": "w4"}  # and how it counts where another does
+_LARGEST_GATHER = 8  # ranks of a server that exchange tokens
+_LONGEST_CHAIN = 8  # pipeline stages of one server
+_GATHER_TREE = 3  # levels of the exchange of eight ranks, for which its floor was fitted
 
 
-def speeds_of(
-    work: Work,
-    accelerator: Accelerator,
-    engine: str,
-    cut: Cut,
-    *,
-    age_years: float = 0.0,
-    cache_bits: float = 16.0,
-    eager: bool = False,
-    theta: Mapping[str, float] | None = None,
-) -> Speeds:
-    """Speeds of one device with one engine."""
-    kin, family = generation(accelerator), engine_family(engine)
-    bandwidth = float(accelerator.bandwidth_bytes_per_s or 1e11)
+class EngineState(NamedTuple):
+    """What of an engine bears on the speed of its steps.
 
-    def c(name: str, kind: str, fallback: str = "other") -> float:
-        return constant(name, kind, fallback, theta)
+    Parameters
+    ----------
+    engine : str
+        Its name.
+    age_years : float
+        Years before the time that the constants describe. [years]
+    cache_bits : float
+        Of one cached element. [bits]
+    eager : bool
+        No graphs are captured.
+    """
 
-    def product(storage: str, routed: bool) -> ClassSpeed:
-        peak, computes = peak_flops_per_s(accelerator, storage)
-        kind = "moe" if routed else "dense"
-        native = {"16": "16", "8": "8", "fp4": "fp4", "int4": "int4"}[storage]
-        if storage == "fp4" and computes != "fp4":
-            native = "w4"
-        if storage == "8" and computes != "fp8":
-            native = "w8"
-        eta = c("memory", f"{native}.{kin}", f"{native}.other") * c("memory_scale", f"{kind}.{native}", kind)
-        bits = {"fp8": "8", "fp4": "4"}.get(computes, "16")
-        efficiency = c("products", f"{bits}.{kin}", f"{bits}.other") * c("products_scale", f"{kind}.{bits}", kind)
-        if routed:
-            eta *= c("moe_engine", family)
-            efficiency *= c("moe_compute", family)
-        if native in ("w4", "w8", "int4"):
-            efficiency *= c("products_scale", "widened")
-        return ClassSpeed(bandwidth * min(eta, 0.98), peak, min(efficiency, 0.95), c("half_tokens", kind))
+    engine: str
+    age_years: float = 0.0
+    cache_bits: float = 16.0
+    eager: bool = False
 
-    peak16, _ = peak_flops_per_s(accelerator, "16")
-    cache = c("cache", kin) * (c("cache_scale", "8") if cache_bits < 16 else 1.0)
-    link = _link_bytes_per_s(accelerator, cut.tp, theta)
-    node = min(accelerator.devices_per_node or 8, 8)
-    across = cut.tp * cut.dp > (accelerator.devices_per_node or 8) and "domain" not in (accelerator.interconnect or "")
-    gather_link = min(_link_bytes_per_s(accelerator, 8, theta), NETWORK_BYTES_PER_S) if across else _link_bytes_per_s(accelerator, 8, theta)
-    aged = c("age", family, "other") ** age_years
-    routed = bool(work.experts)
-    top_k = max((block.top_k for block in work.experts), default=1.0)
+
+def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut: Parallelism, constants: Constants | None = None) -> Speeds:
+    """Speeds of one device with one engine.
+
+    Parameters
+    ----------
+    work : StepWork
+        What a step must do.
+    accelerator : Accelerator
+        The device.
+    state : EngineState
+        The engine.
+    cut : Parallelism
+        How a replica is cut.
+    constants : Constants, optional
+        Others than those in use, for the calibration.
+
+    Returns
+    -------
+    Speeds
+        Bandwidths, rates, fixed costs and links.
+
+    Raises
+    ------
+    InputError
+        Nobody states the bandwidth of the device.
+    """
+    constants = constants or speed_constants()
+    classes = {
+        (storage, routed): _class_speed(accelerator, state, storage, constants, routed=routed)
+        for storage, routed in {
+            *((linear.storage, False) for linear in (*work.linears, work.head)),
+            *((block.storage, True) for block in work.experts),
+        }
+    }
     return Speeds(
-        linears=tuple(product(linear.storage, False) for linear in work.linears),
-        experts=tuple(product(block.storage, True) for block in work.experts),
-        head=product(work.head.storage, False),
-        cache_bytes_per_s=bandwidth * min(cache, 0.98),
-        latent_bytes_per_s=bandwidth * min(cache * c("cache_scale", "latent"), 0.98),
-        attention_flops_per_s=peak16 * c("attention", kin),
-        prefill_flops_per_s=peak16 * c("prefill", kin),
-        kernel_s=max(c("kernel_s", family) * c("kernel_scale", kin), c("eager_s", family) if eager else 0.0) * aged,
-        step_s=c("step_s", family) * aged,
-        sequence_s=c("sequence_s", family) * aged,
-        quantise_s=c("quantise_s", family) * c("kernel_scale", kin) * aged,
-        eager_s=c("eager_s", family) * aged * (1 + latent_layers(work) * c("latent_kernels", family) / max(work.kernels, 1.0)),
-        tile_rows=c("tile_rows", "moe"),
-        imbalance=1.0 + c("imbalance", "ep") * log2(max(cut.ep, 1)) if routed else 1.0,
-        routing_evenness=c("routing", "evenness"),
-        reduce_latency_s=c("reduce_s", kin) * (1 + 0.15 * log2(max(cut.tp, 1))) if cut.tp > 1 else 0.0,
-        bus_bytes_per_s=link,
-        gather_latency_s=c("gather_s", kin) * log2(max(cut.dp, 2)) / 3,
-        gather_bytes_per_s=gather_link * c("gather_share", "wired" if accelerator.interconnect_bytes_per_s else "pcie"),
-        gather_copies=float(
-            min(top_k, max(cut.ep, 1)) if cut.tp * cut.dp > node and cut.ep > 1 else cut.dp
-        ),  # within a node every rank gathers all tokens
-        gather_element_bytes=3.0 if cut.ep > 1 else 4.0,
-        hop_latency_s=c("hop_s", "all"),
-        hop_bytes_per_s=link if cut.pp <= 8 else NETWORK_BYTES_PER_S,
+        linears=tuple(classes[linear.storage, False] for linear in work.linears),
+        experts=tuple(classes[block.storage, True] for block in work.experts),
+        head=classes[work.head.storage, False],
+        tile_rows=constants.of("tile_rows", "moe"),
+        imbalance=1.0 + constants.of("imbalance", "ep") * log2(max(cut.ep, 1)) if work.experts else 1.0,
+        routing_evenness=constants.of("routing", "evenness"),
         tp=float(cut.tp),
         dp=float(cut.dp),
         ep=float(cut.ep),
         pp=float(cut.pp),
+        **_attention_speeds(accelerator, state, constants),
+        **_fixed_costs(work, accelerator, state, constants),
+        **_exchange_speeds(work, accelerator, cut, constants),
     )
 
 
-def _link_bytes_per_s(accelerator: Accelerator, ranks: int, theta: Mapping[str, float] | None) -> float:
-    """Bus bandwidth of a collective. [bytes/s]"""
-    node = accelerator.devices_per_node or 8
-    both = accelerator.interconnect_bytes_per_s
-    bridged = "bridge" in (accelerator.interconnect or "")
-    domain = "domain" in (accelerator.interconnect or "")
-    if both and not (bridged and ranks > 2):
-        within = both / 2 * constant("bus_share", generation(accelerator), "other", theta)
-        if ranks <= node or domain:
-            return within
-        return min(within, NETWORK_BYTES_PER_S)
-    lanes = float((accelerator.pcie or "4.0").split(" ")[0].split(".")[0] or 4)
-    one_way = 31.5e9 * 2 ** (lanes - 4)
-    if lanes < 5:  # measured on one host (L40S, NCCL bus bandwidth): 20, 5.2 and 1.4 GB/s for 2, 4 and 8 devices
-        return float(one_way * constant("pcie_share", "two", "many", theta) * (2 / max(ranks, 2)) ** 1.9)
-    return one_way * constant("pcie_share", "two" if ranks <= 2 else "many", "many", theta)
+def _class_speed(accelerator: Accelerator, state: EngineState, storage: str, constants: Constants, *, routed: bool) -> ClassSpeed:
+    """Products of one storage class, dense or of experts."""
+    generation_id, family = generation(accelerator), engine_family(state.engine)
+    peak, computes = peak_flops_per_s(accelerator, storage)
+    kind = "moe" if routed else "dense"
+    native = storage if computes == _NATIVE.get(storage, computes) else _WIDENED[storage]
+    memory = constants.of("memory", f"{native}.{generation_id}", f"{native}.other") * constants.of("memory_scale", f"{kind}.{native}", kind)
+    bits = _COMPUTED_BITS.get(computes, "16")
+    efficiency = constants.of("products", f"{bits}.{generation_id}", f"{bits}.other") * constants.of("products_scale", f"{kind}.{bits}", kind)
+    if routed:
+        memory *= constants.of("moe_engine", family, "other")
+        efficiency *= constants.of("moe_compute", family, "other")
+    if native in ("w4", "w8", "int4"):
+        efficiency *= constants.of("products_scale", "widened")
+    return ClassSpeed(
+        bandwidth_bytes_per_s(accelerator) * min(memory, constants.of("ceiling", "memory")),
+        peak,
+        min(efficiency, constants.of("ceiling", "products")),
+        constants.of("half_tokens", kind),
+    )
+
+
+def _attention_speeds(accelerator: Accelerator, state: EngineState, constants: Constants) -> dict[str, Any]:
+    generation_id, bandwidth, most = generation(accelerator), bandwidth_bytes_per_s(accelerator), constants.of("ceiling", "memory")
+    peak, _ = peak_flops_per_s(accelerator, "16")
+    cache = constants.of("cache", generation_id, "other") * (constants.of("cache_scale", "8") if state.cache_bits < 16 else 1.0)
+    return {
+        "cache_bytes_per_s": bandwidth * min(cache, most),
+        "latent_bytes_per_s": bandwidth * min(cache * constants.of("cache_scale", "latent"), most),
+        "attention_flops_per_s": peak * constants.of("attention", generation_id, "other"),
+        "prefill_flops_per_s": peak * constants.of("prefill", generation_id, "other"),
+    }
+
+
+def _fixed_costs(work: StepWork, accelerator: Accelerator, state: EngineState, constants: Constants) -> dict[str, Any]:
+    family = engine_family(state.engine)
+
+    def cost(name: str) -> float:
+        return constants.of(name, family, "other")
+
+    scale, aged = constants.of("kernel_scale", generation(accelerator), "other"), cost("age") ** state.age_years
+    latent = latent_layers(work) * cost("latent_kernels") / max(work.kernels, 1.0)
+    return {
+        "kernel_s": max(cost("kernel_s") * scale, cost("eager_s") if state.eager else 0.0) * aged,
+        "step_s": cost("step_s") * aged,
+        "sequence_s": cost("sequence_s") * aged,
+        "quantise_s": cost("quantise_s") * scale * aged,
+        "eager_s": cost("eager_s") * aged * (1 + latent),
+    }
+
+
+def _exchange_speeds(work: StepWork, accelerator: Accelerator, cut: Parallelism, constants: Constants) -> dict[str, Any]:
+    generation_id, ranks = generation(accelerator), cut.tp * cut.dp
+    link = link_bytes_per_s(accelerator, cut.tp, constants)
+    gather = link_bytes_per_s(accelerator, _LARGEST_GATHER, constants)
+    if crosses_servers(accelerator, ranks):
+        gather = min(gather, network_bytes_per_s(constants))
+    top_k = max((block.top_k for block in work.experts), default=1.0)
+    within = min(accelerator.devices_per_node or USUAL_NODE, USUAL_NODE)
+    # within a server every rank gathers all tokens; beyond it a token goes to the ranks of its experts
+    copies = min(top_k, max(cut.ep, 1)) if ranks > within and cut.ep > 1 else cut.dp
+    growth = 1 + constants.of("reduce_growth", "ranks") * log2(max(cut.tp, 1))
+    return {
+        "reduce_latency_s": constants.of("reduce_s", generation_id, "other") * growth if cut.tp > 1 else 0.0,
+        "bus_bytes_per_s": link,
+        "gather_latency_s": constants.of("gather_s", generation_id, "other") * log2(max(cut.dp, 2)) / _GATHER_TREE,
+        "gather_bytes_per_s": gather * constants.of("gather_share", "wired" if accelerator.interconnect_bytes_per_s else "pcie"),
+        "gather_copies": float(copies),
+        "gather_element_bytes": constants.of("gather_element_bytes", "experts" if cut.ep > 1 else "cut"),
+        "hop_latency_s": constants.of("hop_s", "all"),
+        "hop_bytes_per_s": link if cut.pp <= _LONGEST_CHAIN else network_bytes_per_s(constants),
+    }

@@ -5,27 +5,30 @@ Every argument may be a number or a NumPy column; the branching over kinds of la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from gpusizer.formulas.communication import all_reduce_seconds, all_to_all_seconds, expert_volume_bytes, transfer_seconds
-from gpusizer.formulas.compute import (
-    attended_pairs,
-    attended_rows,
-    expert_rows,
-    experts_touched_skewed,
-    operator_seconds,
-    overhead_seconds,
-    saturated_rate,
+from gpusizer.formulas.communication import expert_volume_bytes
+from gpusizer.formulas.compute import attended_rows, expert_rows, experts_touched_skewed, overhead_seconds
+from gpusizer.formulas.core import maximum, where
+from gpusizer.formulas.step.attention import (
+    attention_bytes,
+    attention_flops,
+    prompt_attention_seconds,
+    prompt_pairs,
+    repeated_operator_seconds,
+    scanned_tokens,
 )
-from gpusizer.formulas.core import maximum, minimum
-from gpusizer.performance.step_work import Work
+from gpusizer.formulas.step.exchange import exchange_seconds, hop_seconds, reduction_seconds
+from gpusizer.formulas.step.work import product_seconds, quantisation_seconds, step_seconds
+from gpusizer.performance.notes import Note, unnoted
+from gpusizer.performance.step_work import AttentionWork, StepWork
 
-__all__ = ["ClassSpeed", "Parts", "Speeds", "step_parts"]
+__all__ = ["ClassSpeed", "Speeds", "Step", "communication_seconds", "step_time"]
+
+_A_FEW = 1e-6  # tokens of an empty step: divisors are never zero
 
 
-@dataclass(frozen=True, slots=True)
-class ClassSpeed:
+class ClassSpeed(NamedTuple):
     """How fast products of one storage class run: memory bandwidth, peak of the number format that computes, share of it that is sustained."""
 
     bytes_per_s: Any
@@ -34,8 +37,7 @@ class ClassSpeed:
     half_tokens: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Speeds:
+class Speeds(NamedTuple):
     """How fast one device with one engine does the work of one rank.
 
     Parameters
@@ -94,47 +96,11 @@ class Speeds:
     pp: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Where the time of a step goes. [s]"""
-
-    linears: Any
-    experts: Any
-    head: Any
-    attention: Any
-    prefill_attention: Any
-    communication: Any
-    overhead: Any
-
-    @property
-    def seconds(self) -> Any:
-        """The whole step. [s]"""
-        return self.linears + self.experts + self.head + self.attention + self.prefill_attention + self.communication + self.overhead
-
-
-def _product(flops: Any, size: Any, tokens: Any, speed: ClassSpeed) -> Any:
-    rate = saturated_rate(peak_per_s=speed.peak_per_s, efficiency=speed.efficiency, tokens=tokens, half_tokens=speed.half_tokens)
-    return operator_seconds(flops=flops, flops_per_s=rate, moved_bytes=size, bytes_per_s=speed.bytes_per_s)
-
-
-def step_parts(
-    work: Work,
-    speeds: Speeds,
-    *,
-    sequences: Any,
-    context_tokens: Any,
-    verified_tokens: Any = 1.0,
-    prefill_tokens: Any = 0.0,
-    prefix_tokens: Any = 0.0,
-    prefill_sequences: Any = 0.0,
-    prompt_tokens: Any = 1e12,
-) -> Parts:
-    """Time of one step of one data-parallel rank.
+class Step(NamedTuple):
+    """What one step of one data-parallel rank carries.
 
     Parameters
     ----------
-    work, speeds : Work, Speeds
-        What a rank must do, and how fast.
     sequences : number
         Sequences that decode. [sequences]
     context_tokens : number
@@ -147,67 +113,165 @@ def step_parts(
         Prompts that end in the step. [sequences]
     prompt_tokens : number
         Length of one prompt: several short ones in a step do not see each other. [tokens]
+    """
+
+    sequences: Any
+    context_tokens: Any
+    verified_tokens: Any = 1.0
+    prefill_tokens: Any = 0.0
+    prefix_tokens: Any = 0.0
+    prefill_sequences: Any = 0.0
+    prompt_tokens: Any = 1e12
+
+
+def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) -> Any:
+    """Time of one step of one data-parallel rank.
+
+    Parameters
+    ----------
+    work, speeds : StepWork, Speeds
+        What a rank must do, and how fast.
+    step : Step
+        What the step carries.
+    note : Note
+        Writes down the parts.
 
     Returns
     -------
-    Parts
-        Where the time goes.
+    number
+        Time. [s]
     """
-    decoded = sequences * verified_tokens
-    tokens = maximum(decoded + prefill_tokens, 1e-6)
-    shared = tokens * speeds.dp  # tokens that meet at the experts
-    linears = 0.0
-    for linear, speed in zip(work.linears, speeds.linears, strict=True):
-        linears = linears + _product(linear.flops_per_token * tokens, linear.weight_bytes, tokens, speed)
-    experts = 0.0
-    for block, speed in zip(work.experts, speeds.experts, strict=True):
-        touched = experts_touched_skewed(experts=block.experts, top_k=block.top_k, tokens=shared, evenness=speeds.routing_evenness)
-        rows = expert_rows(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speeds.tile_rows)
-        per_expert = maximum(rows / maximum(touched, 1e-6), 1.0)
-        share = block.layers * speeds.imbalance / speeds.ep
-        experts = experts + _product(rows * block.expert_flops * share, touched * block.expert_bytes * share, per_expert, speed)
-    ending = decoded + prefill_sequences
-    head = _product(work.head.flops_per_token * ending, work.head.weight_bytes, maximum(ending, 1e-6), speeds.head)
-    attention, prefill = 0.0, 0.0
-    for one in work.attends:
-        rows = attended_rows(context_tokens=context_tokens, ratio=one.ratio, cap_rows=one.cap_rows)
-        bandwidth = speeds.latent_bytes_per_s if one.kind == "latent" else speeds.cache_bytes_per_s
-        moved = sequences * (rows * one.row_bytes + context_tokens * one.scan_bytes + one.state_bytes)
-        flops = decoded * (rows * one.row_flops + context_tokens * one.scan_flops)
-        attention = attention + one.layers * operator_seconds(
-            flops=flops, flops_per_s=speeds.attention_flops_per_s, moved_bytes=moved, bytes_per_s=bandwidth
-        )
-        length = minimum(prefill_tokens, prompt_tokens)
-        prompts = prefill_tokens / maximum(length, 1e-6)
-        pairs = prompts * attended_pairs(new_tokens=length, prefix_tokens=prefix_tokens, ratio=one.ratio, cap_rows=one.cap_rows)
-        scanned = prefill_tokens * (prefix_tokens + length / 2)
-        prefill = prefill + one.layers * (pairs * one.pair_flops + scanned * one.scan_flops) / speeds.prefill_flops_per_s
-    return Parts(
-        linears, experts, head, attention, prefill, _communication(work, speeds, tokens), _overhead(work, speeds, sequences + prefill_sequences)
+    decoded = step.sequences * step.verified_tokens
+    tokens = maximum(decoded + step.prefill_tokens, _A_FEW)
+    linears = sum(
+        _product("step_linears", note, linear.flops_per_token * tokens, linear.weight_bytes, tokens, speed)
+        for linear, speed in zip(work.linears, speeds.linears, strict=True)
+    )
+    ending = decoded + step.prefill_sequences
+    rows = maximum(ending, _A_FEW)
+    attention = sum(_attention(one, speeds, step, note) for one in work.attention)
+    without_prompts = type(step.prefill_tokens) is float and step.prefill_tokens == 0.0
+    prompts = 0.0 if without_prompts else sum(_prompt_attention(one, speeds, step, note) for one in work.attention)
+    return note("step_total", step_seconds)(
+        linears_s=linears,
+        experts_s=_experts(work, speeds, tokens, note),
+        head_s=_product("step_head", note, work.head.flops_per_token * ending, work.head.weight_bytes, rows, speeds.head),
+        attention_s=attention,
+        prompt_attention_s=prompts,
+        communication_s=communication_seconds(work, speeds, tokens, note),
+        overhead_s=_overhead(work, speeds, step.sequences + step.prefill_sequences, note),
     )
 
 
-def _communication(work: Work, speeds: Speeds, tokens: Any) -> Any:
-    many = minimum(maximum(speeds.tp - 1, 0), 1)  # 1 where attention is cut at all
-    reduce = all_reduce_seconds(
-        message_bytes=tokens * work.hidden_size * 2,
-        ranks=maximum(speeds.tp, 1),
+def _product(id: str, note: Note, flops: Any, size: Any, rows: Any, speed: ClassSpeed) -> Any:
+    return note(id, product_seconds)(
+        flops=flops,
+        peak_per_s=speed.peak_per_s,
+        efficiency=speed.efficiency,
+        tokens=rows,
+        half_tokens=speed.half_tokens,
+        moved_bytes=size,
+        bytes_per_s=speed.bytes_per_s,
+    )
+
+
+def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> Any:
+    seconds: Any = 0.0
+    shared = tokens * speeds.dp  # tokens that meet at the experts
+    for block, speed in zip(work.experts, speeds.experts, strict=True):
+        touched = note("experts_touched", experts_touched_skewed)(
+            experts=block.experts,
+            top_k=block.top_k,
+            tokens=shared,
+            evenness=speeds.routing_evenness,
+        )
+        rows = note("expert_rows", expert_rows)(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speeds.tile_rows)
+        per_expert = maximum(rows / maximum(touched, _A_FEW), 1.0)
+        share = block.layers * speeds.imbalance / speeds.ep
+        seconds = seconds + _product("step_experts", note, rows * block.expert_flops * share, touched * block.expert_bytes * share, per_expert, speed)
+    return seconds
+
+
+def _attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> Any:
+    rows = note("attended_rows", attended_rows)(context_tokens=step.context_tokens, ratio=one.ratio, cap_rows=one.cap_rows)
+    moved = note("attention_bytes", attention_bytes)(
+        sequences=step.sequences,
+        rows=rows,
+        row_bytes=one.row_bytes,
+        context_tokens=step.context_tokens,
+        scan_bytes=one.scan_bytes,
+        state_bytes=one.state_bytes,
+    )
+    flops = note("attention_flops", attention_flops)(
+        tokens=step.sequences * step.verified_tokens,
+        rows=rows,
+        row_flops=one.row_flops,
+        context_tokens=step.context_tokens,
+        scan_flops=one.scan_flops,
+    )
+    return note("step_attention", repeated_operator_seconds)(
+        layers=one.layers,
+        flops=flops,
+        flops_per_s=speeds.attention_flops_per_s,
+        moved_bytes=moved,
+        bytes_per_s=where(one.latent, speeds.latent_bytes_per_s, speeds.cache_bytes_per_s),
+    )
+
+
+def _prompt_attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> Any:
+    lengths = {"new_tokens": step.prefill_tokens, "prompt_tokens": step.prompt_tokens, "prefix_tokens": step.prefix_tokens}
+    return note("step_prompt_attention", prompt_attention_seconds)(
+        layers=one.layers,
+        pairs=note("prompt_pairs", prompt_pairs)(**lengths, ratio=one.ratio, cap_rows=one.cap_rows),
+        pair_flops=one.pair_flops,
+        scanned=note("scanned_tokens", scanned_tokens)(**lengths),
+        scan_flops=one.scan_flops,
+        flops_per_s=speeds.prefill_flops_per_s,
+    )
+
+
+def communication_seconds(work: StepWork, speeds: Speeds, tokens: Any, note: Note = unnoted) -> Any:
+    """Messages of a step with so many tokens; none with a single rank. [s]"""
+    if type(speeds.tp) is float and speeds.tp * speeds.dp * speeds.pp == 1.0:
+        return 0.0
+    reduction = note("step_reduction", reduction_seconds)(
+        layers=work.layers,
+        tokens=tokens,
+        hidden=work.hidden_size,
+        ranks=speeds.tp,
         bus_bytes_per_s=speeds.bus_bytes_per_s,
         latency_s=speeds.reduce_latency_s,
     )
-    spread = minimum(maximum(speeds.dp - 1, 0), 1)
-    volume = expert_volume_bytes(
+    volume = note("expert_volume", expert_volume_bytes)(
         tokens=tokens,
         copies=speeds.gather_copies,
         hidden=work.hidden_size,
         element_bytes=speeds.gather_element_bytes,
         ranks=maximum(speeds.dp * speeds.tp, 1),
     )
-    gather = all_to_all_seconds(volume_bytes=volume, bytes_per_s=speeds.gather_bytes_per_s, latency_s=speeds.gather_latency_s)
-    hop = transfer_seconds(moved_bytes=tokens * work.hidden_size * 2, bytes_per_s=speeds.hop_bytes_per_s, latency_s=speeds.hop_latency_s)
-    return many * 2 * work.layers * reduce + spread * work.expert_layers * gather + (speeds.pp - 1) * hop
+    exchange = note("step_exchange", exchange_seconds)(
+        layers=work.expert_layers,
+        volume_bytes=volume,
+        ranks=speeds.dp,
+        bytes_per_s=speeds.gather_bytes_per_s,
+        latency_s=speeds.gather_latency_s,
+    )
+    hops = note("step_hops", hop_seconds)(
+        stages=speeds.pp,
+        tokens=tokens,
+        hidden=work.hidden_size,
+        bytes_per_s=speeds.hop_bytes_per_s,
+        latency_s=speeds.hop_latency_s,
+    )
+    return reduction + exchange + hops
 
 
-def _overhead(work: Work, speeds: Speeds, sequences: Any) -> Any:
-    fixed = overhead_seconds(kernels=work.kernels, kernel_s=speeds.kernel_s, step_s=speeds.step_s, sequences=sequences, sequence_s=speeds.sequence_s)
-    return fixed + work.quantised_products * speeds.quantise_s
+def _overhead(work: StepWork, speeds: Speeds, sequences: Any, note: Note) -> Any:
+    fixed = note("step_overhead", overhead_seconds)(
+        kernels=work.kernels,
+        kernel_s=speeds.kernel_s,
+        step_s=speeds.step_s,
+        sequences=sequences,
+        sequence_s=speeds.sequence_s,
+    )
+    return fixed + note("step_quantisation", quantisation_seconds)(products=work.quantised_products, quantise_s=speeds.quantise_s)

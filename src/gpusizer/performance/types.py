@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Evidence, Quantity
 
-__all__ = ["Load", "Performance", "PrefillSide", "SpeedItem"]
+__all__ = ["Load", "Performance", "PrefillPool", "SpeedItem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class PrefillSide:
+class PrefillPool:
     """Workers that only compute prompts, and hand the cache over."""
 
     deployment: Deployment
@@ -56,12 +57,27 @@ class PrefillSide:
 
 @dataclass(frozen=True, slots=True)
 class SpeedItem:
-    """One line of the explanation: a share of the time of a step, or a figure on the way, with the formula that gave it."""
+    """One line of the explanation: a figure, the formula that gave it, and what went into the formula.
+
+    Parameters
+    ----------
+    id : str
+        What it is.
+    value : float
+        The figure, in its unit.
+    unit : str
+        Of the formula.
+    formula : str
+        Id of a registered formula.
+    inputs : mapping of str to float
+        Its arguments: called with them it gives ``value``.
+    """
 
     id: str
-    seconds: float
+    value: float
+    unit: str
     formula: str
-    inputs: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -79,16 +95,16 @@ class Performance:
     regime : str
         "steady" and "saturated" at a fixed concurrency, "cache-limited" where requests wait for room in the cache, "arrivals" at a rate, "overloaded"
         where more arrives than can be served, "burst", "disaggregated".
-    limit_requests_per_s : float or None
-        What an open loop can hold. [requests/s]
     running : float
         Requests that decode together. [requests]
+    limit_requests_per_s : float or None
+        What an open loop can hold. [requests/s]
     evidence : str
         "calibrated", or "assumed" where device or engine was never measured.
     notices : tuple of Notice
         What must be said.
-    items : tuple of SpeedItem
-        Where the time of a step goes.
+    explain : callable
+        Computes ``items``; they are long and few ask for them.
     """
 
     ttft_s: Quantity
@@ -100,4 +116,9 @@ class Performance:
     limit_requests_per_s: float | None = None
     evidence: str = Evidence.CALIBRATED
     notices: tuple[Notice, ...] = ()
-    items: tuple[SpeedItem, ...] = ()
+    explain: Callable[[], tuple[SpeedItem, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def items(self) -> tuple[SpeedItem, ...]:
+        """Where the time goes: every figure that decides the answer, with formula and inputs."""
+        return self.explain()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
+from gpusizer.architecture.types import Notice
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.performance.batch import Ask, predict_many
 from gpusizer.performance.types import Load, Performance
@@ -27,6 +28,8 @@ def load_of(request: Request, need: Need) -> Load:
 
 def with_speeds(options: Sequence[Option], request: Request, need: Need) -> list[Option]:
     """The options with what the load feels, where they saturate, and what a million tokens cost in money and energy.
+
+    A device whose bandwidth nobody states keeps its place without speeds, and says so.
 
     Parameters
     ----------
@@ -51,7 +54,10 @@ def with_speeds(options: Sequence[Option], request: Request, need: Need) -> list
     return [timed[id(option)] for option in options]
 
 
-def _with_speed(option: Option, speed: Performance, saturated: Performance) -> Option:
+def _with_speed(option: Option, speed: Performance | None, saturated: Performance | None) -> Option:
+    if speed is None or saturated is None:
+        unknown = Notice("speed-unknown", {"gpu": option.accelerator.id})
+        return option if unknown in option.notices else replace(option, notices=(*option.notices, unknown))
     rate, rent, tdp = speed.output_tokens_per_s.value, option.cost, option.accelerator.tdp_w
     cost = None if rent is None else cost_per_million_tokens(cost_per_hour=float(rent.amount), output_tokens_per_s=rate)
     energy = None if tdp is None else energy_per_million_tokens_kwh(gpus=option.gpus, tdp_w=tdp, output_tokens_per_s=rate)

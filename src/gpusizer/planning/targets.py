@@ -11,6 +11,7 @@ from gpusizer.engines.base.device_support import device_support
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.batch import Ask, Sweep
+from gpusizer.performance.device_speeds import speed_known
 from gpusizer.performance.predict import quickest_token_s
 from gpusizer.performance.types import Performance
 from gpusizer.planning.option_speeds import load_of
@@ -108,6 +109,9 @@ def _sizes(wanted: Search, device: Accelerator) -> Iterator[_Size]:
     weights_bytes = wanted.weights_bytes
     if support.refusal is not None:
         yield 1, [Rejected(device, None, support.refusal)]
+        return
+    if not speed_known(device):
+        yield 1, [Rejected(device, None, Notice("speed-unknown", {"gpu": device.id}))]
         return
     node = device.devices_per_node or ASSUMED_NODE
     sizes = list(replica_sizes(device, wanted.most_gpus))

@@ -33,6 +33,7 @@ def describe(formula: Formula, language: str) -> dict[str, Any]:
         "unit": formula.unit,
         "expression": formula.expression(),
         "symbols": dict(formula.symbols),
+        "valid": {name: list(ends) for name, ends in formula.valid.items()},
         "reference": formula.reference,
         "example": {
             "inputs": dict(formula.example),
@@ -63,6 +64,9 @@ def formula_document(formula_id: str, language: str) -> Document:
     example = data["example"]
     rows = [[name, unit, _number(example["inputs"][name], grouped=True)] for name, unit in data["symbols"].items()]
     columns = [Column(text("ui", "symbol", language)), Column(text("ui", "unit", language)), Column(text("ui", "example", language), right=True)]
+    if data["valid"]:
+        columns.append(Column(text("ui", "valid-range", language)))
+        rows = [[*row, " - ".join(_number(end) for end in data["valid"].get(row[0], ()))] for row in rows]
     return Document(
         {"schema": "gpusizer.formula/1", **data},
         [

@@ -1,6 +1,6 @@
 """One measured performance case -> what was run: model, device, layout, engine and load, by what an operator knew before.
 
-``measured``, ``derived``, ``log`` and ``notes`` are never read.
+Where a figure came from is no input of a prediction: ``id``, ``source``, ``notes``, ``log``, ``measured`` and ``derived`` are never read.
 """
 
 from __future__ import annotations
@@ -15,25 +15,29 @@ from typing import Any
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
-from gpusizer.architecture.precision.requantise import Quantization, checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import Quantization, with_precision
 from gpusizer.architecture.storage.formats import plain_format, scaled_format
 from gpusizer.architecture.types import LatentAttention, MixtureOfExperts, Notice
 from gpusizer.engines.base.device_support import weight_formats
-from gpusizer.engines.base.types import Deployment
+from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.performance.device_speeds import generation
-from gpusizer.performance.types import Load, PrefillSide
-from gpusizer.validation.devices import devices_of
+from gpusizer.performance.predict import Question, answer
+from gpusizer.performance.types import Load, Performance, PrefillPool
+from gpusizer.validation.corpora import with_unsaid
+from gpusizer.validation.devices import Devices, devices_of
+from gpusizer.validation.flags import engine_fields
 from gpusizer.validation.memory_cases import check_numbers, whole
 from gpusizer.validation.models import model_of
+from gpusizer.validation.speed_layouts import run_layout
 
-__all__ = ["KNOWN_BEFORE", "PerformanceCase", "performance_case"]
+__all__ = ["KNOWN_BEFORE", "PerformanceCase", "performance_case", "speed_of"]
 
 KNOWN_BEFORE = (
-    "id", "source", "date", "model", "quantization", "gpu", "gpu_count", "engine", "engine_version", "parallelism", "disaggregated", "isl", "osl",
-    "concurrency", "batch_size", "request_rate", "speculative",
+    "date", "model", "quantization", "gpu", "gpu_count", "engine", "engine_version", "parallelism", "disaggregated", "isl", "osl", "concurrency",
+    "batch_size", "request_rate", "num_prompts", "max_concurrency", "speculative", "flags", "host",
 )  # fmt: skip
 """The fields that a prediction may use."""
 
@@ -44,22 +48,47 @@ _ENGINES = (
     ("sglang", "sglang"),
     ("mindie", "mindie"),
     ("llama", "llama.cpp"),
+    ("ollama", "ollama"),
 )
-_UNTOLD_LENGTH = 300.0  # a case that gives neither length: short chat
-_QUIET_CONCURRENCY = 4.0  # a case with a rate that was low but not printed
+_UNTOLD_LENGTH = 300.0  # a case that gives neither length: short chat [tokens]
+_PROMPTS_PER_CUSTOMER = 10  # length of a run where it is not said: clients send ten times as many prompts as may be in flight
+_NATURAL_SPREAD = 0.9  # lengths of real requests: standard deviation over mean (ShareGPT and the data sets of MLPerf: 0.8 to 1.1)
+# Keys of the YAML file of TensorRT-LLM that name what a launch word names elsewhere.
+_DOTTED = {"kv_cache_config.dtype": "kv_cache_dtype", "kv_cache_config.free_gpu_memory_fraction": "free_gpu_memory_fraction"}
+_NOT_THE_ENGINE = frozenset({"client", "env"})
 
 
 @dataclass(frozen=True)
 class PerformanceCase:
-    """A measured run as a prediction can be asked about it; ``replicas`` are equal copies of the deployment."""
+    """A measured run as a prediction can be asked about it.
 
-    id: str
+    Parameters
+    ----------
+    architecture : Architecture
+        The model in the precision of the run.
+    accelerator : Accelerator
+        The device.
+    deployment : Deployment
+        One replica, or one decode worker.
+    load : Load
+        What all replicas together served.
+    replicas : int
+        Equal copies of the deployment.
+    prefill : PrefillPool or None
+        Workers that only computed prompts.
+    date : str
+        Day or month of the run, empty where it is not known.
+    notices : tuple of Notice
+        What was taken for granted.
+    """
+
     architecture: Architecture
     accelerator: Accelerator
     deployment: Deployment
     load: Load
     replicas: int = 1
-    prefill: PrefillSide | None = None
+    prefill: PrefillPool | None = None
+    date: str = ""
     notices: tuple[Notice, ...] = ()
 
 
@@ -84,37 +113,70 @@ def performance_case(row: Mapping[str, Any]) -> PerformanceCase | Notice:
         return Notice(error.code, dict(error.parameters))
 
 
+def speed_of(case: PerformanceCase) -> Performance:
+    """The prediction for a measured run."""
+    question = Question(
+        case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, built=case.date
+    )
+    return answer(question)
+
+
 def _case(row: Mapping[str, Any]) -> PerformanceCase:
-    notices: list[Notice] = []
+    row = with_unsaid({**row, "lengths": f"{row['isl']}/{row['osl']}"})
     entry, named = _model(_model_words(str(row["model"] or "")))
     devices = devices_of(str(row["gpu"] or ""), 1, optional=False)
-    notices.extend(devices.notices)
     engine = _engine(str(row["engine"] or ""))
     architecture, precision = _precision(entry.id, str(row["quantization"] or ""), named)
-    count = whole(row, "gpu_count", 1 << 14) or 0
-    layout, prefill, replicas = _layout(row, architecture, devices.first, count)
-    cache = _cache_precision(engine, row, architecture, devices.first)
-    drafts = _drafts(row, architecture, layout)
-    if drafts and "MTP" not in str(row["speculative"]):
-        notices.append(Notice("speculation-inferred", {"drafts": drafts}))
+    row = with_unsaid({**row, "traits": _traits(architecture, devices.first)})
+    run = run_layout(row, architecture, devices.first, whole(row, "gpu_count", 1 << 14) or 0)
+    fields, flags = _launch(engine, row, devices)
     plain = Deployment(
         model=entry.id,
         gpu=devices.first.id,
         engine=engine,
         engine_version=str(row["engine_version"] or "") or None,
         precision=precision,
-        kv_precision=cache,
-        speculative_tokens=drafts,
-        max_num_batched_tokens=_recipe_budget(engine, row, architecture, drafts, layout) if _is_inferencex(row) else None,
-        flags={"engine_date": str(row["date"] or ""), "stream-interval": _stream_interval(engine, row)},
+        flags=flags,
+        **{**fields, "kv_precision": _cache_precision(row, fields), "speculative_tokens": _drafts(row, fields)},
     )
-    deployment = _cut(plain, layout)
-    side = PrefillSide(_cut(plain, prefill[0]), prefill[1]) if prefill is not None else None
-    return PerformanceCase(str(row["id"]), architecture, devices.first, deployment, _load(row), replicas, side, tuple(notices))
+    prefill = None if run.prefill is None else PrefillPool(_cut(plain, run.prefill), run.prefill_workers)
+    return PerformanceCase(
+        architecture, devices.first, _cut(plain, run.layout), _load(row), run.replicas, prefill, str(row["date"] or ""), devices.notices
+    )
 
 
-def _cut(deployment: Deployment, cut: Mapping[str, int]) -> Deployment:
-    return replace(deployment, tp=cut["tp"], pp=cut["pp"], dp=cut["dp"], ep=cut["ep"])
+def _cut(deployment: Deployment, layout: Layout) -> Deployment:
+    return replace(deployment, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep)
+
+
+def _traits(architecture: Architecture, accelerator: Accelerator) -> str:
+    """Words about model and device that rules of publications look for."""
+    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers]
+    found = {
+        "experts": _has_experts(architecture),
+        "latent": any(isinstance(mixer, LatentAttention) for mixer in mixers),
+        "drafts": bool(architecture.mtp),
+        generation(accelerator): True,
+    }
+    return " ".join(word for word, holds in found.items() if holds)
+
+
+def _launch(engine: str, row: Mapping[str, Any], devices: Devices) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields and further flags of the start from the launch words of the case; its layout is told elsewhere."""
+    given = row["flags"] if isinstance(row["flags"], Mapping) else {}
+    words = {
+        _DOTTED.get(str(name), re.sub(r"[-.]", "_", str(name))): value
+        for name, value in given.items()
+        if name not in _NOT_THE_ENGINE and value is not None
+    }
+    fields: dict[str, Any] = {}
+    flags: dict[str, Any] = {}
+    if engine != "mindie":
+        fields, flags = engine_fields(engine, {}, words, devices)
+    if row.get("stream_interval"):
+        flags["stream_interval"] = row["stream_interval"]
+    layout = ("tp", "pp", "dp", "ep", "dcp", "max_model_len")  # the length that a request needs decides, not the longest that may come
+    return {name: value for name, value in fields.items() if name not in layout}, flags
 
 
 def _model_words(words: str) -> str:
@@ -146,7 +208,7 @@ def _shape_words(name: str) -> list[str]:
 
 def _engine(words: str) -> str:
     lower = words.lower()
-    return next((engine for word, engine in _ENGINES if word in lower), "vllm" if "in-house" not in lower else "sglang")
+    return next((engine for word, engine in _ENGINES if word in lower), "vllm")
 
 
 @lru_cache(maxsize=256)
@@ -170,212 +232,56 @@ def _precision(model: str, words: str, named: str | None) -> tuple[Architecture,
     return _loaded(model, wish), wish
 
 
-# SemiAnalysisAI/InferenceX, benchmarks/*.sh as of 2025-11 to 2026-04: on Blackwell its servers cache in FP8 (vLLM with latent attention does not),
-# SGLang computes prompts in chunks of 32,768 tokens. TensorRT-LLM gets ``--max_num_tokens``: 20,000 and so on where attention is grouped; with latent
-# attention one prompt beside what decodes, (drafts + 1) x batch + ISL + 64, which from 64af5a771 (2026-01-21) on is 8,192 at least without drafts.
-_RECIPE_CHUNK, _RECIPE_TOKENS, _RECIPE_LEAST, _RECIPE_LEAST_FROM = 32768, 20000, 8192, "2026-01-21"
-
-
-def _recipe_budget(engine: str, row: Mapping[str, Any], architecture: Architecture, drafts: int, layout: Mapping[str, int]) -> int | None:
-    """Most tokens of a step, as the public recipe of a run sets them; None where it leaves them to the engine."""
-    if engine == "sglang":
-        return _RECIPE_CHUNK
-    if engine != "tensorrt-llm" or row["disaggregated"]:
-        return None
-    if not _is_latent(architecture):
-        return _RECIPE_TOKENS
-    batch = int(_number(row["concurrency"]) or 1)
-    if drafts:
-        batch = max(batch // layout["dp"], 1) * (drafts + 1)
-    tokens = batch + int(_number(row["isl"]) or 0) + 64
-    return max(tokens, _RECIPE_LEAST) if not drafts and str(row["date"]) >= _RECIPE_LEAST_FROM else tokens
-
-
-def _stream_interval(engine: str, row: Mapping[str, Any]) -> str:
-    """The public recipes of TensorRT-LLM and SGLang hand over 10 tokens at once; the vendor's table and LoadGen have no server in between."""
-    if _is_vendor_table(row) or str(row["source"]).startswith("mlcommons/"):
-        return "999999"
-    return "10" if _is_inferencex(row) and engine in ("tensorrt-llm", "sglang") else "1"
-
-
-def _is_latent(architecture: Architecture) -> bool:
-    return any(isinstance(mixer, LatentAttention) for layer in architecture.layers for mixer in layer.mixers)
-
-
-def _cache_precision(engine: str, row: Mapping[str, Any], architecture: Architecture, accelerator: Accelerator) -> str:
-    """Quantised checkpoints for TensorRT-LLM carry an FP8 cache; others cache in 16 bits unless said or known from the public recipe."""
-    words = str(row["quantization"] or "")
-    if re.search(r"FP8 (?:attention and )?KV|attention and KV", words):
-        return "fp8"
-    quantised = re.search(r"fp8|fp4", words, re.IGNORECASE) is not None
-    if (
-        engine == "tensorrt-llm" and quantised
-    ):  # MXFP4 as its publisher released it has no scales for a cache: 16 bits, except where recipes ask for FP8
-        return "auto" if re.search(r"MXFP4", words) and generation(accelerator) != "blackwell" else "fp8"
-    if _is_inferencex(row) and quantised and generation(accelerator) == "blackwell" and not (engine == "vllm" and _is_latent(architecture)):
-        return "fp8"
-    return "auto"
-
-
-_LAYOUT = re.compile(r"(moetp|tp|pp|dp|ep)(\d{1,4})")
-
-
-def _cuts(words: str) -> dict[str, int]:
-    found = {"tp": 1, "pp": 1, "dp": 1, "ep": 1}
-    for name, number in _LAYOUT.findall(words):
-        found[name] = max(int(number), 1)
-    if "expert-parallel" in words:
-        found["ep"] = found["tp"] * found["dp"]
-    return found
-
-
-def _layout(
-    row: Mapping[str, Any], architecture: Architecture, accelerator: Accelerator, count: int
-) -> tuple[dict[str, int], tuple[dict[str, int], int] | None, int]:
-    """(layout of one replica or of a decode worker, (layout, number) of prefill workers, replicas)."""
-    words = str(row["parallelism"] or "")
-    pairs = re.search(r"prefill (\d+)x\(([^)]*)\) \+ decode (\d+)x\(([^)]*)\)", words)
-    if pairs:
-        prefill = _legal(_cuts(pairs[2]), architecture)
-        return _legal(_cuts(pairs[4]), architecture), (prefill, int(pairs[1])), int(pairs[3])
-    if "1P1D" in words:
-        return {"tp": 1, "pp": 1, "dp": 4, "ep": 4}, ({"tp": 1, "pp": 4, "dp": 1, "ep": 1}, 1), 1
-    if "chunked-pipeline" in words:
-        return {"tp": 1, "pp": 1, "dp": 32, "ep": 32}, ({"tp": 1, "pp": 4, "dp": 1, "ep": 1}, 8), 1
-    if not _LAYOUT.search(words):
-        tp = _smallest(architecture, accelerator)
-        return {"tp": tp, "pp": 1, "dp": 1, "ep": 1}, None, max(count // tp, 1)
-    cut = _cuts(words.split(" or ")[0])
-    if _is_vendor_table(row) and cut["tp"] > 1 and cut["dp"] == 1 and _has_experts(architecture):
-        cut = {"tp": 1, "pp": cut["pp"], "dp": cut["tp"], "ep": cut["tp"]}
-    if _indivisible(cut, architecture):
-        return _rack(cut["tp"] * cut["dp"])
-    found = _legal(_run_layout(row, cut), architecture)
-    copies = re.search(r"x(\d+) replicas", words)
-    return found, None, int(copies[1]) if copies else 1
-
-
-def _run_layout(row: Mapping[str, Any], cut: dict[str, int]) -> dict[str, int]:
-    """What was run where a table multiplied its columns.
-
-    The silicon table gives "tp4 ep4" runs of four GPUs as sixteen (tensor times expert parallelism); the run's own name in ``source`` still says
-    which. Only a name that contradicts the product is heeded, and data-parallel attention stays what it was.
-    """
-    named = re.search(r"_tp(\d+)_ep(\d+)_\d+$", str(row["source"] or ""))
-    expert_tp = cut.pop("moetp", 0)
-    gpus = cut["tp"] * cut["dp"]
-    ran = int(named[1]) if named else gpus
-    doubled = not named and expert_tp == cut["ep"] > 1 and gpus == cut["ep"] ** 2 and gpus > 8
-    if (named and gpus == ran * int(named[2]) and int(named[2]) > 1) or doubled:
-        gpus = ran if named else cut["ep"]
-        attention_dp = cut["dp"] > 1 and cut["tp"] == 1
-        return {
-            "tp": 1 if attention_dp else gpus,
-            "dp": gpus if attention_dp else 1,
-            "ep": min(int(named[2]) if named else gpus, gpus),
-            "pp": cut["pp"],
-        }
-    return cut
-
-
-def _legal(cut: dict[str, int], architecture: Architecture) -> dict[str, int]:
-    """A width that heads cannot be cut by (72) is that of data-parallel attention with experts spread over all."""
-    cut.pop("moetp", None)
-    if _indivisible(cut, architecture):
-        return {"tp": 1, "dp": cut["tp"] * cut["dp"], "ep": cut["tp"] * cut["dp"], "pp": cut["pp"]}
-    return cut
-
-
-def _indivisible(cut: Mapping[str, int], architecture: Architecture) -> bool:
-    heads = {getattr(mixer, "heads", 0) for layer in architecture.layers for mixer in layer.mixers} - {0}
-    return cut["tp"] > _PROMPT_RANKS and any(number % cut["tp"] for number in heads)
-
-
-_PROMPT_RANKS = 8
-
-
-def _rack(gpus: int) -> tuple[dict[str, int], tuple[dict[str, int], int] | None, int]:
-    """A rack told as one tensor-parallel group that heads cannot be cut by: some workers only computed prompts, a third of the GPUs is assumed."""
-    workers = max(gpus // 3 // _PROMPT_RANKS, 1)
-    ranks = max(gpus - workers * _PROMPT_RANKS, 1)
-    prompts = {"tp": 1, "pp": 1, "dp": _PROMPT_RANKS, "ep": _PROMPT_RANKS}
-    return {"tp": 1, "pp": 1, "dp": ranks, "ep": ranks}, (prompts, workers), 1
-
-
-def _smallest(architecture: Architecture, accelerator: Accelerator) -> int:
-    need = checkpoint_bytes(architecture, mtp=False) / (0.8 * accelerator.memory_bytes)
-    return next((tp for tp in (1, 2, 4, 8) if tp >= need), 8) if need <= 8 else ceil(need)
-
-
-# NVIDIA/TensorRT-LLM@00f3768 and @03e27c7, perf-overview.md, "Reproducing Benchmarked Results": mixtures of experts run with
-# ``enable_attention_dp`` (the tables call it TP or DEP); the number of requests of a run follows from its lengths, and all are queued at once.
-_TABLE_REQUESTS = {(128, 128): 30000, (2048, 128): 3000, (128, 2048): 3000, (1000, 1000): 3000, (500, 2000): 3000, (1024, 1024): 3000}
-_TABLE_REQUESTS |= {(20000, 2000): 1000, (32768, 1024): 1000, (1024, 32768): 1000}
-_TABLE_OTHERWISE = 1500
-
-
-def _is_vendor_table(row: Mapping[str, Any]) -> bool:
-    return "perf-overview" in str(row["source"])
-
-
 def _has_experts(architecture: Architecture) -> bool:
     return any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards)
 
 
-def _is_inferencex(row: Mapping[str, Any]) -> bool:
-    """Runs of the public sweeps are dated; in-house runs of the same table are not."""
-    return "silicon_sample" in str(row["source"]) and bool(row["date"])
+def _cache_precision(row: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    """As the launch words say, else as the case does, else as the publication's rule has it."""
+    given = str(fields.get("kv_precision", "auto"))
+    if given != "auto":
+        return given
+    if re.search(r"FP8 (?:attention and )?KV|attention and KV", str(row["quantization"] or "")):
+        return "fp8"
+    return str(row.get("cache") or "auto")
 
 
-# SemiAnalysisAI/InferenceX@5d517074c, @0aae52d4c (nvidia-master.yaml, keys ending in "-trt-mtp"): three drafts, one with data-parallel attention.
-# The table that carries the runs has no column for it. The image of these recipes is 1.2.0rc6.post3; with the image before it they first ran on
-# 2026-01-14, while the recipes without drafts had run until 2025-12.
-_DRAFT_IMAGE, _SHARED_IMAGE, _DRAFTS_FROM = "1.2.0rc6.post3", "1.1.0rc2.post2", "2026-01-14"
-
-
-def _drafts(row: Mapping[str, Any], architecture: Architecture, layout: Mapping[str, int]) -> int:
+def _drafts(row: Mapping[str, Any], fields: Mapping[str, Any]) -> int:
     words = str(row["speculative"] or "")
     told = re.search(r"MTP[- ](\d)|(\d) draft", words)
     if "MTP" in words:
         return int(told[1] or told[2]) if told else 1
-    version = str(row["engine_version"] or "")
-    if not (_is_inferencex(row) and architecture.mtp and not row["disaggregated"]):
-        return 0
-    if version == _DRAFT_IMAGE or (version == _SHARED_IMAGE and str(row["date"]) >= _DRAFTS_FROM):
-        return 1 if layout["dp"] > 1 else 3
-    return 0
+    return int(fields.get("speculative_tokens") or row.get("drafts") or 0)
 
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
 
 
+def _prompts(row: Mapping[str, Any]) -> float | None:
+    """How many requests the whole run had. [requests]"""
+    flags = row["flags"] if isinstance(row["flags"], Mapping) else {}
+    client = flags.get("client")
+    return _number(row["num_prompts"]) or (_number(client.get("num-prompts")) if isinstance(client, Mapping) else None)
+
+
 def _load(row: Mapping[str, Any]) -> Load:
     isl, osl = _number(row["isl"]), _number(row["osl"])
-    inferencex = _is_inferencex(row)
-    scale = 0.9 if inferencex else 1.0  # its client draws lengths evenly from 0.8 to 1.0 of the nominal ones
-    input_tokens = (isl or osl or _UNTOLD_LENGTH) * scale
-    output_tokens = (osl or isl or _UNTOLD_LENGTH) * scale
-    natural = not inferencex and "silicon_sample" not in str(row["source"]) and not _round(isl) and not _round(osl)
-    spread = 0.064 if inferencex else (0.9 if natural else 0.0)
-    base = Load(input_tokens, output_tokens, length_spread=spread)
+    scale = _number(row.get("length_scale")) or 1.0
+    spread = _number(row.get("length_spread")) or (0.0 if _round(isl) or _round(osl) else _NATURAL_SPREAD)
+    base = Load((isl or osl or _UNTOLD_LENGTH) * scale, (osl or isl or _UNTOLD_LENGTH) * scale, length_spread=spread)
     concurrency = _number(row["concurrency"])
     if concurrency is not None:
-        return replace(base, concurrency=concurrency, first_burst_share=0.1)
-    batch = row["batch_size"]
+        prompts = _prompts(row) or _PROMPTS_PER_CUSTOMER * concurrency
+        return replace(base, concurrency=concurrency, first_burst_share=min(concurrency / prompts, 1.0))
+    batch, rate = row["batch_size"], row["request_rate"]
     if _number(batch) is not None:
         return replace(base, burst=_number(batch))
-    rate = row["request_rate"]
     if _number(rate) is not None:
         return replace(base, request_rate_per_s=_number(rate))
-    words = f"{batch or ''} {rate or ''}"
-    many = re.search(r"burst of (\d+)", words)
+    many = re.search(r"burst of (\d{1,9})", f"{batch or ''} {rate or ''}")
     if many:
         return replace(base, burst=float(many[1]))
-    if _is_vendor_table(row):
-        return replace(base, concurrency=float(_TABLE_REQUESTS.get((int(isl or 0), int(osl or 0)), _TABLE_OTHERWISE)))
-    if "finite" in words:
-        return replace(base, concurrency=_QUIET_CONCURRENCY)
     return replace(base, concurrency=inf)
 
 

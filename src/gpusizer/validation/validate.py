@@ -148,15 +148,14 @@ def _fits(fit: Fit, measured: float | bool | None) -> Compared:
 
 
 def _performance(row: Mapping[str, Any]) -> CaseResult:
-    from gpusizer.performance.predict import predict
-    from gpusizer.validation.speed_cases import performance_case
+    from gpusizer.validation.speed_cases import performance_case, speed_of
 
     id, engine, measured = text(row, "id")[:LONGEST_ID], _engine_id(row), dict(measured_performance(row))
     try:
         case = performance_case(row)
         if isinstance(case, Notice):
             return CaseResult(id, engine, measured=measured, reason=case)
-        speed = predict(case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill)
+        speed = speed_of(case)
     except InputError as error:
         return CaseResult(id, engine, measured=measured, reason=Notice(error.code, dict(error.parameters)))
     quantities = {

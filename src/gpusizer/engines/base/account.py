@@ -58,7 +58,7 @@ def summed(items: Iterable[Item]) -> Sum:
         value = value + line.bytes
         below = below + (line.bytes - line.low_bytes) ** 2
         above = above + (line.high_bytes - line.bytes) ** 2
-    return Sum(kept("sum", value), kept("squares below", below), kept("squares above", above))
+    return Sum(value, below, above)
 
 
 def left_of(base: Any, *sums: Sum) -> Quantity:

@@ -66,8 +66,8 @@ class Spread:
     (80.0, 150.0)
     """
 
-    below: float
-    above: float
+    below: Any
+    above: Any
 
     def around(self, size: Any) -> tuple[Any, Any]:
         """Lower and upper end around a size. [bytes]"""

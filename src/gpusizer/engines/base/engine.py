@@ -9,18 +9,19 @@ Two shapes stand on it, and an engine subclasses one of them:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines import declaration
 from gpusizer.engines.base.added_weights import checkpoint_drafts
+from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
-from gpusizer.engines.base.weights import Cut, once_per_architecture, weight_table
+from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, rope_table_bytes
 
@@ -41,7 +42,11 @@ class Engine(ABC):
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
     most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
-    flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
+
+    @property
+    def declared(self) -> Declaration:
+        """What its folder says of it."""
+        return declaration(self.id)
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
 
@@ -86,9 +91,17 @@ class Engine(ABC):
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
 
+    def options_file(self, deployment: Deployment) -> tuple[str, dict[str, object]] | None:
+        """A file that the command reads, with what it holds; None where arguments say all."""
+        return None
+
     @abstractmethod
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit."""
+
+    def rank_requests(self, deployment: Deployment) -> int | None:
+        """Most requests that one attention-data-parallel rank runs at once; None where only the cache limits them. [requests]"""
+        return deployment.max_num_seqs
 
     # ---- what all have in common -----------------------------------------------------------------------------------
 
@@ -107,7 +120,7 @@ class Engine(ABC):
     def start(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Start:
         """One start with every default filled in."""
         complete = self.complete(deployment, architecture, accelerator)
-        return Start(complete, architecture, accelerator, self.version_of(complete))
+        return Start(complete, architecture, accelerator, self.version_of(complete), deployment)
 
     def stages(self, start: Start) -> tuple[Stage, ...]:
         """The pipeline stages of one replica."""
@@ -176,11 +189,12 @@ class Engine(ABC):
     def stage_weights(self, start: Start, stage: Stage) -> list[Item]:
         """The same as :meth:`weights`, shared by starts that are alike in all that weights depend on."""
         device, asked = self.weights_depend_on(start), start.deployment
-        if device is None or asked.flags:
+        if device is None or asked.flags or asked.similar_precision:
             return self.weights(start, stage)
         rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
         rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
-        known, key = _known_weights(start.architecture), (self.id, device, stage.layers, stage.first, stage.last, rest)
+        kinds = layer_kinds(start.architecture)
+        known, key = _known_weights(start.architecture), (self.id, device, stage.first, stage.last, rest, *(kinds[index] for index in stage.layers))
         if key not in known:
             known[key] = self.weights(start, stage)
         return known[key]

@@ -14,7 +14,13 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
-from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
+from gpusizer.formulas.memory.weights import (
+    cut_units,
+    experts_per_rank,
+    kv_heads_per_rank,
+    padded_size,
+    padded_vocabulary,
+)
 
 __all__ = [
     "Cut",

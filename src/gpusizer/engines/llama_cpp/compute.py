@@ -1,7 +1,7 @@
 """Compute buffers of llama.cpp: the widest moment of one micro-batch on each device, without running its allocator.
 
 What lives together at that moment was read off start-up logs whose terms are exact (masks, scores, logits, feed-forward rows, copied weights); the
-few counts below are all that is fitted. ``scripts/calibrate_llama_cpp.py`` prints the errors by source left out.
+few counts below are all that is fitted. ``scripts/calibrate/llama_cpp.py`` prints the errors by source left out.
 """
 
 from __future__ import annotations

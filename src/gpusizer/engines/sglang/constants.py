@@ -1,4 +1,4 @@
-"""Constants of SGLang that were fitted to start-up logs; ``scripts/calibrate_sglang.py`` computes them anew from the measured rows.
+"""Constants of SGLang that were fitted to start-up logs; ``scripts/calibrate/sglang.py`` computes them anew from the measured rows.
 
 Each says what it stands for, how many starts it was fitted to, and the error that is left. Nothing here depends on a model.
 """

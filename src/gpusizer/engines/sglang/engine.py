@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import hypot
 from typing import ClassVar
@@ -14,8 +14,10 @@ from gpusizer.engines.base.band import band, times
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.kinds import kinds_of
+from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import banded, combined, computed
+from gpusizer.engines.base.offload import offloaded_layers
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_peak
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, Quantity, Section
@@ -23,7 +25,7 @@ from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut, ExpertPadding, weight_table
 from gpusizer.engines.sglang import constants as fitted
-from gpusizer.engines.sglang.defaults import NEWEST, complete, decode_graph_sizes, prefill_graph_sizes
+from gpusizer.engines.sglang.defaults import NEWEST, captures_prefill, complete, decode_graph_sizes, prefill_graph_sizes
 from gpusizer.engines.sglang.pools import STATE_PADDING, Pools, Shares, request_tokens, requests_of, shares_of, slots_per_request, stage_pools
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
@@ -56,19 +58,6 @@ class Sglang(PooledEngine):
     holds_longest_request: ClassVar[bool] = False  # it starts all the same and refuses longer requests one by one
     weight_error: ClassVar[float] = 0.012
     weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)
-    flag_names: ClassVar[Mapping[str, str]] = {
-        "tp": "--tp-size",
-        "pp": "--pp-size",
-        "dp": "--dp-size",
-        "ep": "--ep-size",
-        "max_model_len": "--context-length",
-        "max_num_seqs": "--max-running-requests",
-        "max_num_batched_tokens": "--chunked-prefill-size",
-        "memory_fraction": "--mem-fraction-static",
-        "kv_precision": "--kv-cache-dtype",
-        "block_size": "--page-size",
-        "enforce_eager": "--disable-cuda-graph",
-    }
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Version as numbers, read out of an image tag if need be; the newest known where none is given."""
@@ -89,6 +78,11 @@ class Sglang(PooledEngine):
             cut = replace(layout, ep=1)
             return layout_problem(start.architecture, cut, padded_formats=self.padded_formats(start))
         return super().problem(start)
+
+    def rank_requests(self, deployment: Deployment) -> int | None:
+        """``--max-running-requests`` is shared out over the ranks."""
+        given = deployment.max_num_seqs
+        return None if given is None else max(given // deployment.dp, 1)
 
     # ---- weights ---------------------------------------------------------------------------------------------------
 
@@ -120,7 +114,7 @@ class Sglang(PooledEngine):
 
     def weight_error_of(self, start: Start) -> float:
         """Band of the stored tensors; wider where another publisher's checkpoint stands for the one that is asked for."""
-        return max(self.weight_error, weight_error(start) if start.flag("similar_precision") else 0.0)
+        return max(self.weight_error, weight_error(start) if start.deployment.similar_precision else 0.0)
 
     def padded_formats(self, start: Start) -> frozenset[str]:
         """Formats of routed experts that are padded to whole blocks."""
@@ -139,6 +133,7 @@ class Sglang(PooledEngine):
             *drafts,
             *adapter_slots(start, stage),
             *unlisted_tensors(start, stage),
+            *offloaded_layers(start, stage, cut),
         ]
 
     def _slack(self, start: Start, stage: Stage, cut: Cut) -> Item:
@@ -201,7 +196,11 @@ class Sglang(PooledEngine):
         if start.deployment.enforce_eager:
             return []
         decode = decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), start.deployment.speculative_tokens > 0)
-        prefill = prefill_graph_sizes(start.deployment.max_num_batched_tokens or 0) if start.flag("captures_prefill", False) else 0
+        prefill = (
+            prefill_graph_sizes(start.deployment.max_num_batched_tokens or 0)
+            if captures_prefill(start.deployment, kinds_of(start.architecture), start.accelerator, start.version)
+            else 0
+        )
         several = fitted.OLD_TENSOR_GRAPHS if start.version < (0, 5, 3) else fitted.TENSOR_GRAPHS
         each = several if start.layout.gpus > 1 else fitted.DECODE_GRAPHS
         found = []
@@ -241,7 +240,7 @@ class Sglang(PooledEngine):
         weights = combined(line for line in items if line.id.startswith("weights"))
         images = _IMAGES_MIB * MiB if kinds_of(start.architecture).towers and start.version >= (0, 5, 18) else 0
         value = pool_of_static_share_bytes(free_before_bytes=before.value, share=share, weights_bytes=weights.value, reservation_bytes=images)
-        chosen = before.value * fitted.SHARE_ERROR if start.flag("share_chosen", False) else 0.0
+        chosen = before.value * fitted.SHARE_ERROR if start.left_open("memory_fraction") else 0.0
         below = hypot(share * (before.value - before.low), weights.high - weights.value, chosen)
         above = hypot(share * (before.high - before.value), weights.value - weights.low, chosen)
         return Quantity(value, value - below, value + above)
@@ -344,18 +343,19 @@ class Sglang(PooledEngine):
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; its tensor-parallel size counts attention-data-parallel ranks too."""
-        words = ["python", "-m", "sglang.launch_server", "--model-path", deployment.model]
+        values = printed_values(deployment)
         ranks = deployment.tp * deployment.dp
-        words += ["--tp-size", str(ranks)] if ranks > 1 else []
-        words += ["--pp-size", str(deployment.pp)] if deployment.pp > 1 else []
-        words += ["--dp-size", str(deployment.dp), "--enable-dp-attention"] if deployment.dp > 1 else []
-        words += ["--ep-size", str(deployment.ep)] if deployment.ep > 1 else []
-        for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "memory_fraction", "block_size"):
-            value = getattr(deployment, name)
-            words += [self.flag_names[name], str(value)] if value is not None else []
-        words += ["--kv-cache-dtype", deployment.kv_precision] if deployment.kv_precision != "auto" else []
-        words += ["--quantization", "fp8"] if deployment.precision == "fp8" else []
-        return [*words, "--disable-cuda-graph"] if deployment.enforce_eager else words
+        values |= ({"tp": ranks} if ranks > 1 else {}) | ({"enable_dp_attention": True} if deployment.dp > 1 else {})
+        if deployment.precision in self.declared.made_on_load:
+            values["quantization"] = deployment.precision
+        elif deployment.precision in _DTYPES:
+            values["dtype"] = _DTYPES[deployment.precision]
+        if drafts := values.get("speculative_tokens"):
+            values |= {"speculative_method": str(values.get("speculative_method", "nextn")).upper(), "speculative_tokens": drafts}
+        environment, words = words_for(values, self.id)
+        return [*(["env", *environment] if environment else []), "python", "-m", "sglang.launch_server", "--model-path", deployment.model, *words]
 
+
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 ENGINE = Sglang()

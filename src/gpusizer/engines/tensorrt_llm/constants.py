@@ -1,6 +1,6 @@
 """Constants of TensorRT-LLM; few start-up logs are public, so that most are taken from other engines on the same cards and carry wide bands.
 
-``scripts/calibrate_sglang.py`` prints the errors that they leave on the measured rows.
+``scripts/calibrate/sglang.py`` prints the errors that they leave on the measured rows.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 from typing import ClassVar
@@ -14,6 +14,7 @@ from gpusizer.engines.base.cache import POOLED, STATE, CacheFormat, cache_format
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.engine import CachePlan, Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
+from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.ledger import banded, combined, computed, total_bytes
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_peak
@@ -42,18 +43,6 @@ class TensorRtLlm(PooledEngine):
     newest: ClassVar[tuple[int, ...]] = (1, 2, 0)
     holds_longest_request: ClassVar[bool] = False  # it starts with a smaller max_seq_len
     weight_sources: ClassVar[tuple[str, ...]] = ("NVIDIA/TensorRT-LLM@000439672: tensorrt_llm/_torch/pyexecutor/_util.py, KvCacheCreator",)
-    flag_names: ClassVar[Mapping[str, str]] = {
-        "tp": "--tp_size",
-        "pp": "--pp_size",
-        "ep": "--ep_size",
-        "max_model_len": "--max_seq_len",
-        "max_num_seqs": "--max_batch_size",
-        "max_num_batched_tokens": "--max_num_tokens",
-        "memory_fraction": "--kv_cache_free_gpu_memory_fraction",
-        "kv_precision": "kv_cache_config.dtype",
-        "block_size": "kv_cache_config.tokens_per_block",
-        "enforce_eager": "cuda_graph_config",
-    }
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Version as numbers; "0.5 era" is 0.5."""
@@ -143,7 +132,7 @@ class TensorRtLlm(PooledEngine):
         tokens = deployment.max_num_batched_tokens or 1
         if not self.compiled(start):
             return prefill_peak(start, tokens, band=fitted.PEAK_SPREAD, evidence=Evidence.CALIBRATED)
-        if not start.flag("max_num_tokens"):
+        if start.left_open("max_num_batched_tokens"):
             tokens = (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", _DEFAULT_INPUT) or _DEFAULT_INPUT), 1 << 20)
         return prefill_peak(
             start,
@@ -224,26 +213,42 @@ class TensorRtLlm(PooledEngine):
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; what has no argument goes into the options file."""
-        words = ["trtllm-serve", deployment.model, "--backend", "pytorch"]
+        values = {name: value for name, value in printed_values(deployment).items() if name not in _OF_FILE}
         ranks = deployment.tp * deployment.dp
-        words += ["--tp_size", str(ranks)] if ranks > 1 else []
-        words += ["--pp_size", str(deployment.pp)] if deployment.pp > 1 else []
-        words += ["--ep_size", str(deployment.ep)] if deployment.ep > 1 else []
-        for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "memory_fraction"):
-            value = getattr(deployment, name)
-            words += [self.flag_names[name], str(value)] if value is not None else []
-        options = deployment.dp > 1 or deployment.kv_precision != "auto" or deployment.block_size is not None or deployment.enforce_eager
-        return [*words, "--extra_llm_api_options", "options.yaml"] if options else words
+        values |= {"tp": ranks} if ranks > 1 else {}
+        _, words = words_for(values, self.id)
+        file = self.options_file(deployment)
+        return ["trtllm-serve", deployment.model, "--backend", "pytorch", *words, *(["--extra_llm_api_options", file[0]] if file else [])]
 
-    def options(self, deployment: Deployment) -> dict[str, object]:
-        """What the options file of :meth:`command` holds."""
-        cache = {"dtype": deployment.kv_precision, "tokens_per_block": deployment.block_size or 32}
-        found: dict[str, object] = {"kv_cache_config": cache}
+    def options_file(self, deployment: Deployment) -> tuple[str, dict[str, object]] | None:
+        """The file that the command reads; JSON is YAML too."""
+        cache: dict[str, object] = {} if deployment.kv_precision == "auto" else {"dtype": deployment.kv_precision}
+        cache |= {} if deployment.block_size is None else {"tokens_per_block": deployment.block_size}
+        cache |= {"max_tokens": limit} if (limit := deployment.flags.get("max_tokens")) else {}
+        found: dict[str, object] = {"kv_cache_config": cache} if cache else {}
         if deployment.dp > 1:
             found["enable_attention_dp"] = True
         if deployment.enforce_eager:
             found["cuda_graph_config"] = None
-        return found
+        if drafts := deployment.speculative_tokens:
+            found["speculative_config"] = {
+                "decoding_type": str(deployment.flags.get("speculative_method", "mtp")).upper(),
+                "num_nextn_predict_layers": drafts,
+            }
+        return ("options.yaml", found) if found else None
 
+
+# Fields and flags that trtllm-serve has no argument for.
+_OF_FILE = (
+    "dp",
+    "kv_precision",
+    "block_size",
+    "max_tokens",
+    "enforce_eager",
+    "speculative_tokens",
+    "speculative_method",
+    "speculative_model",
+    "dtype",
+)
 
 ENGINE = TensorRtLlm()

@@ -15,22 +15,30 @@ from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.record import DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
+from gpusizer.engines.vllm.defaults import DEFAULT_MODES
+from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import kept, maximum, minimum, where
-from gpusizer.formulas.memory.activation import (
-    activation_peak_bytes,
-    encoder_bytes,
-    expert_workspace_bytes,
-    latent_chunk_bytes,
-    latent_chunk_rows,
-)
+from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes, expert_workspace_bytes, latent_chunk_bytes, latent_chunk_rows
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
 from gpusizer.formulas.memory.loaded import unfolded_scales_bytes, visual_levels_bytes
 from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes
 from gpusizer.units import MiB
 
-__all__ = ["Place", "above_free", "charged", "estimated_graphs", "free_at_start", "growth", "loaded", "needed_later", "step_lines", "workspace"]
+__all__ = [
+    "Place",
+    "above_free",
+    "charged",
+    "default_step",
+    "estimated_graphs",
+    "free_at_start",
+    "growth",
+    "loaded",
+    "needed_later",
+    "step_lines",
+    "workspace",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,28 @@ def loaded(model: ModelRecord, step: StepRecord, place: Place, *, square_bytes: 
         library_bytes=step.library_bytes,
     )
     return buffers, scales, slack
+
+
+def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) -> StepRecord:
+    """The largest step of a start that leaves everything to the engine."""
+    tokens = kept(
+        "step tokens",
+        batch_tokens(default_tokens=chosen.default_tokens, default_requests=chosen.default_requests, context_tokens=context_tokens),
+    )
+    requests = kept("requests", batch_requests(default_requests=chosen.default_requests, step_tokens=tokens))
+    sizes = captured_sizes(limit=captured_limit(requests=requests, drafts=0, most=chosen.most_captured))
+    return StepRecord(
+        context_tokens=context_tokens,
+        tokens=tokens,
+        requests=requests,
+        block_tokens=block_tokens,
+        graphs=kept("graphs", DEFAULT_MODES * sizes),
+        graph_bytes=chosen.graph_bytes,
+        logit_copies=chosen.logit_copies,
+        library_bytes=chosen.library_bytes,
+        encodes=1,
+        reads_images=1,
+    )
 
 
 # ---- one step -------------------------------------------------------------------------------------------------------

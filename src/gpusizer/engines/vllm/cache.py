@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
+from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer
 from gpusizer.engines.base.cache import CHUNK, FULL, PARTIAL, POOLED, STATE, WINDOW, CacheFormat, LayerCache, layer_caches
 from gpusizer.engines.base.weights import once_per_architecture
-from gpusizer.formulas.memory.cache_blocks import blocks_of_chunk, blocks_of_context, blocks_of_window, hybrid_block_tokens, page_bytes
+from gpusizer.formulas.memory.cache_blocks import blocks_of_group, hybrid_block_tokens, page_bytes
 from gpusizer.formulas.memory.kv_cache import attention_token_bytes
 from gpusizer.formulas.memory.weights import cut_units, padded_size
 
-__all__ = ["CacheLayout", "CacheRequest", "Group", "cache_layout"]
+__all__ = ["CacheLayout", "CacheRequest", "Group", "Kept", "cache_layout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,42 @@ class Page:
     latent: bool = False
 
 
+ENDLESS = 2**40  # tokens; beyond the length of any request
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What of a request the layers of a group keep; numbers, or figures of a sheet.
+
+    Parameters
+    ----------
+    kept_tokens : int
+        Tokens beside those in flight. [tokens]
+    kept_steps : int
+        1 where tokens in flight are kept beside them, else 0. [steps]
+    block_tokens : int
+        Tokens of a block. [tokens]
+    added_blocks : int
+        Blocks beside these. [blocks]
+    """
+
+    kept_tokens: Any
+    kept_steps: Any
+    block_tokens: Any
+    added_blocks: Any
+
+    def blocks(self, context_tokens: Any, in_flight_tokens: Any) -> Any:
+        """Blocks of a request of a length. [blocks]"""
+        return blocks_of_group(
+            context_tokens=context_tokens,
+            kept_tokens=self.kept_tokens,
+            kept_steps=self.kept_steps,
+            in_flight_tokens=in_flight_tokens,
+            block_tokens=self.block_tokens,
+            added_blocks=self.added_blocks,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Layers that share one table of blocks.
@@ -92,19 +129,20 @@ class Group:
     block_tokens: int
     members: tuple[tuple[int, int], ...]
 
+    def kept(self, states: int) -> Kept:
+        """What of a request the group keeps, as plain numbers."""
+        if self.kind == STATE:
+            return Kept(0, 0, 1, states)
+        if self.kind in (WINDOW, PARTIAL):
+            return Kept(self.window - 1, 1, self.block_tokens, 1)
+        if self.kind == CHUNK:
+            return Kept(self.window, 1, self.block_tokens, 0)
+        return Kept(ENDLESS, 0, self.block_tokens, 0)
+
     def blocks(self, context_tokens: int, in_flight_tokens: int, states: int, context_parallel: int) -> int:
         """Blocks that are reserved for one request of a length."""
-        if self.kind == STATE:
-            return states
-        if self.kind in (WINDOW, PARTIAL):
-            return int(
-                blocks_of_window(context_tokens=context_tokens, window=self.window, in_flight_tokens=in_flight_tokens, block_tokens=self.block_tokens)
-            )
-        if self.kind == CHUNK:
-            return int(
-                blocks_of_chunk(context_tokens=context_tokens, chunk=self.window, in_flight_tokens=in_flight_tokens, block_tokens=self.block_tokens)
-            )
-        return int(blocks_of_context(context_tokens=-(-context_tokens // context_parallel), block_tokens=self.block_tokens))
+        length = -(-context_tokens // context_parallel) if self.kind not in (STATE, WINDOW, PARTIAL, CHUNK) else context_tokens
+        return int(self.kept(states).blocks(length, in_flight_tokens))
 
 
 @dataclass(frozen=True, slots=True)

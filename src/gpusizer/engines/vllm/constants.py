@@ -1,4 +1,4 @@
-"""Constants of vLLM that were fitted to start-up logs; ``scripts/calibrate_memory.py`` computes them anew from the measured rows.
+"""Constants of vLLM that were fitted to start-up logs; ``scripts/calibrate/memory.py`` computes them anew from the measured rows.
 
 Each says what it stands for, how many configurations it was fitted to, and the error that is left. Nothing here depends on a model.
 """

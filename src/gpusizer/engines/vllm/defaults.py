@@ -15,7 +15,18 @@ from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, capture
 from gpusizer.formulas.memory.steps import in_flight_tokens as flight_tokens
 from gpusizer.units import GiB
 
-__all__ = ["NEWEST", "asks_for_fp8", "complete", "graph_modes", "graph_sizes", "in_flight_tokens", "mixer_kinds", "most_captured", "profile_rows"]
+__all__ = [
+    "DEFAULT_MODES",
+    "NEWEST",
+    "asks_for_fp8",
+    "complete",
+    "graph_modes",
+    "graph_sizes",
+    "in_flight_tokens",
+    "mixer_kinds",
+    "most_captured",
+    "profile_rows",
+]
 
 NEWEST = (0, 33, 0)
 
@@ -26,6 +37,7 @@ LARGER_STEPS = (0, 28)  # 16,384 tokens on cards of 160 GiB
 LONG_CONTEXT = 32768  # [tokens]
 CHUNKED_STEPS = (0, 8)  # before, a step holds a whole prompt unless the context is long
 MANY_SEQUENCES = (0, 8, 5)  # 1,024 requests on large cards
+DEFAULT_MODES = 2  # graphs: whole for decoding, in pieces for mixed batches
 BATCHES_IN_FLIGHT = (0, 26)  # windows are kept for every batch in flight
 
 
@@ -167,7 +179,7 @@ def graph_modes(deployment: Deployment) -> int:
     if deployment.enforce_eager:
         return 0
     mode = str(_graph_flag(deployment, "cudagraph_mode") or "FULL_AND_PIECEWISE").upper()
-    return {"NONE": 0, "PIECEWISE": 1, "FULL": 1, "FULL_DECODE_ONLY": 1}.get(mode, 2)
+    return {"NONE": 0, "PIECEWISE": 1, "FULL": 1, "FULL_DECODE_ONLY": 1}.get(mode, DEFAULT_MODES)
 
 
 def _graph_flag(deployment: Deployment, name: str) -> Any:

@@ -21,7 +21,7 @@ from gpusizer.engines.base.ledger import banded, computed
 from gpusizer.engines.base.types import Inputs, Item, Layout, Section
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes, mixer_kinds
+from gpusizer.engines.vllm.defaults import batched_tokens, graph_modes, graph_sizes, mixer_kinds, most_captured, sequences
 from gpusizer.engines.vllm.weights import block_shares, deeper_levels, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
@@ -29,11 +29,13 @@ from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.weights import padded_vocabulary
 
 __all__ = [
+    "ClassRecord",
     "DeviceRecord",
     "LayoutRecord",
     "ModelRecord",
     "StepRecord",
     "VersionRules",
+    "class_record",
     "device_record",
     "graph_bytes",
     "growth_kind",
@@ -174,6 +176,33 @@ def version_rules(version: tuple[int, ...]) -> VersionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """What the engine chooses for a class of devices where the operator says nothing."""
+
+    default_tokens: Any
+    default_requests: Any
+    most_captured: Any
+    graph_bytes: Any  # of one graph and layer
+    logit_copies: Any
+    library_bytes: Any  # what ROCm's matrix library takes from the allocator
+    unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
+
+
+def class_record(start: Start) -> ClassRecord:
+    """Collect what the account reads of a class of devices."""
+    accelerator, version = start.accelerator, start.version
+    return ClassRecord(
+        default_tokens=batched_tokens(accelerator, version),
+        default_requests=sequences(accelerator, version),
+        most_captured=most_captured(start.capability),
+        graph_bytes=graph_bytes(accelerator),
+        logit_copies=logit_copies(accelerator, version),
+        library_bytes=library_bytes(accelerator),
+        unfolds_scales=int(unfolds_scales(start)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """The largest step of a start, and what the kernels of a class of devices make of it."""
 
@@ -263,7 +292,6 @@ class DeviceRecord:
     growth_below_bytes: Any
     growth_above_bytes: Any
     growth_sources: tuple[str, ...]
-    unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
 
 
 def device_record(start: Start) -> DeviceRecord:
@@ -280,7 +308,6 @@ def device_record(start: Start) -> DeviceRecord:
         growth_below_bytes=ranks * grown.below,
         growth_above_bytes=ranks * grown.above,
         growth_sources=grown.sources,
-        unfolds_scales=int(unfolds_scales(start)),
     )
 
 

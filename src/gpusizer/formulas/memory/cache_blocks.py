@@ -9,6 +9,7 @@ from gpusizer.formulas.core import ceil_div, floor, floor_div, formula, maximum,
 __all__ = [
     "blocks_of_chunk",
     "blocks_of_context",
+    "blocks_of_group",
     "blocks_of_window",
     "hybrid_block_tokens",
     "page_bytes",
@@ -208,6 +209,58 @@ def pool_bytes(*, blocks: Any, block_bytes: Any) -> Any:
     58105790464
     """
     return blocks * block_bytes
+
+
+@formula(
+    "memory.kv_cache.blocks_of_group",
+    unit="blocks",
+    symbols={
+        "context_tokens": "tokens",
+        "kept_tokens": "tokens",
+        "kept_steps": "steps",
+        "in_flight_tokens": "tokens",
+        "block_tokens": "tokens",
+        "added_blocks": "blocks",
+    },
+    reference="memory.kv_cache.blocks_of_context, blocks_of_window and blocks_of_chunk in one: what is kept is without end, or ends with the window",
+    example={
+        "context_tokens": 1048576,
+        "kept_tokens": 127,
+        "kept_steps": 1,
+        "in_flight_tokens": 8192,
+        "block_tokens": 64,
+        "added_blocks": 1,
+    },
+)
+def blocks_of_group(*, context_tokens: Any, kept_tokens: Any, kept_steps: Any, in_flight_tokens: Any, block_tokens: Any, added_blocks: Any) -> Any:
+    """Blocks that one request needs in a group of layers of any kind.
+
+    Parameters
+    ----------
+    context_tokens : int
+        Length of the request. [tokens]
+    kept_tokens : int
+        Tokens that the layers keep beside those in flight; beyond any length for layers that keep all. [tokens]
+    kept_steps : int
+        1 where tokens in flight are kept beside them, else 0. [steps]
+    in_flight_tokens : int
+        Tokens that may be computed before blocks are freed. [tokens]
+    block_tokens : int
+        Tokens of a block. [tokens]
+    added_blocks : int
+        Blocks beside these: one for the edge of a window, those of a state. [blocks]
+
+    Returns
+    -------
+    int
+        Blocks. [blocks]
+
+    Examples
+    --------
+    >>> blocks_of_group(context_tokens=1048576, kept_tokens=127, kept_steps=1, in_flight_tokens=8192, block_tokens=64, added_blocks=1)
+    131
+    """
+    return ceil_div(minimum(kept_tokens + kept_steps * in_flight_tokens, context_tokens), block_tokens) + added_blocks
 
 
 @formula(

@@ -8,8 +8,10 @@ from datetime import date
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.candidates import candidates_of
-from gpusizer.rendering.workbook.cells.selected import choose, core_of
+from gpusizer.rendering.workbook.cells.assembly import Parts
+from gpusizer.rendering.workbook.cells.candidates import tried_of, try_layouts
+from gpusizer.rendering.workbook.cells.leaves import model_of
+from gpusizer.rendering.workbook.cells.selected import chosen_of, select
 from gpusizer.rendering.workbook.sheets.article import fill_article
 from gpusizer.rendering.workbook.sheets.gpus import fill_gpus
 from gpusizer.rendering.workbook.sheets.lists import fill_formats, fill_formulas, fill_models, fill_sources
@@ -18,6 +20,7 @@ from gpusizer.rendering.workbook.sheets.speed import fill_speed
 from gpusizer.rendering.workbook.sheets.start import Beginning, fill_answer, fill_inputs, set_up_start
 from gpusizer.rendering.workbook.tables.gather import Facts
 from gpusizer.rendering.workbook.tables.tables import write_tables
+from gpusizer.rendering.workbook.tracer import Trace
 
 __all__ = ["build"]
 
@@ -41,19 +44,24 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     book = Book(facts.language)
     grids = {code: book.add(code) for code in VISIBLE if code != "speed" or plan is not None}
     account = Account(book.add("Calc", technical=True))
-    devices = Account(book.add("Tried", technical=True))
+    wide = book.add("Tried", technical=True)
     tables = write_tables(book, facts)
     set_up_start(book, grids["start"])
     inputs = fill_inputs(book, grids["start"], tables, account, start)
-    core = core_of(account, tables, inputs)
-    found = choose(account, tables, inputs, core)
+    trace = Trace(account.grid, wide)
+    model = model_of(trace, tables, inputs)
+    parts = Parts(trace, tables, model)
+    selected = select(trace, account, tables, inputs, model, parts)
+    tried = try_layouts(trace, tables, inputs, model, parts)
+    trace.row = account.row
+    trace.write(*selected.figures.values(), *selected.items.values(), tried.gpus, tried.holds, tried.legal, tried.whole)
+    account.row, found = trace.row, chosen_of(trace, selected)
     results = fill_answer(book, grids["start"], tables, account, inputs, found)
     if plan is not None:
         fill_speed(book, grids["speed"], plan, replace(inputs, layout_words=results["layout"]))
     fill_article(book, grids["article"], tables, inputs, found)
     fill_memory(book, grids["memory"], grids["start"], found)
-    candidates = candidates_of(account, tables, inputs, core)
-    fill_gpus(book, grids["gpus"], tables, devices, inputs, candidates)
+    fill_gpus(book, grids["gpus"], tables, inputs, [tried_of(trace, tried, number) for number in range(tried.gpus.devices.size)])
     fill_models(book, grids["models"], tables)
     fill_formats(book, grids["formats"])
     fill_formulas(book, grids["formulas"])

@@ -1,8 +1,8 @@
 """An account recorded as cells.
 
 The account of an engine is called once, with :class:`Traced` figures in the place of numbers. Every figure knows its axes - on which devices and on
-which stages it may differ - and carries its value at each point of them; what the account names gets a cell at each point of the axes of its inputs,
-and no more. Only cells that somebody asks for, and what those need, are written.
+which stages it may differ - and carries its value at each point of them. What the account names gets a cell at each point of the axes of its inputs,
+and no more; what is never asked for is never written, and what is used once stands inside the formula that uses it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
 from gpusizer.formulas.symbols import Symbol
@@ -24,30 +24,36 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "^": operator.pow,
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
-_TOKEN = re.compile(r"§(\d+)§")
+LONGEST = 700  # letters of a formula that takes others into itself
 
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Points along which figures may differ; each point belongs to one point of a coarser axis (a device to its class, a stage to its layout)."""
+    """Points along which figures may differ; each belongs to one point of a coarser axis (a device to its class, a stage to its layout)."""
 
     name: str
     size: int
     parent: Axis | None = None
     places: tuple[int, ...] = ()  # of each point in the parent
+    stages: bool = False  # the points are stages, over which a layout has a least and a greatest
 
     def covers(self, other: Axis) -> bool:
         """Whether every point of this axis belongs to one of the other."""
-        return other is self or (self.parent is not None and self.parent.covers(other))
+        return other is self or other.size == 1 or (self.parent is not None and self.parent.covers(other))
 
-    @lru_cache(maxsize=256)  # noqa: B019 - axes live as long as the workbook
+    @cached_property
+    def _known(self) -> dict[str, tuple[int, ...]]:
+        return {self.name: tuple(range(self.size))}
+
     def places_in(self, other: Axis) -> tuple[int, ...]:
         """The point of a coarser axis that each point belongs to."""
-        if other is self:
-            return tuple(range(self.size))
-        assert self.parent is not None, f"{self.name} does not lie along {other.name}"
-        above = self.parent.places_in(other)
-        return tuple(above[place] for place in self.places)
+        if other.size == 1:
+            return (0,) * self.size
+        if other.name not in self._known:
+            assert self.parent is not None, f"{self.name} does not lie along {other.name}"
+            above = self.parent.places_in(other)
+            self._known[other.name] = tuple(above[place] for place in self.places)
+        return self._known[other.name]
 
 
 ALL = Axis("all", 1)
@@ -64,16 +70,17 @@ def _finest(axes: Sequence[Axis]) -> Axis:
     return found
 
 
-Values = tuple[tuple[Any, ...], ...]  # by device, by stage
+# A cell of another figure: at the same point; over all stages of this layout (<); over all points of its axis of devices (^).
+_TOKEN = re.compile(r"§(\d+)([<^]?)§")
 
 
 class Traced(Symbol):
-    """A figure of the account: its text, with a token for each cell that it refers to, and its value at each point of its axes."""
+    """A figure of the account: its text, with a token for each figure that it refers to, and its values by device and stage."""
 
     __slots__ = ("devices", "stages", "trace", "values")
 
-    def __init__(self, trace: Trace, text: str, binding: int, devices: Axis, stages: Axis, values: Values) -> None:
-        super().__init__(text, binding)
+    def __init__(self, trace: Trace, text: Symbol, devices: Axis, stages: Axis, values: Sequence[Sequence[Any]]) -> None:
+        super().__init__(text.text, text.binding)
         self.trace, self.devices, self.stages, self.values = trace, devices, stages, values
 
     def _joined(self, other: Any, operator: str, binding: int, *, swapped: bool = False) -> Symbol:
@@ -84,152 +91,210 @@ class Traced(Symbol):
         """The figure that a function gives, along the axes of all its inputs."""
         inputs = [value for value in values if isinstance(value, Traced)]
         devices, stages = _finest([each.devices for each in inputs]), _finest([each.stages for each in inputs])
-        columns = []
-        for value in values:
-            if isinstance(value, Traced):
-                rows, places = devices.places_in(value.devices), stages.places_in(value.stages)
-                columns.append([[value.values[row][place] for place in places] for row in rows])
-            else:
-                columns.append([[value] * stages.size] * devices.size)
-        found = tuple(tuple(map(function, *rows)) for rows in zip(*columns, strict=True))
-        return Traced(self.trace, text.text, text.binding, devices, stages, found)
+        columns = [value.along(devices, stages) if isinstance(value, Traced) else [[value] * stages.size] * devices.size for value in values]
+        return Traced(self.trace, text, devices, stages, [list(map(function, *rows)) for rows in zip(*columns, strict=True)])
+
+    def along(self, devices: Axis, stages: Axis) -> Sequence[Sequence[Any]]:
+        """The values at the points of finer axes."""
+        if devices is self.devices and stages is self.stages:
+            return self.values
+        places = stages.places_in(self.stages)
+        return [[self.values[row][place] for place in places] for row in devices.places_in(self.devices)]
 
     def named(self, name: str) -> Traced:
-        """The same figure as cells of its own."""
+        """The same figure under a name: it has cells, unless it is used only once."""
         return self.trace.node(name, self)
 
     def reduced(self, name: str, function: Callable[..., Any]) -> Traced:
-        """One figure for each layout, of those of its stages; words (a stage that is not there) do not count."""
-        above = self.stages.parent
-        if above is None:
+        """One figure for each layout, of those of its stages; a stage that is not there does not count."""
+        if not self.stages.stages:
             return self
-        there = self.trace.present
-        column = self if there is None or not self.stages.covers(there.stages) else _where(there, self)
-        column = column.named("by stage")
-        members = [[stage for stage in range(self.stages.size) if self.stages.places[stage] == place] for place in range(above.size)]
-        values = tuple(tuple(function(*_numbers([row[stage] for stage in members[place]])) for place in range(above.size)) for row in column.values)
-        return self.trace.node(name.lower(), Traced(self.trace, f"{name}({column.text})", 3, self.devices, above, values), over=self.stages)
-
-
-def _where(there: Traced, figure: Traced) -> Traced:
-    def value(condition: Any, size: Any) -> Any:
-        return size if condition else ""
-
-    return figure.applied(Symbol(f'IF({there.text},{figure.text},"")'), value, (there, figure))
-
-
-def _numbers(values: Sequence[Any]) -> list[Any]:
-    return [value for value in values if not isinstance(value, str)]
+        there, column = self.trace.present, self
+        if there is not None and self.stages.covers(there.stages):
+            column = there.applied(Symbol(f'IF({there.text}>0,{self.text},"")'), lambda there, value: value if there else "", (there, self))
+        return self.trace.over_stages(name + "({})", lambda values: function(*[value for value in values if value != ""]), column)
 
 
 @dataclass(eq=False)
 class _Node:
-    """A figure with cells: where each point of its axes is found."""
-
     name: str
     figure: Traced
-    over: Axis | None  # the stages that it is a reduction over
+    rows: Sequence[Traced] = ()  # the figures that it is stacked of
+    uses: int = 0
+    inside: bool = False  # stands inside the formula that uses it
+    length: int = 0
     cells: list[list[str]] = field(default_factory=list)
 
 
-@dataclass
 class Trace:
     """Records an account and writes its cells.
 
     Parameters
     ----------
     grid : Grid
-        The sheet for figures that do not differ by device: one line each.
-    row : callable
-        Gives the next free line of it.
-    by_device : Grid or None
-        The sheet for figures that differ by device: a row a device.
-    device_axis : Axis or None
-        The axis of devices.
-    present : Traced or None
-        Whether a stage is there, where the number of stages may change.
+        The sheet; a figure is a block of cells, devices down, stages across.
+    wide : Grid
+        The sheet of figures that differ by device, one beside the other.
     """
 
-    grid: Grid
-    row: Callable[[], int]
-    by_device: Grid | None = None
-    device_axis: Axis | None = None
-    present: Traced | None = None
-    _nodes: list[_Node] = field(default_factory=list)
-    _wide: int = 1
+    def __init__(self, grid: Grid, wide: Grid) -> None:
+        self.grid, self.wide = grid, wide
+        self.devices: Axis | None = None  # the axis of those
+        self.present: Traced | None = None  # whether a stage is there, where their number may change
+        self.row, self._column = 0, 1
+        self._nodes: list[_Node] = []
 
-    def given(self, lives: Sequence[Sequence[Live]], devices: Axis = ALL, stages: Axis = ALL) -> Traced:
-        """A figure that stands in the workbook already: by device, by stage."""
-        assert len(lives) == devices.size
-        assert all(len(row) == stages.size for row in lives)
-        node = _Node("", Traced(self, "", 3, devices, stages, tuple(tuple(live.value for live in row) for row in lives)), None)
-        node.cells = [[live.text for live in row] for row in lives]
-        return self._add(node)
+    # ---- figures ---------------------------------------------------------------------------------------------------
+
+    def given(self, cells: Sequence[Sequence[Live]], devices: Axis = ALL, stages: Axis = ALL) -> Traced:
+        """What stands in the workbook already, at each point of the axes."""
+        assert len(cells) == devices.size
+        assert all(len(row) == stages.size for row in cells)
+        values = [[each.value for each in row] for row in cells]
+        return self._add(_Node("", Traced(self, Symbol(""), devices, stages, values), cells=[[each.text for each in row] for row in cells]))
 
     def one(self, live: Live) -> Traced:
         """A figure that differs nowhere."""
         return self.given([[live]])
 
-    def node(self, name: str, figure: Traced, over: Axis | None = None) -> Traced:
-        """Cells for a figure, unless it has them."""
-        known = _TOKEN.fullmatch(figure.text)
-        if known is not None:
-            node = self._nodes[int(known[1])]
-            if node.figure.devices is figure.devices and node.figure.stages is figure.stages:
-                return figure
-        return self._add(_Node(name, figure, over))
+    def line(self, name: str, live: Live) -> Traced:
+        """A formula under a name."""
+        return Traced(self, live.symbol, ALL, ALL, [[live.value]]).named(name)
+
+    def stacked(self, rows: Sequence[Traced], devices: Axis) -> Traced:
+        """One figure of several: each stands at one point of an axis of devices."""
+        assert len(rows) == devices.size
+        stages = _finest([each.stages for each in rows])
+        return self._add(_Node("", Traced(self, Symbol(""), devices, stages, [each.along(ALL, stages)[0] for each in rows]), rows=rows))
+
+    def node(self, name: str, figure: Traced) -> Traced:
+        """A figure under a name, unless it has one."""
+        return figure if _TOKEN.fullmatch(figure.text) else self._add(_Node(name, figure))
 
     def _add(self, node: _Node) -> Traced:
         self._nodes.append(node)
         figure = node.figure
-        return Traced(self, f"§{len(self._nodes) - 1}§", 3, figure.devices, figure.stages, figure.values)
+        return Traced(self, Symbol(f"§{len(self._nodes) - 1}§"), figure.devices, figure.stages, figure.values)
 
-    # ---- writing ---------------------------------------------------------------------------------------------------
+    def over_stages(self, text: str, function: Callable[..., Any], figure: Traced, *others: Traced) -> Traced:
+        """One figure for each layout: ``text`` with the cells of its stages and other figures in its places."""
+        column = figure.named("by stage")
+        layouts = column.stages.parent
+        assert layouts is not None
+        members = [[stage for stage, place in enumerate(column.stages.places) if place == layout] for layout in range(layouts.size)]
+        lists = Traced(self, Symbol(""), column.devices, layouts, [[[row[stage] for stage in each] for each in members] for row in column.values])
+        return lists.applied(Symbol(text.format(f"{column.text[:-1]}<§", *(other.text for other in others))), function, (lists, *others))
 
-    def live(self, figure: Traced, device: int = 0, stage: int = 0) -> Live:
-        """The figure at a point of its axes, as a formula that other sheets use."""
-        return Live(self._text(figure, device, stage, None), figure.values[device][stage])
+    def total(self, *columns: Traced) -> Traced:
+        """The sum of products over the axis of devices of the first column, place by place."""
+        return self.over_devices("SUMPRODUCT", lambda *values: sum(_product(row) for row in zip(*values, strict=True)), *columns)
 
-    def area(self, figure: Traced, device: int = 0) -> Area:
-        """The cells of a figure by stage, as a range."""
-        node = self._written(int(_TOKEN.fullmatch(self.node("figure", figure).text)[1]))  # type: ignore[index]
-        return Area(_span(node.cells[device][0], node.cells[device][-1]), node.figure.values[device])
+    def over_devices(self, name: str, function: Callable[..., Any], *columns: Traced, text: str = "{}") -> Traced:
+        """``name(columns)`` over the whole axis of devices; ``text`` says how the columns stand in it."""
+        stages, axis = _finest([each.stages for each in columns]), columns[0].devices
+        kept = [each.named("column") for each in columns]
+        tables = [each.along(axis, stages) for each in kept]
+        values = [function(*([row[place] or 0 for row in table] for table in tables)) for place in range(stages.size)]
+        spans = [f"{each.text[:-1]}^§" for each in kept]
+        inner = text.format(*spans) if text != "{}" else ",".join(spans)
+        return Traced(self, Symbol(f"{name}({inner})"), ALL, stages, [values])
 
-    def _text(self, figure: Traced, device: int, stage: int, over: Axis | None) -> str:
-        def cell(token: re.Match[str]) -> str:
-            node = self._written(int(token[1]))
-            row = figure.devices.places_in(node.figure.devices)[device]
-            if over is not None:  # the cells of a layout's stages stand side by side
-                places = [place for place in range(over.size) if over.places[place] == stage]
-                return _span(node.cells[row][places[0]], node.cells[row][places[-1]])
-            return node.cells[row][figure.stages.places_in(node.figure.stages)[stage]]
+    # ---- cells -----------------------------------------------------------------------------------------------------
 
-        return _TOKEN.sub(cell, figure.text)
+    def write(self, *wanted: Traced) -> None:
+        """Write the cells of figures, and of all that they need."""
+        needed: set[int] = set()
+        waiting = [int(token[1]) for figure in wanted for token in _TOKEN.finditer(figure.text)]
+        for number in waiting:
+            self._nodes[number].uses += 2
+        while waiting:
+            number = waiting.pop()
+            if number not in needed:
+                needed.add(number)
+                for below in self._below(self._nodes[number]):
+                    self._nodes[below].uses += 1
+                    waiting.append(below)
+        for number in sorted(needed):
+            node = self._nodes[number]
+            if not node.rows and not node.cells:
+                self._settle(node, [self._nodes[each] for each in self._below(node)])
+        for number in sorted(needed):
+            node = self._nodes[number]
+            if not node.rows and not node.cells and not node.inside:
+                self._write(node)
 
-    def _written(self, number: int) -> _Node:
-        node = self._nodes[number]
-        if not node.cells:
-            for token in _TOKEN.finditer(node.figure.text):
-                self._written(int(token[1]))
-            self._write(node)
-        return node
+    def _below(self, node: _Node) -> list[int]:
+        texts = [each.text for each in node.rows] * 2 or [node.figure.text]  # what is stacked keeps its cells
+        return [int(token[1]) for text in texts for token in _TOKEN.finditer(text)]
+
+    def _settle(self, node: _Node, below: Sequence[_Node]) -> None:
+        """Decide which of the figures below stand inside this one: those along the same axes that nobody else uses."""
+        node.length = len(node.figure.text)
+        for other in below:
+            same = other.figure.devices is node.figure.devices and other.figure.stages is node.figure.stages
+            if same and other.uses == 1 and not other.rows and not other.cells and node.length + other.length < LONGEST:
+                other.inside = True
+                node.length += other.length
 
     def _write(self, node: _Node) -> None:
         figure = node.figure
-        devices, stages = figure.devices, figure.stages
-        wide = self.by_device if devices is self.device_axis else None
-        grid = wide or self.grid
-        top, left = (1, self._wide) if wide else (self.row(), 1)
-        grid.plain(*((0, left) if wide else (top, 0)), node.name)
-        for device in range(devices.size):
-            cells = []
-            for stage in range(stages.size):
-                row, column = (top + device, left + stage) if wide else (top, left + device * stages.size + stage)
-                live = Live(self._text(figure, device, stage, node.over), figure.values[device][stage])
-                cells.append(grid.bare(row, column, live).text)
-            node.cells.append(cells)
-        if wide:
-            self._wide += stages.size
+        wide = self.wide if figure.devices is self.devices else None
+        grid, top, left = (wide, 1, self._column) if wide is not None else (self.grid, self.row, 1)
+        grid.plain(*((0, left) if wide is not None else (top, 0)), node.name)
+        for device in range(figure.devices.size):
+            row = []
+            for stage in range(figure.stages.size):
+                live = Live(self.text(figure, device, stage), figure.values[device][stage])
+                row.append(grid.bare(top + device, left + stage, live).text)
+            node.cells.append(row)
+        if wide is not None:
+            self._column += figure.stages.size
+        else:
+            self.row += figure.devices.size
+
+    def text(self, figure: Traced, device: int, stage: int) -> str:
+        """The formula of a figure at a point of its axes."""
+
+        def cell(token: re.Match[str]) -> str:
+            node, kind = self._nodes[int(token[1])], token[2]
+            other = node.figure
+            if kind == "^":
+                place = figure.stages.places_in(other.stages)[stage]
+                return _span(node.cells[0][place], node.cells[-1][place])
+            row = figure.devices.places_in(other.devices)[device]
+            if kind == "<":
+                places = [place for place, layout in enumerate(other.stages.places) if layout == stage]
+                return _span(node.cells[row][places[0]], node.cells[row][places[-1]])
+            stages = figure.stages
+            place = stages.places_in(other.stages)[stage]
+            if node.rows:
+                return self.text(node.rows[row], 0, stages.places_in(node.rows[row].stages)[stage])
+            if node.inside:
+                inner = self.text(other, row, place)
+                return inner if other.binding == 3 else f"({inner})"
+            return node.cells[row][place]
+
+        return _TOKEN.sub(cell, figure.text)
+
+    def live(self, figure: Traced, device: int = 0, stage: int = 0) -> Live:
+        """A figure that was written, as other sheets refer to it."""
+        return Live(self.text(figure, device, stage), figure.values[device][stage])
+
+    def area(self, figure: Traced, device: int) -> Area:
+        """The cells of a figure side by side."""
+        cells = self._nodes[int(figure.text.strip("§"))].cells[device]
+        return Area(_span(cells[0], cells[-1]), figure.values[device])
+
+    def beside(self, device: int, place: int, live: Live) -> Live:
+        """A cell to the right of all figures of a device."""
+        return self.wide.bare(1 + device, self._column + place, live)
+
+
+def _product(values: Sequence[Any]) -> Any:
+    found = 1
+    for value in values:
+        found *= value
+    return found
 
 
 def _span(first: str, last: str) -> str:

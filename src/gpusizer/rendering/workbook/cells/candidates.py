@@ -1,97 +1,135 @@
-"""Layouts that every device is tried with, from one GPU to two servers: their cost on each class of devices."""
+"""Layouts that every device is tried with, from one GPU to two servers: the account along classes and devices, and the best of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.cache import block_bytes, cache_of
-from gpusizer.rendering.workbook.cells.model import batch_of
-from gpusizer.rendering.workbook.cells.selected import Core
-from gpusizer.rendering.workbook.cells.stage import StageAccount, stage_account
-from gpusizer.rendering.workbook.cells.weight import counts_of, gathered, stage_weights
+from gpusizer.formulas.core import kept, maximum, where
+from gpusizer.formulas.load import replicas_needed
+from gpusizer.rendering.workbook.cells.assembly import Parts
+from gpusizer.rendering.workbook.cells.deployment import Device, outcome_of
+from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, looked
 from gpusizer.rendering.workbook.inputs import Inputs
-from gpusizer.rendering.workbook.live import Area, Live, all_of, chosen, compared, constant, recorded
+from gpusizer.rendering.workbook.live import Area, Live, constant, first_equal, least
 from gpusizer.rendering.workbook.tables.parts import TPS
 from gpusizer.rendering.workbook.tables.tables import Tables
+from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
-__all__ = ["CANDIDATES", "Candidate", "candidates_of"]
+__all__ = ["CANDIDATES", "HUGE", "Tried", "TriedDevice", "tried_of", "try_layouts"]
 
 CANDIDATES = ((8, 2), (8, 1), (4, 1), (2, 1), (1, 1))
 """(tp, pp), the largest first: of equally many GPUs fewer engines are better."""
 
-
-@dataclass(frozen=True)
-class Row:
-    """One stage of one layout on every class: columns of figures that devices look up by their class."""
-
-    columns: dict[str, Area]
+HUGE = 10**12
+"""GPUs where a layout will not do."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A layout: whether it can be, whether experts stay whole, and its stages."""
+class Tried:
+    """Figures of every layout on every device, before they have cells."""
 
-    tp: int
-    pp: int
-    legal: Live  # 1 or 0
-    whole: Live  # 1 or 0
-    needed: Area  # blocks of a request, by class
-    requests: Area  # most requests at once, by class
-    stages: tuple[Row, ...]
+    gpus: Traced
+    holds: Traced
+    legal: Traced
+    whole: Traced
 
 
-def candidates_of(account: Account, tables: Tables, inputs: Inputs, core: Core) -> list[Candidate]:
-    """Every candidate with its figures."""
-    model = core.model
-    classes = range(len(tables.facts.devices.classes))
-    batches = [batch_of(account, tables, model, constant(number + 1)) for number in classes]
-    paddings = [constant(place + 1) for place in range(len(tables.facts.devices.paddings))]
-    places = [(tables.facts.devices.paddings.index(each[3]), bool(each[4])) for each in tables.facts.devices.classes]
-    found: list[Candidate] = []
-    for tp, pp in sorted(CANDIDATES):
-        place = constant(TPS.index(tp) + 1)
-        cut = compared(tables.legal.get("reason", model.legal, place), "=", 0)
-        shared = compared(tables.legal.get("reason", model.legal, recorded(lambda *, a, b: a + b, a=place, b=len(TPS))), "=", 0)
-        whole = account.line(f"whole experts at TP{tp} PP{pp}", chosen(cut, constant(0), chosen(shared, constant(1), constant(0))))
-        either = Live(f"OR({cut.text},{shared.text})", bool(cut.value or shared.value))
-        legal = account.line("legal", chosen(all_of(either, compared(model.layers, ">=", pp)), constant(1), constant(0)))
-        parts = gathered(account, tables, model, core.rows, constant(tp), place, whole, paddings)
-        caches = [cache_of(account, tables, model, core.rows, batch, constant(tp), place, constant(pp)) for batch in batches]
-        stages = []
-        for stage in range(pp):
-            counts = counts_of(account, tables, model, core.rows, constant(pp), constant(stage))
-            errors = {True: model.error_rocm, False: model.error}
-            weights = {pair: stage_weights(account, model, parts, counts, pair[0], errors[pair[1]]) for pair in sorted(set(places))}
-            accounts = [stage_account(account, model, batch, parts, counts, weights[places[number]]) for number, batch in enumerate(batches)]
-            blocks = [block_bytes(account, tables, cache, counts) for cache in caches]
-            stages.append(Row(_columns(account, f"TP{tp} PP{pp} stage {stage}", accounts, blocks)))
-        found.append(
-            Candidate(
-                tp,
-                pp,
-                legal,
-                whole,
-                account.block("needed", {"needed": [cache.needed for cache in caches]})["needed"],
-                account.block("requests", {"requests": [batch.requests for batch in batches]})["requests"],
-                tuple(stages),
-            )
-        )
-    order = {pair: place for place, pair in enumerate(CANDIDATES)}
-    return sorted(found, key=lambda each: order[each.tp, each.pp])
+@dataclass(frozen=True)
+class TriedDevice:
+    """What a device comes to: the fewest GPUs, the place of the layout among the candidates, requests that it holds."""
+
+    gpus: Live
+    place: Live
+    holds: Area
+    legal: list[Live]
+    whole: list[Live]
 
 
-def _columns(account: Account, label: str, accounts: list[StageAccount], blocks: list[Live]) -> dict[str, Area]:
-    return account.block(
-        label,
-        {
-            "charged": [each.charged for each in accounts],
-            "spread": [each.spread for each in accounts],
-            "workspace": [each.workspace for each in accounts],
-            "weights": [each.weights for each in accounts],
-            "activation": [each.activation for each in accounts],
-            "graphs": [each.graphs for each in accounts],
-            "graphs_low": [each.graphs_low for each in accounts],
-            "block": blocks,
-        },
+def _device_axes(tables: Tables) -> tuple[Axis, Axis, Axis]:
+    """Devices by kernels and bands of their weights, by what the engine chooses for them, and one by one."""
+    known = tables.facts.devices
+    kinds = [(known.paddings.index(each.paddings), each.rocm) for each in known.classes]
+    families = Axis("families", len(set(kinds)), ALL, (0,) * len(set(kinds)))
+    order = sorted(set(kinds))
+    classes = Axis("classes", len(kinds), families, tuple(order.index(kind) for kind in kinds))
+    return families, classes, Axis("devices", len(known.figures), classes, tuple(each.class_number for each in known.figures))
+
+
+def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, parts: Parts) -> Tried:
+    """Record the account of every candidate on every device."""
+    families, classes, devices = _device_axes(tables)
+    trace.devices = devices
+    sizes = sorted({tp for tp, _ in CANDIDATES})
+    cuts = Axis("cuts", len(sizes), ALL, (0,) * len(sizes))
+    layouts = Axis("layouts", len(CANDIDATES), cuts, tuple(sizes.index(tp) for tp, _ in CANDIDATES))
+    stages_of = [(place, stage) for place, (_, pp) in enumerate(CANDIDATES) for stage in range(pp)]
+    stages = Axis("tried stages", len(stages_of), layouts, tuple(place for place, _ in stages_of), stages=True)
+
+    def along(axis: Axis, values: list[int]) -> Traced:
+        return trace.given([[constant(value) for value in values]], ALL, axis)
+
+    tp, place = along(cuts, sizes), along(cuts, [TPS.index(size) + 1 for size in sizes])
+    pp = along(layouts, [pp for _, pp in CANDIDATES])
+    cut, shared = (kept("refused", looked(tables.legal, "reason", model.legal, column)) for column in (place, place + len(TPS)))
+    whole = kept("whole", where(cut > 0, where(shared > 0, 0, 1), 0))
+    legal = kept("legal", where(cut > 0, where(shared > 0, 0, 1), 1) * where(model.layers < pp, 0, 1))
+    kinds = sorted({(tables.facts.devices.paddings.index(each.paddings), each.rocm) for each in tables.facts.devices.classes})
+    ways = Ways(
+        families=families,
+        classes=classes,
+        stages=stages,
+        paddings=[trace.one(constant(padding + 1)) for padding, _ in kinds],
+        error=trace.stacked([model.error_rocm if rocm else model.error for _, rocm in kinds], families),
+        class_rows=[constant(number + 1) for number in range(classes.size)],
+        tp=tp,
+        tp_place=place,
+        whole=whole,
+        pp=pp,
+        stage=along(stages, [stage for _, stage in stages_of]),
     )
+    case = kept("case", along(layouts, [2 if tp * pp > 1 else 1 for tp, pp in CANDIDATES]) + whole)
+    outcome = outcome_of(trace, tables, model, parts, ways, _devices(trace, tables, devices, layouts, case))
+    holds = kept("holds", outcome.held_low)
+    replicas = replicas_needed(concurrency=trace.one(inputs.concurrency), held=maximum(holds, 1))
+    node = trace.given([[tables.devices.get("node", constant(number + 1))] for number in range(devices.size)], devices)
+    will_do = where(outcome.found.reason < 1, where(holds < 1, 0, where(node < tp, 0, legal)), 0)
+    return Tried(kept("GPUs", where(will_do > 0, tp * pp * replicas, HUGE)), holds, legal, whole)
+
+
+def _devices(trace: Trace, tables: Tables, devices: Axis, layouts: Axis, case: Any) -> Device:
+    """The figures of every device: those that depend on the layout by its case, growth by whether ranks or stages are joined."""
+    table, rows = tables.devices, [constant(number + 1) for number in range(devices.size)]
+    growth = [constant(2 if tp > 1 else 3 if pp > 1 else 1) for tp, pp in CANDIDATES]
+
+    def get(name: str) -> Traced:
+        return trace.given([[table.get(name, row)] for row in rows], devices)
+
+    def by_case(name: str) -> Traced:
+        spans = trace.given([[table.row(name, row)] for row in rows], devices)
+        return call("INDEX({},{})", lambda values, case: values[int(case) - 1] or 0, spans, case)
+
+    def by_layout(name: str) -> Traced:
+        return trace.given([[table.get(name, row, column) for column in growth] for row in rows], devices, layouts)
+
+    return Device(
+        get("memory"),
+        get("visible"),
+        get("driver"),
+        get("context"),
+        by_case("joined"),
+        by_layout("growth"),
+        by_layout("above"),
+        kept("budget", by_case("budget")),
+    )
+
+
+def tried_of(trace: Trace, tried: Tried, device: int) -> TriedDevice:
+    """The cells of one device, and the best of its candidates beside them."""
+    gpus, holds = trace.area(tried.gpus, device), trace.area(tried.holds, device)
+    best = trace.beside(device, 0, least(gpus))
+    place = trace.beside(device, 1, first_equal(best, gpus, 1))
+    layouts, cuts = tried.gpus.stages, tried.whole.stages
+    places = layouts.places_in(cuts)
+    legal = [trace.live(tried.legal, 0, each) for each in range(layouts.size)]
+    return TriedDevice(best, place, holds, legal, [trace.live(tried.whole, 0, each) for each in places])

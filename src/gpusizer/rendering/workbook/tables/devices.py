@@ -11,20 +11,28 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weights import ExpertPadding
-from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.defaults import batched_tokens, most_captured, sequences
 from gpusizer.engines.vllm.engine import Vllm
-from gpusizer.engines.vllm.record import DeviceRecord, device_record
-from gpusizer.engines.vllm.weights import expert_paddings, unfolds_scales
+from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, class_record, device_record
+from gpusizer.engines.vllm.weights import expert_paddings
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import floor_div
 
-__all__ = ["CASES", "DeviceFigures", "Devices"]
+__all__ = ["CASES", "DeviceClass", "DeviceFigures", "Devices"]
 
 CASES = ("alone", "joined", "joined-whole")
 """One GPU; several; several that share out whole experts: what of a device depends on the layout."""
 
 _LAYOUTS: dict[str, dict[str, int]] = {"alone": {}, "joined": {"tp": 2}, "joined-whole": {"tp": 2, "ep": 2}}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceClass:
+    """Devices that the engine treats alike: its choices, the padding of expert kernels, and the generation that cache formats depend on."""
+
+    record: ClassRecord
+    paddings: tuple[ExpertPadding, ...]
+    rocm: bool
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,6 @@ class DeviceFigures:
     shares: tuple[float, ...]  # by case
     budgets: tuple[int, ...]  # of these shares
     growth: tuple[tuple[float, float], ...]  # (bytes, above) for alone, tensor-parallel, pipeline
-    library_bytes: float
-    graph_factor: float
 
 
 @dataclass(frozen=True)
@@ -66,48 +72,38 @@ class Devices:
         """A start of the sample on a device."""
         return self.engine.start(Deployment(model="", gpu=accelerator.id, max_model_len=4096, **layout), self.sample, accelerator)
 
-    def _class_of(self, accelerator: Accelerator) -> tuple[Any, ...]:
-        start, version = self.start(accelerator), self.engine.newest
-        capability = start.capability
-        return (
-            batched_tokens(accelerator, version),
-            sequences(accelerator, version),
-            most_captured(capability),
-            expert_paddings(start),
-            accelerator.vendor == "AMD",
-            int(capability) if capability >= 9 else 0,
-            unfolds_scales(start),
-        )
+    def _class_of(self, accelerator: Accelerator) -> DeviceClass:
+        start = self.start(accelerator)
+        generation = int(start.capability) if start.capability >= 9 else 0
+        return DeviceClass(class_record(start), expert_paddings(start), accelerator.vendor == "AMD", generation)
 
     @cached_property
-    def classes(self) -> tuple[tuple[Any, ...], ...]:
+    def classes(self) -> dict[DeviceClass, Accelerator]:
         """Distinct classes, each with the first device that belongs to it."""
-        found: dict[tuple[Any, ...], Accelerator] = {}
+        found: dict[DeviceClass, Accelerator] = {}
         for each in self.accelerators:
             found.setdefault(self._class_of(each), each)
-        return tuple((*key, first) for key, first in found.items())
+        return found
 
     @cached_property
     def paddings(self) -> tuple[tuple[ExpertPadding, ...], ...]:
         """Distinct paddings of expert kernels."""
-        return tuple(dict.fromkeys(each[3] for each in self.classes))
+        return tuple(dict.fromkeys(each.paddings for each in self.classes))
 
     def representative(self, number: int) -> Accelerator:
         """A device of a class."""
-        device: Accelerator = self.classes[number][-1]
-        return device
+        return list(self.classes.values())[number]
 
     @cached_property
     def figures(self) -> Sequence[DeviceFigures]:
         """Each device."""
-        numbers = {each[:-1]: number for number, each in enumerate(self.classes)}
+        numbers = {each: number for number, each in enumerate(self.classes)}
         return [self._figures(each, numbers[self._class_of(each)]) for each in self.accelerators]
 
     def _figures(self, accelerator: Accelerator, number: int) -> DeviceFigures:
         starts = {case: self.start(accelerator, **layout) for case, layout in _LAYOUTS.items()}
         growth = [self._growth(start) for start in (starts["alone"], starts["joined"], self.start(accelerator, pp=2))]
         outside = {case: self._outside(start) for case, start in starts.items()}
-        amd = accelerator.vendor == "AMD"
         shares = tuple(self._share(starts[case], outside[case]) for case in CASES)
         return DeviceFigures(
             accelerator,
@@ -119,8 +115,6 @@ class Devices:
             shares,
             tuple(self.engine.budget_bytes(self._with_share(starts[case], share)) for case, share in zip(CASES, shares, strict=True)),
             tuple(growth),
-            fitted.ROCM_LIBRARY.bytes if amd else 0.0,
-            fitted.ROCM_GRAPHS if amd else 1.0,
         )
 
     def _outside(self, start: Start) -> dict[str, int]:

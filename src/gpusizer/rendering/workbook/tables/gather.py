@@ -11,21 +11,20 @@ from gpusizer.architecture.precision.requantise import Quantization, checkpoint_
 from gpusizer.architecture.types import LatentAttention
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.added_weights import unlisted_tensors
-from gpusizer.engines.base.cache import CacheFormat, cache_format
+from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.device_support import format_families, support_for
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
 from gpusizer.engines.base.types import Deployment, Item, Layout
 from gpusizer.engines.base.weight_error import weight_error
-from gpusizer.engines.vllm.cache import cache_layout
 from gpusizer.engines.vllm.defaults import asks_for_fp8, mixer_kinds
 from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
 from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
-from gpusizer.rendering.workbook.tables.cache_rows import GROUP_KINDS, Groups, Rows, layer_page, mixers_key, rows_of
 from gpusizer.rendering.workbook.tables.devices import Devices
+from gpusizer.rendering.workbook.tables.layouts import Combination, Layouts, mixers_key
 from gpusizer.rendering.workbook.tables.parts import TPS, Part, PartTable, Tally, tally_of
 
 __all__ = ["KV_PRECISIONS", "PRECISIONS", "Facts", "ModelFacts", "Source", "gather"]
@@ -51,10 +50,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Equal layers: part, rows of the cache, rotation (0 without), latent mixers whose projections are copied."""
+    """Equal layers: part, rotation (0 without), latent mixers whose projections are copied."""
 
     part: int
-    rows: Rows
     rotation: int
     copied: tuple[int, int, int, int, int]  # mixers, heads, qk_nope, v, kv_lora_rank
 
@@ -69,20 +67,18 @@ class ModelFacts:
     pattern: str
     record: ModelRecord
     rotations: tuple[tuple[int, int, int], ...]
-    cache_class: int  # 0 where rows say all, else the number of its layouts
-    group: tuple[int, int]  # kind and window of the only group
+    mixers: tuple[Any, ...]  # what its cache depends on
     own_head: bool
-    stateful: bool
     cut_places: frozenset[int]  # tensor-parallel sizes that its shapes allow
     shared: dict[Any, Any] = field(default_factory=dict)  # of all models with the same tensors
     unlisted: dict[tuple[Any, ...], Item | None] = field(default_factory=dict)
     precisions: list[dict[str, Any]] = field(default_factory=list)  # in the order of the workbook's precisions
-    kind_rows: list[list[int]] = field(default_factory=list)  # kinds, then embedding, final, head, towers, tied copy, own head
+    kind_rows: list[list[int]] = field(default_factory=list)  # embedding, final, head, towers, tied copy, own head, then kinds
 
 
 @dataclass
 class Facts:
-    """All of it."""
+    """What the sheets look up: models, devices, parts, caches, legal layouts, in the words of one language."""
 
     language: str
     engine: Vllm
@@ -91,21 +87,14 @@ class Facts:
     models: list[ModelFacts]
     devices: Devices
     parts: PartTable
-    groups: Groups
-    forms: list[CacheFormat] = field(default_factory=list)
-    cache_rules: dict[tuple[tuple[int, int], ...], int] = field(default_factory=dict)  # (form, block) by class and kv precision -> number
+    layouts: Layouts
+    cache_rules: dict[tuple[Combination, ...], int] = field(default_factory=dict)  # format and block by class and precision of the cache -> number
     shared: dict[tuple[Any, ...], dict[Any, Any]] = field(default_factory=dict)
-    regular_of: dict[tuple[Any, ...], tuple[tuple[int, int], bool]] = field(default_factory=dict)
-    rule_of: dict[tuple[Any, ...], int] = field(default_factory=dict)
-    layouts: dict[tuple[int, int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # (class, form, block, wide, place of tp) -> rows
+    rule_of: dict[tuple[Any, ...], tuple[Combination, ...]] = field(default_factory=dict)
     legal: dict[tuple[int, ...], int] = field(default_factory=dict)
     legal_of: dict[Dimensions, int] = field(default_factory=dict)
     families: dict[tuple[str, ...], int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
-
-    def classes_and_kv(self) -> list[tuple[int, str]]:
-        """Columns of a cache rule: classes of devices by precisions of the cache."""
-        return [(number, kv) for number in range(len(self.devices.classes)) for kv in self.kv_precisions]
 
     def letter(self, place: int) -> str:
         """The letter of a kind of layer."""
@@ -114,13 +103,6 @@ class Facts:
     def reason(self, words: str) -> int:
         """Number of a sentence, 0 for none."""
         return self.reasons.setdefault(words, len(self.reasons) + 1) if words else 0
-
-    def form(self, form: CacheFormat) -> int:
-        """Number of a format of the cache, from 1."""
-        same = replace(form, id="")
-        if same not in self.forms:
-            self.forms.append(same)
-        return self.forms.index(same) + 1
 
 
 def gather(
@@ -148,32 +130,26 @@ def gather(
     engine = get_engine("vllm")
     assert isinstance(engine, Vllm)
     known = Devices(tuple(devices), engine, sources[0].architecture)
-    facts = Facts(language, engine, tuple(precisions), tuple(kv_precisions), [], known, PartTable(known.paddings), Groups())
-    classes: dict[tuple[Any, ...], int] = {}
+    facts = Facts(language, engine, tuple(precisions), tuple(kv_precisions), [], known, PartTable(known.paddings), Layouts(TPS))
     for source in sources:
-        facts.models.append(_model(facts, source, classes))
+        facts.models.append(_model(facts, source))
     return facts
 
 
-def _model(facts: Facts, source: Source, classes: dict[tuple[Any, ...], int]) -> ModelFacts:
+def _model(facts: Facts, source: Source) -> ModelFacts:
     architecture = source.architecture
     tally = tally_of(architecture, facts.precisions)
     of_layer, rotations = rotations_of(architecture)
-    rows = [rows_of(layer) for layer in architecture.layers]
     kinds: dict[Kind, int] = {}
     letters = []
     for index, layer in enumerate(architecture.layers):
         latent = [mixer for mixer in layer.mixers if isinstance(mixer, LatentAttention)]
         first = latent[0] if latent else None
         copied = (0, 0, 0, 0, 0) if first is None else (len(latent), first.heads, first.qk_nope_head_dim, first.v_head_dim, first.kv_lora_rank)
-        kind = Kind(tally.layers[index], rows[index] or Rows(), of_layer[index] + 1, copied)
+        kind = Kind(tally.layers[index], of_layer[index] + 1, copied)
         letters.append(kinds.setdefault(kind, len(kinds)))
     if len(kinds) > len(_LETTERS):
         raise ValueError("a model with more kinds of layers than the table has letters")
-    key = mixers_key(architecture)
-    if key not in facts.regular_of:
-        facts.regular_of[key] = _regular(facts, source, rows)
-    group, regular = facts.regular_of[key]
     sizes = shape_dimensions(architecture)
     facts_of = ModelFacts(
         source,
@@ -182,10 +158,8 @@ def _model(facts: Facts, source: Source, classes: dict[tuple[Any, ...], int]) ->
         "".join(_LETTERS[letter] for letter in letters),
         shape_record(architecture, byte_inputs=False, block_side=1),
         rotations,
-        0 if regular else classes.setdefault(key, len(classes) + 1),
-        group,
+        mixers_key(architecture),
         has_own_head(architecture),
-        bool(mixer_kinds(architecture) & {"linear", "state_space"}),
         frozenset(place for place, tp in enumerate(TPS) if any(problem_of(sizes, len(architecture.layers), layout) is None for layout in _both(tp))),
     )
     facts_of.shared = facts.shared.setdefault(tally.key, {})
@@ -205,7 +179,7 @@ def _kind_rows(facts: Facts, model: ModelFacts) -> list[list[int]]:
     tied = tuple(each for each in tally.embedding if each[0].group == "embedding")
     outside = ((tally.embedding, True), (tally.final, False), (tally.head, True), (tally.towers, False))
     copies = (tied if tied_head else (), False), (tied if model.own_head else (), False)
-    return rows + [_places(facts, model, part, slack) for part, slack in (*outside, *copies)]
+    return [_places(facts, model, part, slack) for part, slack in (*outside, *copies)] + rows
 
 
 def _both(tp: int) -> tuple[Layout, Layout]:
@@ -226,29 +200,6 @@ def _places(facts: Facts, model: ModelFacts, part: Part, slack: bool) -> list[in
     return found
 
 
-def _regular(facts: Facts, source: Source, rows: Sequence[Rows | None]) -> tuple[tuple[int, int], bool]:
-    """The only group of a model (kind, window) and whether rows of layers say all about its cache."""
-    architecture = source.architecture
-    if any(row is None for row in rows):
-        return (1, 0), False
-    for device, tp, kv in ((0, 1, "auto"), (0, 8, "fp8"), (1, 4, "nvfp4")):
-        accelerator = facts.devices.accelerators[min(device, len(facts.devices.accelerators) - 1)]
-        start = facts.engine.start(Deployment("", accelerator.id, tp=tp, kv_precision=kv, max_model_len=4096), architecture, accelerator)
-        request = facts.engine.cache_request(start)
-        layout = cache_layout(architecture, request)
-        if len(layout.groups) != 1:
-            return (1, 0), False
-        group = layout.groups[0]
-        members: dict[int, int] = {}
-        for layer, size in group.members:
-            members[layer] = members.get(layer, 0) + size
-        if group.block_tokens != request.block_tokens:
-            return (1, 0), False
-        if any(members.get(index, 0) != layer_page(row or Rows(), request.form, request.block_tokens, tp) for index, row in enumerate(rows)):
-            return (1, 0), False
-    return (GROUP_KINDS[group.kind], group.window), True
-
-
 def _precision(facts: Facts, model: ModelFacts, precision: str, sizes: Dimensions) -> dict[str, Any]:
     """What depends on the precision of the weights."""
     tally = model.tally
@@ -267,7 +218,7 @@ def _precision(facts: Facts, model: ModelFacts, precision: str, sizes: Dimension
         "byte_inputs": inside,
         "legal": _legal(facts, replace(sizes, blocks=blocks), len(architecture.layers)),
         "families": facts.families.setdefault(families, len(facts.families) + 1),
-        "cache_rule": _cache_rule(facts, model, architecture, precision),
+        **_cache(facts, model, architecture, precision),
         "block_side": next((side for _, side in shares.values()), 1),
         "shares": {group: share for group, (share, _) in shares.items()},
         "unlisted": unlisted.bytes if unlisted else 0,
@@ -336,8 +287,8 @@ def _legal(facts: Facts, sizes: Dimensions, layers: int) -> int:
     return facts.legal_of[sizes]
 
 
-def _cache_rule(facts: Facts, model: ModelFacts, architecture: Architecture, precision: str) -> int:
-    """Number of the row that gives format and block of the cache by class of device and precision of the cache."""
+def _cache(facts: Facts, model: ModelFacts, architecture: Architecture, precision: str) -> dict[str, int]:
+    """Rows of format and block of the cache by class of devices and precision of the cache, and of the layouts of these."""
     same = (mixer_kinds(architecture), architecture.dtype, precision == "checkpoint" and asks_for_fp8(architecture))
     if same not in facts.rule_of:
         found = []
@@ -346,30 +297,18 @@ def _cache_rule(facts: Facts, model: ModelFacts, architecture: Architecture, pre
                 start = _start(facts, architecture, facts.devices.representative(number), precision, kv)
                 form = cache_format(start.deployment.kv_precision, architecture.dtype)
                 assert form is not None
-                found.append((facts.form(form), start.deployment.block_size or 16))
-        facts.rule_of[same] = facts.cache_rules.setdefault(tuple(found), len(facts.cache_rules) + 1)
+                found.append((replace(form, id=""), start.deployment.block_size or 16))
+        facts.rule_of[same] = tuple(found)
     rule = facts.rule_of[same]
-    if model.cache_class:
-        _place_layouts(facts, model, architecture, precision, rule)
-    return rule
+    combinations = tuple(dict.fromkeys(rule))
+    request = facts.engine.cache_request(_start(facts, architecture, facts.devices.accelerators[0], precision))
+    first = facts.layouts.place(architecture, model.mixers, request, combinations, model.cut_places)
+    return {"cache_rule": facts.cache_rules.setdefault(rule, len(facts.cache_rules) + 1), "cache_first": first}
 
 
 def _start(facts: Facts, architecture: Architecture, accelerator: Accelerator, precision: str, kv: str = "auto", tp: int = 1) -> Start:
     deployment = Deployment("", accelerator.id, tp=tp, precision=precision, kv_precision=kv, max_model_len=4096)
     return facts.engine.start(deployment, architecture, accelerator)
-
-
-def _place_layouts(facts: Facts, model: ModelFacts, architecture: Architecture, precision: str, rule: int) -> None:
-    """Groups of a model that mixes kinds of cache, for every format, block and tensor-parallel size that it may have."""
-    wide = int(architecture.dtype == "fp32" and model.stateful)
-    start = _start(facts, architecture, facts.devices.accelerators[0], precision)
-    base = facts.engine.cache_request(start)
-    for form, block in set(list(facts.cache_rules)[rule - 1]):
-        for place, tp in enumerate(TPS):
-            key = (model.cache_class, form, block, wide, place)
-            if key in facts.layouts or place not in model.cut_places:
-                continue
-            facts.layouts[key] = facts.groups.place(architecture, replace(base, form=facts.forms[form - 1], block_tokens=block, tp=tp))
 
 
 def family_reasons(facts: Facts) -> list[list[int]]:

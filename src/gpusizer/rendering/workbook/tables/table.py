@@ -48,5 +48,16 @@ class Table:
         return self._areas[name]
 
     def get(self, name: str, row: Live, column: Live | None = None) -> Live:
-        """One cell: of a row, and of one of the cells of a name."""
-        return picked(self.area(name), row, column, width=self.places[name][1])
+        """One cell: of a row, and of one of the cells of a name; a constant place is a plain reference."""
+        start, width = self.places[name]
+        if row.text.isdecimal() and (column is None or column.text.isdecimal()):
+            place = start + (int(column.value) - 1 if column is not None else 0)
+            value = self.rows[int(row.value) - 1][place]
+            return Live(self.grid.at(int(row.value), place), 0 if value is None else value)
+        return picked(self.area(name), row, column, width=width)
+
+    def row(self, name: str, row: Live) -> Live:
+        """The cells of a name in a row, as a range."""
+        start, width = self.places[name]
+        values = self.rows[int(row.value) - 1][start : start + width]
+        return Live(self.grid.span(int(row.value), start, 1, width), list(values))

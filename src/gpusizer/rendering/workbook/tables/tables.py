@@ -8,19 +8,18 @@ from typing import Any
 
 from gpusizer.article.answer import article_bytes_per_element, article_kinds, article_params
 from gpusizer.article.model_figures import cache_figures
-from gpusizer.engines.base.cache import CacheFormat
-from gpusizer.engines.vllm.record import ModelRecord
+from gpusizer.engines.vllm.record import ClassRecord, ModelRecord
 from gpusizer.planning.prices import rent_of
 from gpusizer.rendering.workbook.book import Book
-from gpusizer.rendering.workbook.tables.cache_rows import SIZES, mixers_key
 from gpusizer.rendering.workbook.tables.gather import Facts, ModelFacts, family_reasons
+from gpusizer.rendering.workbook.tables.layouts import NEEDS, SIZES
 from gpusizer.rendering.workbook.tables.parts import TPS
 from gpusizer.rendering.workbook.tables.table import Table
 
-__all__ = ["ARTICLE_KINDS", "OUTSIDE_PARTS", "Tables", "write_tables"]
+__all__ = ["ARTICLE_KINDS", "BY_PRECISION", "KEPT", "OUTSIDE_PARTS", "Tables", "write_tables"]
 
 OUTSIDE_PARTS = ("embedding", "final", "head", "towers", "tied-copy", "own-head")
-"""Parts of a model beside its layers, in the order of their rows."""
+"""Parts of a model beside its layers, in the order of their rows; its kinds of layers follow."""
 
 ARTICLE_KINDS = 4
 """Kinds of layers that the article's sheet has lines for."""
@@ -36,8 +35,8 @@ class Tables:
     parts: Table
     groups: Table
     layouts: Table
+    needs: Table
     rules: Table
-    forms: Table
     legal: Table
     reasons: Table
     devices: Table
@@ -52,25 +51,20 @@ def write_tables(book: Book, facts: Facts) -> Tables:
     refusals = family_reasons(facts)
     most_kinds = max(len(model.kinds) for model in facts.models)
     most_rotations = max(1, *(len(model.rotations) for model in facts.models))
-    groups = [*facts.groups.rows] or [[1, None, 1, "-", None, None, None, None]]
-    layouts = [[_layout_key(*key), first, count] for key, (first, count) in facts.layouts.items()] or [[0, 1, 1]]
-    combinations = len(facts.classes_and_kv())
+    combinations = len(facts.devices.classes) * len(facts.kv_precisions)
+    caches = facts.layouts
     return Tables(
         facts,
         _models(book, facts, most_rotations),
         _kinds(book, facts),
         _parts(book, facts),
-        Table(book.add("Groups", technical=True), [("kind", 1), ("window", 1), ("block", 1), ("pattern", 1), ("size", SIZES)], groups),
-        Table(book.add("Layouts", technical=True), [("key", 1), ("first", 1), ("count", 1)], layouts),
+        Table(book.add("Groups", technical=True), [("pattern", 1), ("size", SIZES)], caches.groups),
+        Table(book.add("Layouts", technical=True), [("first", 1), ("count", 1), ("need", 1)], caches.rows),
+        Table(book.add("Needs", technical=True), [(f"{name}{each}", 1) for each in range(NEEDS) for name in KEPT], caches.needs),
         Table(
             book.add("Rules", technical=True),
-            [("form", combinations), ("block", combinations)],
-            [[*(form for form, _ in rule), *(block for _, block in rule)] for rule in facts.cache_rules],
-        ),
-        Table(
-            book.add("Forms", technical=True),
-            [("element_bytes", 1), ("scaled", 1), ("index_element_bytes", 1), ("index_scale_bytes", 1)],
-            [_form(form) for form in facts.forms],
+            [("combination", combinations), ("block", combinations)],
+            [[*map(list(dict.fromkeys(rule)).index, rule), *(block for _, block in rule)] for rule in facts.cache_rules],
         ),
         Table(book.add("Legal", technical=True), [("reason", 2 * len(TPS))], [[reason or None for reason in row] for row in facts.legal]),
         Table(book.add("Reasons", technical=True), [("words", 1)], [[words] for words in facts.reasons] or [["-"]]),
@@ -82,13 +76,8 @@ def write_tables(book: Book, facts: Facts) -> Tables:
     )
 
 
-def _form(form: CacheFormat) -> list[Any]:
-    return [form.element_bytes, int(form.scaled_latent), form.index_element_bytes, form.index_scale_bytes]
-
-
-def _layout_key(cache_class: int, form: int, block: int, wide: int, place: int) -> int:
-    """The number under which formulas find a layout; ``layout_key`` of ``cache_cells`` writes the same with cells."""
-    return cache_class * 10**6 + form * 10**5 + block * 100 + wide * 10 + place
+KEPT = ("kept_tokens", "kept_steps", "block_tokens", "added_blocks", "groups")
+"""What a kind of group keeps of a request, and how many such groups there are."""
 
 
 # ---- models ---------------------------------------------------------------------------------------------------------
@@ -102,10 +91,6 @@ _SINGLE = (
     "kinds",
     "first_kind",
     *RECORD,
-    "cache_class",
-    "stateful",
-    "group_kind",
-    "group_window",
     "block_side",
     "total_params",
     "activated_params",
@@ -113,12 +98,13 @@ _SINGLE = (
     "longest",
     "article_params",
 )
-_BY_PRECISION = (
+BY_PRECISION = (
     "element_bytes",
     "byte_inputs",
     "legal",
     "families",
     "cache_rule",
+    "cache_first",
     "error",
     "error_rocm",
     "unlisted",
@@ -139,7 +125,7 @@ def _models(book: Book, facts: Facts, rotations: int) -> Table:
     columns += [("rotation_width", rotations), ("rotation_positions", rotations), ("rotation_element", rotations)]
     columns += [("token_bytes", len(facts.kv_precisions) + 1), ("fixed_bytes", len(facts.kv_precisions) + 1)]
     columns += [("article_experts", ARTICLE_KINDS), ("article_width", ARTICLE_KINDS), ("article_layers", ARTICLE_KINDS)]
-    columns += [(name, len(facts.precisions)) for name in _BY_PRECISION]
+    columns += [(name, len(facts.precisions)) for name in BY_PRECISION]
     return Table(book.add("Data", technical=True), columns, rows)
 
 
@@ -154,9 +140,6 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
         len(model.kinds),
         first,
         *(getattr(model.record, name) for name in RECORD),
-        model.cache_class,
-        int(model.stateful),
-        *model.group,
         max(each["block_side"] for each in model.precisions),
         counts.total,
         counts.activated,
@@ -173,7 +156,7 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
     lines = [*kinds, *[(0, 0, 0)] * (ARTICLE_KINDS - len(kinds))]
     for place in range(3):
         row += [line[place] or None for line in lines]
-    for name in _BY_PRECISION:
+    for name in BY_PRECISION:
         row += [each[name] or None for each in model.precisions]
     return row
 
@@ -181,7 +164,7 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
 def _cached(facts: Facts, model: ModelFacts, known: dict[Any, list[int]]) -> list[int]:
     """Bytes of a token and of a request by precision of the cache, last the model's own 32 bits; models with equal mixers are asked once."""
     architecture = model.source.architecture
-    key = (mixers_key(architecture), architecture.dtype)
+    key = (model.mixers, architecture.dtype)
     if key not in known:
         found = [cache_figures(architecture, kv) for kv in facts.kv_precisions]
         found.append(cache_figures(replace(architecture, dtype="fp32"), "auto"))
@@ -190,8 +173,7 @@ def _cached(facts: Facts, model: ModelFacts, known: dict[Any, list[int]]) -> lis
 
 
 _KIND_COLUMNS = (
-    "letter", "attentions", "kv_heads", "head_dim", "v_head_dim", "latents", "kv_lora_rank", "rope_dim", "indexes", "index_dim", "rotation",
-    "copied", "copied_heads", "copied_nope", "copied_v", "copied_rank",
+    "letter", "rotation", "copied", "copied_heads", "copied_nope", "copied_v", "copied_rank",
 )  # fmt: skip
 
 
@@ -199,19 +181,13 @@ def _kinds(book: Book, facts: Facts) -> Table:
     rows: list[list[Any]] = []
     for model in facts.models:
         for place, parts in enumerate(model.kind_rows):
-            kind = model.kinds[place] if place < len(model.kinds) else None
-            if kind is None:
+            number = place - len(OUTSIDE_PARTS)
+            if number < 0:
                 rows.append([None] * len(_KIND_COLUMNS) + parts)
                 continue
-            cells = kind.rows
-            shape = (cells.attentions, cells.kv_heads, cells.head_dim, cells.v_head_dim, cells.latents, cells.kv_lora_rank, cells.rope_dim)
-            letter = facts.letter(place)
-            rows.append([letter, *(_filled((*shape, cells.indexes, cells.index_dim, kind.rotation, *kind.copied))), *parts])
+            kind = model.kinds[number]
+            rows.append([facts.letter(number), *(value or None for value in (kind.rotation, *kind.copied)), *parts])
     return Table(book.add("Kinds", technical=True), [(name, 1) for name in _KIND_COLUMNS] + [("part", len(facts.precisions))], rows)
-
-
-def _filled(values: Sequence[int]) -> list[int | None]:
-    return [value or None for value in values]
 
 
 def _parts(book: Book, facts: Facts) -> Table:
@@ -258,24 +234,11 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
 
 
 def _classes(book: Book, facts: Facts) -> Table:
+    devices, names = facts.devices, [field.name for field in fields(ClassRecord)]
     rows = []
-    for number, (tokens, requests, most, padding, amd, _, unfolds, first) in enumerate(facts.devices.classes, 1):
-        figures = next(each for each in facts.devices.figures if each.accelerator is first)
-        rows.append(
-            [
-                number,
-                tokens,
-                requests,
-                most,
-                facts.devices.paddings.index(padding) + 1,
-                int(amd),
-                int(unfolds),
-                figures.library_bytes,
-                figures.graph_factor,
-            ]
-        )
-    names = ("class", "tokens", "requests", "most_captured", "padding", "rocm", "unfolds", "library", "graph_factor")
-    return Table(book.add("Classes", technical=True), [(name, 1) for name in names], rows)
+    for number, each in enumerate(devices.classes, 1):
+        rows.append([number, *(getattr(each.record, name) for name in names), devices.paddings.index(each.paddings) + 1, int(each.rocm)])
+    return Table(book.add("Classes", technical=True), [(name, 1) for name in ("class", *names, "padding", "rocm")], rows)
 
 
 def _lists(book: Book, facts: Facts) -> Table:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fit the constants of SGLang anew from measured start-ups, and print the errors with each source group left out.
 
-    scripts/calibrate_sglang.py CASES.jsonl
+    scripts/calibrate/sglang.py CASES.jsonl
 
 CASES.jsonl has the format that ``gpusizer validate`` reads. What is printed is written into ``engines/sglang/constants.py`` by hand: a constant is
 replaced only where several groups agree. The rows of TensorRT-LLM are too few to fit; their errors are printed.
@@ -163,7 +163,7 @@ def report(title: str, found: Mapping[str, list[float]]) -> None:
 def main() -> int:
     """Fit, print, leave out."""
     if len(sys.argv) != 2:
-        print("usage: scripts/calibrate_sglang.py CASES.jsonl", file=sys.stderr)
+        print("usage: scripts/calibrate/sglang.py CASES.jsonl", file=sys.stderr)
         return 2
     rows = rows_of(Path(sys.argv[1]), "sglang")
     for name, values in readings(rows).items():

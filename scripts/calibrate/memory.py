@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fit the constants of vLLM anew from measured start-ups, and print the errors with each source group left out.
 
-    scripts/calibrate_memory.py CASES.jsonl
+    scripts/calibrate/memory.py CASES.jsonl
 
 CASES.jsonl has the format that ``gpusizer validate`` reads. Many rows share one cluster and one set-up: each set-up (source, model, layout, version,
 limits) weighs as one, whatever the number of its rows. A source that is large is left out model by model. What is printed is written into
@@ -312,5 +312,5 @@ def main(path: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: calibrate_memory.py CASES.jsonl")
+        sys.exit("usage: scripts/calibrate/memory.py CASES.jsonl")
     main(sys.argv[1])

@@ -1,6 +1,6 @@
 """Errors of llama.cpp's compute, model and KV buffers over measured cases, and of the counts in ``llama_compute`` with each source left out.
 
-    .venv/bin/python scripts/calibrate_llama_cpp.py CASES.jsonl
+    .venv/bin/python scripts/calibrate/llama_cpp.py CASES.jsonl
 
 The counts (rows of the residual stream and of queries that live beside the widest tensor) are whole numbers: every combination is tried on all
 other sources, the best one is judged on the source that was left out.

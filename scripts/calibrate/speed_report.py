@@ -1,11 +1,25 @@
-"""Errors of predicted against measured speeds, as lines of text: by quantity, device, engine and model, and the order of layouts."""
+#!/usr/bin/env python3
+"""Errors of predicted against measured speeds, as lines of text: by quantity, device, engine and model, and the order of layouts.
+
+    scripts/calibrate/speed_report.py CASES.jsonl
+
+Prints them with the constants in use; ``speed.py`` prints them with groups left out as well. Needs NumPy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from gpusizer.performance.device_speeds import speed_known
+from gpusizer.validation.measured import measured_performance
+from gpusizer.validation.speed_cases import PerformanceCase, performance_case, speed_of
 
 QUANTITIES = ("ttft_s", "tpot_s", "output_tokens_per_s")
 
@@ -66,3 +80,35 @@ def scores(runs: Sequence[Any], predicted: Any) -> list[str]:
     errors = predicted / np.array([run.measured for run in runs]) - 1
     scored = column(run.row["confidence"] == "high" and not run.row["disaggregated"] for run in runs) > 0
     return [f"{name:20s} {line(errors[scored, number])}" for number, name in enumerate(QUANTITIES)]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A measured run beside what is predicted of it."""
+
+    row: Mapping[str, Any]
+    measured: tuple[float, ...]
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        return str(self.row["model"]), str(self.row["gpu"]), str(self.row["engine"])
+
+
+def main(path: str) -> None:
+    """Print the errors of the constants in use."""
+    runs, predicted = [], []
+    for text in Path(path).read_text(encoding="utf-8").splitlines():
+        row = json.loads(text) if text.strip() else {}
+        case = performance_case(row)
+        if isinstance(case, PerformanceCase) and speed_known(case.accelerator):
+            speed, measured = speed_of(case), measured_performance(row)
+            runs.append(Scored(row, tuple(measured.get(name, np.nan) for name in QUANTITIES)))
+            predicted.append([getattr(speed, name).value for name in QUANTITIES])
+    report(runs, np.array(predicted), "constants in use")
+    ranking(runs, np.array(predicted))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: scripts/calibrate/speed_report.py CASES.jsonl")
+    main(sys.argv[1])

@@ -1,0 +1,381 @@
+#!/usr/bin/env python3
+"""Fit the constants of speed anew from measured runs, and print the errors with groups of model, GPU and engine left out.
+
+    scripts/calibrate/speed.py CASES.jsonl [--folds 7] [--write]
+
+CASES.jsonl has the format that ``gpusizer validate`` reads. Constants start from the priors that stand beside them; a regularised, robust
+least-squares fit (Gauss-Newton on logarithms) moves them. A group of one model, GPU and engine counts for less than its number of rows; runs of low
+confidence count for nothing. Groups are left out by one more Newton step without their residuals, so that the whole takes minutes. Bands are
+quantiles of the errors that left-out groups had. ``--write`` writes ``performance/constants.toml`` whole. Needs NumPy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import exp, inf, isfinite, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from constants_file import updated, written
+from speed_report import QUANTITIES, column, ranking, report, scores
+
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.performance.batch import columns, rows_of
+from gpusizer.performance.concurrency import memory_answer
+from gpusizer.performance.constants import FILE, Constant, Constants, about_constants, constant_tables, speed_constants
+from gpusizer.performance.links import network_bytes_per_s
+from gpusizer.performance.predict import engine_state, served_rank, set_up
+from gpusizer.performance.served_rank import ServedRank
+from gpusizer.performance.serving import burst, closed_loop, open_loop
+from gpusizer.performance.split_serving import Handover, split_loop
+from gpusizer.performance.step_speeds import speeds_of
+from gpusizer.performance.step_work import Parallelism
+from gpusizer.validation.measured import measured_performance
+from gpusizer.validation.speed_cases import PerformanceCase, performance_case
+
+WEIGHTS = (0.45, 1.3, 0.9)
+SCALE = 0.1  # an error of 10 % counts as one standard deviation
+ROBUST = (0.25, 0.1, 0.12)  # errors beyond this (in logarithms) count linearly
+CONFIDENCE = {"high": 1.0, "medium": 0.25}
+
+
+def priors() -> dict[str, tuple[float, float]]:
+    """Every constant that is fitted, with its value and spread before the fit."""
+    found = {}
+    for table in constant_tables():
+        for each in table.constants:
+            if each.prior is not None and each.prior_spread is not None:
+                found[each.name] = (each.prior, each.prior_spread)
+    return found
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Workers of one kind: what memory says of them, and one rank with the constants in use."""
+
+    case: PerformanceCase
+    fit: Fit
+    rank: ServedRank
+
+    @classmethod
+    def of(cls, case: PerformanceCase, deployment: Deployment) -> Worker:
+        """Asked once: places and budgets do not depend on what is fitted."""
+        fit = memory_answer(case.architecture, case.accelerator, deployment, case.load)
+        return cls(case, fit, set_up(case.architecture, case.accelerator, fit, case.load, built=case.date))
+
+    @property
+    def key(self) -> Any:
+        """What speeds, fixed costs and drafts depend on."""
+        deployment, work, load = self.fit.deployment, self.rank.work, self.case.load
+        kinds = tuple(linear.storage for linear in work.linears), tuple((block.storage, block.top_k) for block in work.experts), work.head.storage
+        latents = tuple(one.layers for one in work.attention if one.latent)
+        flags = deployment.flags.get("stream_interval"), deployment.speculative_tokens, load.acceptance
+        state = engine_state(deployment, self.case.date)
+        return self.case.accelerator.id, state, Parallelism.of(deployment.layout), kinds, work.kernels, latents, flags
+
+    def with_constants(self, constants: Constants) -> ServedRank:
+        """The rank with other constants."""
+        deployment, work = self.fit.deployment, self.rank.work
+        state, cut = engine_state(deployment, self.case.date), Parallelism.of(deployment.layout)
+        speeds = speeds_of(work, self.case.accelerator, state, cut, constants)
+        return served_rank(work, speeds, deployment, self.case.load, self.rank.traffic.places, constants)
+
+
+class Workers:
+    """Many workers as columns, under any constants."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        places: dict[Any, int] = {}
+        self.index = np.array([places.setdefault(worker.key, len(places)) for worker in workers])
+        self.distinct = [workers[int(np.argmax(self.index == number))] for number in range(len(places))]
+        self.work = columns([worker.rank.work for worker in workers])
+        self.traffic = columns([worker.rank.traffic for worker in workers])
+
+    def with_constants(self, constants: Constants) -> ServedRank:
+        """One rank of each, as columns."""
+        found = [worker.with_constants(constants) for worker in self.distinct]
+        speeds = rows_of(columns([rank.speeds for rank in found]), self.index)
+        costs = rows_of(columns([rank.constants for rank in found]), self.index)
+        won = column(rank.traffic.tokens_per_step for rank in found)[self.index]
+        return ServedRank(self.work, speeds, self.traffic._replace(tokens_per_step=won), costs)
+
+
+@dataclass
+class Run:
+    """One measured run: what was run, what it must do, what was measured."""
+
+    row: Mapping[str, Any]
+    case: PerformanceCase
+    measured: tuple[float, ...]
+    mode: str
+    worker: Worker
+    requests: float
+    regime: str = "arrivals"
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        return str(self.row["model"]), str(self.row["gpu"]), str(self.row["engine"])
+
+    @property
+    def ranks(self) -> int:
+        """Data-parallel ranks of all replicas."""
+        return self.case.deployment.dp * self.case.replicas
+
+
+def run_of(row: Mapping[str, Any]) -> Run | None:
+    case = performance_case(row)
+    if not isinstance(case, PerformanceCase):
+        print("refused:", row["id"], case.code)
+        return None
+    load, measured, worker = case.load, measured_performance(row), Worker.of(case, case.deployment)
+    mode = "split" if case.prefill else "burst" if load.burst else "open" if load.request_rate_per_s else "closed"
+    wanted = load.burst or load.request_rate_per_s or load.concurrency or 1.0
+    requests = wanted if isfinite(wanted) else worker.rank.traffic.places * case.deployment.dp * case.replicas
+    return Run(row, case, tuple(measured.get(name, np.nan) for name in QUANTITIES), mode, worker, requests)
+
+
+class Batch:
+    """Runs of one kind of load, predicted together."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs, self.mode = runs, runs[0].mode
+        self.workers = Workers([run.worker for run in runs])
+        pools = [(run.case, run.case.prefill) for run in runs if run.case.prefill is not None]
+        self.prompts = Workers([Worker.of(case, pool.deployment) for case, pool in pools]) if pools else None
+        self.prompt_ranks = column(pool.workers * pool.deployment.dp for _, pool in pools)
+        self.ranks = column(run.ranks for run in runs)
+        self.requests = column(run.requests for run in runs)
+
+    def predict(self, constants: Constants) -> Any:
+        """Time to the first token, time between tokens, tokens a second of each run."""
+        rank, each = self.workers.with_constants(constants), self.requests / self.ranks
+        busy = np.minimum(each, 1.0)
+        if self.mode == "closed":
+            service = closed_loop(rank, np.maximum(each, 1.0))
+        elif self.mode == "burst":
+            service = burst(rank, np.maximum(each, 1.0))
+        elif self.mode == "open":
+            service, most = open_loop(rank, each)
+            busy = 1.0
+            for run, over in zip(self.runs, each > most, strict=True):
+                run.regime = "overloaded" if over else "arrivals"
+        else:
+            assert self.prompts is not None
+            tokens = column(run.case.load.input_tokens for run in self.runs)
+            handover = Handover(tokens, constants.of("split_wait", "all"), network_bytes_per_s(constants))
+            service = split_loop(rank, self.ranks, self.prompts.with_constants(constants), self.prompt_ranks, self.requests, handover)
+            busy = 1.0
+        rate, size = service.output_tokens_per_s * self.ranks * busy, len(self.runs)
+        return np.stack([np.broadcast_to(value, size) for value in (service.ttft_s, service.tpot_s, rate)], axis=1)
+
+
+class Data:
+    """All runs, by kind of load."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = list(runs)
+        modes = sorted({run.mode for run in runs})
+        self.rows = [[number for number, run in enumerate(runs) if run.mode == mode] for mode in modes]
+        self.batches = [Batch([runs[number] for number in rows]) for rows in self.rows]
+        self.measured = np.array([run.measured for run in runs])
+        counts = Counter(run.group for run in runs)
+        self.weights = column(_weight(run) * counts[run.group] ** -0.3 for run in runs)
+
+    def predict(self, values: Mapping[str, float]) -> Any:
+        found = np.full((len(self.runs), len(QUANTITIES)), np.nan)
+        for rows, batch in zip(self.rows, self.batches, strict=True):
+            found[rows] = batch.predict(Constants(values))
+        return found
+
+    def errors(self, values: Mapping[str, float]) -> Any:
+        with np.errstate(all="ignore"):
+            found = np.log(self.predict(values) / self.measured)
+        return np.where(np.isfinite(found), found, 0.0)
+
+
+def told(run: Run) -> bool:
+    """Whether the case says under what load it ran."""
+    return "finite" not in str(run.row.get("request_rate"))
+
+
+def _weight(run: Run) -> float:
+    weight = CONFIDENCE.get(str(run.row["confidence"]), 0.0) * (1.0 if told(run) else 0.3)
+    return weight * (0.55 if run.mode == "burst" else 0.25 if run.mode == "split" else 1.0)
+
+
+def residuals(data: Data, values: Mapping[str, float]) -> Any:
+    found = []
+    errors = data.errors(values)
+    for number, (weight, bend) in enumerate(zip(WEIGHTS, ROBUST, strict=True)):
+        error = errors[:, number]
+        soft = np.sign(error) * bend * np.sqrt(2 * (np.sqrt(1 + (error / bend) ** 2) - 1))
+        found.append(soft * data.weights * weight / SCALE)
+    return np.concatenate(found)
+
+
+@dataclass
+class Fitted:
+    """Constants, and what the last step of the fit knew: enough to tell how they move when some runs are left out."""
+
+    names: list[str]
+    values: dict[str, float]
+    rows: dict[str, int]  # that bear on a constant
+    vector: Any  # logarithms of the constants over their priors, in spreads
+    residuals: Any
+    jacobian: Any
+
+    def at(self, vector: Any) -> dict[str, float]:
+        known = priors()
+        return {**self.values, **{name: known[name][0] * exp(value * known[name][1]) for name, value in zip(self.names, vector, strict=True)}}
+
+    def matrix(self, rows: Any) -> Any:
+        """Curvature of the sum of squares over some residuals, priors included."""
+        return self.jacobian[rows].T @ self.jacobian[rows] + np.eye(len(self.names))
+
+    def without(self, rows: Any) -> dict[str, float]:
+        """Constants that a fit without these residuals gives: one Newton step from the fit on all."""
+        kept = ~rows
+        gradient = self.jacobian[kept].T @ self.residuals[kept] + self.vector
+        return self.at(self.vector + np.clip(-np.linalg.solve(self.matrix(kept), gradient), -2.0, 2.0))
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Standard deviations of the logarithms after the fit."""
+        deviations = np.sqrt(np.diag(np.linalg.inv(self.matrix(np.ones(len(self.residuals), bool)))))
+        known = priors()
+        return {name: float(each * known[name][1]) for name, each in zip(self.names, deviations, strict=True)}
+
+
+def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
+    """Gauss-Newton with Levenberg's damping on the logarithms of the constants, in units of their spread before the fit."""
+    known = priors()
+    given = {name: value for name, value in speed_constants().values.items() if name not in known}
+    values = given | {name: start.get(name, value) for name, (value, _) in known.items()}
+    base = data.errors(values)
+    rows = {}
+    for name in known:
+        moved = np.abs(data.errors({**values, name: values[name] * 1.05}) - base)
+        rows[name] = int((np.nanmax(moved, axis=1) > 1e-6).sum())
+    names = [name for name in known if rows[name]]
+    values |= {name: known[name][0] for name in known if not rows[name]}  # nothing bears on them
+    vector = column(log(values[name] / known[name][0]) / known[name][1] for name in names)
+    found = Fitted(names, values, rows, vector, np.zeros(0), np.zeros((0, len(names))))
+
+    def slopes(vector: Any, current: Any) -> Any:
+        return np.stack([(residuals(data, found.at(vector + 0.05 * unit)) - current) / 0.05 for unit in np.eye(len(names))], axis=1)
+
+    current, damping = residuals(data, found.at(vector)), 1e-2
+    for step in range(steps):
+        jacobian = slopes(vector, current)
+        matrix, gradient = jacobian.T @ jacobian + np.eye(len(names)), jacobian.T @ current + vector
+        before = after = current @ current + vector @ vector
+        for _ in range(6):
+            move = np.clip(-np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), gradient), -1.5, 1.5)
+            tried = residuals(data, found.at(vector + move))
+            after = tried @ tried + (vector + move) @ (vector + move)
+            if after < before:
+                vector, current, damping = vector + move, tried, max(damping / 4, 1e-4)
+                break
+            damping *= 5
+        print(f"  step {step}: {before:.1f} -> {after:.1f}", flush=True)
+        if before - after < 1e-3 * before:
+            break
+    values = found.at(vector)
+    return Fitted(names, values, rows, vector, current, slopes(vector, current))
+
+
+def left_out(runs: Sequence[Run], used: Sequence[Run], fitted: Fitted, folds: int) -> Any:
+    """Predictions of each run by constants that never saw its group; every group on its own with 0 folds."""
+    groups = sorted({run.group for run in runs})
+    random.Random(4).shuffle(groups)
+    fold = {group: number % (folds or len(groups)) for number, group in enumerate(groups)}
+    seen = np.tile([fold[run.group] for run in used], len(QUANTITIES))
+    found, data = np.full((len(runs), len(QUANTITIES)), np.nan), Data(runs)
+    for number in sorted(set(fold.values())):
+        rows = [index for index, run in enumerate(runs) if fold[run.group] == number]
+        found[rows] = data.predict(fitted.without(seen == number))[rows]
+    return found
+
+
+def regime_of(run: Run) -> str:
+    if run.mode != "closed":
+        return {"burst": "burst", "open": run.regime, "split": "disaggregated"}[run.mode]
+    if run.case.load.concurrency == inf or run.requests / run.ranks > run.worker.rank.traffic.places:
+        return "saturated"
+    return "steady"
+
+
+def bands(runs: Sequence[Run], predicted: Any) -> dict[str, tuple[float, int]]:
+    """Factors that hold nine measured values of ten, by quantity and regime, from left-out errors."""
+    measured = np.array([run.measured for run in runs])
+    for row, run in enumerate(runs):  # a fixed concurrency gives the rate by Little's law
+        if run.mode in ("closed", "split") and not np.isfinite(measured[row, 2]):
+            seconds = measured[row, 0] + (run.case.load.output_tokens - 1) * measured[row, 1]
+            measured[row, 2] = run.requests * run.case.load.output_tokens / seconds
+    ratio = np.log(measured / predicted)
+    found: dict[str, tuple[float, int]] = {}
+    for regime in ("steady", "saturated", "burst", "arrivals", "overloaded", "disaggregated"):
+        rows = column(regime_of(run) == regime and run.row["confidence"] in CONFIDENCE and told(run) for run in runs) > 0
+        for number, name in enumerate(("ttft", "tpot", "rate")):
+            values = ratio[rows, number]
+            values = values[np.isfinite(values)]
+            count = len(values)
+            if count < 12:  # too few to tell: those of all regimes
+                values = ratio[:, number][np.isfinite(ratio[:, number])]
+            low, high = np.quantile(values, (0.05, 0.95))
+            found[f"band_low.{name}.{regime}"] = (exp(min(low, -0.05)), count)
+            found[f"band_high.{name}.{regime}"] = (exp(max(high, 0.05)), count)
+    return found
+
+
+def as_file(fitted: Fitted, factors: Mapping[str, tuple[float, int]], runs: Sequence[Run], tables: Mapping[str, list[str]]) -> str:
+    """The file of constants, whole."""
+    known = {
+        name: Constant(name, fitted.values[name], fitted.rows[name], fitted.errors.get(name, spread), value, spread)
+        for name, (value, spread) in priors().items()
+    }
+    known |= {name: Constant(name, value, count) for name, (value, count) in factors.items()}
+    groups = len({run.group for run in runs})
+    errors = [f"{title}: {text}" for title, texts in tables.items() for text in texts]
+    record = {"date": date.today().isoformat(), "runs": len(runs), "groups": groups, "errors": errors}
+    return written(about_constants(), record, updated(constant_tables(), known))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Fit the constants of speed.")
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("--folds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--fresh", action="store_true", help="start from the priors rather than from the constants in use")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    start = {} if options.fresh else speed_constants().values
+    lines = [text for text in options.cases.read_text(encoding="utf-8").splitlines() if text.strip()]
+    runs = [run for run in (run_of(json.loads(text)) for text in lines) if run]
+    used = [run for run in runs if run.row["confidence"] in CONFIDENCE]
+    fitted = fit(Data(used), start, options.steps)
+    report(runs, Data(runs).predict(fitted.values), "fitted on all")
+    for name, (value, spread) in priors().items():
+        moved = log(fitted.values[name] / value) / spread
+        if abs(moved) > 1.5:
+            print(f"  {name} moved {moved:+.1f} spreads: {value:.3g} -> {fitted.values[name]:.3g}")
+    tables = {"in sample": scores(runs, Data(runs).predict(fitted.values))}
+    for folds in (0, options.folds):
+        predicted = left_out(runs, used, fitted, folds)
+        tables[f"left out in {folds} folds" if folds else "each group left out"] = scores(runs, predicted)
+        report(runs, predicted, f"groups left out in {folds} folds" if folds else "every group left out on its own")
+        ranking(runs, predicted)
+        factors = bands(runs, predicted)
+        if options.write and folds:
+            FILE.write_text(as_file(fitted, factors, used, tables), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Work of a step: products, quantisation, what drafts and prompts add, and the sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpusizer.formulas.compute import operator_seconds, saturated_rate
+from gpusizer.formulas.core import formula, maximum
+
+__all__ = [
+    "draft_step_seconds",
+    "product_seconds",
+    "prompt_step_seconds",
+    "quantisation_seconds",
+    "step_seconds",
+]
+
+
+@formula(
+    "step.product",
+    unit="s",
+    symbols={
+        "flops": "FLOP",
+        "peak_per_s": "FLOP/s",
+        "efficiency": "share",
+        "tokens": "tokens",
+        "half_tokens": "tokens",
+        "moved_bytes": "bytes",
+        "bytes_per_s": "bytes/s",
+    },
+    reference="roofline with a rate that grows with the rows of a product",
+    example={
+        "flops": 2 * 16 * 8192**2, "peak_per_s": 989e12, "efficiency": 0.7, "tokens": 16, "half_tokens": 150, "moved_bytes": 2 * 8192**2,
+        "bytes_per_s": 2.8e12,
+    },
+    valid={"efficiency": (0.0, 1.0)},
+)  # fmt: skip
+def product_seconds(*, flops: Any, peak_per_s: Any, efficiency: Any, tokens: Any, half_tokens: Any, moved_bytes: Any, bytes_per_s: Any) -> Any:
+    """Time of the matrix products of one storage class in a step.
+
+    Parameters
+    ----------
+    flops : float
+        Multiplications and additions. [FLOP]
+    peak_per_s, efficiency : float
+        Dense peak of the number format, and the share that large products sustain. [FLOP/s, share]
+    tokens, half_tokens : float
+        Rows of a product, and those at which half of the sustained rate is reached. [tokens]
+    moved_bytes, bytes_per_s : float
+        Weights that are read, and at which bandwidth. [bytes, bytes/s]
+
+    Returns
+    -------
+    float
+        Time. [s]
+
+    Examples
+    --------
+    Few rows: reading the weights takes as long as without any arithmetic.
+
+    >>> step = {"peak_per_s": 989e12, "efficiency": 0.7, "half_tokens": 150, "moved_bytes": 2 * 8192**2, "bytes_per_s": 2.8e12}
+    >>> round(product_seconds(flops=2 * 16 * 8192**2, tokens=16, **step) * 1e6, 1)
+    47.9
+    """
+    rate = saturated_rate(peak_per_s=peak_per_s, efficiency=efficiency, tokens=tokens, half_tokens=half_tokens)
+    return operator_seconds(flops=flops, flops_per_s=rate, moved_bytes=moved_bytes, bytes_per_s=bytes_per_s)
+
+
+@formula(
+    "step.quantisation",
+    unit="s",
+    symbols={"products": "products", "quantise_s": "s"},
+    reference="a product in 8 or 4 bits quantises its input first",
+    example={"products": 256, "quantise_s": 3e-6},
+)
+def quantisation_seconds(*, products: Any, quantise_s: Any) -> Any:
+    """Time in which the inputs of quantised products are quantised.
+
+    Parameters
+    ----------
+    products : float
+        Quantised products of a step. [products]
+    quantise_s : float
+        One of them. [s]
+
+    Returns
+    -------
+    float
+        Time. [s]
+
+    Examples
+    --------
+    >>> round(quantisation_seconds(products=256, quantise_s=3e-6), 6)
+    0.000768
+    """
+    return products * quantise_s
+
+
+@formula(
+    "step.total",
+    unit="s",
+    symbols={
+        "linears_s": "s",
+        "experts_s": "s",
+        "head_s": "s",
+        "attention_s": "s",
+        "prompt_attention_s": "s",
+        "communication_s": "s",
+        "overhead_s": "s",
+    },
+    reference="kernels of a step follow one another on one stream",
+    example={
+        "linears_s": 0.009, "experts_s": 0.0, "head_s": 0.0006, "attention_s": 0.002, "prompt_attention_s": 0.0, "communication_s": 0.001,
+        "overhead_s": 0.003,
+    },
+)  # fmt: skip
+def step_seconds(
+    *, linears_s: Any, experts_s: Any, head_s: Any, attention_s: Any, prompt_attention_s: Any, communication_s: Any, overhead_s: Any
+) -> Any:
+    """Time of one engine step.
+
+    Parameters
+    ----------
+    linears_s, experts_s, head_s : float
+        Dense products, routed experts, output head. [s]
+    attention_s, prompt_attention_s : float
+        Attention of what decodes, and over prompts. [s]
+    communication_s, overhead_s : float
+        Messages between ranks; launches, host work and quantisation. [s]
+
+    Returns
+    -------
+    float
+        Time. [s]
+
+    Examples
+    --------
+    >>> parts = {"experts_s": 0.0, "head_s": 0.0, "prompt_attention_s": 0.0, "communication_s": 0.0}
+    >>> step_seconds(linears_s=0.5, attention_s=0.25, overhead_s=0.125, **parts)
+    0.875
+    """
+    return linears_s + experts_s + head_s + attention_s + prompt_attention_s + communication_s + overhead_s
+
+
+@formula(
+    "step.with_drafts",
+    unit="s",
+    symbols={"step_s": "s", "drafts": "tokens", "draft_share": "share", "host_s": "s"},
+    reference="drafts are made one after the other by layers of their own, each a small step with host work",
+    example={"step_s": 0.02, "drafts": 3, "draft_share": 1 / 61, "host_s": 7e-4},
+)
+def draft_step_seconds(*, step_s: Any, drafts: Any, draft_share: Any, host_s: Any) -> Any:
+    """Time of a step that checks drafts, with the making of them.
+
+    Parameters
+    ----------
+    step_s : float
+        The step that checks. [s]
+    drafts : float
+        Draft tokens per step. [tokens]
+    draft_share : float
+        Work of one draft over that of a step. [share]
+    host_s : float
+        Host work of one draft. [s]
+
+    Returns
+    -------
+    float
+        Time. [s]
+
+    Examples
+    --------
+    >>> draft_step_seconds(step_s=0.02, drafts=0, draft_share=1 / 61, host_s=7e-4)
+    0.02
+    """
+    return step_s * (1 + drafts * draft_share) + drafts * host_s
+
+
+@formula(
+    "step.with_prompt",
+    unit="s",
+    symbols={"step_s": "s", "kernels": "kernels", "launch_s": "s", "host_s": "s"},
+    reference="no graph holds a step with prompts: the host launches kernel by kernel, and may be slower than the device",
+    example={"step_s": 0.02, "kernels": 800, "launch_s": 1.8e-5, "host_s": 7e-4},
+)
+def prompt_step_seconds(*, step_s: Any, kernels: Any, launch_s: Any, host_s: Any) -> Any:
+    """Time of a step that carries prompts.
+
+    Parameters
+    ----------
+    step_s : float
+        Work of the device. [s]
+    kernels, launch_s : float
+        Kernels of a step, and the launch of one. [kernels, s]
+    host_s : float
+        Scheduling of a step. [s]
+
+    Returns
+    -------
+    float
+        Time, no less than the host takes. [s]
+
+    Examples
+    --------
+    >>> round(prompt_step_seconds(step_s=0.002, kernels=800, launch_s=1.8e-5, host_s=7e-4), 4)
+    0.0151
+    """
+    return maximum(step_s, kernels * launch_s + host_s)

@@ -1,0 +1,97 @@
+"""Kernels of one layer and its quantised products, by kind of block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, assert_never
+
+from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.types import DenseMLP, Layer, MixtureOfExperts, Split
+from gpusizer.performance.constants import Constants, speed_constants
+
+__all__ = ["Product", "layer_kernels", "storage_class"]
+
+_NARROW = ("8", "fp4")
+
+
+def storage_class(form: StorageFormat) -> str:
+    """Which kind of kernel a stored format needs: 16-bit, 8-bit, 4-bit floats, or small integers.
+
+    >>> storage_class(StorageFormat("fp8", 8)), storage_class(StorageFormat("nvfp4", 4, 1, 16, scale_bits=8))
+    ('8', 'fp4')
+    """
+    if form.block_elements:
+        return "int4" if form.block_bytes * 8 / form.block_elements < 7 else "8"
+    if form.bits >= 16:
+        return "16"
+    if form.bits > 4:
+        return "8"
+    return "fp4" if "fp4" in form.id else "int4"
+
+
+class Product(NamedTuple):
+    """Equal matrices of a layer.
+
+    Parameters
+    ----------
+    params, bytes : int
+        All of them together.
+    storage : str
+        By :func:`storage_class`.
+    split : Split
+        How tensor parallelism cuts them.
+    units : int
+        Indivisible units in the dimension that is cut.
+    routed : bool
+        Matrices of routed experts.
+    """
+
+    params: int
+    bytes: int
+    storage: str
+    split: Split
+    units: int
+    routed: bool
+
+
+def layer_kernels(layer: Layer, products: Sequence[Product]) -> tuple[float, float]:
+    """(kernels, quantised products) of one layer."""
+    constants = speed_constants()
+    small = constants.of("small_matrix", "parameters")
+    dense = any(not product.routed and product.storage in _NARROW and product.params > small for product in products)
+    routed = any(product.routed and product.storage in _NARROW for product in products)
+    attention = dense and not _mixers_whole(products)
+    kernels, quantised = 0.0, 0.0
+    for mixer in layer.mixers:
+        kernels += constants.of("kernels", mixer.kind)
+        quantised += constants.of("quantised_products", mixer.kind) if attention else 0.0
+        indexer = getattr(mixer, "indexer", None)
+        kernels += constants.of("kernels", "indexer") if indexer is not None and indexer.caches else 0.0
+    for block in layer.feed_forwards:
+        more, further = _block_kernels(block, constants, dense=dense, routed=routed)
+        kernels, quantised = kernels + more, quantised + further
+    return kernels, quantised
+
+
+def _block_kernels(block: DenseMLP | MixtureOfExperts, constants: Constants, *, dense: bool, routed: bool) -> tuple[float, float]:
+    whole = constants.of("quantised_products", "block") if dense else 0.0
+    match block:
+        case MixtureOfExperts():
+            shared = bool(block.shared_width)
+            # between the products of experts quantisation is fused
+            experts = constants.of("quantised_products", "experts") if routed else 0.0
+            return (
+                constants.of("kernels", "experts") + (constants.of("kernels", "shared") if shared else 0.0),
+                experts + (whole if shared else 0.0),
+            )
+        case DenseMLP():
+            return constants.of("kernels", "dense"), whole
+        case _:
+            assert_never(block)
+
+
+def _mixers_whole(products: Sequence[Product]) -> bool:
+    """Whether the larger projections of the mixers keep 16 bits while feed-forward blocks are quantised."""
+    plain = sum(product.params for product in products if not product.routed and product.storage == "16")
+    small = sum(product.params for product in products if not product.routed and product.storage in _NARROW)
+    return plain > small / 2

@@ -1,0 +1,168 @@
+"""Caches of models as rows: for each format, block and tensor-parallel size the groups of layers, their pages, and what a request needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.cache import CacheFormat, layer_caches
+from gpusizer.engines.vllm.cache import CacheLayout, CacheRequest, Group, cache_layout
+from gpusizer.formulas.memory.cache_blocks import page_bytes
+
+__all__ = ["NEEDS", "SIZES", "Layouts", "mixers_key"]
+
+SIZES = 4
+"""Different sizes of pages of one layer in one group."""
+
+NEEDS = 4
+"""Kinds of groups that differ in what they keep of a request."""
+
+_LETTERS = "abcdefghij"
+_NO_NEED = (0, 0, 1, 0, 0)
+
+Combination = tuple[CacheFormat, int]  # format and block of a cache
+
+
+def mixers_key(architecture: Architecture) -> tuple[Any, ...]:
+    """What the layout of a cache depends on: the mixers of every layer without their weights."""
+    seen: dict[int, tuple[Any, ...]] = {}
+    keys = []
+    for layer in architecture.layers:
+        for mixer in layer.mixers:
+            if id(mixer) not in seen:
+                seen[id(mixer)] = (mixer.kind, *(getattr(mixer, name) for name in mixer.__slots__ if name != "tensors"))
+        keys.append(tuple(seen[id(mixer)] for mixer in layer.mixers))
+    return tuple(keys)
+
+
+@dataclass
+class Layouts:
+    """Rows of three tables; the first row of each is a cache of nothing.
+
+    Parameters
+    ----------
+    tps : tuple of int
+        Tensor-parallel sizes; a cache has a row for each of its combinations at each of them.
+    rows : list
+        First group, groups, what a request needs.
+    groups : list
+        A letter for each layer, and the bytes of a page that each letter stands for.
+    needs : list
+        For each kind of group what it keeps (see ``Kept``), and how many such groups there are.
+    """
+
+    tps: tuple[int, ...]
+    rows: list[list[int]] = field(default_factory=lambda: [[1, 1, 1]])
+    groups: list[tuple[Any, ...]] = field(default_factory=lambda: [("-", 0, 0, 0, 0)])
+    needs: list[tuple[int, ...]] = field(default_factory=lambda: [_NO_NEED * NEEDS])
+    most: int = 1
+    _known: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    _groups: dict[tuple[tuple[Any, ...], ...], int] = field(default_factory=dict)
+    _regular: dict[tuple[Any, ...], bool] = field(default_factory=dict)
+    _pages: dict[tuple[Any, ...], int] = field(default_factory=dict)
+
+    def place(
+        self,
+        architecture: Architecture,
+        mixers: tuple[Any, ...],
+        request: CacheRequest,
+        combinations: tuple[Combination, ...],
+        places: frozenset[int],
+    ) -> int:
+        """Row (from 1) of the first combination at the first tensor-parallel size.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            The model.
+        mixers : tuple
+            Its :func:`mixers_key`.
+        request : CacheRequest
+            What else the layout depends on.
+        combinations : tuple
+            Formats and blocks that devices and precisions of the cache come to.
+        places : frozenset of int
+            Tensor-parallel sizes that the model's shapes allow; at others there is a cache of nothing.
+        """
+        key = (mixers, request.conv_bytes, combinations, places)
+        if key not in self._known:
+            self._known[key] = len(self.rows) + 1
+            for form, block in combinations:
+                for place, tp in enumerate(self.tps):
+                    asked = replace(request, form=form, block_tokens=block, tp=tp)
+                    self.rows.append(self._row(architecture, mixers, asked) if place in places else [1, 1, 1])
+        return self._known[key]
+
+    def _row(self, architecture: Architecture, mixers: tuple[Any, ...], request: CacheRequest) -> list[int]:
+        if mixers not in self._regular:
+            self._regular[mixers] = self._is_regular(architecture, mixers, request)
+        layers = len(architecture.layers)
+        if self._regular[mixers]:
+            kinds = cache_layout(architecture, replace(request, form=_FIRST, block_tokens=16, tp=1)).groups
+            groups = [(replace(kinds[0], block_tokens=request.block_tokens), self._sizes(architecture, mixers, request))]
+        else:
+            layout = cache_layout(architecture, request)
+            groups = [(group, _members(group, layers)) for group in layout.groups]
+        rows = tuple(_letters(sizes) for _, sizes in groups) or (self.groups[0],)
+        if rows not in self._groups:
+            self._groups[rows] = len(self.groups) + 1
+            self.groups += rows
+            self.most = max(self.most, len(rows))
+        return [self._groups[rows], len(rows), self._need([group for group, _ in groups])]
+
+    def _sizes(self, architecture: Architecture, mixers: tuple[Any, ...], request: CacheRequest) -> list[int]:
+        """Pages of each layer, where one group holds them all: the rows of all that the layer caches."""
+        found = []
+        for layer, kind in zip(architecture.layers, mixers, strict=True):
+            key = (kind, request.form, request.tp, request.conv_bytes)
+            if key not in self._pages:
+                caches = layer_caches(layer, request.form, tp=request.tp, model_element_bytes=request.conv_bytes)
+                rows = (page_bytes(block_tokens=1, token_bytes=cache.row_bytes, ratio=1, alignment_bytes=1) for cache in caches)
+                self._pages[key] = sum(rows)
+            found.append(self._pages[key] * request.block_tokens)
+        return found
+
+    def _is_regular(self, architecture: Architecture, mixers: tuple[Any, ...], request: CacheRequest) -> bool:
+        """Whether one group holds all layers, whatever format, block and cut."""
+        for tp, block in ((1, 16), (8, 64), (4, 16)):
+            asked = replace(request, tp=tp, block_tokens=block)
+            layout: CacheLayout = cache_layout(architecture, asked)
+            if len(layout.groups) != 1 or layout.groups[0].block_tokens != block:
+                return False
+            if _members(layout.groups[0], len(architecture.layers)) != self._sizes(architecture, mixers, asked):
+                return False
+        return True
+
+    def _need(self, groups: Sequence[Group]) -> int:
+        """Row of what a request needs of groups."""
+        counts: dict[tuple[int, ...], int] = {}
+        for group in groups:
+            kept = group.kept(1)
+            figures = (kept.kept_tokens, kept.kept_steps, kept.block_tokens, kept.added_blocks)
+            counts[figures] = counts.get(figures, 0) + 1
+        if len(counts) > NEEDS:
+            raise ValueError("a cache with more kinds of groups than the table has columns")
+        row = tuple(value for figures, count in counts.items() for value in (*figures, count)) + _NO_NEED * (NEEDS - len(counts))
+        if row not in self.needs:
+            self.needs.append(row)
+        return self.needs.index(row) + 1
+
+
+_FIRST = CacheFormat("bf16", 2.0)
+
+
+def _members(group: Group, layers: int) -> list[int]:
+    sizes = [0] * layers
+    for layer, size in group.members:
+        sizes[layer] += size
+    return sizes
+
+
+def _letters(sizes: Sequence[int]) -> tuple[Any, ...]:
+    """A letter for each layer, and the bytes that each letter stands for."""
+    letters = {size: _LETTERS[place] for place, size in enumerate(sorted(set(sizes) - {0}))}
+    if len(letters) > SIZES:
+        raise ValueError("a group of layers with more sizes of pages than the table has columns")
+    return ("".join(letters.get(size, "-") for size in sizes), *letters, *[0] * (SIZES - len(letters)))
