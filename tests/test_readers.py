@@ -287,7 +287,7 @@ HOSTILE: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(config=st.sampled_from(SMALL), data=st.data())
 def test_any_value_is_read_or_refused_in_one_line(config: dict[str, Any], data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=3))
