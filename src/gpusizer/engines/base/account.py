@@ -58,7 +58,7 @@ def summed(items: Iterable[Item]) -> Sum:
         value = value + line.bytes
         below = below + squared(line.bytes - line.low_bytes)
         above = above + squared(line.high_bytes - line.bytes)
-    return Sum(kept("sum", value), kept("squares below", below), kept("squares above", above))
+    return Sum(value, below, above)
 
 
 def total_of(found: Sum) -> Quantity:

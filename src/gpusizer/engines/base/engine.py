@@ -24,7 +24,7 @@ from gpusizer.engines.base.ledger import computed, free_line, weight_items
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
+from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
 

@@ -13,9 +13,8 @@ from gpusizer.engines.vllm.account import Place
 from gpusizer.engines.vllm.cache import Kept
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import group_sum_bytes
+from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, group_sum_bytes, rope_table_bytes
 from gpusizer.formulas.memory.stages import stage_first_layer, stage_size
-from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, leaf, looked
 from gpusizer.rendering.workbook.live import constant
 from gpusizer.rendering.workbook.tables.layouts import NEEDS, SIZES
