@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gpusizer.architecture.expressions import Expression, ExpressionRefused, Expressions, Work
 
 from file_bytes import gguf_bytes, write
 from gpusizer import Deployment, fit
@@ -22,7 +21,7 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer, unregister
-from gpusizer.architecture.storage.expressions import Expression, ExpressionRefused, Expressions
+from gpusizer.architecture.storage.expressions import Expression, ExpressionRefused, Expressions, Work
 from gpusizer.architecture.storage.module_patterns import ModulePatterns
 from gpusizer.architecture.types import Mixer
 from gpusizer.errors import FlagError, InputError, UnreadableFileError, UnsupportedArchitectureError
