@@ -44,7 +44,7 @@ class ClassRow:
 @cache
 def _tables() -> dict[str, str]:
     """The text of every table by its head."""
-    text = (Path(__file__).parent / "classes.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("classes.toml").read_text(encoding="utf-8")
     pieces = _HEAD.split(text)
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
