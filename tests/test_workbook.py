@@ -29,6 +29,7 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import device_support
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids, scenario, scenarios
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import concurrent_requests, replicas_needed
@@ -401,6 +402,16 @@ def test_a_plan_opens_with_its_own_answer(tmp_path: Path) -> None:
         assert sheet.get("out_gpus") == best.gpus
         assert sheet.get("out_kv_cache_tokens") == best.fit.kv_cache.tokens
         assert best.accelerator.name in sheet.get("out_sentence")
+
+
+def test_an_engine_s_version_is_fixed_when_the_workbook_is_written(tmp_path: Path) -> None:
+    plan = make_plan(Request("qwen3-30b-a3b", concurrency=20, engine_version="0.28.1"))
+    assert plan.best is not None
+    sheet = Sheet(plan_workbook(plan, "en"), tmp_path / "plan.xlsx")
+    assert sheet.get("out_kv_cache_tokens") == plan.best.fit.kv_cache.tokens
+    for engine, version in (("vllm", "0.19"), ("transformers", None)):
+        with pytest.raises(FlagError):
+            plan_workbook(make_plan(Request("qwen3-30b-a3b", concurrency=20, engine=engine, engine_version=version)), "en")
 
 
 def test_times_and_rates_are_shown_only_for_the_plan_s_own_load(tmp_path: Path) -> None:

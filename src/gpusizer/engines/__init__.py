@@ -17,8 +17,9 @@ from gpusizer.errors import UnknownIdError
 
 if TYPE_CHECKING:
     from gpusizer.engines.base.engine import Engine
+    from gpusizer.engines.base.sheet import AccountSheet
 
-__all__ = ["declaration", "declarations", "engine_ids", "engine_name", "find_declaration", "get_engine", "register", "unregister"]
+__all__ = ["account_sheet", "declaration", "declarations", "engine_ids", "engine_name", "find_declaration", "get_engine", "register", "unregister"]
 
 _ELSEWHERE: dict[str, Declaration] = {}
 
@@ -130,3 +131,14 @@ def get_engine(id: str) -> Engine:
     """
     engine: Engine = import_module(declaration(id).module).ENGINE
     return engine
+
+
+def account_sheet(id: str, version: str | None = None) -> AccountSheet | None:
+    """The account of an engine at a version, for a sheet to record; None where it has none or the version's rules are others.
+
+    >>> account_sheet("vllm").version >= (0, 28), account_sheet("transformers")
+    (True, None)
+    """
+    module = declaration(id).sheet
+    sheet: AccountSheet | None = import_module(module).sheet_at(version) if module else None
+    return sheet

@@ -61,7 +61,7 @@ def _all_plain(values: tuple[Any, ...]) -> bool:
     return True
 
 
-def _anysymbol_of(*values: Any) -> bool:
+def _any_symbol(*values: Any) -> bool:
     for value in values:  # noqa: SIM110
         if type(value) not in _PLAIN and isinstance(value, Symbol):
             return True
@@ -81,7 +81,9 @@ def ceil_div(numerator: Any, denominator: Any) -> Any:
     >>> ceil_div(7, 2), ceil_div(8, 2), ceil_div(10**18 + 1, 10)
     (4, 4, 100000000000000001)
     """
-    if _anysymbol_of(numerator, denominator):
+    if type(numerator) is int and type(denominator) is int:
+        return -(-numerator // denominator)
+    if _any_symbol(numerator, denominator):
         return _applied(_text_of("ROUNDUP", symbol_of(numerator) / denominator, 0), ceil_div, numerator, denominator)
     return -(-numerator // denominator)
 
@@ -92,7 +94,7 @@ def floor_div(numerator: Any, denominator: Any) -> Any:
     >>> floor_div(7, 2)
     3
     """
-    if _anysymbol_of(numerator, denominator):
+    if _any_symbol(numerator, denominator):
         return _applied(_text_of("ROUNDDOWN", symbol_of(numerator) / denominator, 0), floor_div, numerator, denominator)
     return numerator // denominator
 
@@ -157,7 +159,7 @@ def maximum(*values: Any) -> Any:
             break
     else:  # by far the most calls
         return max(values)
-    if _anysymbol_of(*values):
+    if _any_symbol(*values):
         return _call("MAX", maximum, *values)
     if _any_array(*values):
         import numpy as np
@@ -180,7 +182,7 @@ def minimum(*values: Any) -> Any:
             break
     else:  # by far the most calls
         return min(values)
-    if _anysymbol_of(*values):
+    if _any_symbol(*values):
         return _call("MIN", minimum, *values)
     if _any_array(*values):
         import numpy as np
@@ -200,7 +202,7 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
     """
     if type(condition) in _PLAIN:
         return yes if condition else no
-    if _anysymbol_of(condition, yes, no):
+    if _any_symbol(condition, yes, no):
         return _call("IF", where, condition, yes, no)
     if _any_array(condition, yes, no):
         import numpy as np
@@ -235,7 +237,7 @@ def root_of_squares(*values: Any) -> Any:
     >>> root_of_squares(3, 4), root_of_squares(Symbol("a"), 2).text
     (5.0, 'SQRT(SUMSQ(a,2))')
     """
-    if _anysymbol_of(*values):
+    if _any_symbol(*values):
         return _applied(_text_of("SQRT", _text_of("SUMSQ", *values)), root_of_squares, *values)
     if _any_array(*values):
         import numpy as np

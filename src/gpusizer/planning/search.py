@@ -312,6 +312,11 @@ def held_range(fit: Fit) -> tuple[int, int]:
     return min(int(held_requests(max_concurrency=fit.max_concurrency)), most), min(int(held_requests(max_concurrency=max(low, 0))), most)
 
 
+def order_unit(accelerator: Accelerator) -> int:
+    """GPUs that are ordered together: one, or a whole server, or the rack that one fabric joins. [GPUs]"""
+    return max(accelerator.devices_per_node or ASSUMED_NODE, accelerator.fabric_devices or 0) if accelerator.whole_nodes else 1
+
+
 def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support: Support) -> Option:
     """A candidate as an option: servers, prices, and what must be said about it.
 
@@ -333,8 +338,8 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     """
     node = accelerator.devices_per_node or ASSUMED_NODE
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
-    unit = max(node, accelerator.fabric_devices or 0)  # a server, or the rack that one fabric joins
-    order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit if accelerator.whole_nodes else best.gpus
+    unit = order_unit(accelerator)
+    order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit
     known = provenance(accelerator, best.launch.engine)
     measured = known.device_measured and known.engine_measured
     assumed = not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED

@@ -54,11 +54,14 @@ def summed(items: Iterable[Item]) -> Sum:
     value: Any = 0
     below: Any = 0.0
     above: Any = 0.0
-    for line in items:
+    lines = tuple(items)
+    for line in lines:
         value = value + line.bytes
         below = below + squared(line.bytes - line.low_bytes)
         above = above + squared(line.high_bytes - line.bytes)
-    return Sum(value, below, above)
+    if len(lines) < 2:
+        return Sum(value, below, above)  # one line has a name already
+    return Sum(kept("sum", value), kept("squares below", below), kept("squares above", above))
 
 
 def total_of(found: Sum) -> Quantity:

@@ -63,6 +63,8 @@ class Declaration:
         What goes to which device follows from flags that a log without its command line does not tell.
     library_of_checkpoints : bool
         Its own library stores a model as the checkpoint has it where nothing else is named.
+    sheet : str
+        The module that has ``sheet_at``, where its account can be recorded in a workbook.
     """
 
     id: str
@@ -90,6 +92,7 @@ class Declaration:
     builds: bool = False
     placed_by_hand: bool = False
     library_of_checkpoints: bool = False
+    sheet: str = ""
 
     @property
     def family(self) -> str:

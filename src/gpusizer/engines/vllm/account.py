@@ -8,25 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from gpusizer.engines.base.account import Sum, summed
+from gpusizer.engines.base.account import StageFigures, Sum, conclude, left_of, stage_blocks, summed
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import DEFAULT_MODES
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import kept, maximum, minimum, where
+from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes, expert_workspace_bytes, latent_chunk_bytes, latent_chunk_rows
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
 from gpusizer.formulas.memory.loaded import unfolded_scales_bytes, visual_levels_bytes
 from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
-from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens
 from gpusizer.units import MiB
 
 __all__ = [
+    "Asked",
+    "Assembled",
     "Place",
     "above_free",
     "charged",
@@ -36,6 +41,7 @@ __all__ = [
     "growth",
     "loaded",
     "needed_later",
+    "outcome_of",
     "step_lines",
     "workspace",
 ]
@@ -285,3 +291,80 @@ def needed_later(lines: Iterable[Item]) -> Any:
     if graphs is None or peak is None:
         return 0
     return graphs.bytes - maximum(graphs.low_bytes - peak.bytes, 0)
+
+
+# ---- the whole account of a start that leaves everything to the engine --------------------------------------------------
+
+
+class Assembled(Protocol):
+    """A stage put together: its place, its stored tensors, its cache; figures of a sheet."""
+
+    @property
+    def place(self) -> Place:
+        """Where the stage stands."""
+
+    @property
+    def square_bytes(self) -> Any:
+        """Weights in FP8 with a scale for each square block. [bytes]"""
+
+    @property
+    def slack_bytes(self) -> Any:
+        """What the allocator counts beyond the matrices. [bytes]"""
+
+    @property
+    def block_tokens(self) -> Any:
+        """Block that the kernels need. [tokens]"""
+
+    @property
+    def block_bytes(self) -> Any:
+        """One block over all layers that share it. [bytes]"""
+
+    def weights(self) -> dict[str, Item]:
+        """Lines of the stored tensors and of what loading makes of them, by name."""
+
+    def needed_blocks(self, in_flight_tokens: Any) -> Any:
+        """Blocks of the longest request. [blocks]"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the engine: layout, longest request, budget."""
+
+    layout: LayoutRecord
+    pp: Any
+    context_tokens: Any
+    budget_bytes: Any
+
+
+def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, stage: Assembled, asked: Asked, rules: VersionRules) -> Outcome:
+    """Run the account of every stage and conclude."""
+    step = default_step(chosen, asked.context_tokens, stage.block_tokens)
+    square = kept("unfolded", stage.square_bytes * chosen.unfolds_scales)
+    made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes)
+    lines = stage.weights() | {line.id: line for line in made}
+    weights_bytes = kept("weights", sum((line.bytes for line in lines.values()), 0))
+    buffers = workspace(model, step, asked.layout)
+    peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)
+    grown = growth(device, rules, buffers)
+    of_stage = charged([*lines.values(), peak, graphs], model.estimate_factor, charges_graphs=True)
+    available = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
+    needed = stage.needed_blocks(in_flight_tokens(step_tokens=step.tokens, pp=asked.pp))
+    outside = kept("outside", sum(line.bytes for line in device.outside))
+    used = kept("held", weights_bytes + peak.bytes + graphs.bytes) + grown.bytes + outside
+    later = kept("later", needed_later([peak, graphs]))
+    figures = StageFigures(available, stage_blocks(available, stage.block_bytes), stage.block_bytes, needed, used, later)
+    found = conclude([figures], memory_bytes=device.memory_bytes, refused=above_free(asked.budget_bytes, device) if rules.checks_budget else 0)
+    counted = kept("counted", maximum(needed, 1))
+    concurrency, low = (pool_concurrency(blocks=blocks, blocks_per_request=counted) for blocks in found.blocks[:2])
+    return Outcome(
+        lines=lines | {line.id: line for line in (peak, graphs, grown, *device.outside)},
+        figures=figures,
+        found=found,
+        free_bytes=free_at_start(device),
+        memory_bytes=device.memory_bytes,
+        tokens=pool_tokens(blocks=found.blocks[0], blocks_per_request=counted, context_tokens=asked.context_tokens),
+        concurrency=concurrency,
+        held=minimum(held_requests(max_concurrency=concurrency), step.requests),
+        held_low=minimum(held_requests(max_concurrency=low), step.requests),
+        weights_bytes=weights_bytes,
+    )

@@ -12,6 +12,7 @@ DECLARATIONS = (
         id="vllm",
         module="gpusizer.engines.vllm.engine",
         flags="gpusizer.engines.vllm.flags",
+        sheet="gpusizer.engines.vllm.sheet",
         name="vLLM",
         order=10,
         neighbours=("lmdeploy", "turbomind", "mindie", "vllm-ascend", "tgi", "text-generation-inference", "fastdeploy", "xllm"),

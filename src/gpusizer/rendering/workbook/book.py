@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from gpusizer.i18n import text
@@ -14,63 +15,53 @@ __all__ = ["Book"]
 _FONT = {"en": "Calibri", "zh": "Microsoft YaHei"}
 _INK, _PAPER, _INPUT, _HEAD, _FAINT = "#1F2933", "#FFFFFF", "#FFF4D6", "#1D4E89", "#6B7785"
 
+_HEAD_STYLE = {"bold": True, "font_color": _PAPER, "bg_color": _HEAD, "text_wrap": True}
+_SECTION = {"bold": True, "font_size": 12, "font_color": _HEAD, "bottom": 1, "bottom_color": _HEAD}
 _STYLES: dict[str, dict[str, Any]] = {
     "text": {},
-    "wrap": {"text_wrap": True, "valign": "top"},
-    "faint": {"font_color": _FAINT, "text_wrap": True, "valign": "top"},
+    "wrap": {"text_wrap": True},
+    "faint": {"font_color": _FAINT, "text_wrap": True},
     "title": {"bold": True, "font_size": 16, "font_color": _HEAD},
-    "section": {"bold": True, "font_size": 12, "font_color": _HEAD, "bottom": 1, "bottom_color": _HEAD},
-    "head": {"bold": True, "font_color": _PAPER, "bg_color": _HEAD, "text_wrap": True, "valign": "vcenter"},
+    "section": _SECTION,
+    "section-right": {**_SECTION, "align": "right"},
+    "head": _HEAD_STYLE,
+    "head-right": {**_HEAD_STYLE, "align": "right"},
+    "head-inside": {**_HEAD_STYLE, "indent": 1},
     "small-head": {"bold": True},
-    "answer": {"bold": True, "font_size": 14, "text_wrap": True, "valign": "vcenter", "bg_color": "#E8F1FA", "border": 1, "border_color": _HEAD},
+    "answer": {"bold": True, "font_size": 14, "text_wrap": True, "bg_color": "#E8F1FA", "border": 1, "border_color": _HEAD},
     "big": {"bold": True, "font_size": 20, "num_format": "#,##0", "align": "right", "font_color": _HEAD},
-    "label": {"text_wrap": True, "valign": "vcenter"},
+    "label": {"text_wrap": True},
     "bold": {"bold": True},
     "number": {"num_format": "#,##0", "align": "right"},
-    "bold-number": {"num_format": "#,##0", "bold": True, "top": 1},
+    "bold-one": {"num_format": "#,##0.0", "bold": True, "top": 1, "align": "right"},
+    "verdict": {"bold": True, "align": "right", "font_size": 12},
+    "bold-giga": {"num_format": '#,##0.000,,," GB"', "bold": True, "top": 1, "align": "right"},
     "one": {"num_format": "#,##0.0", "align": "right"},
     "two": {"num_format": "#,##0.00", "align": "right"},
     "three": {"num_format": "#,##0.000", "align": "right"},
     "four": {"num_format": "0.0000"},
     "right": {"align": "right"},
     "inside": {"indent": 1},
+    "inside-wrap": {"indent": 1, "text_wrap": True},
     "percent": {"num_format": "0.0%", "align": "right"},
     "general": {"num_format": "General", "align": "right"},
-    "input": {
-        "bg_color": _INPUT,
-        "border": 1,
-        "border_color": "#C9A227",
-        "locked": False,
-        "align": "left",
-        "valign": "vcenter",
-        "num_format": "#,##0",
+    **{
+        name: {"bg_color": _INPUT, "border": 1, "border_color": "#C9A227", "locked": False, "align": "left", "num_format": form}
+        for name, form in (("input", "#,##0"), ("input-share", "0.0%"), ("input-money", "#,##0.00"), ("input-date", "yyyy-mm-dd"))
     },
-    "input-share": {
-        "bg_color": _INPUT,
-        "border": 1,
-        "border_color": "#C9A227",
-        "locked": False,
-        "align": "left",
-        "valign": "vcenter",
-        "num_format": "0.0%",
-    },
-    "input-money": {
-        "bg_color": _INPUT,
-        "border": 1,
-        "border_color": "#C9A227",
-        "locked": False,
-        "align": "left",
-        "valign": "vcenter",
-        "num_format": "#,##0.00",
-    },
-    "used": {"num_format": "#,##0", "align": "left", "valign": "vcenter", "font_color": _FAINT},
+    "input-title": {"bold": True, "font_size": 16, "font_color": _HEAD, "locked": False, "bottom": 1, "bottom_color": "#C9A227"},
+    "used": {"num_format": "#,##0", "align": "left", "font_color": _FAINT},
     "used-share": {"num_format": "0.0%", "align": "left", "font_color": _FAINT},
     "used-money": {"num_format": "#,##0.00", "align": "left", "font_color": _FAINT},
-    "formula": {"font_name": "Consolas", "text_wrap": True, "valign": "top", "font_size": 9},
-    "top": {"valign": "top"},
-    "top-number": {"num_format": "#,##0", "valign": "top"},
-    "top-three": {"num_format": "#,##0.000", "valign": "top"},
+    "formula": {"font_name": "Consolas", "text_wrap": True, "font_size": 9},
+    "small": {"font_size": 9, "text_wrap": True},
 }
+
+_UNITS = {  # numbers that carry their unit in the format, so that a cell is still a number
+    "giga": '#,##0.000,,," GB"', "gib": '#,##0.0" GiB"', "gb": '#,##0.0" GB"', "kib": '#,##0.0" KiB"', "billions": '#,##0.0,,," B"',
+    "seconds": '#,##0.00" s"', "milliseconds": '#,##0.0" ms"', "rate": '#,##0" tok/s"', "rate-one": '#,##0.0" tok/s"',
+    "kilowatts": '#,##0.0" kW"', "kilowatt-hours": '#,##0.00" kWh"',
+}  # fmt: skip
 
 
 class Book:
@@ -84,13 +75,23 @@ class Book:
 
     def __init__(self, language: str) -> None:
         import xlsxwriter
-        from xlsxwriter.worksheet import Worksheet
+        from xlsxwriter.worksheet import CellNumberTuple, Worksheet
 
         class Plain(Worksheet):  # type: ignore[misc]
             """A sheet whose formulas hold no newer functions: a search for thirty of them in each would take longer than all else."""
 
             def _prepare_formula(self, formula: str, *_: Any) -> str:
                 return formula.removeprefix("=")
+
+            def fill(self, row: int, values: Sequence[Any]) -> None:
+                """Constants side by side, without a style: there are a hundred thousand, so they go straight into the table."""
+                self._check_dimensions(row, len(values) - 1)
+                cells = self.table[row]
+                for column, value in enumerate(values):
+                    if type(value) is int or type(value) is float:
+                        cells[column] = CellNumberTuple(value, None)
+                    elif value is not None and value != "":
+                        self.write(row, column, value)
 
         self._sheet_class = Plain
         self.language = language
@@ -99,6 +100,7 @@ class Book:
         self.workbook.set_calc_mode("auto")
         self._styles: dict[str, Any] = {}
         self.grids: dict[str, Grid] = {}
+        self.heading = ""
         font = _FONT[language]
         self.workbook.formats[0].set_font_name(font)
         self.workbook.formats[0].set_font_size(10)
@@ -121,9 +123,25 @@ class Book:
     def style(self, name: str) -> Any:
         """A format by name, made when first asked for."""
         if name not in self._styles:
-            settings = {"font_name": _FONT[self.language], "font_size": 10, "font_color": _INK, **_STYLES[name]}
+            settings = {"font_name": _FONT[self.language], "font_size": 10, "font_color": _INK, "valign": "vcenter", **self._style_of(name)}
             self._styles[name] = self.workbook.add_format(settings)
         return self._styles[name]
+
+    def _style_of(self, name: str) -> dict[str, Any]:
+        """Settings of a format; ``yes-no`` shows 1 and 0 as words, ``money:USD`` an amount with its currency."""
+        aligned = {"align": "right"}
+        if name == "yes-no":
+            return {"num_format": f'"{self.say("yes")}";;"{self.say("no")}"', **aligned}
+        kind, _, currency = name.partition(":")
+        if kind == "money":
+            quoted = currency.replace('"', "")
+            return {"num_format": f'#,##0.00" {quoted}"' if quoted else "#,##0.00", **aligned}
+        return {"num_format": _UNITS[name], **aligned} if name in _UNITS else _STYLES[name]
+
+    def describe(self, title: str, **properties: Any) -> None:
+        """What the file says about itself; the title stands below every printed page as well."""
+        self.heading = title
+        self.workbook.set_properties({"title": title, **properties})
 
     def name(self, name: str, live: Live) -> Live:
         """Give a cell a defined name; from then on formulas use the name."""

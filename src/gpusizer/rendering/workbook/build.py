@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
+from importlib.metadata import version
 
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.assembly import Parts
 from gpusizer.rendering.workbook.cells.candidates import tried_of, try_layouts
-from gpusizer.rendering.workbook.cells.leaves import model_of
+from gpusizer.rendering.workbook.cells.lookup import SheetLookup, model_of
 from gpusizer.rendering.workbook.cells.selected import chosen_of, select
+from gpusizer.rendering.workbook.sheets.answer import Answer, deployed
 from gpusizer.rendering.workbook.sheets.article import fill_article
-from gpusizer.rendering.workbook.sheets.gpus import fill_gpus
+from gpusizer.rendering.workbook.sheets.gpus import fill_gpus, order_table
 from gpusizer.rendering.workbook.sheets.lists import fill_formats, fill_formulas, fill_models, fill_sources
-from gpusizer.rendering.workbook.sheets.memory import fill_memory
-from gpusizer.rendering.workbook.sheets.speed import fill_speed
-from gpusizer.rendering.workbook.sheets.start import Beginning, fill_answer, fill_inputs, set_up_start
+from gpusizer.rendering.workbook.sheets.memory import fill_memory, fill_parts
+from gpusizer.rendering.workbook.sheets.speed import fill_speed, no_speed
+from gpusizer.rendering.workbook.sheets.start import Beginning, fill_inputs, set_up_start
 from gpusizer.rendering.workbook.tables.gather import Facts
 from gpusizer.rendering.workbook.tables.tables import write_tables
 from gpusizer.rendering.workbook.tracer import Trace
 
 __all__ = ["build"]
 
+PARTS_ROW, CHART_ROW, RUNNERS_ROW = 26, 36, 45
 VISIBLE = ("start", "article", "memory", "gpus", "models", "speed", "formats", "formulas", "sources")
 
 
@@ -42,31 +43,55 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
         Whose times and rates have a sheet of their own.
     """
     book = Book(facts.language)
-    grids = {code: book.add(code) for code in VISIBLE if code != "speed" or plan is not None}
+    made = _describe(book, facts, today)
+    for code in VISIBLE:
+        if code != "speed" or plan is not None:
+            book.add(code)
     account = Account(book.add("Calc", technical=True))
     wide = book.add("Tried", technical=True)
     tables = write_tables(book, facts)
-    set_up_start(book, grids["start"])
-    inputs = fill_inputs(book, grids["start"], tables, account, start)
+    orders = order_table(book, tables)
+    page = set_up_start(book, today)
+    inputs = fill_inputs(page, tables, account, start)
     trace = Trace(account.grid, wide)
     model = model_of(trace, tables, inputs)
-    parts = Parts(trace, tables, model)
+    parts = facts.engine.parts(SheetLookup(trace, tables), model)
     selected = select(trace, account, tables, inputs, model, parts)
     tried = try_layouts(trace, tables, inputs, model, parts)
     trace.row = account.row
     trace.write(*selected.figures.values(), *selected.items.values(), tried.gpus, tried.holds, tried.legal, tried.whole)
     account.row, found = trace.row, chosen_of(trace, selected)
-    results = fill_answer(book, grids["start"], tables, account, inputs, found)
-    if plan is not None:
-        fill_speed(book, grids["speed"], plan, replace(inputs, layout_words=results["layout"]))
-    fill_article(book, grids["article"], tables, inputs, found)
-    fill_memory(book, grids["memory"], grids["start"], found)
-    fill_gpus(book, grids["gpus"], tables, inputs, [tried_of(trace, tried, number) for number in range(tried.gpus.devices.size)])
-    fill_models(book, grids["models"], tables)
-    fill_formats(book, grids["formats"])
-    fill_formulas(book, grids["formulas"])
-    fill_sources(book, grids["sources"], facts, today)
-    for grid in grids.values():
+    whole = deployed(account, tables, inputs, found)
+    speed, runners = (no_speed(), None) if plan is None else fill_speed(book, plan, inputs, whole.layout)
+    ranking = fill_gpus(book, tables, orders, inputs, [tried_of(trace, tried, number) for number in range(tried.gpus.devices.size)])
+    answer = Answer(page, tables, orders, account, inputs, found, whole, speed)
+    answer.fill()
+    fill_parts(page, PARTS_ROW, found, fill_memory(book, found), CHART_ROW)
+    last = answer.legend(answer.runners_up(RUNNERS_ROW, ranking, runners) + 1, made)
+    page.printed(last, paper="tall", pages=1)
+    fill_article(book, tables, inputs, found)
+    fill_models(book, tables)
+    fill_formats(book)
+    fill_formulas(book)
+    fill_sources(book, facts, made, plan)
+    for grid in book.grids.values():
         grid.sheet.protect("", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True, "select_locked_cells": True})
-    grids["start"].sheet.activate()
+    page.grid.sheet.activate()
     return book.close()
+
+
+def _describe(book: Book, facts: Facts, today: date) -> str:
+    """Properties of the document; the line that says who wrote it and when."""
+    engine = ".".join(map(str, facts.engine.version))
+    made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=engine)
+    names = [model.source.name for model in facts.models]
+    model = names[0] if len(names) == 1 else book.say("any-model")
+    book.describe(
+        book.say("title-of", model=model),
+        subject=book.say("properties-subject", model=model),
+        author="gpusizer",
+        comments=made,
+        keywords=", ".join(["GPU", "LLM", "vLLM", *(names if len(names) == 1 else ())])[:200],
+        created=datetime(today.year, today.month, today.day),
+    )
+    return made

@@ -46,4 +46,3 @@ class Inputs:
     valid: Live
     unknown_words: Live
     too_many_stages: Callable[[Live, Live], Live]
-    layout_words: Live  # of the whole deployment; written with the answer

@@ -18,25 +18,24 @@ from gpusizer.rendering.workbook.cells.selected import Chosen
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Area, Live, added, chosen, compared, constant, recorded, words
+from gpusizer.rendering.workbook.sheets.page import Page
 from gpusizer.rendering.workbook.sheets.start import token_place
 from gpusizer.rendering.workbook.tables.tables import ARTICLE_KINDS, Tables
-from gpusizer.units import GB
 
 __all__ = ["fill_article"]
 
 
-def fill_article(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: Chosen) -> dict[str, Live]:
-    """Write the sheet; results by name."""
-    say, sheet, models = book.say, grid.sheet, tables.models
-    for column, width in ((0, 52), (1, 22), (2, 22), (3, 24), (4, 22), (5, 22), (6, 40)):
-        sheet.set_column(column, column, width)
-    grid.text(0, 0, say("sheet-article"), "title")
-    grid.text(1, 0, say("article-note"), "text")
-    _head(grid, 3, [say("article-inputs"), "", ""])
+def fill_article(book: Book, tables: Tables, inputs: Inputs, found: Chosen) -> None:
+    """Write the sheet."""
+    say, models = book.say, tables.models
+    page = Page(book, "article", (50, 22, 22, 24, 20, 20))
+    grid = page.grid
+    page.heading()
+    page.head(3, [say("article-inputs"), ""])
     size = tables.lists.get("article_bytes", inputs.precision_place)
     params = models.get("article_params", inputs.model_row)
     name = models.get("name", inputs.model_row)
-    rows = ((say("in-model"), name, "general"), (say("article-params"), params, "number"), (say("article-bytes"), size, "general"))
+    rows = ((say("in-model"), name, "general"), (say("article-params"), params, "billions"), (say("article-bytes"), size, "general"))
     cells = []
     for row, (title, live, style) in enumerate(rows, 4):
         grid.text(row, 0, title)
@@ -47,10 +46,10 @@ def fill_article(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: 
     users = grid.formula(8, 1, inputs.concurrency)
     params, size = cells[1], cells[2]
     titles = [say(code) for code in ("article-kind", "article-layers", "article-activated", "article-width", "article-cache", "article-activation")]
-    _head(grid, 10, titles)
+    page.head(10, titles, ["text", "number", "number", "number", "giga", "giga"])
     kinds = [_kind(book, grid, tables, inputs, row, place, tokens, size) for place, row in enumerate(range(11, 11 + ARTICLE_KINDS), 1)]
     bottom = 11 + ARTICLE_KINDS + 1
-    _head(grid, bottom, ["", say("bytes"), "GB", text("ui", "formula", book.language)])
+    page.head(bottom, ["", "GB", text("ui", "formula", book.language)], ["text", "giga", "inside"])
     cache = Area(grid.span(11, 4, ARTICLE_KINDS), [each[0].value for each in kinds])
     activation = Area(grid.span(11, 5, ARTICLE_KINDS), [each[1].value for each in kinds])
     lines = (
@@ -63,22 +62,10 @@ def fill_article(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: 
         book, grid, bottom + 4, "article-user", recorded(article_user_bytes, kv_cache_bytes=figures[1], activation_bytes=figures[2]), "article.user"
     )
     sum_of = recorded(article_total_bytes, weights_bytes=figures[0], user_bytes=user, concurrency=users)
-    total = _line(book, grid, bottom + 5, "article-total", sum_of, "article.total", "bold-number")
-    _truth(book, grid, tables, inputs, found, bottom + 8)
-    _expressions(book, grid, bottom + 15)
-    sheet.set_landscape()
-    sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
-    return {
-        "out_article_total_bytes": book.name("out_article_total_bytes", total),
-        "out_article_bytes_per_user": book.name("out_article_bytes_per_user", user),
-    }
-
-
-def _head(grid: Grid, row: int, titles: list[str]) -> None:
-    grid.sheet.set_row(row, 30)
-    for column, title in enumerate(titles):
-        grid.text(row, column, title, "head")
+    total = _line(book, grid, bottom + 5, "article-total", sum_of, "article.total", "bold-giga")
+    book.name("out_article_total_bytes", total)
+    book.name("out_article_bytes_per_user", user)
+    page.printed(_expressions(page, _truth(page, tables, inputs, found, bottom + 8) + 1), pages=1)
 
 
 def _whole(size: Live) -> Live:
@@ -106,53 +93,45 @@ def _kind(book: Book, grid: Grid, tables: Tables, inputs: Inputs, row: int, plac
     ):
         routed_bytes = _whole(recorded(with_experts, activated_experts=top_k, compressed_dimension=width, **shared))
         dense_bytes = _whole(recorded(without, hidden_size=width, **shared))
-        found.append(grid.formula(row, column, chosen(there, chosen(routed, routed_bytes, dense_bytes), words(""))))
+        found.append(grid.formula(row, column, chosen(there, chosen(routed, routed_bytes, dense_bytes), words("")), "giga"))
     return found[0], found[1]
 
 
-def _line(book: Book, grid: Grid, row: int, code: str, live: Live, formula: str, style: str = "number") -> Live:
-    grid.text(row, 0, book.say(code), "bold" if style == "bold-number" else "text")
+def _line(book: Book, grid: Grid, row: int, code: str, live: Live, formula: str, style: str = "giga") -> Live:
+    grid.text(row, 0, book.say(code), "bold" if style == "bold-giga" else "text")
     cell = grid.formula(row, 1, live, style)
-    grid.formula(row, 2, recorded(lambda *, size, unit: size / unit, size=cell, unit=GB), "three")
-    grid.text(row, 3, formula, "inside")
+    grid.text(row, 2, formula, "inside")
     return cell
 
 
-def _truth(book: Book, grid: Grid, tables: Tables, inputs: Inputs, found: Chosen, row: int) -> None:
-    """The true figures beside the article's, and why they differ."""
-    say, models = book.say, tables.models
-    _head(grid, row, [say("article-truth"), say("bytes"), "GB", say("article-differs"), "", "", ""])
+def _truth(page: Page, tables: Tables, inputs: Inputs, found: Chosen, row: int) -> int:
+    """The true figures beside the article's, and why they differ; the next free row."""
+    book, models = page.book, tables.models
+    say = book.say
+    page.head(row, [say("article-truth"), "GB", say("article-differs"), "", "", ""], ["text", "giga", "inside", "text", "text", "text"])
     token = models.get("token_bytes", inputs.model_row, token_place(tables, inputs))
     fixed = models.get("fixed_bytes", inputs.model_row, token_place(tables, inputs))
     cache = recorded(lambda *, token, tokens, fixed: token * tokens + fixed, token=token, tokens=inputs.context_tokens, fixed=fixed)
     without = [live for name, live in found.items.items() if name not in ("kv_cache_pool", "free")]
     used = Live(f"SUM({','.join(live.text for live in without)})", sum(live.value for live in without if not isinstance(live.value, str)))
     lines = (
-        ("article-true-weights", models.get("bytes", inputs.model_row, inputs.precision_place), "article-why-weights"),
-        ("article-true-cache", cache, "article-why-cache"),
-        ("article-true-gpu", chosen(found.legal, used, words(DASH)), "article-why-overhead"),
+        (say("article-true-weights"), models.get("bytes", inputs.model_row, inputs.precision_place), "article-why-weights"),
+        (say("article-true-cache"), cache, "article-why-cache"),
+        (say("article-true-gpu"), chosen(found.legal, used, words(DASH)), "article-why-overhead"),
+        (text("item", "activation_peak", book.language), found.items["activation_peak"], "article-why-activation"),
     )
     for place, (title, live, why) in enumerate(lines, row + 1):
-        grid.text(place, 0, say(title), "wrap")
-        cell = grid.formula(place, 1, live, "top-number")
-        size = recorded(lambda *, size, unit: size / unit, size=cell, unit=GB)
-        grid.formula(place, 2, chosen(compared(cell, "=", DASH), words(DASH), size), "top-three")
-        grid.sheet.merge_range(place, 3, place, 6, "", book.style("wrap"))
-        grid.text(place, 3, say(why), "wrap")
-        grid.sheet.set_row(place, 28)
-    grid.sheet.merge_range(row + 4, 3, row + 4, 6, "", book.style("wrap"))
-    grid.text(row + 4, 0, text("item", "activation_peak", book.language), "wrap")
-    peak = grid.formula(row + 4, 1, found.items["activation_peak"], "top-number")
-    size = recorded(lambda *, size, unit: size / unit, size=peak, unit=GB)
-    grid.formula(row + 4, 2, chosen(compared(peak, "=", DASH), words(DASH), size), "top-three")
-    grid.text(row + 4, 3, say("article-why-activation"), "wrap")
-    grid.sheet.set_row(row + 4, 28)
+        page.grid.text(place, 0, title, "label")
+        page.grid.formula(place, 1, live, "giga")
+        page.merged(place, 2, 4, say(why), "inside-wrap")
+    return row + 1 + len(lines)
 
 
-def _expressions(book: Book, grid: Grid, row: int) -> None:
-    """The formulas as the library records them."""
-    _head(grid, row, [text("ui", "formula", book.language), "", "", "", "", "", ""])
+def _expressions(page: Page, row: int) -> int:
+    """The formulas as the library records them; the last row."""
+    page.head(row, [text("ui", "formula", page.book.language), "", "", "", "", ""])
     names = [name for name in REGISTRY if name.startswith("article.")]
     for place, name in enumerate(names, row + 1):
-        grid.text(place, 0, text("formula", name, book.language), "text")
-        grid.text(place, 1, REGISTRY[name].expression(), "inside")
+        page.grid.text(place, 0, text("formula", name, page.book.language), "wrap")
+        page.merged(place, 1, 5, REGISTRY[name].expression(), "formula")
+    return row + len(names)

@@ -2,57 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-from importlib.metadata import version
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from gpusizer.facts.catalog import number_formats, scenarios
+from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import has, text
+from gpusizer.planning.prices import purchase_of, rent_of
+from gpusizer.planning.types import Cost, Plan
 from gpusizer.rendering.formulas import registry
 from gpusizer.rendering.workbook.book import Book
-from gpusizer.rendering.workbook.grid import Grid
+from gpusizer.rendering.workbook.sheets.page import Page, Paper
 from gpusizer.rendering.workbook.tables.gather import Facts
 from gpusizer.rendering.workbook.tables.tables import Tables
-from gpusizer.units import GB
+from gpusizer.units import GB, KiB
 
-__all__ = ["fill_formats", "fill_formulas", "fill_models", "fill_sources"]
+__all__ = ["fill_formats", "fill_formulas", "fill_models", "fill_sources", "is_source"]
 
 HEAD = 3
+_NAMED = 5
+_READ = ("memory_bytes", "bandwidth_bytes_per_s", "peak_flops", "interconnect_bytes_per_s", "pcie", "devices_per_node", "tdp_w", "engines")
+"""Fields of a device that memory, speed and power are computed from."""
 
 
-def _table(book: Book, grid: Grid, code: str, columns: Sequence[tuple[str, float, str]], rows: Sequence[Sequence[Any]]) -> None:
-    """Heading, note, column titles, rows, filter, print set-up; a column is (code of its title, width, style)."""
-    grid.text(0, 0, book.say(f"sheet-{code}"), "title")
-    grid.text(1, 0, book.say(f"{code}-note"), "text")
-    for column, (title, width, _) in enumerate(columns):
-        grid.sheet.set_column(column, column, width)
-        grid.text(HEAD, column, book.say(f"{code}-{title}"), "head")
-    grid.sheet.set_row(HEAD, 30)
-    for number, row in enumerate(rows, HEAD + 1):
-        for column, value in enumerate(row):
-            if value is None or value == "":
-                continue
-            style = columns[column][2]
-            if isinstance(value, str):
-                grid.text(number, column, value, style if style in ("wrap", "formula", "top") else "text")
-            else:
-                grid.value(number, column, value, style)
-    grid.sheet.autofilter(HEAD, 0, HEAD + max(len(rows), 1), len(columns) - 1)
-    grid.sheet.freeze_panes(HEAD + 1, 1)
-    grid.sheet.set_landscape()
-    grid.sheet.set_paper(9)
-    grid.sheet.fit_to_pages(1, 0)
-    grid.sheet.repeat_rows(HEAD)
+def _table(book: Book, code: str, columns: Sequence[tuple[str, float, str]], rows: Sequence[Sequence[Any]], paper: Paper = "wide") -> None:
+    """A whole sheet; a column is (code of its title, width, style)."""
+    page = Page(book, code, [width for _, width, _ in columns])
+    page.heading()
+    page.table(HEAD, [(book.say(f"{code}-{title}"), style) for title, _, style in columns], rows, paper)
 
 
-def fill_models(book: Book, grid: Grid, tables: Tables) -> None:
+def fill_models(book: Book, tables: Tables) -> None:
     """Every model with what people ask first."""
     facts = tables.facts
     columns = (
-        ("id", 36, "text"), ("name", 34, "text"), ("params", 18, "number"), ("activated", 18, "number"), ("layers", 8, "number"),
-        ("hidden", 10, "number"), ("label", 22, "text"), ("checkpoint", 14, "one"), ("token", 16, "number"), ("context", 12, "number"),
-        ("licence", 18, "text"), ("source", 60, "text"),
+        ("id", 34, "wrap"), ("name", 34, "wrap"), ("params", 11, "billions"), ("activated", 11, "billions"), ("layers", 8, "number"),
+        ("hidden", 9, "number"), ("label", 16, "wrap"), ("checkpoint", 13, "gb"), ("token", 12, "kib"), ("context", 12, "number"),
+        ("licence", 26, "wrap"),
     )  # fmt: skip
     rows = []
     tokens = tables.models.area("token_bytes")
@@ -69,20 +55,19 @@ def fill_models(book: Book, grid: Grid, tables: Tables) -> None:
                 architecture.hidden_size,
                 first["label"],
                 first["bytes"] / GB,
-                tokens.values[number * (len(facts.kv_precisions) + 1)],
+                tokens.values[number * (len(facts.kv_precisions) + 1)] / KiB,
                 architecture.max_position_embeddings,
-                entry.licence if entry else None,
-                entry.config_source if entry else None,
+                (entry.licence if entry else None) or "",
             ]
         )
-    _table(book, grid, "models", columns, rows)
+    _table(book, "models", columns, rows)
 
 
-def fill_formats(book: Book, grid: Grid) -> None:
+def fill_formats(book: Book) -> None:
     """Number formats."""
     columns = (
-        ("name", 36, "text"), ("bits", 10, "general"), ("scaled", 16, "general"), ("sign", 10, "general"), ("exponent", 10, "general"),
-        ("mantissa", 10, "general"), ("largest", 14, "general"), ("bytes", 18, "three"), ("source", 80, "text"),
+        ("name", 30, "wrap"), ("bits", 8, "general"), ("scaled", 11, "general"), ("sign", 8, "general"), ("exponent", 10, "general"),
+        ("mantissa", 10, "general"), ("largest", 12, "general"), ("bytes", 14, "gb"), ("source", 60, "wrap"),
     )  # fmt: skip
     rows = [
         [
@@ -94,42 +79,93 @@ def fill_formats(book: Book, grid: Grid) -> None:
             each.mantissa_bits,
             each.maximum,
             each.bits_with_scales / 8,
-            "; ".join(each.sources),
+            "; ".join(filter(is_source, each.sources)),
         ]
         for each in number_formats()
     ]
-    _table(book, grid, "formats", columns, rows)
+    _table(book, "formats", columns, rows, "tall")
 
 
-def fill_formulas(book: Book, grid: Grid) -> None:
-    """Every registered formula as text."""
-    columns = (("id", 34, "top"), ("name", 44, "wrap"), ("text", 90, "formula"), ("unit", 18, "top"), ("source", 70, "wrap"))
+def fill_formulas(book: Book) -> None:
+    """Every registered formula as text, with its symbols and their units."""
+    columns = (
+        ("id", 28, "wrap"), ("name", 28, "wrap"), ("text", 58, "formula"), ("unit", 10, "wrap"), ("symbols", 48, "wrap"), ("source", 42, "wrap"),
+    )  # fmt: skip
     language = book.language
     rows = [
-        [each.id, text("formula", each.id, language) if has("formula", each.id, language) else each.id, each.expression(), each.unit, each.reference]
+        [
+            each.id,
+            text("formula", each.id, language) if has("formula", each.id, language) else each.id,
+            each.expression().replace(",", ", "),
+            each.unit,
+            "; ".join(f"{symbol} [{unit}]" for symbol, unit in each.symbols.items()),
+            each.reference,
+        ]
         for each in registry().values()
     ]
-    _table(book, grid, "formulas", columns, rows)
+    _table(book, "formulas", columns, rows)
 
 
-def fill_sources(book: Book, grid: Grid, facts: Facts, today: date) -> None:
-    """Where facts are from, prices with their dates."""
-    columns = (("what", 30, "text"), ("fact", 60, "text"), ("date", 12, "text"), ("from", 110, "text"))
-    engine = ".".join(map(str, facts.engine.newest))
-    made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=engine)
-    rows: list[list[Any]] = [[book.say("sources-made"), made, today.isoformat(), ""]]
+def is_source(words: str) -> bool:
+    """Whether it names something that a reader can look up, not somebody's memory.
+
+    >>> is_source("data sheet"), is_source("unverified: from memory or from a choice of server")
+    (True, False)
+    """
+    return "unverified" not in words and "from memory" not in words
+
+
+def fill_sources(book: Book, facts: Facts, made: str, plan: Plan | None) -> None:
+    """Where the facts of this file are from: by source for devices, prices with their dates; what nobody vouches for is called that."""
+    columns = (("what", 38, "wrap"), ("fact", 36, "wrap"), ("date", 13, "wrap"), ("from", 56, "wrap"))
+    say, devices = book.say, list(facts.accelerators)
+    rows: list[list[str]] = [[say("sources-made"), "", "", made]]
     for use in scenarios():
-        rows.append([use.id, book.say("sources-scenario"), "", "; ".join(use.sources)])
-    for figures in facts.devices.figures:
-        device = figures.accelerator
-        for field, found in device.sources.items():
-            rows.append([device.name, field, "", "; ".join(found)])
-        for price in device.prices:
-            per = text("ui", f"per-{price.per}", book.language) if has("ui", f"per-{price.per}", book.language) else price.per
-            words = book.say("sources-price", per=per, low=f"{price.low:,}", high=f"{price.high:,}", currency=price.currency, kind=price.kind)
-            rows.append([device.name, words, price.date, price.source])
+        if plan is None or use.id in (plan.need.scenario, plan.request.scenario):
+            rows.append([use.id, say("sources-scenario"), "", "; ".join(filter(is_source, use.sources))])
     for model in facts.models:
         entry = model.source.entry
         if entry is not None and entry.config_source:
-            rows.append([model.source.name, book.say("sources-model"), "", entry.config_source])
-    _table(book, grid, "sources", columns, rows)
+            rows.append([model.source.name, say("sources-model"), "", entry.config_source])
+    for device in devices:
+        rows += [_price(book, device, price) for price in (rent_of(device, 1), purchase_of(device, 1)) if price is not None]
+    _table(book, "sources", columns, rows + _by_source(book, devices), "tall")
+
+
+def _price(book: Book, device: Accelerator, price: Cost) -> list[str]:
+    per, kind = ("hour" if price.per == "hour" else "device"), f"kind-of-price-{price.kind}"
+    said = {"per": text("ui", f"per-{per}", book.language), "kind": text("ui", kind, book.language) if has("ui", kind, book.language) else price.kind}
+    amount = f"{price.amount:,}" if price.amount == price.high else f"{price.amount:,} – {price.high:,}"
+    words = book.say("sources-price", **said, amount=amount, currency=price.currency)
+    return [device.name, words, price.date, price.source if is_source(price.source) else book.say("sources-assumed")]
+
+
+def _by_source(book: Book, devices: Sequence[Accelerator]) -> list[list[str]]:
+    """A line for each source of figures that are computed with; figures without one are told apart by what they are."""
+    fields: dict[str, dict[str, None]] = {}
+    names: dict[str, dict[str, None]] = {}
+    assumed: dict[str, dict[str, None]] = {}
+    for device in devices:
+        for field, found in device.sources.items():
+            if field.partition(".")[0] in _READ:
+                said = _field(field, book.language)
+                for source in found:
+                    if is_source(source):
+                        fields.setdefault(source, {})[said] = None
+                        names.setdefault(source, {})[device.name] = None
+                    else:
+                        assumed.setdefault(said, {})[device.name] = None
+    sourced = [[_few(book, names[source]), ", ".join(fields[source]), "", source] for source in fields]
+    return sourced + [[_few(book, found), said, "", book.say("sources-assumed")] for said, found in assumed.items()]
+
+
+def _few(book: Book, names: Collection[str]) -> str:
+    """The first names of many."""
+    said = ", ".join(list(names)[:_NAMED])
+    return said if len(names) <= _NAMED else said + book.say("and-more", count=len(names) - _NAMED)
+
+
+def _field(name: str, language: str) -> str:
+    field, _, form = name.partition(".")
+    said = text("ui", f"field-{field}", language) if has("ui", f"field-{field}", language) else text("workbook", f"{field}-field", language)
+    return f"{said} {form.upper()}".strip()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from gpusizer.formulas.core import maximum
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.cells.selected import Chosen
-from gpusizer.rendering.workbook.grid import Grid
-from gpusizer.rendering.workbook.live import DASH, Area, Live, added, chosen, compared, recorded, words
+from gpusizer.rendering.workbook.live import DASH, Area, Live, added, chosen, recorded, words
 from gpusizer.rendering.workbook.sentences import templated
-from gpusizer.units import GB, GiB
+from gpusizer.rendering.workbook.sheets.page import Page, in_units, or_dash
+from gpusizer.rendering.workbook.sheets.start import LABEL, USED, VALUE
+from gpusizer.units import GiB
 
-__all__ = ["fill_memory"]
+__all__ = ["fill_memory", "fill_parts"]
+
+HEAD = 3
 
 _FORMULAS = {
     "weights_absorbed": "memory.weights.absorbed_latent",
@@ -36,72 +40,71 @@ _PARTS = (
 )
 
 
-def fill_memory(book: Book, grid: Grid, start: Grid, found: Chosen) -> None:
-    """The ledger as a table; the chart of the first sheet reads its sums."""
-    say, sheet = book.say, grid.sheet
-    for column, width in ((0, 54), (1, 20), (2, 12), (3, 12), (4, 16), (5, 36)):
-        sheet.set_column(column, column, width)
+def fill_memory(book: Book, found: Chosen) -> dict[str, Live]:
+    """The ledger as a table: its cells by line."""
+    say = book.say
+    page = Page(book, "memory", (56, 16, 16, 16, 40))
+    grid, sheet = page.grid, page.grid.sheet
     grid.text(0, 0, say("sheet-memory"), "title")
     reason = templated(book.language, "workbook", "memory-no", reason=found.reason_words)
-    grid.formula(1, 0, chosen(found.legal, words(say("memory-note")), reason), "text")
-    for column, title in enumerate((say("memory-item"), say("bytes"), "GB", "GiB", say("memory-share"), text("ui", "formula", book.language))):
-        grid.text(3, column, title, "head")
-    row, cells = 4, {}
-    for name, live in found.items.items():
-        title = say("memory-own-head") if name == "own_head" else text("item", name, book.language)
-        grid.text(row, 0, title, "text")
-        cells[name] = grid.formula(row, 1, live)
-        grid.text(row, 5, _FORMULAS.get(name, "storage.scaled_format" if name.startswith("weights") else ""), "inside")
-        row += 1
-    area = Area(grid.span(4, 1, row - 4), [live.value for live in found.items.values()])
-    sheet.set_row(3, 30)
-    grid.text(row, 0, say("memory-total"), "bold")
-    total = added(area)
-    whole = grid.formula(row, 1, chosen(found.legal, total, words(DASH)), "bold-number")
-    for place in range(4, row + 1):
-        cell = whole if place == row else list(cells.values())[place - 4]
-        for column, unit in ((2, GB), (3, GiB)):
-            size = recorded(lambda *, size, unit: size / unit, size=cell, unit=unit)
-            grid.formula(place, column, chosen(compared(cell, "=", DASH), words(DASH), size), "two")
-        share = recorded(lambda *, size, whole: size / whole, size=cell, whole=whole)
-        grid.formula(place, 4, chosen(compared(cell, "=", DASH), words(DASH), share), "percent")
-    _chart(book, grid, start, cells, row + 3)
-    sheet.freeze_panes(4, 1)
-    sheet.set_landscape()
-    sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
-    sheet.repeat_rows(3)
+    page.merged(1, 0, 5, chosen(found.legal, words(say("memory-note")), reason))
+    page.head(
+        HEAD,
+        [say("memory-item"), "GB", "GiB", say("memory-share"), text("ui", "formula", book.language)],
+        ["text", "giga", "two", "percent", "inside"],
+    )
+    first, cells = HEAD + 1, {}
+    for row, (name, live) in enumerate(found.items.items(), first):
+        grid.text(row, 0, say("memory-own-head") if name == "own_head" else text("item", name, book.language), "text")
+        cells[name] = grid.formula(row, 1, live, "giga")
+        grid.text(row, 4, _FORMULAS.get(name, "storage.scaled_format" if name.startswith("weights") else ""), "inside")
+    last = first + len(cells)
+    grid.text(last, 0, say("memory-total"), "bold")
+    total = added(Area(grid.span(first, 1, len(cells)), [live.value for live in found.items.values()]))
+    whole = grid.formula(last, 1, chosen(found.legal, total, words(DASH)), "bold-giga")
+    for row, cell in enumerate((*cells.values(), whole), first):
+        grid.formula(row, 2, in_units(cell, GiB), "two")
+        grid.formula(row, 3, or_dash(cell, recorded(lambda *, size, whole: size / whole, size=cell, whole=whole)), "percent")
+    sheet.freeze_panes(first, 1)
+    page.printed(last, repeat=HEAD, pages=1)
     bad = book.workbook.add_format({"font_color": "#9B1C1C", "bold": True})
-    sheet.conditional_format(4, 1, row, 3, {"type": "cell", "criteria": "<", "value": 0, "format": bad})
+    sheet.conditional_format(first, 1, last, 2, {"type": "cell", "criteria": "<", "value": 0, "format": bad})
     nothing = book.workbook.add_format({"font_color": "#B8C2CC"})
-    sheet.conditional_format(4, 0, row - 1, 5, {"type": "formula", "criteria": "=$B5=0", "format": nothing})
+    sheet.conditional_format(first, 0, last - 1, 4, {"type": "formula", "criteria": f"=$B{first + 1}=0", "format": nothing})
+    return cells
 
 
 def _part_of(name: str) -> str:
     return "weights" if name.startswith("weights") or name == "own_head" else name
 
 
-def _chart(book: Book, grid: Grid, start: Grid, cells: dict[str, Live], row: int) -> None:
-    """Sums for the bar, and the bar on the first sheet; a GPU that is too full shows nothing free."""
-    grid.text(row, 0, book.say("chart-title"), "section")
+def fill_parts(page: Page, row: int, found: Chosen, cells: dict[str, Live], chart_row: int) -> None:
+    """On the first sheet: one GPU's memory in a few lines, and as a bar; a GPU that is too full shows nothing free."""
+    book, grid = page.book, page.grid
+    for column, title, style in (
+        (LABEL, book.say("chart-title"), "section"),
+        (VALUE, "GiB", "section-right"),
+        (USED, book.say("share"), "section-right"),
+    ):
+        grid.text(row, column, title, style)
+    whole = sum(cell.value for cell in cells.values() if not isinstance(cell.value, str))
+    all_cells = Live(f"SUM({','.join(cell.text for cell in cells.values())})", whole)
     chart = book.workbook.add_chart({"type": "bar", "subtype": "stacked"})
     for place, (part, members) in enumerate(_PARTS, 1):
-        grid.text(row + place, 0, text("ui", f"part-{part}", book.language), "text")
-        chosen_cells = [cell for name, cell in cells.items() if _part_of(name) in members]
-        value = sum(cell.value for cell in chosen_cells if not isinstance(cell.value, str)) / GiB
-        total = f"SUM({','.join(cell.text for cell in chosen_cells)})/{GiB}"
-        grid.formula(row + place, 1, Live(f"MAX(0,{total})", max(0, value)), "one")
-        chart.add_series(
-            {
-                "name": [grid.name, row + place, 0],
-                "values": [grid.name, row + place, 1, row + place, 1],
-                "fill": {"color": _COLOURS[place - 1]},
-                "gap": 40,
-            }
-        )
-    chart.set_title({"name": book.say("chart-title"), "name_font": {"size": 11}})
+        grid.text(row + place, LABEL, text("ui", f"part-{part}", book.language), "label")
+        mine = [cell for name, cell in cells.items() if _part_of(name) in members]
+        size = Live(f"SUM({','.join(cell.text for cell in mine)})", sum(cell.value for cell in mine if not isinstance(cell.value, str)))
+        grid.formula(row + place, VALUE, recorded(lambda *, size: maximum(0, size / GiB), size=size), "one")
+        share = recorded(lambda *, size, whole: size / whole, size=size, whole=all_cells)
+        grid.formula(row + place, USED, chosen(found.legal, share if whole else Live(share.text, 0), words(DASH)), "percent")
+        sheet, at = grid.name, row + place
+        colour = {"fill": {"color": _COLOURS[place - 1]}, "gap": 40}
+        chart.add_series({"name": [sheet, at, LABEL], "values": [sheet, at, VALUE, at, VALUE], **colour})
+    at = row + len(_PARTS) + 1
+    grid.text(at, LABEL, book.say("memory-total"), "bold")
+    grid.formula(at, VALUE, chosen(found.legal, recorded(lambda *, size: size / GiB, size=all_cells), words(DASH)), "bold-one")
     chart.set_legend({"position": "bottom", "font": {"size": 9}})
     chart.set_y_axis({"visible": False})
     chart.set_x_axis({"num_format": "0", "min": 0, "major_gridlines": {"visible": True, "line": {"color": "#DDE3EA"}}})
-    chart.set_size({"width": 1180, "height": 210})
-    start.sheet.insert_chart(29, 1, chart, {"object_position": 2})
+    chart.set_size({"width": 1015, "height": 140})
+    grid.sheet.insert_chart(chart_row, LABEL, chart, {"object_position": 2})

@@ -1,93 +1,146 @@
-"""Times and rates of a plan's options. They do not follow the inputs, so they are shown only while the inputs are those of the plan."""
+"""Times and rates: of the chosen deployment, live where the file carries what they need, and of the plan's options."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from gpusizer.i18n import text
-from gpusizer.planning.types import Plan
+from gpusizer.planning.types import Cost, Option, Plan
 from gpusizer.rendering.launch import layout_words
-from gpusizer.rendering.plan import evidence_of
+from gpusizer.rendering.plan import cost_words, evidence_of
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
-from gpusizer.rendering.workbook.live import DASH, Area, Live, all_of, chosen, compared, constant, first_equal, picked, words
+from gpusizer.rendering.workbook.live import DASH, Area, Live, all_of, chosen, compared, constant, first_equal, picked, recorded, words
+from gpusizer.rendering.workbook.sheets.page import Page
 
-__all__ = ["fill_speed"]
+__all__ = ["FIGURES", "Runners", "Speed", "fill_speed", "no_speed"]
 
 FIRST = 8
-_COLUMNS = ("gpu", "id", "layout", "gpus", "ttft", "ttft-band", "tpot", "tpot-band", "rate", "rate-band", "evidence")
-_WIDTHS = (40, 26, 16, 8, 12, 18, 12, 18, 14, 20, 14)
+FIGURES = {"ttft": (4, "seconds", 1.0, 2), "tpot": (6, "milliseconds", 1000.0, 1), "rate": (8, "rate", 1.0, 0)}
+"""Figures of an option: column, style, how much larger it is shown, digits of its band."""
+
+_COLUMNS = (
+    ("gpu", 34, "label"), ("id", 25, "label"), ("layout", 14, "inside"), ("gpus", 8, "number"), ("ttft", 10, "seconds"), ("ttft-band", 14, "right"),
+    ("tpot", 10, "milliseconds"), ("tpot-band", 14, "right"), ("rate", 13, "rate"), ("rate-band", 16, "right"), ("rent", 22, "right"),
+    ("purchase", 20, "right"), ("evidence", 12, "inside"),
+)  # fmt: skip
 
 
-def fill_speed(book: Book, grid: Grid, plan: Plan, inputs: Inputs) -> None:
+@dataclass(frozen=True)
+class Speed:
+    """Times [s] and rate [tokens/s] of the whole deployment, a dash where they are not known; their bands as words."""
+
+    ttft: Live
+    tpot: Live
+    rate: Live
+    bands: Mapping[str, Live]
+
+
+@dataclass(frozen=True)
+class Runners:
+    """The options of the plan that come after the chosen one, as cells, and whether the inputs are still the plan's."""
+
+    same: Live
+    rows: list[dict[str, Live]]
+
+
+def no_speed() -> Speed:
+    """Where nothing is known."""
+    dash = words(DASH)
+    return Speed(dash, dash, dash, dict.fromkeys(FIGURES, words("")))
+
+
+def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live) -> tuple[Speed, Runners]:
     """Write the sheet.
 
     Parameters
     ----------
-    book, grid : Book, Grid
-        The workbook and the sheet.
+    book : Book
+        The workbook.
     plan : Plan
         Its options, with their times and rates.
     inputs : Inputs
         Cells that must be those of the plan.
+    layout : Live
+        Of the chosen deployment, in words.
+
+    Returns
+    -------
+    Speed, Runners
+        Of the chosen device, while its layout is that of the plan; what comes after it.
     """
-    say, sheet, need = book.say, grid.sheet, plan.need
-    grid.text(0, 0, say("sheet-speed"), "title")
-    grid.text(1, 0, say("speed-note"), "text")
+    say = book.say
+    page = Page(book, "speed", [width for _, width, _ in _COLUMNS])
+    grid = page.grid
+    page.heading()
     same = all_of(
         compared(inputs.precision_place, "=", constant(inputs.precision_place.value)),
         compared(inputs.kv_place, "=", constant(inputs.kv_place.value)),
-        compared(inputs.concurrency, "=", need.concurrency),
-        compared(inputs.input_tokens, "=", need.input_tokens),
-        compared(inputs.output_tokens, "=", need.output_tokens),
+        compared(inputs.concurrency, "=", plan.need.concurrency),
+        compared(inputs.input_tokens, "=", plan.need.input_tokens),
+        compared(inputs.output_tokens, "=", plan.need.output_tokens),
     )
     grid.text(2, 0, say("speed-same"))
-    there = grid.formula(2, 1, same, "general")
-    for column, (code, width) in enumerate(zip(_COLUMNS, _WIDTHS, strict=True)):
-        sheet.set_column(column, column, width)
-        grid.text(FIRST - 1, column, say(f"speed-{code}"), "head")
-    sheet.set_row(FIRST - 1, 45)
-    ids, layouts, cells = [], [], {"ttft": [], "tpot": [], "rate": []}  # type: ignore[var-annotated]
+    there = compared(grid.formula(2, 1, chosen(same, constant(1), constant(0)), "yes-no"), "=", 1)
+    page.head(FIRST - 1, [say(f"speed-{code}") for code, _, _ in _COLUMNS], [style for _, _, style in _COLUMNS])
     options = [option for option in plan.options if option.performance is not None]
-    for row, option in enumerate(options, FIRST):
-        speed = option.performance
-        assert speed is not None
-        layout = layout_words(option.layout, option.replicas)
-        ids.append(option.accelerator.id)
-        layouts.append(layout)
-        grid.text(row, 0, option.accelerator.name)
-        grid.text(row, 1, option.accelerator.id)
-        grid.text(row, 2, layout, "inside")
-        grid.value(row, 3, option.gpus)
-        for column, name, quantity, style in (
-            (4, "ttft", speed.ttft_s, "three"),
-            (6, "tpot", speed.tpot_s, "four"),
-            (8, "rate", speed.output_tokens_per_s, "number"),
-        ):
-            live = chosen(there, constant(quantity.value), words(DASH))
-            cells[name].append(grid.formula(row, column, live, style))
-            digits = {"three": 2, "four": 4, "number": 0}[style]
-            grid.text(row, column + 1, f"{quantity.low:,.{digits}f} - {quantity.high:,.{digits}f}", "right")
-        grid.text(row, 10, text("ui", f"evidence-{evidence_of(option)}", book.language), "inside")
-    if options:
-        sheet.autofilter(FIRST - 1, 0, FIRST + len(options) - 1, len(_COLUMNS) - 1)
-        _results(book, grid, inputs, ids, layouts, cells)
-    sheet.freeze_panes(FIRST, 1)
-    sheet.set_landscape()
-    sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
-    sheet.repeat_rows(FIRST - 1)
+    table = [_option(page, row, option, there) for row, option in enumerate(options, FIRST)]
+    page.listed(FIRST - 1, len(options), len(_COLUMNS))
+    page.printed(FIRST + len(options) - 1, repeat=FIRST - 1)
+    if not options:
+        return no_speed(), Runners(there, [])
+    ids, layouts = [option.accelerator.id for option in options], [layout_words(option.layout, option.replicas) for option in options]
+    count = len(options)
+
+    def column(place: int, values: Sequence[Any]) -> Area:
+        return Area(grid.span(FIRST, place, count), values)
+
+    place = first_equal(inputs.gpu, column(1, ids), 1)
+    known = all_of(compared(picked(column(1, ids), place), "=", inputs.gpu), compared(picked(column(2, layouts), place), "=", layout))
+    found: dict[str, Live] = {}
+    bands: dict[str, Live] = {}
+    for row, (name, (at, _, scale, _)) in enumerate(FIGURES.items(), 3):
+        shown = picked(column(at, [cells[at] for cells in table]), place)
+        both = all_of(known, there)
+        band = chosen(both, picked(column(at + 1, [cells[at + 1] for cells in table]), place), words(""))
+        grid.text(row, 0, say(f"speed-{name}"))
+        size = recorded(lambda *, size, scale: size / scale, size=shown, scale=scale)
+        found[name] = grid.formula(row, 1, chosen(both, size, words(DASH)), _PLAIN[name])
+        bands[name] = grid.formula(row, 2, band, "inside")
+    return Speed(found["ttft"], found["tpot"], found["rate"], bands), _runners(grid, options, table, all_of(there, known, compared(place, "=", 1)))
 
 
-def _results(book: Book, grid: Grid, inputs: Inputs, ids: list[str], layouts: list[str], cells: dict[str, list[Live]]) -> None:
-    """Named results: those of the chosen device, while its layout is that of the plan."""
-    count = len(ids)
-    row = first_equal(inputs.gpu, Area(grid.span(FIRST, 1, count), ids), 1)
-    known = compared(picked(Area(grid.span(FIRST, 1, count), ids), row), "=", inputs.gpu)
-    same = compared(picked(Area(grid.span(FIRST, 2, count), layouts), row), "=", inputs.layout_words)
-    for number, name in enumerate(("ttft", "tpot", "rate")):
-        place = {"ttft": 4, "tpot": 6, "rate": 8}[name]
-        area = Area(grid.span(FIRST, place, count), [live.value for live in cells[name]])
-        live = chosen(all_of(known, same), picked(area, row), words(DASH))
-        code = {"ttft": "out_ttft_s", "tpot": "out_tpot_s", "rate": "out_output_tokens_per_s"}[name]
-        grid.text(3 + number, 0, book.say(f"speed-{name}"))
-        book.name(code, grid.formula(3 + number, 1, live, {"ttft": "three", "tpot": "four", "rate": "number"}[name]))
+_PLAIN = {"ttft": "seconds", "tpot": "four", "rate": "rate"}
+
+
+def _runners(grid: Grid, options: list[Option], table: list[list[Any]], same: Live) -> Runners:
+    """The options after the first, for the first sheet."""
+    columns = {"name": 0, "layout": 2, "gpus": 3, "rate": 8, "rent": 10, "purchase": 11}
+    rows = [
+        {name: Live(grid.at(FIRST + place, column), table[place][column]) for name, column in columns.items()} for place in range(1, len(options))
+    ]
+    return Runners(same, rows)
+
+
+def _purchase(cost: Cost | None) -> str:
+    """A purchase as a range with its currency: cents say nothing."""
+    if cost is None:
+        return DASH
+    return " – ".join(dict.fromkeys((f"{cost.amount:,.0f}", f"{cost.high:,.0f}"))) + f" {cost.currency}"
+
+
+def _option(page: Page, row: int, option: Option, there: Live) -> list[Any]:
+    """One option; the values of its cells."""
+    speed, language = option.performance, page.book.language
+    assert speed is not None
+    cells: list[Any] = [option.accelerator.name, option.accelerator.id, layout_words(option.layout, option.replicas), option.gpus]
+    for quantity, (_, _, scale, digits) in zip((speed.ttft_s, speed.tpot_s, speed.output_tokens_per_s), FIGURES.values(), strict=True):
+        cells.append(chosen(there, constant(quantity.value * scale), words(DASH)))
+        cells.append(f"{quantity.low * scale:,.{digits}f} – {quantity.high * scale:,.{digits}f}")
+    cells += [cost_words(option.cost, language) or DASH, _purchase(option.purchase)]
+    cells.append(text("ui", f"evidence-{evidence_of(option)}", language))
+    page.row(row, cells, [style for _, _, style in _COLUMNS])
+    return [cell.value if isinstance(cell, Live) else cell for cell in cells]

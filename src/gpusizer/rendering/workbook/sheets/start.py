@@ -1,27 +1,29 @@
-"""The first sheet: what people change on the left, the answer on top and on the right."""
+"""The first sheet, what people change: title, customer and date on top, the inputs on the left."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from gpusizer.formulas.load import concurrent_requests, deployment_cost, servers_needed
+from gpusizer.formulas.load import concurrent_requests
 from gpusizer.planning.request import Request
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.selected import MOST_STAGES, Chosen
+from gpusizer.rendering.workbook.cells.selected import MOST_STAGES
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
-from gpusizer.rendering.workbook.live import DASH, Live, all_of, chosen, compared, constant, first_equal, recorded, words
-from gpusizer.rendering.workbook.sentences import context_words, layout_words, templated
-from gpusizer.rendering.workbook.tables.parts import TPS
+from gpusizer.rendering.workbook.live import Live, all_of, chosen, compared, constant, first_equal, recorded, words
+from gpusizer.rendering.workbook.sentences import templated
+from gpusizer.rendering.workbook.sheets.page import Page
+from gpusizer.rendering.workbook.tables.gather import TPS
 from gpusizer.rendering.workbook.tables.tables import Tables
-from gpusizer.units import GiB
 
-__all__ = ["Beginning", "fill_answer", "fill_inputs", "set_up_start", "token_place"]
+__all__ = ["FIRST_ROW", "LABEL", "OUT", "OUT_UNIT", "OUT_VALUE", "USED", "VALUE", "Beginning", "fill_inputs", "set_up_start", "token_place"]
 
 LABEL, VALUE, USED, GAP, OUT, OUT_VALUE, OUT_UNIT = range(1, 8)
-FIRST_ROW = 6
+_WIDTHS = (1.5, 29, 25, 16, 1.5, 32, 15, 22)
+FIRST_ROW = 5
 MOST = 10**9
 MOST_TOKENS = 2**28
 
@@ -38,18 +40,21 @@ class Beginning:
     memory_fraction: float | None = None
 
 
-def set_up_start(book: Book, grid: Grid) -> None:
-    """Widths, heading, print set-up."""
-    sheet = grid.sheet
-    for column, width in ((0, 2), (LABEL, 30), (VALUE, 30), (USED, 16), (GAP, 2), (OUT, 36), (OUT_VALUE, 22), (OUT_UNIT, 16)):
-        sheet.set_column(column, column, width)
-    grid.text(0, LABEL, book.say("title"), "title")
-    sheet.set_row(0, 24)
-    grid.text(1, LABEL, book.say("how-to"), "text")
-    sheet.set_landscape()
-    sheet.set_paper(9)
-    sheet.fit_to_pages(1, 1)
-    sheet.set_footer("&L&A&R&P / &N")
+def set_up_start(book: Book, today: date) -> Page:
+    """Title, customer and date, which are free to fill, and what the sheet is for."""
+    page = Page(book, "start", _WIDTHS)
+    grid, say = page.grid, book.say
+    grid.sheet.merge_range(0, LABEL, 0, OUT_UNIT, "", book.style("input-title"))
+    grid.sheet.set_row(0, 26)
+    book.name("in_title", grid.value(0, LABEL, book.heading, "input-title"))
+    grid.text(1, LABEL, say("in-customer"), "label")
+    grid.sheet.merge_range(1, VALUE, 1, USED, "", book.style("input"))
+    book.name("in_customer", grid.value(1, VALUE, "", "input"))
+    grid.text(1, OUT, say("in-date"), "label")
+    grid.sheet.merge_range(1, OUT_VALUE, 1, OUT_UNIT, "", book.style("input-date"))
+    book.name("in_date", grid.value(1, OUT_VALUE, (today - date(1899, 12, 30)).days, "input-date"))
+    page.merged(2, LABEL, OUT_UNIT, say("how-to"), "faint")
+    return page
 
 
 class _Cells:
@@ -89,9 +94,10 @@ def _whole(low: int, high: int) -> dict[str, Any]:
     return {"validate": "integer", "criteria": "between", "minimum": low, "maximum": high}
 
 
-def fill_inputs(book: Book, grid: Grid, tables: Tables, account: Account, start: Beginning) -> Inputs:
+def fill_inputs(page: Page, tables: Tables, account: Account, start: Beginning) -> Inputs:
     """Write the inputs and what follows from them at once."""
-    request, cells = start.request, _Cells(book, grid)
+    book = page.book
+    request, cells = start.request, _Cells(book, page.grid)
     lists, facts = tables.lists, tables.facts
 
     def offered(name: str, count: int) -> dict[str, Any]:
@@ -176,7 +182,6 @@ def fill_inputs(book: Book, grid: Grid, tables: Tables, account: Account, start:
         valid=account.line("valid", valid),
         unknown_words=words(book.say("unknown-choice")),
         too_many_stages=lambda stages, layers: templated(book.language, "reason", "pp-more-than-layers", pp=stages, layers=layers),
-        layout_words=words(""),
     )
 
 
@@ -196,141 +201,6 @@ def _count(tables: Tables, name: str) -> int:
 
 def _or(cell: Live, otherwise: Live) -> Live:
     return chosen(compared(cell, "=", ""), otherwise, cell)
-
-
-# ---- the answer -----------------------------------------------------------------------------------------------------
-
-
-def fill_answer(book: Book, grid: Grid, tables: Tables, account: Account, inputs: Inputs, found: Chosen) -> dict[str, Live]:
-    """The sentence, the number of GPUs, and the figures below them; results by name."""
-    say, language = book.say, book.language
-    device, row = tables.devices, inputs.gpu_row
-    model = tables.models
-    name = account.line("model name", model.get("name", inputs.model_row))
-    precision = account.line("label", model.get("label", inputs.model_row, inputs.precision_place))
-    gpu = account.line("gpu name", device.get("name", row))
-    load = account.line("load", _load(language, inputs))
-    context = account.line("context words", context_words(inputs.context_tokens))
-    said = {"model": name, "precision": precision, "load": load, "context": context}
-    fixed = compared(inputs.replicas, "<>", "")
-    safe = account.line("replicas for words", chosen(compared(found.gpus, "=", DASH), constant(1), found.replicas))
-    used = account.line("replicas used", chosen(fixed, inputs.replicas, safe))
-    gpus_used = account.line("gpus used", recorded(lambda *, tp, pp, replicas: tp * pp * replicas, tp=inputs.tp, pp=inputs.pp, replicas=used))
-    nodes = account.line("nodes", recorded(servers_needed, gpus=gpus_used, devices_per_node=device.get("node", row)))
-    layout = account.line("layout", layout_words(inputs.tp, inputs.pp, inputs.whole, used))
-    servers = account.line("servers", _servers(language, nodes, gpus_used, device.get("node", row), device.get("whole_nodes", row)))
-    yes = templated(language, "ui", "plan-answer", **said, gpus=gpus_used, gpu=gpu, servers=servers, layout=layout)
-    reason = account.line("reason words", _reason(book, found, inputs))
-    alone = layout_words(inputs.tp, inputs.pp, inputs.whole, constant(1))
-    no = templated(language, "workbook", "answer-no", **said, gpu=gpu, layout=alone, reason=reason)
-    few = account.line("too few", all_of(fixed, compared(found.gpus, "<>", DASH), compared(used, "<", safe)))
-    short = templated(language, "workbook", "answer-few", **said, gpus=gpus_used, gpu=gpu, layout=layout, needed=found.gpus)
-    sentence = account.line("sentence", chosen(compared(found.reason_code, ">", 0), no, chosen(few, short, yes)))
-    sheet = grid.sheet
-    sheet.merge_range(2, LABEL, 3, OUT_UNIT, "", book.style("answer"))
-    sheet.set_row(2, 24)
-    sheet.set_row(3, 24)
-    results: dict[str, Live] = {"layout": layout, "out_sentence": book.name("out_sentence", grid.formula(2, LABEL, sentence, "answer"))}
-    place = _Results(book, grid, results)
-    place.section(say("section-answer"))
-    sheet.set_row(place.row, 27)
-    place.add("out_gpus", found.gpus, "big")
-    place.add("out_fits", found.starts, "general")
-    place.add("out_replicas", found.replicas, "general")
-    place.add("out_max_concurrency", found.concurrency, "two", say("requests"))
-    place.add("out_held_requests", found.held_low, "number", say("requests"))
-    place.add("out_kv_cache_tokens", found.kv_tokens, "number", say("tokens"))
-    place.add("out_kv_cache_bytes_per_token", model.get("token_bytes", inputs.model_row, token_place(tables, inputs)), "number", say("bytes"))
-    place.add("out_total_params", model.get("total_params", inputs.model_row), "number", say("parameters"))
-    place.add("out_weights_bytes", found.weights, "number", say("bytes"))
-    place.gib(found.weights, say("weights-gib"))
-    currency = device.get("currency", row)
-    price = chosen(compared(inputs.price, "=", ""), device.get("price", row), inputs.price)
-    money = chosen(compared(price, ">", 0), price, words(DASH))
-    place.add("out_price_per_gpu_hour", money, "two", chosen(compared(inputs.price, "=", ""), _words_of(currency), words("")))
-    good = all_of(compared(price, ">", 0), compared(found.gpus, "<>", DASH))
-    cost = recorded(deployment_cost, gpus=gpus_used, price=price)
-    place.add("out_cost_per_hour", chosen(good, cost, words(DASH)), "two", chosen(compared(inputs.price, "=", ""), _words_of(currency), words("")))
-    place.add("out_memory_fraction", found.share, "percent")
-    _paint(book, grid, place.first)
-    return results
-
-
-def _words_of(cell: Live) -> Live:
-    return Live(f'{cell.text}&""', cell.value or "")
-
-
-class _Results:
-    """Writes results one below the other."""
-
-    def __init__(self, book: Book, grid: Grid, results: dict[str, Live]) -> None:
-        self.book, self.grid, self.results, self.row = book, grid, results, FIRST_ROW
-        self.first = FIRST_ROW + 1
-
-    def section(self, title: str) -> None:
-        for column in (OUT, OUT_VALUE, OUT_UNIT):
-            self.grid.text(self.row, column, title if column == OUT else "", "section")
-        self.row += 1
-
-    def add(self, name: str, live: Live, style: str, unit: Live | str = "") -> None:
-        say = self.book.say
-        self.grid.text(self.row, OUT, say(name.replace("_", "-")), "label")
-        self.grid.sheet.write_comment(self.row, OUT, say(f"hint-{name.replace('_', '-')}"), {"x_scale": 1.6})
-        cell = self.grid.formula(self.row, OUT_VALUE, live, style if style != "number" else "number")
-        if isinstance(unit, Live):
-            self.grid.formula(self.row, OUT_UNIT, unit, "inside")
-        elif unit:
-            self.grid.text(self.row, OUT_UNIT, unit, "inside")
-        self.results[name] = self.book.name(name, cell)
-        self.row += 1
-
-    def gib(self, live: Live, title: str) -> None:
-        self.grid.text(self.row, OUT, title, "label")
-        size = recorded(lambda *, size: size / GiB, size=live)
-        self.grid.formula(self.row, OUT_VALUE, chosen(compared(live, "=", DASH), words(DASH), size), "two")
-        self.grid.text(self.row, OUT_UNIT, "GiB", "inside")
-        self.row += 1
-
-
-def _paint(book: Book, grid: Grid, first: int) -> None:
-    """Red where it does not fit, green where it does."""
-    bad = book.workbook.add_format({"bg_color": "#FBD5D5", "font_color": "#9B1C1C"})
-    good = book.workbook.add_format({"bg_color": "#DEF7EC", "font_color": "#03543F"})
-    for row, column in ((2, LABEL), (first + 1, OUT_VALUE), (first, OUT_VALUE)):
-        for form, words_of in ((bad, "out_fits=FALSE"), (bad, f'out_gpus="{DASH}"'), (good, "out_fits=TRUE")):
-            rule = {"type": "formula", "criteria": "=" + words_of, "format": form, "stop_if_true": True}
-            grid.sheet.conditional_format(row, column, row, column, rule)
-
-
-def _load(language: str, inputs: Inputs) -> Live:
-    many = templated(language, "ui", "load-concurrency", concurrency=inputs.concurrency)
-    one = templated(language, "ui", "load-concurrency-one", concurrency=inputs.concurrency)
-    users = templated(language, "ui", "load-users", users=inputs.users, concurrency=inputs.concurrency)
-    return chosen(inputs.by_users, users, chosen(compared(inputs.concurrency, "=", 1), one, many))
-
-
-def _servers(language: str, nodes: Live, gpus: Live, node: Live, whole_nodes: Live) -> Live:
-    one = templated(language, "ui", "servers-one", nodes=nodes)
-    many = templated(language, "ui", "servers-many", nodes=nodes)
-    part = templated(language, "ui", "servers-part", devices=node)
-    partly = all_of(compared(gpus, "<", node), compared(whole_nodes, "=", 1))
-    return chosen(partly, part, chosen(compared(nodes, "=", 1), one, many))
-
-
-def _reason(book: Book, found: Chosen, inputs: Inputs) -> Live:
-    """Why it does not fit, by the number of the reason."""
-    language = book.language
-    rank = recorded(lambda *, stage: stage - 1, stage=found.stage)
-    ways = [
-        found.reason_words,
-        templated(language, "workbook", "reason-budget", bytes=found.missing_bytes, fraction=found.share),
-        templated(language, "reason", "no-memory-for-cache", missing_bytes=found.missing_bytes, pp_rank=rank),
-        templated(language, "workbook", "reason-context", bytes=found.missing_bytes, tokens=inputs.context_tokens),
-        templated(language, "reason", "out-of-memory", bytes=found.missing_bytes, pp_rank=rank),
-        words(book.say("reason-close")),
-    ]
-    text = f'CHOOSE({found.reason_code.text}+1,"",{",".join(way.text for way in ways)})'
-    return Live(text, ["", *(way.value for way in ways)][int(found.reason_code.value)])
 
 
 def token_place(tables: Tables, inputs: Inputs) -> Live:
