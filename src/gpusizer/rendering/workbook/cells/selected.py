@@ -48,6 +48,8 @@ class Chosen:
     held_low: Live
     replicas: Live
     gpus: Live
+    requests: Live  # that the engine runs at once, at most
+    step_tokens: Live
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, device: Device, leg
         "held_low": where(legal, outcome.held_low, DASH),
         "replicas": where(good > 0, replicas, DASH),
         "gpus": where(good > 0, size * replicas, DASH),
+        "requests": outcome.step.requests,
+        "step_tokens": outcome.step.tokens,
     }
     return {name: kept(name, figure) for name, figure in figures.items()}, worst
 
