@@ -30,6 +30,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "answer": {"bold": True, "font_size": 14, "text_wrap": True, "bg_color": "#E8F1FA", "border": 1, "border_color": _HEAD},
     "big": {"bold": True, "font_size": 20, "num_format": "#,##0", "align": "right", "font_color": _HEAD},
     "label": {"text_wrap": True},
+    "fitted": {"shrink": True},
     "bold": {"bold": True},
     "number": {"num_format": "#,##0", "align": "right"},
     "bold-one": {"num_format": "#,##0.0", "bold": True, "top": 1, "align": "right"},
@@ -49,7 +50,7 @@ _STYLES: dict[str, dict[str, Any]] = {
         for name, form in (("input", "#,##0"), ("input-share", "0.0%"), ("input-money", "#,##0.00"), ("input-date", "yyyy-mm-dd"))
     },
     "input-title": {"bold": True, "font_size": 16, "font_color": _HEAD, "locked": False, "bottom": 1, "bottom_color": "#C9A227"},
-    "used": {"num_format": "#,##0", "align": "left", "font_color": _FAINT},
+    "used": {"num_format": "#,##0", "align": "left", "font_color": _FAINT, "shrink": True},
     "used-share": {"num_format": "0.0%", "align": "left", "font_color": _FAINT},
     "used-money": {"num_format": "#,##0.00", "align": "left", "font_color": _FAINT},
     "formula": {"font_name": "Consolas", "text_wrap": True, "font_size": 9},
