@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def checked(speed: Performance) -> None:
 
 @pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
 @pytest.mark.parametrize(("model", "engine", "cut", "drafts"), CUTS)
-def test_called_with_its_inputs_a_formula_gives_the_figure(model: str, engine: str, cut: dict[str, int], drafts: int, load: Load) -> None:
+def test_called_with_its_inputs_a_formula_gives_the_figure(model: str, engine: str, cut: dict[str, Any], drafts: int, load: Load) -> None:
     deployment = Deployment(model=model, gpu=H200.id, engine=engine, speculative_tokens=drafts, **cut)
     checked(predict(load_architecture(model), H200, deployment, load, replicas=2))
 
@@ -115,7 +116,7 @@ def test_without_a_bandwidth_no_speed_is_predicted_and_it_is_said() -> None:
 
 
 @pytest.mark.parametrize("wishes", [{}, {"tpot_s": 0.1}])
-def test_an_option_without_a_speed_keeps_its_place_or_cannot_promise_one(wishes: dict[str, float]) -> None:
+def test_an_option_without_a_speed_keeps_its_place_or_cannot_promise_one(wishes: dict[str, Any]) -> None:
     plan = make_plan(Request(model="qwen3-8b", concurrency=4, context_tokens=4096, gpus=(UNKNOWN,), **wishes))
     if wishes:
         assert not plan.options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -66,16 +67,18 @@ def cache_figures(architecture: Architecture, kv_precision: str = "auto") -> tup
         raise UnknownIdError("unknown-kv-precision", id=kv_precision, nearest=get_close_matches(kv_precision.lower(), KV_PRECISIONS, 3, 0.3))
     growing = Fraction(0)
     fixed = 0
-    for layer in architecture.layers:
+    alike = Counter(tuple(map(id, layer.mixers)) for layer in architecture.layers)
+    for layer in {tuple(map(id, layer.mixers)): layer for layer in architecture.layers}.values():
+        count = alike[tuple(map(id, layer.mixers))]
         pooled = any(isinstance(mixer, CompressedAttention) for mixer in layer.mixers)
         for cache in layer_caches(layer, _own_format(layer, form, kv_precision), tp=1):
             if cache.kind not in GROWING:
-                fixed += cache.row_bytes * (cache.window or 1)
+                fixed += count * cache.row_bytes * (cache.window or 1)
             elif pooled and cache.row_bytes % 2**7:  # records of odd size lie in aligned pages
                 page = page_bytes(block_tokens=POOLED_BLOCK, token_bytes=cache.row_bytes, ratio=cache.ratio, alignment_bytes=POOLED_ALIGNMENT)
-                growing += Fraction(page, POOLED_BLOCK)
+                growing += count * Fraction(page, POOLED_BLOCK)
             else:
-                growing += Fraction(cache.row_bytes, cache.ratio)
+                growing += count * Fraction(cache.row_bytes, cache.ratio)
     return ceil(growing), fixed
 
 

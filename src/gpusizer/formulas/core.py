@@ -59,7 +59,7 @@ def _all_plain(values: tuple[Any, ...]) -> bool:
     return True
 
 
-def _anysymbol_of(*values: Any) -> bool:
+def _any_symbol(*values: Any) -> bool:
     for value in values:  # noqa: SIM110
         if type(value) not in _PLAIN and isinstance(value, Symbol):
             return True
@@ -79,7 +79,9 @@ def ceil_div(numerator: Any, denominator: Any) -> Any:
     >>> ceil_div(7, 2), ceil_div(8, 2), ceil_div(10**18 + 1, 10)
     (4, 4, 100000000000000001)
     """
-    if _anysymbol_of(numerator, denominator):
+    if type(numerator) is int and type(denominator) is int:
+        return -(-numerator // denominator)
+    if _any_symbol(numerator, denominator):
         return _applied(_text_of("ROUNDUP", symbol_of(numerator) / denominator, 0), ceil_div, numerator, denominator)
     return -(-numerator // denominator)
 
@@ -90,7 +92,7 @@ def floor_div(numerator: Any, denominator: Any) -> Any:
     >>> floor_div(7, 2)
     3
     """
-    if _anysymbol_of(numerator, denominator):
+    if _any_symbol(numerator, denominator):
         return _applied(_text_of("ROUNDDOWN", symbol_of(numerator) / denominator, 0), floor_div, numerator, denominator)
     return numerator // denominator
 
@@ -151,7 +153,7 @@ def maximum(*values: Any) -> Any:
             break
     else:  # by far the most calls
         return max(values)
-    if _anysymbol_of(*values):
+    if _any_symbol(*values):
         return _call("MAX", maximum, *values)
     if _any_array(*values):
         import numpy as np
@@ -174,7 +176,7 @@ def minimum(*values: Any) -> Any:
             break
     else:  # by far the most calls
         return min(values)
-    if _anysymbol_of(*values):
+    if _any_symbol(*values):
         return _call("MIN", minimum, *values)
     if _any_array(*values):
         import numpy as np
@@ -194,7 +196,7 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
     """
     if type(condition) in _PLAIN:
         return yes if condition else no
-    if _anysymbol_of(condition, yes, no):
+    if _any_symbol(condition, yes, no):
         return _call("IF", where, condition, yes, no)
     if _any_array(condition, yes, no):
         import numpy as np

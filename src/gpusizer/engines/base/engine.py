@@ -20,7 +20,7 @@ from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageRe
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
-from gpusizer.engines.base.weights import Cut, once_per_architecture, weight_table
+from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
@@ -184,7 +184,8 @@ class Engine(ABC):
             return self.weights(start, stage)
         rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
         rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
-        known, key = _known_weights(start.architecture), (self.id, device, stage.layers, stage.first, stage.last, rest)
+        kinds = layer_kinds(start.architecture)
+        known, key = _known_weights(start.architecture), (self.id, device, stage.first, stage.last, rest, *(kinds[index] for index in stage.layers))
         if key not in known:
             known[key] = self.weights(start, stage)
         return known[key]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
@@ -16,6 +16,8 @@ from gpusizer.formulas.memory.stages import stage_size
 
 __all__ = ["CachePlan", "LayoutChoice", "Stage", "StageResult", "Start", "stage_layers"]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Start:
@@ -25,6 +27,14 @@ class Start:
     architecture: Architecture
     accelerator: Accelerator
     version: tuple[int, ...]
+    _known: dict[Callable[[Start], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, make: Callable[[Start], T]) -> T:
+        """What follows from this start alone, worked out when it is first asked for."""
+        if make not in self._known:
+            self._known[make] = make(self)
+        found: T = self._known[make]
+        return found
 
     @property
     def layout(self) -> Layout:

@@ -91,9 +91,11 @@ def computed(
         raise ValueError(f"{id}: what is exact has no band")
     size = formula(**inputs)
     whole = rounded(size)
-    low, high = (whole, whole) if band is None else band.around(size)
-    known = evidence or (Evidence.EXACT if band is None else Evidence.CALIBRATED)
-    return Item(id, whole, rounded(minimum(low, whole)), rounded(maximum(high, whole)), id_of(formula), inputs, tuple(sources), known, section)
+    if band is None:
+        return Item(id, whole, whole, whole, id_of(formula), inputs, tuple(sources), evidence or Evidence.EXACT, section)
+    low, high = band.around(size)
+    low, high = rounded(minimum(low, whole)), rounded(maximum(high, whole))
+    return Item(id, whole, low, high, id_of(formula), inputs, tuple(sources), evidence or Evidence.CALIBRATED, section)
 
 
 def banded(id: str, constant: Band, *, section: Section, evidence: Evidence = Evidence.CALIBRATED) -> Item:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from gpusizer.engines.base.account import Sum, summed
+from gpusizer.engines.base.account import Conclusion, StageFigures, Sum, conclude, left_of, stage_blocks, summed
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Item, Section
@@ -18,6 +18,7 @@ from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import DEFAULT_MODES
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import kept, maximum, minimum, where
+from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import (
     activation_peak_bytes,
     encoder_bytes,
@@ -26,6 +27,7 @@ from gpusizer.formulas.memory.activation import (
     latent_chunk_rows,
 )
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
 from gpusizer.formulas.memory.steps import (
     batch_requests,
@@ -33,6 +35,7 @@ from gpusizer.formulas.memory.steps import (
     captured_limit,
     captured_sizes,
     encoded_bytes,
+    in_flight_tokens,
     layer_peak_bytes,
     sampling_peak_bytes,
     sparse_workspace_bytes,
@@ -41,6 +44,9 @@ from gpusizer.formulas.memory.weights import unfolded_scales_bytes, visual_level
 from gpusizer.units import MiB
 
 __all__ = [
+    "Asked",
+    "Assembled",
+    "Outcome",
     "Place",
     "above_free",
     "charged",
@@ -50,6 +56,7 @@ __all__ = [
     "growth",
     "loaded",
     "needed_later",
+    "outcome_of",
     "step_lines",
     "workspace",
 ]
@@ -299,3 +306,95 @@ def needed_later(lines: Iterable[Item]) -> Any:
     if graphs is None or peak is None:
         return 0
     return graphs.bytes - maximum(graphs.low_bytes - peak.bytes, 0)
+
+
+# ---- the whole account of a start that leaves everything to the engine --------------------------------------------------
+
+
+class Assembled(Protocol):
+    """A stage put together: its place, its stored tensors, its cache; figures of a sheet."""
+
+    @property
+    def place(self) -> Place:
+        """Where the stage stands."""
+
+    @property
+    def square_bytes(self) -> Any:
+        """Weights in FP8 with a scale for each square block. [bytes]"""
+
+    @property
+    def slack_bytes(self) -> Any:
+        """What the allocator counts beyond the matrices. [bytes]"""
+
+    @property
+    def block_tokens(self) -> Any:
+        """Block that the kernels need. [tokens]"""
+
+    @property
+    def block_bytes(self) -> Any:
+        """One block over all layers that share it. [bytes]"""
+
+    def weights(self) -> dict[str, Item]:
+        """Lines of the stored tensors and of what loading makes of them, by name."""
+
+    def needed_blocks(self, in_flight_tokens: Any) -> Any:
+        """Blocks of the longest request. [blocks]"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the engine: layout, longest request, budget."""
+
+    layout: LayoutRecord
+    pp: Any
+    context_tokens: Any
+    budget_bytes: Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the account comes to."""
+
+    lines: dict[str, Item]
+    figures: StageFigures
+    found: Conclusion
+    free_bytes: Any  # when the budget is checked
+    tokens: Any
+    concurrency: Any
+    held: Any  # requests at once, as predicted and on the safe side
+    held_low: Any
+    weights_bytes: Any
+
+
+def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, stage: Assembled, asked: Asked, rules: VersionRules) -> Outcome:
+    """Run the account of every stage and conclude."""
+    step = default_step(chosen, asked.context_tokens, stage.block_tokens)
+    square = kept("unfolded", stage.square_bytes * chosen.unfolds_scales)
+    made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes)
+    lines = stage.weights() | {line.id: line for line in made}
+    weights_bytes = kept("weights", sum((line.bytes for line in lines.values()), 0))
+    buffers = workspace(model, step, asked.layout)
+    peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)
+    grown = growth(device, rules, buffers)
+    of_stage = charged([*lines.values(), peak, graphs], model.estimate_factor, charges_graphs=True)
+    of_stage = Sum(kept("charged", of_stage.bytes), of_stage.below_squares, kept("squares", of_stage.above_squares))
+    available = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
+    needed = stage.needed_blocks(in_flight_tokens(step_tokens=step.tokens, pp=asked.pp))
+    outside = kept("outside", sum(line.bytes for line in device.outside))
+    used = kept("held", weights_bytes + peak.bytes + graphs.bytes) + grown.bytes + outside
+    later = kept("later", needed_later([peak, graphs]))
+    figures = StageFigures(available, stage_blocks(available, stage.block_bytes), stage.block_bytes, needed, used, later)
+    found = conclude([figures], memory_bytes=device.memory_bytes, refused=above_free(asked.budget_bytes, device))
+    counted = kept("counted", maximum(needed, 1))
+    concurrency, low = (pool_concurrency(blocks=blocks, blocks_per_request=counted) for blocks in found.blocks[:2])
+    return Outcome(
+        lines=lines | {line.id: line for line in (peak, graphs, grown, *device.outside)},
+        figures=figures,
+        found=found,
+        free_bytes=free_at_start(device),
+        tokens=pool_tokens(blocks=found.blocks[0], blocks_per_request=counted, context_tokens=asked.context_tokens),
+        concurrency=concurrency,
+        held=minimum(held_requests(max_concurrency=concurrency), step.requests),
+        held_low=minimum(held_requests(max_concurrency=low), step.requests),
+        weights_bytes=weights_bytes,
+    )

@@ -224,11 +224,12 @@ def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Pa
     """Pages of attention layers and states, the block widened until an attention page holds a state."""
     rows: list[tuple[int, str, int, int, bool]] = []
     states: list[tuple[int, int]] = []
+    known: dict[tuple[int, ...], tuple[bool, tuple[LayerCache, ...]]] = {}
     for index, layer in enumerate(layers):
-        latent = any(isinstance(mixer, LatentAttention) for mixer in layer.mixers)
-        caches = layer_caches(layer, request.form, tp=request.tp, model_element_bytes=request.conv_bytes, state_element_bytes=request.state_bytes)
-        if latent and request.expanded:
-            caches = tuple(_expanded(mixer, request) for mixer in layer.mixers if isinstance(mixer, LatentAttention))
+        same = tuple(map(id, layer.mixers))
+        if same not in known:
+            known[same] = _caches(layer, request)
+        latent, caches = known[same]
         for cache in caches:
             if cache.kind == STATE:
                 states.append((index, cache.row_bytes + request.drafts * cache.per_draft_bytes))
@@ -248,6 +249,15 @@ def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Pa
     ]
     found += [(index, Page(STATE, 0, block, state_page, 0)) for index, _ in states]
     return sorted(found, key=lambda entry: entry[0])
+
+
+def _caches(layer: Layer, request: CacheRequest) -> tuple[bool, tuple[LayerCache, ...]]:
+    """Whether a layer caches latents, and all that it caches."""
+    latent = any(isinstance(mixer, LatentAttention) for mixer in layer.mixers)
+    if latent and request.expanded:
+        return True, tuple(_expanded(mixer, request) for mixer in layer.mixers if isinstance(mixer, LatentAttention))
+    caches = layer_caches(layer, request.form, tp=request.tp, model_element_bytes=request.conv_bytes, state_element_bytes=request.state_bytes)
+    return latent, caches
 
 
 def _expanded(mixer: LatentAttention, request: CacheRequest) -> LayerCache:

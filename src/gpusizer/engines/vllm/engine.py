@@ -95,7 +95,7 @@ class Vllm(PooledEngine):
         """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
         buffers, scales, slack = loaded(
             model_record(start.architecture),
-            step_record(start),
+            start.once(step_record),
             _place(stage),
             square_bytes=square_bytes(start, stage, cut),
             slack_bytes=slack_bytes(start.architecture, stage, cut),
@@ -127,7 +127,12 @@ class Vllm(PooledEngine):
 
     def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
         """Activation peak, growth outside the allocator, graphs, context and communicators."""
-        model, step, device, rules = model_record(start.architecture), step_record(start), device_record(start), version_rules(start.version)
+        model, step, device, rules = (
+            model_record(start.architecture),
+            start.once(step_record),
+            start.once(device_record),
+            version_rules(start.version),
+        )
         layout = layout_record(start.layout.tp, start.layout.dp, whole_experts=start.layout.ep > 1)
         buffers = workspace(model, step, layout)
         peak, graphs = step_lines(model, step, layout, _place(stage), rules, buffers)
@@ -178,7 +183,7 @@ class Vllm(PooledEngine):
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         """Blocks of the groups of layers."""
         deployment = start.deployment
-        layout = cache_layout(start.architecture, self.cache_request(start))
+        layout = cache_layout(start.architecture, start.once(self.cache_request))
         flight = in_flight_tokens(deployment, start.version)
         aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching", False))
         states = (2 if aligned else 1) + deployment.speculative_tokens
@@ -209,7 +214,7 @@ class Vllm(PooledEngine):
 
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
         """Not enough free memory for the budget at the start."""
-        device, budget = device_record(start), self.budget_bytes(start)
+        device, budget = start.once(device_record), self.budget_bytes(start)
         if not version_rules(start.version).checks_budget or not above_free(budget, device):
             return None
         return Notice(

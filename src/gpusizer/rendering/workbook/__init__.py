@@ -21,8 +21,7 @@ from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.cells.selected import MOST_STAGES
 from gpusizer.rendering.workbook.sheets.start import Beginning
-from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS, Source, gather
-from gpusizer.rendering.workbook.tables.parts import TPS
+from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS, TPS, Source, gather
 
 __all__ = ["catalogue_workbook", "plan_workbook"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from gpusizer.i18n import text
@@ -75,13 +76,23 @@ class Book:
 
     def __init__(self, language: str) -> None:
         import xlsxwriter
-        from xlsxwriter.worksheet import Worksheet
+        from xlsxwriter.worksheet import CellNumberTuple, Worksheet
 
         class Plain(Worksheet):  # type: ignore[misc]
             """A sheet whose formulas hold no newer functions: a search for thirty of them in each would take longer than all else."""
 
             def _prepare_formula(self, formula: str, *_: Any) -> str:
                 return formula.removeprefix("=")
+
+            def fill(self, row: int, values: Sequence[Any]) -> None:
+                """Constants side by side, without a style: there are a hundred thousand, so they go straight into the table."""
+                self._check_dimensions(row, len(values) - 1)
+                cells = self.table[row]
+                for column, value in enumerate(values):
+                    if type(value) is int or type(value) is float:
+                        cells[column] = CellNumberTuple(value, None)
+                    elif value is not None and value != "":
+                        self.write(row, column, value)
 
         self._sheet_class = Plain
         self.language = language

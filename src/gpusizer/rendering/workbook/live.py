@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 from gpusizer.formulas.core import Symbol
@@ -23,16 +22,12 @@ __all__ = [
     "chosen",
     "compared",
     "constant",
-    "counted_letters",
     "first_equal",
-    "greatest",
     "joined",
     "least",
     "picked",
     "printed",
-    "products",
     "recorded",
-    "root_of_squares",
     "words",
 ]
 
@@ -151,7 +146,7 @@ def picked(area: Area, row: Live, column: Live | None = None, *, width: int = 1)
     place = index * width + (0 if column is None else int(column.value) - 1)
     value = area.values[place]
     text = f"INDEX({area.text},{row.text})" if column is None else f"INDEX({area.text},{row.text},{column.text})"
-    return Live(text, 0 if value is None else value)
+    return Live(text, 0 if value is None or value == "" else value)
 
 
 def first_equal(wanted: Live, area: Area, otherwise: int | None = None) -> Live:
@@ -176,35 +171,6 @@ def added(area: Area) -> Live:
 def least(area: Area) -> Live:
     """The smallest number of a range, 0 where there is none."""
     return Live(f"MIN({area.text})", min(_numbers(area.values), default=0))
-
-
-def greatest(area: Area) -> Live:
-    """The largest number of a range, 0 where there is none."""
-    return Live(f"MAX({area.text})", max(_numbers(area.values), default=0))
-
-
-def products(*areas: Area) -> Live:
-    """The sum of products, place by place."""
-    total = 0
-    for values in zip(*(area.values for area in areas), strict=True):
-        product = 1
-        for value in values:
-            product *= value or 0
-        total += product
-    return Live(f"SUMPRODUCT({','.join(area.text for area in areas)})", total)
-
-
-def root_of_squares(*areas: Area) -> Live:
-    """Root of the sum of squares: deviations that do not depend on each other."""
-    return Live(f"SQRT(SUMSQ({','.join(area.text for area in areas)}))", sqrt(sum(value**2 for area in areas for value in _numbers(area.values))))
-
-
-def counted_letters(pattern: Live, start: Live, size: Live, letter: Live | str) -> Live:
-    """How often a letter stands in a part of a text; places count from 0. Letter case matters."""
-    one = letter if isinstance(letter, Live) else words(letter)
-    part = f"MID({pattern.text},{start.text}+1,{size.text})"
-    value = str(pattern.value)[int(start.value) : int(start.value) + int(size.value)].count(str(one.value)) if one.value else 0
-    return Live(f'LEN({part})-LEN(SUBSTITUTE({part},{one.text},""))', value)
 
 
 def joined(*parts: Live | str) -> Live:

@@ -11,10 +11,10 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from gpusizer.formulas.symbols import Symbol
+from gpusizer.rendering.workbook.axes import ALL, Axis, finest
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.live import Area, Live
 
@@ -25,49 +25,6 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
 LONGEST = 700  # letters of a formula that takes others into itself
-
-
-@dataclass(frozen=True, eq=False)
-class Axis:
-    """Points along which figures may differ; each belongs to one point of a coarser axis (a device to its class, a stage to its layout)."""
-
-    name: str
-    size: int
-    parent: Axis | None = None
-    places: tuple[int, ...] = ()  # of each point in the parent
-    stages: bool = False  # the points are stages, over which a layout has a least and a greatest
-
-    def covers(self, other: Axis) -> bool:
-        """Whether every point of this axis belongs to one of the other."""
-        return other is self or other.size == 1 or (self.parent is not None and self.parent.covers(other))
-
-    @cached_property
-    def _known(self) -> dict[str, tuple[int, ...]]:
-        return {self.name: tuple(range(self.size))}
-
-    def places_in(self, other: Axis) -> tuple[int, ...]:
-        """The point of a coarser axis that each point belongs to."""
-        if other.size == 1:
-            return (0,) * self.size
-        if other.name not in self._known:
-            assert self.parent is not None, f"{self.name} does not lie along {other.name}"
-            above = self.parent.places_in(other)
-            self._known[other.name] = tuple(above[place] for place in self.places)
-        return self._known[other.name]
-
-
-ALL = Axis("all", 1)
-"""The axis of what differs nowhere."""
-
-
-def _finest(axes: Sequence[Axis]) -> Axis:
-    found = ALL
-    for axis in axes:
-        if axis.covers(found):
-            found = axis
-        elif not found.covers(axis):
-            raise ValueError(f"a figure cannot lie along {axis.name} and {found.name}")
-    return found
 
 
 # A cell of another figure: at the same point; over all stages of this layout (<); over all points of its axis of devices (^).
@@ -90,7 +47,7 @@ class Traced(Symbol):
     def applied(self, text: Symbol, function: Callable[..., Any], values: tuple[Any, ...]) -> Traced:
         """The figure that a function gives, along the axes of all its inputs."""
         inputs = [value for value in values if isinstance(value, Traced)]
-        devices, stages = _finest([each.devices for each in inputs]), _finest([each.stages for each in inputs])
+        devices, stages = finest([each.devices for each in inputs]), finest([each.stages for each in inputs])
         columns = [value.along(devices, stages) if isinstance(value, Traced) else [[value] * stages.size] * devices.size for value in values]
         return Traced(self.trace, text, devices, stages, [list(map(function, *rows)) for rows in zip(*columns, strict=True)])
 
@@ -164,7 +121,7 @@ class Trace:
     def stacked(self, rows: Sequence[Traced], devices: Axis) -> Traced:
         """One figure of several: each stands at one point of an axis of devices."""
         assert len(rows) == devices.size
-        stages = _finest([each.stages for each in rows])
+        stages = finest([each.stages for each in rows])
         return self._add(_Node("", Traced(self, Symbol(""), devices, stages, [each.along(ALL, stages)[0] for each in rows]), rows=rows))
 
     def node(self, name: str, figure: Traced) -> Traced:
@@ -183,21 +140,16 @@ class Trace:
         assert layouts is not None
         members = [[stage for stage, place in enumerate(column.stages.places) if place == layout] for layout in range(layouts.size)]
         lists = Traced(self, Symbol(""), column.devices, layouts, [[[row[stage] for stage in each] for each in members] for row in column.values])
-        return lists.applied(Symbol(text.format(f"{column.text[:-1]}<§", *(other.text for other in others))), function, (lists, *others))
+        cells = Symbol(text.format(f"{column.text[:-1]}<§", *(other.text for other in others)))
+        return lists.applied(cells, function, (lists, *others)).named("of all stages")
 
-    def total(self, *columns: Traced) -> Traced:
-        """The sum of products over the axis of devices of the first column, place by place."""
-        return self.over_devices("SUMPRODUCT", lambda *values: sum(_product(row) for row in zip(*values, strict=True)), *columns)
-
-    def over_devices(self, name: str, function: Callable[..., Any], *columns: Traced, text: str = "{}") -> Traced:
-        """``name(columns)`` over the whole axis of devices; ``text`` says how the columns stand in it."""
-        stages, axis = _finest([each.stages for each in columns]), columns[0].devices
-        kept = [each.named("column") for each in columns]
-        tables = [each.along(axis, stages) for each in kept]
+    def over_devices(self, text: str, function: Callable[..., Any], *columns: Traced) -> Traced:
+        """One figure of columns over the whole axis of devices: ``text`` with their cells in its places."""
+        stages, axis = finest([each.stages for each in columns]), columns[0].devices
+        named = [each.named("column") for each in columns]
+        tables = [each.along(axis, stages) for each in named]
         values = [function(*([row[place] or 0 for row in table] for table in tables)) for place in range(stages.size)]
-        spans = [f"{each.text[:-1]}^§" for each in kept]
-        inner = text.format(*spans) if text != "{}" else ",".join(spans)
-        return Traced(self, Symbol(f"{name}({inner})"), ALL, stages, [values])
+        return Traced(self, Symbol(text.format(*(f"{each.text[:-1]}^§" for each in named))), ALL, stages, [values])
 
     # ---- cells -----------------------------------------------------------------------------------------------------
 
@@ -288,13 +240,6 @@ class Trace:
     def beside(self, device: int, place: int, live: Live) -> Live:
         """A cell to the right of all figures of a device."""
         return self.wide.bare(1 + device, self._column + place, live)
-
-
-def _product(values: Sequence[Any]) -> Any:
-    found = 1
-    for value in values:
-        found *= value
-    return found
 
 
 def _span(first: str, last: str) -> str:

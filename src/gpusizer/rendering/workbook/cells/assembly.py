@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from gpusizer.engines.base.band import Limits, Spread
-from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.ledger import WEIGHT_LINES, computed
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm.account import Place
 from gpusizer.engines.vllm.cache import Kept
+from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
+from gpusizer.engines.vllm.model_table import KEPT, OUTSIDE_PARTS
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import group_sum_bytes
@@ -18,9 +20,8 @@ from gpusizer.formulas.memory.stages import stage_first_layer, stage_size
 from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, leaf, looked
 from gpusizer.rendering.workbook.live import constant
-from gpusizer.rendering.workbook.tables.layouts import NEEDS, SIZES
-from gpusizer.rendering.workbook.tables.parts import LINES, TPS
-from gpusizer.rendering.workbook.tables.tables import KEPT, OUTSIDE_PARTS, Tables
+from gpusizer.rendering.workbook.tables.gather import TPS
+from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
 __all__ = ["Assembly", "Parts"]
@@ -97,13 +98,21 @@ class Assembly:
         found: Traced = kept(name, looked(self.tables.parts, name, row, place))
         return found
 
+    def _total(self, column: Traced) -> Traced:
+        """What the stage holds of a column of parts: the sum of products with its counts."""
+
+        def products(sizes: list[Any], counts: list[Any]) -> Any:
+            return sum(size * count for size, count in zip(sizes, counts, strict=True))
+
+        return self.trace.over_devices("SUMPRODUCT({},{})", products, column, self.counts)
+
     def _by_padding(self, name: str) -> Traced:
         """Bytes on a stage of what kernels pad differently from family to family of devices."""
         place = self.ways.tp_place + self.ways.whole * len(TPS)
         sums = []
         for padding in self.ways.paddings:
             row = self.parts.part + self.parts.further * (padding - 1)
-            sums.append(self.trace.total(self._column(name, row, place), self.counts).named(name))
+            sums.append(self._total(self._column(name, row, place)).named(name))
         return sums[0] if self.ways.families is ALL else self.trace.stacked(sums, self.ways.families)
 
     @cached_property
@@ -120,15 +129,15 @@ class Assembly:
         """Lines of the stored tensors, and of what loading makes of them."""
         found: dict[str, Item] = {}
         band = Spread(self.ways.error, self.ways.error)
-        for line in LINES:
+        for line in WEIGHT_LINES:
             if line == "weights_experts":
                 size = self._by_padding(line)
             else:
-                size = self.trace.total(self._column(line, self.parts.part, self.ways.tp_place), self.counts).named(line)
+                size = self._total(self._column(line, self.parts.part, self.ways.tp_place)).named(line)
             found[line] = computed(line, group_sum_bytes, section=Section.WEIGHTS, band=band, stored=size)
         head = self._column("weights_embedding", self.parts.own, self.ways.tp_place) * self.place.first * self.place.last
         found["own_head"] = computed("weights_head", group_sum_bytes, section=Section.WEIGHTS, embedding=kept("own head", head))
-        copied = self.trace.total(kept("copied", self._copied()), self.counts)
+        copied = self._total(kept("copied", self._copied()))
         found["weights_absorbed"] = computed("weights_absorbed", sum_bytes, section=Section.WEIGHTS, copies_bytes=copied.named("copies"))
         tables = {f"table_{number}_bytes": self._table(number) for number in range(self.tables.most_rotations)}
         found["weights_tables"] = computed("weights_tables", sum_bytes, section=Section.WEIGHTS, **tables)
@@ -161,7 +170,7 @@ class Assembly:
         def there(rotations: list[Any], counts: list[Any]) -> Any:
             return sum(count for rotation, count in zip(rotations, counts, strict=True) if rotation == number + 1)
 
-        layers = self.trace.over_devices("SUMIF", there, used, self.counts, text=f"{{}},{number + 1},{{}}")
+        layers = self.trace.over_devices(f"SUMIF({{}},{number + 1},{{}})", there, used, self.counts)
         return where(layers > 0, kept("table of positions", size), 0)
 
     # ---- the cache -------------------------------------------------------------------------------------------------
@@ -201,7 +210,7 @@ class Assembly:
         groups, first = self.tables.groups, kept("first group", looked(self.tables.layouts, "first", self._layout))
         count = kept("groups", looked(self.tables.layouts, "count", self._layout))
         widths = []
-        for number in range(self.tables.facts.layouts.most):
+        for number in range(self.tables.facts.tables.layouts.most):
             row = first + where(count > number, number, 0)
             pattern = kept("pattern", looked(groups, "pattern", row))
             width: Any = 0

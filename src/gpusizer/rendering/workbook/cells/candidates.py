@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gpusizer.engines.vllm.record import DeviceRecord
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
-from gpusizer.rendering.workbook.cells.assembly import Parts
-from gpusizer.rendering.workbook.cells.deployment import Device, outcome_of
+from gpusizer.rendering.workbook.cells.assembly import Assembly, Parts
+from gpusizer.rendering.workbook.cells.deployment import outside_lines, recorded_account
 from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, looked
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Area, Live, constant, first_equal, least
-from gpusizer.rendering.workbook.tables.parts import TPS
+from gpusizer.rendering.workbook.tables.gather import TPS
 from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
@@ -89,7 +90,8 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
         stage=along(stages, [stage for _, stage in stages_of]),
     )
     case = kept("case", along(layouts, [2 if tp * pp > 1 else 1 for tp, pp in CANDIDATES]) + whole)
-    outcome = outcome_of(trace, tables, model, parts, ways, _devices(trace, tables, devices, layouts, case))
+    device, budget = _devices(trace, tables, devices, layouts, case)
+    outcome = recorded_account(Assembly(trace, tables, model, parts, ways), device, budget)
     holds = kept("holds", outcome.held_low)
     replicas = replicas_needed(concurrency=trace.one(inputs.concurrency), held=maximum(holds, 1))
     node = trace.given([[tables.devices.get("node", constant(number + 1))] for number in range(devices.size)], devices)
@@ -97,7 +99,7 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
     return Tried(kept("GPUs", where(will_do > 0, tp * pp * replicas, HUGE)), holds, legal, whole)
 
 
-def _devices(trace: Trace, tables: Tables, devices: Axis, layouts: Axis, case: Any) -> Device:
+def _devices(trace: Trace, tables: Tables, devices: Axis, layouts: Axis, case: Any) -> tuple[DeviceRecord, Traced]:
     """The figures of every device: those that depend on the layout by its case, growth by whether ranks or stages are joined."""
     table, rows = tables.devices, [constant(number + 1) for number in range(devices.size)]
     growth = [constant(2 if tp > 1 else 3 if pp > 1 else 1) for tp, pp in CANDIDATES]
@@ -112,16 +114,8 @@ def _devices(trace: Trace, tables: Tables, devices: Axis, layouts: Axis, case: A
     def by_layout(name: str) -> Traced:
         return trace.given([[table.get(name, row, column) for column in growth] for row in rows], devices, layouts)
 
-    return Device(
-        get("memory"),
-        get("visible"),
-        get("driver"),
-        get("context"),
-        by_case("joined"),
-        by_layout("growth"),
-        by_layout("above"),
-        kept("budget", by_case("budget")),
-    )
+    outside = outside_lines(get("context"), by_case("joined"), get("driver"))
+    return DeviceRecord(get("memory"), get("visible"), outside, by_layout("growth"), 0, by_layout("above"), ()), kept("budget", by_case("budget"))
 
 
 def tried_of(trace: Trace, tried: Tried, device: int) -> TriedDevice:

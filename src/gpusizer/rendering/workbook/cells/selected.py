@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.engines.base.account import Reason
+from gpusizer.engines.vllm.account import Outcome
+from gpusizer.engines.vllm.device_table import CASES
+from gpusizer.engines.vllm.record import DeviceRecord
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
 from gpusizer.formulas.memory.budget import free_bytes, requested_bytes
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.assembly import Parts
-from gpusizer.rendering.workbook.cells.deployment import Device, Outcome, outcome_of
+from gpusizer.rendering.workbook.cells.assembly import Assembly, Parts
+from gpusizer.rendering.workbook.cells.deployment import outside_lines, recorded_account
 from gpusizer.rendering.workbook.cells.leaves import Model, Ways, leaf, looked
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, chosen, compared, constant, picked, recorded, words
-from gpusizer.rendering.workbook.tables.devices import CASES
-from gpusizer.rendering.workbook.tables.parts import TPS
+from gpusizer.rendering.workbook.tables.gather import TPS
 from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
@@ -83,17 +85,17 @@ def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model
         stage=stage,
     )
     trace.present = kept("is there", where(stage < pp, 1, 0))
-    device, share = _device(trace, tables, inputs, where(tp > 1, whole, 0), tp, pp)
-    outcome = outcome_of(trace, tables, model, parts, ways, device)
+    device, share, budget = _device(trace, tables, inputs, where(tp > 1, whole, 0), tp, pp)
+    outcome = recorded_account(Assembly(trace, tables, model, parts, ways), device, budget)
     why = _cannot_be(account, tables, inputs)
     legal = account.line("can be", compared(why, "=", ""))
-    figures, worst = _verdict(trace, inputs, outcome, device, trace.one(legal), tp * pp)
+    figures, worst = _verdict(trace, inputs, outcome, budget, trace.one(legal), tp * pp)
     items = _items(trace, outcome, device, worst, trace.one(legal))
     return Selected(figures | {"share": share, "weights": _shown(trace.one(legal), _at(trace, outcome.weights_bytes, worst))}, items, legal, why)
 
 
-def _device(trace: Trace, tables: Tables, inputs: Inputs, whole: Any, tp: Traced, pp: Traced) -> tuple[Device, Traced]:
-    """The chosen device as the layout has it, and the share of it that is asked for."""
+def _device(trace: Trace, tables: Tables, inputs: Inputs, whole: Any, tp: Traced, pp: Traced) -> tuple[DeviceRecord, Traced, Traced]:
+    """The chosen device as the layout has it, the share of it that is asked for, and the budget that this is."""
     devices, row = tables.devices, trace.one(inputs.gpu_row)
     case: Traced = kept("case", where(whole > 0, 3, where(tp * pp > 1, 2, 1)))
     kind: Traced = kept("growth", where(tp > 1, 2, where(pp > 1, 3, 1)))
@@ -106,11 +108,9 @@ def _device(trace: Trace, tables: Tables, inputs: Inputs, whole: Any, tp: Traced
     asked, given = trace.line("is given", compared(inputs.memory_fraction, "<>", "")), trace.one(inputs.memory_fraction)
     visible = get("visible")
     share: Traced = kept("share used", where(asked, given, get("share", case)))
-    budget = kept("budget used", where(asked, requested_bytes(device_total_bytes=visible, utilization=share), get("budget", case)))
-    found = Device(
-        get("memory"), visible, get("driver"), get("context"), get("joined", case), get("growth", kind), get("above", kind), budget
-    )  # fmt: skip
-    return found, share
+    budget: Traced = kept("budget used", where(asked, requested_bytes(device_total_bytes=visible, utilization=share), get("budget", case)))
+    outside = outside_lines(get("context"), get("joined", case), get("driver"))
+    return DeviceRecord(get("memory"), visible, outside, get("growth", kind), 0, get("above", kind), ()), share, budget
 
 
 def _at(trace: Trace, figure: Any, stage: Traced) -> Any:
@@ -131,7 +131,7 @@ def _shown(legal: Traced, figure: Any) -> Traced:
     return found
 
 
-def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, device: Device, legal: Traced, size: Any) -> tuple[dict[str, Traced], Traced]:
+def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, budget: Traced, legal: Traced, size: Any) -> tuple[dict[str, Traced], Traced]:
     """What the deployment comes to, and the stage that is described."""
     found, blocks = outcome.found, outcome.found.blocks
     code = kept("code", where(legal, found.reason, int(Reason.CANNOT_BE)))
@@ -139,9 +139,9 @@ def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, device: Device, leg
     tightest, fullest = _where_equal(trace, blocks[0], by_stage), _where_equal(trace, found.shortfall_bytes, found.shortfalls[0])
     emptiest = _where_equal(trace, found.smallest_bytes, outcome.figures.available.value)
     worst = kept("stage described", where(code < int(Reason.MEMORY), tightest, fullest))
-    lacking = (outcome.needed - blocks[0]) * _at(trace, outcome.block_bytes, trace.one(constant(1)))
+    lacking = (outcome.figures.needed_blocks - blocks[0]) * _at(trace, outcome.figures.block_bytes, trace.one(constant(1)))
     room = where(code < int(Reason.CONTEXT), 0 - found.smallest_bytes, where(code < int(Reason.MEMORY), lacking, found.shortfall_bytes))
-    missing = where(code < int(Reason.NO_ROOM), device.budget_bytes - outcome.free_bytes, room)
+    missing = where(code < int(Reason.NO_ROOM), budget - outcome.free_bytes, room)
     later = where(code < int(Reason.CONTEXT), emptiest, where(code < int(Reason.MEMORY), 1, fullest))
     good = kept("holds one", where(code < 1, where(outcome.held_low < 1, 0, 1), 0))
     replicas = replicas_needed(concurrency=trace.one(inputs.concurrency), held=maximum(outcome.held_low, 1))
@@ -162,11 +162,11 @@ def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, device: Device, leg
     return {name: kept(name, figure) for name, figure in figures.items()}, worst
 
 
-def _items(trace: Trace, outcome: Outcome, device: Device, worst: Traced, legal: Traced) -> dict[str, Traced]:
+def _items(trace: Trace, outcome: Outcome, device: DeviceRecord, worst: Traced, legal: Traced) -> dict[str, Traced]:
     """The ledger of the stage that is described."""
     found = {name: kept(name, _at(trace, line.bytes, worst)) for name, line in outcome.lines.items()}
     outside = {name: found.pop(name) for name in ("device_context", "communication", "driver_reserved")}
-    found["kv_cache_pool"] = kept("kv_cache_pool", outcome.found.blocks[0] * _at(trace, outcome.block_bytes, worst))
+    found["kv_cache_pool"] = kept("kv_cache_pool", outcome.found.blocks[0] * _at(trace, outcome.figures.block_bytes, worst))
     found |= outside
     found["free"] = kept("free", free_bytes(device_total_bytes=device.memory_bytes, used_bytes=sum(found.values())))
     return {name: _shown(legal, figure) for name, figure in found.items()}

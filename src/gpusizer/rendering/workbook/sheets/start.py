@@ -16,7 +16,7 @@ from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Live, all_of, chosen, compared, constant, first_equal, recorded, words
 from gpusizer.rendering.workbook.sentences import templated
 from gpusizer.rendering.workbook.sheets.page import Page
-from gpusizer.rendering.workbook.tables.parts import TPS
+from gpusizer.rendering.workbook.tables.gather import TPS
 from gpusizer.rendering.workbook.tables.tables import Tables
 
 __all__ = ["FIRST_ROW", "LABEL", "OUT", "OUT_UNIT", "OUT_VALUE", "USED", "VALUE", "Beginning", "fill_inputs", "set_up_start", "token_place"]

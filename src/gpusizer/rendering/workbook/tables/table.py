@@ -35,9 +35,7 @@ class Table:
             start += width
         self._areas: dict[str, Area] = {}
         for number, row in enumerate(rows, 1):
-            for column, value in enumerate(row):
-                if value is not None and value != "":
-                    grid.plain(number, column, value)
+            grid.sheet.fill(number, row)
 
     def area(self, name: str) -> Area:
         """All cells of a column, without the heading."""
@@ -53,7 +51,7 @@ class Table:
         if row.text.isdecimal() and (column is None or column.text.isdecimal()):
             place = start + (int(column.value) - 1 if column is not None else 0)
             value = self.rows[int(row.value) - 1][place]
-            return Live(self.grid.at(int(row.value), place), 0 if value is None else value)
+            return Live(self.grid.at(int(row.value), place), 0 if value is None or value == "" else value)
         return picked(self.area(name), row, column, width=width)
 
     def row(self, name: str, row: Live) -> Live:

@@ -1,11 +1,11 @@
-"""The tensors of models, tallied once, in every precision of the workbook: parts of a model and what each weighs on one rank.
+"""The tensors of models, tallied once, in every precision that is asked for: parts of a model and what each weighs on one rank.
 
 A *part* is a kind of layer, or what stands outside the layers. Models share parts, and a part weighs the same wherever it stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -16,12 +16,8 @@ from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Tensor
 from gpusizer.engines.base.ledger import WEIGHT_LINES, weight_line
 from gpusizer.engines.base.weights import Cut, ExpertPadding, Stored, bare_matrices, group_bytes, matrix_bytes, parameter_of
-from gpusizer.engines.vllm.weights import slack_of
 
-__all__ = ["LINES", "TPS", "Part", "PartTable", "Tally", "tally_of"]
-
-TPS = (1, 2, 4, 8, 16)
-"""Tensor-parallel sizes to choose from."""
+__all__ = ["LINES", "Part", "PartTable", "Tally", "tally_of"]
 
 LINES = WEIGHT_LINES
 """Lines of stored tensors in the ledger."""
@@ -131,7 +127,7 @@ def tally_of(architecture: Architecture, precisions: Iterable[str]) -> Tally:
     architecture : Architecture
         As published.
     precisions : iterable of str
-        Precisions of the workbook.
+        Precisions to tally it in.
     """
     quantization = architecture.quantization
     by_path = bool(quantization.rules or quantization.exact)
@@ -160,23 +156,31 @@ class PartTable:
 
     Parameters
     ----------
+    tps : tuple of int
+        Tensor-parallel sizes.
     paddings : sequence of ExpertPadding
         Padding of expert kernels, one for each class of devices.
+    slack_of : callable
+        What the engine's allocator counts beyond matrices of given sizes.
     """
 
+    tps: tuple[int, ...]
     paddings: tuple[tuple[ExpertPadding, ...], ...]
-    rows: list[list[float | None]] = field(default_factory=lambda: [[None] * len(PartTable.columns())])
+    slack_of: Callable[[Iterable[int]], int]
+    rows: list[list[float | None]] = field(default_factory=list)
     _known: dict[tuple[tuple[Stored, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
 
-    @staticmethod
-    def columns() -> list[tuple[str, str, int, int]]:
+    def __post_init__(self) -> None:
+        self.rows.append([None] * len(self.columns()))
+
+    def columns(self) -> list[tuple[str, str, int, int]]:
         """(kind, line, whole experts, tp) of each column; "further" first: rows that follow for other paddings."""
         found = [("further", "", 0, 0)]
         for line in LINES:
             for whole in (0, 1) if line == "weights_experts" else (0,):
-                found += [("line", line, whole, tp) for tp in TPS]
+                found += [("line", line, whole, tp) for tp in self.tps]
         for kind in ("slack", "blocks"):
-            found += [(kind, "", whole, tp) for whole in (0, 1) for tp in TPS]
+            found += [(kind, "", whole, tp) for whole in (0, 1) for tp in self.tps]
         return found
 
     def place(self, stored: tuple[Stored, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int]) -> int:
@@ -204,10 +208,10 @@ class PartTable:
         routed = tuple(one for one in stored if one.group == "routed_experts")
         for tensors, ways in ((tuple(one for one in stored if one.group != "routed_experts"), (0,)), (routed, (0, 1))):
             matrices = bare_matrices(tensors) if slack else ()
-            for tp in (TPS[place] for place in places):
+            for tp in (self.tps[place] for place in places):
                 for whole in ways if tp > 1 else (0,):
                     cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp)
-                    _tally_cut(sizes, tensors, matrices, cut, (whole, tp), shares)
+                    self._tally_cut(sizes, (tensors, matrices), cut, (whole, tp), shares)
                     if ways == (0,) and routed and tp > 1:
                         for name in ("slack", "blocks"):
                             sizes[name, 1, tp] = sizes.get((name, 0, tp), 0)
@@ -217,21 +221,21 @@ class PartTable:
             row.append(sizes.get(wanted) or None)
         return row
 
-
-def _tally_cut(
-    sizes: dict[tuple[str, int, int], float],
-    tensors: tuple[Stored, ...],
-    matrices: tuple[Stored, ...],
-    cut: Cut,
-    way: tuple[int, int],
-    shares: Blocks,
-) -> None:
-    """Add what tensors weigh on one rank to the cells of one cut."""
-    groups = group_bytes(tensors, cut)
-    for group, size in groups.items():
-        key = (weight_line(group), *way)
-        sizes[key] = sizes.get(key, 0) + size
-    if matrices:
-        sizes["slack", *way] = sizes.get(("slack", *way), 0) + slack_of(matrix_bytes(matrices, cut))
-    if shares:
-        sizes["blocks", *way] = sizes.get(("blocks", *way), 0) + sum(groups.get(group, 0) * share for group, share in shares)
+    def _tally_cut(
+        self,
+        sizes: dict[tuple[str, int, int], float],
+        both: tuple[tuple[Stored, ...], tuple[Stored, ...]],
+        cut: Cut,
+        way: tuple[int, int],
+        shares: Blocks,
+    ) -> None:
+        """Add what tensors, and the matrices among them, weigh on one rank to the cells of one cut."""
+        tensors, matrices = both
+        groups = group_bytes(tensors, cut)
+        for group, size in groups.items():
+            key = (weight_line(group), *way)
+            sizes[key] = sizes.get(key, 0) + size
+        if matrices:
+            sizes["slack", *way] = sizes.get(("slack", *way), 0) + self.slack_of(matrix_bytes(matrices, cut))
+        if shares:
+            sizes["blocks", *way] = sizes.get(("blocks", *way), 0) + sum(groups.get(group, 0) * share for group, share in shares)

@@ -8,8 +8,7 @@ from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.cache import CacheFormat, layer_caches
-from gpusizer.engines.vllm.cache import CacheLayout, CacheRequest, Group, cache_layout
-from gpusizer.formulas.memory.cache_blocks import page_bytes
+from gpusizer.engines.vllm.cache import CacheRequest, Group, cache_layout
 
 __all__ = ["NEEDS", "SIZES", "Layouts", "mixers_key"]
 
@@ -58,15 +57,15 @@ class Layouts:
     groups: list[tuple[Any, ...]] = field(default_factory=lambda: [("-", 0, 0, 0, 0)])
     needs: list[tuple[int, ...]] = field(default_factory=lambda: [_NO_NEED * NEEDS])
     most: int = 1
+    _rows: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _groups: dict[tuple[tuple[Any, ...], ...], int] = field(default_factory=dict)
-    _regular: dict[tuple[Any, ...], bool] = field(default_factory=dict)
-    _pages: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    _regular: dict[int, Group | None] = field(default_factory=dict)
 
     def place(
         self,
         architecture: Architecture,
-        mixers: tuple[Any, ...],
+        mixers: int,
         request: CacheRequest,
         combinations: tuple[Combination, ...],
         places: frozenset[int],
@@ -77,8 +76,8 @@ class Layouts:
         ----------
         architecture : Architecture
             The model.
-        mixers : tuple
-            Its :func:`mixers_key`.
+        mixers : int
+            Number of its :func:`mixers_key`.
         request : CacheRequest
             What else the layout depends on.
         combinations : tuple
@@ -91,17 +90,18 @@ class Layouts:
             self._known[key] = len(self.rows) + 1
             for form, block in combinations:
                 for place, tp in enumerate(self.tps):
-                    asked = replace(request, form=form, block_tokens=block, tp=tp)
-                    self.rows.append(self._row(architecture, mixers, asked) if place in places else [1, 1, 1])
+                    same = (mixers, request.conv_bytes, form, block, tp)
+                    if same not in self._rows and place in places:
+                        self._rows[same] = self._row(architecture, mixers, replace(request, form=form, block_tokens=block, tp=tp))
+                    self.rows.append(self._rows[same] if place in places else [1, 1, 1])
         return self._known[key]
 
-    def _row(self, architecture: Architecture, mixers: tuple[Any, ...], request: CacheRequest) -> list[int]:
+    def _row(self, architecture: Architecture, mixers: int, request: CacheRequest) -> list[int]:
         if mixers not in self._regular:
-            self._regular[mixers] = self._is_regular(architecture, mixers, request)
-        layers = len(architecture.layers)
-        if self._regular[mixers]:
-            kinds = cache_layout(architecture, replace(request, form=_FIRST, block_tokens=16, tp=1)).groups
-            groups = [(replace(kinds[0], block_tokens=request.block_tokens), self._sizes(architecture, mixers, request))]
+            self._regular[mixers] = _only_group(architecture, request)
+        layers, only = len(architecture.layers), self._regular[mixers]
+        if only is not None:
+            groups = [(replace(only, block_tokens=request.block_tokens), _sizes(architecture, request))]
         else:
             layout = cache_layout(architecture, request)
             groups = [(group, _members(group, layers)) for group in layout.groups]
@@ -111,29 +111,6 @@ class Layouts:
             self.groups += rows
             self.most = max(self.most, len(rows))
         return [self._groups[rows], len(rows), self._need([group for group, _ in groups])]
-
-    def _sizes(self, architecture: Architecture, mixers: tuple[Any, ...], request: CacheRequest) -> list[int]:
-        """Pages of each layer, where one group holds them all: the rows of all that the layer caches."""
-        found = []
-        for layer, kind in zip(architecture.layers, mixers, strict=True):
-            key = (kind, request.form, request.tp, request.conv_bytes)
-            if key not in self._pages:
-                caches = layer_caches(layer, request.form, tp=request.tp, model_element_bytes=request.conv_bytes)
-                rows = (page_bytes(block_tokens=1, token_bytes=cache.row_bytes, ratio=1, alignment_bytes=1) for cache in caches)
-                self._pages[key] = sum(rows)
-            found.append(self._pages[key] * request.block_tokens)
-        return found
-
-    def _is_regular(self, architecture: Architecture, mixers: tuple[Any, ...], request: CacheRequest) -> bool:
-        """Whether one group holds all layers, whatever format, block and cut."""
-        for tp, block in ((1, 16), (8, 64), (4, 16)):
-            asked = replace(request, tp=tp, block_tokens=block)
-            layout: CacheLayout = cache_layout(architecture, asked)
-            if len(layout.groups) != 1 or layout.groups[0].block_tokens != block:
-                return False
-            if _members(layout.groups[0], len(architecture.layers)) != self._sizes(architecture, mixers, asked):
-                return False
-        return True
 
     def _need(self, groups: Sequence[Group]) -> int:
         """Row of what a request needs of groups."""
@@ -150,7 +127,29 @@ class Layouts:
         return self.needs.index(row) + 1
 
 
-_FIRST = CacheFormat("bf16", 2.0)
+def _sizes(architecture: Architecture, request: CacheRequest) -> list[int]:
+    """Pages of each layer, where one group holds them all: the rows of all that the layer caches."""
+    pages: dict[tuple[int, ...], int] = {}
+    found = []
+    for layer in architecture.layers:
+        key = tuple(map(id, layer.mixers))
+        if key not in pages:
+            caches = layer_caches(layer, request.form, tp=request.tp, model_element_bytes=request.conv_bytes)
+            pages[key] = sum(cache.row_bytes for cache in caches) * request.block_tokens
+        found.append(pages[key])
+    return found
+
+
+def _only_group(architecture: Architecture, request: CacheRequest) -> Group | None:
+    """The group that holds all layers whatever format, block and cut; None where a model mixes kinds."""
+    found = None
+    for tp, block in ((1, 16), (8, 64)):
+        asked = replace(request, tp=tp, block_tokens=block)
+        groups = cache_layout(architecture, asked).groups
+        if len(groups) != 1 or groups[0].block_tokens != block or _members(groups[0], len(architecture.layers)) != _sizes(architecture, asked):
+            return None
+        found = groups[0]
+    return found
 
 
 def _members(group: Group, layers: int) -> list[int]:
