@@ -355,6 +355,7 @@ class Asked:
 class Outcome:
     """What the account comes to."""
 
+    step: StepRecord
     lines: dict[str, Item]
     figures: StageFigures
     found: Conclusion
@@ -388,6 +389,7 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     counted = kept("counted", maximum(needed, 1))
     concurrency, low = (pool_concurrency(blocks=blocks, blocks_per_request=counted) for blocks in found.blocks[:2])
     return Outcome(
+        step=step,
         lines=lines | {line.id: line for line in (peak, graphs, grown, *device.outside)},
         figures=figures,
         found=found,
