@@ -537,7 +537,7 @@ def test_times_and_rates_are_the_library_s_for_any_load_layout_and_device(tmp_pa
         made = make_plan(Request(model, concurrency=32, gpus=("h200",)))
         assert made.best is not None
         architecture, sheet = made.best.architecture, Sheet(plan_workbook(made, "en"), tmp_path / "plan.xlsx")
-        for number in range(30):
+        for number in range(18):
             tokens = chance.choice(((100, 200), (4000, 1), (20000, 700), (1, 2000)))
             case = Case(
                 model, "checkpoint", "auto", chance.choice(gpus) if number else "h200-sxm-141gb", chance.choice((1, 2, 4, 8, 16)),
@@ -558,7 +558,7 @@ def test_times_and_rates_are_the_library_s_for_any_load_layout_and_device(tmp_pa
             assert band == f"{wanted.output_tokens_per_s.low:,.0f} – {wanted.output_tokens_per_s.high:,.0f}", case
             seen += 1
             regimes.add(wanted.regime)
-    assert seen > 25
+    assert seen > 15
     assert regimes == {"steady", "cache-limited"}
 
 

@@ -65,7 +65,7 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     trace.write(*selected.figures.values(), *selected.items.values(), tried.gpus, tried.holds, tried.legal, tried.whole)
     account.row, found = trace.row, chosen_of(trace, selected)
     whole = deployed(account, tables, inputs, found)
-    speed, runners = no_speed(), None
+    speed, runners = no_speed(book.say("speed-in-plan")), None
     if plan is not None:
         pool = chosen(compared(found.concurrency, "=", DASH), constant(0), found.concurrency)
         asked = {"pool": pool, "starts": found.starts, "requests": found.requests, "step_tokens": found.step_tokens, "replicas": whole.replicas}

@@ -127,4 +127,4 @@ class Page:
         sheet.print_area(0, 0, last, len(self.widths) - 1)
         if repeat is not None:
             sheet.repeat_rows(repeat)
-        sheet.set_footer(f"&L{self.book.heading.replace('&', '&&')}&C&A&R&P / &N")
+        sheet.set_footer(f"&L{self.book.heading[:100].replace('&', '&&')}&C&A&R&P / &N")

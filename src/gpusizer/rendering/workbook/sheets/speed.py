@@ -62,10 +62,10 @@ class Runners:
     rows: list[dict[str, Live]]
 
 
-def no_speed() -> Speed:
-    """Where nothing is known."""
+def no_speed(why: str) -> Speed:
+    """Where nothing is known, and why."""
     dash = words(DASH)
-    return Speed(dash, dash, dash, dict.fromkeys(FIGURES, words("")))
+    return Speed(dash, dash, dash, dict.fromkeys(FIGURES, words("")) | {"ttft": words(why)})
 
 
 def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live, live: LiveSpeed | None) -> tuple[Speed, Runners]:
@@ -108,7 +108,7 @@ def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live, live: LiveS
     page.listed(FIRST - 1, len(options), len(_COLUMNS))
     page.printed(FIRST + len(options) - 1, repeat=FIRST - 1)
     if not options:
-        return no_speed(), Runners(there, [])
+        return no_speed(""), Runners(there, [])
     ids, layouts = [option.accelerator.id for option in options], [layout_words(option.layout, option.replicas) for option in options]
     count = len(options)
 
@@ -144,7 +144,7 @@ def _band(live: LiveSpeed, figure: str, scale: float, digits: int) -> Live:
     return joined(low, " – ", high)
 
 
-_PLAIN = {"ttft": "seconds", "tpot": "four", "rate": "rate"}
+_PLAIN = {"ttft": "seconds", "tpot": "pace", "rate": "rate"}
 
 
 def _runners(grid: Grid, options: list[Option], table: list[list[Any]], same: Live) -> Runners:
