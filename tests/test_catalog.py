@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from conftest import shared_lines
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.readers import read_config
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts import model_names
 from gpusizer.facts.catalog import (
@@ -358,6 +359,17 @@ def test_null_keys_say_none() -> None:
     assert model_entry("deepseek-v2-lite").config["q_lora_rank"] is None
 
 
+def test_kimi_vl_has_as_many_parameters_as_its_loaded_checkpoint() -> None:
+    model = load_architecture("kimi-vl-a3b-instruct")
+    biases = sum(tensor.params for tensor in model.tensors() if tensor.group == "buffer")  # of its routers; the library counts them
+    assert model.parameters.total + biases == 16_407_656_048  # printed in ai-bot-pro/achatbot#142
+
+
+@pytest.mark.parametrize("id", ["mistral-7b-instruct-v0.2", "mistral-large-instruct-2407", "mistral-large-instruct-2411"])
+def test_a_mistral_after_the_first_has_no_window(id: str) -> None:
+    assert {getattr(mixer, "window", None) for layer in load_architecture(id).layers for mixer in layer.mixers} == {None}
+
+
 @pytest.mark.parametrize(
     ("id", "total", "tolerance"),
     [  # published counts
@@ -388,7 +400,7 @@ def test_checkpoints_have_the_size_that_was_published() -> None:
         if entry.checkpoint_bytes is None:
             continue
         architecture = read_config(entry.config, id=entry.id, name=entry.name)
-        sizes = [checkpoint_bytes(architecture, mtp) for mtp in (True, False)]
+        sizes = [checkpoint_bytes(architecture, mtp=mtp) for mtp in (True, False)]
         assert any(size == pytest.approx(entry.checkpoint_bytes, rel=rounded) for size in sizes), (id, sizes, entry.checkpoint_bytes)
         compared += 1
     assert compared > 50

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import Quantization, checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_format
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Attention, DenseMLP, Layer, Tensor
 
 # ggml-org/llama.cpp, tools/quantize/README.md@311c2c9: bits per weight of meta-llama/Llama-3.1-8B.

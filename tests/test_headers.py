@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpusizer.architecture.files.gguf import read_gguf
-from gpusizer.architecture.files.headers import header_group
 from gpusizer.architecture.files.safetensors import read_safetensors, read_safetensors_folder
+from gpusizer.architecture.tensors import header_group
 from gpusizer.errors import InputError, UnreadableFileError
 from gpusizer.facts.number_formats import GGUF_BLOCKS, SAFETENSORS_BITS
 

@@ -34,7 +34,8 @@ def model(id: str, precision: str) -> Architecture:
 def start(
     id: str, precision: str, build: str = "11250", *, gpu: str = "h200-sxm-141gb", engine: str = "llama.cpp", gpus: int = 1, **flags: Any
 ) -> Fit:
-    deployment = Deployment(model=id, gpu=gpu, pp=gpus, engine=engine, engine_version=build, precision=precision, flags=flags)
+    told = {name: flags.pop(name) for name in ("fork", "devices") if name in flags}
+    deployment = Deployment(model=id, gpu=gpu, pp=gpus, engine=engine, engine_version=build, precision=precision, flags=flags, **told)
     return get_engine(engine).fit(deployment, model(id, precision), accelerator(gpu))
 
 

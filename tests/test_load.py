@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.errors import GpusizerError, UnknownIdError, UnreadableFileError, UnsupportedArchitectureError
 from gpusizer.facts.number_formats import GGUF_BLOCKS
 from test_headers import gguf_bytes, safetensors_bytes

@@ -35,7 +35,7 @@ def said(group: str, code: str) -> bool:
 
 def layout(engine: str, architecture: Architecture, gpu: str, gpus: int) -> Layout:
     """The widest legal one of a server, of a few GPUs the one with most stages; the first of those that are refused where none is legal."""
-    choices = get_engine(engine).layouts(architecture, accelerator(gpu), gpus)
+    choices = list(get_engine(engine).layouts(architecture, accelerator(gpu), gpus))
     legal = [choice.layout for choice in choices if choice.reason is None] or [choices[0].layout]
     return legal[0] if gpus > 4 else max(legal, key=lambda each: each.pp)
 

@@ -13,8 +13,9 @@ import pytest
 from conftest import SHARED, shared_lines
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.readers import read_config
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 
 SMALL = [json.loads(line) for line in (Path(__file__).parent / "data" / "small_models.jsonl").read_text(encoding="utf-8").splitlines()]

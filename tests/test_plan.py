@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpusizer
-from gpusizer.engines.base.flags import FLAGS, deployment_from_flags
 from gpusizer.engines.base.types import Deployment
+from gpusizer.planning.pasted import launch_of_command
 from gpusizer.units import GiB
 
 # HabanaAI/vllm-fork issue 809: 79.41 GiB a device for DeepSeek-R1 FP8 at TP8; InternLM/lmdeploy issue 2960: out of memory on 8 x 80 GB.
@@ -108,18 +107,9 @@ PAIRS = [("qwen3-8b", "rtx4090-24gb"), ("deepseek-v3", "h200-sxm-141gb"), ("llam
 def test_a_plan_says_what_fit_says_of_its_command(model: str, gpu: str) -> None:
     """The launch command, typed into ``fit``, gives the same GPU, byte for byte."""
     best = plan(model=model, concurrency=4, context_tokens=4096, gpus=(gpu,))["options"][0]
-    words = shlex.split(best["command"])[2:]
-    named = {"--tensor-parallel-size": "--tp", "--pipeline-parallel-size": "--pp", "--data-parallel-size": "--dp"}
-    flags: dict[str, Any] = {}
-    by_option = {flag.option: flag for flag in FLAGS}
-    while words:
-        flag = by_option.get(named.get(words[0], words[0]))
-        if flag is None:
-            words.pop(0)
-            continue
-        flags[flag.name] = True if flag.kind == "switch" else words[1]
-        words = words[1 if flag.kind == "switch" else 2 :]
-    fit = gpusizer.fit(deployment_from_flags(model=model, gpu=gpu, flags=flags)).to_dict()
+    launch = launch_of_command([best["command"]], gpu=gpu)
+    assert not launch.notices
+    fit = gpusizer.fit(launch.deployment).to_dict()
     assert fit["fits"]
     assert fit["per_gpu"] == best["per_gpu"]
     assert fit["kv_cache"]["tokens"] == best["kv_cache_tokens"]

@@ -15,8 +15,10 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.engines.sglang.account import cell_bytes, most_requests, shared_out
 from gpusizer.engines.sglang.defaults import complete
-from gpusizer.engines.sglang.pools import requests_of, shares_of, stage_pools
+from gpusizer.engines.sglang.pools import stage_pools
+from gpusizer.engines.sglang.record import request_record
 from gpusizer.facts.catalog import accelerator, model_ids
 from gpusizer.facts.types import Accelerator
 from gpusizer.units import GiB
@@ -37,7 +39,7 @@ def start_of(model: str, gpu: str, version: str = "0.5.23", device: Accelerator 
 
 
 def cell(start: Start) -> float:
-    return sum(stage_pools(start, stage).cell_bytes for stage in ENGINE.stages(start))
+    return float(sum(cell_bytes(stage_pools(start, stage)) for stage in ENGINE.stages(start)))
 
 
 # The rules of 0.5.23 for memory nobody chose (design notes: 0.830, 0.812, 0.886), and the logs of older releases.
@@ -89,23 +91,24 @@ def test_old_builds_store_more_than_they_count() -> None:
     """A log: 3,262,823 tokens in 186.77 GiB, that is 656 + 132 bytes a layer where 576 + 132 were budgeted."""
     start = start_of("glm-5", "mi355x-288gb", "0.5.8", tp=8, kv_precision="fp8_e4m3")
     pools = stage_pools(start, ENGINE.stages(start)[0])
-    assert pools.stored_share * pools.cell_bytes == pytest.approx(186.77 * GiB / 3_262_823, rel=1e-4)
+    assert pools.stored_share * cell_bytes(pools) == pytest.approx(186.77 * GiB / 3_262_823, rel=1e-4)
 
 
 def test_states_come_before_tokens_as_logged() -> None:
     """Qwen3.5-9B on two cards: 186 slots of 3 a request and 327,310 tokens out of 9.50 GiB."""
     start = start_of("qwen3.5-9b", "rtx4090-24gb", "0.5.10", tp=2)
     pools = stage_pools(start, ENGINE.stages(start)[0])
-    shares = shares_of(start, pools, 9.50 * GiB)
+    shares = shared_out(request_record(start), pools, 0, 9.50 * GiB)
     assert shares.slots == pytest.approx(186, abs=1)
     assert shares.state_bytes / GiB == pytest.approx(0.10 + 4.38, rel=0.02)
-    tokens = int(shares.cache_bytes // pools.cell_bytes)
+    tokens = int(shares.cache_bytes // cell_bytes(pools))
     assert tokens == pytest.approx(327_310, rel=0.01)
-    assert requests_of(start, tokens, shares.slots) == 62
+    assert most_requests(request_record(start), start.deployment.max_model_len, tokens, shares.slots) == 62
 
 
 def test_requests_follow_from_the_pool_as_logged() -> None:
-    assert requests_of(start_of("deepseek-r1", B200, "0.4.10", tp=8, ep=8), 980_344, 0) == 3063
+    start = start_of("deepseek-r1", B200, "0.4.10", tp=8, ep=8)
+    assert most_requests(request_record(start), start.deployment.max_model_len, 980_344, 0) == 3063
 
 
 def test_windows_in_a_pool_of_their_own_leave_more_tokens() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.parts import TEXT_PARTS
 from gpusizer.architecture.readers import read_config
-from gpusizer.architecture.readers.parts import TEXT_PARTS
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Attention
 from gpusizer.errors import UnreadableFileError, UnsupportedArchitectureError
 
@@ -234,6 +234,15 @@ def test_quantisation_is_found_in_every_text_part(part: str) -> None:
     flat = read_config(quantised({"quant_method": "fp8"}))
     nested = read_config({part: quantised({"quant_method": "fp8"})})
     assert checkpoint_bytes(nested) == checkpoint_bytes(flat) < checkpoint_bytes(read_config(PLAIN))
+
+
+@pytest.mark.parametrize("name", ["model", "model.*"])
+@pytest.mark.parametrize("method", ["fp8", "awq"])
+def test_the_name_of_the_whole_model_leaves_everything_below_it_as_it_is(name: str, method: str) -> None:
+    block = {"quant_method": method, "modules_to_not_convert": [name]}
+    assert checkpoint_bytes(read_config(quantised(block))) == checkpoint_bytes(read_config(PLAIN))
+    one_layer = {**block, "modules_to_not_convert": ["model.layers.0"]}
+    assert checkpoint_bytes(read_config(quantised(one_layer))) < checkpoint_bytes(read_config(PLAIN))
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ import pytest
 
 from gpusizer import Deployment, fit
 from gpusizer.architecture import load
-from gpusizer.architecture.expressions import Expression, ExpressionRefused, Expressions
 from gpusizer.architecture.files.gguf import read_gguf
 from gpusizer.architecture.files.safetensors import read_safetensors
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer, unregister
+from gpusizer.architecture.storage.expressions import Expression, ExpressionRefused, Expressions
 from gpusizer.architecture.storage.module_patterns import ModulePatterns
 from gpusizer.architecture.types import Mixer
 from gpusizer.errors import FlagError, InputError, UnreadableFileError, UnsupportedArchitectureError

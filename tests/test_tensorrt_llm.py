@@ -68,7 +68,9 @@ def test_the_options_file_says_what_the_command_cannot() -> None:
     words = ENGINE.command(deployment)
     assert words[words.index("--tp_size") + 1] == "8"
     assert "--extra_llm_api_options" in words
-    assert ENGINE.options(deployment)["enable_attention_dp"] is True  # type: ignore[attr-defined]
+    file = ENGINE.options_file(deployment)
+    assert file is not None
+    assert file[1]["enable_attention_dp"] is True
 
 
 @pytest.mark.parametrize("name", ["lmdeploy", "MindIE", "vllm-ascend", "ktransformers", "ik_llama.cpp"])

@@ -160,9 +160,9 @@ def test_hostile_towers_are_refused_in_one_line() -> None:
 
 
 def test_a_toy_tower_registers_itself() -> None:
-    from gpusizer.architecture.readers.towers.kit import READERS, tower
+    from gpusizer.architecture.readers.towers.kit import READERS, register_tower
 
-    @tower("toy", "vision", lambda it: it.part.has("facets"))
+    @register_tower("toy", "vision", lambda it: it.part.has("facets"))
     def read(it: Tower, shelf: Shelf) -> bool:
         shelf.linear("toy", it.hidden_size, it.part.needed("facets"))
         return True

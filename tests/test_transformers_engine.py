@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.readers import read_config
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.ledger import per_gpu, total_bytes
 from gpusizer.engines.base.types import Deployment, Fit

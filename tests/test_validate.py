@@ -319,7 +319,7 @@ def test_replicas_of_a_case_agree_with_the_gpus_that_were_counted() -> None:
     ],
 )
 def test_launch_words(words: str, expected: dict[str, Any]) -> None:
-    found = launch_words(words)
+    found = launch_words(words, "llama.cpp" if "-ngl" in words or "-fa" in words else None)
     assert {name: found.get(name) for name in expected} == expected
 
 
@@ -458,10 +458,12 @@ def test_flags_of_a_case_reach_the_engine_by_their_own_names() -> None:
 
 
 def test_unequal_cards_keep_their_order_and_sizes() -> None:
-    flags = launched(engine="llama.cpp", gpu="RTX 5090-32GB + RTX 3090-24GB x2", gpu_count=3, quantization="Q8_0").flags
-    assert flags["devices"] == ("rtx5090-32gb", "rtx3090-24gb", "rtx3090-24gb")
-    assert flags["device_memory_bytes"][0] > flags["device_memory_bytes"][1] == flags["device_memory_bytes"][2]
+    start = launched(engine="llama.cpp", gpu="RTX 5090-32GB + RTX 3090-24GB x2", gpu_count=3, quantization="Q8_0")
+    assert start.devices == ("rtx5090-32gb", "rtx3090-24gb", "rtx3090-24gb")
+    assert start.device_memory_bytes[0] > start.device_memory_bytes[1] == start.device_memory_bytes[2]
 
 
 def test_a_launch_word_cannot_name_the_devices() -> None:
-    assert "devices" not in launched(other_flags="--devices 7 VLLM_DEVICES=7").flags
+    start = launched(other_flags="--devices 7 VLLM_DEVICES=7")
+    assert "devices" not in start.flags
+    assert not start.devices

@@ -28,10 +28,11 @@ from gpusizer.article.answer import article_of
 from gpusizer.article.model_figures import cache_figures
 from gpusizer.cli.main import main
 from gpusizer.cli.output import deliver_bytes
-from gpusizer.engines import get_engine
+from gpusizer.engines import account_sheet, get_engine
 from gpusizer.engines.base.device_support import device_support
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids, scenario, scenarios
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import concurrent_requests, replicas_needed
@@ -476,6 +477,16 @@ def test_a_plan_opens_with_its_own_answer(bid: Sheet, plan: Plan, tmp_path: Path
         assert best.accelerator.name in sheet.get("out_sentence")
 
 
+def test_an_engine_s_version_is_fixed_when_the_workbook_is_written(tmp_path: Path) -> None:
+    plan = make_plan(Request("qwen3-30b-a3b", concurrency=20, engine_version="0.28.1"))
+    assert plan.best is not None
+    sheet = Sheet(plan_workbook(plan, "en"), tmp_path / "plan.xlsx")
+    assert sheet.get("out_kv_cache_tokens") == plan.best.fit.kv_cache.tokens
+    for engine, release in (("vllm", "0.19"), ("transformers", None)):
+        with pytest.raises(FlagError):
+            plan_workbook(make_plan(Request("qwen3-30b-a3b", concurrency=20, engine=engine, engine_version=release)), "en")
+
+
 def shown(sheet: Sheet, place: int = 0, rows: int = 70, columns: int = 14) -> list[list[str]]:
     """A sheet as people see it."""
     return [[sheet.model.get_formatted_cell_value(place, row, column) for column in range(1, columns)] for row in range(1, rows)]
@@ -647,7 +658,9 @@ def test_a_stranger_s_name_stays_text(tmp_path: Path) -> None:
     output, names = tmp_path / "plan.xlsx", ("=cmd|' C'!A0", "+SUM(1,2)", "-2+3", "@A1")
     assert main(["plan", str(config(tmp_path, f"{names[0]}*?~.json")), "--concurrency", "3", "--format", "xlsx", "--output", str(output)]) == 0
     architecture = load_architecture(str(config(tmp_path, "plain.json")))
-    facts = gather([Source(name, name, architecture, None) for name in names], accelerators(), "en")
+    sheet_engine = account_sheet("vllm")
+    assert sheet_engine is not None
+    facts = gather(sheet_engine, [Source(name, name, architecture, None) for name in names], accelerators(), "en")
     several = build(facts, Beginning(Request(model=names[0], concurrency=3), "h200-sxm-141gb", 1), date(2026, 11, 5))
     for content in (output.read_bytes(), several):
         archive = zipfile.ZipFile(io.BytesIO(content))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.flags import checked_deployment
+from gpusizer.engines.base.flags import checked_launch
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.pipeline import make_plan
@@ -132,4 +132,5 @@ def fit(deployment: Deployment) -> FitAnswer:
     >>> fit(Deployment(model="deepseek-v3", gpu="h200-sxm-141gb", tp=8, max_model_len=8192)).fits
     True
     """
-    return FitAnswer(make_fit(checked_deployment(deployment)))
+    launch = checked_launch(deployment)
+    return FitAnswer(make_fit(launch.deployment, launch.notices))

@@ -129,7 +129,7 @@ def _gguf(path: Path) -> Architecture:
     from gpusizer.architecture.files.gguf import read_gguf
     from gpusizer.architecture.files.gguf_config import gguf_config, gguf_formats
     from gpusizer.architecture.files.headers import with_headers
-    from gpusizer.architecture.readers.classes.implied import class_of_gguf
+    from gpusizer.architecture.readers.classes.class_rows import class_of_gguf
 
     file = read_gguf(path)
     name = file.metadata.get("general.name")

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from gpusizer.architecture.precision.requantise import Quantization
-from gpusizer.architecture.types import Layer, MixtureOfExperts, Notice, Tensor
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.types import Layer, Mixer, MixerBase, Notice, Tensor
 
 __all__ = ["Architecture", "ParameterCount"]
+
+_Kind = TypeVar("_Kind", bound=MixerBase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class ParameterCount:
     mtp : int
         Multi-token-prediction layers, without the copies of embedding and head.
     mtp_with_copies : int
-        The same as a checkpoint stores it.
+        Those layers with the copies, as a checkpoint stores them.
     groups : mapping of str to int
         Total by group.
     """
@@ -98,6 +100,15 @@ class Architecture:
     header_bytes: Mapping[str, int] | None = None
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def mixers(self) -> Iterator[Mixer]:
+        """The mixers of all decoder layers in order."""
+        return (mixer for layer in self.layers for mixer in layer.mixers)
+
+    def mixers_of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
+        """Those of one class."""
+        return tuple(mixer for layer in self.layers for mixer in layer.mixers_of(kind))
+
     def tensors(self) -> Iterator[Tensor]:
         """Every stored tensor but MTP."""
         yield from self.embedding
@@ -120,10 +131,11 @@ class Architecture:
             for tensor in layer.all_tensors():
                 if tensor.group != "buffer":
                     groups[tensor.group] += tensor.params * count
-            for block in layer.feed_forwards:
-                if isinstance(block, MixtureOfExperts) and block.experts:
-                    routed = sum(tensor.params for tensor in block.tensors if tensor.group == "routed_experts")
-                    idle += (routed - routed * min(block.top_k, block.experts) // block.experts) * count
+            for block in layer.experts:
+                if not block.experts:
+                    continue
+                routed = sum(tensor.params for tensor in block.tensors if tensor.group == "routed_experts")
+                idle += (routed - routed * min(block.top_k, block.experts) // block.experts) * count
         total = sum(groups.values())
         mtp = sum(tensor.params for layer in self.mtp for tensor in layer.all_tensors() if tensor.group != "buffer")
         copies = sum(tensor.params for tensor in self.mtp_copies)

@@ -19,15 +19,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import (
-    CompressedAttention,
-    LatentAttention,
     Layer,
-    LinearAttention,
-    MixtureOfExperts,
     Notice,
-    StateSpace,
 )
 from gpusizer.article.model_figures import GROWING
 from gpusizer.engines.base.cache import cache_format, layer_caches
@@ -243,7 +238,7 @@ def article_kinds(layers: Sequence[Layer], hidden_size: int) -> list[_Kind]:
     latent = next((width for width in map(_latent, layers) if width), None)
     counts: dict[tuple[int, int], int] = {}
     for layer in layers:
-        top_k = sum(block.top_k for block in layer.feed_forwards if isinstance(block, MixtureOfExperts))
+        top_k = sum(block.top_k for block in layer.experts)
         width = (_latent(layer) or latent or hidden_size) if top_k else hidden_size
         counts[(top_k, width)] = counts.get((top_k, width), 0) + 1
     return sorted((top_k, width, number) for (top_k, width), number in counts.items())
@@ -251,12 +246,7 @@ def article_kinds(layers: Sequence[Layer], hidden_size: int) -> list[_Kind]:
 
 def _latent(layer: Layer) -> int | None:
     """Width of the compressed vector of a layer, None where nothing is compressed."""
-    for mixer in layer.mixers:
-        if isinstance(mixer, LatentAttention):
-            return mixer.kv_lora_rank
-        if isinstance(mixer, CompressedAttention):
-            return mixer.head_dim
-    return None
+    return next((mixer.compressed_width for mixer in layer.mixers if mixer.compressed_width is not None), None)
 
 
 def _of_one_user(kinds: Sequence[_Kind], context_tokens: int, size: int | Fraction) -> Iterator[ArticleItem]:
@@ -286,7 +276,7 @@ def _guesses(architecture: Architecture, with_experts: bool) -> Iterator[Notice]
     """What the article says nothing about."""
     if with_experts and not any(_latent(layer) for layer in architecture.layers):
         yield Notice("article-no-latent", {"hidden_size": architecture.hidden_size})
-    if any(isinstance(mixer, LinearAttention | StateSpace) for layer in architecture.layers for mixer in layer.mixers):
+    if any(mixer.state is not None for mixer in architecture.mixers):
         yield Notice("article-no-states", {})
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import ceil
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer
 from gpusizer.engines.base.cache import CacheFormat, cache_format, layer_caches
 from gpusizer.errors import UnknownIdError
@@ -70,7 +70,7 @@ def cache_figures(architecture: Architecture, kv_precision: str = "auto") -> tup
     alike = Counter(tuple(map(id, layer.mixers)) for layer in architecture.layers)
     for layer in {tuple(map(id, layer.mixers)): layer for layer in architecture.layers}.values():
         count = alike[tuple(map(id, layer.mixers))]
-        pooled = any(isinstance(mixer, CompressedAttention) for mixer in layer.mixers)
+        pooled = bool(layer.mixers_of(CompressedAttention))
         for cache in layer_caches(layer, _own_format(layer, form, kv_precision), tp=1):
             if cache.kind not in GROWING:
                 fixed += count * cache.row_bytes * (cache.window or 1)
@@ -84,12 +84,12 @@ def cache_figures(architecture: Architecture, kv_precision: str = "auto") -> tup
 
 def _own_format(layer: Layer, form: CacheFormat, kv_precision: str) -> CacheFormat:
     """The format of one layer: engines keep scales beside sparse latents in FP8, and pooled entries in FP8 unless they are told otherwise."""
-    for mixer in layer.mixers:
-        if isinstance(mixer, LatentAttention) and mixer.indexer is not None and form.id == "fp8":
-            return CacheFormat("fp8_ds_mla", 1.0, scaled_latent=True)
-        if isinstance(mixer, CompressedAttention) and kv_precision.lower() == "auto":
+    if form.id == "fp8" and any(mixer.picks is not None for mixer in layer.mixers_of(LatentAttention)):
+        return CacheFormat("fp8_ds_mla", 1.0, scaled_latent=True)
+    if layer.mixers_of(CompressedAttention):
+        if kv_precision.lower() == "auto":
             return CacheFormat("fp8", 1.0)
-        if isinstance(mixer, CompressedAttention) and form.element_bytes >= 2:
+        if form.element_bytes >= 2:
             return replace(form, index_element_bytes=form.element_bytes, index_scale_bytes=0)
     return form
 

@@ -51,17 +51,17 @@ class _Spoken(click.Command):
         """Options, then the sub-commands of a group."""
         records = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx)) is not None]
         if records:
-            self._section(formatter, "options", records)
+            self.section(formatter, self._word("options"), records)
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
 
-    def _section(self, formatter: click.HelpFormatter, title: str, records: Sequence[tuple[str, str]]) -> None:
+    def section(self, formatter: click.HelpFormatter, title: str, records: Sequence[tuple[str, str]]) -> None:
         """A heading and two columns that count a Chinese character as two cells."""
         from gpusizer.rendering.forms.text import cell_len, fold
 
         first = min(max(cell_len(name) for name, _ in records), 32)
         room = max(formatter.width - first - 4, 20)
-        formatter.write(f"\n{self._word(title)}{'：' if self.language == 'zh' else ':'}\n")
+        formatter.write(f"\n{title}{'：' if self.language == 'zh' else ':'}\n")
         for name, words in records:
             if not words and has("option", f"argument-{name.lower()}", self.language):
                 words = text("option", f"argument-{name.lower()}", self.language)
@@ -126,7 +126,7 @@ class Group(_Spoken, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The sub-commands with one line each."""
         texts = table("command", self.language)
-        self._section(formatter, "commands", [(name, texts[f"{self.prefix}{name}"]) for name in self.makers])
+        self.section(formatter, self._word("commands"), [(name, texts[f"{self.prefix}{name}"]) for name in self.makers])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Without a sub-command: show the help."""

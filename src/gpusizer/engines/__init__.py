@@ -1,81 +1,116 @@
-"""How serving engines use memory: one module for each, found by id and loaded when first asked for."""
+"""How serving engines use memory: one folder each, found by itself; what a folder declares is read at once, the engine when it is first asked for.
+
+A folder with a module ``declaration`` is an engine (or several): ``DECLARATIONS`` says its names and which module has its ``ENGINE``.
+:func:`register` adds one that lives elsewhere.
+"""
 
 from __future__ import annotations
 
+import pkgutil
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gpusizer.engines.base.declaration import Declaration
 from gpusizer.errors import UnknownIdError
 
 if TYPE_CHECKING:
     from gpusizer.engines.base.engine import Engine
+    from gpusizer.engines.base.sheet import AccountSheet
 
-__all__ = ["engine_ids", "engine_name", "get_engine"]
+__all__ = ["account_sheet", "declaration", "declarations", "engine_ids", "engine_name", "find_declaration", "get_engine", "register", "unregister"]
 
-# id -> module; each module has one ``ENGINE``.
-_MODULES = {
-    "vllm": "vllm.engine",
-    "sglang": "sglang.engine",
-    "tensorrt-llm": "tensorrt_llm.engine",
-    "llama.cpp": "llama_cpp.engine",
-    "ollama": "llama_cpp.ollama",
-    "transformers": "transformers.engine",
-}
-_NAMES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "ollama": "Ollama", "transformers": "Transformers", "mindie": "MindIE"}
-_ALIASES = {
-    "trtllm": "tensorrt-llm",
-    "tensorrt_llm": "tensorrt-llm",
-    "trt-llm": "tensorrt-llm",
-    "llamacpp": "llama.cpp",
-    "llama-cpp": "llama.cpp",
-    "hf": "transformers",
-}
+_ELSEWHERE: dict[str, Declaration] = {}
 
-# Engines that people name and that use memory by rules of their own -> the nearest that is modelled.
-_NOT_MODELLED = {
-    "lmdeploy": "vllm",
-    "turbomind": "vllm",
-    "mindie": "vllm",
-    "vllm-ascend": "vllm",
-    "tgi": "vllm",
-    "text-generation-inference": "vllm",
-    "fastdeploy": "vllm",
-    "xllm": "vllm",
-    "lightllm": "sglang",
-    "ktransformers": "sglang",
-    "sglang-jax": "sglang",
-    "deepspeed-mii": "transformers",
-    "exllama": "llama.cpp",
-    "exllamav2": "llama.cpp",
-    "exllamav3": "llama.cpp",
-    "tabbyapi": "llama.cpp",
-    "ik_llama.cpp": "llama.cpp",
-    "koboldcpp": "llama.cpp",
-    "lm-studio": "llama.cpp",
-    "mlx": "llama.cpp",
-    "mlx-lm": "llama.cpp",
-    "mlc-llm": "llama.cpp",
-    "tensorrt": "tensorrt-llm",
-}
+
+@cache
+def _folders() -> tuple[Declaration, ...]:
+    """What the folders of this package declare."""
+    found: list[Declaration] = []
+    for folder in pkgutil.iter_modules(__path__):
+        if folder.ispkg and folder.name != "base":
+            found += import_module(f"{__name__}.{folder.name}.declaration").DECLARATIONS
+    return tuple(sorted(found, key=lambda each: each.order))
+
+
+def declarations() -> tuple[Declaration, ...]:
+    """Every engine that can be asked, the default first."""
+    return (*_folders(), *_ELSEWHERE.values())
+
+
+def register(declared: Declaration) -> None:
+    """Add an engine whose modules lie outside this package.
+
+    Parameters
+    ----------
+    declared : Declaration
+        Its names, and where its ``ENGINE`` and its ``FLAGS`` are.
+    """
+    _ELSEWHERE[declared.id] = declared
+
+
+def unregister(id: str) -> None:
+    """Take a registered engine away again."""
+    _ELSEWHERE.pop(id, None)
+
+
+def find_declaration(id: str) -> Declaration | None:
+    """The engine with this id or alias, any letter case; None where there is none.
+
+    >>> [each.id for each in map(find_declaration, ("vLLM", "trt-llm")) if each], find_declaration("lmdeploy")
+    (['vllm', 'tensorrt-llm'], None)
+    """
+    key = id.lower()
+    return next((each for each in declarations() if key == each.id or key in each.aliases), None)
+
+
+def declaration(id: str) -> Declaration:
+    """What the engine with an id or alias says of itself.
+
+    Parameters
+    ----------
+    id : str
+        "vllm", "sglang", "tensorrt-llm", "llama.cpp", "ollama" or "transformers", any letter case.
+
+    Returns
+    -------
+    Declaration
+        Names, launch commands, releases.
+
+    Examples
+    --------
+    >>> declaration("trtllm").name
+    'TensorRT-LLM'
+    """
+    found = find_declaration(id)
+    if found is not None:
+        return found
+    key = id.lower()
+    near = [each.id for each in declarations() if key in each.neighbours]
+    if near:
+        raise UnknownIdError("engine-not-modelled", id=id, nearest=near)
+    raise UnknownIdError("unknown-engine", id=id, nearest=get_close_matches(key, engine_ids(), 3, 0.5))
 
 
 def engine_ids() -> tuple[str, ...]:
     """Every engine that can be asked, the default first."""
-    return tuple(_MODULES)
+    return tuple(each.id for each in declarations())
 
 
 def engine_name(id: str) -> str:
     """The name of an engine as its makers write it; the id where they write it so.
 
-    >>> engine_name("tensorrt-llm"), engine_name("llama.cpp")
-    ('TensorRT-LLM', 'llama.cpp')
+    >>> engine_name("tensorrt-llm"), engine_name("llama.cpp"), engine_name("mindie")
+    ('TensorRT-LLM', 'llama.cpp', 'MindIE')
     """
-    return _NAMES.get(id, id)
+    found = find_declaration(id)
+    return found.label if found is not None else _OTHERS.get(id, id)
 
 
-@cache
+_OTHERS = {"mindie": "MindIE"}  # its speeds are measured, its memory is not modelled
+
+
 def get_engine(id: str) -> Engine:
     """The engine of an id or alias.
 
@@ -87,22 +122,23 @@ def get_engine(id: str) -> Engine:
     Returns
     -------
     Engine
-        Loaded when first asked for.
+        Loaded when first asked for; a module of it that cannot be imported says so itself.
 
     Examples
     --------
     >>> get_engine("vLLM").id
     'vllm'
     """
-    key = id.lower()
-    key = _ALIASES.get(key, key)
-    if key in _NOT_MODELLED:
-        raise UnknownIdError("engine-not-modelled", id=id, nearest=[_NOT_MODELLED[key]])
-    if key not in _MODULES:
-        raise UnknownIdError("unknown-engine", id=id, nearest=get_close_matches(key, _MODULES, 3, 0.5))
-    try:
-        module = import_module(f"gpusizer.engines.{_MODULES[key]}")
-    except ModuleNotFoundError as missing:
-        raise UnknownIdError("unknown-engine", id=id, nearest=["vllm"]) from missing
-    engine: Engine = module.ENGINE
+    engine: Engine = import_module(declaration(id).module).ENGINE
     return engine
+
+
+def account_sheet(id: str, version: str | None = None) -> AccountSheet | None:
+    """The account of an engine at a version, for a sheet to record; None where it has none or the version's rules are others.
+
+    >>> account_sheet("vllm").version >= (0, 28), account_sheet("transformers")
+    (True, None)
+    """
+    module = declaration(id).sheet
+    sheet: AccountSheet | None = import_module(module).sheet_at(version) if module else None
+    return sheet

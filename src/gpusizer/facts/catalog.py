@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpusizer.facts.accelerator_names import find_accelerator
 from gpusizer.facts.accelerators import read_accelerators
 from gpusizer.facts.model_names import find_model, known_ids, resolve_model
-from gpusizer.facts.number_format_list import read_number_formats
+from gpusizer.facts.number_formats import read_number_formats
 from gpusizer.facts.scenarios import find_scenario, read_scenarios
 from gpusizer.facts.types import Accelerator, ModelEntry, NumberFormat, Scenario
 

@@ -31,7 +31,9 @@ __all__ = [
     "maximum",
     "minimum",
     "root",
+    "root_of_squares",
     "rounded",
+    "squared",
     "where",
 ]
 
@@ -214,6 +216,30 @@ def root(value: Any) -> Any:
     if isinstance(value, Symbol):
         return _call("SQRT", root, value)
     return value**0.5 if _any_array(value) else math.sqrt(value)
+
+
+def squared(value: Any) -> Any:
+    """The square; of a column in floating point, since whole numbers of 64 bits end at the square of three billion.
+
+    >>> squared(3), squared(Symbol("bytes")).text
+    (9, 'bytes^2')
+    """
+    return value.astype(float) ** 2 if _any_array(value) else value**2
+
+
+def root_of_squares(*values: Any) -> Any:
+    """The square root of the sum of squares: the length of deviations that are independent.
+
+    >>> root_of_squares(3, 4), root_of_squares(Symbol("a"), 2).text
+    (5.0, 'SQRT(SUMSQ(a,2))')
+    """
+    if _any_symbol(*values):
+        return _applied(_text_of("SQRT", _text_of("SUMSQ", *values)), root_of_squares, *values)
+    if _any_array(*values):
+        import numpy as np
+
+        return np.sqrt(sum(squared(value) for value in values))
+    return math.hypot(*values)
 
 
 def kept(name: str, value: Any) -> Any:

@@ -32,6 +32,7 @@ GROUPS: Mapping[str, str] = {
     "ui": "ui",
     "command": "help",
     "option": "help",
+    "flag": "flags",
     "workbook": "workbook",
 }
 """The file that holds each group of texts."""

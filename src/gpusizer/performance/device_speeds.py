@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gpusizer.engines import find_declaration
 from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import speed_constants
@@ -26,8 +27,8 @@ def engine_family(engine: str) -> str:
     >>> engine_family("ollama"), engine_family("vllm")
     ('llama.cpp', 'vllm')
     """
-    name = engine.lower()
-    return _FAMILIES.get(name, name)
+    found = find_declaration(engine)
+    return found.family if found is not None else {"lmdeploy": "vllm"}.get(engine.lower(), engine.lower())
 
 
 def generation(accelerator: Accelerator) -> str:

@@ -63,10 +63,9 @@ def layer_kernels(layer: Layer, products: Sequence[Product]) -> tuple[float, flo
     attention = dense and not _mixers_whole(products)
     kernels, quantised = 0.0, 0.0
     for mixer in layer.mixers:
-        kernels += constants.of("kernels", mixer.kind)
-        quantised += constants.of("quantised_products", mixer.kind) if attention else 0.0
-        indexer = getattr(mixer, "indexer", None)
-        kernels += constants.of("kernels", "indexer") if indexer is not None and indexer.caches else 0.0
+        kernels += constants.of("kernels", mixer.timed_as)
+        quantised += constants.of("quantised_products", mixer.timed_as) if attention else 0.0
+        kernels += constants.of("kernels", "indexer") if mixer.picks is not None and mixer.picks.caches else 0.0
     for block in layer.feed_forwards:
         more, further = _block_kernels(block, constants, dense=dense, routed=routed)
         kernels, quantised = kernels + more, quantised + further

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
+from gpusizer.engines import find_declaration
 from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.releases import month_of
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
 from gpusizer.engines.base.weights import once_per_architecture
-from gpusizer.facts.releases import month_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum, minimum
 from gpusizer.formulas.latency import speculative_tokens
@@ -39,7 +40,9 @@ __all__ = [
     "Load",
     "Performance",
     "PrefillPool",
+    "Question",
     "SpeedItem",
+    "answer",
     "conclude",
     "engine_state",
     "predict",
@@ -50,9 +53,9 @@ __all__ = [
 ]
 
 UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
+HALF_A_STEP = 0.5  # what is left on average of the step that runs when a prompt comes
 MOST_ACCEPTED = 0.999  # probability that a draft is accepted: the sum over drafts has no closed form at 1
-# Prompts have steps of their own here; elsewhere they share them with decoding.
-_STEPS_APART = frozenset({"sglang", "mindie", "transformers"})
+_MEASURED_ALONE_APART = frozenset({"mindie"})  # its speeds are measured, its memory is not modelled; prompts have steps of their own
 _MONTH = re.compile(r"(20\d{2})-(\d{2})")
 
 
@@ -80,19 +83,8 @@ class Asked(NamedTuple):
     load: Load
 
 
-def predict(
-    architecture: Architecture,
-    accelerator: Accelerator,
-    deployment: Deployment,
-    load: Load,
-    *,
-    replicas: int = 1,
-    fit: Fit | None = None,
-    prefill: PrefillPool | None = None,
-    constants: Constants | None = None,
-    built: str = "",
-) -> Performance:
-    """Times and rates of a deployment under a load.
+class Question(NamedTuple):
+    """What somebody wants to know of the speed of a deployment.
 
     Parameters
     ----------
@@ -110,10 +102,36 @@ def predict(
         The engine's own answer about memory: its defaults and the room of the cache; without it the engine is asked.
     prefill : PrefillPool or None
         Workers that only compute prompts.
-    constants : Constants, optional
-        Others than those in use, for the calibration itself.
     built : str
         Month or day of the engine's build ("2026-03") where it is known better than by its version.
+    """
+
+    architecture: Architecture
+    accelerator: Accelerator
+    deployment: Deployment
+    load: Load
+    replicas: int = 1
+    fit: Fit | None = None
+    prefill: PrefillPool | None = None
+    built: str = ""
+
+
+def predict(
+    architecture: Architecture,
+    accelerator: Accelerator,
+    deployment: Deployment,
+    load: Load,
+    *,
+    replicas: int = 1,
+    fit: Fit | None = None,
+    prefill: PrefillPool | None = None,
+) -> Performance:
+    """Times and rates of a deployment under a load.
+
+    Parameters
+    ----------
+    architecture, accelerator, deployment, load, replicas, fit, prefill
+        As in :class:`Question`.
 
     Returns
     -------
@@ -125,13 +143,17 @@ def predict(
     InputError
         Nobody states the bandwidth of the device ("speed-unknown"), or an engine that nobody knows.
     """
-    answer = fit or memory_answer(architecture, accelerator, deployment, load)
-    rank = set_up(architecture, accelerator, answer, load, constants=constants, built=built)
-    asked = Asked(rank, deployment.dp * replicas, accelerator, answer, load)
-    if prefill is not None:
-        first = memory_answer(architecture, accelerator, prefill.deployment, load)
-        prompts = set_up(architecture, accelerator, first, load, constants=constants, built=built)
-        return _split(asked, prompts, prefill.workers * prefill.deployment.dp)
+    return answer(Question(architecture, accelerator, deployment, load, replicas, fit, prefill))
+
+
+def answer(question: Question) -> Performance:
+    """Times and rates, as :func:`predict` gives them."""
+    deployment, load = question.deployment, question.load
+    known = question.fit or memory_answer(question.architecture, question.accelerator, deployment, load)
+    rank = set_up(question.architecture, question.accelerator, known, load, built=question.built)
+    asked = Asked(rank, deployment.dp * question.replicas, question.accelerator, known, load)
+    if question.prefill is not None:
+        return _split(asked, question, question.prefill)
     service, limit = serve(rank, load, asked.ranks)
     return conclude(asked, service, limit)
 
@@ -243,7 +265,7 @@ def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Lo
         output_tokens=maximum(load.output_tokens, 1.0),
         places=places,
         budget_tokens=float(deployment.max_num_batched_tokens or UNBOUNDED_TOKENS),
-        shares_steps=engine_family(deployment.engine) not in _STEPS_APART,
+        shares_steps=_shares_steps(deployment.engine),
         verified_tokens=1.0 + drafts,
         tokens_per_step=speculative_tokens(acceptance=acceptance, drafts=drafts),
         draft_steps=drafts,
@@ -251,6 +273,12 @@ def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Lo
         spread=load.length_spread,
     )
     return ServedRank(work, speeds, traffic, _serving_constants(work, deployment, constants))
+
+
+def _shares_steps(engine: str) -> bool:
+    """Whether prompts share a step with requests that already generate."""
+    declared = find_declaration(engine)
+    return declared.shares_steps if declared is not None else engine.lower() not in _MEASURED_ALONE_APART
 
 
 def _serving_constants(work: StepWork, deployment: Deployment, constants: Constants) -> ServingConstants:
@@ -263,7 +291,7 @@ def _serving_constants(work: StepWork, deployment: Deployment, constants: Consta
         admission_s=cost("admission_s") + latent_layers(work) * cost("latent_s"),
         request_s=cost("request_s"),
         stream_s=constants.of("stream_s", "all") * deployment.dp / stream_interval(deployment),
-        waited_steps=cost("dp_wait") if deployment.dp > 1 else 0.5,
+        waited_steps=cost("dp_wait") if deployment.dp > 1 else HALF_A_STEP,
         first_burst=constants.of("first_burst", "all"),
         desynchronisation=constants.of("desynchronisation", "all"),
         short_answer_weight=constants.of("short_answer_weight", "all"),
@@ -297,11 +325,14 @@ def age_years(deployment: Deployment, built: str = "") -> float:
     return min(max(years, 0.0), constants.of("reference", "years"))
 
 
-def _split(asked: Asked, prompts: ServedRank, prompt_ranks: int) -> Performance:
+def _split(asked: Asked, question: Question, pool: PrefillPool) -> Performance:
     """Prompts on workers of their own: two queues in one loop, and the cache moves between them."""
     from gpusizer.performance.split_serving import Handover, split_loop
 
     load, constants = asked.load, speed_constants()
+    fit = memory_answer(question.architecture, question.accelerator, pool.deployment, load)
+    prompts = set_up(question.architecture, question.accelerator, fit, load, built=question.built)
+    prompt_ranks = pool.workers * pool.deployment.dp
     places = asked.rank.traffic.places * asked.ranks
     wanted = load.concurrency if load.concurrency is not None and isfinite(load.concurrency) else (load.burst or places)
     handover = Handover(load.input_tokens, constants.of("split_wait", "all"), network_bytes_per_s(constants))

@@ -42,7 +42,7 @@ from gpusizer.performance.notes import Note, unnoted
 from gpusizer.performance.served_rank import ServedRank, Service
 from gpusizer.performance.step_times import StepTimes, step_times
 
-__all__ = ["burst", "closed_loop", "fixed_point", "open_loop"]
+__all__ = ["burst", "closed_loop", "fixed_point", "open_loop", "slow_pace"]
 
 ROUNDS = 8
 SETTLED = 1e-9  # of what runs: a number is left alone from there on
@@ -89,8 +89,8 @@ def _pace(rank: ServedRank, times: StepTimes, running: Any, disturbed: Any, note
     )
 
 
-def _slow(rank: ServedRank, tpot: Any, added: Any, running: Any, note: Note) -> Any:
-    """Time between tokens of the slowest twentieth."""
+def slow_pace(rank: ServedRank, tpot: Any, added: Any, running: Any, note: Note) -> Any:
+    """Time between tokens of the slowest twentieth, to whose answers a prompt adds so much. [s]"""
     return note("tpot_p95", slow_pace_seconds)(
         tpot_s=tpot,
         prompt_added_s=added,
@@ -169,7 +169,7 @@ def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Servic
         step_wait_s=turn.times.decode_s * constants.waited_steps,
     )
     rate = note("rank_rate", closed_rate_tokens_per_s)(requests=requests, ttft_s=ttft, tpot_s=turn.tpot_s, output_tokens=traffic.output_tokens)
-    return Service(ttft, turn.tpot_s, _slow(rank, turn.tpot_s, turn.times.added_s, running, note), rate, running)
+    return Service(ttft, turn.tpot_s, slow_pace(rank, turn.tpot_s, turn.times.added_s, running, note), rate, running)
 
 
 def burst(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
@@ -209,7 +209,7 @@ def burst(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
     many = note("many_waves", many_waves_seconds)(requests=requests, each_s=each, decode_s=longest, last_share=constants.last_wave)
     span = note("span", blended)(first=single, later=many, again=again)
     rate = note("rank_rate", burst_rate_tokens_per_s)(requests=requests, output_tokens=traffic.output_tokens, span_s=span, start_s=start)
-    return Service(ttft, tpot, _slow(rank, tpot, times.added_s, steady.running, note), rate, steady.running)
+    return Service(ttft, tpot, slow_pace(rank, tpot, times.added_s, steady.running, note), rate, steady.running)
 
 
 def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any, again: Any, note: Note) -> tuple[Any, Any, Any]:
@@ -265,4 +265,4 @@ def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -
         step_wait_s=times.decode_s * constants.waited_steps,
     )
     rate = note("rank_rate", open_rate_tokens_per_s)(request_rate_per_s=offered, output_tokens=traffic.output_tokens)
-    return Service(ttft, tpot, _slow(rank, tpot, times.added_s, running, note), rate, running), most
+    return Service(ttft, tpot, slow_pace(rank, tpot, times.added_s, running, note), rate, running), most

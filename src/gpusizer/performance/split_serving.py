@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from gpusizer.formulas.communication import transfer_seconds
 from gpusizer.formulas.core import maximum, minimum, where
 from gpusizer.formulas.queueing import closed_response_seconds, slot_wait_seconds
-from gpusizer.formulas.serving.pace import pace_alone_seconds, slow_pace_seconds
+from gpusizer.formulas.serving.pace import pace_alone_seconds
 from gpusizer.formulas.serving.rates import closed_rate_tokens_per_s
 from gpusizer.formulas.serving.waits import running_requests, start_burst_seconds, ttft_seconds
 from gpusizer.performance.notes import Note, unnoted
 from gpusizer.performance.served_rank import ServedRank, Service
-from gpusizer.performance.serving import LEAST_STEPS, fixed_point
+from gpusizer.performance.serving import LEAST_STEPS, fixed_point, slow_pace
 from gpusizer.performance.step_times import step_times
 from gpusizer.performance.step_work import UNBOUNDED_ROWS, StepWork
 
@@ -96,14 +96,7 @@ def split_loop(
     )
     flow = {"ttft_s": ttft, "tpot_s": tpot, "output_tokens": traffic.output_tokens}
     rate = note("rank_rate", closed_rate_tokens_per_s)(requests=requests / decode_ranks, **flow)
-    slow = note("tpot_p95", slow_pace_seconds)(
-        tpot_s=tpot,
-        prompt_added_s=times.added_s,
-        running=running,
-        spread=traffic.spread,
-        output_tokens=traffic.output_tokens,
-        deviations=constants.slow_deviations,
-    )
+    slow = slow_pace(decode, tpot, times.added_s, running, note)
     return Service(ttft, tpot, slow, rate, running)
 
 

@@ -12,18 +12,7 @@ from math import prod
 from typing import Any, NamedTuple, TypeVar, assert_never
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import (
-    Attention,
-    CompressedAttention,
-    LatentAttention,
-    Layer,
-    LinearAttention,
-    Mixer,
-    MixtureOfExperts,
-    Split,
-    StateSpace,
-    Tensor,
-)
+from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, Mixer, MixtureOfExperts, Split, StateMixer, Tensor
 from gpusizer.engines.base.types import Layout
 from gpusizer.engines.base.weights import ROUTED, once_per_architecture
 from gpusizer.performance.kernel_counts import Product, layer_kernels, storage_class
@@ -200,11 +189,8 @@ def _attention_work(mixer: Mixer, count: int, tp: float, element_bytes: float) -
             return [_latent_work(mixer, layers, tp, element_bytes)]
         case CompressedAttention():
             return _compressed_work(mixer, layers, tp, element_bytes)
-        case LinearAttention():
-            state = mixer.value_heads * mixer.key_dim * mixer.value_dim / tp * _state_bytes(mixer.state_dtype)
-        case StateSpace():
-            elements = (mixer.heads * mixer.head_dim if mixer.heads else mixer.inner_dim) * mixer.state_dim
-            state = float(elements) / tp * _state_bytes(mixer.state_dtype)
+        case StateMixer():
+            state = mixer.state.elements / tp * _state_bytes(mixer.state.dtype)
         case _:
             assert_never(mixer)
     return [AttentionWork(False, layers, 0.0, 0.0, 0.0, state_bytes=2.0 * state)]

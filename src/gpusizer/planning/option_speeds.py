@@ -27,7 +27,7 @@ def load_of(request: Request, need: Need) -> Load:
 
 
 def with_speeds(options: Sequence[Option], request: Request, need: Need) -> list[Option]:
-    """The options with what the load feels, where they saturate, and what a million tokens cost in money and energy.
+    """The options with what the load feels and what a million tokens cost in money and energy.
 
     A device whose bandwidth nobody states keeps its place without speeds, and says so.
 
@@ -49,13 +49,13 @@ def with_speeds(options: Sequence[Option], request: Request, need: Need) -> list
     for architecture in {id(option.architecture): option.architecture for option in options}.values():
         same = [option for option in options if option.architecture is architecture]
         asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in same]
-        speeds = zip(same, predict_many(architecture, asks, load), predict_many(architecture, asks, full), strict=True)
-        timed.update((id(option), _with_speed(option, felt, saturated)) for option, felt, saturated in speeds)
+        felt = zip(same, predict_many(architecture, asks, load), strict=True)
+        timed.update((id(option), _with_speed(option, speed, full)) for option, speed in felt)
     return [timed[id(option)] for option in options]
 
 
-def _with_speed(option: Option, speed: Performance | None, saturated: Performance | None) -> Option:
-    if speed is None or saturated is None:
+def _with_speed(option: Option, speed: Performance | None, full_load: Load) -> Option:
+    if speed is None:
         unknown = Notice("speed-unknown", {"gpu": option.accelerator.id})
         return option if unknown in option.notices else replace(option, notices=(*option.notices, unknown))
     rate, rent, tdp = speed.output_tokens_per_s.value, option.cost, option.accelerator.tdp_w
@@ -64,7 +64,7 @@ def _with_speed(option: Option, speed: Performance | None, saturated: Performanc
     return replace(
         option,
         performance=speed,
-        saturated=saturated,
+        full_load=full_load,
         cost_per_million_tokens=cost,
         energy_per_million_tokens_kwh=energy,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import Support, device_support, other_checkpoint
 from gpusizer.engines.base.engine import Engine

@@ -18,7 +18,7 @@ from gpusizer.planning.request import Request, words_of
 if TYPE_CHECKING:
     from gpusizer.article.answer import ArticleResult
     from gpusizer.article.model_figures import ModelFigures
-    from gpusizer.performance.types import Performance
+    from gpusizer.performance.types import Load, Performance
 
 __all__ = ["Cost", "Found", "Option", "Plan", "Rejected"]
 
@@ -64,8 +64,10 @@ class Option:
         Rent per hour, and purchase.
     notices : tuple of Notice
         What must be said about this option.
-    performance, saturated : Performance or None
-        Times and rates at this load, and with as many requests as the cache holds.
+    performance : Performance or None
+        Times and rates at this load; None where no speed is known.
+    full_load : Load or None
+        The same requests, as many as the cache holds.
     cost_per_million_tokens, energy_per_million_tokens_kwh : float or None
         Rent and energy of a million output tokens at this load. [currency, kWh]
     pareto : bool
@@ -94,10 +96,19 @@ class Option:
     tier: int
     assumed: bool
     performance: Performance | None = None
-    saturated: Performance | None = None
+    full_load: Load | None = None
     cost_per_million_tokens: float | None = None
     energy_per_million_tokens_kwh: float | None = None
     pareto: bool = False
+
+    @cached_property
+    def saturated(self) -> Performance | None:
+        """Times and rates with as many requests as the cache holds; worked out when it is asked for."""
+        from gpusizer.performance.batch import Ask, predict_many
+
+        if self.performance is None or self.full_load is None:
+            return None
+        return predict_many(self.architecture, [Ask(self.accelerator, self.launch, self.replicas, self.fit)], self.full_load)[0]
 
 
 @dataclass(frozen=True, slots=True)

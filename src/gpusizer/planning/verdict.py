@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import other_checkpoint
 from gpusizer.engines.base.types import Deployment, Fit
@@ -41,13 +43,15 @@ class Verdict:
     fit: Fit
 
 
-def make_fit(deployment: Deployment) -> Verdict:
+def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     """Does exactly this start?
 
     Parameters
     ----------
     deployment : Deployment
         One start of one engine.
+    notices : sequence of Notice
+        What must be said beside the verdict's own warnings.
 
     Returns
     -------
@@ -60,5 +64,5 @@ def make_fit(deployment: Deployment) -> Verdict:
     engine = get_engine(deployment.engine)
     fit = engine.fit(deployment, architecture, device)
     other = other_checkpoint(engine.id, model.stored, deployment.precision)
-    said = fit if other is None else replace(fit, warnings=(*fit.warnings, other))
-    return Verdict(model, architecture, device, deployment, said)
+    said = (*fit.warnings, *notices, *(() if other is None else (other,)))
+    return Verdict(model, architecture, device, deployment, replace(fit, warnings=said))

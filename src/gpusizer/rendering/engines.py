@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpusizer.engines import engine_name, get_engine
-from gpusizer.engines.base.flags import FLAGS
+from gpusizer.engines.base.flags import flag_table
 from gpusizer.i18n import text
 from gpusizer.rendering.catalog import columns
 from gpusizer.rendering.document import Block, Document, Heading, Paragraph, Table
@@ -16,7 +16,7 @@ __all__ = ["engine_document", "engines_document"]
 
 def _engine_data(id: str) -> dict[str, Any]:
     engine = get_engine(id)
-    flags = [flag.option for flag in FLAGS if not flag.engines or id in flag.engines]
+    flags = [flag.spelling for flag in flag_table(id).counted]
     return {
         "id": id,
         "name": engine_name(id),
@@ -39,10 +39,11 @@ def engines_document(ids: Sequence[str], language: str) -> Document:
 def engine_document(id: str, language: str) -> Document:
     """One engine."""
     data = _engine_data(id)
-    rows = [[flag.option, text("option", f"kind-{flag.kind}", language)] for flag in FLAGS if not flag.engines or id in flag.engines]
+    kinds = {flag.kind: text("option", f"kind-{flag.kind}", language) for flag in flag_table(id).counted}
+    rows = [[", ".join(flag.spellings), kinds[flag.kind], text("flag", flag.target, language)] for flag in flag_table(id).counted]
     blocks: list[Block] = [
         Heading(f"{data['name']} {data['newest_version']}"),
-        Table(columns(language, "flags", "value"), rows),
+        Table(columns(language, "flags", "value", "meaning"), rows),
         *(Paragraph(text("ui", "source-line", language, source=source)) for source in data["sources"]),
     ]
     return Document({"schema": "gpusizer.engine/1", **data}, blocks)

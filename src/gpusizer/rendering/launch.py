@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.device_support import other_checkpoint
 from gpusizer.engines.base.types import Deployment, Layout
-from gpusizer.errors import UnknownIdError
+from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.rendering.document import Block, Fixed
 from gpusizer.rendering.notices import warning_paragraphs
@@ -20,13 +23,16 @@ __all__ = ["command_blocks", "command_line", "launch_notices", "layout_words", "
 
 def command_line(deployment: Deployment) -> str | None:
     """The launch command, quoted for a shell; None where a word has characters that no line shows: shells do not agree on how to write them."""
-    words = _words(deployment)
-    return " ".join(_quoted(word) for word in words) if all(map(str.isprintable, words)) else None
+    words, file = _words(deployment)
+    if not all(map(str.isprintable, words)):
+        return None
+    line = " ".join(_quoted(word) for word in words)
+    return line if file is None else f"echo {_quoted(json.dumps(file[1]))} > {_quoted(file[0])} && {line}"
 
 
 def launch_notices(deployment: Deployment) -> tuple[Notice, ...]:
     """Why there is no command; empty where there is one."""
-    hidden = next((word for word in _words(deployment) if not word.isprintable()), None)
+    hidden = next((word for word in _words(deployment)[0] if not word.isprintable()), None)
     return () if hidden is None else (Notice("no-launch-command", {"found": hidden}),)
 
 
@@ -36,8 +42,20 @@ def command_blocks(deployment: Deployment, language: str) -> list[Block]:
     return [*warning_paragraphs(launch_notices(deployment), language)] if line is None else [Fixed(line)]
 
 
-def _words(deployment: Deployment) -> list[str]:
-    return get_engine(deployment.engine).command(replace(deployment, model=served_name(deployment.model)))
+def _words(deployment: Deployment) -> tuple[list[str], tuple[str, dict[str, object]] | None]:
+    """The command word by word, and the file that it reads."""
+    engine, named = get_engine(deployment.engine), replace(deployment, model=_stored_name(deployment))
+    return engine.command(named), engine.options_file(named)
+
+
+def _stored_name(deployment: Deployment) -> str:
+    """The repository of the model; where its files are of another precision, the folder that somebody must make."""
+    served = served_name(deployment.model)
+    try:
+        other = other_checkpoint(deployment.engine, load_architecture(deployment.model), deployment.precision)
+    except InputError:
+        return served
+    return served if other is None else f"./{served.rstrip('/').rpartition('/')[2]}-{deployment.precision.lower()}"
 
 
 def served_name(model: str) -> str:

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from gpusizer.architecture.model import Architecture, ParameterCount
-from gpusizer.architecture.types import (
-    Attention,
-    CompressedAttention,
-    FeedForward,
-    LatentAttention,
-    Layer,
-    LinearAttention,
-    Mixer,
-    MixtureOfExperts,
-    StateSpace,
-)
+from gpusizer.architecture.types import DenseMLP, FeedForward, Layer, Mixer, MixtureOfExperts
 from gpusizer.facts.types import ModelEntry
 from gpusizer.i18n import text
 from gpusizer.rendering.catalog import columns, facts_table
@@ -133,30 +123,18 @@ def _layer(layer: Layer, language: str) -> tuple[str, str]:
 
 
 def _mixer(mixer: Mixer, language: str) -> str:
-    if isinstance(mixer, Attention):
-        words = text("ui", "mixer-attention", language, heads=mixer.heads, kv_heads=mixer.kv_heads, head_dim=mixer.head_dim)
-        if mixer.window:
-            words += text("ui", "mixer-window", language, window=mixer.window)
-        if mixer.chunk:
-            words += text("ui", "mixer-chunk", language, chunk=mixer.chunk)
-        return words if mixer.caches else words + text("ui", "mixer-shared-cache", language)
-    if isinstance(mixer, LatentAttention):
-        words = text("ui", "mixer-latent", language, heads=mixer.heads, latent=mixer.kv_lora_rank, rotary=mixer.qk_rope_head_dim)
-        return words if mixer.indexer is None else words + text("ui", "mixer-indexer", language, topk=mixer.indexer.topk)
-    if isinstance(mixer, CompressedAttention):
-        return text("ui", "mixer-compressed", language, heads=mixer.heads, window=mixer.window, ratio=mixer.ratio)
-    if isinstance(mixer, LinearAttention):
-        return text("ui", "mixer-linear", language, heads=mixer.value_heads, key_dim=mixer.key_dim, value_dim=mixer.value_dim)
-    assert isinstance(mixer, StateSpace)
-    return text("ui", "mixer-state-space", language, inner=mixer.inner_dim, state=mixer.state_dim)
+    return "".join(text("ui", code, language, **parameters) for code, parameters in mixer.labels)
 
 
 def _feed_forward(block: FeedForward, language: str) -> str:
-    if isinstance(block, MixtureOfExperts):
-        return text("ui", "experts", language, experts=block.experts, top_k=block.top_k, width=block.expert_width) + (
-            text("ui", "experts-shared", language, width=block.shared_width) if block.shared_width else ""
-        )
-    return text("ui", "dense", language, width=block.width)
+    match block:
+        case MixtureOfExperts():
+            words = text("ui", "experts", language, experts=block.experts, top_k=block.top_k, width=block.expert_width)
+            return words + text("ui", "experts-shared", language, width=block.shared_width) if block.shared_width else words
+        case DenseMLP():
+            return text("ui", "dense", language, width=block.width)
+        case _:
+            assert_never(block)
 
 
 def _count(value: int | None) -> str:

@@ -10,46 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from gpusizer.engines.base.flags import flag_table
+
 __all__ = ["launch_words"]
 
 LONGEST_TEXT = 20_000  # characters; the rest is not read
 MOST_WORDS = 2_000
 _DEPTH = 4
 
-# What the engines' short options stand for: llama.cpp (common/arg.cpp), vLLM and SGLang.
-_SHORT = {
-    "c": "ctx_size",
-    "ngl": "n_gpu_layers",
-    "gpu_layers": "n_gpu_layers",
-    "b": "batch_size",
-    "ub": "ubatch_size",
-    "ctk": "cache_type_k",
-    "ctv": "cache_type_v",
-    "fa": "flash_attn",
-    "np": "parallel",
-    "ot": "override_tensor",
-    "ts": "tensor_split",
-    "sm": "split_mode",
-    "mg": "main_gpu",
-    "nkvo": "no_kv_offload",
-    "cmoe": "cpu_moe",
-    "ncmoe": "n_cpu_moe",
-    "m": "model",
-    "kvu": "kv_unified",
-    "tp": "tensor_parallel_size",
-    "tp_size": "tensor_parallel_size",
-    "tensor_parallel": "tensor_parallel_size",
-    "pp": "pipeline_parallel_size",
-    "pp_size": "pipeline_parallel_size",
-    "dp": "data_parallel_size",
-    "dp_size": "data_parallel_size",
-    "ep": "expert_parallel_size",
-    "ep_size": "expert_parallel_size",
-    "dcp": "decode_context_parallel_size",
-    "decode_context_parallel": "decode_context_parallel_size",
-    "speculative_algo": "speculative_algorithm",
-}
-_REPEATED = frozenset({"override_tensor"})
+_REPEATED = frozenset({"override_tensor", "ot"})
 _NOTHING = frozenset({"none", "null"})
 _PAIR = re.compile(r"""'([A-Za-z_][\w-]{0,63})'\s*:\s*""")
 _OPTION = re.compile(r"--?([A-Za-z][\w-]{0,63})(?:=(.*))?", re.DOTALL)
@@ -59,30 +28,46 @@ _SUM = re.compile(r"\$\(\(\s*(\d{1,9})\s*\*\s*(\d{1,9})\s*\)\)")
 _WORD = re.compile(r"""\$\(\(\s*\d{1,9}\s*\*\s*\d{1,9}\s*\)\)|(?:[^\s"';]|"[^"]{0,4000}"?|'[^']{0,4000}'?)+|;""")
 
 
-def launch_words(text: str) -> dict[str, Any]:
+def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
     """Names and values of the launch words.
 
     Parameters
     ----------
     text : str
         As it was written down; at most 20,000 characters are read.
+    engine_id : str or None
+        The engine whose short names and other spellings become the long names of its flags.
 
     Returns
     -------
     dict
-        Options by their long names in lower case with underscores, environment variables in upper case; values are true, numbers, text,
+        Options by the names that were written, in lower case with underscores, environment variables in upper case; values are true, numbers, text,
         dictionaries, and a list for an option that may stand several times.
 
     Examples
     --------
     >>> launch_words("VLLM_X=1 vllm serve --max-model-len 4096 --enforce-eager -tp=2")
-    {'VLLM_X': 1, 'max_model_len': 4096, 'enforce_eager': True, 'tensor_parallel_size': 2}
+    {'VLLM_X': 1, 'max_model_len': 4096, 'enforce_eager': True, 'tp': 2}
+    >>> launch_words("-ngl 99 -ctk q8_0", "llama.cpp")
+    {'n_gpu_layers': 99, 'cache_type_k': 'q8_0'}
     >>> launch_words("{'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0")
     {'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0'}
     >>> launch_words("tensor_parallel_size=2, max_model_len=30_000; free_gpu_memory_fraction 0.9")
     {'tensor_parallel_size': 2, 'max_model_len': 30000, 'free_gpu_memory_fraction': 0.9}
     """
-    text = text[:LONGEST_TEXT]
+    found = _words_of(text[:LONGEST_TEXT])
+    if engine_id is None:
+        return found
+    table = flag_table(engine_id)
+    named: dict[str, Any] = {}
+    for name, value in found.items():
+        flag = table.named(name)
+        long = name if flag is None else flag.name
+        named[long] = [*named.get(long, ()), *value] if isinstance(value, list) else value
+    return named
+
+
+def _words_of(text: str) -> dict[str, Any]:
     for mark in "'\"":
         if text.count(mark) % 2 and not _PAIR.search(text):  # a command line that was cut: its quotation marks pair wrongly
             text = text.replace(mark, " ")
@@ -130,8 +115,7 @@ def _starts_option(word: str) -> bool:
 def _long(name: str) -> str:
     if name.isupper() and len(name) > 3:
         return name
-    plain = name.strip("-").replace("-", "_").lower()
-    return _SHORT.get(plain, plain)
+    return name.strip("-").replace("-", "_").lower()
 
 
 def _split(text: str) -> Iterator[str]:

@@ -14,14 +14,16 @@ from typing import Any
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
-from gpusizer.architecture.precision.requantise import checkpoint_bytes, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_dtype
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
-from gpusizer.engines import get_engine
+from gpusizer.engines import declaration
+from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
-from gpusizer.facts.releases import release_on
 from gpusizer.facts.types import Accelerator
 from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
@@ -130,10 +132,10 @@ def deployment_of(row: Mapping[str, Any]) -> Case | Notice:
 
 
 def _case(row: Mapping[str, Any]) -> Case:
-    engine = get_engine(text(row, "engine"))
-    words = launch_words(text(row, "other_flags"))
+    engine = declaration(text(row, "engine"))
+    words = launch_words(text(row, "other_flags"), engine.id)
     entry, named = model_of(text(row, "model"))
-    gguf = engine.id in ("llama.cpp", "ollama")
+    gguf = engine.takes_gguf
     wish, told, alike = _wish(row, words, named)
     stored = entry if gguf else stored_in(entry, wish)
     architecture = load_architecture(stored.id)
@@ -141,13 +143,13 @@ def _case(row: Mapping[str, Any]) -> Case:
     if not gguf and not devices.each:
         raise InputError("case-without-device", found=text(row, "gpu"))
     notices = list(devices.notices)
-    precision = _gguf_precision(engine.id, wish, architecture) if gguf else _precision(row, words, wish, architecture)
+    precision = _gguf_precision(engine, wish, architecture) if gguf else _precision(row, words, wish, architecture)
     told = told and (wish is not None or not gguf)
     if alike:
         notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
     fields, flags = engine_fields(engine.id, row, words, devices)
     if "ik_llama.cpp fork" in text(row, "engine_version"):
-        flags["fork"] = "ik_llama.cpp"  # caches latent attention by its own --mla
+        fields["fork"] = "ik_llama.cpp"  # caches latent attention by its own --mla
         if not words:
             flags["mla"] = 2  # a log without its command line: who runs the fork on such a model does so for its latent cache
     asked = gguf and fields.get("max_model_len")  # llama.cpp's cache has the size that was asked for, whatever is free
@@ -158,19 +160,19 @@ def _case(row: Mapping[str, Any]) -> Case:
         first, untold = replace(first, memory_bytes=80 * GiB), untold | (frozenset(MEMORY_QUANTITIES) - {"weights_bytes"})
     if gguf and not devices.memory_known and devices.each and "n_gpu_layers" not in words:
         untold |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
-    if engine.id == "llama.cpp":
+    if engine.placed_by_hand:
         room = sum(device.memory_bytes for device in devices.each)
         untold |= _untold_placement(words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room)
     if stored.id != entry.id:
-        flags["similar_precision"] = wish or True  # the checkpoint of another publisher stands for it
+        fields["similar_precision"] = wish or "other"  # the checkpoint of another publisher stands for it
     if gguf and (alike or _OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
-        flags["similar_precision"] = True
+        fields["similar_precision"] = "other"
         precision = _mixed(precision, architecture)
     deployment = Deployment(
         model=entry.id,
         gpu=first.id,
         engine=engine.id,
-        engine_version=_version(engine.id, row),
+        engine_version=_version(engine, row),
         precision=precision,
         flags=flags,
         **fields,
@@ -178,16 +180,16 @@ def _case(row: Mapping[str, Any]) -> Case:
     return Case(deployment, with_precision(architecture, precision), first, untold, tuple(notices))
 
 
-def _version(engine_id: str, row: Mapping[str, Any]) -> str | None:
+def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
     """The release that the case names ("v0.5.8.post1-rocm720" is 0.5.8), else the newest of its day."""
     words = text(row, "engine_version")
-    if engine_id == "llama.cpp":
+    if engine.builds:
         build = re.search(r"\b(?:build |b)(\d{3,6})\b", words)
         year = re.search(r"\b(20\d\d)\b", words)
         day = text(row, "date") or (f"{year[1]}-07" if year else "")
-        return build[1] if build and "fork" not in words else release_on(engine_id, day)
+        return build[1] if build and "fork" not in words else release_on(engine.id, day)
     numbers = re.search(r"(?<![\d.])v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", words)
-    return numbers[1] if numbers else release_on(engine_id, text(row, "date"))
+    return numbers[1] if numbers else release_on(engine.id, text(row, "date"))
 
 
 def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -> tuple[str | None, bool, bool]:
@@ -206,9 +208,9 @@ def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -
     return wish or (None if unquantised else named), True, alike
 
 
-def _gguf_precision(engine_id: str, wish: str | None, architecture: Architecture) -> str:
+def _gguf_precision(engine: Declaration, wish: str | None, architecture: Architecture) -> str:
     """llama.cpp stores MXFP4 experts beside Q8_0; files of Ollama's own library leave the rest as the checkpoint has it."""
-    if engine_id == "ollama" and wish == "mxfp4" and "mxfp4" in weight_formats(architecture):
+    if engine.library_of_checkpoints and wish == "mxfp4" and "mxfp4" in weight_formats(architecture):
         return "checkpoint"
     if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in weight_formats(architecture)):
         return "mxfp4_moe"

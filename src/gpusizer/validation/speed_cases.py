@@ -15,16 +15,17 @@ from typing import Any
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.precision_words import precision_of_words
-from gpusizer.architecture.precision.requantise import Quantization, with_precision
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_format, scaled_format
-from gpusizer.architecture.types import LatentAttention, MixtureOfExperts, Notice
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.types import LatentAttention, Notice
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.performance.device_speeds import generation
-from gpusizer.performance.predict import predict
+from gpusizer.performance.predict import Question, answer
 from gpusizer.performance.types import Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
 from gpusizer.validation.devices import Devices, devices_of
@@ -115,7 +116,10 @@ def performance_case(row: Mapping[str, Any]) -> PerformanceCase | Notice:
 
 def speed_of(case: PerformanceCase) -> Performance:
     """The prediction for a measured run."""
-    return predict(case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, built=case.date)
+    question = Question(
+        case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, built=case.date
+    )
+    return answer(question)
 
 
 def _case(row: Mapping[str, Any]) -> PerformanceCase:
@@ -148,10 +152,9 @@ def _cut(deployment: Deployment, layout: Layout) -> Deployment:
 
 def _traits(architecture: Architecture, accelerator: Accelerator) -> str:
     """Words about model and device that rules of publications look for."""
-    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers]
     found = {
         "experts": _has_experts(architecture),
-        "latent": any(isinstance(mixer, LatentAttention) for mixer in mixers),
+        "latent": bool(architecture.mixers_of(LatentAttention)),
         "drafts": bool(architecture.mtp),
         generation(accelerator): True,
     }
@@ -230,7 +233,7 @@ def _precision(model: str, words: str, named: str | None) -> tuple[Architecture,
 
 
 def _has_experts(architecture: Architecture) -> bool:
-    return any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards)
+    return any(layer.experts for layer in architecture.layers)
 
 
 def _cache_precision(row: Mapping[str, Any], fields: Mapping[str, Any]) -> str:

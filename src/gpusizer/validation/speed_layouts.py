@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 

@@ -141,11 +141,11 @@ class _Cursor:
         length_of = struct.Struct(self.order + "Q").unpack_from
         while count:
             self._hold(8)
-            data, place, last = self._data, self._next, len(self._data) - 8
-            while count and place <= last:
-                place += 8 + length_of(data, place)[0]
+            data, offset, last = self._data, self._next, len(self._data) - 8
+            while count and offset <= last:
+                offset += 8 + length_of(data, offset)[0]
                 count -= 1
-            beyond, self._next = max(place - len(data), 0), min(place, len(data))
+            beyond, self._next = max(offset - len(data), 0), min(offset, len(data))
             self.skip(beyond)
 
     def value(self, kind: int, key: str) -> Any:

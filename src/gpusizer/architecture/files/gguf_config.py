@@ -6,14 +6,14 @@ GGUF names: ggml-org/llama.cpp, gguf-py/gguf/constants.py. What metadata does no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gpusizer.architecture.files.gguf import GGUFFile
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import StorageFormat, gguf_format
+from gpusizer.architecture.storage.module_patterns import one_spelling
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.errors import UnsupportedArchitectureError
-
-if TYPE_CHECKING:
-    from gpusizer.architecture.files.gguf import GGUFFile
-    from gpusizer.architecture.model import Architecture
-    from gpusizer.architecture.storage.formats import StorageFormat
 
 __all__ = ["gguf_config", "gguf_formats"]
 
@@ -229,10 +229,6 @@ def gguf_formats(architecture: Architecture, file: GGUFFile) -> dict[str, Storag
     dict of str to StorageFormat
         By path of the model's tensors; F32 for vectors that have no entry of their own.
     """
-    from gpusizer.architecture.precision.requantise import stored_tensors
-    from gpusizer.architecture.storage.formats import gguf_format
-    from gpusizer.architecture.storage.module_patterns import one_spelling
-
     types = {tensor.name: tensor.dtype for tensor in file.tensors}
     formats: dict[str, StorageFormat] = {}
     for index, path, tensor, _ in stored_tensors(architecture, mtp=True):

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import StorageFormat, plain_format
+from gpusizer.architecture.storage.module_patterns import one_spelling
+from gpusizer.architecture.tensors import checkpoint_bytes, stored_tensors
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import UnreadableFileError
 
-if TYPE_CHECKING:
-    from gpusizer.architecture.model import Architecture
-    from gpusizer.architecture.storage.formats import StorageFormat
+__all__ = ["TensorHeader", "open_checked", "with_headers"]
 
-__all__ = ["TensorHeader", "header_group", "open_checked", "with_headers"]
-
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|blk)\.(\d{1,6})(?:\.|$)")
-_MTP = re.compile(r"(?:^|\.)(?:mtp|mtp_layers|nextn)(?:\.|_|$)")
-_TOWER = re.compile(r"(?:^|\.)(?:vision\w*|visual|audio\w*|image\w*|mm_projector|multi_modal_projector|embed_vision|embed_audio|v|mm|a)\.")
 _TOLERATED = 0.001  # small tensors of a converter's own: rotary frequencies, scales of inputs
 _PLAIN = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 
@@ -55,22 +50,6 @@ def open_checked(path: Path) -> int:
         raise UnreadableFileError("file-missing", path=str(path)) from error
 
 
-def header_group(name: str, layers: int) -> str:
-    """Whether a tensor belongs to the text model, a tower, or multi-token prediction ("text", "vision", "mtp").
-
-    >>> [header_group(name, 61) for name in ("model.layers.61.eh_proj.weight", "mtp.layers.0.norm.weight", "visual.blocks.0.attn.qkv.weight")]
-    ['mtp', 'mtp', 'vision']
-    >>> header_group("model.layers.60.mlp.gate.weight", 61)
-    'text'
-    """
-    if _TOWER.search(name):
-        return "vision"
-    if _MTP.search(name):
-        return "mtp"
-    layer = _LAYER.search(name)
-    return "mtp" if layer and int(layer.group(1)) >= layers else "text"
-
-
 def with_headers(architecture: Architecture, headers: Iterable[TensorHeader], formats: Mapping[str, StorageFormat] | None = None) -> Architecture:
     """The model with the exact bytes of its files, and a warning where they contradict its configuration.
 
@@ -88,15 +67,13 @@ def with_headers(architecture: Architecture, headers: Iterable[TensorHeader], fo
     Architecture
         With ``header_bytes``, formats as stored, and the warnings ``headers-differ`` and ``tensors-not-found`` where they apply.
     """
-    from gpusizer.architecture.precision.requantise import checkpoint_bytes
-
     listed = tuple(headers)
     sizes = {header.name: header.bytes for header in listed}
     exact = _stored_formats(architecture, listed) if formats is None else dict(formats)
     quantization = replace(architecture.quantization, exact={**architecture.quantization.exact, **exact}, _seen={})
     model = replace(architecture, quantization=quantization, header_bytes=None)
     found = sum(sizes.values())
-    expected = {checkpoint_bytes(model, mtp) for mtp in (False, True)}
+    expected = {checkpoint_bytes(model, mtp=mtp) for mtp in (False, True)}
     notices = list(architecture.warnings)
     nearest = min(expected, key=lambda value: abs(value - found))
     if abs(nearest - found) > _TOLERATED * found:
@@ -106,10 +83,6 @@ def with_headers(architecture: Architecture, headers: Iterable[TensorHeader], fo
 
 def _stored_formats(architecture: Architecture, headers: tuple[TensorHeader, ...]) -> dict[str, StorageFormat]:
     """Formats where a file stores a tensor in another plain type than the configuration says (an F32 router, for one)."""
-    from gpusizer.architecture.precision.requantise import stored_tensors
-    from gpusizer.architecture.storage.formats import plain_format
-    from gpusizer.architecture.storage.module_patterns import one_spelling
-
     types: dict[str, str] = {}
     for header in headers:
         types.setdefault(one_spelling(header.name), header.dtype)

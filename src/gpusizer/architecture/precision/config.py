@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpusizer.architecture.expressions import Work
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.parts import QUANTIZATION_BLOCKS, text_part
 from gpusizer.architecture.precision.dialects import DIALECTS, Settings, number, strings
-from gpusizer.architecture.precision.requantise import Quantization, Rule, stored_tensors
-from gpusizer.architecture.quantization_words import unknown_words
-from gpusizer.architecture.readers.parts import QUANTIZATION_BLOCKS, text_part
+from gpusizer.architecture.precision.quantization_words import unknown_words
+from gpusizer.architecture.storage.expressions import Work
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, plain_format, scaled_format
 from gpusizer.architecture.storage.module_patterns import ModulePatterns
+from gpusizer.architecture.storage.quantization import Quantization, Rule
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Notice
 
 __all__ = ["has_quantization", "read_quantization", "without_effect"]
@@ -22,7 +23,7 @@ _OFF: tuple[Any, ...] = (None, False, "", {}, [])
 
 def _block(config: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
     """The settings of quantisation, at the top or in the text model's part: an object where there is one, else what stands there instead."""
-    found = [part for place in (config, text) for key in QUANTIZATION_BLOCKS if (part := place.get(key)) not in _OFF]
+    found = [part for level in (config, text) for key in QUANTIZATION_BLOCKS if (part := level.get(key)) not in _OFF]
     return next((part for part in found if isinstance(part, Mapping)), found[0] if found else None)
 
 
@@ -151,5 +152,5 @@ def _unknown(method: str, block: Mapping[str, Any]) -> Settings:
     if key is not None and number(block, key, 16, 1, 64) < 16:
         form = integer_groups(number(block, key, 4, 1, 15), max(number(block, "group_size", 128, -1, 1 << 20), 0))
     excluded = [name for key in ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules") for name in strings(block.get(key))]
-    note = ("unknown-quantization", {"method": method, "assumed": form.id if form else "16-bit"})
-    return Settings(form, excluded=excluded, notes=[note])
+    parameters = {"method": method, "assumed": form.id if form else "16-bit"}
+    return Settings(form, excluded=excluded, notes=[("unknown-quantization", parameters)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, scaled_format
 from gpusizer.errors import UnsupportedArchitectureError
@@ -30,7 +29,7 @@ class Settings:
         Modules that are listed one by one (or by expression) with their format; the first that fits decides.
     floating : bool
         An excluded name may stand anywhere in a path.
-    notes : list of (str, dict)
+    notes : list of (str, mapping)
         Warnings: codes and parameters.
     """
 
@@ -39,10 +38,10 @@ class Settings:
     excluded: list[str] = field(default_factory=list)
     named: list[tuple[list[str], StorageFormat | None]] = field(default_factory=list)
     floating: bool = True
-    notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
 
-def number(block: Mapping[str, Any], key: str, default: int, low: int, high: int) -> int:
+def number(block: Mapping[str, object], key: str, default: int, low: int, high: int) -> int:
     """A whole number of the block within bounds, ``default`` where it is absent; refused otherwise."""
     value = block.get(key)
     if value is None:
@@ -52,7 +51,7 @@ def number(block: Mapping[str, Any], key: str, default: int, low: int, high: int
     return value
 
 
-def strings(value: Any) -> list[str]:
+def strings(value: object) -> list[str]:
     """The strings of a list (a lone string is a list of one; nested lists are flattened), bounded."""
     if isinstance(value, str):
         return [value]
@@ -65,11 +64,11 @@ def strings(value: Any) -> list[str]:
     return found
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _pair(value: Any, key: str) -> tuple[int, int] | None:
+def _pair(value: object, key: str) -> tuple[int, int] | None:
     if value is None:
         return None
     if isinstance(value, (list, tuple)) and len(value) == 2:
@@ -78,16 +77,16 @@ def _pair(value: Any, key: str) -> tuple[int, int] | None:
     raise UnsupportedArchitectureError("bad-quantization-value", key=key, found=str(value)[:40], low=1, high=1 << 20)
 
 
-def _group(block: Mapping[str, Any], default: int = 128) -> int:
+def _group(block: Mapping[str, object], default: int = 128) -> int:
     """Elements that share a scale; -1 (the whole row) is 0 here."""
     return max(number(block, "group_size", default, -1, 1 << 20), 0)
 
 
-def _fp8_tensor(static: bool) -> StorageFormat:
+def _fp8_tensor(*, static: bool) -> StorageFormat:
     return StorageFormat("fp8", 8, 0, 0, scale_bits=32, tensor_bytes=4 if static else 0)
 
 
-def _fp8(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _fp8(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     """FP8 of Transformers and DeepSeek: F32 scales per block.
 
     Two matrices are never converted although DeepSeek's configurations have no list: MTP's joining projection (``eh_proj``) and the
@@ -96,7 +95,7 @@ def _fp8(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     size = _pair(block.get("weight_block_size"), "weight_block_size")
     # With FP4 experts (``expert_dtype``) UE8M0 scales are stored as one byte; before, ``scale_fmt`` named how F32 scales were rounded.
     byte_scales = config.get("expert_dtype") == "fp4" and block.get("scale_fmt") == "ue8m0"
-    linear = _fp8_tensor(block.get("activation_scheme") == "static")
+    linear = _fp8_tensor(static=block.get("activation_scheme") == "static")
     if size:
         linear = StorageFormat("fp8_block", 8, *size, scale_bits=8 if byte_scales else 32)
     excluded = [*strings(block.get("modules_to_not_convert")), *strings(block.get("ignored_layers")), "eh_proj", "weights_proj"]
@@ -107,24 +106,24 @@ def _fp8(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _fp8_rows(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _fp8_rows(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     return Settings(StorageFormat("fp8", 8, 1, 0, scale_bits=32), excluded=strings(block.get("modules_to_not_convert")))
 
 
-def _mxfp4(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _mxfp4(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     """MXFP4 of Transformers converts experts alone, whatever else is linear."""
     form = scaled_format("mxfp4")
     return Settings(None, {"routed_experts": form}, strings(block.get("modules_to_not_convert")))
 
 
-def _awq(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _awq(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     bits = number(block, "bits", number(block, "w_bit", 4, 1, 8), 1, 8)
     group = max(number(block, "q_group_size", _group(block), -1, 1 << 20), 0)
     form = integer_groups(bits, group, zero_bits=bits if block.get("zero_point", True) else 0)
     return Settings(form, excluded=strings(block.get("modules_to_not_convert")))
 
 
-def _gptq_form(block: Mapping[str, Any], base: Mapping[str, Any]) -> StorageFormat | None:
+def _gptq_form(block: Mapping[str, object], base: Mapping[str, object]) -> StorageFormat | None:
     """Packed integers, F16 scales, zero points (stored even when symmetric) and the group of each input column."""
     both = {**base, **block}
     bits = number(both, "bits", 4, 1, 16)
@@ -134,7 +133,7 @@ def _gptq_form(block: Mapping[str, Any], base: Mapping[str, Any]) -> StorageForm
     return integer_groups(bits, _group(both), zero_bits=0 if marlin else bits, column_bits=0 if marlin else 32)
 
 
-def _gptq(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _gptq(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     settings = Settings(_gptq_form(block, {}), excluded=strings(block.get("modules_to_not_convert")))
     if block.get("lm_head") is True:
         settings.groups = {}
@@ -150,7 +149,7 @@ def _gptq(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _auto_round(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _auto_round(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     packing = str(block.get("packing_format") or block.get("backend") or "")
     base = {**block, "checkpoint_format": packing}
     form = _awq(block, config).linear if "awq" in packing else _auto_round_form(block)
@@ -163,7 +162,7 @@ def _auto_round(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings
     return settings
 
 
-def _auto_round_form(block: Mapping[str, Any]) -> StorageFormat:
+def _auto_round_form(block: Mapping[str, object]) -> StorageFormat:
     kind, bits = str(block.get("data_type") or "int"), number(block, "bits", 4, 1, 8)
     if kind in ("mx_fp", "mx_fp4", "mx_fp8"):
         return scaled_format("mxfp4" if bits == 4 else "mxfp8")
@@ -172,7 +171,7 @@ def _auto_round_form(block: Mapping[str, Any]) -> StorageFormat:
     return integer_groups(bits, _group(block), zero_bits=bits)
 
 
-def _bitsandbytes(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _bitsandbytes(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     """NF4 and FP4: a scale per 64 elements, F32 or one byte when quantised twice, and a small table per tensor; INT8: an F32 scale per row."""
     skipped = strings(block.get("llm_int8_skip_modules"))
     if block.get("load_in_4bit") or block.get("_load_in_4bit"):
@@ -184,7 +183,7 @@ def _bitsandbytes(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settin
     return Settings(rows, excluded=skipped)
 
 
-def _weights_form(weights: Mapping[str, Any], group: Mapping[str, Any], layout: str) -> StorageFormat | None:
+def _weights_form(weights: Mapping[str, object], group: Mapping[str, object], layout: str) -> StorageFormat | None:
     """One group of compressed-tensors; scales have the model's 16 bits unless a layout or ``scale_dtype`` says a byte."""
     if not weights or layout == "dense":
         return None
@@ -215,7 +214,7 @@ def _weights_form(weights: Mapping[str, Any], group: Mapping[str, Any], layout: 
     return StorageFormat(name, bits, 0, 0, scale_bits=16, tensor_bytes=static_bytes)
 
 
-def _compressed_tensors(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _compressed_tensors(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     settings = Settings(None, groups={}, excluded=strings(block.get("ignore")), floating=False)
     for group in _mapping(block.get("config_groups")).values():
         group = _mapping(group)
@@ -254,7 +253,7 @@ _ALGORITHMS: dict[str, StorageFormat] = {
 }
 
 
-def _algorithm(name: Any, settings: Settings) -> StorageFormat | None:
+def _algorithm(name: object, settings: Settings) -> StorageFormat | None:
     form = _ALGORITHMS.get(str(name).upper())
     if form is None:
         note = ("unknown-quantization", {"method": str(name)[:40]})
@@ -263,7 +262,7 @@ def _algorithm(name: Any, settings: Settings) -> StorageFormat | None:
     return form
 
 
-def _by_algorithm(layers: Mapping[str, Any], settings: Settings) -> list[tuple[list[str], StorageFormat | None]]:
+def _by_algorithm(layers: Mapping[str, object], settings: Settings) -> list[tuple[list[str], StorageFormat | None]]:
     """Modules by algorithm; of a layer's experts the first that is listed stands for all (their shapes are equal)."""
     names: dict[str, list[str]] = {}
     experts: set[tuple[str, str]] = set()
@@ -279,7 +278,7 @@ def _by_algorithm(layers: Mapping[str, Any], settings: Settings) -> list[tuple[l
     return [(listed, _algorithm(algorithm, settings)) for algorithm, listed in names.items()]
 
 
-def _modelopt(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _modelopt(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     inner = _mapping(block.get("quantization")) or block
     excluded = [*strings(inner.get("exclude_modules")), *strings(inner.get("ignore"))]
     settings = Settings(None, groups={}, excluded=excluded, floating=False)
@@ -294,7 +293,7 @@ def _modelopt(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _quark_form(part: Mapping[str, Any]) -> StorageFormat | None:
+def _quark_form(part: Mapping[str, object]) -> StorageFormat | None:
     weight = part.get("weight")
     weight = _mapping(weight[-1] if isinstance(weight, list) and weight else weight)
     if not weight:
@@ -313,20 +312,20 @@ def _quark_form(part: Mapping[str, Any]) -> StorageFormat | None:
     return StorageFormat("fp8" if name.startswith("fp8") else name, bits, rows, 0, scale_bits=32, tensor_bytes=static)
 
 
-def _quark(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _quark(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     settings = Settings(_quark_form(_mapping(block.get("global_quant_config"))), groups={}, excluded=strings(block.get("exclude")), floating=False)
     for pattern, part in _mapping(block.get("layer_quant_config")).items():
         settings.named.append(([pattern], _quark_form(_mapping(part))))
     return settings
 
 
-def _hqq(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _hqq(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     weights = _mapping(_mapping(block.get("quant_config")).get("weight_quant_params"))
     form = integer_groups(number(weights, "nbits", 4, 1, 8), _group(weights, 64), zero_bits=16)
     return Settings(form, excluded=strings(block.get("skip_modules")))
 
 
-def _torchao(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _torchao(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     kind = block.get("quant_type")
     inner = _mapping(_mapping(kind).get("default"))
     name = str(inner.get("_type") or kind or "").lower().replace("_", "")
@@ -343,7 +342,7 @@ def _torchao(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     return Settings(None, excluded=excluded, notes=[("unknown-quantization", {"method": f"torchao {name[:40]}"})])
 
 
-def _mlx(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _mlx(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     """MLX: a 16-bit scale and bias per group, embeddings and head included; settings of single modules stand beside the general ones."""
     mode = str(block.get("mode") or "affine")
     form = integer_groups(number(block, "bits", 4, 1, 8), _group(block, 64), zero_bits=16)
@@ -358,14 +357,14 @@ def _mlx(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _quanto(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _quanto(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     bits = {"float8": 8, "int8": 8, "int4": 4, "int2": 2}.get(str(block.get("weights")), 8)
     form = integer_groups(bits, 0 if bits == 8 else 128)
     return Settings(form, excluded=strings(block.get("modules_to_not_convert")))
 
 
-def _fixed(form: StorageFormat) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Settings]:
-    def read(block: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
+def _fixed(form: StorageFormat) -> Callable[[Mapping[str, object], Mapping[str, object]], Settings]:
+    def read(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
         names: Iterable[str] = (*strings(block.get("modules_to_not_convert")), *strings(block.get("ignored_layers")))
         return Settings(form, excluded=list(names))
 
@@ -373,7 +372,7 @@ def _fixed(form: StorageFormat) -> Callable[[Mapping[str, Any], Mapping[str, Any
 
 
 # Methods by the name in ``quant_method``; a runtime's own variants of a method share its files.
-DIALECTS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Settings]] = {
+DIALECTS: dict[str, Callable[[Mapping[str, object], Mapping[str, object]], Settings]] = {
     "fp8": _fp8,
     "fbgemm_fp8": _fp8_rows,
     "ptpc_fp8": _fp8_rows,

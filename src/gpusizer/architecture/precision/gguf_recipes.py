@@ -9,15 +9,12 @@ Source: ggml-org/llama.cpp, src/llama-quant.cpp (tensor_allows_quantization, lla
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from gpusizer.architecture.precision.requantise import Quantization
+from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, gguf_format
-from gpusizer.architecture.types import Attention, MixtureOfExperts, Tensor
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.types import Attention, Tensor
 from gpusizer.facts.number_formats import GGUF_BLOCKS
-
-if TYPE_CHECKING:
-    from gpusizer.architecture.model import Architecture
 
 __all__ = ["RECIPES", "GGUFMix", "GGUFRecipe", "gguf_mix", "gguf_recipe", "gguf_role"]
 
@@ -126,11 +123,8 @@ class GGUFRecipe(Quantization):
 
     def _raised(self, role: str, tensor: Tensor, layer: int) -> str:
         recipe, base = self.recipe, RECIPES[self.recipe]
-        eighth = layer < self.layers // 8
         if role == "output" or (role == "token_embd" and self.tied):
-            if recipe in ("mxfp4_moe", "q8_0") or tensor.shape[-1] % GGUF_BLOCKS[base][1]:
-                return "q8_0"
-            return "q5_k" if recipe in _TINY or recipe == "iq3_xxs" else "q6_k"
+            return self._head(tensor)
         if recipe == "mxfp4_moe":
             return "mxfp4" if tensor.group == "routed_experts" else "q8_0"
         if role == "token_embd":
@@ -144,16 +138,26 @@ class GGUFRecipe(Quantization):
         if role in ("attn_k", "attn_q"):
             return {"iq3_xs": "iq3_xxs", "iq3_xxs": "iq2_s"}.get(recipe, base)
         if role == "ffn_down":
-            return self._down(layer, eighth)
+            return self._down(layer)
         if role == "attn_output":
-            if self.experts == 8:
-                return "q5_k" if recipe in _EIGHT_EXPERTS_OUTPUT or recipe in _TINY else base
-            if recipe in _TINY:
-                return {"iq1_s": "iq2_xxs", "iq1_m": "iq2_xxs", "iq2_s": "iq3_s", "iq2_m": "iq3_s"}.get(recipe, base)
-            return _ATTENTION_OUTPUT.get(recipe, base)
-        if role in ("ffn_gate", "ffn_up") and recipe == "iq3_xs" and not eighth and layer < 7 * self.layers // 8:
+            return self._attention_output()
+        if role in ("ffn_gate", "ffn_up") and recipe == "iq3_xs" and self.layers // 8 <= layer < 7 * self.layers // 8:
             return "iq3_xxs"
         return base
+
+    def _head(self, tensor: Tensor) -> str:
+        recipe = self.recipe
+        if recipe in ("mxfp4_moe", "q8_0") or tensor.shape[-1] % GGUF_BLOCKS[RECIPES[recipe]][1]:
+            return "q8_0"
+        return "q5_k" if recipe in _TINY or recipe == "iq3_xxs" else "q6_k"
+
+    def _attention_output(self) -> str:
+        recipe, base = self.recipe, RECIPES[self.recipe]
+        if self.experts == 8:
+            return "q5_k" if recipe in _EIGHT_EXPERTS_OUTPUT or recipe in _TINY else base
+        if recipe in _TINY:
+            return {"iq1_s": "iq2_xxs", "iq1_m": "iq2_xxs", "iq2_s": "iq3_s", "iq2_m": "iq3_s"}.get(recipe, base)
+        return _ATTENTION_OUTPUT.get(recipe, base)
 
     def _value(self, layer: int) -> str:
         recipe, base = self.recipe, RECIPES[self.recipe]
@@ -176,8 +180,9 @@ class GGUFRecipe(Quantization):
             kind = "q5_k"
         return "q8_0" if self.experts == 8 else kind
 
-    def _down(self, layer: int, eighth: bool) -> str:
+    def _down(self, layer: int) -> str:
         recipe, base = self.recipe, RECIPES[self.recipe]
+        eighth = layer < self.layers // 8
         if recipe in _TINY:
             return base if not eighth else "iq3_s" if recipe in ("iq2_s", "iq2_m") else "q2_k"
         more = _more_bits(layer, self.layers)
@@ -216,8 +221,8 @@ def gguf_recipe(architecture: Architecture, recipe: str) -> GGUFRecipe:
         for index, layer in enumerate(architecture.layers)
         if any(tensor.linear and gguf_role(tensor) in value_roles for tensor in layer.all_tensors())
     ]
-    attention = [mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention)]
-    experts = [block.experts for layer in architecture.layers for block in layer.feed_forwards if isinstance(block, MixtureOfExperts)]
+    attention = architecture.mixers_of(Attention)
+    experts = [block.experts for layer in architecture.layers for block in layer.experts]
     return GGUFRecipe(
         recipe,
         gguf_format("f16"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpusizer.architecture.parts import OUTER_PARTS, TEXT_PARTS, text_part
 from gpusizer.architecture.readers.classes.class_defaults import implied_sizes
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
 from gpusizer.architecture.readers.known_keys import harmless
-from gpusizer.architecture.readers.parts import OUTER_PARTS, TEXT_PARTS, text_part
-from gpusizer.architecture.types import Attention, LatentAttention, Layer, MixtureOfExperts
+from gpusizer.architecture.types import Attention, LatentAttention, Layer
 
 __all__ = ["say_assumed", "say_contradictions"]
 
@@ -111,14 +111,13 @@ def say_assumed(model: ModelContext, model_type: str | None, layers: tuple[Layer
     layers : tuple of Layer
         Its layers.
     """
-    mixers = {id(mixer): mixer for layer in layers for mixer in layer.mixers}.values()
-    plain = [mixer for mixer in mixers if isinstance(mixer, Attention)]
+    plain = {id(mixer): mixer for layer in layers for mixer in layer.mixers_of(Attention)}.values()
     seen: dict[str, set[Any]] = {
-        "experts": {True for layer in layers for block in layer.feed_forwards if isinstance(block, MixtureOfExperts)},
+        "experts": {bool(layer.experts) for layer in layers},
         "kv_heads": {mixer.kv_heads for mixer in plain if mixer.kv_heads != mixer.heads},
         "window": {mixer.window for mixer in plain} | {mixer.chunk for mixer in plain},
         "head_dim": {width for mixer in plain for width in (mixer.head_dim, mixer.v_head_dim) if width * mixer.heads != model.hidden},
-        "latent": {True for mixer in mixers if isinstance(mixer, LatentAttention)},
+        "latent": {bool(layer.mixers_of(LatentAttention)) for layer in layers},
     }
     keys = implied_sizes(model.assumed, seen)
     if keys:

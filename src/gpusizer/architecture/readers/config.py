@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.parts import PARTS, text_part
 from gpusizer.architecture.precision.config import has_quantization, read_quantization, without_effect
 from gpusizer.architecture.readers.checks import say_assumed, say_contradictions
 from gpusizer.architecture.readers.classes.class_defaults import class_defaults
-from gpusizer.architecture.readers.classes.implied import implied
+from gpusizer.architecture.readers.classes.class_rows import ClassRow, class_row
+from gpusizer.architecture.readers.classes.class_words import ClassWords, either
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection, read_layers
 from gpusizer.architecture.readers.dialects import flat_keys
@@ -24,9 +25,8 @@ from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.mixers.short import SHORT_KEYS
 from gpusizer.architecture.readers.mixers.state_space import STATE_SPACE_KEYS
 from gpusizer.architecture.readers.mtp import read_mtp
-from gpusizer.architecture.readers.parts import PARTS, text_part
 from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
-from gpusizer.architecture.readers.towers import describes_whole
+from gpusizer.architecture.readers.towers import describes_whole, read_towers
 from gpusizer.architecture.types import Layer, Notice, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
@@ -38,12 +38,6 @@ _MAX_DEPTH = 32
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed", "dim", "model_dim")
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "model_max_length", "n_ctx")
-
-Towers = Callable[[Keys, int], tuple[tuple[Tensor, ...], tuple[Notice, ...]]]
-
-
-def _no_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
-    return (), ()
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:
@@ -89,21 +83,20 @@ def _merged(config: Mapping[str, Any]) -> _Merged:
     """The configuration over what its class implies, with a notice where the class is not known."""
     text = text_part(config)
     outer_type = _model_type(config)
-    outer = implied(outer_type) or {}
+    outer = class_row(outer_type) or ClassRow()
     inner_type = _model_type(text) if text else None
-    text_type = inner_type or outer.get("text") or (None if text else outer_type)
-    row = implied(text_type)
+    text_type = inner_type or outer.text or (None if text else outer_type)
+    row = class_row(text_type)
     own = config.get("gpusizer")
-    words = {**{key: value for key, value in (row or {}).items() if key != "config"}}
-    words |= {key: value for key, value in outer.items() if key not in ("config", "text")}
+    words = {**(row or ClassRow()).words, **outer.words}
     notices: list[Notice] = []
     if isinstance(own, Mapping):
         words |= own
-    elif row is None or (text and implied(outer_type) is None and outer_type is not None and not describes_whole(outer_type)):
+    elif row is None or (text and class_row(outer_type) is None and outer_type is not None and not describes_whole(outer_type)):
         notices.append(Notice("unknown-model-type", {"model_type": (inner_type if row is None else None) or outer_type or ""}))
     top = {key: value for key, value in config.items() if not (text and isinstance(value, Mapping)) and key not in PARTS}
     tied = config.get("tie_word_embeddings")
-    usual = {**(row or {}).get("config", {}), **outer.get("config", {})}
+    usual = {**(row or ClassRow()).config, **outer.config}
     given = flat_keys({**usual, **top, **text})
     defaults = class_defaults(text_type, given)
     whole = class_defaults(outer_type, given) if text else {}
@@ -139,19 +132,19 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     """
     _check(config)
     merged = _merged(config)
-    keys, shape = Keys(merged.values), Keys(merged.words)
+    keys, words = Keys(merged.values), ClassWords(merged.words)
     _refuse_encoders(keys)
     hidden, layers, vocab = _sizes(keys)
-    model = ModelContext(keys, shape, hidden, layers, merged.notices, merged.assumed)
+    model = ModelContext(keys, words, hidden, layers, merged.notices, merged.assumed)
     factory = LayerFactory(model)
-    prefix = shape.text("prefix", default="")
-    path = _layers_path(shape, prefix)
+    prefix = words.prefix
+    path = _layers_path(words, prefix)
     decoder = read_layers(factory, path)
     mtp, copies = read_mtp(factory, (mixer_kinds(model)[-1], block_kinds(model)[-1]), path, vocab)
     embedding, final, head, tied, stored = _ends(model, prefix, vocab)
     dtype, stored_dtype = main_formats(model, quantised=has_quantization(config))
     quantization, unclear = read_quantization(config, stored_dtype)
-    towers, tower_notices = _towers(config, hidden)
+    towers, tower_notices = read_towers(Keys(config), hidden)
     _say(model, config, merged.text_type, decoder, len(mtp))
     architecture = Architecture(
         id=id,
@@ -186,10 +179,10 @@ def _sizes(keys: Keys) -> tuple[int, int, int]:
     return hidden, layers, vocab
 
 
-def _layers_path(shape: Keys, prefix: str) -> str:
+def _layers_path(words: ClassWords, prefix: str) -> str:
     """Path of the decoder's layers in the checkpoint."""
     inside = prefix.endswith("language_model.") and prefix.startswith("model.")
-    return prefix + shape.text("layer_prefix", default="layers." if inside else "model.layers.")
+    return prefix + either(words.layer_prefix, "layers." if inside else "model.layers.")
 
 
 def _say(model: ModelContext, config: Mapping[str, Any], text_type: str | None, decoder: tuple[Layer, ...], ahead: int) -> None:
@@ -222,25 +215,16 @@ def _unused(keys: Keys, mixers: list[str], blocks: list[str]) -> list[str]:
     return [name for name in names if name in keys.values]
 
 
-def _towers(config: Mapping[str, Any], hidden: int) -> tuple[tuple[Tensor, ...], tuple[Notice, ...]]:
-    """Vision and audio towers, read where their reader is there."""
-    try:
-        read: Towers = import_module("gpusizer.architecture.readers.towers").read_towers
-    except (ImportError, AttributeError):
-        read = _no_towers
-    return read(Keys(config), hidden)
-
-
 def _ends(
     model: ModelContext, prefix: str, vocab: int
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...], bool, tuple[Tensor, ...]]:
     """Input embeddings, what follows the last layer, the head, whether it is tied, and what a checkpoint stores in vain."""
-    keys, words, hidden = model.keys, model.shape, model.hidden
+    keys, words, hidden = model.keys, model.class_words, model.hidden
     base = prefix if prefix.startswith("model.") else f"{prefix}model."
-    rows = vocab + words.integer("extra_embedding_rows", default=0)
+    rows = vocab + words.extra_embedding_rows
     width = keys.integer("word_embed_proj_dim", default=hidden, low=1, high=1 << 24)
     embedding: tuple[Tensor, ...] = (
-        Tensor(_path(words.text("embedding"), prefix, f"{base}embed_tokens") + ".weight", (rows, width), "embedding", Split.VOCABULARY),
+        Tensor(_path(words.embedding, prefix, f"{base}embed_tokens") + ".weight", (rows, width), "embedding", Split.VOCABULARY),
     )
     if width != hidden:  # entries of the vocabulary are narrower than the stream
         embedding += matrix(f"{base}decoder.project_in", hidden, width, "embedding") + matrix(
@@ -257,10 +241,10 @@ def _ends(
         embedding += norm(f"{base}per_layer_projection_norm", narrow, group=group)
     keys.ignore("vocab_size_per_layer_input")
     final: tuple[Tensor, ...] = ()
-    if words.flag("norm_weight", default=True) and keys.raw("do_layer_norm_before") is not False:
-        final += norm(_path(words.text("final_norm"), prefix, f"{base}norm"), hidden, words.flag("norm_bias"))
+    if words.norm_weight and keys.raw("do_layer_norm_before") is not False:
+        final += norm(_path(words.final_norm, prefix, f"{base}norm"), hidden, bias=words.norm_bias)
     streams = keys.integer("hc_mult", default=0)
-    if streams and words.flag("hyper_head", default=True):
+    if streams and words.hyper_head:
         final += hyper_connection(f"{base}hc_head.", streams, streams * hidden, 1, "hc_")
     if keys.integer("attn_res_block_size", default=0):
         final += norm(f"{base}output_attn_res_norm", hidden) + vector(f"{base}output_attn_res_proj.weight", hidden, "residual_mixing")
@@ -268,11 +252,11 @@ def _ends(
     final += tuple(tensor for tensor in extras if tensor.group != "embedding")
     name = f"{prefix if not prefix.startswith('model.') else ''}lm_head"
     weight = Tensor(f"{name}.weight", (vocab, width), "lm_head", Split.VOCABULARY, linear=True)
-    if keys.flag("lm_head_bias", default=keys.flag(words.text("head_bias_key", default="lm_head_bias"), default=words.flag("head_bias"))):
+    if keys.flag("lm_head_bias", default=keys.flag(words.head_bias_key, default=words.head_bias)):
         final += (Tensor(f"{name}.bias", (vocab,), "lm_head", Split.VOCABULARY),)
     if not tied:
         return embedding, final, (weight,), False, ()
-    return embedding, final, (), True, (weight,) if words.flag("stores_tied_head") else ()
+    return embedding, final, (), True, (weight,) if words.stores_tied_head else ()
 
 
 def _path(told: str | None, prefix: str, usual: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+from gpusizer.architecture.readers.classes.class_words import ClassWords
 from gpusizer.architecture.readers.keys import MAX_NUMBER, Keys
 from gpusizer.architecture.types import Notice
 
@@ -20,8 +21,8 @@ class ModelContext:
     ----------
     keys : Keys
         The configuration's keys, with the defaults that its class has for absent ones.
-    shape : Keys
-        What the class hard-codes, in our own words (see ``implied.py``): biases, norms, names of modules.
+    class_words : ClassWords
+        What the class hard-codes: biases, norms, names of modules.
     hidden : int
         Width of the residual stream.
     layers : int
@@ -33,7 +34,7 @@ class ModelContext:
     """
 
     keys: Keys
-    shape: Keys
+    class_words: ClassWords
     hidden: int
     layers: int
     notices: list[Notice] = field(default_factory=list)
@@ -57,7 +58,7 @@ class LayerContext:
     ----------
     model : ModelContext
         The whole.
-    place : int
+    index : int
         Index of the layer; a reader that needs it asks :attr:`index`, which makes the layer one of its own.
     mixer : str
         Kind of mixer: attention, window, chunk, linear, mamba, conv, none, or the configuration's own word where we do not know it.
@@ -67,12 +68,12 @@ class LayerContext:
         What else sets the layer apart: "shared-kv", "own-key-norm", "no-rope", "mtp", "indexer-shared".
     """
 
-    def __init__(self, model: ModelContext, place: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> None:
+    def __init__(self, model: ModelContext, index: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> None:
         self.model = model
         self.mixer = mixer
         self.block = block
         self.traits = traits
-        self._place = place
+        self._index = index
         self.depends: dict[str, Any] = {}
 
     @property
@@ -81,9 +82,9 @@ class LayerContext:
         return self.model.keys
 
     @property
-    def shape(self) -> Keys:
+    def class_words(self) -> ClassWords:
         """What the class hard-codes."""
-        return self.model.shape
+        return self.model.class_words
 
     @property
     def hidden(self) -> int:
@@ -93,18 +94,18 @@ class LayerContext:
     @property
     def index(self) -> int:
         """Index of the layer."""
-        self.depends["\0index"] = self._place
-        return self._place
+        self.depends["\0index"] = self._index
+        return self._index
 
-    def value_at(self, name: str, place: int) -> Any:
-        """The value of a key for the layer at ``place``: an element of a list over the layers, or the value itself."""
+    def value_at(self, name: str, index: int) -> Any:
+        """The value of a key for the layer at ``index``: an element of a list over the layers, or the value itself."""
         if name == "\0index":
-            return place
+            return index
         value = self.keys.values.get(name)
         if isinstance(value, (list, tuple)):
             if len(value) < self.model.layers:
                 raise self.keys.refuse(name, value, f"list of {self.model.layers}")
-            return value[place] if place < len(value) else value[-1]
+            return value[index] if index < len(value) else value[-1]
         return value
 
     def entry(self, *names: str) -> Any:
@@ -115,7 +116,7 @@ class LayerContext:
             if value is None:
                 continue
             if isinstance(value, (list, tuple)):
-                value = self.value_at(name, self._place)
+                value = self.value_at(name, self._index)
                 self.depends[name] = value
             if value is not None:
                 return value

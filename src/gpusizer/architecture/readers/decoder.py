@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext, ModelContext
 from gpusizer.architecture.readers.extras import layer_extras
 from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
@@ -14,7 +15,6 @@ from gpusizer.errors import UnsupportedArchitectureError
 
 __all__ = ["LayerFactory", "layer_traits", "read_layers"]
 
-_TWO_NORMS = ("input_layernorm", "post_attention_layernorm")
 
 Parts = tuple[tuple[Mixer, ...], tuple[FeedForward, ...], tuple[Tensor, ...]]
 
@@ -32,41 +32,41 @@ class LayerFactory:
         # by kind: for each set of keys that readings depended on, what was read by the values of these keys
         self._known: dict[tuple[str, str, frozenset[str]], dict[tuple[str, ...], dict[tuple[Any, ...], Parts]]] = {}
 
-    def parts(self, place: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> Parts:
-        """Mixers, feed-forward blocks and further tensors of the layer at ``place``."""
-        layer = LayerContext(self.model, place, mixer, block, traits)
+    def parts(self, index: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> Parts:
+        """Mixers, feed-forward blocks and further tensors of the layer at ``index``."""
+        layer = LayerContext(self.model, index, mixer, block, traits)
         known = self._known.setdefault((mixer, block, traits), {})
         for names, read in known.items():
-            parts = read.get(tuple(_hashable(layer.value_at(name, place)) for name in names))
+            parts = read.get(tuple(_hashable(layer.value_at(name, index)) for name in names))
             if parts is not None:
                 return parts
         mixers = mixer_of(layer)
         if mixers is None:
-            raise UnsupportedArchitectureError("unknown-mixer", layer=place, kind=mixer)
+            raise UnsupportedArchitectureError("unknown-mixer", layer=index, kind=mixer)
         blocks = feed_forward_of(layer)
         if blocks is None:
-            raise UnsupportedArchitectureError("unknown-feed-forward", layer=place, kind=block)
+            raise UnsupportedArchitectureError("unknown-feed-forward", layer=index, kind=block)
         parts = (mixers, blocks, self._around(layer, mixers, blocks))
         known.setdefault(tuple(layer.depends), {})[tuple(map(_hashable, layer.depends.values()))] = parts
         return parts
 
     def _around(self, layer: LayerContext, mixers: tuple[Mixer, ...], blocks: tuple[FeedForward, ...]) -> tuple[Tensor, ...]:
         """Norms and what else stands beside mixers and blocks."""
-        words, keys, hidden = layer.shape, layer.keys, layer.hidden
+        words, keys, hidden = layer.class_words, layer.keys, layer.hidden
         tensors: tuple[Tensor, ...] = ()
-        for name in norm_names(layer, bool(mixers), bool(blocks)):
-            tensors += norm(name, hidden, words.flag("norm_bias"))
+        for name in norm_names(layer, mixers=bool(mixers), blocks=bool(blocks)):
+            tensors += norm(name, hidden, bias=words.norm_bias)
         narrow = keys.integer("hidden_size_per_layer_input", default=0)
         if narrow:
             group = "per_layer_embedding"
             tensors += matrix("per_layer_input_gate", narrow, hidden, group) + matrix("per_layer_projection", hidden, narrow, group)
             tensors += norm("post_per_layer_input_norm", hidden, group=group)
         tensors += layer_extras(layer)
-        if words.flag("layer_scalar"):
+        if words.layer_scalar:
             tensors += vector("layer_scalar", 1, "buffer")
         streams = keys.integer("hc_mult", default=0)
         if streams:
-            mixed = words.flag("hyper_mixing", default=True)  # a matrix between the streams beside what goes in and what comes out
+            mixed = words.hyper_mixing  # a matrix between the streams beside what goes in and what comes out
             rows = streams * (streams + 2 if mixed else 2)
             for part in ("attn_hc", "ffn_hc"):
                 tensors += hyper_connection(f"{part}.", rows, streams * hidden, 3 if mixed else 2)
@@ -83,20 +83,20 @@ def hyper_connection(name: str, rows: int, columns: int, scales: int, inner: str
     return (mixing, *vector(f"{name}{inner}base", rows, group, dtype="fp32"), *vector(f"{name}{inner}scale", scales, group, dtype="fp32"))
 
 
-def norm_names(layer: LayerContext, mixers: bool, blocks: bool) -> tuple[str, ...]:
+def norm_names(layer: LayerContext, *, mixers: bool, blocks: bool) -> tuple[str, ...]:
     """Names of a layer's norms; a layer of two norms that lacks a block lacks its norm."""
-    words, keys = layer.shape, layer.keys
-    if not words.flag("norm_weight", default=True):
+    words, keys = layer.class_words, layer.keys
+    if not words.norm_weight:
         return ()
-    names = tuple(words.sequence("norms") or _TWO_NORMS)
-    single = words.sequence("norms_when_single")
-    side_by_side = keys.flag(words.text("single_norm_key", default="parallel_attn"))
-    if single is not None and (side_by_side if words.text("single_norm_key") else parallel_norms(keys) == 1):
-        names = tuple(single)
+    names = words.norms
+    single = words.norms_when_single
+    side_by_side = keys.flag(either(words.single_norm_key, "parallel_attn"))
+    if single is not None and (side_by_side if words.single_norm_key else parallel_norms(keys) == 1):
+        names = single
     if len(names) == 2 and not (mixers and blocks):
         names = names[:1] if mixers else names[1:] if blocks else ()
     if layer.block != "dense" and "experts" in layer.block:
-        names += tuple(words.sequence("norms_with_experts") or ())
+        names += words.norms_with_experts
     return names
 
 

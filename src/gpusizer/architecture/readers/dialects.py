@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from gpusizer.errors import UnsupportedArchitectureError
 
@@ -12,7 +11,7 @@ __all__ = ["flat_keys"]
 _MAX_LAYERS = 4096
 
 
-def _layers(config: Mapping[str, Any]) -> int:
+def _layers(config: Mapping[str, object]) -> int:
     for name in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
         value = config.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_LAYERS:
@@ -20,11 +19,11 @@ def _layers(config: Mapping[str, Any]) -> int:
     return 0
 
 
-def _from(section: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _from(section: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
     return {new: section[old] for old, new in names.items() if section.get(old) is not None}
 
 
-def _linear_attention(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+def _linear_attention(config: Mapping[str, object], section: Mapping[str, object]) -> dict[str, object]:
     """``linear_attn_config``: layers counted from 1, heads and width of delta attention."""
     flat = _from(section, {"num_heads": "linear_num_heads", "head_dim": "linear_head_dim", "short_conv_kernel_size": "linear_conv_kernel_dim"})
     linear = section.get("kda_layers")
@@ -36,7 +35,7 @@ def _linear_attention(config: Mapping[str, Any], section: Mapping[str, Any]) -> 
     return flat
 
 
-def _sparse_attention(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+def _sparse_attention(config: Mapping[str, object], section: Mapping[str, object]) -> dict[str, object]:
     """``sparse_attention_config``: an indexer over blocks of keys in some layers of plain attention."""
     if section.get("use_sparse_attention") is False:
         return {}
@@ -48,7 +47,7 @@ def _sparse_attention(config: Mapping[str, Any], section: Mapping[str, Any]) -> 
     return flat
 
 
-def _blocks(config: Mapping[str, Any], section: list[Any]) -> dict[str, Any]:
+def _blocks(config: Mapping[str, object], section: list[object]) -> dict[str, object]:
     """``block_configs``: every layer has its own attention (or none) and its own width."""
     heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
     types: list[str] = []
@@ -73,36 +72,36 @@ def _blocks(config: Mapping[str, Any], section: list[Any]) -> dict[str, Any]:
     return {"layer_types": types, "num_key_value_heads": kv_heads, "intermediate_size": widths}
 
 
-def _per_layer(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+def _per_layer(config: Mapping[str, object], section: Mapping[str, object]) -> dict[str, object]:
     """``per_layer_config``: values of single layers by their number; each such key becomes a list over the layers."""
     layers = _layers(config)
     names = {name for values in section.values() if isinstance(values, Mapping) for name in values}
-    flat: dict[str, Any] = {}
-    places = {str(index): index for index in range(layers)}
+    flat: dict[str, object] = {}
+    indices = {str(index): index for index in range(layers)}
     for name in sorted(names):
         values = [config.get(name)] * layers
         for number, own in section.items():
-            if isinstance(own, Mapping) and name in own and number in places:
-                values[places[number]] = own[name]
+            if isinstance(own, Mapping) and name in own and number in indices:
+                values[indices[number]] = own[name]
         flat[name] = values
     if "head_dim" in names:
         flat["global_head_dim"] = None
     return flat
 
 
-def _compressed(config: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
-    """``compress_rates``: tokens of one pooled entry by the word for a layer; the same as a list over the layers, 0 for a bare window."""
+def _compressed(config: Mapping[str, object], section: Mapping[str, object]) -> dict[str, object]:
+    """``compress_rates``: tokens of one pooled entry by the word for a layer, as a list over the layers with 0 for a bare window."""
     types = config.get("layer_types")
     if not isinstance(types, list):
         return {}
     blocks = config.get("mlp_layer_types")
-    flat: dict[str, Any] = {"compress_ratios": [section.get(word, 0) if isinstance(word, str) else 0 for word in types], "layer_types": None}
+    flat: dict[str, object] = {"compress_ratios": [section.get(word, 0) if isinstance(word, str) else 0 for word in types], "layer_types": None}
     if isinstance(blocks, list):
         flat["num_hash_layers"] = sum(word == "hash_moe" for word in blocks)
     return flat
 
 
-def _selected_blocks(config: Mapping[str, Any]) -> dict[str, Any]:
+def _selected_blocks(config: Mapping[str, object]) -> dict[str, object]:
     """``index_topk_blocks``: an indexer over blocks of keys in the layers that ``layer_types`` names so, in no other."""
     types, blocks, size = config.get("layer_types"), config.get("index_topk_blocks"), config.get("index_block_size")
     if not isinstance(types, list) or not isinstance(blocks, int) or not isinstance(size, int):
@@ -114,12 +113,12 @@ def _selected_blocks(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _two_kinds(config: Mapping[str, Any]) -> dict[str, Any]:
+def _two_kinds(config: Mapping[str, object]) -> dict[str, object]:
     """``moe_intermediate_size`` of two numbers: experts for text, and experts for images."""
     widths, counts = config.get("moe_intermediate_size"), config.get("moe_num_experts")
     if not isinstance(widths, list) or len(widths) != 2 or _layers(config) == 2:
         return {}
-    flat: dict[str, Any] = {"moe_intermediate_size": widths[0], "image_expert_width": widths[1]}
+    flat: dict[str, object] = {"moe_intermediate_size": widths[0], "image_expert_width": widths[1]}
     if isinstance(counts, list) and len(counts) == 2:
         flat |= {"moe_num_experts": counts[0], "image_experts": counts[1]}
     for name in ("moe_layer_start_index", "moe_layer_end_index"):
@@ -129,7 +128,7 @@ def _two_kinds(config: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _crossed(config: Mapping[str, Any]) -> dict[str, Any]:
+def _crossed(config: Mapping[str, object]) -> dict[str, object]:
     """``cross_attention_layers``: the layers that attend to image features, the others attend to text."""
     crossed = config.get("cross_attention_layers")
     if not isinstance(crossed, list) or config.get("layer_types") is not None:
@@ -137,7 +136,7 @@ def _crossed(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"layer_types": ["cross_attention" if index in crossed else "full_attention" for index in range(_layers(config))]}
 
 
-def _hybrid(config: Mapping[str, Any]) -> dict[str, Any]:
+def _hybrid(config: Mapping[str, object]) -> dict[str, object]:
     """``hybrid_layer_ids``: the layers that pass a shared transformer block beside their state-space block."""
     hybrid = config.get("hybrid_layer_ids")
     if not isinstance(hybrid, list) or config.get("layers_block_type") is not None or config.get("layer_types") is not None:
@@ -151,16 +150,20 @@ _FEED_FORWARD_NAMES = {
     "moe_num_experts": "num_local_experts",
     "moe_top_k": "num_experts_per_tok",
 }
-_DIALECTS: dict[str, tuple[type, Callable[[Mapping[str, Any], Any], dict[str, Any]]]] = {
-    "linear_attn_config": (dict, _linear_attention),
-    "sparse_attention_config": (dict, _sparse_attention),
-    "block_configs": (list, _blocks),
-    "attn_config": (dict, lambda config, section: _from(section, _ATTENTION_NAMES)),
-    "ffn_config": (dict, lambda config, section: _from(section, _FEED_FORWARD_NAMES)),
+_SECTIONS: dict[str, Callable[[Mapping[str, object], Mapping[str, object]], dict[str, object]]] = {
+    "linear_attn_config": _linear_attention,
+    "sparse_attention_config": _sparse_attention,
+    "attn_config": lambda config, section: _from(section, _ATTENTION_NAMES),
+    "ffn_config": lambda config, section: _from(section, _FEED_FORWARD_NAMES),
 }
 
 
-def flat_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+def _absent(flat: Mapping[str, object], further: Mapping[str, object]) -> dict[str, object]:
+    """What a nested part adds: values of keys that are not given flat."""
+    return {key: value for key, value in further.items() if flat.get(key) is None}
+
+
+def flat_keys(config: Mapping[str, object]) -> dict[str, object]:
     """The configuration with its nested parts spelled flat.
 
     Parameters
@@ -181,11 +184,15 @@ def flat_keys(config: Mapping[str, Any]) -> dict[str, Any]:
             flat |= override(flat, section)
     for respell in (_selected_blocks, _two_kinds, _crossed, _hybrid):
         flat |= respell(flat)
-    for name, (kind, expand) in _DIALECTS.items():
+    for name, expand in _SECTIONS.items():
         section = config.get(name)
-        if isinstance(section, kind) and section:
+        if isinstance(section, dict) and section:
             del flat[name]
-            flat |= {key: value for key, value in expand(config, section).items() if flat.get(key) is None}
+            flat |= _absent(flat, expand(config, section))
+    blocks = config.get("block_configs")
+    if isinstance(blocks, list) and blocks:
+        del flat["block_configs"]
+        flat |= _absent(flat, _blocks(config, blocks))
     if not _layers(flat):
         for name in ("hybrid_override_pattern", "layers_block_type", "layer_types"):
             value = flat.get(name)

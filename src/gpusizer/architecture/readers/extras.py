@@ -6,9 +6,9 @@ A row of ``extras`` is (kind, name, dimensions, group): the kind of mixer or of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
+from gpusizer.architecture.readers.classes.class_words import StoredExtra
 from gpusizer.architecture.readers.context import LayerContext, ModelContext
 from gpusizer.architecture.readers.feed_forwards.dense import dense_width
 from gpusizer.architecture.readers.mixers.attention import attention_geometry
@@ -26,12 +26,12 @@ _LAYER_WORDS: dict[str, Callable[[LayerContext], int]] = {
 _NOT_PRODUCTS = frozenset({"norms", "embedding", "buffer"})
 
 
-def _size(dimension: Any, value_of: Callable[[str], int]) -> int:
+def _size(dimension: int | str, value_of: Callable[[str], int]) -> int:
     """A dimension's value: ``3``, ``"hidden"``, ``"2*heads*head_dim+-1"``."""
     if isinstance(dimension, int):
         return dimension
     total = 0
-    for term in str(dimension).split("+"):
+    for term in dimension.split("+"):
         product = 1
         for factor in term.split("*"):
             product *= int(factor) if factor.lstrip("-").isdigit() else value_of(factor)
@@ -39,11 +39,11 @@ def _size(dimension: Any, value_of: Callable[[str], int]) -> int:
     return total
 
 
-def _tensor(name: str, dimensions: Sequence[Any], group: str, value_of: Callable[[str], int]) -> tuple[Tensor, ...]:
-    shape = tuple(_size(dimension, value_of) for dimension in dimensions)
+def _tensor(extra: StoredExtra, value_of: Callable[[str], int]) -> tuple[Tensor, ...]:
+    shape = tuple(_size(dimension, value_of) for dimension in extra.dimensions)
     if not all(shape):
         return ()
-    return (Tensor(name, shape, group, linear=len(shape) == 2 and group not in _NOT_PRODUCTS),)
+    return (Tensor(extra.name, shape, extra.group, linear=len(shape) == 2 and extra.group not in _NOT_PRODUCTS),)
 
 
 def _of_model(model: ModelContext) -> Callable[[str], int]:
@@ -63,14 +63,13 @@ def layer_extras(layer: LayerContext) -> tuple[Tensor, ...]:
         return word(layer) if word is not None else general(name)
 
     tensors: tuple[Tensor, ...] = ()
-    for kind, name, dimensions, group in layer.shape.sequence("extras") or ():
-        if kind in ("", layer.mixer, layer.block):
-            tensors += _tensor(name, dimensions, group, value_of)
+    for extra in layer.class_words.extras:
+        if extra.layers in ("", layer.mixer, layer.block):
+            tensors += _tensor(extra, value_of)
     return tensors
 
 
 def model_extras(model: ModelContext) -> tuple[Tensor, ...]:
     """Further tensors of the model, outside its layers."""
     value_of = _of_model(model)
-    rows = model.shape.sequence("model_extras") or ()
-    return tuple(tensor for name, dimensions, group in rows for tensor in _tensor(name, dimensions, group, value_of))
+    return tuple(tensor for extra in model.class_words.model_extras for tensor in _tensor(extra, value_of))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from gpusizer.architecture.parts import OUTER_PARTS, PARTS, text_part
 from gpusizer.architecture.readers.context import ModelContext
-from gpusizer.architecture.readers.parts import OUTER_PARTS, PARTS, text_part
 from gpusizer.architecture.readers.towers import names_tower
 
 __all__ = ["harmless", "say_unknown", "unknown"]
@@ -30,7 +30,7 @@ _ENDINGS = re.compile(
 @cache
 def _names() -> frozenset[str]:
     """The names of ``harmless_keys.txt``, one a line."""
-    text = resources.files("gpusizer.architecture.readers").joinpath("harmless_keys.txt").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "harmless_keys.txt").read_text(encoding="utf-8")
     return frozenset(text.split())
 
 

@@ -57,7 +57,7 @@ def single_blocks(model: ModelContext, pattern_key: str = "hybrid_override_patte
         return list(pattern)
     words = model.keys.sequence(words_key)
     known = all(isinstance(word, str) and word in _SINGLE_WORDS for word in words or ())
-    if words and known and ("moe" in words or "mlp" in words or model.shape.flag("single_block")):
+    if words and known and ("moe" in words or "mlp" in words or model.class_words.single_block):
         return [_SINGLE_WORDS[word] for word in words]
     return None
 
@@ -112,7 +112,7 @@ def mixer_kinds(model: ModelContext) -> list[str]:
         kinds = read(model)
         if kinds is not None:
             return kinds
-    usual = model.shape.text("mixer", default="attention")
+    usual = model.class_words.mixer
     return [usual] * layers
 
 
@@ -129,7 +129,7 @@ def _periods(model: ModelContext) -> list[str] | None:
     """Attention in every n-th layer, a state in the others."""
     keys, layers = model.keys, model.layers
     interval = keys.integer("full_attention_interval", "layer_group_size", low=1)
-    if interval is not None and model.shape.text("mixer") == "linear":
+    if interval is not None and model.class_words.mixer == "linear":
         return ["attention" if (index + 1) % interval == 0 else "linear" for index in range(layers)]
     period = keys.integer("attn_layer_period", low=1)
     if period is not None:
@@ -143,14 +143,14 @@ def _listed(model: ModelContext) -> list[str] | None:
     attention = model.keys.integers("attn_layer_indices", "full_attn_idxs", "attn_layers")
     if attention is None:
         return None
-    other = model.shape.text("other_mixer", default="mamba")
+    other = model.class_words.other_mixer
     chosen = set(attention)
     return ["attention" if index in chosen else other for index in range(model.layers)]
 
 
 def _windows(model: ModelContext) -> list[str] | None:
     """Sliding windows and chunks where no list names the layers."""
-    keys, layers, shape = model.keys, model.layers, model.shape
+    keys, layers = model.keys, model.layers
     use = keys.optional_flag("use_sliding_window")
     chunk = keys.integer("attention_chunk_size")
     if chunk and not keys.has("sliding_window"):
@@ -170,7 +170,7 @@ def _windows(model: ModelContext) -> list[str] | None:
     if use is True and keys.has("max_window_layers"):
         start = keys.integer("max_window_layers", default=0)
         return ["window" if index >= start else "attention" for index in range(layers)]
-    if use is True or shape.text("sliding") == "all":
+    if use is True or model.class_words.sliding == "all":
         return ["window"] * layers
     model.notice("window-unclear", window=window)  # kept whole: more memory, never less
     return None
@@ -182,7 +182,7 @@ def block_kinds(model: ModelContext) -> list[str]:
     letters = single_blocks(model)
     if letters is not None:
         return single_kinds(letters[:layers], keys)[1]
-    if model.shape.flag("no_feed_forward"):
+    if model.class_words.no_feed_forward:
         return ["none"] * layers
     words = _words(keys, "mlp_layer_types", layers, _BLOCKS)
     keys.ignore(*EXPERT_PATTERNS)
@@ -191,7 +191,7 @@ def block_kinds(model: ModelContext) -> list[str]:
     experts = has_experts(model)
     kinds = words or ["dense"] * layers
     if experts and words is None:
-        sparse = "dense+experts" if model.shape.flag("dense_beside_experts") else "experts"
+        sparse = "dense+experts" if model.class_words.dense_beside_experts else "experts"
         chosen = _sparse_layers(model)
         kinds = [sparse if index in chosen else "dense" for index in range(layers)]
     if all(kind in ("dense", "none") for kind in kinds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection
 from gpusizer.architecture.readers.layer_kinds import single_blocks, single_kinds
@@ -24,7 +25,7 @@ def _named(layer: Layer, inner: str) -> Layer:
     def move(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(replace(tensor, name=inner + tensor.name) for tensor in tensors)
 
-    mixers = tuple(replace(mixer, tensors=move(mixer.tensors)) for mixer in layer.mixers)
+    mixers = tuple(mixer.with_tensors(move(mixer.tensors)) for mixer in layer.mixers)
     blocks = tuple(replace(block, tensors=move(block.tensors)) for block in layer.feed_forwards)
     return Layer(layer.prefix, mixers, blocks, move(layer.tensors))
 
@@ -49,7 +50,7 @@ def read_mtp(factory: LayerFactory, kinds: tuple[str, str], prefix: str, vocab: 
         Empty without multi-token prediction.
     """
     model = factory.model
-    keys, words, hidden = model.keys, model.shape, model.hidden
+    keys, words, hidden = model.keys, model.class_words, model.hidden
     keys.ignore(*_LEFT_OUT, *_COUNTS)
     targets = keys.integers("dspark_target_layer_ids") or ()
     count = len(targets) or keys.integer(*_COUNTS, default=0, high=_MAX_MTP)
@@ -60,22 +61,22 @@ def read_mtp(factory: LayerFactory, kinds: tuple[str, str], prefix: str, vocab: 
         return (), ()
     letters = single_blocks(model, "mtp_hybrid_override_pattern", "mtp_layers_block_type")
     layers: list[Layer] = []
-    for place in range(count):
-        index = model.layers + place
+    for ahead in range(count):
+        index = model.layers + ahead
         pairs = list(zip(*single_kinds(letters, keys), strict=True)) if letters else [_mtp_kinds(factory, kinds)]
         parts = [factory.parts(index, mixer, block, frozenset({"mtp"})) for mixer, block in pairs]
         mixers = tuple(mixer for part in parts for mixer in part[0])
         blocks = tuple(block for part in parts for block in part[1])
         around = tuple(tensor for part in parts for tensor in part[2])
         layer = Layer(f"{prefix}{index}.", mixers, blocks, around)
-        if words.text("mtp_style") == "qwen":
-            inner = replace(_named(layer, f"layers.{place}."), prefix="mtp.")
+        if words.mtp_style == "qwen":
+            inner = replace(_named(layer, f"layers.{ahead}."), prefix="mtp.")
             joined = _projection("fc", hidden) + norm("pre_fc_norm_hidden", hidden) + norm("pre_fc_norm_embedding", hidden) + norm("norm", hidden)
-            layers.append(replace(inner, tensors=inner.tensors + (joined if place == 0 else ())))
+            layers.append(replace(inner, tensors=inner.tensors + (joined if ahead == 0 else ())))
         else:
-            joined = _drafter(model, place, len(targets), vocab) if targets else _joined(model)
+            joined = _drafter(model, ahead, len(targets), vocab) if targets else _joined(model)
             layers.append(replace(layer, tensors=layer.tensors + joined))
-    if not words.flag("mtp_copies"):
+    if not words.mtp_copies:
         return tuple(layers), ()
     copies: list[Tensor] = []
     for layer in layers:
@@ -87,7 +88,7 @@ def read_mtp(factory: LayerFactory, kinds: tuple[str, str], prefix: str, vocab: 
 def _joined(model: ModelContext) -> tuple[Tensor, ...]:
     """What joins the state and the next token's embedding before the extra layer, and what follows it."""
     hidden, streams = model.hidden, model.keys.integer("hc_mult", default=0)
-    if model.shape.integer("mtp_projections", default=1) == 2:
+    if model.class_words.mtp_projections == 2:
         joined = matrix("e_proj", hidden, hidden, "attention") + matrix("h_proj", hidden, hidden, "attention")
     else:
         joined = _projection("eh_proj", hidden)
@@ -95,14 +96,14 @@ def _joined(model: ModelContext) -> tuple[Tensor, ...]:
     return joined + (hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams else ())
 
 
-def _drafter(model: ModelContext, place: int, count: int, vocab: int) -> tuple[Tensor, ...]:
+def _drafter(model: ModelContext, ahead: int, count: int, vocab: int) -> tuple[Tensor, ...]:
     """A drafter of several blocks: one projection of the states of some layers before the first, small heads after the last."""
     hidden, streams = model.hidden, model.keys.integer("hc_mult", default=0)
     rank = model.keys.integer("dspark_markov_rank", default=0)
     tensors: tuple[Tensor, ...] = ()
-    if place == 0:
+    if ahead == 0:
         tensors += norm("main_norm", hidden) + matrix("main_proj", hidden, count * hidden, "attention")
-    if place == count - 1:
+    if ahead == count - 1:
         tensors += norm("norm", hidden)
         tensors += hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams else ()
         for side in ("markov_w1", "markov_w2"):
@@ -118,5 +119,5 @@ def _projection(name: str, hidden: int) -> tuple[Tensor, ...]:
 def _mtp_kinds(factory: LayerFactory, kinds: tuple[str, str]) -> tuple[str, str]:
     """Kinds of the extra layer: those of the last decoder layer, attention where that has a state."""
     mixer, block = kinds
-    block = factory.model.shape.text("mtp_block", default=block)
+    block = either(factory.model.class_words.mtp_block, block)
     return ("attention" if mixer in ("linear", "mamba", "conv", "none") else mixer), block

@@ -14,8 +14,9 @@ def matrix(
     group: str,
     split: Split = Split.REPLICATED,
     units: int = 0,
-    bias: bool = False,
     dtype: str | None = None,
+    *,
+    bias: bool = False,
 ) -> tuple[Tensor, ...]:
     """A linear weight of shape (outputs, inputs), with its bias where it has one; nothing where it has no outputs."""
     if not outputs or not inputs:
@@ -26,19 +27,19 @@ def matrix(
     return weight, Tensor(f"{name}.bias", (outputs,), group, Split.REPLICATED if split is Split.ROW else split, 0 if split is Split.ROW else units)
 
 
-def column(name: str, outputs: int, inputs: int, group: str, units: int = 0, bias: bool = False) -> tuple[Tensor, ...]:
+def column(name: str, outputs: int, inputs: int, group: str, units: int = 0, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A matrix whose outputs are cut."""
-    return matrix(name, outputs, inputs, group, Split.COLUMN, units, bias)
+    return matrix(name, outputs, inputs, group, Split.COLUMN, units, bias=bias)
 
 
-def kv_columns(name: str, outputs: int, inputs: int, group: str, heads: int, bias: bool = False) -> tuple[Tensor, ...]:
+def kv_columns(name: str, outputs: int, inputs: int, group: str, heads: int, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A matrix whose outputs are key or value heads: never cut below one head."""
-    return matrix(name, outputs, inputs, group, Split.KV_HEADS, heads, bias)
+    return matrix(name, outputs, inputs, group, Split.KV_HEADS, heads, bias=bias)
 
 
-def row(name: str, outputs: int, inputs: int, group: str, units: int = 0, bias: bool = False) -> tuple[Tensor, ...]:
+def row(name: str, outputs: int, inputs: int, group: str, units: int = 0, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A matrix whose inputs are cut."""
-    return matrix(name, outputs, inputs, group, Split.ROW, units, bias)
+    return matrix(name, outputs, inputs, group, Split.ROW, units, bias=bias)
 
 
 def vector(name: str, length: int, group: str, split: Split = Split.REPLICATED, dtype: str | None = None) -> tuple[Tensor, ...]:
@@ -46,13 +47,13 @@ def vector(name: str, length: int, group: str, split: Split = Split.REPLICATED, 
     return (Tensor(name, (length,), group, split, dtype=dtype),) if length else ()
 
 
-def norm(name: str, width: int, bias: bool = False, group: str = "norms") -> tuple[Tensor, ...]:
+def norm(name: str, width: int, group: str = "norms", *, bias: bool = False) -> tuple[Tensor, ...]:
     """A norm's scale, and its bias where it has one."""
     weight = Tensor(f"{name}.weight", (width,), group)
     return (weight, Tensor(f"{name}.bias", (width,), group)) if bias else (weight,)
 
 
-def mlp_matrices(names: tuple[str, str, str], width: int, hidden: int, group: str, gated: bool, bias: bool = False) -> tuple[Tensor, ...]:
+def mlp_matrices(names: tuple[str, str, str], width: int, hidden: int, group: str, *, gated: bool, bias: bool = False) -> tuple[Tensor, ...]:
     """Gate, up and down of a feed-forward block; ``names`` may give gate and up the same (fused) name, and a plain block has no gate."""
     gate, up, down = names
     first = column(gate, width, hidden, group, bias=bias) if gated else ()
@@ -64,9 +65,10 @@ def expert_matrices(
     width: int,
     hidden: int,
     experts: int,
+    suffix: tuple[str, str] = (".weight", ".bias"),
+    *,
     gated: bool,
     bias: bool = False,
-    suffix: tuple[str, str] = (".weight", ".bias"),
 ) -> tuple[Tensor, ...]:
     """The matrices of all routed experts, one entry for each role."""
     gate, up, down = names

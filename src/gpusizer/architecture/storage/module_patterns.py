@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import takewhile
 
-from gpusizer.architecture.expressions import Expressions, Work
+from gpusizer.architecture.storage.expressions import Expressions, Work
 from gpusizer.architecture.types import Notice
 
 __all__ = ["ModulePatterns", "one_spelling"]
@@ -109,21 +110,29 @@ class ModulePatterns:
     [True, False, True]
     >>> names.matches("model.layers.5.mlp.shared_expert.up_proj.weight"), names.matches("model.layers.7.mlp.gate.weight")
     (True, True)
+    >>> below = ModulePatterns(["model"])
+    >>> [below.matches(path) for path in ("model.layers.0.mlp.up_proj.weight", "model.embed_tokens.weight", "lm_head.weight")]
+    [True, True, False]
     >>> ModulePatterns([], [r"(.)\\1"]).notices[0].code
     'pattern-refused'
     """
 
-    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), floating: bool = False, work: Work | None = None) -> None:
+    def __init__(self, literals: Iterable[str], regexes: Iterable[str] = (), work: Work | None = None, *, floating: bool = False) -> None:
         self._floating = floating
         self._work = work or Work()
         self._literals: set[str] = set()
         self._starts: dict[int, set[str]] = {}  # prefix globs by length
+        self._around: set[tuple[str, ...]] = set()  # names of wrappers alone: everything below them
         globs: list[str] = []
         notices: list[Notice] = []
         for literal in literals:
             text = literal.strip(".")
             if not text or len(text) > _MAX_LENGTH:
                 notices.append(Notice("pattern-refused", {"pattern": text[:40], "reason": "too-long" if text else "empty"}))
+                continue
+            wrappers = tuple(text.removesuffix(".*").split("."))
+            if _WRAPPERS.issuperset(wrappers):
+                self._around.add(wrappers)
                 continue
             path = one_spelling(_module(text))
             bare = path.replace("experts.*", "experts")
@@ -139,13 +148,13 @@ class ModulePatterns:
         self._globs = Expressions(sorted({_glob(text) for text in globs}), work=self._work, ours=True)
         sources = tuple(regexes)
         self._regexes = Expressions(sources, work=self._work)
-        notices.extend(Notice("pattern-refused", {"pattern": sources[place][:40], "reason": reason}) for place, reason in self._regexes.refused)
+        notices.extend(Notice("pattern-refused", {"pattern": sources[index][:40], "reason": reason}) for index, reason in self._regexes.refused)
         self._numbered = not all(_BLIND.fullmatch(source) for source in sources)
         self.notices = tuple(notices)
         self._seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._literals or self._starts or self._globs or self._regexes)
+        return bool(self._literals or self._around or self._starts or self._globs or self._regexes)
 
     def matches(self, path: str) -> bool:
         """Whether the module of the tensor at ``path``, or one around it, is named."""
@@ -158,6 +167,8 @@ class ModulePatterns:
         return any(self._named(f"{head}.{name}") for name in _FUSED.get(other, ()))
 
     def _named(self, raw: str) -> bool:
+        if self._around and self._below(raw):
+            return True
         path = one_spelling(raw)
         parts = path.split(".")
         if self._literals:
@@ -177,6 +188,12 @@ class ModulePatterns:
             return False
         shape = raw if self._numbered else _DIGITS.sub("0", raw)
         return self._once("re " + shape, lambda: self._expressed(raw, path))
+
+    def _below(self, raw: str) -> bool:
+        """Whether the path lies below a wrapper that is named: at its start, or after other wrappers where a name may stand anywhere."""
+        outer = tuple(takewhile(_WRAPPERS.__contains__, raw.split(".")[:-1]))
+        starts = range(len(outer)) if self._floating else range(1)
+        return any(outer[start : start + len(names)] == names for names in self._around for start in starts)
 
     def _once(self, key: str, answer: object) -> bool:
         if key not in self._seen:

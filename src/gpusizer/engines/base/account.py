@@ -11,11 +11,11 @@ from enum import IntEnum
 from typing import Any
 
 from gpusizer.engines.base.types import Item, Quantity
-from gpusizer.formulas.core import greatest, kept, least, maximum, root, where
+from gpusizer.formulas.core import greatest, kept, least, maximum, root, squared, where
 from gpusizer.formulas.memory.budget import shortfall_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_blocks
 
-__all__ = ["Conclusion", "Reason", "StageFigures", "Sum", "conclude", "left_of", "stage_blocks", "summed"]
+__all__ = ["Conclusion", "Reason", "StageFigures", "Sum", "conclude", "left_of", "stage_blocks", "summed", "total_of"]
 
 
 class Reason(IntEnum):
@@ -54,11 +54,19 @@ def summed(items: Iterable[Item]) -> Sum:
     value: Any = 0
     below: Any = 0.0
     above: Any = 0.0
-    for line in items:
+    lines = tuple(items)
+    for line in lines:
         value = value + line.bytes
-        below = below + (line.bytes - line.low_bytes) ** 2
-        above = above + (line.high_bytes - line.bytes) ** 2
-    return Sum(value, below, above)
+        below = below + squared(line.bytes - line.low_bytes)
+        above = above + squared(line.high_bytes - line.bytes)
+    if len(lines) < 2:
+        return Sum(value, below, above)  # one line has a name already
+    return Sum(kept("sum", value), kept("squares below", below), kept("squares above", above))
+
+
+def total_of(found: Sum) -> Quantity:
+    """A sum with its band. [bytes]"""
+    return Quantity(found.bytes, found.bytes - root(found.below_squares), found.bytes + root(found.above_squares))
 
 
 def left_of(base: Any, *sums: Sum) -> Quantity:

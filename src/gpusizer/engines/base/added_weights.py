@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Layer, Split
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.launch import Stage, Start

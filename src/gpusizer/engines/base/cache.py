@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import assert_never
 
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
-from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, LinearAttention, Mixer, StateSpace
+from gpusizer.architecture.types import Attention, CompressedAttention, Indexer, LatentAttention, Layer, Mixer, State, StateMixer
 from gpusizer.formulas.memory.kv_cache import (
     attention_token_bytes,
     compressed_row_bytes,
@@ -165,13 +166,17 @@ def layer_caches(
 
 
 def _mixer_caches(mixer: Mixer, form: CacheFormat, tp: int, conv_bytes: int, state_bytes: int | None) -> list[LayerCache]:
-    if isinstance(mixer, Attention):
-        return _attention(mixer, form, tp)
-    if isinstance(mixer, LatentAttention):
-        return _latent(mixer, form)
-    if isinstance(mixer, CompressedAttention):
-        return _compressed(mixer, form)
-    return [_state(mixer, tp, conv_bytes, state_bytes)]
+    match mixer:
+        case Attention():
+            return _attention(mixer, form, tp)
+        case LatentAttention():
+            return _latent(mixer, form)
+        case CompressedAttention():
+            return _compressed(mixer, form)
+        case StateMixer():
+            return [_state(mixer.state, tp, conv_bytes, state_bytes)]
+        case _:
+            assert_never(mixer)
 
 
 def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]:
@@ -184,9 +189,11 @@ def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]
     if mixer.chunk:
         return [LayerCache(CHUNK, "keys-values", row, mixer.chunk)]
     caches = [LayerCache(FULL, "keys-values", row)]
-    if mixer.indexer is not None and mixer.indexer.caches:
-        caches.append(LayerCache(FULL, "index", _index_row(mixer.indexer.head_dim, form)))
-    return caches
+    return caches + _index(mixer.index, form)
+
+
+def _index(indexer: Indexer | None, form: CacheFormat) -> list[LayerCache]:
+    return [] if indexer is None else [LayerCache(FULL, "index", _index_row(indexer.head_dim, form))]
 
 
 def _index_row(head_dim: int, form: CacheFormat) -> int:
@@ -200,9 +207,7 @@ def _latent(mixer: LatentAttention, form: CacheFormat) -> list[LayerCache]:
     else:
         row = ceil(latent_token_bytes(kv_lora_rank=mixer.kv_lora_rank, rope_dim=mixer.qk_rope_head_dim, element_bytes=form.element_bytes))
     caches = [LayerCache(FULL, "latent", row)]
-    if mixer.indexer is not None and mixer.indexer.caches:
-        caches.append(LayerCache(FULL, "index", _index_row(mixer.indexer.head_dim, form)))
-    return caches
+    return caches + _index(mixer.index, form)
 
 
 def _compressed(mixer: CompressedAttention, form: CacheFormat) -> list[LayerCache]:
@@ -212,7 +217,7 @@ def _compressed(mixer: CompressedAttention, form: CacheFormat) -> list[LayerCach
         row = ceil(mixer.head_dim * form.element_bytes)
     caches = [LayerCache(WINDOW, "latent", row, mixer.window)]
     if mixer.ratio:
-        overlaps = 2 if mixer.indexer is not None else 1  # entries of the small ratio overlap: content and weight, twice
+        overlaps = mixer.overlap  # content and weight, for each entry in which a token takes part
         caches.append(LayerCache(POOLED, "latent", row, ratio=mixer.ratio))
         state = compressed_state_bytes(head_dim=mixer.head_dim, vectors=2 * overlaps, element_bytes=4)
         caches.append(LayerCache(PARTIAL, "state", state, overlaps * mixer.ratio))
@@ -227,18 +232,9 @@ def _state_element(dtype: str | None, otherwise: int) -> int:
     return element_bytes(dtype) if dtype is not None and plain_dtype(dtype) else otherwise
 
 
-def _state(mixer: LinearAttention | StateSpace, tp: int, conv_bytes: int, chosen: int | None) -> LayerCache:
-    if isinstance(mixer, LinearAttention):
-        heads, key, value = mixer.value_heads, mixer.key_dim, mixer.value_dim
-        channels, kernel = mixer.conv_channels, mixer.conv_kernel
-    elif mixer.heads:
-        heads, key, value = mixer.heads, mixer.state_dim, mixer.head_dim
-        channels, kernel = mixer.inner_dim + 2 * mixer.groups * mixer.state_dim, mixer.conv_kernel
-    else:
-        heads, key, value = mixer.inner_dim, mixer.state_dim, 1
-        channels, kernel = mixer.inner_dim, mixer.conv_kernel
-    element = chosen if chosen is not None else _state_element(mixer.state_dtype, conv_bytes)
-    recurrent = recurrent_state_bytes(heads=-(-heads // tp), key_dim=key, value_dim=value, element_bytes=element)
-    column = convolution_state_bytes(channels=-(-channels // tp), kernel=2, speculative_tokens=0, element_bytes=conv_bytes) if kernel else 0
-    columns = max(kernel - 1, 0) * column
-    return LayerCache(STATE, "state", int(recurrent + columns), per_draft_bytes=int(column))
+def _state(state: State, tp: int, conv_bytes: int, chosen: int | None) -> LayerCache:
+    element = chosen if chosen is not None else _state_element(state.dtype, conv_bytes)
+    recurrent = recurrent_state_bytes(heads=-(-state.heads // tp), key_dim=state.key_dim, value_dim=state.value_dim, element_bytes=element)
+    channels = -(-state.channels // tp)
+    column = convolution_state_bytes(channels=channels, kernel=2, speculative_tokens=0, element_bytes=conv_bytes) if state.kernel else 0
+    return LayerCache(STATE, "state", int(recurrent + state.columns * column), per_draft_bytes=int(column))

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Notice
+from gpusizer.engines import declaration
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 
@@ -23,17 +24,6 @@ _NATIVE = {"fp8": "fp8", "mxfp8": "fp8", "int8": "int8", "nvfp4": "fp4", "mxfp4"
 # vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/quantization/, get_min_capability of each method.
 _WEIGHT_ONLY_FROM = {"fp8": 7.5, "mxfp8": 8.0, "int8": 7.5, "nvfp4": 7.5, "mxfp4": 8.0}
 _BF16_FROM = 8.0
-
-# Where facts say nothing of an engine, one that runs on the same devices speaks for it: Ollama runs llama.cpp, Transformers needs PyTorch like vLLM.
-# Its "no" proves nothing: Transformers also runs where nobody ported vLLM to.
-_LIKE = {"ollama": "llama.cpp", "transformers": "vllm"}
-
-# Engines that turn a format that they or the device lack into 16 bits, and say so themselves.
-_WIDENS = ("llama.cpp", "ollama", "transformers")
-
-# Engines that take any GGUF recipe as a file, and formats that an engine makes of a 16-bit checkpoint while it loads.
-_GGUF = ("llama.cpp", "ollama")
-_MADE_ON_LOAD = {"vllm": ("fp8",), "sglang": ("fp8",)}
 _PLAIN = ("bf16", "fp16", "fp32")
 
 
@@ -63,7 +53,7 @@ def weight_formats(architecture: Architecture) -> tuple[str, ...]:
 
 
 def format_families(stored: Iterable[tuple[StorageFormat, int]]) -> tuple[str, ...]:
-    """The same for formats and how many parameters have them."""
+    """Families of formats that hold a noticeable share, from formats and how many parameters have them; the largest first."""
     params: dict[str, int] = {}
     for form, count in stored:
         family = form.id.split("_")[0] if form.quantised and not form.block_elements else form.id
@@ -93,7 +83,7 @@ def device_support(engine_id: str, architecture: Architecture, accelerator: Acce
 
 
 def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelerator) -> Support:
-    """The same for families of formats, the largest first."""
+    """How a device runs families of formats, the one of most parameters first."""
     known = _runs(engine_id, accelerator)
     if known == "no":
         return Support(Notice("engine-not-on-device", {"engine": engine_id, "gpu": accelerator.id}), (), 9)
@@ -102,7 +92,7 @@ def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelera
     if known != "yes":
         tier += 1
         notices.append(Notice(f"engine-{known}-on-device", {"engine": engine_id, "gpu": accelerator.id}))
-    for family in () if engine_id in _WIDENS else families:
+    for family in () if declaration(engine_id).widens else families:
         refusal, notice = _format(family, accelerator)
         if refusal is not None:
             return Support(refusal, tuple(notices), 9)
@@ -131,16 +121,17 @@ def other_checkpoint(engine_id: str, stored: Architecture, precision: str) -> No
     """
     name = precision.lower().replace("-", "_")
     plain = stored.quantization.method is None
-    made = name == "checkpoint" or engine_id in _GGUF or (plain and (name in _PLAIN or name in _MADE_ON_LOAD.get(engine_id, ())))
+    engine = declaration(engine_id)
+    made = name == "checkpoint" or engine.takes_gguf or (plain and (name in _PLAIN or name in engine.made_on_load))
     return None if made or name == stored.quantization.method else Notice("other-checkpoint", {"precision": name})
 
 
 def _runs(engine_id: str, accelerator: Accelerator) -> str:
     """What the facts say: yes, partial, no or unknown."""
-    own = accelerator.engines.get(engine_id)
-    if own is not None or engine_id not in _LIKE:
+    own, other = accelerator.engines.get(engine_id), declaration(engine_id).devices_like
+    if own is not None or other is None:
         return own or "unknown"
-    like = accelerator.engines.get(_LIKE[engine_id], "unknown")
+    like = accelerator.engines.get(other, "unknown")
     return "unknown" if like == "no" else like
 
 

@@ -9,13 +9,15 @@ Two shapes stand on it, and an engine subclasses one of them:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines import declaration
 from gpusizer.engines.base.added_weights import checkpoint_drafts
+from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
@@ -40,8 +42,14 @@ class Engine(ABC):
     newest: ClassVar[tuple[int, ...]] = (0,)
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
+    # Kinds of mixers that it is known to run; None for an engine that takes a model's own code.
+    mixers: ClassVar[frozenset[str] | None] = frozenset({"attention", "latent", "compressed", "linear", "state_space"})
     most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
-    flag_names: ClassVar[Mapping[str, str]] = {}  # field of Deployment -> flag as this engine spells it
+
+    @property
+    def declared(self) -> Declaration:
+        """What its folder says of it."""
+        return declaration(self.id)
 
     # ---- what an engine answers ------------------------------------------------------------------------------------
 
@@ -86,6 +94,10 @@ class Engine(ABC):
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
 
+    def options_file(self, deployment: Deployment) -> tuple[str, dict[str, object]] | None:
+        """A file that the command reads, with what it holds; None where arguments say all."""
+        return None
+
     @abstractmethod
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit."""
@@ -111,7 +123,7 @@ class Engine(ABC):
     def start(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Start:
         """One start with every default filled in."""
         complete = self.complete(deployment, architecture, accelerator)
-        return Start(complete, architecture, accelerator, self.version_of(complete))
+        return Start(complete, architecture, accelerator, self.version_of(complete), deployment)
 
     def stages(self, start: Start) -> tuple[Stage, ...]:
         """The pipeline stages of one replica."""
@@ -120,12 +132,18 @@ class Engine(ABC):
         ranges = stage_layers(len(start.architecture.layers), start.layout.pp, partition)
         return tuple(Stage(index, layers, index == 0, index == len(ranges) - 1) for index, layers in enumerate(ranges))
 
+    def unknown_mixer(self, architecture: Architecture) -> Notice | None:
+        """The kind of layer that this engine is not known to run, None where it knows all."""
+        kind = None if self.mixers is None else next((mixer.kind for mixer in architecture.mixers if mixer.kind not in self.mixers), None)
+        return None if kind is None else Notice("mixer-not-known", {"kind": kind})
+
     def problem(self, start: Start) -> Notice | None:
         """Why this layout cannot be, None where it can."""
         redundant = start.whole("num_redundant_experts", 0)
-        return layout_problem(start.architecture, start.layout, redundant_experts=redundant, padded_formats=self.padded_formats(start))
+        unknown = self.unknown_mixer(start.architecture)
+        return unknown or layout_problem(start.architecture, start.layout, redundant_experts=redundant, padded_formats=self.padded_formats(start))
 
-    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
+    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Every way to cut one replica over so many GPUs: tensor parallelism inside a node, pipeline stages beyond.
 
         Parameters
@@ -139,13 +157,13 @@ class Engine(ABC):
         across_nodes : bool
             Pipeline stages may lie on different nodes.
 
-        Returns
-        -------
-        tuple of LayoutChoice
-            Legal ones first, the widest tensor-parallel cut first; the others with their reason.
+        Yields
+        ------
+        LayoutChoice
+            Legal ones first, the widest tensor-parallel cut first; then the others with their reason. Each is looked at when it is asked for.
         """
         node = accelerator.node_size
-        choices: list[LayoutChoice] = []
+        illegal: list[LayoutChoice] = []
         for tp in range(min(gpus, node), 0, -1):
             if gpus % tp:
                 continue
@@ -153,11 +171,13 @@ class Engine(ABC):
             if pp > 1 and tp * pp > node and not across_nodes:
                 continue
             layout = Layout(tp=tp, pp=pp)
-            choices.append(LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)))
-            if tp > 1 and dimensions(architecture).experts:
-                whole = replace(layout, ep=tp)
-                choices.append(LayoutChoice(whole, self.layout_refusal(architecture, accelerator, whole)))
-        return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
+            for each in (layout, replace(layout, ep=tp)) if tp > 1 and dimensions(architecture).experts else (layout,):
+                choice = LayoutChoice(each, self.layout_refusal(architecture, accelerator, each))
+                if choice.reason is None:
+                    yield choice
+                else:
+                    illegal.append(choice)
+        yield from illegal
 
     def layout_refusal(self, architecture: Architecture, accelerator: Accelerator, layout: Layout) -> Notice | None:
         """Why this engine cannot lay the model out so, None where it can."""
@@ -166,7 +186,7 @@ class Engine(ABC):
 
     def weights(self, start: Start, stage: Stage) -> list[Item]:
         """Everything that stays on one GPU after loading: stored tensors, second copies, tables, draft layers."""
-        architecture, cut = start.architecture, self.cut(start)
+        architecture, cut = start.architecture, start.once(self.cut)
         table = weight_table(architecture)
         towers = not start.flag("language_model_only", False)
         groups = table.stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=architecture.tied_head, towers=towers)
@@ -174,18 +194,17 @@ class Engine(ABC):
         return items + self.added_weights(start, stage, cut)
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...] | None:
-        """What of the device the weights depend on: devices that are alike in it share what was computed; None shares nothing."""
+        """What the weights depend on beside version, layout, precision and drafts: starts that are alike in it share them; None shares nothing."""
         return None
 
     def stage_weights(self, start: Start, stage: Stage) -> list[Item]:
         """The same as :meth:`weights`, shared by starts that are alike in all that weights depend on."""
         device, asked = self.weights_depend_on(start), start.deployment
-        if device is None or asked.flags:
+        if device is None or asked.flags or asked.similar_precision:
             return self.weights(start, stage)
-        rest: tuple[object, ...] = (start.version, asked.layout, asked.precision, asked.kv_precision, asked.max_num_seqs)
-        rest = (*rest, asked.max_num_batched_tokens, asked.block_size, asked.enforce_eager, asked.speculative_tokens, asked.max_model_len)
         kinds = layer_kinds(start.architecture)
-        known, key = _known_weights(start.architecture), (self.id, device, stage.first, stage.last, rest, *(kinds[index] for index in stage.layers))
+        rest = (start.version, asked.layout, asked.precision, asked.speculative_tokens, stage.first, stage.last)
+        known, key = _known_weights(start.architecture), (self.id, device, rest, *(kinds[index] for index in stage.layers))
         if key not in known:
             known[key] = self.weights(start, stage)
         return known[key]
@@ -208,10 +227,9 @@ class Engine(ABC):
         """Second copies of latent projections on one GPU, for engines that keep them."""
         counts: dict[tuple[int, int, int, int], int] = {}
         for index in stage.layers:
-            for mixer in start.architecture.layers[index].mixers:
-                if isinstance(mixer, LatentAttention):
-                    shape = (mixer.heads, mixer.qk_nope_head_dim, mixer.v_head_dim, mixer.kv_lora_rank)
-                    counts[shape] = counts.get(shape, 0) + 1
+            for mixer in start.architecture.layers[index].mixers_of(LatentAttention):
+                shape = (mixer.heads, mixer.qk_nope_head_dim, mixer.v_head_dim, mixer.kv_lora_rank)
+                counts[shape] = counts.get(shape, 0) + 1
         items = []
         for (heads, nope, value, rank), layers in counts.items():
             inputs: Inputs = {
@@ -231,9 +249,9 @@ class Engine(ABC):
         widths = set()
         for index in stage.layers:
             for mixer in start.architecture.layers[index].mixers:
-                width = getattr(mixer, "rotary_dim", 0) or getattr(mixer, "qk_rope_head_dim", 0) or getattr(mixer, "rope_head_dim", 0)
+                width = mixer.rotary_width
                 if width:
-                    widths.add((width, getattr(mixer, "window", None) is not None))
+                    widths.add((width, mixer.windowed))
         positions = start.architecture.max_position_embeddings or 0
         rotated = sum(width for width, _ in widths)
         if not positions or not rotated:

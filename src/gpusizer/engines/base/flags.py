@@ -1,138 +1,130 @@
-"""Flags of ``fit`` by the names that each engine gives them, and the deployment that they make. A flag of another engine is refused by name."""
+"""The flags of every engine, found by any spelling, and the deployment that values of them make. A flag of another engine is refused by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
 from typing import Any
 
-from gpusizer.engines import get_engine
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import declaration, declarations, get_engine
+from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.flag import MAX_RANKS, Effect, Flag, normal
+from gpusizer.engines.base.precision_asked import precision_asked
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.engines.base.version import checked_version
-from gpusizer.errors import FlagError, UnknownIdError
-from gpusizer.units import parse_bytes, parse_share, parse_tokens
+from gpusizer.errors import FlagError
 
-__all__ = ["FLAGS", "LaunchFlag", "checked_deployment", "deployment_from_flags"]
+__all__ = [
+    "COMMON",
+    "FlagTable",
+    "Launch",
+    "cache_words",
+    "checked_deployment",
+    "checked_launch",
+    "deployment_from_flags",
+    "flag_table",
+    "launch_from_flags",
+    "unknown_flag",
+]
 
-MAX_RANKS = 1 << 14
-MAX_TOKENS = 1 << 28
-VLLM, SGLANG, TRTLLM, LLAMA, OLLAMA, HF = "vllm", "sglang", "tensorrt-llm", "llama.cpp", "ollama", "transformers"
+COMMON = (
+    Flag("--gpus", "count", "gpus", low=1, high=MAX_RANKS),
+    Flag("--tp", "count", "tp", low=1, high=MAX_RANKS),
+    Flag("--pp", "count", "pp", low=1, high=MAX_RANKS),
+    Flag("--dp", "count", "dp", low=1, high=MAX_RANKS),
+    Flag("--ep", "count", "ep", low=1, high=MAX_RANKS),
+)
+"""Ours, for every engine; an engine may give these spellings a flag of its own."""
+
+_FIELDS = {field.name for field in fields(Deployment)} - {"flags"}
+_SHORTEST_BEGINNING = 6  # letters of a long flag that may stand for all of it, "--" included
+_NAMED = ("model", "hf_repo", "hf_file", "quantization", "dtype", "visible_gpus")  # what settles before a deployment is made
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchFlag:
-    """One flag.
+class FlagTable:
+    """The flags of one engine by spelling.
 
     Parameters
     ----------
-    option : str
-        As the engine spells it.
-    kind : str
-        "count", "tokens", "bytes", "share", "switch" or "word".
-    target : str
-        Field of a deployment, or a key of its ``flags`` (the option's own name with ``_``) where it is empty.
-    engines : tuple of str
-        Who knows it; empty for all.
+    declared : Declaration
+        The engine.
     """
 
-    option: str
-    kind: str
-    target: str
-    engines: tuple[str, ...] = ()
+    def __init__(self, declared: Declaration) -> None:
+        module = import_module(declared.flags)
+        self.declared = declared
+        self.settle: Callable[[dict[str, Any]], tuple[Notice, ...]] = module.settle
+        own: tuple[Flag, ...] = module.FLAGS
+        taken = {normal(spelling) for flag in own for spelling in flag.spellings}
+        self.flags: tuple[Flag, ...] = (*own, *(flag for flag in COMMON if flag.spelling not in taken))
+        self._by_spelling = {normal(spelling): flag for flag in reversed(self.flags) for spelling in reversed(flag.spellings)}
+        self._by_name: dict[str, Flag] = {}
+        for flag in self.flags:
+            for spelling in flag.spellings:
+                self._by_name.setdefault(self.plain(spelling), flag)
+
+    def plain(self, spelling: str) -> str:
+        """A spelling as a Python word: "--max-model-len" and "VLLM_X" as "max_model_len" and "x"."""
+        if spelling.startswith("-"):
+            return spelling.lstrip("-").replace("-", "_")
+        start = next((each for each in self.declared.environment if spelling.startswith(each)), "")
+        return spelling.removeprefix(start).lower() if start else spelling
 
     @property
-    def name(self) -> str:
-        """Its name as a Python word."""
-        return self.option.lstrip("-").replace("-", "_")
+    def counted(self) -> tuple[Flag, ...]:
+        """Those that change a prediction."""
+        return tuple(flag for flag in self.flags if flag.effect in (Effect.MEMORY, Effect.SPEED))
 
-    def read(self, value: Any) -> Any:
-        """The value in its own type; refused outside its bounds."""
-        if value is None or self.kind == "switch":
-            return value
-        if self.kind == "share":
-            return parse_share(value)
-        if self.kind == "bytes":
-            return parse_bytes(value)
-        if self.kind == "word":
-            if not isinstance(value, str) or not value or len(value) > 200 or not value.isprintable():
-                raise FlagError("bad-word", option=self.option, found=str(value)[:40])
-            return value
-        low = -1 if self.name == "n_gpu_layers" else 0 if self.target in ("speculative_tokens", "") else 1
-        high = MAX_TOKENS if self.kind == "tokens" else MAX_RANKS if self.target in ("tp", "pp", "dp", "ep", "dcp", "gpus") else 1 << 24
-        if isinstance(value, str) and value.strip() == "-1" and low == -1:
-            return -1
-        number = parse_tokens(value)
-        if not low <= number <= high:
-            raise FlagError("out-of-bounds", option=self.option, low=low, high=high, found=str(value)[:40])
-        return number
+    def find(self, spelling: str) -> Flag | None:
+        """The flag of a spelling as it stands in a command; where the engine abbreviates, of an unmistakable beginning."""
+        wanted = normal(spelling)
+        found = self._by_spelling.get(wanted)
+        if found is not None or not self.declared.abbreviates or not wanted.startswith("--") or len(wanted) < _SHORTEST_BEGINNING:
+            return found
+        begun = {flag.spelling: flag for name, flag in self._by_spelling.items() if name.startswith(wanted)}
+        return next(iter(begun.values())) if len(begun) == 1 else None
+
+    def named(self, name: str) -> Flag | None:
+        """The flag of a Python word, a field or an environment variable."""
+        return self._by_name.get(self.plain(name)) or next((flag for flag in self.flags if flag.target == name), None)
+
+    def nearest(self, spelling: str) -> list[str]:
+        """Up to three long spellings that are close to one that is not known."""
+        return get_close_matches(normal(spelling), [name for name in self._by_spelling if name.startswith("-")], 3, 0.7)
 
 
-FLAGS: tuple[LaunchFlag, ...] = (
-    LaunchFlag("--gpus", "count", "gpus"),
-    LaunchFlag("--tp", "count", "tp"),
-    LaunchFlag("--pp", "count", "pp"),
-    LaunchFlag("--dp", "count", "dp"),
-    LaunchFlag("--ep", "count", "ep"),
-    LaunchFlag("--dcp", "count", "dcp", (VLLM,)),
-    LaunchFlag("--enable-expert-parallel", "switch", "ep_all", (VLLM,)),
-    LaunchFlag("--max-model-len", "tokens", "max_model_len", (VLLM, HF)),
-    LaunchFlag("--max-num-seqs", "count", "max_num_seqs", (VLLM, HF)),
-    LaunchFlag("--max-num-batched-tokens", "tokens", "max_num_batched_tokens", (VLLM,)),
-    LaunchFlag("--gpu-memory-utilization", "share", "memory_fraction", (VLLM,)),
-    LaunchFlag("--kv-cache-dtype", "word", "kv_precision", (VLLM, SGLANG, TRTLLM)),
-    LaunchFlag("--quantization", "word", "quantization", (VLLM, SGLANG)),
-    LaunchFlag("--block-size", "count", "block_size", (VLLM,)),
-    LaunchFlag("--enforce-eager", "switch", "enforce_eager", (VLLM,)),
-    LaunchFlag("--num-speculative-tokens", "count", "speculative_tokens", (VLLM,)),
-    LaunchFlag("--kv-cache-memory-bytes", "bytes", "", (VLLM,)),
-    LaunchFlag("--num-redundant-experts", "count", "", (VLLM,)),
-    LaunchFlag("--max-loras", "count", "", (VLLM,)),
-    LaunchFlag("--max-lora-rank", "count", "", (VLLM,)),
-    LaunchFlag("--language-model-only", "switch", "", (VLLM,)),
-    LaunchFlag("--disable-hybrid-kv-cache-manager", "switch", "", (VLLM,)),
-    LaunchFlag("--context-length", "tokens", "max_model_len", (SGLANG,)),
-    LaunchFlag("--max-running-requests", "count", "max_num_seqs", (SGLANG,)),
-    LaunchFlag("--chunked-prefill-size", "tokens", "max_num_batched_tokens", (SGLANG,)),
-    LaunchFlag("--mem-fraction-static", "share", "memory_fraction", (SGLANG,)),
-    LaunchFlag("--page-size", "count", "block_size", (SGLANG,)),
-    LaunchFlag("--disable-cuda-graph", "switch", "enforce_eager", (SGLANG,)),
-    LaunchFlag("--cuda-graph-max-bs", "count", "", (SGLANG,)),
-    LaunchFlag("--speculative-num-draft-tokens", "count", "speculative_tokens", (SGLANG,)),
-    LaunchFlag("--max-seq-len", "tokens", "max_model_len", (TRTLLM,)),
-    LaunchFlag("--max-batch-size", "count", "max_num_seqs", (TRTLLM,)),
-    LaunchFlag("--max-num-tokens", "tokens", "max_num_batched_tokens", (TRTLLM,)),
-    LaunchFlag("--free-gpu-memory-fraction", "share", "memory_fraction", (TRTLLM,)),
-    LaunchFlag("--tokens-per-block", "count", "block_size", (TRTLLM,)),
-    LaunchFlag("--n-gpu-layers", "count", "", (LLAMA, OLLAMA)),
-    LaunchFlag("--ctx-size", "tokens", "", (LLAMA,)),
-    LaunchFlag("--ubatch-size", "count", "max_num_batched_tokens", (LLAMA,)),
-    LaunchFlag("--batch-size", "count", "", (LLAMA,)),
-    LaunchFlag("--parallel", "count", "max_num_seqs", (LLAMA,)),
-    LaunchFlag("--cache-type-k", "word", "", (LLAMA,)),
-    LaunchFlag("--cache-type-v", "word", "", (LLAMA,)),
-    LaunchFlag("--flash-attn", "word", "", (LLAMA,)),
-    LaunchFlag("--tensor-split", "word", "", (LLAMA,)),
-    LaunchFlag("--n-cpu-moe", "count", "", (LLAMA,)),
-    LaunchFlag("--cpu-moe", "switch", "", (LLAMA,)),
-    LaunchFlag("--kv-unified", "switch", "", (LLAMA,)),
-    LaunchFlag("--swa-full", "switch", "", (LLAMA,)),
-    LaunchFlag("--split-mode", "word", "", (LLAMA,)),
-    LaunchFlag("--override-tensor", "word", "", (LLAMA,)),
-    LaunchFlag("--no-kv-offload", "switch", "", (LLAMA,)),
-    LaunchFlag("--no-op-offload", "switch", "", (LLAMA,)),
-    LaunchFlag("--mmproj", "word", "", (LLAMA,)),
-    LaunchFlag("--fit", "word", "", (LLAMA,)),
-    LaunchFlag("--devices", "word", "", (LLAMA, OLLAMA)),
-    LaunchFlag("--kv-cache-type", "word", "", (OLLAMA,)),
-    LaunchFlag("--flash-attention", "word", "", (OLLAMA,)),
-    LaunchFlag("--prefill-chunk-size", "count", "", (HF,)),
-    LaunchFlag("--num-ctx", "tokens", "max_model_len", (OLLAMA,)),
-    LaunchFlag("--num-parallel", "count", "max_num_seqs", (OLLAMA,)),
-    LaunchFlag("--attn-implementation", "word", "", (HF,)),
-)
-"""Every flag of ``fit`` beside the model, the device and the engine."""
+def flag_table(engine_id: str) -> FlagTable:
+    """The flags of an engine.
 
-_FIELDS = {field.name for field in fields(Deployment)}
+    >>> flag_table("vllm").find("-tp").target, flag_table("sglang").named("mem_fraction_static").target
+    ('tp', 'memory_fraction')
+    """
+    return _table(declaration(engine_id))
+
+
+@cache
+def _table(declared: Declaration) -> FlagTable:
+    return FlagTable(declared)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One start with what must be said of the words that made it.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        What the engine is asked.
+    notices : tuple of Notice
+        Which flags change nothing, which are not counted, which were not understood.
+    """
+
+    deployment: Deployment
+    notices: tuple[Notice, ...] = ()
 
 
 def deployment_from_flags(
@@ -145,69 +137,101 @@ def deployment_from_flags(
     kv_precision: str = "auto",
     flags: Mapping[str, Any],
 ) -> Deployment:
+    """One start from the flags that somebody typed; see :func:`launch_from_flags`."""
+    bare = Deployment(model=model, gpu=gpu, engine=engine, engine_version=engine_version, precision=precision, kv_precision=kv_precision)
+    return launch_from_flags(bare, flags).deployment
+
+
+def launch_from_flags(bare: Deployment, flags: Mapping[str, Any]) -> Launch:
     """One start from the flags that somebody typed.
 
     Parameters
     ----------
-    model, gpu, engine : str
-        Ids or aliases.
-    engine_version : str or None
-        The newest known without.
-    precision, kv_precision : str
-        Of the weights and of the cache.
+    bare : Deployment
+        Model, device, engine, its version, precisions: what is no flag.
     flags : mapping
-        Values by :attr:`LaunchFlag.name`; None is "not given".
+        Values by any spelling of their flags, or by Python words; None is "not given".
 
     Returns
     -------
-    Deployment
-        What the engine is asked.
+    Launch
+        What the engine is asked, and what must be said of the flags.
 
     Raises
     ------
     FlagError
         A flag of another engine, a value outside its bounds, a layout that does not make the number of GPUs.
+
+    Examples
+    --------
+    >>> found = launch_from_flags(Deployment("qwen3-8b", "h200-sxm-141gb"), {"-tp": "2", "--port": "8000"})
+    >>> found.deployment.tp, [notice.code for notice in found.notices]
+    (2, ['flags-neutral'])
     """
-    engine_id = get_engine(engine).id
-    chosen: dict[str, Any] = {"kv_precision": kv_precision}
-    further: dict[str, Any] = {}
-    for flag in FLAGS:
-        value = flag.read(flags.get(flag.name))
-        if value is None or value is False:
+    table = flag_table(bare.engine)
+    values: dict[str, Any] = {"visible_gpus": visible} if (visible := flags.get("visible_gpus")) else {}
+    given: list[Flag] = []
+    for name, raw in flags.items():
+        if raw is None or name == "visible_gpus":
             continue
-        if flag.engines and engine_id not in flag.engines:
-            raise FlagError("option-elsewhere", option=flag.option, engines=list(flag.engines), engine=engine_id)
-        if flag.target:
-            chosen[flag.target] = value
-        else:
-            further[flag.name] = value
-    quantization = chosen.pop("quantization", None)
-    if quantization is not None and precision == "checkpoint":
-        precision = _precision_of(quantization)
-    gpus, whole = chosen.pop("gpus", None), chosen.pop("ep_all", False)
-    layout = _layout(model, gpu, engine_id, precision, chosen, gpus)
-    chosen |= {"tp": layout.tp, "pp": layout.pp}
+        flag = table.find(name) if name.startswith("-") else table.named(name)
+        if flag is None:
+            raise unknown_flag(table, name)
+        value = flag.read(raw)
+        given.append(flag)
+        if flag.effect in (Effect.MEMORY, Effect.SPEED) and not (value is False and flag.target in _FIELDS):
+            values[flag.target] = value
+    notices = (*_effects(given), *table.settle(values))
+    return Launch(_deployment(bare, table, values), notices)
+
+
+def unknown_flag(table: FlagTable, name: str) -> FlagError:
+    """That a flag belongs to other engines, or that nobody knows it."""
+    spelled = name if name.startswith("-") else f"--{name.replace('_', '-')}"
+    others = [each.id for each in declarations() if each.id != table.declared.id and _table(each).find(spelled) is not None]
+    if others:
+        return FlagError("option-elsewhere", option=spelled, engines=others, engine=table.declared.id)
+    return FlagError("unknown-option", option=spelled[:80], nearest=table.nearest(spelled))
+
+
+def _effects(given: list[Flag]) -> list[Notice]:
+    """What must be said of flags by what they touch."""
+    notices: list[Notice] = []
+    for code, effect in (("flags-neutral", Effect.NOTHING), ("flags-host-memory", Effect.HOST)):
+        names = list(dict.fromkeys(flag.spelling for flag in given if flag.effect is effect and flag.target not in _NAMED))
+        if names:
+            notices.append(Notice(code, {"flags": ", ".join(names)}))
+    return notices + [Notice(flag.caveat, {"flag": flag.spelling}) for flag in dict.fromkeys(given) if flag.effect is Effect.UNCOUNTED]
+
+
+def _deployment(bare: Deployment, table: FlagTable, values: dict[str, Any]) -> Deployment:
+    """The deployment of settled values."""
+    asked = {name: values.pop(name, None) for name in _NAMED}
+    precision = precision_asked(bare.model, bare.precision, asked["quantization"], asked["dtype"])
+    kv_precision = cache_words(values.pop("kv_precision", None)) or bare.kv_precision
+    gpus, whole = values.pop("gpus", None), values.pop("ep_all", False)
+    engine_id = table.declared.id
+    layout = _layout(replace(bare, engine=engine_id, precision=precision), values, gpus)
+    chosen = {name: values.pop(name) for name in sorted(_FIELDS & values.keys())}
+    chosen |= {"tp": layout.tp, "pp": layout.pp, "kv_precision": kv_precision, "precision": precision}
     if whole:
-        chosen["ep"] = chosen["tp"] * chosen.get("dp", 1)
-    return Deployment(
-        model=model, gpu=gpu, engine=engine_id, engine_version=checked_version(engine_version), precision=precision, flags=further, **_known(chosen)
-    )
+        chosen["ep"] = chosen["tp"] * chosen.get("dp", bare.dp)
+    further = {name: value for name, value in values.items() if value is not None}
+    return replace(bare, engine=engine_id, engine_version=checked_version(bare.engine_version), flags=further, **chosen)
 
 
-def _known(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in chosen.items() if name in _FIELDS}
+def cache_words(words: str | None) -> str | None:
+    """A format of the cache by our word for it, whatever the engine calls it.
+
+    >>> cache_words("bfloat16"), cache_words("fp8_e5m2"), cache_words(None)
+    ('bf16', 'fp8_e5m2', None)
+    """
+    if words is None:
+        return None
+    return {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16", "f32": "fp32", "float32": "fp32"}.get(words.lower(), words)
 
 
-def _precision_of(words: str) -> str:
-    from gpusizer.architecture.precision.precision_words import precision_of_words
-
-    found, _ = precision_of_words(words)
-    if found is None:
-        raise UnknownIdError("unknown-precision", id=words, nearest=[])
-    return found
-
-
-def _layout(model: str, gpu: str, engine_id: str, precision: str, chosen: Mapping[str, Any], gpus: int | None) -> Layout:
+def _layout(bare: Deployment, chosen: Mapping[str, Any], gpus: int | None) -> Layout:
     """The layout that was said; with a number of GPUs alone, the widest tensor-parallel cut that is legal."""
     said = Layout(chosen.get("tp", 1), chosen.get("pp", 1), chosen.get("dp", 1), 1)
     if gpus is None or said.gpus == gpus:
@@ -224,17 +248,26 @@ def _layout(model: str, gpu: str, engine_id: str, precision: str, chosen: Mappin
     from gpusizer.architecture.precision.requantise import with_precision
     from gpusizer.facts.catalog import accelerator
 
-    choices = get_engine(engine_id).layouts(with_precision(load_architecture(model), precision), accelerator(gpu), gpus)
+    model = with_precision(load_architecture(bare.model), bare.precision)
+    choices = get_engine(bare.engine).layouts(model, accelerator(bare.gpu), gpus)
     legal = [choice.layout for choice in choices if choice.reason is None and choice.layout.ep == 1]
     return legal[0] if legal else Layout(gpus)
 
 
-_COUNTS = {"tp": MAX_RANKS, "pp": MAX_RANKS, "dp": MAX_RANKS, "ep": MAX_RANKS, "dcp": MAX_RANKS, "max_model_len": MAX_TOKENS}
-_COUNTS |= {"max_num_seqs": 1 << 24, "max_num_batched_tokens": MAX_TOKENS, "block_size": 1 << 24, "speculative_tokens": 1 << 24}
-
-
 def checked_deployment(deployment: Deployment) -> Deployment:
-    """A deployment that was built by hand, within the bounds of the command line.
+    """A deployment that was built by hand, within the bounds of the engine's flags; see :func:`checked_launch`.
+
+    Examples
+    --------
+    >>> checked_deployment(Deployment(model="qwen3-8b", gpu="h200-sxm-141gb", max_model_len=-5))
+    Traceback (most recent call last):
+    gpusizer.errors.FlagError: out-of-bounds: option='max_model_len', low=1, high=268435456, found='-5'
+    """
+    return checked_launch(deployment).deployment
+
+
+def checked_launch(deployment: Deployment) -> Launch:
+    """A deployment that was built by hand, its fields within their bounds and its further flags settled as if they had been typed.
 
     Parameters
     ----------
@@ -243,32 +276,42 @@ def checked_deployment(deployment: Deployment) -> Deployment:
 
     Returns
     -------
-    Deployment
-        The same.
+    Launch
+        The same with values in their own types, and what must be said of its flags.
 
     Raises
     ------
     FlagError
-        A number that is none, or out of bounds.
-
-    Examples
-    --------
-    >>> checked_deployment(Deployment(model="qwen3-8b", gpu="h200-sxm-141gb", max_model_len=-5))
-    Traceback (most recent call last):
-    gpusizer.errors.FlagError: out-of-bounds: option='max_model_len', low=1, high=268435456, found='-5'
+        A number that is none, or out of bounds; a flag that the engine does not have.
     """
-    for name, high in _COUNTS.items():
-        value, low = getattr(deployment, name), 0 if name == "speculative_tokens" else 1
-        if value is None and name.startswith(("max_", "block")):
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise FlagError("out-of-bounds", option=name, low=low, high=high, found=str(value)[:40])
-    share = deployment.memory_fraction
-    if share is not None and not (isinstance(share, int | float) and 0 < share <= 1):  # not a number compares with nothing
-        raise FlagError("out-of-bounds", option="memory_fraction", low=0, high=1, found=str(share)[:40])
     for name in ("model", "gpu", "engine", "precision", "kv_precision"):
         value = getattr(deployment, name)
         if not isinstance(value, str) or not 0 < len(value) <= 4096:
             raise FlagError("bad-word", option=name, found=str(value)[:40])
+    table = flag_table(deployment.engine)
+    for name in ("tp", "pp", "dp", "ep", "dcp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size", "speculative_tokens"):
+        value, flag = getattr(deployment, name), table.named(name) or _ANY_COUNT
+        if value is None and name.startswith(("max_", "block")):
+            continue
+        low = 0 if name == "speculative_tokens" else 1
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= flag.high:
+            raise FlagError("out-of-bounds", option=name, low=low, high=flag.high, found=str(value)[:40])
+    share = deployment.memory_fraction
+    if share is not None and not (isinstance(share, int | float) and 0 < share <= 1):  # not a number compares with nothing
+        raise FlagError("out-of-bounds", option="memory_fraction", low=0, high=1, found=str(share)[:40])
     checked_version(deployment.engine_version)
-    return deployment
+    if not deployment.flags:
+        return Launch(deployment)
+    return launch_from_flags(replace(deployment, flags={}), {**_beside_flags(deployment, table), **deployment.flags})
+
+
+_BESIDE = ("tp", "pp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size", "speculative_tokens")
+
+
+def _beside_flags(deployment: Deployment, table: FlagTable) -> dict[str, int]:
+    """Fields that further flags may depend on, as flags, so that what settles those sees them."""
+    told = {name: getattr(deployment, name) for name in _BESIDE if table.named(name) is not None}
+    return {name: value for name, value in told.items() if value and not (name in ("tp", "pp") and value == 1)}
+
+
+_ANY_COUNT = Flag("", "count", low=1, high=MAX_RANKS)

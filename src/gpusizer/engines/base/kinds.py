@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, StateSpace
+from gpusizer.architecture.types import CompressedAttention, LatentAttention, LinearAttention
 from gpusizer.engines.base.weights import once_per_architecture
 
 __all__ = ["Kinds", "kinds_of"]
@@ -27,14 +27,13 @@ class Kinds:
 @once_per_architecture
 def kinds_of(architecture: Architecture) -> Kinds:
     """Tally the mixers of a model (remembered)."""
-    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers]
-    latents = [mixer for mixer in mixers if isinstance(mixer, LatentAttention)]
+    latents = architecture.mixers_of(LatentAttention)
     return Kinds(
         latent=bool(latents),
-        sparse=any(mixer.indexer is not None for mixer in latents),
-        compressed=any(isinstance(mixer, CompressedAttention) for mixer in mixers),
-        states=any(isinstance(mixer, LinearAttention | StateSpace) for mixer in mixers),
-        windows=any(isinstance(mixer, Attention) and (mixer.window or mixer.chunk) for mixer in mixers),
+        sparse=any(mixer.picks is not None for mixer in latents),
+        compressed=bool(architecture.mixers_of(CompressedAttention)),
+        states=any(mixer.state is not None for mixer in architecture.mixers),
+        windows=any(mixer.seen_tokens for mixer in architecture.mixers),
         towers=bool(architecture.towers),
-        channel_gates=bool(latents) and any(isinstance(mixer, LinearAttention) for mixer in mixers),
+        channel_gates=bool(latents and architecture.mixers_of(LinearAttention)),
     )

@@ -27,6 +27,7 @@ class Start:
     architecture: Architecture
     accelerator: Accelerator
     version: tuple[int, ...]
+    asked: Deployment | None = None  # before defaults were filled in
     _known: dict[Callable[[Start], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, make: Callable[[Start], T]) -> T:
@@ -35,6 +36,10 @@ class Start:
             self._known[make] = make(self)
         found: T = self._known[make]
         return found
+
+    def left_open(self, name: str) -> bool:
+        """Whether the operator said nothing of a field that has a value now."""
+        return self.asked is not None and getattr(self.asked, name) is None
 
     @property
     def layout(self) -> Layout:

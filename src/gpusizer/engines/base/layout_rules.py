@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
-from gpusizer.architecture.types import (
-    Attention,
-    CompressedAttention,
-    DenseMLP,
-    LatentAttention,
-    LinearAttention,
-    MixtureOfExperts,
-    Notice,
-    Split,
-    StateSpace,
-    Tensor,
-)
+from gpusizer.architecture.tensors import stored_tensors
+from gpusizer.architecture.types import DenseMLP, MixtureOfExperts, Notice, Split, Tensor
 from gpusizer.engines.base.types import Layout
 from gpusizer.engines.base.weights import ROUTED, once_per_architecture
 
@@ -85,21 +75,20 @@ def shape_dimensions(architecture: Architecture) -> Dimensions:
     experts: set[int] = set()
     for layer in architecture.layers:
         for mixer in layer.mixers:
-            if isinstance(mixer, Attention):
-                heads.add(mixer.heads)
-                kv_heads.add(mixer.kv_heads)
-            elif isinstance(mixer, LatentAttention | CompressedAttention):
-                heads.add(mixer.heads)
-            elif isinstance(mixer, LinearAttention):
-                state_heads.update(size for size in (mixer.value_heads, mixer.key_heads) if size)
-            elif isinstance(mixer, StateSpace):
-                state_heads.add(mixer.heads or mixer.inner_dim)
+            heads.add(mixer.query_heads)
+            kv_heads.add(mixer.cut_kv_heads)
+            state_heads.update(mixer.divided_heads)
         for block in layer.feed_forwards:
-            if isinstance(block, DenseMLP):
-                dense.add(block.width)
-            elif isinstance(block, MixtureOfExperts):
-                experts.add(block.experts)
-                widths.add(block.expert_width)
+            match block:
+                case DenseMLP():
+                    dense.add(block.width)
+                case MixtureOfExperts():
+                    experts.add(block.experts)
+                    widths.add(block.expert_width)
+                case _:
+                    assert_never(block)
+    heads.discard(0)
+    kv_heads.discard(0)
     return Dimensions(
         frozenset(heads), frozenset(kv_heads), frozenset(state_heads), frozenset(dense), frozenset(widths), frozenset(experts), frozenset()
     )
@@ -132,7 +121,7 @@ def layout_problem(
 def problem_of(
     sizes: Dimensions, layers: int, layout: Layout, redundant_experts: int = 0, padded_formats: frozenset[str] = frozenset()
 ) -> Notice | None:
-    """The same for dimensions that are at hand."""
+    """Why dimensions that are at hand cannot be cut this way; see :func:`layout_problem`."""
     tp = layout.tp
     for name, value in (("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("ep", layout.ep), ("dcp", layout.dcp)):
         if value < 1:

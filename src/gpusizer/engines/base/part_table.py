@@ -15,7 +15,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Tensor
 from gpusizer.engines.base.ledger import WEIGHT_LINES, weight_line
-from gpusizer.engines.base.weights import Cut, ExpertPadding, Stored, bare_matrices, group_bytes, matrix_bytes, parameter_of
+from gpusizer.engines.base.weights import Cut, ExpertPadding, StoredTensor, bare_matrices, group_bytes, matrix_bytes, parameter_of
 
 __all__ = ["LINES", "Part", "PartTable", "Tally", "tally_of"]
 
@@ -91,11 +91,11 @@ class Tally:
         """Format of each tensor of a part in a precision, by its sizes alone."""
         return tuple(_nameless(self.form_in(precision, tensor, form)) for tensor, form, _ in part)
 
-    def stored(self, part: Part, forms: tuple[StorageFormat, ...]) -> tuple[Stored, ...]:
+    def stored(self, part: Part, forms: tuple[StorageFormat, ...]) -> tuple[StoredTensor, ...]:
         """A part as engines cut it."""
-        counts: dict[Stored, int] = {}
+        counts: dict[StoredTensor, int] = {}
         for (tensor, _, count), form in zip(part, forms, strict=True):
-            one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
+            one = StoredTensor(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
             counts[one] = counts.get(one, 0) + count
         return tuple(one if count == 1 else replace(one, count=count) for one, count in counts.items())
 
@@ -168,7 +168,7 @@ class PartTable:
     paddings: tuple[tuple[ExpertPadding, ...], ...]
     slack_of: Callable[[Iterable[int]], int]
     rows: list[list[float | None]] = field(default_factory=list)
-    _known: dict[tuple[tuple[Stored, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
+    _known: dict[tuple[tuple[StoredTensor, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rows.append([None] * len(self.columns()))
@@ -183,7 +183,7 @@ class PartTable:
             found += [(kind, "", whole, tp) for whole in (0, 1) for tp in self.tps]
         return found
 
-    def place(self, stored: tuple[Stored, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int]) -> int:
+    def place(self, stored: tuple[StoredTensor, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int]) -> int:
         """Row of a part, counted from 1; row 1 is the part that weighs nothing.
 
         ``shares`` are those of FP8 in square blocks, by group of parameters; ``places`` the tensor-parallel sizes that the model allows.
@@ -201,7 +201,13 @@ class PartTable:
         return self._known[key]
 
     def _row(
-        self, stored: tuple[Stored, ...], paddings: tuple[ExpertPadding, ...], slack: bool, shares: Blocks, places: frozenset[int], further: bool
+        self,
+        stored: tuple[StoredTensor, ...],
+        paddings: tuple[ExpertPadding, ...],
+        slack: bool,
+        shares: Blocks,
+        places: frozenset[int],
+        further: bool,
     ) -> list[float | None]:
         row: list[float | None] = [int(further)]
         sizes: dict[tuple[str, int, int], float] = {}
@@ -224,7 +230,7 @@ class PartTable:
     def _tally_cut(
         self,
         sizes: dict[tuple[str, int, int], float],
-        both: tuple[tuple[Stored, ...], tuple[Stored, ...]],
+        both: tuple[tuple[StoredTensor, ...], tuple[StoredTensor, ...]],
         cut: Cut,
         way: tuple[int, int],
         shares: Blocks,

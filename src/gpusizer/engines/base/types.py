@@ -87,6 +87,10 @@ class Deployment:
     block_size: int | None = None
     enforce_eager: bool = False
     speculative_tokens: int = 0
+    devices: tuple[str, ...] = ()  # ids of the devices where they differ
+    device_memory_bytes: tuple[int, ...] = ()  # their memory where the owner told it [bytes]
+    fork: str = ""  # a fork of the engine with a cache of its own
+    similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
     flags: Mapping[str, Any] = field(default_factory=dict)  # further flags of the engine, by its own names
 
     @property

@@ -31,7 +31,7 @@ def weight_error(start: Start) -> float:
     if precision not in ("checkpoint", "bf16", "fp16", "fp32"):
         error = WEIGHT_ERROR.get(precision, WEIGHT_ERROR["checkpoint"])
     elif method is not None:
-        other = start.flag("similar_precision")  # the list of what stays unquantised is another publisher's
+        other = start.deployment.similar_precision  # the list of what stays unquantised is another publisher's
         error = max(error, WEIGHT_ERROR.get(str(other), error), WEIGHT_ERROR["nvfp4"] if _list_missing(start.architecture) else error)
     if start.accelerator.vendor == "AMD" and method is not None:
         error = max(error, WEIGHT_ERROR["rocm"])

@@ -5,21 +5,21 @@ A model has a thousand tensors and a handful of different layers: they are talli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TypeVar
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
+from gpusizer.engines.base.once import once_per_object
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
 
 __all__ = [
     "Cut",
     "ExpertPadding",
-    "Stored",
+    "StoredTensor",
     "WeightTable",
     "bare_matrices",
     "group_bytes",
@@ -31,27 +31,12 @@ __all__ = [
     "weight_table",
 ]
 
-Value = TypeVar("Value")
-
 ROUTED = "routed_experts"
 SHARED = "shared_experts"
 
 
-def once_per_architecture(build: Callable[[Architecture], Value]) -> Callable[[Architecture], Value]:
-    """Remember what was built for an architecture, by identity; the last few are kept."""
-    kept: dict[int, tuple[Architecture, Value]] = {}
-
-    def remembered(architecture: Architecture) -> Value:
-        found = kept.get(id(architecture))
-        if found is not None and found[0] is architecture:
-            return found[1]
-        value = build(architecture)
-        while len(kept) >= 32:
-            kept.pop(next(iter(kept)))
-        kept[id(architecture)] = (architecture, value)
-        return value
-
-    return remembered
+once_per_architecture = once_per_object
+"""Remember what was built for an architecture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +87,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredTensor:
     """What the bytes of a tensor depend on, with how many equal ones there are."""
 
     shape: tuple[int, ...]
@@ -115,7 +100,7 @@ class Stored:
     parameter: str = ""  # the parameter that an engine makes of it, together with its neighbours; "" for what is small
 
 
-def _rank_bytes(stored: Stored, cut: Cut) -> int:
+def _rank_bytes(stored: StoredTensor, cut: Cut) -> int:
     shape, copies = stored.shape, stored.copies
     tp = cut.tp
     if stored.group == ROUTED:
@@ -202,12 +187,12 @@ class WeightTable:
         Which kind each multi-token-prediction layer is.
     """
 
-    embedding: tuple[Stored, ...]
-    final: tuple[Stored, ...]
-    head: tuple[Stored, ...]
-    towers: tuple[Stored, ...]
-    copies: tuple[Stored, ...]
-    kinds: tuple[tuple[Stored, ...], ...]
+    embedding: tuple[StoredTensor, ...]
+    final: tuple[StoredTensor, ...]
+    head: tuple[StoredTensor, ...]
+    towers: tuple[StoredTensor, ...]
+    copies: tuple[StoredTensor, ...]
+    kinds: tuple[tuple[StoredTensor, ...], ...]
     kind_of: tuple[int, ...]
     mtp_kinds: tuple[int, ...]
     _known: dict[tuple[int, Cut], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -290,7 +275,7 @@ class WeightTable:
         return total
 
 
-def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:
+def group_bytes(tensors: Iterable[StoredTensor], cut: Cut) -> dict[str, int]:
     """Bytes of tensors on one rank, by parameter group. [bytes]"""
     total: dict[str, int] = {}
     for stored in tensors:
@@ -298,12 +283,12 @@ def group_bytes(tensors: Iterable[Stored], cut: Cut) -> dict[str, int]:
     return total
 
 
-def bare_matrices(tensors: Iterable[Stored]) -> tuple[Stored, ...]:
+def bare_matrices(tensors: Iterable[StoredTensor]) -> tuple[StoredTensor, ...]:
     """The matrices that an engine allocates, scales left out: those are tensors of their own."""
     return tuple(replace(stored, form=_elements(stored.form)) for stored in tensors if stored.parameter)
 
 
-def matrix_bytes(matrices: Iterable[Stored], cut: Cut) -> tuple[int, ...]:
+def matrix_bytes(matrices: Iterable[StoredTensor], cut: Cut) -> tuple[int, ...]:
     """Bytes on one rank of what :func:`bare_matrices` gives, neighbours stacked. [bytes]"""
     sizes: dict[str, int] = {}
     for stored in matrices:
@@ -322,10 +307,10 @@ def _add(total: dict[str, int], part: dict[str, int], count: int = 1) -> None:
         total[group] = total.get(group, 0) + size * count
 
 
-def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[Stored, ...]:
-    counts: dict[Stored, int] = {}
+def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[StoredTensor, ...]:
+    counts: dict[StoredTensor, int] = {}
     for tensor, form in tensors:
-        one = Stored(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
+        one = StoredTensor(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
         counts[one] = counts.get(one, 0) + 1
     return tuple(replace(one, count=count) for one, count in counts.items())
 
@@ -340,12 +325,12 @@ def weight_table(architecture: Architecture) -> WeightTable:
             outside.append((tensor, form))
         else:
             inside.setdefault(index, []).append((tensor, form))
-    kinds: dict[tuple[Stored, ...], int] = {}
+    kinds: dict[tuple[StoredTensor, ...], int] = {}
     numbered: list[int] = []
     for index in range(len(architecture.layers) + len(architecture.mtp)):
         tally = _tally(inside.get(index, ()))
         numbered.append(kinds.setdefault(tally, len(kinds)))
-    parts: list[tuple[Stored, ...]] = []
+    parts: list[tuple[StoredTensor, ...]] = []
     start = 0
     for members in (architecture.embedding, architecture.final, architecture.head, architecture.towers, architecture.mtp_copies):
         parts.append(_tally(outside[start : start + len(members)]))
@@ -367,7 +352,4 @@ def layer_kinds(architecture: Architecture) -> tuple[int, ...]:
 
 def routed_block(layer: Layer) -> MixtureOfExperts | None:
     """The block of routed experts of a layer, None for a dense one."""
-    for block in layer.feed_forwards:
-        if isinstance(block, MixtureOfExperts):
-            return block
-    return None
+    return next(iter(layer.experts), None)

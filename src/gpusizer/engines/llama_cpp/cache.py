@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import assert_never
 
-from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
-from gpusizer.engines.llama_cpp.layers import Kinds, window_of
+from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Mixer, State, StateMixer
+from gpusizer.engines.llama_cpp.layers import Kinds
 from gpusizer.engines.llama_cpp.options import LATENT_ONLY_FROM, Options
 from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
 
@@ -62,22 +62,6 @@ def cells_in_window(options: Options, cells: Cells, window: int) -> int:
     )
 
 
-def _kind(mixer: Mixer) -> str:
-    match mixer:
-        case Attention():
-            return "window_layers" if window_of(mixer) else "full_layers"
-        case LatentAttention():
-            return "latent_layers"
-        case CompressedAttention():
-            return "compressed_layers"
-        case LinearAttention():
-            return "linear_layers"
-        case StateSpace():
-            return "state_space_layers"
-        case _:
-            assert_never(mixer)
-
-
 def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBuffers, ...]:
     """Caches of one layer of each kind.
 
@@ -101,7 +85,7 @@ def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBu
         for mixer in layer.mixers:
             if mixer not in known:
                 known[mixer] = _mixer(mixer, options, cells)
-        parts = tuple((_kind(mixer), known[mixer].kv_bytes, known[mixer].state_bytes) for mixer in layer.mixers)
+        parts = tuple((_input(mixer), known[mixer].kv_bytes, known[mixer].state_bytes) for mixer in layer.mixers)
         found.append(LayerBuffers(sum(kv for _, kv, _ in parts), sum(state for _, _, state in parts), parts))
     return tuple(found)
 
@@ -112,18 +96,30 @@ def _bytes(cells: int, streams: int, *rows: tuple[int, float]) -> int:
     return int(kv_buffer_bytes(cells=cells, streams=streams, row_bytes=row, layers=1))
 
 
+def _input(mixer: Mixer) -> str:
+    """Name of the formula's input that adds up such layers."""
+    kind = mixer.kind if mixer.kind != "attention" else "window" if mixer.seen_tokens else "full"
+    return f"{kind}_layers"
+
+
 def _mixer(mixer: Mixer, options: Options, cells: Cells) -> LayerBuffers:
-    keys, values = options.keys.element_bytes, options.values.element_bytes
-    if isinstance(mixer, Attention):
-        if not mixer.caches:
-            return LayerBuffers(0, 0)
-        rows = cells_in_window(options, cells, window_of(mixer))
-        return LayerBuffers(_bytes(rows, cells.streams, (mixer.kv_heads * mixer.head_dim, keys), (mixer.kv_heads * mixer.v_head_dim, values)), 0)
-    if isinstance(mixer, LatentAttention):
-        return LayerBuffers(_latent(mixer, options, cells), 0)
-    if isinstance(mixer, CompressedAttention):
-        return _compressed(mixer, options, cells)
-    return LayerBuffers(0, _state(mixer, options))
+    match mixer:
+        case Attention():
+            return LayerBuffers(_rows(mixer, options, cells) if mixer.caches else 0, 0)
+        case LatentAttention():
+            return LayerBuffers(_latent(mixer, options, cells), 0)
+        case CompressedAttention():
+            return _compressed(mixer, options, cells)
+        case StateMixer():
+            return LayerBuffers(0, _state(mixer.state, options))
+        case _:
+            assert_never(mixer)
+
+
+def _rows(mixer: Attention, options: Options, cells: Cells) -> int:
+    rows = cells_in_window(options, cells, mixer.seen_tokens)
+    keys, values = mixer.kv_heads * mixer.head_dim, mixer.kv_heads * mixer.v_head_dim
+    return _bytes(rows, cells.streams, (keys, options.keys.element_bytes), (values, options.values.element_bytes))
 
 
 def _latent(mixer: LatentAttention, options: Options, cells: Cells) -> int:
@@ -136,8 +132,8 @@ def _latent(mixer: LatentAttention, options: Options, cells: Cells) -> int:
         rows.append((mixer.kv_lora_rank, 2.0))  # the transposed latent is never quantised
     elif not options.fork and options.build < LATENT_ONLY_FROM:
         rows.append((mixer.kv_lora_rank, values))
-    if mixer.indexer is not None and mixer.indexer.caches:
-        rows.append((mixer.indexer.head_dim, 2.0 if options.fork else keys))
+    if mixer.index is not None:
+        rows.append((mixer.index.head_dim, 2.0 if options.fork else keys))
     return _bytes(cells.full, cells.streams, *rows)
 
 
@@ -151,7 +147,7 @@ def _compressed(mixer: CompressedAttention, options: Options, cells: Cells) -> L
     if mixer.ratio:
         rows = int(pooled_cells(cells=own, ratio=mixer.ratio, padding=256))
         kv += _bytes(rows, sequences, (mixer.head_dim, keys))
-        overlap = 2 if mixer.indexer is not None else 1
+        overlap = mixer.overlap
         widths = [mixer.head_dim]
         if mixer.indexer is not None:
             kv += _bytes(rows, sequences, (mixer.indexer.head_dim, keys))
@@ -162,11 +158,6 @@ def _compressed(mixer: CompressedAttention, options: Options, cells: Cells) -> L
     return LayerBuffers(kv, state)
 
 
-def _state(mixer: LinearAttention | StateSpace, options: Options) -> int:
-    if isinstance(mixer, LinearAttention):
-        elements, channels, kernel = mixer.value_heads * mixer.key_dim * mixer.value_dim, mixer.conv_channels, mixer.conv_kernel
-    else:
-        elements, kernel = mixer.inner_dim * mixer.state_dim, mixer.conv_kernel
-        channels = mixer.inner_dim + (2 * mixer.groups * mixer.state_dim if mixer.heads else 0)
-    columns = max(kernel - 1, 0) * channels
-    return int(sequence_state_bytes(state_elements=elements, convolution_elements=columns, sequences=options.sequences, layers=1))
+def _state(state: State, options: Options) -> int:
+    columns = state.columns * state.channels
+    return int(sequence_state_bytes(state_elements=state.elements, convolution_elements=columns, sequences=options.sequences, layers=1))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import assert_never
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, LinearAttention, Mixer, MixtureOfExperts
+from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, Mixer, MixtureOfExperts, StateMixer
 from gpusizer.engines.llama_cpp.cache import Cells, LayerBuffers, cells_in_window
-from gpusizer.engines.llama_cpp.layers import Kinds, dense_tensors, expert_tensors, window_of
+from gpusizer.engines.llama_cpp.layers import Kinds, dense_tensors, expert_tensors
 from gpusizer.engines.llama_cpp.options import Options
 from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, head_bytes
 from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, expanded_latent_bytes, float_rows_bytes, mask_bytes, scores_bytes
@@ -177,21 +178,23 @@ def _masks(step: MicroBatch, *, first: bool) -> int:
 def _attention(step: MicroBatch, mixer: Mixer) -> int:
     """One mixer of a layer. [bytes]"""
     options = step.options
-    if isinstance(mixer, LatentAttention):
-        return _latent(step, mixer)
-    if isinstance(mixer, LinearAttention):
-        width = 2 * mixer.conv_channels + 2 * mixer.value_heads * mixer.value_dim
-        return _RESIDUALS * step.hidden_bytes + step.rows(width)
-    if not isinstance(mixer, Attention | CompressedAttention):
-        return _RESIDUALS * step.hidden_bytes + step.rows(4 * mixer.inner_dim)
-    queries = step.rows(mixer.heads * mixer.head_dim)
-    beside = _RESIDUALS * step.hidden_bytes + _QUERIES * queries
-    if isinstance(mixer, Attention) and any(_FUSED.search(tensor.name) for tensor in mixer.tensors):
-        beside += step.rows(mixer.kv_heads * (mixer.head_dim + mixer.v_head_dim))  # keys and values come in one piece with the queries
+    match mixer:
+        case LatentAttention():
+            return _latent(step, mixer)
+        case StateMixer():
+            return _RESIDUALS * step.hidden_bytes + step.rows(mixer.stream_elements)
+        case Attention():
+            fused = any(_FUSED.search(tensor.name) for tensor in mixer.tensors)  # keys and values come in one piece with the queries
+            pieces = step.rows(mixer.kv_heads * (mixer.head_dim + mixer.v_head_dim)) if fused else 0
+            limited = mixer.kv_heads == mixer.heads  # the fork cuts scores of equal heads only
+        case CompressedAttention():
+            pieces, limited = 0, False
+        case _:
+            assert_never(mixer)
+    beside = _RESIDUALS * step.hidden_bytes + _QUERIES * step.rows(mixer.heads * mixer.head_dim) + pieces
     if options.flash:
         return beside
-    limited = isinstance(mixer, Attention) and mixer.kv_heads == mixer.heads  # the fork cuts scores of equal heads only
-    return beside + _scores(step, mixer.heads, cells_in_window(options, step.cells, window_of(mixer)), limited=limited)
+    return beside + _scores(step, mixer.heads, cells_in_window(options, step.cells, mixer.seen_tokens), limited=limited)
 
 
 def _scores(step: MicroBatch, heads: int, cells: int, *, limited: bool = True) -> int:
@@ -228,10 +231,13 @@ def _feed_forward(step: MicroBatch, layer: Layer) -> int:
     """Feed-forward of a layer: up, gate and their product; of experts the wider of those and of the rows that go back. [bytes]"""
     widest = 0
     for block in layer.feed_forwards:
-        if isinstance(block, DenseMLP):
-            widest = max(widest, step.rows((3 if block.gated else 2) * block.width))
-        elif isinstance(block, MixtureOfExperts):
-            widest = max(widest, _experts(step, block))
+        match block:
+            case DenseMLP():
+                widest = max(widest, step.rows((3 if block.gated else 2) * block.width))
+            case MixtureOfExperts():
+                widest = max(widest, _experts(step, block))
+            case _:
+                assert_never(block)
     return _RESIDUALS * step.hidden_bytes + widest
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Start
+from gpusizer.engines.base.launch_words import device_names, printed_values, words_for
 from gpusizer.engines.base.ledger import free_line
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
@@ -39,7 +40,6 @@ class LlamaCpp(PlacedEngine):
     weight_sources: ClassVar[tuple[str, ...]] = (SOURCE + "src/llama-model.cpp, load_tensors",)
     most_devices: ClassVar[int | None] = 16  # llama_max_devices, GGML_CUDA_MAX_DEVICES
     offloads_by_itself: ClassVar[bool] = False
-    flag_names: ClassVar[Mapping[str, str]] = {"max_num_seqs": "--parallel", "max_num_batched_tokens": "--ubatch-size"}
 
     # ---- what was started ------------------------------------------------------------------------------------------
 
@@ -70,12 +70,12 @@ class LlamaCpp(PlacedEngine):
             return Notice("layers-or-rows-only", {"name": "tp", "value": layout.tp})
         if layout.pp > layers + 1:
             return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": layers})
-        return None
+        return self.unknown_mixer(start.architecture)
 
-    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
+    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Layers shared out over the GPUs, which is what it does by itself."""
         layout = Layout(pp=gpus)
-        return (LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)),)
+        yield LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout))
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """As many sequences, each with its own cells, as fit on the safe side; at least one."""
@@ -167,35 +167,38 @@ class LlamaCpp(PlacedEngine):
         if str(start.flag("device", "")).lower() == "none":
             return ()
         count = start.layout.gpus
-        ids, sizes = start.flag("devices") or (), start.flag("device_memory_bytes") or ()
-        if isinstance(ids, str):
-            ids = [part.strip() for part in ids.split(",")]
+        ids, sizes = start.deployment.devices, start.deployment.device_memory_bytes
         found = []
         for number in range(count):
             device = start.accelerator
             if number < len(ids):
-                device = _named(str(ids[number]), device)
-            if number < len(sizes) and isinstance(sizes[number], int) and sizes[number] != device.memory_bytes:
+                device = _named(ids[number], device)
+            if number < len(sizes) and sizes[number] != device.memory_bytes:
                 device = replace(device, memory_bytes=sizes[number], torch_total_bytes=None)
             found.append(device)
         return tuple(found)
 
     def command(self, deployment: Deployment) -> list[str]:
-        """Launch command, argument by argument; the context is that of all sequences together."""
-        options = self.options(deployment)
-        words = ["llama-server", "--model", _file_name(deployment)]
-        words += ["--ctx-size", str(options.context)] if options.context else []
-        words += ["--parallel", str(deployment.max_num_seqs)] if deployment.max_num_seqs else []
-        words += ["--kv-unified"] if deployment.flags.get("kv_unified") else []
-        words += ["--ubatch-size", str(options.micro_batch)] if options.micro_batch != 512 else []
-        words += ["--n-gpu-layers", "999" if options.gpu_layers >= ALL_LAYERS else str(options.gpu_layers)]
-        words += ["--split-mode", "row"] if options.by_rows else []
-        words += ["--tensor-split", ",".join(f"{share:g}" for share in options.shares)] if options.shares else []
-        for flag, form in (("--cache-type-k", options.keys), ("--cache-type-v", options.values)):
-            words += [flag, {"fp16": "f16", "fp32": "f32"}.get(form.id, form.id)] if form.id not in ("f16", "fp16") else []
-        words += ["--flash-attn", "on"] if options.flash else []
-        words += ["--swa-full"] if deployment.flags.get("swa_full") else []
-        return [*words, *_expert_words(options)]
+        """Launch command, argument by argument; the context is that of all sequences together, several devices are named."""
+        options, values = self.options(deployment), printed_values(deployment)
+        for name in ("tp", "pp", "max_model_len", "kv_precision"):
+            values.pop(name, None)
+        if options.context:
+            values["ctx_size"] = options.context
+        if deployment.layout.gpus > 1 and "device" not in values:
+            values["device"] = device_names(deployment.gpu, deployment.layout.gpus)
+        if deployment.tp > 1:
+            values["split_mode"] = "row"
+        if options.gpu_layers >= ALL_LAYERS and not options.fit:
+            values["n_gpu_layers"] = 999  # before, none went to a GPU unless it was said
+        if deployment.kv_precision != "auto":
+            values = {"cache_type_k": _cache_word(deployment.kv_precision), "cache_type_v": _cache_word(deployment.kv_precision)} | values
+        _, words = words_for(values, self.id)
+        return ["llama-server", "--model", _file_name(deployment), *words]
+
+
+def _cache_word(precision: str) -> str:
+    return {"fp16": "f16", "fp32": "f32"}.get(precision, precision)
 
 
 def _file_name(deployment: Deployment) -> str:
@@ -234,12 +237,6 @@ def _told(architecture: Architecture, options: Options, found: Arrangement) -> l
     if options.context is None and longest and found.cells.full < longest:
         told.append(Notice("context-fitted", {"context_tokens": found.cells.full, "longest_tokens": longest}))
     return told
-
-
-def _expert_words(options: Options) -> list[str]:
-    if not options.host_expert_layers:
-        return []
-    return ["--cpu-moe"] if options.host_expert_layers >= ALL_LAYERS else ["--n-cpu-moe", str(options.host_expert_layers)]
 
 
 def _named(id: str, otherwise: Accelerator) -> Accelerator:

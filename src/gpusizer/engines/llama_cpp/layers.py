@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
-from gpusizer.architecture.types import Attention, LatentAttention, Layer, LinearAttention, Mixer, MixtureOfExperts
+from gpusizer.architecture.tensors import stored_tensors
+from gpusizer.architecture.types import LatentAttention, Layer, MixtureOfExperts
 from gpusizer.engines.base.weights import ROUTED, Cut, layer_kinds, once_per_architecture, routed_block, weight_table
 
-__all__ = ["Kinds", "dense_tensors", "expert_tensors", "kinds_of", "outside_weights", "window_of"]
+__all__ = ["Kinds", "dense_tensors", "expert_tensors", "kinds_of", "outside_weights"]
 
 _WHOLE = Cut(vocabulary_multiple=1)  # a GGUF file pads no vocabulary
 
@@ -45,13 +45,6 @@ class Kinds:
     indexed: bool
 
 
-def window_of(mixer: Mixer) -> int:
-    """Tokens that a layer sees at most, 0 where it sees everything. [tokens]"""
-    if isinstance(mixer, Attention):
-        return mixer.window or mixer.chunk or 0
-    return 0
-
-
 @once_per_architecture
 def kinds_of(architecture: Architecture) -> Kinds:
     """The different layers of a model (remembered)."""
@@ -61,7 +54,6 @@ def kinds_of(architecture: Architecture) -> Kinds:
         first.setdefault(kind, index)
     indices = tuple(first.values())
     layers = tuple(architecture.layers[index] for index in indices)
-    mixers = [mixer for layer in layers for mixer in layer.mixers]
     table = weight_table(architecture)
     return Kinds(
         of=of,
@@ -69,8 +61,8 @@ def kinds_of(architecture: Architecture) -> Kinds:
         layers=layers,
         routed=tuple(routed_block(layer) for layer in layers),
         weights=tuple(table.layer_bytes(table.kind_of[index], _WHOLE) for index in indices),
-        windows=frozenset(window_of(mixer) for mixer in mixers if not isinstance(mixer, LinearAttention)),
-        indexed=any(isinstance(mixer, LatentAttention) and mixer.indexer is not None for mixer in mixers),
+        windows=frozenset(mixer.seen_tokens for layer in layers for mixer in layer.mixers if mixer.query_heads) or frozenset({0}),
+        indexed=any(mixer.picks is not None for layer in layers for mixer in layer.mixers_of(LatentAttention)),
     )
 
 

@@ -120,7 +120,7 @@ def _closed(device: Accelerator, lines: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 def _weight_error(start: Start) -> float:
-    return _SIMILAR_ERROR if start.flag("similar_precision") else RECIPE_ERROR
+    return _SIMILAR_ERROR if start.deployment.similar_precision else RECIPE_ERROR
 
 
 def _weight_lines(start: Start, found: Arrangement, number: int) -> list[Item]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.launch_words import printed_values, visible_devices
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.engines.llama_cpp.engine import LlamaCpp
 from gpusizer.engines.llama_cpp.options import Options, options_of
@@ -47,7 +47,6 @@ class Ollama(LlamaCpp):
     id: ClassVar[str] = "ollama"
     newest: ClassVar[tuple[int, ...]] = (0, 31, 0)
     offloads_by_itself: ClassVar[bool] = True
-    flag_names: ClassVar[Mapping[str, str]] = {"max_model_len": "OLLAMA_CONTEXT_LENGTH", "max_num_seqs": "OLLAMA_NUM_PARALLEL"}
 
     def build_of(self, deployment: Deployment) -> int:
         """Build of llama.cpp inside the release."""
@@ -59,7 +58,6 @@ class Ollama(LlamaCpp):
         flags: dict[str, Any] = {name: value for name, value in deployment.flags.items() if name not in _OWN}
         release = self.version_of(deployment)
         flags["parallel"] = deployment.max_num_seqs or 1
-        flags.setdefault("fork", "")
         if deployment.max_model_len:
             flags["ctx_size"] = deployment.max_model_len * flags["parallel"]
         flags["flash_attn"] = deployment.flags.get("flash_attention", release >= _FLASH_FROM)
@@ -90,7 +88,7 @@ class Ollama(LlamaCpp):
 
     def _context(self, deployment: Deployment, release: tuple[int, ...], accelerator: Accelerator) -> int:
         if release >= _CONTEXT_BY_MEMORY_FROM:
-            memory = sum(deployment.flags.get("device_memory_bytes") or (accelerator.memory_bytes * deployment.layout.gpus,))
+            memory = sum(deployment.device_memory_bytes or (accelerator.memory_bytes * deployment.layout.gpus,))
             return 4096 if memory < 23 * GiB else 32768 if memory < 47 * GiB else 262144
         return 4096 if release >= _CONTEXT_4096_FROM else 2048
 
@@ -105,15 +103,20 @@ class Ollama(LlamaCpp):
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command with its environment."""
-        words = ["env"]
-        words += [f"OLLAMA_CONTEXT_LENGTH={deployment.max_model_len}"] if deployment.max_model_len else []
-        words += [f"OLLAMA_NUM_PARALLEL={deployment.max_num_seqs}"] if deployment.max_num_seqs else []
-        for name in ("flash_attention", "kv_cache_type", "gpu_overhead"):
-            value = deployment.flags.get(name)
-            words += [f"OLLAMA_{name.upper()}={int(value) if isinstance(value, bool) else value}"] if value is not None else []
-        return [*words, "ollama", "serve"]
+        values = printed_values(deployment)
+        settings = [f"{_SETTINGS[name]}={int(value) if isinstance(value, bool) else value}" for name, value in values.items() if name in _SETTINGS]
+        devices = [visible_devices(deployment.gpu, deployment.layout.gpus)] if deployment.layout.gpus > 1 else []
+        return ["env", *devices, *settings, "ollama", "serve"]
 
 
+_SETTINGS = {
+    "max_model_len": "OLLAMA_CONTEXT_LENGTH",
+    "max_num_seqs": "OLLAMA_NUM_PARALLEL",
+    "flash_attention": "OLLAMA_FLASH_ATTENTION",
+    "kv_cache_type": "OLLAMA_KV_CACHE_TYPE",
+    "gpu_overhead": "OLLAMA_GPU_OVERHEAD",
+    "n_gpu_layers": "OLLAMA_NUM_GPU",
+}
 _OWN = frozenset({"num_parallel", "context_length", "flash_attention", "kv_cache_type", "gpu_overhead", "num_ctx", "ctx_size", "parallel"})
 
 ENGINE = Ollama()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpusizer.architecture.expressions import Expressions
+from gpusizer.architecture.storage.expressions import Expressions
 from gpusizer.engines.base.cache import CacheFormat, cache_format
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import FlagError
@@ -143,7 +143,7 @@ def options_of(deployment: Deployment, build: int) -> Options:
         Everything filled in.
     """
     flags = deployment.flags
-    fork = bool(flags.get("fork"))
+    fork = bool(deployment.fork)
     parallel = _whole(flags, "parallel", 0, 1 << 16) or deployment.max_num_seqs or 0
     automatic = parallel <= 0 and not fork and build >= AUTO_PARALLEL_FROM
     sequences = parallel if parallel > 0 else (4 if automatic else 1)
@@ -158,11 +158,11 @@ def options_of(deployment: Deployment, build: int) -> Options:
     keys, values = _format(flags, "cache_type_k", deployment), _format(flags, "cache_type_v", deployment)
     new_fork = build >= FORK_MLA_FROM
     mla_default = (3 if new_fork else 0) if fork else (3 if build >= LATENT_CACHE_FROM else 0)
-    mla = _whole(flags, "mla", _whole(flags, "mla_use", mla_default, 3), 3)
+    mla = _whole(flags, "mla", mla_default, 3)
     flash = _flag(flags, "flash_attn", new_fork if fork else build >= FLASH_AUTO_FROM)
     if not flash and values.id not in ("f16", "fp16", "bf16", "f32", "fp32") and not (fork and mla):
         flash = not _off(flags.get("flash_attn"))  # quantised values need it: switched on unless it was refused
-    layers = flags.get("n_gpu_layers", flags.get("gpu_layers"))
+    layers = flags.get("n_gpu_layers")
     return Options(
         build=build,
         fork=fork,
@@ -175,8 +175,8 @@ def options_of(deployment: Deployment, build: int) -> Options:
         flash=flash,
         window_full=fork or build < WINDOW_CACHE_FROM or _flag(flags, "swa_full", False),
         mla=mla,
-        attention_mib=_whole(flags, "amb", _whole(flags, "attention_max_batch", 256 if fork and new_fork else 0, 1 << 24), 1 << 24),
-        fused_experts=fork and _flag(flags, "fmoe", _flag(flags, "fused_moe", new_fork)),
+        attention_mib=_whole(flags, "amb", 256 if fork and new_fork else 0, 1 << 24),
+        fused_experts=fork and _flag(flags, "fmoe", new_fork),
         gpu_layers=0 if _no_device(flags) else _layers(layers),
         shares=_shares(flags.get("tensor_split")),
         by_rows=deployment.tp > 1 or flags.get("split_mode") in ("row", "tensor"),
@@ -226,7 +226,7 @@ def _format(flags: Mapping[str, Any], name: str, deployment: Deployment) -> Cach
     if wish is None:
         wish = "f16" if deployment.kv_precision in ("auto", "") else deployment.kv_precision
     name_of = str(wish).lower()[:40]
-    found = _FORK_FORMAT if flags.get("fork") and name_of == _FORK_FORMAT.id else cache_format(name_of)
+    found = _FORK_FORMAT if deployment.fork and name_of == _FORK_FORMAT.id else cache_format(name_of)
     if found is None or found.id not in _CACHE_FORMATS:
         raise FlagError("bad-flag-value", flag=name, found=str(wish)[:40])
     return found

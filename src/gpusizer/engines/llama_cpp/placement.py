@@ -11,8 +11,8 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from gpusizer.architecture.expressions import Expressions
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.expressions import Expressions
 from gpusizer.engines.base.weights import ROUTED
 from gpusizer.engines.llama_cpp.layers import Kinds, kinds_of, outside_weights
 from gpusizer.engines.llama_cpp.options import Options

@@ -6,6 +6,7 @@ Read from the released packages 0.4.6 to 0.5.23 (sgl-project/sglang: python/sgla
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
@@ -51,6 +52,7 @@ def _row(device_mib: float, version: tuple[int, ...]) -> _Row:
     return next(row for row in table if device_mib < row[0])
 
 
+@lru_cache(maxsize=256)
 def decode_graph_sizes(limit: int, drafts: bool) -> int:
     """How many batch sizes are captured for decoding, up to a limit. [graphs]
 
@@ -64,6 +66,7 @@ def decode_graph_sizes(limit: int, drafts: bool) -> int:
     return sum(1 for size in sizes if size <= limit)
 
 
+@lru_cache(maxsize=256)
 def prefill_graph_sizes(limit: int) -> int:
     """How many token counts are captured for prefill, up to a limit. [graphs]
 
@@ -81,7 +84,7 @@ def prefill_graph_sizes(limit: int) -> int:
     return sum(1 for size in sizes if size <= limit)
 
 
-def _captures_prefill(deployment: Deployment, kinds: Kinds, accelerator: Accelerator, version: tuple[int, ...]) -> bool:
+def captures_prefill(deployment: Deployment, kinds: Kinds, accelerator: Accelerator, version: tuple[int, ...]) -> bool:
     """Whether prefill steps are captured by default."""
     flags = deployment.flags
     off = ("disable_piecewise_cuda_graph", "disable_prefill_cuda_graph", "disable_cuda_graph")
@@ -133,7 +136,7 @@ def _share(
         share = _bucket_share(device_mib, gpus, drafts, attention_dp)
     else:
         prefill = 0.0
-        if _captures_prefill(deployment, kinds, accelerator, version):
+        if captures_prefill(deployment, kinds, accelerator, version):
             prefill = 1536.0 if kinds.latent else 8.0 * prefill_graph_sizes(chunk)
         decode = 0 if deployment.enforce_eager else graph_limit
         further = 0.0
@@ -228,10 +231,5 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
         block_size=page_tokens(deployment, kinds, accelerator, version),
         kv_precision=_cache_precision(deployment, kinds, accelerator, version),
         enforce_eager=deployment.enforce_eager or bool(deployment.flags.get("disable_cuda_graph", False)),
-        flags={
-            **deployment.flags,
-            "cuda_graph_max_bs": graph_limit,
-            "share_chosen": deployment.memory_fraction is None,
-            "captures_prefill": _captures_prefill(deployment, kinds, accelerator, version),
-        },
+        flags={**deployment.flags, "cuda_graph_max_bs": graph_limit},
     )

@@ -8,7 +8,7 @@ mem_cache/kv_cache_configurator.py.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
+from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
@@ -20,30 +20,32 @@ from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.errors import FlagError
 from gpusizer.formulas.memory.cache_blocks import page_bytes
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
-from gpusizer.formulas.memory.pool_sizes import state_pool_bytes
-from gpusizer.formulas.memory.pools import request_limit, split_cell_bytes, state_rows, state_slots, window_request_cap
+from gpusizer.formulas.memory.pools import state_rows, window_request_cap
 
-__all__ = ["STATE_PADDING", "Pools", "Shares", "requests_of", "shares_of", "stage_pools"]
+__all__ = ["Pools", "positive", "stage_pools"]
 
 WINDOW_RATIO = 0.8  # swa_full_tokens_ratio
 COMPRESSED_WINDOW_RATIO = 0.1
-STATE_RATIO = 0.9  # mamba_full_memory_ratio
-STATE_PADDING = 1  # slots that no request gets
 PRICED_AS_STORED_SINCE = (0, 5, 10)  # before, a scaled sparse row was budgeted as a raw one
 WINDOWS_SINCE = (0, 5, 4)
+CAPPED_SINCE = (0, 5, 17)  # a window pool is sized for the most requests, where no prefixes are kept
 RINGS_SINCE = (0, 5, 16)  # compressor states of the long ratio by request, no longer by token
 
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """What one stage caches on one rank, before any budget is known.
+    """What one stage caches on one rank, before any budget is known; what it does not have is 0.
 
     Parameters
     ----------
     full_bytes, window_bytes : float
         One token in all layers that keep everything; in all layers with a window of their own pool. [bytes per token]
     window_ratio : float
-        Tokens of the window pool for each token of the full pool.
+        Tokens of a window pool for each token of the full pool, where both grow together.
+    window_share : float
+        Tokens of the window pool for each token of the printed capacity; 0 where its size is fixed.
+    split : int
+        1 where a window pool grows with the full one, so that either may run out first.
     window : int
         Tokens that the widest window sees. [tokens]
     stored_share : float
@@ -52,53 +54,26 @@ class Pools:
         Recurrent state of one request in all layers. [bytes]
     fixed : tuple of (str, int)
         Pools whose size follows from the number of requests, by name. [bytes]
-    window_cap : int
-        Tokens of a window pool of fixed size, 0 where it grows with the full pool. [tokens]
     """
 
-    full_bytes: float
-    window_bytes: float
-    window_ratio: float
-    window: int
-    stored_share: float
-    slot_bytes: int
-    fixed: tuple[tuple[str, int], ...]
-    window_cap: int = 0
+    axes: ClassVar[tuple[str, ...]] = ("model", "class", "layout", "stage")
 
-    @property
-    def fixed_bytes(self) -> int:
-        """Pools whose size follows from the number of requests. [bytes]"""
-        return sum(size for _, size in self.fixed)
-
-    @property
-    def cell_bytes(self) -> float:
-        """One token of the printed capacity as the budget counts it. [bytes per token]"""
-        if self.window_cap:
-            return self.full_bytes
-        if not self.full_bytes:
-            return self.window_bytes
-        return float(split_cell_bytes(full_bytes=self.full_bytes, window_bytes=self.window_bytes, window_ratio=self.window_ratio))
+    full_bytes: Any
+    window_bytes: Any
+    window_ratio: Any
+    window_share: Any
+    split: Any
+    window: Any
+    stored_share: Any = 1.0
+    slot_bytes: Any = 0
+    fixed: tuple[tuple[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """One budget shared out.
-
-    Parameters
-    ----------
-    slots, running, state_bytes : int
-        Recurrent states, requests that may run at once, and their memory, padding and drafts included. [slots, requests, bytes]
-    fixed_bytes : int
-        Pools that follow from the number of requests. [bytes]
-    cache_bytes : float
-        What is left for tokens. [bytes]
-    """
-
-    slots: int
-    running: int
-    state_bytes: int
-    fixed_bytes: int
-    cache_bytes: float
+def _token_pools(full: float, window: float, ratio: float, widest: int, cap: int = 0) -> Pools:
+    """Pools of tokens: windows have ``cap`` tokens, or grow with the full pool, or are all there is."""
+    if cap:
+        return Pools(full, window, ratio, 0, 0, widest, fixed=(("windows", round(cap * window)),))
+    return Pools(full, window, ratio, ratio if full else 1, int(bool(window and full)), widest)
 
 
 def formats(start: Start) -> tuple[CacheFormat, CacheFormat]:
@@ -121,8 +96,8 @@ def _own_windows(start: Start) -> bool:
     """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks."""
     if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory", False) or not kinds_of(start.architecture).windows:
         return False
-    mixers = [mixer for layer in start.architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention) and mixer.caches]
-    bounded = [mixer for mixer in mixers if mixer.window or mixer.chunk]
+    mixers = [mixer for mixer in start.architecture.mixers_of(Attention) if mixer.caches]
+    bounded = [mixer for mixer in mixers if mixer.seen_tokens]
     shapes = [{(mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])]
     sinks = any("sink" in tensor.name for mixer in bounded for tensor in mixer.tensors)
     return sinks or any(mixer.chunk for mixer in bounded) or (bool(shapes[1]) and shapes[0] != shapes[1])
@@ -177,18 +152,18 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
     drafts = (len(start.architecture.mtp) or 1) if start.deployment.speculative_tokens else 0
     if drafts and caching:
         full *= 1 + drafts / caching  # a draft layer is taken to cache what a layer of the model does
-    ratio = _number(start, "swa_full_tokens_ratio", WINDOW_RATIO)
+    ratio = positive(start, "swa_full_tokens_ratio", WINDOW_RATIO)
     cap = _window_cap(start, widest) if window and full else 0
-    return Pools(full, window, ratio, widest, stored_share, slot, (("windows", round(cap * window)),) if cap else (), cap)
+    return replace(_token_pools(full, window, ratio, widest, cap), stored_share=stored_share, slot_bytes=slot)
 
 
 def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | None) -> tuple[LayerCache, ...]:
     # Layers that read the keys and values of an earlier one get rows of their own all the same: the pool counts attention layers (a public log of
     # Gemma 4 E4B: 79.94 GiB for 997,846 tokens, all 42 layers).
-    layer = replace(layer, mixers=tuple(replace(each, caches=True) if isinstance(each, Attention) else each for each in layer.mixers))
+    layer = replace(layer, mixers=tuple(mixer.with_own_cache() for mixer in layer.mixers))
     element = element_bytes(start.architecture.dtype)
     state = state_bytes
-    if state is None and not any(getattr(mixer, "state_dtype", None) for mixer in layer.mixers):
+    if state is None and not any(mixer.state is not None and mixer.state.dtype for mixer in layer.mixers):
         state = 4  # recurrent states are FP32 where neither the operator nor the configuration says
     return layer_caches(layer, form, tp=start.layout.tp, model_element_bytes=element, state_element_bytes=state)
 
@@ -196,7 +171,7 @@ def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | No
 def _window_cap(start: Start, window: int) -> int:
     """Tokens of a window pool that is sized for the most requests; 0 where it grows with the full pool."""
     deployment = start.deployment
-    if start.version < (0, 5, 17) or deployment.max_num_seqs is None or not start.flag("disable_radix_cache", False):
+    if start.version < CAPPED_SINCE or deployment.max_num_seqs is None or not start.flag("disable_radix_cache", False):
         return 0
     page, drafts = deployment.block_size or 1, deployment.speculative_tokens
     return int(
@@ -214,10 +189,10 @@ def _window_cap(start: Start, window: int) -> int:
 
 def _compressed(start: Start, layers: list[Layer]) -> Pools:
     """Raw windows, pooled rows, index keys and compressor states (DeepSeek-V4); rows are packed whatever the cache format."""
-    mixers = [mixer for layer in layers for mixer in layer.mixers if isinstance(mixer, CompressedAttention)]
+    mixers = [mixer for layer in layers for mixer in layer.mixers_of(CompressedAttention)]
     by_request = start.version >= RINGS_SINCE
     page, drafts = start.deployment.block_size or 256, start.deployment.speculative_tokens
-    ratio = _number(start, "swa_full_tokens_ratio", COMPRESSED_WINDOW_RATIO)
+    ratio = positive(start, "swa_full_tokens_ratio", COMPRESSED_WINDOW_RATIO)
     full, window = 0.0, 0.0
     rings: dict[str, int] = {}
     widest = 0
@@ -228,7 +203,7 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
         if not mixer.ratio:
             continue
         full += _row_bytes(mixer, page, mixer.ratio, by_request) / mixer.ratio
-        overlaps = 2 if mixer.indexer is not None else 1
+        overlaps = mixer.overlap
         states = compressed_state_bytes(head_dim=mixer.head_dim, vectors=2 * overlaps, element_bytes=4)
         ring = (2 if drafts else 1) * overlaps * mixer.ratio
         if mixer.indexer is not None:
@@ -246,7 +221,7 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
         total += extra
     if drafts and total:
         full, window = full * (total + 1) / total, window * (total + 1) / total
-    return Pools(full, window, ratio, widest, 1.0, 0, tuple(rings.items()))
+    return replace(_token_pools(full, window, ratio, widest), fixed=tuple(rings.items()))
 
 
 def _row_bytes(mixer: CompressedAttention, page: int, ratio: int, aligned: bool) -> float:
@@ -259,83 +234,7 @@ def _row_bytes(mixer: CompressedAttention, page: int, ratio: int, aligned: bool)
     return float(page_bytes(block_tokens=page, token_bytes=row, ratio=ratio, alignment_bytes=alignment) / rows)
 
 
-def _number(start: Start, name: str, default: float) -> float:
+def positive(start: Start, name: str, default: float) -> float:
+    """A further flag that is a number above 0, else the default."""
     value = start.flag(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else default
-
-
-def slots_per_request(start: Start) -> int:
-    """Slots of recurrent state that a running request may take."""
-    if start.flag("disable_radix_cache", False):
-        return 1
-    strategy = start.flag("mamba_radix_cache_strategy", start.flag("mamba_scheduler_strategy", "auto"))
-    if strategy == "auto":
-        later = start.version >= (0, 5, 21) and not start.flag("disable_overlap_schedule", False)
-        strategy = "extra_buffer" if later else "no_buffer"
-    if strategy == "extra_buffer":
-        return 4 if start.flag("disable_overlap_schedule", False) else 5
-    return 4 if strategy == "extra_buffer_lazy" else 3
-
-
-def shares_of(start: Start, pools: Pools, budget_bytes: float) -> Shares:
-    """Share one budget out: states, pools by request, cache.
-
-    Parameters
-    ----------
-    start : Start
-        The start.
-    pools : Pools
-        What the stage caches.
-    budget_bytes : float
-        Memory for everything that is cached. [bytes]
-
-    Returns
-    -------
-    Shares
-        States, fixed pools, and what is left.
-    """
-    slots = states = running = 0
-    drafts = start.deployment.speculative_tokens
-    if pools.slot_bytes:
-        each = slots_per_request(start)
-        given = start.flag("max_mamba_cache_size")
-        if isinstance(given, int) and given > 0:
-            slots = max(given // start.layout.dp, 1)
-        elif start.flag("disable_radix_cache", False) and start.deployment.max_num_seqs:
-            slots = max(start.deployment.max_num_seqs // start.layout.dp, 1)
-        else:
-            ratio = _number(start, "mamba_full_memory_ratio", STATE_RATIO)
-            slots = int(
-                state_slots(
-                    budget_bytes=budget_bytes,
-                    state_to_cache=ratio,
-                    slot_bytes=pools.slot_bytes,
-                    draft_tokens=drafts,
-                    slots_per_request=each,
-                    padding_slots=STATE_PADDING if start.version >= (0, 5, 17) else 0,
-                )
-            )
-        running = min((start.deployment.max_num_seqs or 2**31) // start.layout.dp, slots // each)
-        states = int(state_pool_bytes(slot_bytes=pools.slot_bytes, slots=slots, running=running, padding_slots=STATE_PADDING, draft_tokens=drafts))
-    return Shares(slots, running, states, pools.fixed_bytes, budget_bytes - states - pools.fixed_bytes)
-
-
-def requests_of(start: Start, tokens: int, slots: int) -> int:
-    """``max_running_requests`` of one attention-data-parallel rank as the log prints it. [requests]"""
-    given = start.deployment.max_num_seqs
-    if given is None:
-        limit = int(request_limit(tokens=tokens, context_tokens=start.deployment.max_model_len or 1))
-    else:
-        limit = min(max(given // start.layout.dp, 1), tokens // 2)
-    if kinds_of(start.architecture).states:
-        limit = min(limit, slots // slots_per_request(start))
-    return max(limit, 0)
-
-
-def request_tokens(pools: Pools, page: int, context_tokens: int) -> int:
-    """Tokens of the printed capacity that one request takes; a window pool that would run out first counts as much. [tokens]"""
-    pages = ceil(context_tokens / page)
-    if pools.window_bytes and pools.full_bytes and not pools.window_cap:
-        held = min(context_tokens, pools.window + page)
-        pages = max(pages, ceil(held / pools.window_ratio / page))
-    return pages * page

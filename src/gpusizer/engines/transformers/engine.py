@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Stage, Start
+from gpusizer.engines.base.launch_words import visible_devices
 from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
@@ -50,7 +51,7 @@ class Transformers(PlacedEngine):
     id: ClassVar[str] = "transformers"
     newest: ClassVar[tuple[int, ...]] = (5, 23, 0)
     weight_sources: ClassVar[tuple[str, ...]] = (_SOURCE + "src/transformers/modeling_utils.py, from_pretrained",)
-    flag_names: ClassVar[Mapping[str, str]] = {"max_model_len": "max_length", "max_num_seqs": "batch size", "tp": "tp_plan", "pp": "device_map"}
+    mixers: ClassVar[frozenset[str] | None] = None  # a checkpoint may bring its own code
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """One request at a time, to the longest context, unless it was said otherwise."""
@@ -71,12 +72,12 @@ class Transformers(PlacedEngine):
                 return Notice("layers-or-rows-only", {"name": name, "value": value})
         return super().problem(start)
 
-    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> tuple[LayoutChoice, ...]:
+    def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Layers over all GPUs, or one tensor-parallel group."""
         node = accelerator.node_size
         layouts = [Layout(pp=gpus), *([Layout(tp=gpus)] if 1 < gpus <= node else [])]
         choices = [LayoutChoice(layout, self.layout_refusal(architecture, accelerator, layout)) for layout in layouts]
-        return tuple(sorted(choices, key=lambda choice: choice.reason is not None))
+        yield from sorted(choices, key=lambda choice: choice.reason is not None)
 
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """A batch of so many requests, or as large a one as fits on the safe side; at least one."""
@@ -184,11 +185,25 @@ class Transformers(PlacedEngine):
         return start.version >= _LATENT_FROM and not start.flag("trust_remote_code", False)
 
     def command(self, deployment: Deployment) -> list[str]:
-        """A line of Python that loads the model as the deployment says."""
-        words = [json.dumps(deployment.model), 'dtype="auto"', 'device_map="auto"' if deployment.tp == 1 else 'tp_plan="auto"']
-        code = f"from transformers import AutoModelForCausalLM; AutoModelForCausalLM.from_pretrained({', '.join(words)})"
-        launcher = ["python"] if deployment.tp == 1 else ["torchrun", "--nproc-per-node", str(deployment.tp), "--no-python", "python"]
-        return [*launcher, "-c", code]
+        """A line of Python that loads the model as the deployment says, with the batch that it is sized for."""
+        dtype = _DTYPES.get(deployment.precision, deployment.flags.get("torch_dtype", "auto"))
+        said: dict[str, object] = {"dtype": dtype, **({"device_map": "auto"} if deployment.tp == 1 else {"tp_plan": "auto"})}
+        said |= {name: deployment.flags[name] for name in ("attn_implementation", "trust_remote_code", "dequantize") if name in deployment.flags}
+        words = [json.dumps(deployment.model), *(f"{name}={json.dumps(value) if isinstance(value, str) else value}" for name, value in said.items())]
+        code = f"from transformers import AutoModelForCausalLM; model = AutoModelForCausalLM.from_pretrained({', '.join(words)})"
+        batch = {
+            "max_length": deployment.max_model_len,
+            "batch_size": deployment.max_num_seqs,
+            "prefill_chunk_size": deployment.flags.get("prefill_chunk_size"),
+        }
+        asked = [f"{name}={value}" for name, value in batch.items() if value]
+        code += f"; generation = dict({', '.join(asked)})" if asked else ""
+        if deployment.tp > 1:
+            return ["torchrun", "--nproc-per-node", str(deployment.tp), "--no-python", "python", "-c", code]
+        return [*(["env", visible_devices(deployment.gpu, deployment.pp)] if deployment.pp > 1 else []), "python", "-c", code]
+
+
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 _families = once_per_architecture(weight_formats)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import repeat
+from typing import assert_never
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, MixtureOfExperts
+from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, Mixer, MixtureOfExperts, StateMixer
 from gpusizer.engines.base.cache import FULL, POOLED, STATE, CacheFormat, LayerCache, layer_caches
 from gpusizer.engines.base.constants import HIDDEN_COPIES, INTERMEDIATE_COPIES
 from gpusizer.formulas.memory.activation import decoder_block_bytes
@@ -91,10 +92,9 @@ def stage_cache(layers: Iterable[Layer], *, tp: int, element_bytes: int, latents
     token = request = widest = 0
     windows: dict[int, int] = {}
     for layer, count in zip(layers, repeat(1) if counts is None else counts, strict=False):
-        plain = [mixer for mixer in layer.mixers if isinstance(mixer, LatentAttention)] if not latents else []
+        plain = layer.mixers_of(LatentAttention) if not latents else ()
         for mixer in plain:
-            key = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
-            heads = -(-mixer.heads // tp)
+            key, heads = mixer.key_dim, -(-mixer.heads // tp)
             token += count * int(attention_token_bytes(kv_heads=heads, head_dim=key, v_head_dim=mixer.v_head_dim, element_bytes=element_bytes))
             widest = max(widest, heads * key * element_bytes)
         for cache in () if plain else layer_caches(layer, form, tp=tp, model_element_bytes=element_bytes, state_element_bytes=_STATE_BYTES):
@@ -105,7 +105,7 @@ def stage_cache(layers: Iterable[Layer], *, tp: int, element_bytes: int, latents
             else:
                 kept = _kept(cache)
                 windows[kept] = windows.get(kept, 0) + count * cache.row_bytes
-        widest = max([widest, *(_tensor(mixer, tp, element_bytes) for mixer in layer.mixers if isinstance(mixer, Attention | LatentAttention))])
+        widest = max([widest, *(_tensor(mixer, tp, element_bytes) for mixer in layer.mixers)])
     return StageCache(token, tuple(sorted(windows.items())), request, widest)
 
 
@@ -114,12 +114,19 @@ def _kept(cache: LayerCache) -> int:
     return cache.window - 1 if cache.kind == "window" else cache.window
 
 
-def _tensor(mixer: Attention | LatentAttention, tp: int, element_bytes: int) -> int:
-    if isinstance(mixer, LatentAttention):
-        return max(mixer.kv_lora_rank, mixer.qk_rope_head_dim) * element_bytes
-    if mixer.window or not mixer.caches:
-        return 0
-    return int(kv_heads_per_rank(kv_heads=mixer.kv_heads, tp=tp)) * max(mixer.head_dim, mixer.v_head_dim) * element_bytes
+def _tensor(mixer: Mixer, tp: int, element_bytes: int) -> int:
+    """One tensor of the cache that grows by concatenation, of one token; 0 where none does. [bytes]"""
+    match mixer:
+        case LatentAttention():
+            return max(mixer.kv_lora_rank, mixer.qk_rope_head_dim) * element_bytes
+        case Attention():
+            if mixer.window or not mixer.caches:
+                return 0
+            return int(kv_heads_per_rank(kv_heads=mixer.kv_heads, tp=tp)) * max(mixer.head_dim, mixer.v_head_dim) * element_bytes
+        case CompressedAttention() | StateMixer():
+            return 0
+        case _:
+            assert_never(mixer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +208,12 @@ def moments_of(
             ),
         )
         for mixer in layer.mixers:
-            if not isinstance(mixer, Attention | LatentAttention | CompressedAttention):
-                continue
-            heads = -(-mixer.heads // tp)
-            if eager:
+            heads = -(-mixer.query_heads // tp)
+            if heads and eager:
                 scores = max(scores, int(eager_scores_bytes(requests=batch.requests, heads=heads, tokens=batch.tokens, element_bytes=element_bytes)))
-            if isinstance(mixer, LatentAttention) and latents:
-                key = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
-                sizes = {"heads": heads, "key_dim": key, "value_dim": mixer.v_head_dim, "element_bytes": element_bytes}
-                expanded = max(expanded, int(expanded_latent_step_bytes(requests=batch.requests, tokens=batch.tokens, **sizes)))
+        for latent in layer.mixers_of(LatentAttention) if latents else ():
+            sizes = {"heads": -(-latent.heads // tp), "key_dim": latent.key_dim, "value_dim": latent.v_head_dim, "element_bytes": element_bytes}
+            expanded = max(expanded, int(expanded_latent_step_bytes(requests=batch.requests, tokens=batch.tokens, **sizes)))
     regrown = int(regrown_layer_bytes(requests=batch.requests, tokens=batch.tokens, tensor_bytes=cache.widest_tensor_bytes))
     logits = int(last_logits_bytes(requests=batch.requests, vocabulary=architecture.vocab_size, element_bytes=element_bytes)) if last else 0
     return Moments(prompt + expanded, scores + expanded, regrown + expanded, logits)
@@ -217,6 +221,10 @@ def moments_of(
 
 def _width(block: DenseMLP | MixtureOfExperts, tp: int) -> int:
     """Elements of one token in the intermediate of a block on one rank; routed tokens are gathered once for each of their experts. [elements]"""
-    if isinstance(block, DenseMLP):
-        return -(-block.width // tp)
-    return -(-(block.top_k * max(block.expert_width, block.expert_hidden) + block.shared_width) // tp)
+    match block:
+        case DenseMLP():
+            return -(-block.width // tp)
+        case MixtureOfExperts():
+            return -(-(block.top_k * max(block.expert_width, block.expert_hidden) + block.shared_width) // tp)
+        case _:
+            assert_never(block)

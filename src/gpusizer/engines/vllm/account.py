@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpusizer.engines.base.account import Conclusion, StageFigures, Sum, conclude, left_of, stage_blocks, summed
+from gpusizer.engines.base.account import StageFigures, Sum, conclude, left_of, stage_blocks, summed
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import DEFAULT_MODES
@@ -46,7 +47,6 @@ from gpusizer.units import MiB
 __all__ = [
     "Asked",
     "Assembled",
-    "Outcome",
     "Place",
     "above_free",
     "charged",
@@ -351,22 +351,6 @@ class Asked:
     budget_bytes: Any
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the account comes to."""
-
-    step: StepRecord
-    lines: dict[str, Item]
-    figures: StageFigures
-    found: Conclusion
-    free_bytes: Any  # when the budget is checked
-    tokens: Any
-    concurrency: Any
-    held: Any  # requests at once, as predicted and on the safe side
-    held_low: Any
-    weights_bytes: Any
-
-
 def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, stage: Assembled, asked: Asked, rules: VersionRules) -> Outcome:
     """Run the account of every stage and conclude."""
     step = default_step(chosen, asked.context_tokens, stage.block_tokens)
@@ -378,25 +362,26 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)
     grown = growth(device, rules, buffers)
     of_stage = charged([*lines.values(), peak, graphs], model.estimate_factor, charges_graphs=True)
-    of_stage = Sum(kept("charged", of_stage.bytes), of_stage.below_squares, kept("squares", of_stage.above_squares))
     available = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
     needed = stage.needed_blocks(in_flight_tokens(step_tokens=step.tokens, pp=asked.pp))
     outside = kept("outside", sum(line.bytes for line in device.outside))
     used = kept("held", weights_bytes + peak.bytes + graphs.bytes) + grown.bytes + outside
     later = kept("later", needed_later([peak, graphs]))
     figures = StageFigures(available, stage_blocks(available, stage.block_bytes), stage.block_bytes, needed, used, later)
-    found = conclude([figures], memory_bytes=device.memory_bytes, refused=above_free(asked.budget_bytes, device))
+    found = conclude([figures], memory_bytes=device.memory_bytes, refused=above_free(asked.budget_bytes, device) if rules.checks_budget else 0)
     counted = kept("counted", maximum(needed, 1))
     concurrency, low = (pool_concurrency(blocks=blocks, blocks_per_request=counted) for blocks in found.blocks[:2])
     return Outcome(
-        step=step,
         lines=lines | {line.id: line for line in (peak, graphs, grown, *device.outside)},
         figures=figures,
         found=found,
         free_bytes=free_at_start(device),
+        memory_bytes=device.memory_bytes,
         tokens=pool_tokens(blocks=found.blocks[0], blocks_per_request=counted, context_tokens=asked.context_tokens),
         concurrency=concurrency,
         held=minimum(held_requests(max_concurrency=concurrency), step.requests),
         held_low=minimum(held_requests(max_concurrency=low), step.requests),
         weights_bytes=weights_bytes,
+        most_requests=step.requests,
+        step_tokens=step.tokens,
     )

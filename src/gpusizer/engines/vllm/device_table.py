@@ -62,15 +62,20 @@ class Devices:
         The engine.
     sample : Architecture
         Any model: what is read here does not depend on it.
+    version : str or None
+        Of the engine; the newest where none is given.
     """
 
     accelerators: tuple[Accelerator, ...]
     engine: Vllm
     sample: Architecture
+    version: str | None = None
 
     def start(self, accelerator: Accelerator, **layout: Any) -> Start:
         """A start of the sample on a device."""
-        return self.engine.start(Deployment(model="", gpu=accelerator.id, max_model_len=4096, **layout), self.sample, accelerator)
+        return self.engine.start(
+            Deployment(model="", gpu=accelerator.id, max_model_len=4096, engine_version=self.version, **layout), self.sample, accelerator
+        )
 
     def _class_of(self, accelerator: Accelerator) -> DeviceClass:
         start = self.start(accelerator)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
@@ -13,11 +12,13 @@ from gpusizer.engines.base.account import left_of
 from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
+from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.ledger import combined
+from gpusizer.engines.base.offload import offloaded_layers
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
 from gpusizer.engines.base.weight_error import weight_error
-from gpusizer.engines.base.weights import Cut
+from gpusizer.engines.base.weights import Cut, once_per_architecture
 from gpusizer.engines.vllm.account import (
     Place,
     above_free,
@@ -33,7 +34,7 @@ from gpusizer.engines.vllm.account import (
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, model_record, step_record, version_rules
-from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes
+from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes, unfolds_scales
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
@@ -59,20 +60,6 @@ class Vllm(PooledEngine):
     id: ClassVar[str] = "vllm"
     newest: ClassVar[tuple[int, ...]] = NEWEST
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
-    flag_names: ClassVar[Mapping[str, str]] = {
-        "tp": "--tensor-parallel-size",
-        "pp": "--pipeline-parallel-size",
-        "dp": "--data-parallel-size",
-        "ep": "--enable-expert-parallel",
-        "dcp": "--decode-context-parallel-size",
-        "max_model_len": "--max-model-len",
-        "max_num_seqs": "--max-num-seqs",
-        "max_num_batched_tokens": "--max-num-batched-tokens",
-        "memory_fraction": "--gpu-memory-utilization",
-        "kv_precision": "--kv-cache-dtype",
-        "block_size": "--block-size",
-        "enforce_eager": "--enforce-eager",
-    }
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
@@ -110,12 +97,15 @@ class Vllm(PooledEngine):
             slack,
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),
+            *offloaded_layers(start, stage, cut),
         ]
         return [line for line in lines if line.high_bytes]
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
         """Kernels, and so padding and copies, are chosen by vendor and compute capability."""
-        return start.accelerator.vendor, start.capability
+        step = start.once(step_record)
+        tokens = step.tokens if model_record(start.architecture).deeper_levels else 0
+        return start.once(self.cut), weight_error(start), unfolds_scales(start), step.library_bytes, tokens
 
     def weight_error_of(self, start: Start) -> float:
         """Band of the stored tensors by their format."""
@@ -133,9 +123,13 @@ class Vllm(PooledEngine):
             start.once(device_record),
             version_rules(start.version),
         )
-        layout = layout_record(start.layout.tp, start.layout.dp, whole_experts=start.layout.ep > 1)
-        buffers = workspace(model, step, layout)
-        peak, graphs = step_lines(model, step, layout, _place(stage), rules, buffers)
+        cut, place = start.layout, _place(stage)
+        known, key = _known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, place, rules)
+        if key not in known:  # devices of one class take the same step
+            layout = layout_record(cut.tp, cut.dp, whole_experts=cut.ep > 1)
+            buffers = workspace(model, step, layout)
+            known[key] = (buffers, *step_lines(model, step, layout, place, rules, buffers))
+        buffers, peak, graphs = known[key]
         return [*device.outside, growth(device, rules, buffers), peak, *([graphs] if step.graphs else [])]
 
     def budget_bytes(self, start: Start) -> int:
@@ -239,6 +233,9 @@ class Vllm(PooledEngine):
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
         """Does exactly this start, and what will its log say?"""
         result = super().fit(deployment, architecture, accelerator)
+        if result.reason is not None and result.reason.code == "context-too-long" and deployment.flags.get("context_to_fit"):
+            longest = result.reason.parameters["longest_tokens"]  # ``--max-model-len auto`` shrinks until it fits
+            result = super().fit(replace(deployment, max_model_len=longest), architecture, accelerator) if longest else result
         short = min(rank.items[-1].bytes for rank in result.ranks)
         if result.fits and short < 0:
             return replace(result, warnings=(*result.warnings, Notice("tight-at-full-load", {"bytes": -short})))
@@ -253,65 +250,39 @@ class Vllm(PooledEngine):
         if start.deployment.speculative_tokens:
             if external_head(start):
                 found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))
-            elif not start.architecture.mtp:
+            elif not start.architecture.mtp and start.flag("speculative_method") not in ("ngram", "suffix"):  # those look drafts up
                 draft = start.flag("speculative_model")
                 found.append(Notice("draft-not-counted", {"draft": str(draft)}) if draft else Notice("draft-not-named"))
         return tuple(found)
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
-        words = ["vllm", "serve", deployment.model]
-        for name, flag in self.flag_names.items():
-            value = getattr(deployment, name)
-            if name == "ep":
-                words += [flag] if value > 1 else []
-            elif name == "enforce_eager":
-                words += [flag] if value else []
-            elif name in ("tp", "pp", "dp", "dcp"):
-                words += [flag, str(value)] if value > 1 else []
-            elif name == "kv_precision":
-                words += [flag, value] if value != "auto" else []
-            elif value is not None:
-                words += [flag, str(value)]
-        words += _precision_words(deployment.precision)
-        if deployment.speculative_tokens:
-            settings = {"method": str(deployment.flags.get("speculative_method", "mtp")), "num_speculative_tokens": deployment.speculative_tokens}
-            if "speculative_model" in deployment.flags:
-                settings["model"] = str(deployment.flags["speculative_model"])
-            words += ["--speculative-config", json.dumps(settings)]
-        for name in _FURTHER_FLAGS:
-            value = deployment.flags.get(name)
-            if value is None or value is False:
-                continue
-            words.append(f"--{name.replace('_', '-')}")
-            if value is not True:
-                words.append(json.dumps(value) if isinstance(value, Mapping) else str(value))
-        return words
+        values = printed_values(deployment)
+        if values.pop("ep", 1) > 1:
+            values["ep_all"] = True
+        if values.pop("context_to_fit", False):
+            values["max_model_len"] = "auto"
+        if "kv_precision" in values:
+            values["kv_precision"] = _DTYPES.get(deployment.kv_precision, deployment.kv_precision)
+        if deployment.precision in self.declared.made_on_load:
+            values["quantization"] = deployment.precision
+        elif deployment.precision in _DTYPES:
+            values["dtype"] = _DTYPES[deployment.precision]
+        method, draft = values.pop("speculative_method", "mtp"), values.pop("speculative_model", None)
+        if drafts := values.pop("speculative_tokens", 0):
+            settings = {"method": str(method), "num_speculative_tokens": drafts}
+            values["speculative_config"] = settings if draft is None else {**settings, "model": str(draft)}
+        environment, words = words_for(values, self.id)
+        return [*(["env", *environment] if environment else []), "vllm", "serve", deployment.model, *words]
 
 
-# Further flags that change memory, as a deployment names them.
-_FURTHER_FLAGS = (
-    "kv_cache_memory_bytes",
-    "enable_prefix_caching",
-    "disable_hybrid_kv_cache_manager",
-    "enable_lora",
-    "max_loras",
-    "max_lora_rank",
-    "mm_encoder_tp_mode",
-    "language_model_only",
-    "limit_mm_per_prompt",
-    "attention_backend",
-    "compilation_config",
-    "max_cudagraph_capture_size",
-)
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
-def _precision_words(precision: str) -> list[str]:
-    """What makes of a checkpoint the precision that was asked for; formats that only a checkpoint can bring need no word."""
-    if precision == "fp8":
-        return ["--quantization", "fp8"]
-    dtype = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}.get(precision)
-    return ["--dtype", dtype] if dtype else []
+@once_per_architecture
+def _known_steps(architecture: Architecture) -> dict[Hashable, tuple[Any, Item, Item]]:
+    """Work buffers, activation peak and graphs of the steps that were asked for."""
+    return {}
 
 
 def _place(stage: Stage) -> Place:

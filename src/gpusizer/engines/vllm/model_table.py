@@ -7,25 +7,26 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import Quantization, checkpoint_bytes
-from gpusizer.architecture.types import LatentAttention
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.tensors import checkpoint_bytes
+from gpusizer.architecture.types import LatentAttention, Notice
 from gpusizer.engines.base.added_weights import unlisted_tensors
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.device_support import format_families
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
 from gpusizer.engines.base.part_table import Part, PartTable, Tally, tally_of
+from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment, Item, Layout
 from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.vllm.cache_table import NEEDS, SIZES, Combination, Layouts, mixers_key
 from gpusizer.engines.vllm.defaults import asks_for_fp8, mixer_kinds
 from gpusizer.engines.vllm.device_table import Devices
-from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import ClassRecord, ModelRecord, reads_bytes, shape_record
 from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of, slack_of
 from gpusizer.facts.types import Accelerator
 
-__all__ = ["KEPT", "OUTSIDE_PARTS", "EngineTables", "ModelColumns", "layouts_of"]
+__all__ = ["KEPT", "OUTSIDE_PARTS", "EngineTables", "ModelColumns"]
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -36,8 +37,6 @@ KEPT = ("kept_tokens", "kept_steps", "block_tokens", "added_blocks", "groups")
 """What a kind of group keeps of a request, and how many such groups there are."""
 
 _KIND_COLUMNS = ("letter", "rotation", "copied", "copied_heads", "copied_nope", "copied_v", "copied_rank")
-
-Written = tuple[list[tuple[str, int]], Sequence[Sequence[Any]]]  # columns with how many cells each takes, and rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +73,18 @@ class EngineTables:
 
     Parameters
     ----------
-    engine : Vllm
-        The engine.
-    accelerators : sequence of Accelerator
-        Devices.
+    devices : Devices
+        The engine's devices, at a version.
     precisions, kv_precisions : sequence of str
         Precisions of weights and of the cache to choose from.
     tps : tuple of int
         Tensor-parallel sizes to choose from.
-    sample : Architecture
-        Any model: what is read of devices does not depend on it.
     """
 
-    def __init__(
-        self,
-        engine: Vllm,
-        accelerators: Sequence[Accelerator],
-        precisions: Sequence[str],
-        kv_precisions: Sequence[str],
-        tps: tuple[int, ...],
-        sample: Architecture,
-    ) -> None:
-        self.engine, self.precisions, self.kv_precisions, self.tps = engine, tuple(precisions), tuple(kv_precisions), tps
-        self.devices = Devices(tuple(accelerators), engine, sample)
-        self.parts, self.layouts = PartTable(tps, self.devices.paddings, slack_of), Layouts(tps)
+    def __init__(self, devices: Devices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
+        self.devices, self.engine = devices, devices.engine
+        self.precisions, self.kv_precisions, self.tps = tuple(precisions), tuple(kv_precisions), tps
+        self.parts, self.layouts = PartTable(tps, devices.paddings, slack_of), Layouts(tps)
         self.columns: list[ModelColumns] = []
         self.cache_rules: dict[tuple[Combination, ...], int] = {}  # format and block by class and precision of the cache -> number
         self.families: dict[tuple[str, ...], int] = {}
@@ -106,10 +93,55 @@ class EngineTables:
         self.rule_of: dict[tuple[Any, ...], tuple[Combination, ...]] = {}
         self.cache_of: dict[tuple[Any, ...], dict[str, int]] = {}
 
+    @property
+    def accelerators(self) -> Sequence[Accelerator]:
+        """The devices."""
+        return self.devices.accelerators
+
+    @property
+    def most_groups(self) -> int:
+        """Groups of layers that share a pool, the most of any model."""
+        return self.layouts.most
+
+    @property
+    def class_of(self) -> Sequence[int]:
+        """Number of the class of each device."""
+        return [each.class_number for each in self.devices.figures]
+
+    @property
+    def family_of(self) -> Sequence[tuple[int, bool]]:
+        """Padding of kernels and whether it is ROCm, of each class."""
+        return [(self.devices.paddings.index(each.paddings), each.rocm) for each in self.devices.classes]
+
     def add(self, architecture: Architecture) -> ModelColumns:
         """Add a model as published."""
         self.columns.append(_model(self, architecture))
         return self.columns[-1]
+
+    def problems(self, sizes: Dimensions, layers: int) -> list[Notice | None]:
+        """Why each tensor-parallel size cannot be, experts cut, then shared out whole; None where it can."""
+        padded = self.engine.padded_formats(self.devices.start(self.devices.accelerators[0]))
+        return [problem_of(sizes, layers, _layouts_of(tp)[whole], 0, padded) for whole in (False, True) for tp in self.tps]
+
+    def device_columns(self) -> Written:
+        """What the table of devices holds beside words: a row each."""
+        rows = [
+            [
+                each.accelerator.memory_bytes,
+                each.class_number + 1,
+                each.visible_bytes,
+                each.driver_bytes,
+                each.context_bytes,
+                *each.joined_bytes,
+                *each.shares,
+                *each.budgets,
+                *(size for size, _ in each.growth),
+                *(above for _, above in each.growth),
+            ]
+            for each in self.devices.figures
+        ]
+        single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context")]
+        return [*single, *((name, 3) for name in ("joined", "share", "budget", "growth", "above"))], rows
 
     def written(self) -> dict[str, Written]:
         """The tables by name, but for those of models and of devices, which words belong to."""
@@ -152,7 +184,7 @@ def _model(tables: EngineTables, architecture: Architecture) -> ModelColumns:
     kinds: dict[Kind, int] = {}
     letters = []
     for index, layer in enumerate(architecture.layers):
-        latent = [mixer for mixer in layer.mixers if isinstance(mixer, LatentAttention)]
+        latent = layer.mixers_of(LatentAttention)
         first = latent[0] if latent else None
         copied = (0, 0, 0, 0, 0) if first is None else (len(latent), first.heads, first.qk_nope_head_dim, first.v_head_dim, first.kv_lora_rank)
         kind = Kind(tally.layers[index], of_layer[index] + 1, copied)
@@ -171,7 +203,7 @@ def _model(tables: EngineTables, architecture: Architecture) -> ModelColumns:
         has_own_head(architecture),
         sizes,
         frozenset(
-            place for place, tp in enumerate(tables.tps) if any(problem_of(sizes, len(architecture.layers), each) is None for each in layouts_of(tp))
+            place for place, tp in enumerate(tables.tps) if any(problem_of(sizes, len(architecture.layers), each) is None for each in _layouts_of(tp))
         ),
     )
     found.shared = tables.shared.setdefault(tally.key, {})
@@ -194,7 +226,7 @@ def _kind_rows(tables: EngineTables, model: ModelColumns) -> list[list[int]]:
     return [_places(tables, model, part, slack) for part, slack in (*outside, *copies)] + rows
 
 
-def layouts_of(tp: int) -> tuple[Layout, Layout]:
+def _layouts_of(tp: int) -> tuple[Layout, Layout]:
     """Experts cut, and shared out whole."""
     return Layout(tp=tp), Layout(tp=tp, ep=tp)
 
@@ -303,5 +335,7 @@ def _cache(tables: EngineTables, model: ModelColumns, architecture: Architecture
 
 
 def _start(tables: EngineTables, architecture: Architecture, accelerator: Accelerator, precision: str, kv: str = "auto", tp: int = 1) -> Start:
-    deployment = Deployment("", accelerator.id, tp=tp, precision=precision, kv_precision=kv, max_model_len=4096)
+    deployment = Deployment(
+        "", accelerator.id, tp=tp, precision=precision, kv_precision=kv, max_model_len=4096, engine_version=tables.devices.version
+    )
     return tables.engine.start(deployment, architecture, accelerator)

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, Tensor
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.device import driver_reserved, visible_bytes

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.requantise import stored_tensors
 from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import CompressedAttention, LatentAttention, Tensor
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.ledger import computed

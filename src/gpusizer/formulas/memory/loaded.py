@@ -6,9 +6,9 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from gpusizer.formulas.core import formula
+from gpusizer.formulas.core import formula, minimum
 
-__all__ = ["group_sum_bytes", "unlisted_bytes"]
+__all__ = ["group_sum_bytes", "offloaded_bytes", "unlisted_bytes"]
 
 
 @formula(
@@ -65,3 +65,31 @@ def unlisted_bytes(*, published_bytes: Any, listed_bytes: Any) -> Any:
     1582000000
     """
     return published_bytes - listed_bytes
+
+
+@formula(
+    "memory.weights.offloaded",
+    unit="bytes",
+    symbols={"asked_bytes": "bytes", "layers_bytes": "bytes"},
+    reference="vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu: parameters of decoder layers until so much is gone",
+    example={"asked_bytes": 10 * 2**30, "layers_bytes": 28000000000},
+)
+def offloaded_bytes(*, asked_bytes: Any, layers_bytes: Any) -> Any:
+    """Weights that lie in host memory instead of on a GPU, as what the GPU is spared.
+
+    Parameters
+    ----------
+    asked_bytes, layers_bytes : int
+        What was asked for; the decoder layers of this GPU. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes, below nothing. [bytes]
+
+    Examples
+    --------
+    >>> offloaded_bytes(asked_bytes=10 * 2**30, layers_bytes=28000000000)
+    -10737418240
+    """
+    return -minimum(asked_bytes, layers_bytes)

@@ -1,7 +1,7 @@
 """The workbook: change a cell, everything recomputes.
 
-``gather`` asks the library for all that formulas look up; ``build`` writes sheets whose formulas are recorded from the library's own functions, each
-with the value that those functions give. Nothing here computes on its own.
+``tables`` writes what the engine's records say of models and devices; ``cells`` calls the engine's own account once with figures of the sheet, and
+the tracer writes its cells; ``sheets`` show them. What an engine decides stands in its folder and nowhere here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import date
 
 from gpusizer.architecture.load import load_architecture
+from gpusizer.engines import account_sheet
+from gpusizer.engines.base.sheet import AccountSheet
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids
 from gpusizer.i18n import printable
@@ -48,7 +50,7 @@ def catalogue_workbook(language: str, today: date | None = None) -> bytes:
         for id in model_ids():
             entry = model_entry(id)
             sources.append(Source(id, entry.name, load_architecture(id), entry))
-        facts = gather(sources, accelerators(), language)
+        facts = gather(_sheet("vllm"), sources, accelerators(), language)
         return build(facts, Beginning(Request(model=FIRST_MODEL), FIRST_GPU, FIRST_TP), today or date.today())
 
 
@@ -70,8 +72,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         The file.
     """
     request, need, best = plan.request, plan.need, plan.best
-    if request.engine.lower() != "vllm" or request.engine_version is not None:
-        raise FlagError("workbook-engine", found=" ".join(filter(None, (request.engine, request.engine_version))))
+    engine = _sheet(request.engine, request.engine_version)
     with _undisturbed():
         stored = load_architecture(request.model)
         key = plan.model.entry.id if plan.model.entry is not None else _plain_key(plan.model.name)
@@ -80,7 +81,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         cache = request.kv_precision.lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
         name = printable(plan.model.name) or key  # a sheet is XML, which knows no control characters
-        facts = gather([Source(key, name, stored, plan.model.entry)], accelerators(), language, precisions, caches)
+        facts = gather(engine, [Source(key, name, stored, plan.model.entry)], accelerators(), language, precisions, caches)
         by_users = need.users is not None
         wanted = replace(
             request,
@@ -107,6 +108,13 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
             best.launch.memory_fraction,
         )
         return build(facts, start, today or date.today(), plan)
+
+
+def _sheet(engine: str, version: str | None = None) -> AccountSheet:
+    found = account_sheet(engine, version)
+    if found is None:
+        raise FlagError("workbook-engine", found=" ".join(filter(None, (engine, version))))
+    return found
 
 
 def _plain_key(name: str) -> str:

@@ -8,9 +8,8 @@ from importlib.metadata import version
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.assembly import Parts
 from gpusizer.rendering.workbook.cells.candidates import tried_of, try_layouts
-from gpusizer.rendering.workbook.cells.leaves import model_of
+from gpusizer.rendering.workbook.cells.lookup import SheetLookup, model_of
 from gpusizer.rendering.workbook.cells.selected import chosen_of, select
 from gpusizer.rendering.workbook.cells.speed import live_speed
 from gpusizer.rendering.workbook.live import DASH, chosen, compared, constant
@@ -58,7 +57,7 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     inputs = fill_inputs(page, tables, account, start)
     trace = Trace(account.grid, wide)
     model = model_of(trace, tables, inputs)
-    parts = Parts(trace, tables, model)
+    parts = facts.engine.parts(SheetLookup(trace, tables), model)
     selected = select(trace, account, tables, inputs, model, parts)
     tried = try_layouts(trace, tables, inputs, model, parts)
     trace.row = account.row
@@ -89,7 +88,7 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
 
 def _describe(book: Book, facts: Facts, today: date) -> str:
     """Properties of the document; the line that says who wrote it and when."""
-    engine = ".".join(map(str, facts.engine.newest))
+    engine = ".".join(map(str, facts.engine.version))
     made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=engine)
     names = [model.source.name for model in facts.models]
     model = names[0] if len(names) == 1 else book.say("any-model")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
@@ -60,7 +60,7 @@ _SHOWN = {
 @cache
 def _lines() -> dict[str, str]:
     """The lines by model type, each read as JSON only when it is asked for."""
-    text = resources.files("gpusizer.architecture.readers.classes").joinpath("class_defaults.jsonl").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "class_defaults.jsonl").read_text(encoding="utf-8")
     return {line.split('"', 4)[3]: line for line in text.splitlines()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.keys import MAX_NUMBER
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
@@ -20,39 +21,39 @@ def gated(layer: LayerContext) -> bool:
     layer.keys.ignore(*DENSE_FIRST)
     if layer.keys.raw("mlp_hidden_act") in _UNGATED:
         return False
-    return layer.shape.flag("gated", default=True)
+    return layer.class_words.gated
 
 
 def mlp_bias(layer: LayerContext) -> bool:
     """Whether the matrices of a block have biases."""
     keys = layer.keys
     general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias", "enable_bias") and not keys.flag("no_bias")
-    return layer.shape.flag("mlp_has_bias", default=keys.flag("mlp_bias", "use_mlp_bias", default=general))
+    return either(layer.class_words.mlp_has_bias, keys.flag("mlp_bias", "use_mlp_bias", default=general))
 
 
 def mlp_names(layer: LayerContext, module: str) -> tuple[str, str, str]:
     """Names of gate, up and down under a module."""
-    words = layer.shape
-    gate = words.text("gate_name", default="gate_proj")
-    return f"{module}{gate}", f"{module}{words.text('up_name', default='up_proj')}", f"{module}{words.text('down_name', default='down_proj')}"
+    words = layer.class_words
+    gate = words.gate_name
+    return f"{module}{gate}", f"{module}{words.up_name}", f"{module}{words.down_name}"
 
 
 def dense_width(layer: LayerContext) -> int:
     """Width of a dense block; 0 where a layer has none."""
     keys = layer.keys
     keys.ignore(*DENSE_FIRST)
-    own = layer.shape.text("dense_width_key")
+    own = layer.class_words.dense_width_key
     if own is not None:
         keys.ignore(*WIDTHS)
     width = (layer.integer(own) if own is not None else None) or layer.integer(*DENSE_FIRST) or layer.integer(*WIDTHS)
     if width is None:
-        ratio = keys.integer("expansion_ratio", "mlp_ratio", low=1, high=1 << 16) or layer.shape.integer("mlp_ratio", low=1)
+        ratio = keys.integer("expansion_ratio", "mlp_ratio", low=1, high=1 << 16) or layer.class_words.mlp_ratio
         if ratio is None:
             raise keys.missing(WIDTHS[0])
         width = ratio * layer.hidden
     if not width and not any(isinstance(keys.values.get(name), (list, tuple)) for name in (*DENSE_FIRST, *WIDTHS, own or "")):
         raise keys.refuse(own or next(name for name in WIDTHS if keys.has(name)), 0, f"1 .. {MAX_NUMBER}")  # lists alone leave blocks out
-    if layer.shape.flag("halved_width"):
+    if layer.class_words.halved_width:
         width //= 2
     if keys.flag("block_auto_adjust_ff_dim"):  # two thirds, times a factor, rounded up
         width = int(int(2 * width / 3) * keys.number("block_ffn_dim_multiplier", default=1.0, high=1024.0))
@@ -68,12 +69,12 @@ def read_dense(layer: LayerContext) -> tuple[FeedForward, ...]:
     width = dense_width(layer)
     if not width:
         return ()
-    copies = layer.shape.integer("mixers_per_layer", default=1, low=1, high=8)
-    module = layer.shape.text("mlp", default="mlp.")
-    modules = [module] if copies == 1 else [f"{layer.shape.text('mlps', default='mlps.')}{copy}." for copy in range(copies)]
+    copies = layer.class_words.mixers_per_layer
+    module = layer.class_words.mlp
+    modules = [module] if copies == 1 else [f"mlps.{copy}." for copy in range(copies)]
     blocks = []
     for one in modules:
-        tensors = mlp_matrices(mlp_names(layer, one), width, layer.hidden, "dense_mlp", gated(layer), mlp_bias(layer))
+        tensors = mlp_matrices(mlp_names(layer, one), width, layer.hidden, "dense_mlp", gated=gated(layer), bias=mlp_bias(layer))
         blocks.append(DenseMLP(width, gated(layer), tensors))
     return tuple(blocks)
 

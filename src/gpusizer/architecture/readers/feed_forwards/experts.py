@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.experts_told import EXPERT_COUNTS, EXPERT_WIDTHS, SELECTED, SHARED_COUNTS, SHARED_WIDTHS
 from gpusizer.architecture.readers.feed_forwards.dense import DENSE_FIRST, WIDTHS, gated, mlp_bias, read_dense
@@ -20,33 +21,33 @@ def _shared_width(layer: LayerContext, expert_width: int) -> int:
     count = layer.integer(*SHARED_COUNTS)
     own = layer.integer(*SHARED_WIDTHS)
     if own is not None:
-        return own * (max(count, 1) if count is not None and layer.shape.flag("shared_width_is_per_expert") else 1)
+        return own
     if count is None:
-        count = layer.shape.integer("shared_experts", default=0)
+        count = layer.class_words.shared_experts
     return count * expert_width
 
 
 def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
     """The router, replicated on every rank; a correction bias is a buffer in most models, a parameter in some."""
-    words, keys = layer.shape, layer.keys
-    dtype = words.text("router_dtype")
+    words, keys = layer.class_words, layer.keys
+    dtype = words.router_dtype
     if "hash-routed" in layer.traits:  # a table from token to experts beside the router, instead of a correction bias
         table = Tensor(f"{name}.tid2eid", (keys.needed("vocab_size"), layer.needed(*SELECTED)), "buffer", dtype="int64")
         return Tensor(f"{name}.weight", (rows, layer.hidden), "router", linear=True, dtype=dtype), table
     tensors: tuple[Tensor, ...] = (Tensor(f"{name}.weight", (rows, layer.hidden), "router", linear=True, dtype=dtype),)
-    if words.flag("router_has_bias"):
+    if words.router_has_bias:
         tensors += (Tensor(f"{name}.bias", (rows,), "router"),)
-    for suffix in words.sequence("router_scales") or ():
+    for suffix in words.router_scales:
         module = name.rpartition(".")[0]
         tensors += (Tensor(f"{module}.{suffix}", (rows if "expert" in suffix else layer.hidden,), "router"),)
-    kind = words.text("router_bias", default="none")
+    kind = words.router_bias
     flag = keys.optional_flag("use_routing_bias", "use_expert_bias", "moe_router_enable_expert_bias", "use_moe_router_bias")
     method = keys.raw("topk_method") if flag is None else None
     if kind == "none" and (flag or method == "noaux_tc"):
         kind = "buffer"
     if kind != "none" and flag is not False and method not in ("greedy", "group_limited_greedy"):
-        place = words.text("router_bias_name", default=f"{name}.e_score_correction_bias")
-        tensors += (Tensor(place, (rows,), "router" if kind == "parameter" else "buffer", dtype="fp32"),)
+        bias = either(words.router_bias_name, f"{name}.e_score_correction_bias")
+        tensors += (Tensor(bias, (rows,), "router" if kind == "parameter" else "buffer", dtype="fp32"),)
     return tensors
 
 
@@ -56,15 +57,15 @@ def _width_of_dense(layer: LayerContext) -> int:
     emptied = any(layer.keys.present(name) for name in EXPERT_WIDTHS)  # null: neither this class's usual width nor one of its own
     mixed = any("dense" in kind for kind in block_kinds(layer.model)) and not layer.model.told(*DENSE_FIRST)
     shared = layer.model.told(*SHARED_COUNTS) and not layer.model.told(*SHARED_WIDTHS)
-    if not layer.shape.flag("one_width") and (mixed or shared or emptied):
+    if not layer.class_words.one_width and (mixed or shared or emptied):
         layer.model.notice("expert-width-assumed", key=next(name for name in WIDTHS if layer.keys.has(name)), width=width)
     return width
 
 
 def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
     """The experts of one layer."""
-    keys, words, hidden = layer.keys, layer.shape, layer.hidden
-    if words.flag("unknown_experts"):
+    keys, words, hidden = layer.keys, layer.class_words, layer.hidden
+    if words.unknown_experts:
         raise UnsupportedArchitectureError("unknown-feed-forward", layer=layer.index, kind="experts")
     count = layer.needed(*EXPERT_COUNTS)
     zero = keys.integer("zero_expert_num", default=0)
@@ -76,30 +77,26 @@ def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
     keys.ignore(*EXPERT_COUNTS, *SELECTED)
     inner = layer.integer(*_LATENT, low=1) or hidden
     has_gate = gated(layer)
-    module = words.text("experts_module", default="mlp.")
-    names = tuple(f"{module}{words.text(key, default=usual)}" for key, usual in _EXPERT_NAMES)
-    suffix = (words.text("expert_suffix", default=".weight"), words.text("expert_bias_suffix", default=".bias"))
-    biased = words.flag("experts_have_bias", default=mlp_bias(layer))
-    tensors = _router(layer, count + zero, words.text("router", default=f"{module}gate"))
-    tensors += expert_matrices((names[0], names[1], names[2]), width, inner, count, has_gate, biased, suffix)
+    module = words.experts_module
+    names = (f"{module}{words.expert_gate}", f"{module}{words.expert_up}", f"{module}{words.expert_down}")
+    suffix = (words.expert_suffix, words.expert_bias_suffix)
+    biased = either(words.experts_have_bias, mlp_bias(layer))
+    tensors = _router(layer, count + zero, either(words.router, f"{module}gate"))
+    tensors += expert_matrices(names, width, inner, count, suffix, gated=has_gate, bias=biased)
     shared = _shared_width(layer, width)
     if shared:
-        place = words.text("shared", default=f"{module}shared_experts.")
-        parts = [place + words.text(key, default=usual) for key, usual in _SHARED_NAMES]
-        tensors += mlp_matrices((parts[0], parts[1], parts[2]), shared, hidden, "shared_experts", has_gate, mlp_bias(layer))
-        if words.flag("shared_gate"):
-            tensors += matrix(words.text("shared_gate_name", default=f"{module}shared_expert_gate"), 1, hidden, "shared_experts")
+        under = either(words.shared, f"{module}shared_experts.")
+        parts = (under + words.shared_gate_proj, under + words.shared_up_proj, under + words.shared_down_proj)
+        tensors += mlp_matrices(parts, shared, hidden, "shared_experts", gated=has_gate, bias=mlp_bias(layer))
+        if words.shared_gate:
+            tensors += matrix(f"{module}shared_expert_gate", 1, hidden, "shared_experts")
     if inner != hidden:
-        down, up = words.text("latent_down", default=f"{module}fc1_latent_proj"), words.text("latent_up", default=f"{module}fc2_latent_proj")
-        kept = words.text("latent_dtype")  # where they stay out of the quantisation although no list says so
+        down, up = either(words.latent_down, f"{module}fc1_latent_proj"), either(words.latent_up, f"{module}fc2_latent_proj")
+        kept = words.latent_dtype  # where they stay out of the quantisation although no list says so
         tensors += matrix(down, inner, hidden, "latent_projection", dtype=kept) + matrix(up, hidden, inner, "latent_projection", dtype=kept)
         if keys.flag("latent_moe_use_norm"):
-            tensors += norm(words.text("latent_norm", default=f"{module}latent_norm"), inner)
+            tensors += norm(either(words.latent_norm, f"{module}latent_norm"), inner)
     return (MixtureOfExperts(count, top_k, width, inner, has_gate, tensors, shared, zero),)
-
-
-_EXPERT_NAMES = (("expert_gate", "experts.*.gate_proj"), ("expert_up", "experts.*.up_proj"), ("expert_down", "experts.*.down_proj"))
-_SHARED_NAMES = (("shared_gate_proj", "gate_proj"), ("shared_up_proj", "up_proj"), ("shared_down_proj", "down_proj"))
 
 
 def _read_both(layer: LayerContext) -> tuple[FeedForward, ...]:

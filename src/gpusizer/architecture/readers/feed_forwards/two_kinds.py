@@ -20,7 +20,7 @@ def read_two_kinds(layer: LayerContext) -> tuple[FeedForward, ...]:
     tensors: tuple[Tensor, ...] = (Tensor(f"{name}gate.weight", (count, layer.hidden), "router", linear=True),)
     tensors += (Tensor(f"{name}gate.moe_statics.e_score_correction_bias", (1, count), "router", dtype="fp32"),)
     names = (f"{name}experts.*.gate_proj", f"{name}experts.*.up_proj", f"{name}experts.*.down_proj")
-    tensors += expert_matrices(names, width, layer.hidden, count, gated(layer))
+    tensors += expert_matrices(names, width, layer.hidden, count, gated=gated(layer))
     return (*read_experts(layer), MixtureOfExperts(count, 0, width, layer.hidden, gated(layer), tensors))
 
 

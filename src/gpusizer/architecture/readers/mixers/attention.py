@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import column, kv_columns, matrix, norm, row, vector
@@ -75,8 +76,8 @@ def _plain_kv_heads(layer: LayerContext, heads: int) -> int:
 
 def rotary_dim(layer: LayerContext, head_dim: int) -> int:
     """Rotated width of a head: 0 without rotary positions."""
-    keys, shape = layer.keys, layer.shape
-    if not shape.flag("rotary", default=True) or keys.flag("alibi") or keys.raw("position_embedding_type") in ("nope", "absolute", "alibi"):
+    keys, words = layer.keys, layer.class_words
+    if not words.rotary or keys.flag("alibi") or keys.raw("position_embedding_type") in ("nope", "absolute", "alibi"):
         return 0
     if "no-rope" in layer.traits:
         return 0
@@ -96,87 +97,87 @@ def rotary_dim(layer: LayerContext, head_dim: int) -> int:
 
 def biases(layer: LayerContext) -> tuple[bool, bool]:
     """Whether the projections of queries, keys and values have biases, and whether the output has one."""
-    keys, shape = layer.keys, layer.shape
+    keys, words = layer.keys, layer.class_words
     keys.ignore("no_bias")
     general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias", "enable_bias") and not keys.flag("no_bias")
     own = keys.flag("attention_bias", "qkv_bias", "use_qkv_bias", "add_qkv_bias", "attn_bias", "attention_in_bias", "qkv_proj_bias")
     inputs = own or general
-    covers_output = shape.flag("attention_bias_covers_output", default=True)
+    covers_output = words.attention_bias_covers_output
     output = keys.optional_flag("attention_out_bias", "attention_output_bias", "o_bias", "out_proj_bias")
     outputs = output if output is not None else (own and covers_output) or general
-    return shape.flag("qkv_bias", default=inputs), shape.flag("o_bias", default=outputs)
+    return either(words.qkv_bias, inputs), either(words.o_bias, outputs)
 
 
 def _window(layer: LayerContext) -> int | None:
     if layer.mixer != "window":
-        if layer.shape.flag("sliding_attention"):
+        if layer.class_words.sliding_attention:
             return layer.integer("attention_window_size", low=1)
         layer.keys.ignore("sliding_window", "sliding_window_size", "window_size", "max_window_layers")
         return None
     return layer.needed("sliding_window", "sliding_window_size", "window_size", "attention_window_size")
 
 
-def _query_key_norms(layer: LayerContext, shape: Geometry, name: str, keeps_keys: bool) -> tuple[Tensor, ...]:
+def _query_key_norms(layer: LayerContext, geometry: Geometry, name: str, *, keeps_keys: bool) -> tuple[Tensor, ...]:
     """Norms of queries and keys: none, one for a head's width, one for all heads' width, or one of its own for each head."""
-    keys, words = layer.keys, layer.shape
-    kind = words.text("qk_norm", default="none")
+    keys, words = layer.keys, layer.class_words
+    kind: str = words.qk_norm
     flag = keys.optional_flag("use_qk_norm", "qk_norm", "qk_layernorm", "use_query_key_norm")
     if flag is not None:
         told = keys.text("qk_norm_type", default="")
-        usual = words.text("qk_norm_when_used", default={"per_layer": "full", "per_head": "head"}.get(told, "head"))
+        usual = either(words.qk_norm_when_used, {"per_layer": "full", "per_head": "head"}.get(told, "head"))
         kind = usual if flag else "none"
-    query, key = words.text("q_norm_name", default="q_norm"), words.text("k_norm_name", default="k_norm")
-    bias = words.flag("qk_norm_bias")
+    query, key = words.q_norm_name, words.k_norm_name
+    bias = words.qk_norm_bias
     if kind == "none":
         return ()
-    widths = {"head": (shape.head_dim, shape.head_dim), "full": (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim)}
+    widths = {"head": (geometry.head_dim, geometry.head_dim), "full": (geometry.heads * geometry.head_dim, geometry.kv_heads * geometry.head_dim)}
     if kind == "heads":  # one norm a head, stored as a matrix
-        tensors: tuple[Tensor, ...] = (Tensor(f"{name}{query}.weight", (shape.heads, shape.head_dim), "norms"),)
-        return (*tensors, Tensor(f"{name}{key}.weight", (shape.kv_heads, shape.head_dim), "norms")) if keeps_keys else tensors
+        tensors: tuple[Tensor, ...] = (Tensor(f"{name}{query}.weight", (geometry.heads, geometry.head_dim), "norms"),)
+        return (*tensors, Tensor(f"{name}{key}.weight", (geometry.kv_heads, geometry.head_dim), "norms")) if keeps_keys else tensors
     first, second = widths[kind]
-    return norm(name + query, first, bias) + (norm(name + key, second, bias) if keeps_keys else ())
+    return norm(name + query, first, bias=bias) + (norm(name + key, second, bias=bias) if keeps_keys else ())
 
 
-def _projections(layer: LayerContext, shape: Geometry, name: str, own_keys: bool, own_values: bool) -> tuple[Tensor, ...]:
+def _projections(layer: LayerContext, geometry: Geometry, name: str, *, own_keys: bool, own_values: bool) -> tuple[Tensor, ...]:
     """Query, key, value and output matrices."""
-    words, hidden, keys = layer.shape, layer.hidden, layer.keys
+    words, hidden, keys = layer.class_words, layer.hidden, layer.keys
     inputs, output = biases(layer)
-    fused = words.text("fused_qkv")
-    q, k, v = (name + (fused or words.text(f"{part}_name", default=f"{part}_proj")) for part in "qkv")
-    gated = keys.flag("attn_output_gate", "attention_output_gate", "output_gate", default=words.flag("query_gate"))
-    width = shape.heads * shape.head_dim
+    fused = words.fused_qkv
+    q, k, v = (name + (fused or f"{part}_proj") for part in "qkv")
+    gated = keys.flag("attn_output_gate", "attention_output_gate", "output_gate", default=words.query_gate)
+    width = geometry.heads * geometry.head_dim
     narrow = keys.integer("share_q_dim", low=1)
     tensors: tuple[Tensor, ...]
     if narrow is not None:  # queries pass through a narrow space that is not cut
-        tensors = matrix(q, narrow, hidden, GROUP) + norm(f"{name}inter_norm", narrow) + column(f"{name}wq", width, narrow, GROUP, shape.heads)
+        tensors = matrix(q, narrow, hidden, GROUP) + norm(f"{name}inter_norm", narrow) + column(f"{name}wq", width, narrow, GROUP, geometry.heads)
     else:
-        tensors = column(q, width * (2 if gated else 1), hidden, GROUP, shape.heads, inputs)
+        tensors = column(q, width * (2 if gated else 1), hidden, GROUP, geometry.heads, bias=inputs)
     if own_keys:
-        tensors += kv_columns(k, shape.kv_heads * shape.head_dim, hidden, GROUP, shape.kv_heads, inputs)
+        tensors += kv_columns(k, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
     if own_values:
-        tensors += kv_columns(v, shape.kv_heads * shape.v_head_dim, hidden, GROUP, shape.kv_heads, inputs)
-    out = name + words.text("o_name", default="o_proj")
-    tensors += row(out, hidden, shape.heads * shape.v_head_dim, GROUP, shape.heads, output)
-    if rows := _gate_rows(layer, shape):
-        tensors += column(f"{name}g_proj", rows, hidden, GROUP, shape.heads)
+        tensors += kv_columns(v, geometry.kv_heads * geometry.v_head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
+    out = name + words.o_name
+    tensors += row(out, hidden, geometry.heads * geometry.v_head_dim, GROUP, geometry.heads, bias=output)
+    if rows := _gate_rows(layer, geometry):
+        tensors += column(f"{name}g_proj", rows, hidden, GROUP, geometry.heads)
     return tensors
 
 
-def _gate_rows(layer: LayerContext, shape: Geometry) -> int:
+def _gate_rows(layer: LayerContext, geometry: Geometry) -> int:
     """Rows of the gate on the output: one a head, one an element where a word says so, none without a gate."""
-    keys, words = layer.keys, layer.shape
+    keys, words = layer.keys, layer.class_words
     if isinstance(keys.raw("gating"), str):
-        return shape.heads if keys.text("gating") in ("per-head", "per_head") else shape.heads * shape.head_dim
-    if words.flag("always_gated") and keys.optional_flag("gating") is False:
-        return shape.heads * shape.head_dim  # of this class a false flag means the other gate, not none
-    other = keys.flag(words.text("head_gate_key", default="head_wise_attn_gate"), default=words.flag("head_gate"))
-    return shape.heads if keys.flag("gating", "use_head_wise_attn_gate", default=other) else 0
+        return geometry.heads if keys.text("gating") in ("per-head", "per_head") else geometry.heads * geometry.head_dim
+    if words.always_gated and keys.optional_flag("gating") is False:
+        return geometry.heads * geometry.head_dim  # of this class a false flag means the other gate, not none
+    other = keys.flag(words.head_gate_key, default=words.head_gate)
+    return geometry.heads if keys.flag("gating", "use_head_wise_attn_gate", default=other) else 0
 
 
 def _sinks(layer: LayerContext) -> bool:
     key = "add_swa_attention_sink_bias" if layer.mixer == "window" else "add_full_attention_sink_bias"
     layer.keys.ignore("add_swa_attention_sink_bias", "add_full_attention_sink_bias")
-    return layer.keys.flag(key, default=layer.shape.flag("sinks"))
+    return layer.keys.flag(key, default=layer.class_words.sinks)
 
 
 def _indexer(layer: LayerContext, name: str) -> tuple[Indexer | None, tuple[Tensor, ...]]:
@@ -194,22 +195,32 @@ def _indexer(layer: LayerContext, name: str) -> tuple[Indexer | None, tuple[Tens
 
 def read_attention(layer: LayerContext) -> tuple[Mixer, ...]:
     """The attention of one layer."""
-    shape = attention_geometry(layer)
-    name = layer.shape.text("attention", default="self_attn.")
+    geometry = attention_geometry(layer)
+    name = layer.class_words.attention
     caches = "shared-kv" not in layer.traits
     stores_v = not (layer.flag("attention_k_eq_v") and layer.mixer != "window")
-    tensors = _projections(layer, shape, name, caches, caches and stores_v)
-    tensors += _query_key_norms(layer, shape, name, caches or "own-key-norm" in layer.traits)
+    tensors = _projections(layer, geometry, name, own_keys=caches, own_values=caches and stores_v)
+    tensors += _query_key_norms(layer, geometry, name, keeps_keys=caches or "own-key-norm" in layer.traits)
     if _sinks(layer):
-        tensors += vector(f"{name}sinks", shape.heads, GROUP, Split.COLUMN)
+        tensors += vector(f"{name}sinks", geometry.heads, GROUP, Split.COLUMN)
     indexer, extra = _indexer(layer, name)
     chunk = layer.needed("attention_chunk_size") if layer.mixer == "chunk" else None
     layer.keys.ignore("attention_chunk_size")
-    rotary = rotary_dim(layer, shape.head_dim)
+    rotary = rotary_dim(layer, geometry.head_dim)
     window = _window(layer)
     return (
         Attention(
-            shape.heads, shape.kv_heads, shape.head_dim, shape.v_head_dim, tensors + extra, window, chunk, caches, stores_v, rotary, indexer=indexer
+            geometry.heads,
+            geometry.kv_heads,
+            geometry.head_dim,
+            geometry.v_head_dim,
+            tensors + extra,
+            window,
+            chunk,
+            caches,
+            stores_v,
+            rotary,
+            indexer=indexer,
         ),
     )
 

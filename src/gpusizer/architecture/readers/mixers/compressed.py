@@ -23,7 +23,7 @@ def _pool(name: str, width: int, ratio: int, overlap: int, hidden: int, group: s
 def read_compressed(layer: LayerContext) -> tuple[Mixer, ...]:
     """The compressed attention of one layer."""
     keys, hidden = layer.keys, layer.hidden
-    name = layer.shape.text("attention", default="self_attn.")
+    name = layer.class_words.attention
     heads, width = layer.needed(*HEADS), keys.needed("head_dim")
     ratio, window = layer.integer("compress_ratios", default=0), keys.needed("sliding_window")
     keys.ignore("num_key_value_heads", "compress_rates", "layer_types")

@@ -13,15 +13,15 @@ __all__ = ["read_cross"]
 
 def read_cross(layer: LayerContext) -> tuple[Mixer, ...]:
     """Attention without a cache per token, with gates on both halves of the layer."""
-    shape, hidden, name = attention_geometry(layer), layer.hidden, "cross_attn."
-    tensors = column(f"{name}q_proj", shape.heads * shape.head_dim, hidden, GROUP, shape.heads)
+    geometry, hidden, name = attention_geometry(layer), layer.hidden, "cross_attn."
+    tensors = column(f"{name}q_proj", geometry.heads * geometry.head_dim, hidden, GROUP, geometry.heads)
     for part in ("k_proj", "v_proj"):
-        tensors += kv_columns(name + part, shape.kv_heads * shape.head_dim, hidden, GROUP, shape.kv_heads)
-    tensors += row(f"{name}o_proj", hidden, shape.heads * shape.head_dim, GROUP, shape.heads)
-    tensors += norm(f"{name}q_norm", shape.head_dim) + norm(f"{name}k_norm", shape.head_dim)
+        tensors += kv_columns(name + part, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads)
+    tensors += row(f"{name}o_proj", hidden, geometry.heads * geometry.head_dim, GROUP, geometry.heads)
+    tensors += norm(f"{name}q_norm", geometry.head_dim) + norm(f"{name}k_norm", geometry.head_dim)
     tensors += vector("cross_attn_attn_gate", 1, GROUP) + vector("cross_attn_mlp_gate", 1, GROUP)
     layer.model.notice("cross-attention")
-    return (Attention(shape.heads, shape.kv_heads, shape.head_dim, shape.v_head_dim, tensors, caches=False),)
+    return (Attention(geometry.heads, geometry.kv_heads, geometry.head_dim, geometry.v_head_dim, tensors, caches=False),)
 
 
 register_mixer(MixerReader("cross", lambda layer: layer.mixer == "cross", read_cross, order=30))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import column, matrix, norm, row, vector
@@ -20,7 +21,7 @@ def state_dtype(layer: LayerContext) -> str | None:
     return known
 
 
-def convolution(name: str, channels: int, kernel: int, bias: bool = False) -> tuple[Tensor, ...]:
+def convolution(name: str, channels: int, kernel: int, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A short convolution of one filter a channel."""
     weight = Tensor(f"{name}.weight", (channels, 1, kernel), GROUP, Split.COLUMN)
     return (weight, Tensor(f"{name}.bias", (channels,), GROUP, Split.COLUMN)) if bias else (weight,)
@@ -32,12 +33,12 @@ def read_gated_delta(layer: LayerContext) -> tuple[Mixer, ...]:
     key_heads, value_heads = keys.needed("linear_num_key_heads"), keys.needed("linear_num_value_heads")
     key_dim, value_dim = keys.needed("linear_key_head_dim"), keys.needed("linear_value_head_dim")
     kernel = keys.integer("linear_conv_kernel_dim", default=4, low=1, high=1 << 16)
-    name = layer.shape.text("linear_module", default="linear_attn.")
+    name = "linear_attn."
     key_width, value_width = key_heads * key_dim, value_heads * value_dim
     channels = 2 * key_width + value_width
     tensors = vector(f"{name}dt_bias", value_heads, GROUP, Split.COLUMN) + vector(f"{name}A_log", value_heads, GROUP, Split.COLUMN)
     tensors += convolution(f"{name}conv1d", channels, kernel)
-    if layer.shape.text("delta_projections") == "fused":
+    if layer.class_words.delta_projections == "fused":
         tensors += column(f"{name}in_proj_qkvz", channels + value_width, hidden, GROUP, key_heads)
         tensors += column(f"{name}in_proj_ba", 2 * value_heads, hidden, GROUP, key_heads)
     else:
@@ -53,18 +54,18 @@ def read_gated_delta(layer: LayerContext) -> tuple[Mixer, ...]:
 
 def read_kda(layer: LayerContext) -> tuple[Mixer, ...]:
     """Kimi delta attention: equal heads of keys and values, a convolution for each of them, low-rank (or full) gates."""
-    keys, words, hidden = layer.keys, layer.shape, layer.hidden
+    keys, words, hidden = layer.keys, layer.class_words, layer.hidden
     heads, width = keys.needed("linear_num_heads"), keys.needed("linear_head_dim")
     kernel = keys.integer("linear_conv_kernel_dim", "short_conv_kernel_size", default=4, low=1, high=1 << 16)
     keys.ignore("short_conv_kernel_size")
-    name = words.text("attention", default="self_attn.")
+    name = words.attention
     wide = heads * width
     tensors: tuple[Tensor, ...] = ()
     for part in "qkv":
         tensors += column(f"{name}{part}_proj", wide, hidden, GROUP, heads) + convolution(f"{name}{part}_conv1d", wide, kernel)
     tensors += vector(f"{name}dt_bias", wide, GROUP, Split.COLUMN, "fp32") + vector(f"{name}A_log", heads, GROUP, Split.COLUMN, "fp32")
-    forget = words.text("forget_rank", default="low")
-    output = words.text("output_rank", default="full" if keys.flag("linear_gate_full_rank") else "low")
+    forget = words.forget_rank
+    output = either(words.output_rank, "full" if keys.flag("linear_gate_full_rank") else "low")
     for letter, rank in (("f", forget), ("g", output)):
         if rank == "full":
             tensors += column(f"{name}{letter}_proj", wide, hidden, GROUP, heads)

@@ -18,7 +18,7 @@ def read_expert_attention(layer: LayerContext) -> tuple[Mixer, ...]:
     heads, width, hidden = layer.needed("num_key_value_heads"), layer.needed("kv_channels", "head_dim"), layer.hidden
     experts, chosen = layer.needed(*EXPERT_COUNTS), layer.needed(*SELECTED)
     layer.keys.ignore("num_attention_heads")
-    name, wide = layer.shape.text("attention", default="self_attn."), heads * width
+    name, wide = layer.class_words.attention, heads * width
     tensors = kv_columns(f"{name}kv_proj", 2 * wide, hidden, GROUP, heads)
     tensors += (
         Tensor(f"{name}experts.input_linear.weight", (wide, hidden), GROUP, Split.COLUMN, heads, experts, linear=True),
@@ -30,7 +30,7 @@ def read_expert_attention(layer: LayerContext) -> tuple[Mixer, ...]:
 
 
 def _claims(layer: LayerContext) -> bool:
-    return layer.mixer == "attention" and layer.shape.flag("expert_attention")
+    return layer.mixer == "attention" and layer.class_words.expert_attention
 
 
 register_mixer(MixerReader("expert-attention", _claims, read_expert_attention, order=30))

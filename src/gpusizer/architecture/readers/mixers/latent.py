@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.mixers.attention import HEADS
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
@@ -22,7 +23,7 @@ def _indexer(layer: LayerContext, name: str, q_rank: int | None) -> tuple[Indexe
     part = f"{name}indexer."
     tensors = matrix(f"{part}wq_b", heads * width, q_rank or hidden, "indexer") + matrix(f"{part}wk", width, hidden, "indexer")
     tensors += norm(f"{part}k_norm", width, bias=True, group="indexer") + matrix(f"{part}weights_proj", heads, hidden, "indexer")
-    if layer.shape.flag("scaled_softmax"):
+    if layer.class_words.scaled_softmax:
         tensors += norm(f"{part}q_input_norm", hidden, bias=True, group="indexer")
         tensors += vector(f"{part}softmax_scaling.scale", heads, "indexer") + vector(f"{part}softmax_scaling.bias", heads, "indexer")
     return Indexer(heads, width, topk or 0), tensors
@@ -30,7 +31,7 @@ def _indexer(layer: LayerContext, name: str, q_rank: int | None) -> tuple[Indexe
 
 def latent_attention(layer: LayerContext, name: str) -> LatentAttention:
     """The latent attention whose modules stand under ``name``."""
-    keys, shape, hidden = layer.keys, layer.shape, layer.hidden
+    keys, words, hidden = layer.keys, layer.class_words, layer.hidden
     heads = layer.needed(*HEADS)
     keys.ignore("num_key_value_heads", "head_dim", "qk_head_dim")  # mean nothing here: one latent serves all heads
     q_rank = layer.integer("q_lora_rank", low=1)
@@ -45,17 +46,17 @@ def latent_attention(layer: LayerContext, name: str) -> LatentAttention:
         tensors = column(f"{name}q_proj", query, hidden, GROUP, heads)
     else:
         tensors = matrix(f"{name}q_a_proj", q_rank, hidden, GROUP, bias=bias) + norm(f"{name}q_a_layernorm", q_rank)
-        if shape.flag("latent_query_gate"):  # queries and their gates from the latent and its norm together
+        if words.latent_query_gate:  # queries and their gates from the latent and its norm together
             tensors += column(f"{name}q_gate_proj", query + heads * value, 2 * q_rank, GROUP, heads)
         else:
             tensors += column(f"{name}q_b_proj", query, q_rank, GROUP, heads)
     tensors += matrix(f"{name}kv_a_proj_with_mqa", rank + rope, hidden, GROUP, bias=bias) + norm(f"{name}kv_a_layernorm", rank)
     tensors += column(f"{name}kv_b_proj", heads * (nope + value), rank, GROUP, heads)
-    tensors += row(f"{name}o_proj", hidden, heads * value, GROUP, heads, bias)
-    gate = shape.text("latent_gate", default="full" if keys.flag("mla_use_output_gate") else "none")
+    tensors += row(f"{name}o_proj", hidden, heads * value, GROUP, heads, bias=bias)
+    gate = either(words.latent_gate, "full" if keys.flag("mla_use_output_gate") else "none")
     if gate != "none":
         tensors += column(f"{name}g_proj", heads if gate == "head" else heads * value, hidden, GROUP, heads)
-    if shape.flag("scaled_softmax"):
+    if words.scaled_softmax:
         tensors += vector(f"{name}softmax_scaling.scale", heads, GROUP, Split.COLUMN) + vector(
             f"{name}softmax_scaling.bias", heads, GROUP, Split.COLUMN
         )
@@ -65,8 +66,8 @@ def latent_attention(layer: LayerContext, name: str) -> LatentAttention:
 
 def read_latent(layer: LayerContext) -> tuple[Mixer, ...]:
     """One latent attention, or two in a layer that has two blocks."""
-    name = layer.shape.text("attention", default="self_attn.")
-    copies = layer.shape.integer("mixers_per_layer", default=1, low=1, high=8)
+    name = layer.class_words.attention
+    copies = layer.class_words.mixers_per_layer
     if copies == 1:
         return (latent_attention(layer, name),)
     return tuple(latent_attention(layer, f"{name}{copy}.") for copy in range(copies))

@@ -13,7 +13,7 @@ GROUP = "linear_attention"
 
 def read_lightning(layer: LayerContext) -> tuple[Mixer, ...]:
     """The lightning attention of one layer; every head has keys and values of its own."""
-    hidden, name = layer.hidden, layer.shape.text("attention", default="self_attn.")
+    hidden, name = layer.hidden, layer.class_words.attention
     heads = layer.needed(*HEADS)
     width = layer.integer("head_dim", low=1) or hidden // heads
     wide = heads * width
@@ -22,4 +22,4 @@ def read_lightning(layer: LayerContext) -> tuple[Mixer, ...]:
     return (LinearAttention(heads, heads, width, width, tensors, state_dtype="fp32"),)
 
 
-register_mixer(MixerReader("lightning", lambda layer: layer.mixer == "linear" and layer.shape.flag("lightning"), read_lightning, order=20))
+register_mixer(MixerReader("lightning", lambda layer: layer.mixer == "linear" and layer.class_words.lightning, read_lightning, order=20))

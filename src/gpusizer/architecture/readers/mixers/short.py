@@ -20,8 +20,8 @@ def read_short_convolution(layer: LayerContext) -> tuple[Mixer, ...]:
     """A convolution of a few columns between two gates; the columns are all that it remembers."""
     keys, hidden = layer.keys, layer.hidden
     kernel, bias = keys.needed(*_CACHED, high=1 << 16), keys.flag("conv_bias")
-    name = layer.shape.text("convolution", default="conv.")
-    tensors = column(f"{name}in_proj", 3 * hidden, hidden, GROUP, bias=bias) + convolution(f"{name}conv", hidden, kernel, bias)
+    name = "conv."
+    tensors = column(f"{name}in_proj", 3 * hidden, hidden, GROUP, bias=bias) + convolution(f"{name}conv", hidden, kernel, bias=bias)
     tensors += row(f"{name}out_proj", hidden, hidden, GROUP, bias=bias)
     return (LinearAttention(0, 0, 0, 0, tensors, hidden, kernel),)
 
@@ -31,9 +31,9 @@ def read_recurrent(layer: LayerContext) -> tuple[Mixer, ...]:
     keys, hidden = layer.keys, layer.hidden
     width, kernel = keys.integer("lru_width", default=hidden, low=1), keys.integer("conv1d_width", default=4, low=1, high=1 << 16)
     heads = layer.needed(*HEADS)
-    block, name = width // heads, layer.shape.text("recurrent", default="temporal_block.")
+    block, name = width // heads, "temporal_block."
     tensors = column(f"{name}linear_y", width, hidden, GROUP, bias=True) + column(f"{name}linear_x", width, hidden, GROUP, bias=True)
-    tensors += row(f"{name}linear_out", hidden, width, GROUP, bias=True) + convolution(f"{name}conv_1d", width, kernel, True)
+    tensors += row(f"{name}linear_out", hidden, width, GROUP, bias=True) + convolution(f"{name}conv_1d", width, kernel, bias=True)
     tensors += vector(f"{name}rg_lru.recurrent_param", width, GROUP, Split.COLUMN)
     for gate in ("input_gate", "recurrent_gate"):
         tensors += (Tensor(f"{name}rg_lru.{gate}_weight", (heads, block, block), GROUP, Split.COLUMN, heads),)

@@ -25,9 +25,9 @@ STATE_SPACE_KEYS = (*_HEADS, *_HEAD_DIMS, *_STATES, *_KERNELS, *_EXPANDS, *_GROU
 
 
 def _second(layer: LayerContext, name: str, heads: int) -> StateSpace:
-    keys, words, hidden = layer.keys, layer.shape, layer.hidden
+    keys, words, hidden = layer.keys, layer.class_words, layer.hidden
     inner = keys.integer("mamba_d_ssm", "mamba_intermediate_size", low=1)
-    told = _HEAD_DIMS + (("head_dim",) if words.flag("no_feed_forward") else ())
+    told = _HEAD_DIMS + (("head_dim",) if words.no_feed_forward else ())
     head_dim = keys.integer(*told, low=1) if not isinstance(keys.raw(*told), str) else None  # "auto"
     if head_dim is None:
         head_dim = (inner or keys.integer(*_EXPANDS, default=2, low=1) * hidden) // heads
@@ -38,18 +38,18 @@ def _second(layer: LayerContext, name: str, heads: int) -> StateSpace:
     channels = inner + 2 * groups * state
     bias = keys.flag("mamba_proj_bias", "use_bias")
     tensors = column(f"{name}in_proj", inner + channels + heads, hidden, GROUP, bias=bias)
-    tensors += convolution(f"{name}conv1d", channels, kernel, keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
+    tensors += convolution(f"{name}conv1d", channels, kernel, bias=keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
     for part in ("dt_bias", "A_log", "D"):
         tensors += vector(f"{name}{part}", heads, GROUP, Split.COLUMN)
-    if keys.flag("mamba_rms_norm", default=words.flag("mamba_gated_norm", default=True)):
+    if keys.flag("mamba_rms_norm", default=words.mamba_gated_norm):
         tensors += vector(f"{name}norm.weight", inner, GROUP, Split.COLUMN)
     tensors += row(f"{name}out_proj", hidden, inner, GROUP, bias=keys.flag("projectors_bias", default=bias))
     return StateSpace(inner, state, kernel, tensors, heads, head_dim, groups, state_dtype(layer))
 
 
 def _first(layer: LayerContext, name: str) -> StateSpace:
-    keys, words, hidden = layer.keys, layer.shape, layer.hidden
-    alone = ("intermediate_size",) if words.flag("no_feed_forward") else ()  # without feed-forward blocks this is the mixer's width
+    keys, words, hidden = layer.keys, layer.class_words, layer.hidden
+    alone = ("intermediate_size",) if words.no_feed_forward else ()  # without feed-forward blocks this is the mixer's width
     inner = keys.integer("mamba_intermediate_size", "d_inner", *alone, low=1)
     inner = inner or keys.integer(*_EXPANDS, default=2, low=1) * hidden
     state = keys.integer(*_STATES, default=16, low=1)
@@ -60,11 +60,11 @@ def _first(layer: LayerContext, name: str) -> StateSpace:
     keys.ignore(*_EXPANDS, *_STATES, *_KERNELS)
     bias = keys.flag("mamba_proj_bias", "use_bias")
     tensors = column(f"{name}in_proj", 2 * inner, hidden, GROUP, bias=bias)
-    tensors += convolution(f"{name}conv1d", inner, kernel, keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
+    tensors += convolution(f"{name}conv1d", inner, kernel, bias=keys.flag("use_conv_bias", "mamba_conv_bias", default=True))
     tensors += (Tensor(f"{name}A_log", (inner, state), GROUP, Split.COLUMN), *vector(f"{name}D", inner, GROUP, Split.COLUMN))
     tensors += row(f"{name}x_proj", rank + 2 * state, inner, GROUP) + column(f"{name}dt_proj", inner, rank, GROUP, bias=True)
     tensors += row(f"{name}out_proj", hidden, inner, GROUP, bias=bias)
-    if words.flag("mamba_norms"):
+    if words.mamba_norms:
         for part, width in (("dt", rank), ("b", state), ("c", state)):
             tensors += norm(f"{name}{part}_layernorm", width, group=GROUP)
     return StateSpace(inner, state, kernel, tensors, state_dtype=state_dtype(layer))
@@ -72,12 +72,12 @@ def _first(layer: LayerContext, name: str) -> StateSpace:
 
 def _heads(layer: LayerContext) -> tuple[str, ...]:
     """Names of the number of heads; in a model of nothing else the plain one as well."""
-    return (*_HEADS, "num_heads") if layer.shape.flag("no_feed_forward") else _HEADS
+    return (*_HEADS, "num_heads") if layer.class_words.no_feed_forward else _HEADS
 
 
 def read_state_space(layer: LayerContext) -> tuple[Mixer, ...]:
     """The Mamba block of one layer."""
-    name = layer.shape.text("mamba", default="mamba.")
+    name = layer.class_words.mamba
     heads = layer.keys.integer(*_heads(layer), low=1)
     return (_first(layer, name) if heads is None else _second(layer, name, heads),)
 

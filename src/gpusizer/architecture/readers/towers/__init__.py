@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from gpusizer.architecture.readers.keys import Keys
@@ -43,7 +43,7 @@ def tower_readers() -> tuple[TowerReader, ...]:
 @cache
 def _implied(table: str) -> dict[str, dict[str, Any]]:
     """What classes imply, by model type: "tower" for the class of a tower, "whole" for that of the model around it."""
-    found: dict[str, dict[str, Any]] = tomllib.loads(resources.files(__name__).joinpath("implied.toml").read_text(encoding="utf-8"))[table]
+    found: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "implied.toml").read_text(encoding="utf-8"))[table]
     return found
 
 
@@ -153,7 +153,7 @@ def _over(implied: Mapping[str, Any], given: Keys) -> Keys:
 
 
 def _one_by_one(tensor: Tensor) -> Iterator[Tensor]:
-    """The same tensors with the number of each block in the name, for quantisation lists that name blocks one by one."""
+    """Every tensor of equal blocks by itself, with the number of its block in the name, for quantisation lists that name blocks one by one."""
     if tensor.copies == 1 or tensor.name.count("*") != 1:
         yield tensor
         return

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.keys import Keys
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.readers.towers.projectors import project
 
 __all__ = ["read"]
 
 
-def _recognises(it: Tower) -> bool:
-    return it.part.text("block") == "clip" and not it.part.has("img_token_compression_config")
+def _recognises(tower: Tower) -> bool:
+    return tower.part.text("block") == "clip" and not tower.part.has("img_token_compression_config")
 
 
-@tower("clip", "vision", _recognises)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("clip", "vision", _recognises)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """What the class implies (a class token, a norm before or after, a pooling head) stands in the data."""
-    part = it.part
+    part = tower.part
     width = part.needed("hidden_size")
     names = [part.text("stored_below", default="vision_tower.vision_model")]
-    for name in it.whole.sequence("encoders") or names:  # a model of stills and video has one encoder for each
+    for name in tower.whole.sequence("encoders") or names:  # a model of stills and video has one encoder for each
         _encoder(part, shelf.under(str(name)), width)
-    return project(it, shelf, width)
+    return project(tower, shelf, width)
 
 
 def _encoder(part: Keys, encoder: Shelf, width: int) -> None:
@@ -34,7 +34,7 @@ def _encoder(part: Keys, encoder: Shelf, width: int) -> None:
         encoder.conv("embeddings.patch_embedding", width, channels, patch, patch, bias=part.flag("patch_bias"))
         patches = (side(part, "image_size") // patch) ** 2
     else:
-        encoder.linear("embeddings.patch_embedding", width, channels * patch * patch, part.flag("patch_bias"))
+        encoder.linear("embeddings.patch_embedding", width, channels * patch * patch, bias=part.flag("patch_bias"))
     encoder.array("embeddings.position_embedding.weight", patches + part.flag("class_token"), width)
     if part.flag("norm_before"):
         encoder.norm("pre_layrnorm", width)  # the checkpoints' own spelling
@@ -50,6 +50,6 @@ def _encoder(part: Keys, encoder: Shelf, width: int) -> None:
         head.array("probe", 1, 1, width)
         head.array("attention.in_proj_weight", 3 * width, width)
         head.array("attention.in_proj_bias", 3 * width)
-        head.linear("attention.out_proj", width, width, True)
+        head.linear("attention.out_proj", width, width, bias=True)
         head.norm("layernorm", width)
         plain_mlp(head.under("mlp"), width, inner)

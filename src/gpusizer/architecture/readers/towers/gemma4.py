@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, gated_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, gated_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
 __all__ = ["read_audio", "read_vision"]
@@ -10,10 +10,10 @@ __all__ = ["read_audio", "read_vision"]
 _SIDES = 2  # one table of positions for rows, one for columns
 
 
-@tower("gemma4-vision", "vision", lambda it: it.part.has("position_embedding_size") and it.part.has("pooling_kernel_size"))
-def read_vision(it: Tower, shelf: Shelf) -> bool:
+@register_tower("gemma4-vision", "vision", lambda tower: tower.part.has("position_embedding_size") and tower.part.has("pooling_kernel_size"))
+def read_vision(tower: Tower, shelf: Shelf) -> bool:
     """Four norms per block, norms of queries and keys, one projection. Clipping bounds are buffers, not weights."""
-    part = it.part
+    part = tower.part
     width, inner = part.needed("hidden_size"), part.needed("intermediate_size")
     heads = part.needed("num_attention_heads")
     key_heads, head = part.integer("num_key_value_heads", default=heads, low=1), part.integer("head_dim", default=width // heads, low=1)
@@ -23,23 +23,23 @@ def read_vision(it: Tower, shelf: Shelf) -> bool:
     block = encoder.each("encoder.layers", part.needed("num_hidden_layers", high=MAX_BLOCKS))
     bias = part.flag("attention_bias")
     near = block.under("self_attn")
-    near.linear("q_proj", heads * head, width, bias, Split.COLUMN, heads)
-    near.linear("k_proj", key_heads * head, width, bias, Split.KV_HEADS, key_heads)
-    near.linear("v_proj", key_heads * head, width, bias, Split.KV_HEADS, key_heads)
-    near.linear("o_proj", width, heads * head, bias, Split.ROW, heads)
+    near.linear("q_proj", heads * head, width, Split.COLUMN, heads, bias=bias)
+    near.linear("k_proj", key_heads * head, width, Split.KV_HEADS, key_heads, bias=bias)
+    near.linear("v_proj", key_heads * head, width, Split.KV_HEADS, key_heads, bias=bias)
+    near.linear("o_proj", width, heads * head, Split.ROW, heads, bias=bias)
     near.norm("q_norm", head, bias=False)
     near.norm("k_norm", head, bias=False)
     gated_mlp(block.under("mlp"), width, inner)
     for name in ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"):
         block.norm(name, width, bias=False)
-    shelf.linear("embed_vision.embedding_projection", it.hidden_size, width)
+    shelf.linear("embed_vision.embedding_projection", tower.hidden_size, width)
     return True
 
 
-@tower("gemma4-audio", "audio", lambda it: it.part.has("subsampling_conv_channels") and it.part.has("conv_kernel_size"))
-def read_audio(it: Tower, shelf: Shelf) -> bool:
+@register_tower("gemma4-audio", "audio", lambda tower: tower.part.has("subsampling_conv_channels") and tower.part.has("conv_kernel_size"))
+def read_audio(tower: Tower, shelf: Shelf) -> bool:
     """Two strided convolutions, conformer blocks (half feed-forward, attention, convolution, half feed-forward), a projection."""
-    part = it.part
+    part = tower.part
     width, heads = part.needed("hidden_size"), part.needed("num_attention_heads")
     first, second = (part.integers("subsampling_conv_channels", low=1, high=1 << 20) or (128, 32))[:2]
     encoder = shelf.under("audio_tower")
@@ -52,15 +52,15 @@ def read_audio(it: Tower, shelf: Shelf) -> bool:
     block = encoder.each("layers", part.needed("num_hidden_layers", high=MAX_BLOCKS))
     for name in ("feed_forward1", "feed_forward2"):
         half = block.under(name)
-        half.linear("ffw_layer_1", 4 * width, width, False, Split.COLUMN)
-        half.linear("ffw_layer_2", width, 4 * width, False, Split.ROW)
+        half.linear("ffw_layer_1", 4 * width, width, Split.COLUMN, bias=False)
+        half.linear("ffw_layer_2", width, 4 * width, Split.ROW, bias=False)
         half.norm("pre_layer_norm", width, bias=False)
         half.norm("post_layer_norm", width, bias=False)
     near = block.under("self_attn")
     near.array("per_dim_scale", width // heads)
     for name in ("q_proj", "k_proj", "v_proj"):
-        near.linear(name, width, width, False, Split.COLUMN, heads)
-    near.linear("post", width, width, False, Split.ROW, heads)
+        near.linear(name, width, width, Split.COLUMN, heads, bias=False)
+    near.linear("post", width, width, Split.ROW, heads, bias=False)
     near.linear("relative_k_proj", width, width)
     light = block.under("lconv1d")
     light.linear("linear_start", 2 * width, width)
@@ -71,8 +71,8 @@ def read_audio(it: Tower, shelf: Shelf) -> bool:
     for name in ("norm_pre_attn", "norm_post_attn", "norm_out"):
         block.norm(name, width, bias=False)
     out = part.integer("output_proj_dims", default=width, low=1)
-    encoder.linear("output_proj", out, width, True)
-    shelf.linear("embed_audio.embedding_projection", it.hidden_size, out)
+    encoder.linear("output_proj", out, width, bias=True)
+    shelf.linear("embed_audio.embedding_projection", tower.hidden_size, out)
     return True
 
 

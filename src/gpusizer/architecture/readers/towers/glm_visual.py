@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, fused_attention, gated_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, fused_attention, gated_mlp, register_tower, side
 
 __all__ = ["read"]
 
 
-def _recognises(it: Tower) -> bool:
-    part = it.part
+def _recognises(tower: Tower) -> bool:
+    part = tower.part
     return part.has("depth") and part.has("num_heads") and part.has("image_size") and part.has("out_hidden_size") and part.has("spatial_merge_size")
 
 
-@tower("glm-visual", "vision", _recognises)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("glm-visual", "vision", _recognises)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """With learned positions the blocks are as wide inside as the language model and the merger takes ``intermediate_size``.
 
     Later towers turn that round, and norm queries and keys.
     """
-    part = it.part
+    part = tower.part
     width, out, inner = part.needed("hidden_size"), part.needed("out_hidden_size"), part.needed("intermediate_size")
     depth, heads = part.needed("depth", high=MAX_BLOCKS), part.needed("num_heads")
     bias = part.flag("attention_bias")
@@ -36,7 +36,7 @@ def read(it: Tower, shelf: Shelf) -> bool:
     block = shelf.each("blocks", depth)
     block.norm("norm1", width, bias=False)
     block.norm("norm2", width, bias=False)
-    fused_attention(block.under("attn"), width, heads, 3 * width, bias, bias and not learned)
+    fused_attention(block.under("attn"), width, heads, 3 * width, bias=bias, out_bias=bias and not learned)
     if not learned:
         block.norm("attn.q_norm", width // heads, bias=False)
         block.norm("attn.k_norm", width // heads, bias=False)

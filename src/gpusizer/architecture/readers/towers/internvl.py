@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.readers.towers.projectors import project
 
 __all__ = ["read"]
 
 
-@tower("internvl", "vision", lambda it: it.part.has("use_absolute_position_embeddings") and it.part.has("norm_type"))
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("internvl", "vision", lambda tower: tower.part.has("use_absolute_position_embeddings") and tower.part.has("norm_type"))
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Norms are layer norms or RMS norms; queries and keys may have one over all heads."""
-    part = it.part
+    part = tower.part
     width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_attention_heads")
     patch, bias = side(part, "patch_size"), part.text("norm_type", default="layer_norm") == "layer_norm"
     encoder = shelf.under("vision_tower")
@@ -30,8 +30,8 @@ def read(it: Tower, shelf: Shelf) -> bool:
         near.norm("q_norm", width, bias=False)
         near.norm("k_norm", width, bias=False)
     plain_mlp(block.under("mlp"), width, inner)
-    block.norm("layernorm_before", width, bias)
-    block.norm("layernorm_after", width, bias)
+    block.norm("layernorm_before", width, bias=bias)
+    block.norm("layernorm_after", width, bias=bias)
     if not part.flag("use_mean_pooling", default=True):
         encoder.norm("layernorm", width)
-    return project(it, shelf, width)
+    return project(tower, shelf, width)

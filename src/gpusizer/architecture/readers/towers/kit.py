@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.types import Split, Tensor
 
-__all__ = ["MAX_BLOCKS", "READERS", "Shelf", "Tower", "TowerReader", "attention", "fused_attention", "gated_mlp", "plain_mlp", "side", "tower"]
+__all__ = [
+    "MAX_BLOCKS",
+    "READERS",
+    "Shelf",
+    "Tower",
+    "TowerReader",
+    "attention",
+    "fused_attention",
+    "gated_mlp",
+    "plain_mlp",
+    "register_tower",
+    "side",
+]
 
 MAX_BLOCKS = 1024  # blocks of a tower; the deepest known has 63
 _MAX_SIDE = 1 << 16
@@ -31,11 +43,11 @@ class Shelf:
         self.tensors: list[Tensor] = [] if tensors is None else tensors
 
     def under(self, part: str) -> Shelf:
-        """The same shelf below a part of the path."""
+        """This shelf, with names below a part of the path."""
         return Shelf(f"{self.prefix}{part}.", self.copies, self.tensors)
 
     def each(self, part: str, count: int) -> Shelf:
-        """The same shelf for ``count`` equal blocks below a part of the path."""
+        """This shelf, for ``count`` equal blocks below a part of the path."""
         return Shelf(f"{self.prefix}{part}.*.", self.copies * count, self.tensors)
 
     def array(self, name: str, *shape: int, split: Split = Split.REPLICATED, units: int = 0, linear: bool = False) -> None:
@@ -43,7 +55,7 @@ class Shelf:
         if self.copies and all(shape):
             self.tensors.append(Tensor(self.prefix + name, shape, "vision", split, units, self.copies, linear))
 
-    def linear(self, name: str, rows: int, columns: int, bias: bool = False, split: Split = Split.REPLICATED, units: int = 0) -> None:
+    def linear(self, name: str, rows: int, columns: int, split: Split = Split.REPLICATED, units: int = 0, *, bias: bool = False) -> None:
         """A matrix product; the bias of a cut output is cut with it."""
         self.array(f"{name}.weight", rows, columns, split=split, units=units, linear=True)
         if bias:
@@ -56,7 +68,7 @@ class Shelf:
         if bias:
             self.array(f"{name}.bias", shape[0])
 
-    def norm(self, name: str, width: int, bias: bool = True) -> None:
+    def norm(self, name: str, width: int, *, bias: bool = True) -> None:
         """A layer norm, or an RMS norm without ``bias``."""
         self.array(f"{name}.weight", width)
         if bias:
@@ -95,7 +107,9 @@ class TowerReader:
 READERS: list[TowerReader] = []
 
 
-def tower(name: str, section: str, recognises: Callable[[Tower], bool]) -> Callable[[Callable[[Tower, Shelf], bool]], Callable[[Tower, Shelf], bool]]:
+def register_tower(
+    name: str, section: str, recognises: Callable[[Tower], bool]
+) -> Callable[[Callable[[Tower, Shelf], bool]], Callable[[Tower, Shelf], bool]]:
     """Register a reader of towers.
 
     Parameters
@@ -145,26 +159,26 @@ def attention(
     """Four projections of multi-head attention; ``inner`` is the width of all heads where it is not the tower's."""
     inner = inner or width
     query, key, value, out = names
-    shelf.linear(query, inner, width, bias, Split.COLUMN, heads)
-    shelf.linear(key, inner, width, bias and key_bias, Split.COLUMN, heads)
-    shelf.linear(value, inner, width, bias, Split.COLUMN, heads)
-    shelf.linear(out, width, inner, out_bias, Split.ROW, heads)
+    shelf.linear(query, inner, width, Split.COLUMN, heads, bias=bias)
+    shelf.linear(key, inner, width, Split.COLUMN, heads, bias=bias and key_bias)
+    shelf.linear(value, inner, width, Split.COLUMN, heads, bias=bias)
+    shelf.linear(out, width, inner, Split.ROW, heads, bias=out_bias)
 
 
-def fused_attention(shelf: Shelf, width: int, heads: int, rows: int, bias: bool, out_bias: bool) -> None:
+def fused_attention(shelf: Shelf, width: int, heads: int, rows: int, *, bias: bool, out_bias: bool) -> None:
     """Attention with one stored matrix for queries, keys and values (``rows`` of all three together)."""
-    shelf.linear("qkv", rows, width, bias, Split.COLUMN, heads)
-    shelf.linear("proj", width, width, out_bias, Split.ROW, heads)
+    shelf.linear("qkv", rows, width, Split.COLUMN, heads, bias=bias)
+    shelf.linear("proj", width, width, Split.ROW, heads, bias=out_bias)
 
 
-def plain_mlp(shelf: Shelf, width: int, inner: int, bias: bool = True, names: tuple[str, str] = ("fc1", "fc2")) -> None:
+def plain_mlp(shelf: Shelf, width: int, inner: int, names: tuple[str, str] = ("fc1", "fc2"), *, bias: bool = True) -> None:
     """Up and down."""
-    shelf.linear(names[0], inner, width, bias, Split.COLUMN)
-    shelf.linear(names[1], width, inner, bias, Split.ROW)
+    shelf.linear(names[0], inner, width, Split.COLUMN, bias=bias)
+    shelf.linear(names[1], width, inner, Split.ROW, bias=bias)
 
 
-def gated_mlp(shelf: Shelf, width: int, inner: int, bias: bool = False) -> None:
+def gated_mlp(shelf: Shelf, width: int, inner: int, *, bias: bool = False) -> None:
     """Gate, up and down."""
-    shelf.linear("gate_proj", inner, width, bias, Split.COLUMN)
-    shelf.linear("up_proj", inner, width, bias, Split.COLUMN)
-    shelf.linear("down_proj", width, inner, bias, Split.ROW)
+    shelf.linear("gate_proj", inner, width, Split.COLUMN, bias=bias)
+    shelf.linear("up_proj", inner, width, Split.COLUMN, bias=bias)
+    shelf.linear("down_proj", width, inner, Split.ROW, bias=bias)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
 __all__ = ["read"]
 
 
-@tower("llama4", "vision", lambda it: it.part.has("pixel_shuffle_ratio") and it.part.has("projector_output_dim"))
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("llama4", "vision", lambda tower: tower.part.has("pixel_shuffle_ratio") and tower.part.has("projector_output_dim"))
+def read(tower: Tower, shelf: Shelf) -> bool:
     """One table of positions with a place for the class token; the adapter works on shuffled patches."""
-    part = it.part
+    part = tower.part
     width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_attention_heads")
     patch = side(part, "patch_size")
     encoder = shelf.under("vision_model")
@@ -27,7 +27,7 @@ def read(it: Tower, shelf: Shelf) -> bool:
     block.norm("post_attention_layernorm", width)
     between, out = part.needed("projector_input_dim"), part.needed("projector_output_dim")
     adapter = encoder.under("vision_adapter.mlp")
-    adapter.linear("fc1", between, inner, False, Split.COLUMN)
-    adapter.linear("fc2", out, between, False, Split.ROW)
-    shelf.linear("multi_modal_projector.linear_1", it.hidden_size, part.integer("vision_output_dim", default=out, low=1))
+    adapter.linear("fc1", between, inner, Split.COLUMN, bias=False)
+    adapter.linear("fc2", out, between, Split.ROW, bias=False)
+    shelf.linear("multi_modal_projector.linear_1", tower.hidden_size, part.integer("vision_output_dim", default=out, low=1))
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.keys import Keys
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
 __all__ = ["read"]
@@ -20,10 +20,10 @@ def _merging(part: Keys) -> Keys | None:
     )
 
 
-@tower("minimax", "vision", lambda it: it.whole.has("projector_hidden_size") and _merging(it.part) is not None)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("minimax", "vision", lambda tower: tower.whole.has("projector_hidden_size") and _merging(tower.part) is not None)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Rotary positions in three dimensions store nothing."""
-    part, merging = it.part, _merging(it.part)
+    part, merging = tower.part, _merging(tower.part)
     if merging is None:
         return False
     width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_attention_heads")
@@ -37,11 +37,11 @@ def read(it: Tower, shelf: Shelf) -> bool:
     plain_mlp(block.under("mlp"), width, inner)
     block.norm("layer_norm1", width)
     block.norm("layer_norm2", width)
-    between, hidden = it.whole.needed("projector_hidden_size"), it.hidden_size
-    bias = it.whole.flag("multimodal_projector_bias", default=True)
+    between, hidden = tower.whole.needed("projector_hidden_size"), tower.hidden_size
+    bias = tower.whole.flag("multimodal_projector_bias", default=True)
     square = merging.integer("spatial_merge_size", default=2, low=1, high=64) ** 2
     for name, columns in (("multi_modal_projector", width), ("patch_merge_mlp", hidden * square)):
         part_shelf = shelf.under(name)
-        part_shelf.linear("linear_1", between, columns, bias, Split.COLUMN)
-        part_shelf.linear("linear_2", hidden, between, bias, Split.ROW)
+        part_shelf.linear("linear_1", between, columns, Split.COLUMN, bias=bias)
+        part_shelf.linear("linear_2", hidden, between, Split.ROW, bias=bias)
     return True

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 
 __all__ = ["read"]
 
 
-@tower("mllama", "vision", lambda it: it.part.has("num_global_layers") and it.part.has("max_num_tiles"))
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("mllama", "vision", lambda tower: tower.part.has("num_global_layers") and tower.part.has("max_num_tiles"))
+def read(tower: Tower, shelf: Shelf) -> bool:
     """A table for each arrangement of tiles (and one for none) stands beside the positions within a tile."""
-    part = it.part
+    part = tower.part
     width, inner = part.needed("hidden_size"), part.needed("intermediate_size")
     heads = part.needed("attention_heads", "num_attention_heads")
     patch, tiles = side(part, "patch_size"), part.needed("max_num_tiles", high=256)
@@ -20,10 +20,10 @@ def read(it: Tower, shelf: Shelf) -> bool:
     encoder = shelf.under("vision_model")
     encoder.array("class_embedding", width)
     encoder.conv("patch_embedding", width, part.integer("num_channels", default=3, low=1, high=64), patch, patch)
-    place = encoder.under("gated_positional_embedding")
-    place.array("gate", 1)
-    place.array("embedding", patches, width)
-    place.array("tile_embedding.weight", arrangements, tiles * patches * width)
+    positions = encoder.under("gated_positional_embedding")
+    positions.array("gate", 1)
+    positions.array("embedding", patches, width)
+    positions.array("tile_embedding.weight", arrangements, tiles * patches * width)
     for name in ("pre_tile_positional_embedding", "post_tile_positional_embedding"):
         encoder.array(f"{name}.gate", 1)
         encoder.array(f"{name}.embedding.weight", arrangements, tiles * width)
@@ -42,5 +42,5 @@ def read(it: Tower, shelf: Shelf) -> bool:
             block.array("gate_attn", 1)
             block.array("gate_ffn", 1)
     features = (1 + len(part.sequence("intermediate_layers_indices") or ())) * width
-    shelf.linear("multi_modal_projector", it.hidden_size, part.integer("vision_output_dim", default=features, low=1), True)
+    shelf.linear("multi_modal_projector", tower.hidden_size, part.integer("vision_output_dim", default=features, low=1), bias=True)
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
 __all__ = ["read"]
@@ -10,10 +10,10 @@ __all__ = ["read"]
 _KNOWN = {"mlp_type": ("mlp2",), "norm_type": ("layer_norm", "layernorm"), "mm_projector_type": ("patchmerger",)}
 
 
-@tower("moonvit", "vision", lambda it: it.part.has("init_pos_emb_height", "pos_emb_height") and it.part.has("merge_kernel_size"))
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("moonvit", "vision", lambda tower: tower.part.has("init_pos_emb_height", "pos_emb_height") and tower.part.has("merge_kernel_size"))
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Understood with layer norms, biases and the first projector; a later form that says otherwise is not."""
-    part = it.part
+    part = tower.part
     if any(part.text(key, default=known[0]) not in known for key, known in _KNOWN.items()):
         return False
     width, inner = part.needed("vt_hidden_size", "hidden_size"), part.needed("vt_intermediate_size", "intermediate_size")
@@ -36,6 +36,6 @@ def read(it: Tower, shelf: Shelf) -> bool:
     merged = width * kernel[0] * kernel[-1]
     projector = shelf.under("mm_projector")
     projector.norm("pre_norm", width)
-    projector.linear("proj.0", merged, merged, True, Split.COLUMN)
-    projector.linear("proj.2", part.integer("text_hidden_size", default=it.hidden_size, low=1), merged, True, Split.ROW)
+    projector.linear("proj.0", merged, merged, Split.COLUMN, bias=True)
+    projector.linear("proj.2", part.integer("text_hidden_size", default=tower.hidden_size, low=1), merged, Split.ROW, bias=True)
     return True

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
 __all__ = ["read"]
 
 
-@tower("muse", "vision", lambda it: it.part.has("patch_temporal") and it.part.has("merge_size") and it.part.has("pos_emb_height"))
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower(
+    "muse", "vision", lambda tower: tower.part.has("patch_temporal") and tower.part.has("merge_size") and tower.part.has("pos_emb_height")
+)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Patches of two moments enter by a matrix."""
-    part, whole = it.part, it.whole
+    part, whole = tower.part, tower.whole
     width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_attention_heads")
     patch, time = side(part, "patch_size"), part.needed("patch_temporal", high=64)
     encoder = shelf.under("vision_tower")
@@ -27,7 +29,7 @@ def read(it: Tower, shelf: Shelf) -> bool:
     plain_mlp(block.under("mlp"), width, inner)
     between = whole.needed("projector_hidden_size")
     merged = whole.integer("out_hidden_size", default=width * part.needed("merge_size", high=64) ** 2, low=1)
-    shelf.linear("vision_adapter.fc1", between, merged, False, Split.COLUMN)
-    shelf.linear("vision_adapter.fc2", between, between, False, Split.ROW)
-    shelf.linear("vision_projection", it.hidden_size, between)
+    shelf.linear("vision_adapter.fc1", between, merged, Split.COLUMN, bias=False)
+    shelf.linear("vision_adapter.fc2", between, between, Split.ROW, bias=False)
+    shelf.linear("vision_projection", tower.hidden_size, between)
     return True

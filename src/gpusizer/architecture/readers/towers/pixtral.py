@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, gated_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, gated_mlp, register_tower, side
 from gpusizer.architecture.readers.towers.projectors import project
 
 __all__ = ["read"]
 
 
-def _recognises(it: Tower) -> bool:
-    return it.part.text("model_type") == "pixtral" or it.part.text("block") == "pixtral"
+def _recognises(tower: Tower) -> bool:
+    return tower.part.text("model_type") == "pixtral" or tower.part.text("block") == "pixtral"
 
 
-@tower("pixtral", "vision", _recognises)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("pixtral", "vision", _recognises)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Patch convolution and RMS norms; the projector is the whole model's."""
-    part = it.part
+    part = tower.part
     width, inner, heads = part.needed("hidden_size"), part.needed("intermediate_size"), part.needed("num_attention_heads")
     patch = side(part, "patch_size")
     encoder = shelf.under("vision_tower")
@@ -26,4 +26,4 @@ def read(it: Tower, shelf: Shelf) -> bool:
     block.norm("ffn_norm", width, bias=False)
     attention(block.under("attention"), width, heads, bias=False, out_bias=False, names=("q_proj", "k_proj", "v_proj", "o_proj"))
     gated_mlp(block.under("feed_forward"), width, inner)
-    return project(it, shelf, width)
+    return project(tower, shelf, width)

@@ -13,13 +13,13 @@ __all__ = ["PROJECTORS", "project"]
 _MULTI = "multi_modal_projector"
 
 
-def project(it: Tower, shelf: Shelf, width: int) -> bool:
+def project(tower: Tower, shelf: Shelf, width: int) -> bool:
     """Put the projector's tensors on the shelf; False where its kind is not known."""
-    kind = it.whole.text("projector") or _by_keys(it.whole)
+    kind = tower.whole.text("projector") or _by_keys(tower.whole)
     make = PROJECTORS.get(kind or "")
     if make is None:
         return False
-    make(it, shelf, width)
+    make(tower, shelf, width)
     return True
 
 
@@ -34,68 +34,68 @@ def _by_keys(whole: Keys) -> str | None:
     return None
 
 
-def _two_layers(it: Tower, shelf: Shelf, width: int) -> None:
+def _two_layers(tower: Tower, shelf: Shelf, width: int) -> None:
     """Two matrices; features of several tower layers stand side by side. Tiled models add a row between image rows."""
-    whole, hidden = it.whole, it.hidden_size
+    whole, hidden = tower.whole, tower.hidden_size
     bias = whole.flag("multimodal_projector_bias", default=True)
     layers = whole.raw("vision_feature_layer", "vision_feature_layers")
     features = width * (len(layers) if isinstance(layers, (list, tuple)) else 1)
     part = shelf.under(_MULTI)
     if whole.flag("projector_layernorm"):
         part.norm("projector_layernorm", features)
-    part.linear("linear_1", hidden, features, bias, Split.COLUMN)
-    part.linear("linear_2", hidden, hidden, bias, Split.ROW)
+    part.linear("linear_1", hidden, features, Split.COLUMN, bias=bias)
+    part.linear("linear_2", hidden, hidden, Split.ROW, bias=bias)
     if whole.flag("image_newline"):
         shelf.array("image_newline", hidden)
 
 
-def _patch_merger(it: Tower, shelf: Shelf, width: int) -> None:
-    whole, hidden = it.whole, it.hidden_size
+def _patch_merger(tower: Tower, shelf: Shelf, width: int) -> None:
+    whole, hidden = tower.whole, tower.hidden_size
     bias = whole.flag("multimodal_projector_bias")
     part = shelf.under(_MULTI)
     part.norm("norm", width, bias=False)
     part.linear("patch_merger.merging_layer", width, width * whole.integer("spatial_merge_size", default=2, low=1, high=64) ** 2)
-    part.linear("linear_1", hidden, width, bias, Split.COLUMN)
-    part.linear("linear_2", hidden, hidden, bias, Split.ROW)
+    part.linear("linear_1", hidden, width, Split.COLUMN, bias=bias)
+    part.linear("linear_2", hidden, hidden, Split.ROW, bias=bias)
 
 
-def _soft_tokens(it: Tower, shelf: Shelf, width: int) -> None:
-    shelf.array(f"{_MULTI}.mm_input_projection_weight", width, it.hidden_size)
+def _soft_tokens(tower: Tower, shelf: Shelf, width: int) -> None:
+    shelf.array(f"{_MULTI}.mm_input_projection_weight", width, tower.hidden_size)
     shelf.norm(f"{_MULTI}.mm_soft_emb_norm", width, bias=False)
 
 
-def _one_linear(it: Tower, shelf: Shelf, width: int) -> None:
-    shelf.linear(f"{_MULTI}.linear", it.whole.integer("projection_dim", default=it.hidden_size, low=1), width, True)
+def _one_linear(tower: Tower, shelf: Shelf, width: int) -> None:
+    shelf.linear(f"{_MULTI}.linear", tower.whole.integer("projection_dim", default=tower.hidden_size, low=1), width, bias=True)
 
 
-def _pixel_shuffle(it: Tower, shelf: Shelf, width: int) -> None:
+def _pixel_shuffle(tower: Tower, shelf: Shelf, width: int) -> None:
     """One matrix over a square of patches."""
-    scale = it.whole.integer("scale_factor", default=2, low=1, high=64)
-    shelf.linear("connector.modality_projection.proj", it.hidden_size, width * scale * scale)
+    scale = tower.whole.integer("scale_factor", default=2, low=1, high=64)
+    shelf.linear("connector.modality_projection.proj", tower.hidden_size, width * scale * scale)
 
 
-def _shuffled_mlp(it: Tower, shelf: Shelf, width: int) -> None:
+def _shuffled_mlp(tower: Tower, shelf: Shelf, width: int) -> None:
     """A norm and two matrices over a square of patches."""
-    whole, hidden = it.whole, it.hidden_size
+    whole, hidden = tower.whole, tower.hidden_size
     square = _square(whole)
     part = shelf.under(_MULTI)
     if whole.flag("projector_use_layernorm", default=True):
         part.norm("layer_norm", width * square, bias=whole.flag("projector_norm_bias", default=True))
     inner = whole.integer("projector_hidden_size", default=hidden, low=1)
     bias = whole.flag("projector_bias", default=True)
-    part.linear("linear_1", inner, width * square, bias, Split.COLUMN)
-    part.linear("linear_2", hidden, inner, bias, Split.ROW)
+    part.linear("linear_1", inner, width * square, Split.COLUMN, bias=bias)
+    part.linear("linear_2", hidden, inner, Split.ROW, bias=bias)
 
 
-def _swiglu(it: Tower, shelf: Shelf, width: int) -> None:
+def _swiglu(tower: Tower, shelf: Shelf, width: int) -> None:
     """A gated pair over a square of patches; ``alignment_intermediate_size`` is the width of gate and value together."""
-    whole, hidden = it.whole, it.hidden_size
+    whole, hidden = tower.whole, tower.hidden_size
     inner = whole.integer("alignment_intermediate_size", default=hidden, low=2)
     part = shelf.under(_MULTI)
     if whole.flag("projector_layernorm"):
         part.norm("layernorm", width * _square(whole))
-    part.linear("linear_1", inner, width * _square(whole), True, Split.COLUMN)
-    part.linear("linear_2", hidden, inner // 2, True, Split.ROW)
+    part.linear("linear_1", inner, width * _square(whole), Split.COLUMN, bias=True)
+    part.linear("linear_2", hidden, inner // 2, Split.ROW, bias=True)
 
 
 def _square(whole: Keys, part: Keys | None = None) -> int:
@@ -108,13 +108,13 @@ def _square(whole: Keys, part: Keys | None = None) -> int:
     return factor * factor
 
 
-def _merged_mlp(it: Tower, shelf: Shelf, width: int) -> None:
+def _merged_mlp(tower: Tower, shelf: Shelf, width: int) -> None:
     """A norm, then two matrices over a square of patches."""
-    square = _square(it.whole, it.part)
+    square = _square(tower.whole, tower.part)
     part = shelf.under("projector")
     part.norm("pre_norm", width)
-    part.linear("linear_1", width * square, width * square, True, Split.COLUMN)
-    part.linear("linear_2", it.hidden_size, width * square, True, Split.ROW)
+    part.linear("linear_1", width * square, width * square, Split.COLUMN, bias=True)
+    part.linear("linear_2", tower.hidden_size, width * square, Split.ROW, bias=True)
 
 
 PROJECTORS: dict[str, Callable[[Tower, Shelf, int], None]] = {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.readers.towers.projectors import project
 
 __all__ = ["read"]
 
 
-@tower("radio", "vision", lambda it: it.part.has("num_registers") and it.part.has("num_cls_tokens") and it.part.has("max_img_size"))
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower(
+    "radio", "vision", lambda tower: tower.part.has("num_registers") and tower.part.has("num_cls_tokens") and tower.part.has("max_img_size")
+)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Patches of images and of video enter by a matrix each."""
-    part = it.part
+    part = tower.part
     width, heads = part.needed("hidden_size"), part.needed("num_attention_heads")
     inner = int(width * part.number("mlp_ratio", default=4.0, high=64.0))
     patch, channels = side(part, "patch_size"), part.integer("num_channels", default=3, low=1, high=64)
@@ -26,4 +28,4 @@ def read(it: Tower, shelf: Shelf) -> bool:
     for norm, scale in (("norm1", "layer_scale1.lambda1"), ("norm2", "layer_scale2.lambda1")):
         block.norm(norm, width)
         block.array(scale, width)
-    return project(it, shelf, width)
+    return project(tower, shelf, width)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, side, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 
 __all__ = ["read"]
 
 
-def _recognises(it: Tower) -> bool:
-    part = it.part
+def _recognises(tower: Tower) -> bool:
+    part = tower.part
     return part.has("layer_scale_init_value") and part.has("mlp_ratio") and part.has("max_position_embeddings") and part.has("image_size")
 
 
-@tower("step", "vision", _recognises)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("step", "vision", _recognises)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Each residual branch has a stored scale; the convolutions halve the sides and double the channels."""
-    part = it.part
+    part = tower.part
     width, heads = part.needed("hidden_size"), part.needed("num_attention_heads")
     inner = int(width * part.number("mlp_ratio", default=4.0, high=64.0))  # the class derives it, whatever ``intermediate_size`` says
     patch = side(part, "patch_size")
@@ -31,5 +31,5 @@ def read(it: Tower, shelf: Shelf) -> bool:
         block.array(scale, width)
     encoder.conv("vit_downsampler1", 2 * width, width, 3, 3, bias=True)
     encoder.conv("vit_downsampler2", 4 * width, 2 * width, 3, 3, bias=True)
-    shelf.linear("vit_large_projector", it.hidden_size, 4 * width, it.whole.flag("projector_bias"))
+    shelf.linear("vit_large_projector", tower.hidden_size, 4 * width, bias=tower.whole.flag("projector_bias"))
     return True

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, tower
+from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower
 
 __all__ = ["read"]
 
 
-def _recognises(it: Tower) -> bool:
-    return all(it.part.has(name) for name in ("d_model", "encoder_layers", "encoder_ffn_dim", "output_dim", "n_window"))
+def _recognises(tower: Tower) -> bool:
+    return all(tower.part.has(name) for name in ("d_model", "encoder_layers", "encoder_ffn_dim", "output_dim", "n_window"))
 
 
-@tower("whisper", "audio", _recognises)
-def read(it: Tower, shelf: Shelf) -> bool:
+@register_tower("whisper", "audio", _recognises)
+def read(tower: Tower, shelf: Shelf) -> bool:
     """Two generations: convolutions along time alone, or over time and pitch (``downsample_hidden_size``) with a longer projection."""
-    part = it.part
+    part = tower.part
     width, inner, heads = part.needed("d_model"), part.needed("encoder_ffn_dim"), part.needed("encoder_attention_heads")
     bins, out = part.integer("num_mel_bins", default=128, low=8, high=1 << 16), part.needed("output_dim")
     narrow = part.integer("downsample_hidden_size", low=1)
@@ -29,12 +29,12 @@ def read(it: Tower, shelf: Shelf) -> bool:
         encoder.conv("conv1", width, bins, 3, bias=True)
         encoder.conv("conv2", width, width, 3, bias=True)
         encoder.array("audio_bos_eos_token.weight", 2, out)
-        encoder.linear("proj", out, width, True)
+        encoder.linear("proj", out, width, bias=True)
         return True
     encoder.conv("conv2d1", narrow, 1, 3, 3, bias=True)
     encoder.conv("conv2d2", narrow, narrow, 3, 3, bias=True)
     encoder.conv("conv2d3", narrow, narrow, 3, 3, bias=True)
     encoder.linear("conv_out", width, narrow * -(-bins // 8))  # three strides of 2
-    encoder.linear("proj1", width, width, True)
-    encoder.linear("proj2", out, width, True)
+    encoder.linear("proj1", width, width, bias=True)
+    encoder.linear("proj2", out, width, bias=True)
     return True

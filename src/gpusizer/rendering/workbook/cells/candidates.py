@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gpusizer.engines.vllm.record import DeviceRecord
+from gpusizer.engines.base.sheet import Model, Ways
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
-from gpusizer.rendering.workbook.cells.assembly import Assembly, Parts
-from gpusizer.rendering.workbook.cells.deployment import outside_lines, recorded_account
-from gpusizer.rendering.workbook.cells.leaves import Model, Ways, call, looked
+from gpusizer.rendering.workbook.cells.lookup import SheetLookup, call, looked
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Area, Live, constant, first_equal, least
 from gpusizer.rendering.workbook.tables.gather import TPS
+from gpusizer.rendering.workbook.tables.table import Table
 from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.rendering.workbook.tracer import ALL, Axis, Trace, Traced
 
@@ -49,15 +48,14 @@ class TriedDevice:
 
 def _device_axes(tables: Tables) -> tuple[Axis, Axis, Axis]:
     """Devices by kernels and bands of their weights, by what the engine chooses for them, and one by one."""
-    known = tables.facts.devices
-    kinds = [(known.paddings.index(each.paddings), each.rocm) for each in known.classes]
-    families = Axis("families", len(set(kinds)), ALL, (0,) * len(set(kinds)))
-    order = sorted(set(kinds))
-    classes = Axis("classes", len(kinds), families, tuple(order.index(kind) for kind in kinds))
-    return families, classes, Axis("devices", len(known.figures), classes, tuple(each.class_number for each in known.figures))
+    known = tables.facts.tables
+    order = sorted(set(known.family_of))
+    families = Axis("families", len(order), ALL, (0,) * len(order))
+    classes = Axis("classes", len(known.family_of), families, tuple(order.index(kind) for kind in known.family_of))
+    return families, classes, Axis("devices", len(known.accelerators), classes, tuple(known.class_of))
 
 
-def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, parts: Parts) -> Tried:
+def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, parts: Any) -> Tried:
     """Record the account of every candidate on every device."""
     families, classes, devices = _device_axes(tables)
     trace.devices = devices
@@ -75,23 +73,19 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
     cut, shared = (kept("refused", looked(tables.legal, "reason", model.legal, column)) for column in (place, place + len(TPS)))
     whole = kept("whole", where(cut > 0, where(shared > 0, 0, 1), 0))
     legal = kept("legal", where(cut > 0, where(shared > 0, 0, 1), 1) * where(model.layers < pp, 0, 1))
-    kinds = sorted({(tables.facts.devices.paddings.index(each.paddings), each.rocm) for each in tables.facts.devices.classes})
+    kinds = sorted(set(tables.facts.tables.family_of))
     ways = Ways(
-        families=families,
-        classes=classes,
-        stages=stages,
         paddings=[trace.one(constant(padding + 1)) for padding, _ in kinds],
         error=trace.stacked([model.error_rocm if rocm else model.error for _, rocm in kinds], families),
-        class_rows=[constant(number + 1) for number in range(classes.size)],
         tp=tp,
         tp_place=place,
         whole=whole,
         pp=pp,
         stage=along(stages, [stage for _, stage in stages_of]),
     )
-    case = kept("case", along(layouts, [2 if tp * pp > 1 else 1 for tp, pp in CANDIDATES]) + whole)
-    device, budget = _devices(trace, tables, devices, layouts, case)
-    outcome = recorded_account(Assembly(trace, tables, model, parts, ways), device, budget)
+    lookup = SheetLookup(trace, tables, families, classes, [constant(number + 1) for number in range(classes.size)])
+    engine = tables.facts.engine
+    outcome = engine.outcome(lookup, model, parts, ways, engine.device(_Devices(trace, tables.devices, devices), ways))
     holds = kept("holds", outcome.held_low)
     replicas = replicas_needed(concurrency=trace.one(inputs.concurrency), held=maximum(holds, 1))
     node = trace.given([[tables.devices.get("node", constant(number + 1))] for number in range(devices.size)], devices)
@@ -99,23 +93,19 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
     return Tried(kept("GPUs", where(will_do > 0, tp * pp * replicas, HUGE)), holds, legal, whole)
 
 
-def _devices(trace: Trace, tables: Tables, devices: Axis, layouts: Axis, case: Any) -> tuple[DeviceRecord, Traced]:
-    """The figures of every device: those that depend on the layout by its case, growth by whether ranks or stages are joined."""
-    table, rows = tables.devices, [constant(number + 1) for number in range(devices.size)]
-    growth = [constant(2 if tp > 1 else 3 if pp > 1 else 1) for tp, pp in CANDIDATES]
+class _Devices:
+    """The rows of every device."""
 
-    def get(name: str) -> Traced:
-        return trace.given([[table.get(name, row)] for row in rows], devices)
+    def __init__(self, trace: Trace, table: Table, axis: Axis) -> None:
+        self.trace, self.table, self.axis = trace, table, axis
+        self.rows = [constant(number + 1) for number in range(axis.size)]
 
-    def by_case(name: str) -> Traced:
-        spans = trace.given([[table.row(name, row)] for row in rows], devices)
-        return call("INDEX({},{})", lambda values, case: values[int(case) - 1] or 0, spans, case)
-
-    def by_layout(name: str) -> Traced:
-        return trace.given([[table.get(name, row, column) for column in growth] for row in rows], devices, layouts)
-
-    outside = outside_lines(get("context"), by_case("joined"), get("driver"))
-    return DeviceRecord(get("memory"), get("visible"), outside, by_layout("growth"), 0, by_layout("above"), ()), kept("budget", by_case("budget"))
+    def __call__(self, name: str, column: Any = None) -> Traced:
+        """A column of the table, by a place where it has several cells."""
+        if column is None:
+            return self.trace.given([[self.table.get(name, row)] for row in self.rows], self.axis)
+        spans = self.trace.given([[self.table.row(name, row)] for row in self.rows], self.axis)
+        return call("INDEX({},{})", lambda values, place: values[int(place) - 1] or 0, spans, column)
 
 
 def tried_of(trace: Trace, tried: Tried, device: int) -> TriedDevice:

@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.engines.base.account import Reason
-from gpusizer.engines.vllm.account import Outcome
-from gpusizer.engines.vllm.device_table import CASES
-from gpusizer.engines.vllm.record import DeviceRecord
+from gpusizer.engines.base.sheet import DeviceShare, Model, Outcome, Ways
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
-from gpusizer.formulas.memory.budget import free_bytes, requested_bytes
+from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.rendering.workbook.calculation import Account
-from gpusizer.rendering.workbook.cells.assembly import Assembly, Parts
-from gpusizer.rendering.workbook.cells.deployment import outside_lines, recorded_account
-from gpusizer.rendering.workbook.cells.leaves import Model, Ways, leaf, looked
+from gpusizer.rendering.workbook.cells.lookup import SheetLookup, leaf, looked
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, chosen, compared, constant, picked, recorded, words
 from gpusizer.rendering.workbook.tables.gather import TPS
@@ -64,7 +60,7 @@ class Selected:
     words: Live
 
 
-def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model: Model, parts: Parts) -> Selected:
+def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model: Model, parts: Any) -> Selected:
     """Record the chosen deployment."""
     stages = Axis("stages", MOST_STAGES, ALL, (0,) * MOST_STAGES, stages=True)
     stage = trace.given([[constant(number) for number in range(MOST_STAGES)]], ALL, stages)
@@ -72,12 +68,8 @@ def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model
     rocm = leaf(trace, tables.classes, "rocm", [number], ALL)
     tp, pp, whole = trace.one(inputs.tp), trace.one(inputs.pp), trace.one(inputs.whole)
     ways = Ways(
-        families=ALL,
-        classes=ALL,
-        stages=stages,
         paddings=[leaf(trace, tables.classes, "padding", [number], ALL)],
         error=kept("error", where(rocm > 0, model.error_rocm, model.error)),
-        class_rows=[number],
         tp=tp,
         tp_place=trace.one(inputs.tp_place),
         whole=whole,
@@ -85,32 +77,30 @@ def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model
         stage=stage,
     )
     trace.present = kept("is there", where(stage < pp, 1, 0))
-    device, share, budget = _device(trace, tables, inputs, where(tp > 1, whole, 0), tp, pp)
-    outcome = recorded_account(Assembly(trace, tables, model, parts, ways), device, budget)
+    device = _device(trace, tables, inputs, ways)
+    outcome = tables.facts.engine.outcome(SheetLookup(trace, tables, class_rows=[number]), model, parts, ways, device)
     why = _cannot_be(account, tables, inputs)
     legal = account.line("can be", compared(why, "=", ""))
-    figures, worst = _verdict(trace, inputs, outcome, budget, trace.one(legal), tp * pp)
-    items = _items(trace, outcome, device, worst, trace.one(legal))
-    return Selected(figures | {"share": share, "weights": _shown(trace.one(legal), _at(trace, outcome.weights_bytes, worst))}, items, legal, why)
+    figures, worst = _verdict(trace, inputs, outcome, device.budget_bytes, trace.one(legal), tp * pp)
+    items = _items(trace, outcome, worst, trace.one(legal))
+    return Selected(
+        figures | {"share": device.share, "weights": _shown(trace.one(legal), _at(trace, outcome.weights_bytes, worst))}, items, legal, why
+    )
 
 
-def _device(trace: Trace, tables: Tables, inputs: Inputs, whole: Any, tp: Traced, pp: Traced) -> tuple[DeviceRecord, Traced, Traced]:
-    """The chosen device as the layout has it, the share of it that is asked for, and the budget that this is."""
-    devices, row = tables.devices, trace.one(inputs.gpu_row)
-    case: Traced = kept("case", where(whole > 0, 3, where(tp * pp > 1, 2, 1)))
-    kind: Traced = kept("growth", where(tp > 1, 2, where(pp > 1, 3, 1)))
-    assert len(CASES) == 3
+def _device(trace: Trace, tables: Tables, inputs: Inputs, ways: Ways) -> DeviceShare:
+    """The chosen device as the layout has it; its share is the one that is asked for, where one is."""
+    row, engine = trace.one(inputs.gpu_row), tables.facts.engine
 
-    def get(name: str, column: Traced | None = None) -> Traced:
-        found: Traced = kept(name, looked(devices, name, row, column))
+    def get(name: str, column: Any = None) -> Traced:
+        found: Traced = kept(name, looked(tables.devices, name, row, column))
         return found
 
-    asked, given = trace.line("is given", compared(inputs.memory_fraction, "<>", "")), trace.one(inputs.memory_fraction)
-    visible = get("visible")
-    share: Traced = kept("share used", where(asked, given, get("share", case)))
-    budget: Traced = kept("budget used", where(asked, requested_bytes(device_total_bytes=visible, utilization=share), get("budget", case)))
-    outside = outside_lines(get("context"), get("joined", case), get("driver"))
-    return DeviceRecord(get("memory"), visible, outside, get("growth", kind), 0, get("above", kind), ()), share, budget
+    usual = engine.device(get, ways)
+    asked = trace.line("is given", compared(inputs.memory_fraction, "<>", ""))
+    share = kept("share used", where(asked, trace.one(inputs.memory_fraction), usual.share))
+    budget = kept("budget used", where(asked, engine.budget_of_share(usual, share), usual.budget_bytes))
+    return DeviceShare(usual.record, share, budget)
 
 
 def _at(trace: Trace, figure: Any, stage: Traced) -> Any:
@@ -131,7 +121,7 @@ def _shown(legal: Traced, figure: Any) -> Traced:
     return found
 
 
-def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, budget: Traced, legal: Traced, size: Any) -> tuple[dict[str, Traced], Traced]:
+def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, budget: Any, legal: Traced, size: Any) -> tuple[dict[str, Traced], Traced]:
     """What the deployment comes to, and the stage that is described."""
     found, blocks = outcome.found, outcome.found.blocks
     code = kept("code", where(legal, found.reason, int(Reason.CANNOT_BE)))
@@ -156,19 +146,19 @@ def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, budget: Traced, leg
         "held_low": where(legal, outcome.held_low, DASH),
         "replicas": where(good > 0, replicas, DASH),
         "gpus": where(good > 0, size * replicas, DASH),
-        "requests": outcome.step.requests,
-        "step_tokens": outcome.step.tokens,
+        "requests": outcome.most_requests,
+        "step_tokens": outcome.step_tokens,
     }
     return {name: kept(name, figure) for name, figure in figures.items()}, worst
 
 
-def _items(trace: Trace, outcome: Outcome, device: DeviceRecord, worst: Traced, legal: Traced) -> dict[str, Traced]:
+def _items(trace: Trace, outcome: Outcome, worst: Traced, legal: Traced) -> dict[str, Traced]:
     """The ledger of the stage that is described."""
     found = {name: kept(name, _at(trace, line.bytes, worst)) for name, line in outcome.lines.items()}
     outside = {name: found.pop(name) for name in ("device_context", "communication", "driver_reserved")}
     found["kv_cache_pool"] = kept("kv_cache_pool", outcome.found.blocks[0] * _at(trace, outcome.figures.block_bytes, worst))
     found |= outside
-    found["free"] = kept("free", free_bytes(device_total_bytes=device.memory_bytes, used_bytes=sum(found.values())))
+    found["free"] = kept("free", free_bytes(device_total_bytes=outcome.memory_bytes, used_bytes=sum(found.values())))
     return {name: _shown(legal, figure) for name, figure in found.items()}
 
 

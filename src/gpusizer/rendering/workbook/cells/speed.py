@@ -206,7 +206,7 @@ def live_speed(book: Book, tables: Tables, inputs: Inputs, chosen_one: Mapping[s
     LiveSpeed or None
         None where the plan's speeds are not those of a closed loop, or nothing fits.
     """
-    best, devices = plan.best, [figures.accelerator for figures in tables.facts.devices.figures]
+    best, devices = plan.best, list(tables.facts.accelerators)
     if best is None or best.performance is None or plan.request.request_rate is not None:
         return None
     source = _Source(plan, best, devices)

@@ -45,8 +45,7 @@ class Ranking:
 def order_table(book: Book, tables: Tables) -> Table:
     """What a bid asks of each device beside its memory: power, purchase, how many are ordered together, when its prices were."""
     rows = []
-    for figures in tables.facts.devices.figures:
-        device = figures.accelerator
+    for device in tables.facts.accelerators:
         rent, bought = rent_of(device, 1), purchase_of(device, 1)
         dates = "; ".join(dict.fromkeys(cost.date for cost in (rent, bought) if cost is not None))
         money = (None, "") if bought is None else (float(bought.amount), bought.currency)
@@ -90,7 +89,7 @@ def fill_gpus(book: Book, tables: Tables, orders: Table, inputs: Inputs, tried: 
     page = Page(book, "gpus", [width for _, width, _ in _COLUMNS])
     page.heading()
     page.head(FIRST - 1, [book.say(f"gpus-{title}") for title, _, _ in _COLUMNS], styles)
-    devices = [figures.accelerator for figures in tables.facts.devices.figures]
+    devices = list(tables.facts.accelerators)
     families = tables.models.get("families", inputs.model_row, inputs.precision_place)
     keys = book.add("Keys", technical=True)
     shown: list[list[Live | None]] = []
@@ -119,7 +118,7 @@ def fill_gpus(book: Book, tables: Tables, orders: Table, inputs: Inputs, tried: 
 
 
 def _row(page: Page, tables: Tables, order: Sequence[Any], number: int, attempt: tuple[TriedDevice, Live]) -> list[Live | None]:
-    say, row, device = page.book.say, FIRST + number, tables.facts.devices.figures[number].accelerator
+    say, row, device = page.book.say, FIRST + number, tables.facts.accelerators[number]
     found, refusal = attempt
     place = found.place
     good = all_of(compared(refusal, "=", 0), compared(found.gpus, "<", HUGE))

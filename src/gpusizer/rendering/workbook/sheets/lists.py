@@ -118,7 +118,7 @@ def is_source(words: str) -> bool:
 def fill_sources(book: Book, facts: Facts, made: str, plan: Plan | None) -> None:
     """Where the facts of this file are from: by source for devices, prices with their dates; what nobody vouches for is called that."""
     columns = (("what", 38, "wrap"), ("fact", 36, "wrap"), ("date", 13, "wrap"), ("from", 56, "wrap"))
-    say, devices = book.say, [figures.accelerator for figures in facts.devices.figures]
+    say, devices = book.say, list(facts.accelerators)
     rows: list[list[str]] = [[say("sources-made"), "", "", made]]
     for use in scenarios():
         if plan is None or use.id in (plan.need.scenario, plan.request.scenario):

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import support_for
-from gpusizer.engines.base.layout_rules import Dimensions, problem_of
-from gpusizer.engines.vllm.device_table import Devices
-from gpusizer.engines.vllm.engine import Vllm
-from gpusizer.engines.vllm.model_table import EngineTables, ModelColumns, layouts_of
+from gpusizer.engines.base.layout_rules import Dimensions
+from gpusizer.engines.base.sheet import AccountSheet, SheetColumns, SheetTables
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
 
@@ -43,7 +40,7 @@ class ModelFacts:
     """One model: what it is, and its columns."""
 
     source: Source
-    columns: ModelColumns
+    columns: SheetColumns
 
     @property
     def precisions(self) -> list[dict[str, Any]]:
@@ -56,31 +53,19 @@ class Facts:
     """What the sheets look up: the engine's tables, and why things cannot be, in the words of one language."""
 
     language: str
-    tables: EngineTables
+    engine: AccountSheet
+    tables: SheetTables
+    precisions: tuple[str, ...]
+    kv_precisions: tuple[str, ...]
     models: list[ModelFacts] = field(default_factory=list)
     legal: dict[tuple[int, ...], int] = field(default_factory=dict)
     legal_of: dict[Dimensions, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
 
     @property
-    def engine(self) -> Vllm:
-        """The engine."""
-        return self.tables.engine
-
-    @property
-    def devices(self) -> Devices:
-        """Devices and their classes."""
-        return self.tables.devices
-
-    @property
-    def precisions(self) -> tuple[str, ...]:
-        """Precisions of weights to choose from."""
-        return self.tables.precisions
-
-    @property
-    def kv_precisions(self) -> tuple[str, ...]:
-        """Precisions of the cache to choose from."""
-        return self.tables.kv_precisions
+    def accelerators(self) -> Sequence[Accelerator]:
+        """The devices."""
+        return self.tables.accelerators
 
     def reason(self, words: str) -> int:
         """Number of a sentence, 0 for none."""
@@ -88,6 +73,7 @@ class Facts:
 
 
 def gather(
+    engine: AccountSheet,
     sources: Sequence[Source],
     devices: Sequence[Accelerator],
     language: str,
@@ -98,6 +84,8 @@ def gather(
 
     Parameters
     ----------
+    engine : AccountSheet
+        The engine, at a version.
     sources : sequence of Source
         Models of the workbook.
     devices : sequence of Accelerator
@@ -109,9 +97,8 @@ def gather(
     kv_precisions : iterable of str
         Precisions of the cache to choose from.
     """
-    engine = get_engine("vllm")
-    assert isinstance(engine, Vllm)
-    facts = Facts(language, EngineTables(engine, devices, tuple(precisions), tuple(kv_precisions), TPS, sources[0].architecture))
+    offered = (tuple(precisions), tuple(kv_precisions))
+    facts = Facts(language, engine, engine.tables(devices, *offered, TPS, sources[0].architecture), *offered)
     for source in sources:
         columns = facts.tables.add(source.architecture)
         facts.models.append(ModelFacts(source, columns))
@@ -124,12 +111,9 @@ def gather(
 def _legal(facts: Facts, sizes: Dimensions, layers: int) -> int:
     """Number of the row that says for each tensor-parallel size, experts cut or whole, why it cannot be."""
     if sizes not in facts.legal_of:
-        padded = facts.engine.padded_formats(facts.devices.start(facts.devices.accelerators[0]))
         row = []
-        for whole in (False, True):
-            for tp in TPS:
-                problem = problem_of(sizes, layers, layouts_of(tp)[whole], 0, padded)
-                row.append(0 if problem is None else facts.reason(text("reason", problem.code, facts.language, **problem.parameters)))
+        for problem in facts.tables.problems(sizes, layers):
+            row.append(0 if problem is None else facts.reason(text("reason", problem.code, facts.language, **problem.parameters)))
         facts.legal_of[sizes] = facts.legal.setdefault(tuple(row), len(facts.legal) + 1)
     return facts.legal_of[sizes]
 
@@ -143,7 +127,7 @@ def _label(language: str, widest: str, precision: str) -> str:
 def family_reasons(facts: Facts) -> list[list[int]]:
     """For each device and each combination of formats the number of the reason why it does not serve, 0 where it does."""
     table = []
-    for accelerator in facts.devices.accelerators:
+    for accelerator in facts.accelerators:
         row = []
         for families in facts.tables.families:
             refusal = support_for(facts.engine.id, families, accelerator).refusal

@@ -8,13 +8,12 @@ from typing import Any
 
 from gpusizer.article.answer import article_bytes_per_element, article_kinds, article_params
 from gpusizer.article.model_figures import cache_figures
-from gpusizer.engines.vllm.record import ModelRecord
 from gpusizer.planning.prices import rent_of
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.tables.gather import TPS, Facts, ModelFacts, family_reasons
 from gpusizer.rendering.workbook.tables.table import Table
 
-__all__ = ["ARTICLE_KINDS", "BY_PRECISION", "Tables", "write_tables"]
+__all__ = ["ARTICLE_KINDS", "Tables", "record_columns", "write_tables"]
 
 ARTICLE_KINDS = 4
 """Kinds of layers that the article's sheet has lines for."""
@@ -63,36 +62,14 @@ def write_tables(book: Book, facts: Facts) -> Tables:
 
 # ---- models ---------------------------------------------------------------------------------------------------------
 
-RECORD = tuple(field.name for field in fields(ModelRecord) if field.name not in ("element_bytes", "byte_inputs", "block_side"))
-_SINGLE = (
-    "key",
-    "name",
-    "layers",
-    "pattern",
-    "kinds",
-    "first_kind",
-    *RECORD,
-    "block_side",
-    "total_params",
-    "activated_params",
-    "mtp_params",
-    "longest",
-    "article_params",
-)
-BY_PRECISION = (
-    "element_bytes",
-    "byte_inputs",
-    "legal",
-    "families",
-    "cache_rule",
-    "cache_first",
-    "error",
-    "error_rocm",
-    "unlisted",
-    "unlisted_above",
-    "bytes",
-    "label",
-)
+_BEFORE = ("key", "name", "layers", "pattern", "kinds", "first_kind")
+_AFTER = ("block_side", "total_params", "activated_params", "mtp_params", "longest", "article_params")
+_WORDS = ("legal", "label")  # beside what the engine says of each precision
+
+
+def record_columns(facts: Facts) -> tuple[str, ...]:
+    """Fields of a model's record that do not depend on the precision."""
+    return tuple(field.name for field in fields(facts.engine.record) if field.name not in (*facts.engine.by_precision, "block_side"))
 
 
 def _models(book: Book, facts: Facts, rotations: int) -> Table:
@@ -102,11 +79,11 @@ def _models(book: Book, facts: Facts, rotations: int) -> Table:
     for model in facts.models:
         rows.append(_model_row(facts, model, first, rotations, known))
         first += len(model.columns.kind_rows)
-    columns = [(name, 1) for name in _SINGLE]
+    columns = [(name, 1) for name in (*_BEFORE, *record_columns(facts), *_AFTER)]
     columns += [("rotation_width", rotations), ("rotation_positions", rotations), ("rotation_element", rotations)]
     columns += [("token_bytes", len(facts.kv_precisions) + 1), ("fixed_bytes", len(facts.kv_precisions) + 1)]
     columns += [("article_experts", ARTICLE_KINDS), ("article_width", ARTICLE_KINDS), ("article_layers", ARTICLE_KINDS)]
-    columns += [(name, len(facts.precisions)) for name in BY_PRECISION]
+    columns += [(name, len(facts.precisions)) for name in (*facts.engine.by_precision, *_WORDS)]
     return Table(book.add("Data", technical=True), columns, rows)
 
 
@@ -120,7 +97,7 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
         columns.pattern,
         len(columns.kinds),
         first,
-        *(getattr(columns.record, name) for name in RECORD),
+        *(getattr(columns.record, name) for name in record_columns(facts)),
         max(each["block_side"] for each in model.precisions),
         counts.total,
         counts.activated,
@@ -137,7 +114,7 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
     lines = [*kinds, *[(0, 0, 0)] * (ARTICLE_KINDS - len(kinds))]
     for place in range(3):
         row += [line[place] or None for line in lines]
-    for name in BY_PRECISION:
+    for name in (*facts.engine.by_precision, *_WORDS):
         row += [each[name] or None for each in model.precisions]
     return row
 
@@ -157,34 +134,15 @@ def _cached(facts: Facts, model: ModelFacts, known: dict[Any, list[int]]) -> lis
 
 
 def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Table:
+    columns, figures = facts.tables.device_columns()
     rows = []
-    for figures, refusal in zip(facts.devices.figures, refusals, strict=True):
-        device = figures.accelerator
+    for device, numbers, refusal in zip(facts.accelerators, figures, refusals, strict=True):
         cost = rent_of(device, 1)
-        rows.append(
-            [
-                device.id,
-                device.name,
-                device.memory_bytes,
-                figures.class_number + 1,
-                figures.visible_bytes,
-                figures.driver_bytes,
-                figures.context_bytes,
-                *figures.joined_bytes,
-                *figures.shares,
-                *figures.budgets,
-                *(size for size, _ in figures.growth),
-                *(above for _, above in figures.growth),
-                device.node_size,
-                int(device.whole_nodes),
-                None if cost is None else float(cost.amount),
-                "" if cost is None else cost.currency,
-                *(reason or None for reason in refusal),
-            ]
-        )
-    columns = [(name, 1) for name in ("id", "name", "memory", "class", "visible", "driver", "context")]
-    columns += [("joined", 3), ("share", 3), ("budget", 3), ("growth", 3), ("above", 3)]
-    columns += [("node", 1), ("whole_nodes", 1), ("price", 1), ("currency", 1), ("refusal", len(facts.tables.families))]
+        price = (None, "") if cost is None else (float(cost.amount), cost.currency)
+        refused = (reason or None for reason in refusal)
+        rows.append([device.id, device.name, *numbers, device.node_size, int(device.whole_nodes), *price, *refused])
+    words = [(name, 1) for name in ("node", "whole_nodes", "price", "currency")]
+    columns = [("id", 1), ("name", 1), *columns, *words, ("refusal", len(facts.tables.families))]
     return Table(book.add("Devices", technical=True), columns, rows)
 
 

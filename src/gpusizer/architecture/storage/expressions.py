@@ -147,7 +147,7 @@ class Expression:
     >>> Expression(r"(.)\\1")
     Traceback (most recent call last):
     ...
-    gpusizer.architecture.expressions.ExpressionRefused: not-supported
+    gpusizer.architecture.storage.expressions.ExpressionRefused: not-supported
     """
 
     def __init__(self, source: str, *, ours: bool = False) -> None:

@@ -1,0 +1,43 @@
+"""Weights that ``--cpu-offload-gb`` moves to the host: parameters of decoder layers one by one, until so many bytes of a GPU are gone."""
+
+from __future__ import annotations
+
+from gpusizer.engines.base.band import Limits
+from gpusizer.engines.base.launch import Stage, Start
+from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.types import Item, Section
+from gpusizer.engines.base.weights import Cut, weight_table
+from gpusizer.formulas.memory.loaded import offloaded_bytes
+from gpusizer.units import GiB
+
+__all__ = ["offloaded_layers"]
+
+# vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu; sgl-project/sglang: python/sglang/srt/utils/offloader.py. Embeddings
+# and the head stay. The last parameter that goes may be large: up to half a layer more than was asked for.
+_SOURCES = ("vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu",)
+_LAST_SHARE = 0.5
+
+
+def offloaded_layers(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """A negative line for the weights of one GPU that lie in host memory; empty where nothing was asked for."""
+    asked = start.flag("cpu_offload_gb", 0)
+    if not isinstance(asked, int | float) or isinstance(asked, bool) or asked <= 0:
+        return []
+    table = weight_table(start.architecture)
+    layers = [sum(table.layer_bytes(table.kind_of[index], cut).values()) for index in stage.layers]
+    if not sum(layers):
+        return []
+    wish, all_bytes = round(asked * GiB), sum(layers)
+    more = wish + _LAST_SHARE * max(layers)
+    ends = (offloaded_bytes(asked_bytes=size, layers_bytes=all_bytes) for size in (more, wish))
+    return [
+        computed(
+            "weights_on_host",
+            offloaded_bytes,
+            section=Section.WEIGHTS,
+            band=Limits(*ends),
+            sources=_SOURCES,
+            asked_bytes=wish,
+            layers_bytes=all_bytes,
+        )
+    ]

@@ -1,0 +1,64 @@
+"""llama.cpp and Ollama, which runs it, by their names."""
+
+from __future__ import annotations
+
+from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.llama_cpp.releases import BUILDS, OLLAMA
+
+__all__ = ["DECLARATIONS"]
+
+DECLARATIONS = (
+    Declaration(
+        id="llama.cpp",
+        module="gpusizer.engines.llama_cpp.engine",
+        flags="gpusizer.engines.llama_cpp.flags",
+        order=40,
+        aliases=("llamacpp", "llama-cpp"),
+        neighbours=(
+            "exllama",
+            "exllamav2",
+            "exllamav3",
+            "tabbyapi",
+            "ik_llama.cpp",
+            "koboldcpp",
+            "lm-studio",
+            "mlx",
+            "mlx-lm",
+            "mlc-llm",
+        ),
+        releases=BUILDS,
+        launchers=(
+            ("llama-server",),
+            ("llama-cli",),
+            ("llama-bench",),
+            ("llama-batched-bench",),
+            ("llama-perplexity",),
+            ("llama-completion",),
+            ("llama-mtmd-cli",),
+        ),
+        images=("llama.cpp",),
+        environment=("LLAMA_ARG_",),
+        widens=True,
+        takes_gguf=True,
+        layout_by_devices=True,
+        builds=True,
+        placed_by_hand=True,
+    ),
+    Declaration(
+        id="ollama",
+        module="gpusizer.engines.llama_cpp.ollama",
+        flags="gpusizer.engines.llama_cpp.ollama_flags",
+        name="Ollama",
+        order=50,
+        releases=OLLAMA,
+        launchers=(("ollama", "run"), ("ollama", "serve"), ("ollama", "start")),
+        images=("ollama/ollama",),
+        environment=("OLLAMA_",),
+        devices_like="llama.cpp",
+        widens=True,
+        takes_gguf=True,
+        speed_family="llama.cpp",
+        layout_by_devices=True,
+        library_of_checkpoints=True,
+    ),
+)

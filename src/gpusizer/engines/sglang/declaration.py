@@ -1,0 +1,27 @@
+"""SGLang by its names."""
+
+from __future__ import annotations
+
+from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.sglang.releases import RELEASES
+
+__all__ = ["DECLARATIONS"]
+
+DECLARATIONS = (
+    Declaration(
+        id="sglang",
+        module="gpusizer.engines.sglang.engine",
+        flags="gpusizer.engines.sglang.flags",
+        name="SGLang",
+        order=20,
+        neighbours=("lightllm", "ktransformers", "sglang-jax"),
+        releases=RELEASES,
+        launchers=(("sglang", "serve"), ("sglang.launch_server",), ("sglang.bench_one_batch",), ("sglang.bench_offline_throughput",)),
+        images=("lmsysorg/sglang", "rocm/sgl-dev", "sglang"),
+        environment=("SGLANG_", "SGL_"),
+        abbreviates=True,
+        made_on_load=("fp8",),
+        shares_steps=False,
+        dp_divides_tp=True,
+    ),
+)

@@ -1,0 +1,148 @@
+"""SGLang's flags: sgl-project/sglang, python/sglang/srt/server_args.py of 0.4 to 0.5.23."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, passed_over
+from gpusizer.engines.base.settling import attention_ranks, context_of_overrides, partition_of
+
+__all__ = ["FLAGS", "settle"]
+
+_LORAS = 8  # max_loras_per_batch where adapters are served and nobody says how many
+
+_MEMORY = (
+    Flag("--tp-size", "count", "tp", ("--tensor-parallel-size", "--tp"), 1, MAX_RANKS),
+    Flag("--pp-size", "count", "pp", ("--pipeline-parallel-size", "--pp"), 1, MAX_RANKS),
+    Flag("--dp-size", "count", "dp", ("--data-parallel-size", "--dp"), 1, MAX_RANKS),
+    Flag("--ep-size", "count", "ep", ("--expert-parallel-size", "--ep"), 1, MAX_RANKS),
+    Flag("--enable-dp-attention", "switch"),
+    Flag("--enable-ep-moe", "switch", "ep_all"),
+    Flag("SGLANG_PP_LAYER_PARTITION", "word", "pp_layer_partition", ("--pp-layer-partition",)),
+    Flag("--context-length", "tokens", "max_model_len", low=1, high=MAX_TOKENS, case=("context_len",)),
+    Flag("--max-running-requests", "count", "max_num_seqs", low=1, high=1 << 20, case=("max_running_requests",)),
+    Flag("--chunked-prefill-size", "tokens", "max_num_batched_tokens", low=1, high=MAX_TOKENS, left_open=True, case=("chunked_prefill_size",)),
+    Flag("--mem-fraction-static", "share", "memory_fraction", case=("mem_fraction_static",)),
+    Flag("--page-size", "count", "block_size", low=1, high=1 << 16),
+    Flag("--kv-cache-dtype", "word", "kv_precision", case=("kv_cache_dtype",)),
+    Flag("--model-path", "word", "model", ("--model",), effect=Effect.NOTHING),
+    Flag("--dtype", "word"),
+    Flag("--quantization", "word"),
+    Flag("--disable-cuda-graph", "switch", "enforce_eager", case=("enforce_eager",)),
+    Flag("--cuda-graph-max-bs", "count", also=("--cuda-graph-max-bs-decode",), case=("cuda_graph_max_bs",)),
+    Flag("--cuda-graph-bs", "numbers", also=("--cuda-graph-bs-decode",)),
+    Flag("--disable-piecewise-cuda-graph", "switch"),
+    Flag("--disable-prefill-cuda-graph", "switch"),
+    Flag("--max-total-tokens", "tokens", high=1 << 40),
+    Flag("--swa-full-tokens-ratio", "number", high=1),
+    Flag("--disable-hybrid-swa-memory", "switch"),
+    Flag("--disable-radix-cache", "switch"),
+    Flag("--disable-overlap-schedule", "switch"),
+    Flag("--mamba-ssm-dtype", "word"),
+    Flag("--mamba-full-memory-ratio", "number", high=1 << 10),
+    Flag("--max-mamba-cache-size", "count"),
+    Flag("--mamba-radix-cache-strategy", "word"),
+    Flag("--mamba-scheduler-strategy", "word"),
+    Flag("--moe-dense-tp-size", "count"),
+    Flag("--moe-a2a-backend", "word"),
+    Flag("--enable-deepep-moe", "switch"),
+    Flag("--moe-runner-backend", "word"),
+    Flag("--ep-num-redundant-experts", "count", high=1 << 20),
+    Flag("--mm-enable-dp-encoder", "switch"),
+    Flag("--enable-dp-lm-head", "switch"),
+    Flag("--enable-symm-mem", "switch"),
+    Flag("--language-model-only", "switch", also=("--language-only",)),
+    Flag("--enable-lora", "switch"),
+    Flag("--lora-paths", "words"),
+    Flag("--max-loras-per-batch", "count", "max_loras", high=4096),
+    Flag("--max-lora-rank", "count", high=4096),
+    Flag("--json-model-override-args", "json"),
+    Flag("--speculative-algorithm", "word", "speculative_method", ("--speculative-algo",)),
+    Flag("--speculative-num-draft-tokens", "count", "speculative_tokens", high=256),
+    Flag("--speculative-num-steps", "count", high=256),
+    Flag("--speculative-draft-model-path", "word", "speculative_model", ("--speculative-draft-model",)),
+    Flag("--cpu-offload-gb", "number", high=1 << 20),
+    Flag("--stream-interval", "count", low=1, effect=Effect.SPEED),
+)
+_OTHER = (
+    Flag("--offload-group-size", "count", left_open=True, effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
+    Flag("--kt-num-gpu-experts", "count", effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
+    Flag("--enable-eplb", "switch", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
+    Flag("--enable-two-batch-overlap", "switch", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
+    Flag("--disaggregation-mode", "word", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
+    Flag("--attn-cp-size", "count", low=1, effect=Effect.UNCOUNTED, caveat="not-counted-layout"),
+    Flag("--is-embedding", "switch", effect=Effect.UNCOUNTED, caveat="not-counted-use"),
+    Flag("--config", "word", effect=Effect.UNCOUNTED, caveat="file-not-read"),
+    Flag("--hicache-size", "number", high=1 << 20, effect=Effect.HOST),
+    Flag("--hicache-ratio", "number", high=1 << 20, effect=Effect.HOST),
+    Flag("--enable-hierarchical-cache", "switch", effect=Effect.HOST),
+)
+_NOTHING = passed_over(
+    switches=(
+        "--trust-remote-code --enable-metrics --enable-cache-report --log-requests --skip-server-warmup --skip-tokenizer-init "
+        "--disable-custom-all-reduce --enable-p2p-check --enable-mixed-chunk --enable-torch-compile --disable-shared-experts-fusion "
+        "--disable-cuda-graph-padding --enable-multimodal --enable-nccl-nvls --disable-flashinfer-autotune --enable-flashinfer-trtllm-moe "
+        "--enable-flashinfer-cutlass-moe --enable-flashinfer-allreduce-fusion --enable-fp32-lm-head --enable-memory-saver "
+        "--enable-weights-cpu-backup --delete-ckpt-after-loading --disable-overlap-cg-plan --disable-outlines-disk-cache --enable-trace "
+        "--show-time-cost --enable-metrics-for-all-schedulers --weight-loader-disable-mmap --disable-chunked-prefix-cache "
+        "--disable-fast-image-processor --enable-return-hidden-states --enable-custom-logit-processor --enable-deterministic-inference "
+        "--triton-attention-reduce-in-fp32 --numa-bind --disable-tokenizer-batch-decode --enable-priority-scheduling "
+        "--enable-profile-cuda-graph --enable-mscclpp --grpc-mode --enable-single-batch-overlap --enable-tokenizer-batch-encode "
+        "--keep-mm-feature-on-device --use-cpu --enable-lora-overlap-loading --enable-prefill-delayer --enable-nan-detection"
+    ),
+    values=(
+        "--host --port --served-model-name --tokenizer-path --tokenizer-mode --load-format --device --revision --chat-template "
+        "--completion-template --attention-backend --prefill-attention-backend --decode-attention-backend --mm-attention-backend "
+        "--sampling-backend --grammar-backend --tool-call-parser --reasoning-parser --log-level --log-level-http --log-requests-level "
+        "--api-key --admin-api-key --random-seed --max-prefill-tokens --schedule-policy --schedule-conservativeness "
+        "--dist-init-addr|--nccl-init-addr --dist-timeout --nnodes --node-rank --watchdog-timeout --download-dir --base-gpu-id "
+        "--gpu-id-step --model-loader-extra-config --preferred-sampling-params --speculative-eagle-topk "
+        "--speculative-draft-attention-backend --speculative-attention-mode --speculative-token-map --speculative-moe-runner-backend "
+        "--fp8-gemm-backend --fp8-gemm-runner-backend --fp4-gemm-backend --deepep-mode --deepep-config --moe-data-parallel-size "
+        "--init-expert-location --disaggregation-transfer-backend --disaggregation-ib-device --disaggregation-bootstrap-port "
+        "--load-balance-method --model-impl --limit-mm-data-per-request --mm-process-config --num-continuous-decode-steps --mamba-backend "
+        "--nsa-prefill-backend --nsa-decode-backend --torch-compile-max-bs --triton-attention-num-kv-splits --tokenizer-worker-num "
+        "--file-storage-path --max-queued-requests --weight-version --hicache-write-policy --hicache-io-backend --hicache-mem-layout "
+        "--hicache-storage-backend --hicache-storage-prefetch-policy --hicache-storage-backend-extra-config --kt-threadpool-count "
+        "--kt-cpuinfer --kt-weight-path --kt-method --lora-backend --lora-eviction-policy --lora-target-modules "
+        "--constrained-json-whitespace-pattern --ssl-keyfile --ssl-certfile --sleep-on-idle --soft-watchdog-timeout --kv-events-config "
+        "--hf-chat-template-name --cuda-graph-backend-prefill --cuda-graph-backend-decode --batch-size --batch --input-len --output-len"
+    ),
+)
+FLAGS: tuple[Flag, ...] = (*_MEMORY, *_OTHER, *_NOTHING)
+"""Every flag that is known, those that change memory first."""
+
+
+def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
+    """Bring what was typed to fields: ranks of attention out of the tensor-parallel size, drafts, adapters, graphs.
+
+    Parameters
+    ----------
+    values : dict
+        Values by field or flag; changed in place.
+
+    Returns
+    -------
+    tuple of Notice
+        What of it is not counted.
+    """
+    shared = bool(values.pop("enable_dp_attention", False))
+    if values.pop("enable_deepep_moe", False):
+        values.setdefault("moe_a2a_backend", "deepep")
+    notices = [*attention_ranks(values, "--dp-size", attention=shared)]
+    notices += context_of_overrides(values, "--json-model-override-args", values.pop("json_model_override_args", None))
+    partition_of(values)
+    steps = values.pop("speculative_num_steps", None)
+    if "speculative_method" in values:
+        values["speculative_method"] = values["speculative_method"].lower()[:40]
+        values.setdefault("speculative_tokens", steps or 1)
+    if values.get("max_num_batched_tokens") == -1:  # prompts are not cut
+        del values["max_num_batched_tokens"]
+    sizes = values.pop("cuda_graph_bs", None)
+    if sizes:
+        values.setdefault("cuda_graph_max_bs", max(sizes))
+    if values.pop("lora_paths", None) or values.get("enable_lora"):
+        values["enable_lora"] = True
+        values.setdefault("max_loras", _LORAS)
+    return tuple(notices)

@@ -1,0 +1,208 @@
+"""What the account reads: every branch on model, version, device class and layout is taken here, and leaves plain numbers.
+
+Each record declares its axes, along which alone its figures differ: the model in its precision, the class of a device (its vendor, capability and
+memory) with the version, the device itself, the layout, the pipeline stage. A stage comes with its layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.tensors import checkpoint_bytes
+from gpusizer.engines.base.cache import POOLED, STATE, cache_format, layer_caches
+from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.kinds import kinds_of
+from gpusizer.engines.base.launch import Stage, Start
+from gpusizer.engines.base.ledger import banded
+from gpusizer.engines.base.once import once_per_object
+from gpusizer.engines.base.prefill import PrefillCut, PrefillModel, prefill_cut, prefill_model
+from gpusizer.engines.base.types import Item, Section
+from gpusizer.engines.tensorrt_llm import constants as fitted
+from gpusizer.errors import FlagError
+
+__all__ = [
+    "CacheRecord",
+    "DeviceRecord",
+    "ModelRecord",
+    "Records",
+    "StepRecord",
+    "cache_record",
+    "compiled",
+    "device_record",
+    "model_record",
+    "records_of",
+    "step_record",
+]
+
+COMPILED_BEFORE = (1, 0)  # a compiled engine serves, not the PyTorch backend
+DEFAULT_INPUT = 1024  # max_input_len of a compiled engine
+MOST_INPUT = 1 << 20
+
+
+def compiled(version: tuple[int, ...]) -> bool:
+    """Whether a compiled engine serves, not the PyTorch backend."""
+    return version < COMPILED_BEFORE
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the account reads of a start, whatever the stage."""
+
+    model: ModelRecord
+    step: StepRecord
+    cut: PrefillCut
+    device: DeviceRecord
+
+
+@once_per_object
+def records_of(start: Start) -> Records:
+    """The records of a start (remembered)."""
+    return Records(model_record(start), step_record(start), prefill_cut(start.layout), device_record(start))
+
+
+# ---- the model ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model as the trial run and the reading of its files feel it."""
+
+    axes: ClassVar[tuple[str, ...]] = ("model", "class")
+
+    prefill: PrefillModel  # a compiled engine has no work buffers for routed experts of their own
+    checkpoint_bytes: Any
+
+
+def model_record(start: Start) -> ModelRecord:
+    """Collect what the account reads of a model."""
+    prefill = prefill_model(start.architecture)
+    return ModelRecord(replace(prefill, top_k=0) if compiled(start.version) else prefill, _files_bytes(start.architecture))
+
+
+@once_per_object
+def _files_bytes(architecture: Architecture) -> int:
+    return checkpoint_bytes(architecture)
+
+
+# ---- the start, on a class of devices ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """The largest step of a start, its pages, its graphs, and its share of what the trial run leaves."""
+
+    axes: ClassVar[tuple[str, ...]] = ("model", "class")
+
+    context_tokens: Any
+    tokens: Any  # of a context batch
+    page_tokens: Any
+    most_tokens: Any  # of the pool, 0 where memory alone says
+    fraction: Any  # of what is left
+    graphs: Any
+    workspace_factor: Any  # what is set aside for each byte of the widest block
+    peak_below: Any  # band of the peak, as shares
+    peak_above: Any
+
+
+def step_record(start: Start) -> StepRecord:
+    """Collect what the account reads of a start's steps."""
+    deployment, limit, older = start.deployment, start.flag("max_tokens"), compiled(start.version)
+    spread = fitted.ENGINE_WORKSPACE_SPREAD if older else fitted.PEAK_SPREAD
+    return StepRecord(
+        context_tokens=deployment.max_model_len or 1,
+        tokens=_step_tokens(start),
+        page_tokens=deployment.block_size or 32,
+        most_tokens=limit if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 else 0,
+        fraction=deployment.memory_fraction or 0.0,
+        graphs=0 if deployment.enforce_eager or older else fitted.GRAPH_SIZES,
+        workspace_factor=fitted.ENGINE_WORKSPACE if older else 1.0,
+        peak_below=spread.below,
+        peak_above=spread.above,
+    )
+
+
+def _step_tokens(start: Start) -> int:
+    """Tokens of one context batch; a compiled engine sets a workspace aside for the largest batch."""
+    deployment = start.deployment
+    if compiled(start.version) and start.left_open("max_num_batched_tokens"):
+        return (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", DEFAULT_INPUT) or DEFAULT_INPUT), MOST_INPUT)
+    return deployment.max_num_batched_tokens or 1
+
+
+# ---- device ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """What of a device depends neither on the model nor on the stage."""
+
+    axes: ClassVar[tuple[str, ...]] = ("device", "layout")
+
+    memory_bytes: Any
+    outside: tuple[Item, ...]  # what the driver keeps, context, communicators
+    system: tuple[Item, ...]  # of a unified device: what its system holds
+    keeps_pages: Any  # 1 where the pages of a checkpoint count as used
+
+
+def device_record(start: Start) -> DeviceRecord:
+    """Collect what the account reads of a device."""
+    accelerator, unified = start.accelerator, start.accelerator.unified_memory
+    joined = [banded("communication", fitted.COMMUNICATION, section=Section.OUTSIDE)] if start.layout.gpus > 1 else []
+    return DeviceRecord(
+        memory_bytes=accelerator.memory_bytes,
+        outside=(*driver_reserved(accelerator), banded("device_context", fitted.CONTEXT, section=Section.OUTSIDE), *joined),
+        system=(banded("system_memory", fitted.UNIFIED_SYSTEM, section=Section.OUTSIDE),) if unified else (),
+        keeps_pages=int(unified),
+    )
+
+
+# ---- what a stage caches ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRecord:
+    """What one stage caches on one rank; layers with a window are held like the others."""
+
+    axes: ClassVar[tuple[str, ...]] = ("model", "layout", "stage")
+
+    token_bytes: Any
+    request_bytes: Any  # whatever the length
+
+
+@once_per_object
+def _known(architecture: Architecture) -> dict[tuple[object, ...], CacheRecord]:
+    return {}
+
+
+def cache_record(start: Start, stage: Stage) -> CacheRecord:
+    """What the layers of a stage cache, and the draft layers behind the last (remembered by all that it depends on)."""
+    known, deployment = _known(start.architecture), start.deployment
+    key = (deployment.kv_precision, deployment.tp, deployment.speculative_tokens > 0, stage.layers, stage.last)
+    if key not in known:
+        if len(known) > 256:
+            known.clear()
+        known[key] = _cache_record(start, stage)
+    return known[key]
+
+
+def _cache_record(start: Start, stage: Stage) -> CacheRecord:
+    architecture, deployment = start.architecture, start.deployment
+    form = cache_format(deployment.kv_precision, architecture.dtype)
+    if form is None:
+        raise FlagError("unknown-cache-format", found=deployment.kv_precision)
+    token, fixed = 0.0, 0
+    drafts = architecture.mtp if deployment.speculative_tokens and stage.last else ()
+    compressed = kinds_of(architecture).compressed
+    for layer in (*(architecture.layers[index] for index in stage.layers), *drafts):
+        for cache in layer_caches(layer, form, tp=start.layout.tp):
+            if cache.kind == STATE:
+                fixed += cache.row_bytes
+            elif cache.kind == POOLED:
+                token += cache.row_bytes / cache.ratio
+            elif compressed and cache.window:
+                fixed += cache.row_bytes * cache.window
+            else:
+                token += cache.row_bytes
+    return CacheRecord(token, fixed)

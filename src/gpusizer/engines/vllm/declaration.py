@@ -1,0 +1,34 @@
+"""vLLM by its names."""
+
+from __future__ import annotations
+
+from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.vllm.releases import RELEASES
+
+__all__ = ["DECLARATIONS"]
+
+DECLARATIONS = (
+    Declaration(
+        id="vllm",
+        module="gpusizer.engines.vllm.engine",
+        flags="gpusizer.engines.vllm.flags",
+        sheet="gpusizer.engines.vllm.sheet",
+        name="vLLM",
+        order=10,
+        neighbours=("lmdeploy", "turbomind", "mindie", "vllm-ascend", "tgi", "text-generation-inference", "fastdeploy", "xllm"),
+        releases=RELEASES,
+        launchers=(
+            ("vllm", "serve"),
+            ("vllm.entrypoints.openai.api_server",),
+            ("vllm.entrypoints.cli.main", "serve"),
+            ("vllm.entrypoints.api_server",),
+            ("vllm", "bench", "latency"),
+            ("vllm", "bench", "throughput"),
+        ),
+        images=("vllm/vllm-openai", "vllm-openai", "rocm/vllm", "vllm/vllm-tpu"),
+        environment=("VLLM_",),
+        abbreviates=True,
+        decimal_k=True,
+        made_on_load=("fp8",),
+    ),
+)

@@ -1,0 +1,82 @@
+"""vLLM's account on a sheet: its tables, and its records as figures that look them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model, Outcome, Ways
+from gpusizer.engines.base.types import Deployment, Evidence, Item, Section
+from gpusizer.engines.vllm.account import Asked, outcome_of
+from gpusizer.engines.vllm.assembly import Assembly, Parts
+from gpusizer.engines.vllm.device_table import Devices
+from gpusizer.engines.vllm.engine import ENGINE, PACKED_CACHE
+from gpusizer.engines.vllm.model_table import EngineTables
+from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, ModelRecord, layout_record, version_rules
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.core import kept, where
+from gpusizer.formulas.memory.budget import requested_bytes
+
+__all__ = ["VllmSheet", "sheet_at"]
+
+
+@dataclass(frozen=True)
+class VllmSheet:
+    """vLLM at one version: as it was asked for, and as numbers."""
+
+    asked: str | None
+    version: tuple[int, ...]
+    id: ClassVar[str] = ENGINE.id
+    record: ClassVar[type] = ModelRecord
+    by_precision: ClassVar[Sequence[str]] = (
+        "element_bytes", "byte_inputs", "families", "cache_rule", "cache_first", "error", "error_rocm", "unlisted", "unlisted_above", "bytes",
+    )  # fmt: skip
+
+    def tables(
+        self, accelerators: Sequence[Accelerator], precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...], sample: Architecture
+    ) -> EngineTables:
+        """Empty tables."""
+        return EngineTables(Devices(tuple(accelerators), ENGINE, sample, self.asked), precisions, kv_precisions, tps)
+
+    def parts(self, lookup: Lookup, model: Model) -> Parts:
+        """The rows of the model's parts."""
+        return Parts(lookup, model)
+
+    def device(self, get: DeviceLookup, ways: Ways) -> DeviceShare:
+        """Devices as layouts have them: growth by whether ranks or stages are joined, communicators by whether they share experts out."""
+        joined = where(ways.tp * ways.pp > 1, 2, 1)
+        case = kept("case", where(ways.tp > 1, where(ways.whole > 0, 3, joined), joined))
+        kind = kept("growth", where(ways.tp > 1, 2, where(ways.pp > 1, 3, 1)))
+        outside = {"device_context": get("context"), "communication": get("joined", case), "driver_reserved": get("driver")}
+        record = DeviceRecord(
+            memory_bytes=get("memory"),
+            visible_bytes=get("visible"),
+            outside=tuple(Item(id, size, size, size, "", {}, (), Evidence.CALIBRATED, Section.OUTSIDE) for id, size in outside.items()),
+            growth_bytes=get("growth", kind),
+            growth_below_bytes=0,
+            growth_above_bytes=get("above", kind),
+            growth_sources=(),
+        )
+        return DeviceShare(record, get("share", case), kept("budget", get("budget", case)))
+
+    def budget_of_share(self, device: DeviceShare, share: Any) -> Any:
+        """``--gpu-memory-utilization`` of what the driver reports. [bytes]"""
+        return requested_bytes(device_total_bytes=device.record.visible_bytes, utilization=share)
+
+    def outcome(self, lookup: Lookup, model: Model, parts: Parts, ways: Ways, device: DeviceShare) -> Outcome:
+        """Run the account of every stage and conclude."""
+        chosen = ClassRecord(**{each.name: lookup.of_class(each.name) for each in fields(ClassRecord)})
+        asked = Asked(layout_record(ways.tp, whole_experts=ways.whole > 0), ways.pp, model.context_tokens, device.budget_bytes)
+        return outcome_of(model.record, chosen, device.record, Assembly(lookup, model, parts, ways), asked, version_rules(self.version))
+
+
+def sheet_at(version: str | None) -> VllmSheet | None:
+    """The account at a version; None before pages of different sizes lay side by side, as requests were counted by other rules.
+
+    >>> sheet_at("0.30.1").version, sheet_at("0.19")
+    ((0, 30, 1), None)
+    """
+    numbers = ENGINE.version_of(Deployment("", "", engine_version=version))
+    return VllmSheet(version, numbers) if numbers >= PACKED_CACHE else None
