@@ -7,15 +7,20 @@ which is not here (measured cases that are not committed) is left as it is.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import shlex
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from gpusizer.cli.main import main as gpusizer
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLAIN = {"LANG": "C", "LC_ALL": "C", "COLUMNS": "120"}  # outputs are those of this environment
 MARK = re.compile(r"(<!-- output: (?P<command>.+?) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -24,16 +29,20 @@ def output(command: str) -> str | None:
     words = shlex.split(command)
     if any(word.endswith(".jsonl") and not (ROOT / word).exists() for word in words):
         return None
-    program = [sys.executable, "-m", *words]
-    environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "COLUMNS": "120"}
-    done = subprocess.run(program, cwd=ROOT, capture_output=True, env=environment, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"{command} left with {done.returncode}: {done.stderr.decode()}")
-    answer = done.stdout.decode("utf-8").rstrip("\n")
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.chdir(ROOT):
+        code = gpusizer(words[1:])
+    if code not in (0, 3):
+        raise SystemExit(f"{command} left with {code}")
+    return shown(printed.getvalue(), words)
+
+
+def shown(answer: str, words: list[str]) -> str:
+    """What was printed, as it stands in a document: Markdown as it is, all else as it looks."""
+    answer = answer.rstrip("\n")
     return answer + "\n" if "markdown" in words else f"```text\n{answer}\n```\n"
 
 
-def renewed(document: str) -> str:
+def renewed(document: str, output: Callable[[str], str | None] = output) -> str:
     """A document with every output renewed."""
 
     def renew(match: re.Match[str]) -> str:
@@ -51,6 +60,7 @@ def stale() -> dict[Path, str]:
 
 def main() -> int:
     """Renew, or only check."""
+    os.environ.update(PLAIN)
     changed = stale()
     for path, text in changed.items():
         print(f"{'stale' if '--check' in sys.argv else 'renewed'}: {path.relative_to(ROOT)}")

@@ -13,15 +13,21 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data"
+FAMILIES = ROOT / "tests" / "families.jsonl"
+SHARED = ROOT.parent / "shared" / "data"
 SHARED_ABSENT = "the measured facts in ../shared/data are not here: this check compares with them"
 
 
 def shared_lines(name: str) -> list[dict[str, Any]]:
     """The records of one JSON-lines file of ../shared/data; an empty list where it is absent (so that parametrised tests can be collected)."""
     path = SHARED / name
-    if not path.exists():
-        return []
+    return lines_of(path) if path.exists() else []
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The records of one JSON-lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

@@ -84,7 +84,7 @@ def stage(available: float, blocks: int, used: int, later: int = 0) -> StageFigu
         ([stage(100, 10, 940, later=50), stage(70, 7, 800)], False, Reason.NONE),
     ],
 )
-def test_the_verdict_looks_at_every_stage(stages: list[StageFigures], refused: bool, reason: Reason) -> None:
+def test_the_verdict_looks_at_every_stage(stages: list[StageFigures], *, refused: bool, reason: Reason) -> None:
     assert conclude(stages, memory_bytes=1000, refused=refused).reason == reason
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import FAMILIES, lines_of
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.types import Attention, LatentAttention, LinearAttention, Mixer, StateSpace
 from gpusizer.errors import UnsupportedArchitectureError
 
-FAMILIES = [json.loads(line) for line in (Path(__file__).parent / "families.jsonl").read_text(encoding="utf-8").splitlines()[1:]]
+READ_FAMILIES = lines_of(FAMILIES)[1:]
 
 # Counts that the makers publish with their checkpoints; none of these classes is in the library.
 OWN_CODE: list[tuple[dict[str, Any], int]] = [
@@ -132,7 +131,7 @@ def runs_of(architecture: Architecture) -> list[list[Any]]:
     return [[len(list(run)), key] for key, run in groupby(layers)]
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family["name"])
+@pytest.mark.parametrize("family", READ_FAMILIES, ids=lambda family: family["name"])
 def test_count_and_cache_of(family: dict[str, Any]) -> None:
     architecture = read_config(family["config"])
     assert architecture.parameters.total == family["total_params"]
@@ -142,7 +141,7 @@ def test_count_and_cache_of(family: dict[str, Any]) -> None:
 
 def test_most_families_leave_nothing_to_warn_of() -> None:
     """A notice on a plain configuration teaches people to overlook notices."""
-    flagged = {family["name"] for family in FAMILIES if read_config(family["config"]).warnings}
+    flagged = {family["name"] for family in READ_FAMILIES if read_config(family["config"]).warnings}
     # That of glm-4.5v leaves out head_dim, which the library then rounds down to 42.
     assert flagged <= {"gpt-neo-2.7b", "llava-1.5-7b", "mllama-11b", "glm-4.5v"}
 
@@ -152,7 +151,7 @@ def test_classes_of_a_checkpoint_s_own_code(config: dict[str, Any], total: int) 
     assert read_config(config).parameters.total == total
 
 
-@pytest.mark.parametrize("family", FAMILIES[::4], ids=lambda family: family["name"])
+@pytest.mark.parametrize("family", READ_FAMILIES[::4], ids=lambda family: family["name"])
 def test_one_more_layer_is_never_free(family: dict[str, Any]) -> None:
     """A reader that forgets a kind of layer would count the same model twice."""
     config = family["config"]
@@ -167,7 +166,7 @@ def test_one_more_layer_is_never_free(family: dict[str, Any]) -> None:
 
 
 def test_a_class_that_nobody_knows_is_said() -> None:
-    config = {**FAMILIES[0]["config"], "model_type": "crystal_ball"}
+    config = {**READ_FAMILIES[0]["config"], "model_type": "crystal_ball"}
     assert "unknown-model-type" in {notice.code for notice in read_config(config).warnings}
 
 
@@ -179,13 +178,14 @@ def test_sizes_taken_from_a_class_are_said() -> None:
 
 def test_a_null_is_not_an_absent_key() -> None:
     """Mistral 7B v0.3 writes ``sliding_window: null``; its class would give 4,096."""
-    base = {key: value for key, value in next(one for one in FAMILIES if one["name"] == "mistral-v0.1")["config"].items() if key != "sliding_window"}
+    mistral = next(one for one in READ_FAMILIES if one["name"] == "mistral-v0.1")
+    base = {key: value for key, value in mistral["config"].items() if key != "sliding_window"}
     assert runs_of(read_config(base))[0][1][0][-1] == 4096
     assert runs_of(read_config({**base, "sliding_window": None}))[0][1][0][-1] == 0
 
 
 def test_an_unknown_kind_of_layer_is_refused() -> None:
-    config = {**FAMILIES[0]["config"], "layer_types": ["dream_attention"] * 40}
+    config = {**READ_FAMILIES[0]["config"], "layer_types": ["dream_attention"] * 40}
     with pytest.raises(UnsupportedArchitectureError) as refusal:
         read_config(config)
     assert refusal.value.code == "unknown-mixer"

@@ -250,7 +250,7 @@ def answered(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("words", "expected"), TRIED, ids=[words for words, _ in TRIED])
 @pytest.mark.parametrize("pasted", [False, True], ids=["typed", "pasted"])
-def test_flags_that_people_have_in_their_commands(capsys: pytest.CaptureFixture[str], words: str, expected: Any, pasted: bool) -> None:
+def test_flags_that_people_have_in_their_commands(capsys: pytest.CaptureFixture[str], words: str, expected: Any, *, pasted: bool) -> None:
     start = words.split()
     if pasted and "--engine" in start:
         launch, start = ["--", "python", "-m", "sglang.launch_server", "--model-path", "Qwen/Qwen3-8B"], start[:-2]

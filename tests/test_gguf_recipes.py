@@ -57,7 +57,9 @@ def llama(layers: int = 32, hidden: int = 4096, heads: int = 32, kv_heads: int =
             matrix("mlp.down_proj.weight", hidden, width, "dense_mlp"),
         )
         norms = tuple(Tensor(f"{name}_layernorm.weight", (hidden,), "norms") for name in ("input", "post_attention"))
-        return Layer(f"model.layers.{index}.", (Attention(heads, kv_heads, head, head, attention),), (DenseMLP(width, True, mlp),), norms)
+        return Layer(
+            f"model.layers.{index}.", (Attention(heads, kv_heads, head, head, attention),), (DenseMLP(width, gated=True, tensors=mlp),), norms
+        )
 
     return Architecture(
         id="",

@@ -11,30 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from file_bytes import gguf_bytes, safetensors_bytes, write
 from gpusizer.architecture.files.gguf import read_gguf
 from gpusizer.architecture.files.safetensors import read_safetensors, read_safetensors_folder
 from gpusizer.architecture.tensors import header_group
 from gpusizer.errors import InputError, UnreadableFileError
 from gpusizer.facts.number_formats import GGUF_BLOCKS, SAFETENSORS_BITS
-
-
-def safetensors_bytes(entries: dict[str, object], data: int) -> bytes:
-    header = json.dumps(entries).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(data)
-
-
-def gguf_bytes(keys: list[tuple[str, int, bytes]], tensors: list[tuple[str, tuple[int, ...], int, int]], data: int, order: str = "<") -> bytes:
-    def text(value: str) -> bytes:
-        return struct.pack(order + "Q", len(value)) + value.encode()
-
-    head = b"GGUF" + struct.pack(order + "IQQ", 3, len(tensors), len(keys))
-    for key, kind, value in keys:
-        head += text(key) + struct.pack(order + "I", kind) + value
-    for name, sides, kind, offset in tensors:
-        shape = struct.pack(order + "I", len(sides)) + struct.pack(f"{order}{len(sides)}Q", *sides)
-        head += text(name) + shape + struct.pack(order + "IQ", kind, offset)
-    return head + bytes(-len(head) % 32 + data)
-
 
 GOOD_SAFETENSORS = safetensors_bytes(
     {
@@ -50,12 +32,6 @@ GOOD_GGUF = gguf_bytes(
     [("token_embd.weight", (256, 3), 12, 0), ("output_norm.weight", (256,), 0, 448)],
     448 + 1024,
 )
-
-
-def write(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(data)
-    return path
 
 
 def test_safetensors_lists_exact_bytes(tmp_path: Path) -> None:
@@ -168,7 +144,7 @@ def test_split_gguf_is_one_model(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300), cut=st.integers(0, 2000), at=st.integers(0, 400), good=st.booleans())
-def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, cut: int, at: int, good: bool) -> None:
+def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, cut: int, at: int, *, good: bool) -> None:
     """Random bytes, truncated files, and good files with bytes overwritten: an answer or an InputError, nothing else."""
     for name, valid, read in (("x.safetensors", GOOD_SAFETENSORS, read_safetensors), ("x.gguf", GOOD_GGUF, read_gguf)):
         changed = (valid[:at] + data + valid[at + len(data) :])[: cut or None] if good else data

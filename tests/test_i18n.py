@@ -6,7 +6,7 @@ import ast
 import re
 import string
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ SOURCE = Path(gpusizer.__file__).parent
 FILES = sorted(path.name for path in (SOURCE / "i18n" / "en").glob("*.toml"))
 
 
+@cache
 def texts(language: str, name: str) -> dict[str, str]:
     tables = tomllib.loads((SOURCE / "i18n" / language / name).read_text(encoding="utf-8"))
     return {f"{group}.{code}": words for group, entries in tables.items() for code, words in entries.items()}
@@ -50,39 +51,41 @@ def test_every_table_belongs_to_a_group_and_chinese_texts_are_chinese(name: str)
 ERRORS = set(errors.__all__)
 
 
-def calls() -> Iterator[tuple[Path, str, str]]:
-    """(file, name of what is called, its first argument) of every call with a text first."""
+@cache
+def calls() -> tuple[tuple[Path, str, tuple[object, ...]], ...]:
+    """(file, name of what is called, its first two arguments where they are constants) of every call with a text first."""
+    found = []
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
                 name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-                yield path, name, node.args[0].value
+                found.append((path, name, tuple(each.value if isinstance(each, ast.Constant) else None for each in node.args[:2])))
+    return tuple(found)
+
+
+def without_words(names: set[str], *groups: str) -> set[tuple[str, str]]:
+    """(file, code) of calls by one of these names whose code has a text in none of these groups."""
+    codes = {(path.name, str(arguments[0])) for path, name, arguments in calls() if name in names}
+    assert codes
+    return {(path, code) for path, code in codes if not any(has(group, code) for group in groups)}
 
 
 def test_every_error_code_has_its_words() -> None:
-    missing = {(path.name, code) for path, name, code in calls() if name in ERRORS and not has("error", code)}
-    assert not missing
+    assert not without_words(ERRORS, "error")
 
 
 def test_every_notice_has_its_words() -> None:
-    missing = {(path.name, code) for path, name, code in calls() if name == "Notice" and not has("warning", code) and not has("reason", code)}
-    assert not missing
+    assert not without_words({"Notice"}, "warning", "reason")
 
 
 def test_every_item_has_its_words() -> None:
-    missing = {(path.name, code) for path, name, code in calls() if name in ("Item", "item", "_banded") and not has("item", code)}
-    assert not missing
+    assert not without_words({"computed", "banded"}, "item")
 
 
 def test_every_text_that_is_asked_for_exists() -> None:
-    missing = set()
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "text" and len(node.args) > 1:
-                group, code = node.args[:2]
-                if isinstance(group, ast.Constant) and isinstance(code, ast.Constant) and not has(str(group.value), str(code.value)):
-                    missing.add((path.name, group.value, code.value))
-    assert not missing
+    asked = {(path.name, str(group), code) for path, name, (group, *codes) in calls() if name == "text" for code in codes if isinstance(code, str)}
+    assert asked
+    assert not {(path, group, code) for path, group, code in asked if not has(group, code)}
 
 
 def test_every_formula_has_a_name() -> None:

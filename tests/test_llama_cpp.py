@@ -260,6 +260,7 @@ def test_ollama_sends_to_the_host_what_does_not_fit() -> None:
 
 @pytest.mark.shared
 def test_measured_starts_within_the_bars() -> None:
+    """A regression guard: constants of compute buffers were fitted to these rows."""
     errors: dict[str, list[float]] = {}
     inside = told = covered = cases = 0
     for row in shared_lines("measured-memory-tune.jsonl"):

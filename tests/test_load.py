@@ -5,35 +5,15 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from file_bytes import gguf_bytes, safetensors_bytes
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.errors import GpusizerError, UnknownIdError, UnreadableFileError, UnsupportedArchitectureError
 from gpusizer.facts.number_formats import GGUF_BLOCKS
-from test_headers import gguf_bytes, safetensors_bytes
-
-CONFIG: dict[str, Any] = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 96,
-    "vocab_size": 100,
-    "max_position_embeddings": 512,
-    "torch_dtype": "bfloat16",
-}
-# 2 x 100 x 64 of embedding and head; a layer of 2 x 64 x 64 + 2 x 32 x 64 + 3 x 64 x 96 and two norms; the last norm
-PARAMS = 2 * 6400 + 2 * (2 * 4096 + 2 * 2048 + 3 * 6144 + 2 * 64) + 64
-
-
-def config_file(folder: Path, config: Any = CONFIG, name: str = "config.json") -> Path:
-    path = folder / name
-    path.write_text(json.dumps(config), encoding="utf-8")
-    return path
+from tiny_config import CONFIG, PARAMS, config_file
 
 
 @pytest.mark.parametrize("name", ["deepseek-v3", "DeepSeek-V3", "deepseek-ai/DeepSeek-V3", "DEEPSEEK-AI/DEEPSEEK-V3"])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import SHARED, shared_lines
+from conftest import DATA, SHARED, lines_of, shared_lines
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
@@ -18,7 +16,7 @@ from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 
-SMALL = [json.loads(line) for line in (Path(__file__).parent / "data" / "small_models.jsonl").read_text(encoding="utf-8").splitlines()]
+SMALL = lines_of(DATA / "small_models.jsonl")
 COUNTED = [line for line in shared_lines("model-oracle.jsonl") if line["config_file"] and line["groups"]]
 
 # The configuration says 128,896 rows; the library did not look at that key of the flattened copy and took its default of 128,815.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 
+from conftest import DATA
 from gpusizer.validation.accuracy import Accuracy
 from gpusizer.validation.validate import Validation, validate
 
-OUTSIDE = Path(__file__).parent / "data" / "outside_starts.jsonl"
+OUTSIDE = DATA / "outside_starts.jsonl"
 
 
 @lru_cache(maxsize=1)

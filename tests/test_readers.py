@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import DATA, lines_of
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.keys import Keys
@@ -28,9 +27,7 @@ PLAIN: dict[str, Any] = {
     "intermediate_size": 96,
     "vocab_size": 100,
 }
-SMALL: list[dict[str, Any]] = [
-    json.loads(line)["config"] for line in (Path(__file__).parent / "data" / "small_models.jsonl").read_text(encoding="utf-8").splitlines()
-]
+SMALL: list[dict[str, Any]] = [line["config"] for line in lines_of(DATA / "small_models.jsonl")]
 
 
 def small(model_type: str, number: int = 0) -> dict[str, Any]:
@@ -290,7 +287,7 @@ HOSTILE: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(config=st.sampled_from(SMALL), data=st.data())
 def test_any_value_is_read_or_refused_in_one_line(config: dict[str, Any], data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=3))

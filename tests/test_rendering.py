@@ -240,7 +240,7 @@ def test_tables_keep_to_a_terminal_and_lose_no_word(monkeypatch: pytest.MonkeyPa
 
 
 def test_numbers_of_a_spreadsheet_stay_numbers() -> None:
-    table = Table((Column("n", True),), [["-12.5"], ["-0"], ["=1+1"], ["+1"], ["@x"], ["\t=x"]])
+    table = Table((Column("n", right=True),), [["-12.5"], ["-0"], ["=1+1"], ["+1"], ["@x"], ["\t=x"]])
     cells = [row[0] for row in csv.reader(io.StringIO(render(Document({}, [Heading("h"), Paragraph("p"), table]), "csv")))]
     assert cells[1:] == ["-12.5", "-0", "'=1+1", "+1", "'@x", "'=x"]
 

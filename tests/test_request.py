@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import Any
 
 import pytest
@@ -44,6 +45,13 @@ def test_a_request_survives_json_and_query(request: Request) -> None:
     assert from_mapping(json.loads(json.dumps(to_mapping(request)))) == request
     assert from_mapping(json.loads(json.dumps(to_mapping(request, defaults=True)))) == request
     assert from_query(to_query(request)) == request
+
+
+@given(requests())
+def test_a_request_survives_a_file_of_settings(request: Request) -> None:
+    """Written down as TOML by hand, one key a line, and read by the library."""
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in to_mapping(request).items()]
+    assert from_mapping(tomllib.loads("\n".join(lines))) == request
 
 
 @given(requests())

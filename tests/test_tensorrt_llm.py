@@ -83,6 +83,7 @@ def test_engines_without_a_model_are_refused_by_name(name: str) -> None:
 
 @pytest.mark.shared
 def test_tokens_of_measured_starts() -> None:
+    """A regression guard: constants were fitted to these rows."""
     errors = []
     for row in shared_lines("measured-memory-tune.jsonl"):
         case = deployment_of(row) if row["engine"] == "tensorrt-llm" and row["measured"]["kv_tokens"] else None

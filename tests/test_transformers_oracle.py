@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import FAMILIES, lines_of
 from gpusizer.architecture.readers import read_config
 
 torch = pytest.importorskip("torch", reason="torch is not installed: counts are not compared with the library itself")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: counts are not compared with the library itself")
 
-FAMILIES = [json.loads(line) for line in (Path(__file__).parent / "families.jsonl").read_text(encoding="utf-8").splitlines()[1:]]
+READ_FAMILIES = lines_of(FAMILIES)[1:]
 
 
 def library_total(config: dict[str, Any]) -> int:
@@ -27,7 +26,7 @@ def library_total(config: dict[str, Any]) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("family", FAMILIES[::2], ids=lambda family: family["name"])
+@pytest.mark.parametrize("family", READ_FAMILIES[::2], ids=lambda family: family["name"])
 def test_the_library_counts_the_same(family: dict[str, Any]) -> None:
     try:
         total = library_total(family["config"])

@@ -12,7 +12,7 @@ from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
 from gpusizer.validation.memory_cases import Case, deployment_of
 from gpusizer.validation.validate import validate
-from test_validate import as_json, own_cases, worded
+from own_cases import as_json, own_cases, worded
 
 ABSURD = (1e308, -1e308, 1e19, 10**400, -(10**400), float("nan"), float("inf"))
 

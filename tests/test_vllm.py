@@ -121,7 +121,7 @@ def test_blocks_of_compressed_attention(in_flight: int, blocks: int) -> None:
     form = cache_format("fp8_ds_mla")
     assert form is not None
     layout = cache_layout(load_architecture("deepseek-v4-flash"), CacheRequest(form, 8, 256))
-    assert layout.block_bytes(range(43), True, 43) == 1_002_240
+    assert layout.block_bytes(range(43), last=True, decoder_layers=43) == 1_002_240
     assert sum(group.blocks(1 << 20, in_flight, 1, 1) for group in layout.groups) == blocks
 
 
@@ -130,7 +130,7 @@ def test_an_error_of_the_log_names_the_memory_of_one_long_request() -> None:
     form = cache_format("fp8_ds_mla")
     assert form is not None
     layout = cache_layout(load_architecture("deepseek-v4-flash"), CacheRequest(form, 2, 256, tuples=True))
-    needed = sum(group.blocks(30_000, 16384, 1, 1) for group in layout.groups) * layout.block_bytes(range(43), True, 43)
+    needed = sum(group.blocks(30_000, 16384, 1, 1) for group in layout.groups) * layout.block_bytes(range(43), last=True, decoder_layers=43)
     assert needed / GiB == pytest.approx(6.66, abs=0.005)
 
 

@@ -1,25 +1,22 @@
-"""vLLM against measured start-ups: the errors stay within the bars, and the bands hold most of what was measured and no more."""
+"""vLLM against the start-ups that its constants were fitted to: a regression guard; what was not fitted is in ``outside_starts.jsonl``."""
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
 
-from conftest import shared_lines
 from gpusizer.validation.accuracy import Accuracy
-from gpusizer.validation.validate import Validation, validate
+from gpusizer.validation.validate import CaseResult
+from own_cases import validated
 
 CASES = "measured-memory-tune.jsonl"
 
 
-@cache
-def predicted() -> Validation:
-    return validate([row for row in shared_lines(CASES) if row["engine"] == "vllm"])
+def predicted() -> list[CaseResult]:
+    return [case for case in validated(CASES).cases if case.engine == "vllm"]
 
 
 def accuracy(name: str) -> Accuracy:
-    return predicted().summary("vllm")[name]
+    return validated(CASES).summary("vllm")[name]
 
 
 @pytest.mark.shared
@@ -48,11 +45,11 @@ def test_bands_hold_most_of_what_was_measured_and_no_more(name: str) -> None:
 
 @pytest.mark.shared
 def test_whether_it_starts_is_told_in_nineteen_of_twenty() -> None:
-    cases = [case.quantities["fits"] for case in predicted().cases if "fits" in case.quantities and case.quantities["fits"].measured is not None]
+    cases = [case.quantities["fits"] for case in predicted() if "fits" in case.quantities and case.quantities["fits"].measured is not None]
     assert sum(compared.predicted == compared.measured for compared in cases) >= 0.95 * len(cases)
 
 
 @pytest.mark.shared
 def test_nine_of_ten_starts_are_covered() -> None:
-    cases = predicted().cases
+    cases = predicted()
     assert sum(case.covered for case in cases) >= 0.9 * len(cases)

@@ -105,6 +105,11 @@ class Architecture:
         """The mixers of all decoder layers in order."""
         return (mixer for layer in self.layers for mixer in layer.mixers)
 
+    @cached_property
+    def mixer_kinds(self) -> tuple[str, ...]:
+        """The different kinds of its mixers, in the order of the layers."""
+        return tuple(dict.fromkeys(mixer.kind for mixer in self.mixers))
+
     def mixers_of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
         """Those of one class."""
         return tuple(mixer for layer in self.layers for mixer in layer.mixers_of(kind))

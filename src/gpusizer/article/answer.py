@@ -171,7 +171,7 @@ def article_of(architecture: Architecture, entry: ModelEntry | None, precision: 
         return None
     kinds = article_kinds(architecture.layers, architecture.hidden_size)
     experts = [kind for kind in kinds if kind[0]]
-    weights = {"params": article_params(architecture, entry, bool(experts)), "bytes_per_element": size}
+    weights = {"params": article_params(architecture, entry, with_experts=bool(experts)), "bytes_per_element": size}
     items = [ArticleItem("article_weights", _whole(article_weights_bytes(**weights)), "article.weights", weights)]
     items += _of_one_user(kinds, context_tokens, size)
     cache = sum(item.bytes for item in items if item.formula.startswith("article.kv_cache"))
@@ -179,8 +179,11 @@ def article_of(architecture: Architecture, entry: ModelEntry | None, precision: 
     user = article_user_bytes(kv_cache_bytes=cache, activation_bytes=activation)
     total = article_total_bytes(weights_bytes=items[0].bytes, user_bytes=user, concurrency=concurrency)
     name = "fp16" if precision.lower() == "checkpoint" else precision.lower()
-    notices = (*_guesses(architecture, bool(experts)), *_differences(architecture, bool(experts), items[0].bytes, cache, activation, context_tokens))
-    return ArticleResult(name, items[0].bytes, cache, activation, user, total, concurrency, context_tokens, tuple(items), notices)
+    notices = [
+        *_guesses(architecture, with_experts=bool(experts)),
+        *_differences(architecture, items[0].bytes, cache, activation, context_tokens, with_experts=bool(experts)),
+    ]
+    return ArticleResult(name, items[0].bytes, cache, activation, user, total, concurrency, context_tokens, tuple(items), tuple(notices))
 
 
 def cache_bytes_of_request(architecture: Architecture, context_tokens: int) -> int:
@@ -263,7 +266,7 @@ def _of_one_user(kinds: Sequence[_Kind], context_tokens: int, size: int | Fracti
             yield ArticleItem(f"article_{part}_{kind}", _whole((experts if top_k else dense)(**inputs)), f"article.{part}.{kind}", inputs)
 
 
-def article_params(architecture: Architecture, entry: ModelEntry | None, with_experts: bool) -> int:
+def article_params(architecture: Architecture, entry: ModelEntry | None, *, with_experts: bool) -> int:
     """Parameters that its reader would put in: the published figure where there is one."""
     if with_experts:
         published = entry.published_activated_params if entry is not None else None
@@ -272,7 +275,7 @@ def article_params(architecture: Architecture, entry: ModelEntry | None, with_ex
     return published or architecture.parameters.total
 
 
-def _guesses(architecture: Architecture, with_experts: bool) -> Iterator[Notice]:
+def _guesses(architecture: Architecture, *, with_experts: bool) -> Iterator[Notice]:
     """What the article says nothing about."""
     if with_experts and not any(_latent(layer) for layer in architecture.layers):
         yield Notice("article-no-latent", {"hidden_size": architecture.hidden_size})
@@ -280,7 +283,9 @@ def _guesses(architecture: Architecture, with_experts: bool) -> Iterator[Notice]
         yield Notice("article-no-states", {})
 
 
-def _differences(architecture: Architecture, with_experts: bool, weights: int, cache: int, activation: int, context_tokens: int) -> Iterator[Notice]:
+def _differences(
+    architecture: Architecture, weights: int, cache: int, activation: int, context_tokens: int, *, with_experts: bool
+) -> Iterator[Notice]:
     """Where the truth differs, one notice a point."""
     if with_experts:
         resident = checkpoint_bytes(architecture, mtp=False)

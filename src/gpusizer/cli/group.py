@@ -110,7 +110,8 @@ class Group(_Spoken, click.Group):
         self.prefix = prefix
         self.makers = makers
         settings["params"] = [*settings.get("params", ()), language_option(language)]
-        super().__init__(name, no_args_is_help=False, **settings)
+        # Called whether a sub-command follows or not: without one it is asked for help, and that is no mistake.
+        super().__init__(name, no_args_is_help=False, invoke_without_command=True, callback=_help_where_nothing_follows, **settings)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the job, not of the alphabet."""
@@ -128,12 +129,11 @@ class Group(_Spoken, click.Group):
         texts = table("command", self.language)
         self.section(formatter, self._word("commands"), [(name, texts[f"{self.prefix}{name}"]) for name in self.makers])
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Without a sub-command: show the help."""
-        if not ctx._protected_args and not ctx.args:
-            click.echo(ctx.get_help())
-            return 0
-        return super().invoke(ctx)
+
+@click.pass_context
+def _help_where_nothing_follows(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def language_option(language: str) -> click.Option:
@@ -157,7 +157,7 @@ def _lazily(module: str) -> Callable[[str], click.Command]:
 
 
 def _version(language: str) -> click.Option:
-    def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    def show(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
         if value:
             from importlib.metadata import version
 

@@ -135,6 +135,10 @@ def rounded(value: Any) -> Any:
     >>> rounded(2.4), rounded(2.5), rounded(Symbol("bytes")).text
     (2, 3, 'ROUND(bytes,0)')
     """
+    if type(value) is int:  # by far the most calls
+        return value
+    if type(value) is float:
+        return math.floor(value + 0.5)
     if isinstance(value, Symbol):
         return _applied(_text_of("ROUND", value, 0), rounded, value)
     if _any_array(value):
@@ -224,7 +228,7 @@ def squared(value: Any) -> Any:
     >>> squared(3), squared(Symbol("bytes")).text
     (9, 'bytes^2')
     """
-    return value.astype(float) ** 2 if _any_array(value) else value**2
+    return value**2 if type(value) in _PLAIN or not _any_array(value) else value.astype(float) ** 2
 
 
 def root_of_squares(*values: Any) -> Any:

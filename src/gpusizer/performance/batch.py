@@ -24,7 +24,7 @@ FEW = 120  # configurations that are computed one by one sooner than NumPy is im
 _NOTHING: dict[type, Any] = {
     Linear: Linear("16", 0.0, 0.0),
     Experts: Experts("16", 0.0, 1.0, 0.0, 0.0, 0.0),
-    AttentionWork: AttentionWork(False, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0),
+    AttentionWork: AttentionWork(latent=False, layers=0.0, row_bytes=0.0, row_flops=0.0, pair_flops=0.0, ratio=1.0, cap_rows=1.0),
     ClassSpeed: ClassSpeed(1.0, 1.0, 1.0, 1.0),
 }
 

@@ -193,7 +193,7 @@ def _attention_work(mixer: Mixer, count: int, tp: float, element_bytes: float) -
             state = mixer.state.elements / tp * _state_bytes(mixer.state.dtype)
         case _:
             assert_never(mixer)
-    return [AttentionWork(False, layers, 0.0, 0.0, 0.0, state_bytes=2.0 * state)]
+    return [AttentionWork(latent=False, layers=layers, row_bytes=0.0, row_flops=0.0, pair_flops=0.0, state_bytes=2.0 * state)]
 
 
 def _plain_work(mixer: Attention, layers: float, tp: float, element_bytes: float) -> AttentionWork:
@@ -202,7 +202,7 @@ def _plain_work(mixer: Attention, layers: float, tp: float, element_bytes: float
     row = kv_heads * (width if mixer.stores_v else mixer.head_dim) * element_bytes
     cap = float(mixer.window or (mixer.chunk / 2 if mixer.chunk else UNBOUNDED_ROWS))
     flops = 2.0 * heads * width
-    return AttentionWork(False, layers, row, flops, flops, cap_rows=cap)
+    return AttentionWork(latent=False, layers=layers, row_bytes=row, row_flops=flops, pair_flops=flops, cap_rows=cap)
 
 
 def _latent_work(mixer: LatentAttention, layers: float, tp: float, element_bytes: float) -> AttentionWork:
@@ -214,18 +214,28 @@ def _latent_work(mixer: LatentAttention, layers: float, tp: float, element_bytes
         cap = float(mixer.indexer.topk)
         if mixer.indexer.caches:
             scan_bytes, scan_flops = mixer.indexer.head_dim + INDEX_SCALE_BYTES, 2.0 * mixer.indexer.heads * mixer.indexer.head_dim
-    return AttentionWork(True, layers, latent * element_bytes, absorbed, pair, 1.0, cap, scan_bytes, scan_flops)
+    return AttentionWork(
+        latent=True,
+        layers=layers,
+        row_bytes=latent * element_bytes,
+        row_flops=absorbed,
+        pair_flops=pair,
+        cap_rows=cap,
+        scan_bytes=scan_bytes,
+        scan_flops=scan_flops,
+    )
 
 
 def _compressed_work(mixer: CompressedAttention, layers: float, tp: float, element_bytes: float) -> list[AttentionWork]:
     row, flops = mixer.head_dim * element_bytes, 4.0 * mixer.heads / tp * mixer.head_dim
-    found = [AttentionWork(True, layers, row, flops, flops, 1.0, float(mixer.window))]
+    window = AttentionWork(latent=True, layers=layers, row_bytes=row, row_flops=flops, pair_flops=flops, cap_rows=float(mixer.window))
+    found = [window]
     if mixer.ratio:
         indexer = mixer.indexer
         cap = float(indexer.topk) if indexer else UNBOUNDED_ROWS
         scan_bytes = (indexer.head_dim + INDEX_SCALE_BYTES) / mixer.ratio if indexer else 0.0
         scan_flops = 2.0 * indexer.heads * indexer.head_dim / mixer.ratio if indexer else 0.0
-        found.append(AttentionWork(True, layers, row, flops, flops, float(mixer.ratio), cap, scan_bytes, scan_flops))
+        found.append(window._replace(ratio=float(mixer.ratio), cap_rows=cap, scan_bytes=scan_bytes, scan_flops=scan_flops))
     return found
 
 

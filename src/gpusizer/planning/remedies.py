@@ -18,6 +18,7 @@ __all__ = ["Remedy", "remedies_for"]
 MOST = 4  # changes that are offered
 _SHORTEST = 1024  # tokens below which a context serves nobody
 _FRACTIONS = (0.92, 0.95, 0.97)
+_Change = tuple[str, dict[str, Any], Deployment]  # its code, from what to what, the start with it
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,25 @@ def remedies_for(fit: Fit, launch: Deployment, architecture: Architecture, accel
     return tuple(found)
 
 
-def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[tuple[str, dict[str, Any], Deployment]]:
+def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[_Change]:
     """Changes in the order of what they cost the user: fewer requests at once, a shorter context, a smaller cache, more of the card, more cards."""
+    yield from _asking_less(fit, launch)
+    deployment = fit.deployment
+    if deployment.kv_precision in ("auto", "bf16", "fp16") and "fp8" in accelerator.peak_flops:
+        yield "smaller-cache", {"before": deployment.kv_precision, "after": "fp8"}, replace(launch, kv_precision="fp8")
+    for fraction in _FRACTIONS:
+        if deployment.memory_fraction is not None and fraction > deployment.memory_fraction:
+            yield "more-of-the-card", {"before": deployment.memory_fraction, "after": fraction}, replace(launch, memory_fraction=fraction)
+    if not deployment.enforce_eager:
+        yield "no-graphs", {}, replace(launch, enforce_eager=True)
+    yield from _other_layouts(deployment, launch, architecture, accelerator)
+    for precision in ("fp8", "int4"):
+        if deployment.precision == "checkpoint" and architecture.quantization.method is None:
+            yield "smaller-weights", {"before": architecture.dtype, "after": precision}, replace(launch, precision=precision)
+
+
+def _asking_less(fit: Fit, launch: Deployment) -> Iterator[_Change]:
+    """Fewer requests at once, then a shorter context."""
     deployment = fit.deployment
     sequences = deployment.max_num_seqs or 0
     while sequences > 8:
@@ -100,13 +118,10 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
     while context // 2 >= _SHORTEST:
         context //= 2
         yield "shorter-context", {"before": deployment.max_model_len, "after": context}, replace(launch, max_model_len=context)
-    if deployment.kv_precision in ("auto", "bf16", "fp16") and "fp8" in accelerator.peak_flops:
-        yield "smaller-cache", {"before": deployment.kv_precision, "after": "fp8"}, replace(launch, kv_precision="fp8")
-    for fraction in _FRACTIONS:
-        if deployment.memory_fraction is not None and fraction > deployment.memory_fraction:
-            yield "more-of-the-card", {"before": deployment.memory_fraction, "after": fraction}, replace(launch, memory_fraction=fraction)
-    if not deployment.enforce_eager:
-        yield "no-graphs", {}, replace(launch, enforce_eager=True)
+
+
+def _other_layouts(deployment: Deployment, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[_Change]:
+    """Another cut of the same cards, then more cards."""
     gpus = deployment.layout.gpus
     engine = get_engine(deployment.engine)
     for count in dict.fromkeys((gpus, 1 << gpus.bit_length(), *(gpus * more for more in (2, 3, 4, 8)))):
@@ -117,6 +132,3 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
                 code = "other-layout" if layout.gpus == gpus else "more-gpus"
                 yield code, {"before": gpus, "after": layout.gpus, "tp": layout.tp, "pp": layout.pp}, changed
                 break
-    for precision in ("fp8", "int4"):
-        if deployment.precision == "checkpoint" and architecture.quantization.method is None:
-            yield "smaller-weights", {"before": architecture.dtype, "after": precision}, replace(launch, precision=precision)

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 __all__ = ["CorpusRule", "corpus_rules", "with_unsaid"]
@@ -45,7 +45,7 @@ def _text(value: Any) -> str:
 @cache
 def corpus_rules() -> tuple[CorpusRule, ...]:
     """Every rule, in the order in which they apply."""
-    table = tomllib.loads(files("gpusizer.validation").joinpath("corpora.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((Path(__file__).parent / "corpora.toml").read_text(encoding="utf-8"))
     return tuple(
         CorpusRule(rule["name"], rule["why"], rule["from"], {field: re.compile(words) for field, words in rule["where"].items()}, rule["fill"])
         for rule in table["rule"]

@@ -133,12 +133,12 @@ def _memory(row: Mapping[str, Any]) -> CaseResult:
         if name in MEMORY_QUANTITIES and name not in case.untold
     }
     if "fits" not in case.untold:
-        quantities["fits"] = _fits(fit, measured.get("fits"))
+        quantities["fits"] = _fits(fit, measured=measured.get("fits"))
     ordered = {name: quantities[name] for name in MEMORY_QUANTITIES if name in quantities}
     return CaseResult(id, engine, ordered, measured, notices=case.notices)
 
 
-def _fits(fit: Fit, measured: float | bool | None) -> Compared:
+def _fits(fit: Fit, *, measured: float | bool | None) -> Compared:
     """Did it start? The band says whether the edges of the pool's band would change the answer."""
     pool, requests = fit.quantities.get("kv_cache_pool_bytes"), fit.quantities.get("max_concurrency")
     surely = fit.fits and (pool is None or pool.low > 0) and (requests is None or requests.low >= 1)

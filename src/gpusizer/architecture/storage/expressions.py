@@ -310,10 +310,16 @@ def _needed(tree: _Node) -> Iterator[_Node]:
 
 
 class Work:
-    """What expressions may take together, counted and not timed, so that a model is refused everywhere or nowhere."""
+    """What expressions may take together, counted and not timed, so that a model is refused everywhere or nowhere.
 
-    def __init__(self) -> None:
-        self._left = _MAX_WORK
+    Parameters
+    ----------
+    most : int
+        Steps that are allowed.
+    """
+
+    def __init__(self, most: int = _MAX_WORK) -> None:
+        self._left = most
 
     def spend(self, steps: int, pattern: str) -> None:
         """Count steps; refused beyond the bound."""

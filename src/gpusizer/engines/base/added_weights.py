@@ -13,8 +13,8 @@ from gpusizer.engines.base.weights import Cut, once_per_architecture, weight_tab
 from gpusizer.errors import InputError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import group_sum_bytes, unlisted_bytes
-from gpusizer.formulas.memory.weights import adapter_bytes, cut_units
+from gpusizer.formulas.memory.loaded import adapter_bytes, group_sum_bytes, unlisted_bytes
+from gpusizer.formulas.memory.weights import cut_units
 
 __all__ = ["DRAFT_SPREAD", "adapter_slots", "checkpoint_drafts", "draft_layers", "draft_weights", "external_head", "unlisted_tensors"]
 

@@ -24,7 +24,7 @@ from gpusizer.engines.base.ledger import computed, free_line, weight_items
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
+from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
 
@@ -134,7 +134,7 @@ class Engine(ABC):
 
     def unknown_mixer(self, architecture: Architecture) -> Notice | None:
         """The kind of layer that this engine is not known to run, None where it knows all."""
-        kind = None if self.mixers is None else next((mixer.kind for mixer in architecture.mixers if mixer.kind not in self.mixers), None)
+        kind = None if self.mixers is None else next((kind for kind in architecture.mixer_kinds if kind not in self.mixers), None)
         return None if kind is None else Notice("mixer-not-known", {"kind": kind})
 
     def problem(self, start: Start) -> Notice | None:
@@ -204,7 +204,7 @@ class Engine(ABC):
             return self.weights(start, stage)
         kinds = layer_kinds(start.architecture)
         rest = (start.version, asked.layout, asked.precision, asked.speculative_tokens, stage.first, stage.last)
-        known, key = _known_weights(start.architecture), (self.id, device, rest, *(kinds[index] for index in stage.layers))
+        known, key = _known_weights(start.architecture), (self.id, device, rest, *kinds[stage.layers.start : stage.layers.stop])
         if key not in known:
             known[key] = self.weights(start, stage)
         return known[key]

@@ -125,7 +125,7 @@ class PooledEngine(Engine):
         known: dict[tuple[object, ...], StageResult] = {}
         results: list[StageResult] = []
         for stage in self.stages(start):
-            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
+            key = (stage.first, stage.last, *kinds[stage.layers.start : stage.layers.stop])
             if key not in known:
                 known[key] = self.stage_result(start, stage)
             same = known[key]

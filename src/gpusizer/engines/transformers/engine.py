@@ -159,7 +159,7 @@ class Transformers(PlacedEngine):
         known: dict[tuple[object, ...], _Loaded] = {}
         found = []
         for stage in self.stages(loaded):
-            key = (stage.first, stage.last, *(kinds[index] for index in stage.layers))
+            key = (stage.first, stage.last, *kinds[stage.layers.start : stage.layers.stop])
             if key not in known:
                 known[key] = _Loaded(loaded, stage, self.stage_weights(any_batch, stage), latents=self.caches_latents(loaded))
             found.append(known[key])
@@ -228,7 +228,7 @@ class _Loaded:
         self.element_bytes = element_bytes(architecture.dtype)
         self.latents = latents
         kinds = layer_kinds(architecture)
-        counts = Counter(kinds[index] for index in stage.layers)
+        counts = Counter(kinds[stage.layers.start : stage.layers.stop])
         first = {kinds[index]: architecture.layers[index] for index in reversed(stage.layers)}
         self.layers = [first[kind] for kind in counts]
         self.cache: StageCache = stage_cache(

@@ -20,28 +20,13 @@ from gpusizer.engines.vllm.defaults import DEFAULT_MODES
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
-from gpusizer.formulas.memory.activation import (
-    activation_peak_bytes,
-    encoder_bytes,
-    expert_workspace_bytes,
-    latent_chunk_bytes,
-    latent_chunk_rows,
-)
+from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes, expert_workspace_bytes, latent_chunk_bytes, latent_chunk_rows
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
-from gpusizer.formulas.memory.steps import (
-    batch_requests,
-    batch_tokens,
-    captured_limit,
-    captured_sizes,
-    encoded_bytes,
-    in_flight_tokens,
-    layer_peak_bytes,
-    sampling_peak_bytes,
-    sparse_workspace_bytes,
-)
-from gpusizer.formulas.memory.weights import unfolded_scales_bytes, visual_levels_bytes
+from gpusizer.formulas.memory.loaded import unfolded_scales_bytes, visual_levels_bytes
+from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens
 from gpusizer.units import MiB
 
 __all__ = [

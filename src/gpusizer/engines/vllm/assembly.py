@@ -16,9 +16,8 @@ from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
 from gpusizer.engines.vllm.model_table import KEPT, OUTSIDE_PARTS
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import group_sum_bytes
+from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, group_sum_bytes, rope_table_bytes
 from gpusizer.formulas.memory.stages import stage_first_layer, stage_size
-from gpusizer.formulas.memory.weights import absorbed_latent_bytes, rope_table_bytes
 
 __all__ = ["Assembly", "Parts"]
 

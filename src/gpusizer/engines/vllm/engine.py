@@ -185,7 +185,7 @@ class Vllm(PooledEngine):
         size = layout.block_bytes(stage.layers, stage.last, len(start.architecture.layers))
         full = [group for group in layout.groups if group.kind == FULL]
         token = sum(-(-size // (group.block_tokens * dcp)) for group in full)
-        far = 2**30 // 8
+        far = 1 << 27  # tokens: further than any window
         fixed = sum(group.blocks(far, flight, states, dcp) for group in layout.groups if group.kind != FULL) * size
 
         def blocks_of(context_tokens: int) -> int:

@@ -14,11 +14,7 @@ from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Inputs, Item, Section
 from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, weight_table
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import group_sum_bytes
-from gpusizer.formulas.memory.weights import (
-    allocation_slack_bytes,
-    rope_table_bytes,
-)
+from gpusizer.formulas.memory.loaded import allocation_slack_bytes, group_sum_bytes, rope_table_bytes
 from gpusizer.units import MiB
 
 __all__ = [

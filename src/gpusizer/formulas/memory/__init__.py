@@ -14,6 +14,7 @@ from gpusizer.formulas.memory import (
     pools,
     shares,
     stages,
+    step_peaks,
     steps,
     weights,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "pools",
     "shares",
     "stages",
+    "step_peaks",
     "steps",
     "weights",
 ]

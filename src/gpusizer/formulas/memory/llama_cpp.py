@@ -387,7 +387,6 @@ def cache_of_layers_bytes(**layers: Any) -> Any:
     **layers : int
         All layers of a kind together. [bytes]
 
-
     Returns
     -------
     int

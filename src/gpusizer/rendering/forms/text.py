@@ -30,7 +30,7 @@ def write(document: Answer) -> str:
     for block in document.blocks:
         if isinstance(block, Table):
             shown, left_out = _fitting(block, width)
-            parts.append(_draw(shown, width, bold))
+            parts.append(_draw(shown, width, bold=bold))
             if left_out:
                 parts.append(f"  … {'; '.join(left_out)}")
         elif isinstance(block, Heading):
@@ -120,7 +120,7 @@ def _widths(table: Table, width: int) -> list[int]:
     return least
 
 
-def _draw(table: Table, width: int, bold: bool) -> str:
+def _draw(table: Table, width: int, *, bold: bool) -> str:
     """Aligned columns: numbers to the right, long text folded between words, a rule below the headings."""
     cells = [[printable(cell) if cell else "" for cell in row] for row in table.rows]
     widths = _widths(Table(table.columns, cells), width)

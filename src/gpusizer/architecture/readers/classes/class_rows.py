@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 __all__ = ["ClassRow", "class_of_gguf", "class_row"]
@@ -44,7 +44,7 @@ class ClassRow:
 @cache
 def _tables() -> dict[str, str]:
     """The text of every table by its head."""
-    text = resources.files("gpusizer.architecture.readers.classes").joinpath("classes.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("classes.toml").read_text(encoding="utf-8")
     pieces = _HEAD.split(text)
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 

@@ -105,7 +105,7 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
         architecture.max_position_embeddings,
     ]
     kinds = article_kinds(architecture.layers, architecture.hidden_size)
-    row.append(article_params(architecture, model.source.entry, any(kind[0] for kind in kinds)))
+    row.append(article_params(architecture, model.source.entry, with_experts=any(kind[0] for kind in kinds)))
     filled = [*columns.rotations, *[(0, 0, 0)] * (rotations - len(columns.rotations))]
     row += [each[0] or None for each in filled] + [each[1] or None for each in filled] + [each[2] or None for each in filled]
     row += _cached(facts, model, known)

@@ -1,0 +1,167 @@
+"""How a measured case is read: words of launch commands, names of models, cards and precisions, fields, and the deployment they make."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gpusizer.architecture.precision.precision_words import precision_of_words
+from gpusizer.errors import InputError, UnknownIdError
+from gpusizer.units import GiB
+from gpusizer.validation.command_lines import launch_words
+from gpusizer.validation.devices import devices_of
+from gpusizer.validation.measured import measured_memory
+from gpusizer.validation.memory_cases import Case, deployment_of
+from gpusizer.validation.models import model_of
+from gpusizer.validation.validate import validate
+from own_cases import OWN, own_cases
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("-ctk q8_0 -ngl 99 -ot a=CPU -ot b=CUDA0", {"cache_type_k": "q8_0", "n_gpu_layers": 99, "override_tensor": ["a=CPU", "b=CUDA0"]}),
+        ("VLLM_PP_LAYER_PARTITION=16,32 --enable-chunked-prefill", {"VLLM_PP_LAYER_PARTITION": "16,32", "enable_chunked_prefill": True}),
+        ("{'dtype': 'half', 'max_model_len': 8192", {"dtype": "half", "max_model_len": 8192}),
+        ("'quantization': 'modelopt', 'limit_mm_per_prompt': {'image': 2}", {"quantization": "modelopt", "limit_mm_per_prompt": {"image": 2}}),
+        ("--ctx-size $((112 * 1024)) -fa", {"ctx_size": 114688, "flash_attn": True}),
+        ("$(rm -rf ~) `reboot` --a 1", {"a": 1}),
+        ("", {}),
+    ],
+)
+def test_launch_words(words: str, expected: dict[str, Any]) -> None:
+    found = launch_words(words, "llama.cpp" if "-ngl" in words or "-fa" in words else None)
+    assert {name: found.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "model", "precision"),
+    [
+        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "llama-3.1-8b-instruct", "int4"),
+        ("DeepSeek-R1-0528-IQ4_KS_R4-00001-of-00009.gguf", "deepseek-r1-0528", None),
+        ("Qwen3 235B A22B", "qwen3-235b-a22b", None),
+        ("Qwen3.8-27B NVFP4 (single-nvfp4)", "qwen3.8-27b", "nvfp4"),
+        ("gpt-oss:120b", "gpt-oss-120b", None),
+    ],
+)
+def test_names_of_models(words: str, model: str, precision: str | None) -> None:
+    entry, found = model_of(words)
+    assert entry.id == model
+    assert precision is None or found == precision
+
+
+@pytest.mark.parametrize("words", ["DeepSeek-V3-Draft-1B", "Llama-3.1-8B-Distill-Of-Something-3B", "Qwen3-235B", "", "((((", "a/b/c/d"])
+def test_another_model_is_not_taken_for_a_known_one(words: str) -> None:
+    with pytest.raises(UnknownIdError):
+        model_of(words)
+
+
+def test_devices() -> None:
+    assert [device.id for device in devices_of("H100-80GB-SXM", 4, optional=False).each] == ["h100-sxm-80gb"] * 4
+    assert devices_of("RTX 5090-32GB + RTX 4090-24GB", 2, optional=True).unequal
+    assert not devices_of("CUDA (name not seen)", 1, optional=True).memory_known
+    assert devices_of("40GB class (A100 inferred)", 1, optional=False).first.marketing_memory_gb == 40
+    small = devices_of("8GB class (name not given)", 1, optional=False)
+    assert 7.5 * GiB < small.first.memory_bytes <= 8 * GiB
+    assert [notice.code for notice in small.notices] == ["device-by-size"]
+    with pytest.raises(InputError):
+        devices_of("none (CPU run)", 0, optional=False)
+
+
+def test_on_a_card_that_nobody_names_only_weights_are_predicted() -> None:
+    row = json.loads(OWN.read_text(encoding="utf-8").splitlines()[0])
+    named, unnamed = validate([row, {**row, "gpu": "not stated"}]).cases
+    assert set(unnamed.quantities) == {"weights_bytes"}
+    assert unnamed.quantities["weights_bytes"].predicted == named.quantities["weights_bytes"].predicted
+
+
+@pytest.mark.parametrize(
+    ("words", "precision"),
+    [("IQ4_XS - 4.25 bpw", "iq4_xs"), ("Q5_K - Small", "q5_k_s"), ("int4-compressed-tensors", "int4"), ("w8a8-int8", "int8"), ("nothing", None)],
+)
+def test_words_for_precisions(words: str, precision: str | None) -> None:
+    assert precision_of_words(words)[0] == precision
+
+
+def test_measured_fields_by_the_contract() -> None:
+    measured = measured_memory(
+        {
+            "measured": {
+                "kv_gib_per_gpu": 2.0,
+                "cuda_graph_gib": 0.5,
+                "kv_total_mib": 3.0,
+                "compute_buffer_mib": 1.0,
+                "model_buffer_mib_by_device": {"CUDA0": 1.0, "CUDA1": 2.0, "CUDA_Host": 50.0},
+                "outcome": "kv_too_small",
+            }
+        }
+    )
+    assert measured == {
+        "kv_cache_pool_bytes": 2 * 2**30,
+        "cuda_graph_bytes": 2**29,
+        "kv_buffer_bytes": 3 * 2**20,
+        "compute_buffer_bytes": 2**20,
+        "model_buffer_bytes": 3 * 2**20,
+        "fits": False,
+    }
+    assert "fits" not in measured_memory({"measured": {"outcome": "loads, then segmentation fault"}})
+
+
+def launched(**fields: Any) -> Any:
+    """The deployment of a case of Llama 3.1 8B on H100s with these fields."""
+    case = deployment_of({**own_cases()[0], **fields})
+    assert isinstance(case, Case), case
+    return case.deployment
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"gpu_count": 8, "tp": 8, "other_flags": "--enable-expert-parallel", "model": "openai/gpt-oss-120b"}, {"tp": 8, "ep": 8, "dp": 1}),
+        ({"gpu_count": 8, "tp": 1, "dp": 8, "ep": True, "model": "openai/gpt-oss-120b"}, {"tp": 1, "dp": 8, "ep": 8}),
+        ({"engine": "sglang", "gpu_count": 8, "tp": 8, "dp": 8, "dp_attention": True}, {"tp": 1, "dp": 8}),
+        ({"engine": "sglang", "gpu_count": 8, "tp": 4, "dp": 2}, {"tp": 4, "dp": 1}),
+        ({"gpu_count": 8, "tp": 8, "other_flags": "--decode-context-parallel-size 4"}, {"tp": 8, "dcp": 4}),
+        ({"engine": "llama.cpp", "gpu_count": 3, "tp": None, "quantization": "Q8_0"}, {"tp": 1, "pp": 3, "precision": "q8_0"}),
+        ({"engine": "llama.cpp", "gpu_count": 2, "tp": None, "other_flags": "-sm row"}, {"tp": 2, "pp": 1}),
+        ({"dtype": "float32"}, {"precision": "fp32"}),
+        ({"dtype": "float16"}, {"precision": "fp16"}),
+        ({"quantization": "fp8"}, {"precision": "fp8"}),
+        ({"quantization": "none", "model": "openai/gpt-oss-20b"}, {"precision": "checkpoint"}),
+        ({"quantization": "mxfp4", "model": "openai/gpt-oss-20b"}, {"precision": "checkpoint"}),
+        ({"kv_cache_dtype": "fp8_e4m3"}, {"kv_precision": "fp8_e4m3"}),
+        ({"speculative": "{'method': 'mtp', 'num_speculative_tokens': 3}"}, {"speculative_tokens": 3}),
+        ({"speculative": "eagle3 org/draft-model, 4 tokens"}, {"speculative_tokens": 4}),
+        ({"engine_version": "rocm/image:v0.5.8.post1-x"}, {"engine_version": "0.5.8"}),
+        ({"engine_version": None, "date": "2025-07-22"}, {"engine_version": "0.9.2"}),
+        ({"engine_version": None, "date": None}, {"engine_version": None}),
+        ({"enforce_eager": True}, {"enforce_eager": True}),
+    ],
+    ids=lambda part: str(part)[:60],
+)
+def test_what_a_case_says_becomes_the_deployment(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    deployment = launched(**fields)
+    assert {name: getattr(deployment, name) for name in expected} == expected
+
+
+def test_flags_of_a_case_reach_the_engine_by_their_own_names() -> None:
+    words = "VLLM_PP_LAYER_PARTITION=12,20 VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0 --pipeline-parallel-size 2 --language-model-only"
+    flags = launched(gpu_count=2, pp=2, other_flags=words, speculative="{'method': 'eagle3', 'model': 'a/b', 'num_speculative_tokens': 2}").flags
+    assert flags["pp_layer_partition"] == (12, 20)
+    assert flags["memory_profiler_estimate_cudagraphs"] == 0
+    assert flags["language_model_only"] is True
+    assert (flags["speculative_method"], flags["speculative_model"]) == ("eagle3", "a/b")
+
+
+def test_unequal_cards_keep_their_order_and_sizes() -> None:
+    start = launched(engine="llama.cpp", gpu="RTX 5090-32GB + RTX 3090-24GB x2", gpu_count=3, quantization="Q8_0")
+    assert start.devices == ("rtx5090-32gb", "rtx3090-24gb", "rtx3090-24gb")
+    assert start.device_memory_bytes[0] > start.device_memory_bytes[1] == start.device_memory_bytes[2]
+
+
+def test_a_launch_word_cannot_name_the_devices() -> None:
+    start = launched(other_flags="--devices 7 VLLM_DEVICES=7")
+    assert "devices" not in start.flags
+    assert not start.devices
