@@ -257,7 +257,7 @@ PIECES = st.one_of(st.sampled_from([*WORDS.split(" "), '{"a":1}', "$(touch pwned
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(PIECES, max_size=14), st.booleans())
+@given(pieces=st.lists(PIECES, max_size=14), whole=st.booleans())
 def test_hostile_commands_end_in_a_start_or_a_reason(pieces: list[str], *, whole: bool) -> None:
     try:
         launch = launch_of_command([" ".join(pieces)] if whole else pieces, gpu="h200-sxm-141gb")

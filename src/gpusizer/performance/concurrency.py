@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil, inf
+from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines import get_engine
@@ -12,13 +13,14 @@ from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.concurrency import believed_room_requests, held_tokens, request_rows, room_requests, rough_room_requests
-from gpusizer.performance.constants import Constants, speed_constants
+from gpusizer.formulas.core import maximum, minimum, where
+from gpusizer.performance.constants import speed_constants
 from gpusizer.performance.device_speeds import engine_family
 from gpusizer.performance.notes import Note, unnoted
 from gpusizer.performance.step_work import UNBOUNDED_ROWS, StepWork
 from gpusizer.performance.types import Load
 
-__all__ = ["completed", "memory_answer", "running_places"]
+__all__ = ["Room", "completed", "memory_answer", "places_of", "running_places"]
 
 LEAST_CONTEXT = 16  # a start for requests of fewer tokens is refused by some engines
 
@@ -43,16 +45,44 @@ def memory_answer(architecture: Architecture, accelerator: Accelerator, deployme
 
     Where nothing fits by its account, limits that it read off the empty pool are none of its defaults.
     """
-    held = max(ceil(_held(deployment, load, speed_constants(), unnoted)), LEAST_CONTEXT)
+    held = max(ceil(_held(deployment.engine, load, unnoted)), LEAST_CONTEXT)
     asked = replace(deployment, max_model_len=held)
     fit = _modelled_engine(deployment.engine).fit(asked, architecture, accelerator)
     return fit if fit.max_concurrency >= 1 else replace(fit, deployment=completed(architecture, accelerator, asked))
 
 
-def _held(deployment: Deployment, load: Load, constants: Constants, note: Note) -> float:
+def _held(engine: str, load: Load, note: Note) -> Any:
     """Tokens that a request keeps in the cache, on average over its life or reserved from the start. [tokens]"""
-    share = constants.of("held_output", engine_family(deployment.engine), "other")
-    return float(note("held_tokens", held_tokens)(input_tokens=load.input_tokens, output_tokens=load.output_tokens, output_share=share))
+    share = speed_constants().of("held_output", engine_family(engine), "other")
+    return note("held_tokens", held_tokens)(input_tokens=load.input_tokens, output_tokens=load.output_tokens, output_share=share)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What decides how many requests run together, beside their work; numbers, or figures of a sheet.
+
+    Parameters
+    ----------
+    engine : str
+        Who serves.
+    memory_bytes : number
+        Of the device. [bytes]
+    pool_requests, full_tokens : number
+        Requests that the engine's own answer holds, and their length; below 1 where it does not fit. [requests, tokens]
+    most_requests : number
+        That the engine runs at once. [requests]
+    dp, ep, pp : number
+        How a replica is cut.
+    """
+
+    engine: str
+    memory_bytes: Any
+    pool_requests: Any
+    full_tokens: Any
+    most_requests: Any
+    dp: Any
+    ep: Any
+    pp: Any
 
 
 def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Load, note: Note = unnoted) -> float:
@@ -76,34 +106,50 @@ def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Loa
     float
         Requests. [requests]
     """
-    deployment, constants = fit.deployment, speed_constants()
-    held = _held(deployment, load, constants, note)
+    deployment = fit.deployment
+    room = Room(
+        deployment.engine,
+        accelerator.memory_bytes,
+        fit.max_concurrency,
+        deployment.max_model_len,
+        float(_modelled_engine(deployment.engine).rank_requests(deployment) or inf),
+        deployment.dp,
+        deployment.ep,
+        deployment.pp,
+    )
+    return float(places_of(work, room, load, note))
+
+
+def places_of(work: StepWork, room: Room, load: Load, note: Note = unnoted) -> Any:
+    """Requests of this load that one data-parallel rank runs together, of numbers or of figures of a sheet. [requests]"""
+    constants = speed_constants()
+    held = _held(room.engine, load, note)
     rough = note("room_rough", rough_room_requests)(
-        memory_bytes=accelerator.memory_bytes,
+        memory_bytes=room.memory_bytes,
         device_share=constants.of("room", "device"),
         least_share=constants.of("room", "least"),
-        weights_bytes=_weights_bytes(work, deployment),
-        request_bytes=_request_bytes(work, deployment, held, load),
+        weights_bytes=_weights_bytes(work, room),
+        request_bytes=_request_bytes(work, room, held, load),
     )
-    room = 0.0
-    if fit.max_concurrency >= 1:  # where the engine says that nothing fits, the start that is asked about was mended with flags
-        full = deployment.max_model_len or held
-        room = note("room", room_requests)(pool_requests=fit.max_concurrency, full_tokens=full, held=held, ranks=deployment.dp)
-    room = note("room_believed", believed_room_requests)(room=room, rough=rough, believed_share=constants.of("room", "believed"))
-    return min(float(room), float(_modelled_engine(deployment.engine).rank_requests(deployment) or inf))
+    # where the engine says that nothing fits, the start that is asked about was mended with flags
+    pool = where(room.pool_requests >= 1, room.pool_requests, 0.0)
+    full = held if room.full_tokens is None else room.full_tokens
+    own = note("room", room_requests)(pool_requests=pool, full_tokens=full, held=held, ranks=room.dp)
+    believed = note("room_believed", believed_room_requests)(room=own, rough=rough, believed_share=constants.of("room", "believed"))
+    return minimum(believed, room.most_requests)
 
 
-def _weights_bytes(work: StepWork, deployment: Deployment) -> float:
-    dense = sum(float(linear.weight_bytes) for linear in work.linears) + 2 * float(work.head.weight_bytes)
-    routed = sum(float(block.layers * block.experts * block.expert_bytes) for block in work.experts) / max(deployment.ep, 1)
-    return (dense + routed) / deployment.pp
+def _weights_bytes(work: StepWork, room: Room) -> Any:
+    dense = sum(linear.weight_bytes for linear in work.linears) + 2 * work.head.weight_bytes
+    routed = sum(block.layers * block.experts * block.expert_bytes for block in work.experts) / maximum(room.ep, 1)
+    return (dense + routed) / room.pp
 
 
-def _request_bytes(work: StepWork, deployment: Deployment, held: float, load: Load) -> float:
+def _request_bytes(work: StepWork, room: Room, held: Any, load: Load) -> Any:
     whole = load.input_tokens + load.output_tokens
-    size = 0.0
+    size: Any = 0.0
     for one in work.attention:
         window = one.cap_rows if not one.scan_bytes and one.ratio == 1 else UNBOUNDED_ROWS
         rows = request_rows(held=held, whole_tokens=whole, ratio=one.ratio, window_rows=window)
-        size += one.layers * (rows * one.row_bytes + held * one.scan_bytes + one.state_bytes / 2)
-    return size / deployment.pp
+        size = size + one.layers * (rows * one.row_bytes + held * one.scan_bytes + one.state_bytes / 2)
+    return size / room.pp

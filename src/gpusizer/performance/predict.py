@@ -20,7 +20,7 @@ from gpusizer.engines.base.releases import month_of
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.core import maximum
+from gpusizer.formulas.core import maximum, minimum
 from gpusizer.formulas.latency import speculative_tokens
 from gpusizer.formulas.serving.rates import deployment_rate_tokens_per_s
 from gpusizer.performance.concurrency import completed, memory_answer, running_places
@@ -252,17 +252,17 @@ def engine_state(deployment: Deployment, built: str = "") -> EngineState:
     return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager)
 
 
-def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: float, constants: Constants) -> ServedRank:
+def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: Any, constants: Constants) -> ServedRank:
     """One rank of a deployment whose defaults are filled in, with so many requests at once."""
     drafts = float(deployment.speculative_tokens)
     # the first draft is accepted more often than those that build on it: the mean falls with their number
     fitted = constants.of("acceptance", "all") * constants.of("acceptance_fade", "all") ** max(drafts - 1, 0)
     acceptance = min(fitted if load.acceptance is None else load.acceptance, MOST_ACCEPTED)
-    prefix = min(load.shared_prefix_tokens, max(load.input_tokens - 1, 0.0))
+    prefix = minimum(load.shared_prefix_tokens, maximum(load.input_tokens - 1, 0.0))
     traffic = Traffic(
-        prompt_tokens=max(load.input_tokens - prefix, 1.0),
+        prompt_tokens=maximum(load.input_tokens - prefix, 1.0),
         prefix_tokens=prefix,
-        output_tokens=max(load.output_tokens, 1.0),
+        output_tokens=maximum(load.output_tokens, 1.0),
         places=places,
         budget_tokens=float(deployment.max_num_batched_tokens or UNBOUNDED_TOKENS),
         shares_steps=_shares_steps(deployment.engine),

@@ -23,7 +23,7 @@ _APART = frozenset(
     (
         *_SIZES,
         *("tp", "pp", "dp", "ep", "dcp", "ep_all", "gpus", "devices", "enable_dp_attention", "enable_attention_dp"),
-        *("kv_precision", "dtype", "quantization", "enforce_eager", "compilation_config", "options_file", "stream_interval"),
+        *("kv_precision", "dtype", "quantization", "enforce_eager", "compilation_config", "options_file"),
         *("speculative_config", "speculative_tokens", "speculative_method", "speculative_model"),
     )
 )

@@ -128,6 +128,8 @@ class Outcome:
         What the pool holds; requests at once as predicted and on the safe side.
     weights_bytes : int
         All that stays after loading. [bytes]
+    most_requests, step_tokens : int
+        Most requests that run at once, most tokens of a step.
     """
 
     lines: Mapping[str, Item]
@@ -140,6 +142,8 @@ class Outcome:
     held: Any
     held_low: Any
     weights_bytes: Any
+    most_requests: Any
+    step_tokens: Any
 
 
 class SheetColumns(Protocol):

@@ -367,4 +367,6 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
         held=minimum(held_requests(max_concurrency=concurrency), step.requests),
         held_low=minimum(held_requests(max_concurrency=low), step.requests),
         weights_bytes=weights_bytes,
+        most_requests=step.requests,
+        step_tokens=step.tokens,
     )

@@ -31,37 +31,32 @@ _STYLES: dict[str, dict[str, Any]] = {
     "answer": {"bold": True, "font_size": 14, "text_wrap": True, "bg_color": "#E8F1FA", "border": 1, "border_color": _HEAD},
     "big": {"bold": True, "font_size": 20, "num_format": "#,##0", "align": "right", "font_color": _HEAD},
     "label": {"text_wrap": True},
+    "fitted": {"shrink": True},
     "bold": {"bold": True},
-    "number": {"num_format": "#,##0", "align": "right"},
     "bold-one": {"num_format": "#,##0.0", "bold": True, "top": 1, "align": "right"},
     "verdict": {"bold": True, "align": "right", "font_size": 12},
     "bold-giga": {"num_format": '#,##0.000,,," GB"', "bold": True, "top": 1, "align": "right"},
-    "one": {"num_format": "#,##0.0", "align": "right"},
-    "two": {"num_format": "#,##0.00", "align": "right"},
-    "three": {"num_format": "#,##0.000", "align": "right"},
-    "four": {"num_format": "0.0000"},
     "right": {"align": "right"},
     "inside": {"indent": 1},
     "inside-wrap": {"indent": 1, "text_wrap": True},
-    "percent": {"num_format": "0.0%", "align": "right"},
-    "general": {"num_format": "General", "align": "right"},
     **{
         name: {"bg_color": _INPUT, "border": 1, "border_color": "#C9A227", "locked": False, "align": "left", "num_format": form}
         for name, form in (("input", "#,##0"), ("input-share", "0.0%"), ("input-money", "#,##0.00"), ("input-date", "yyyy-mm-dd"))
     },
     "input-title": {"bold": True, "font_size": 16, "font_color": _HEAD, "locked": False, "bottom": 1, "bottom_color": "#C9A227"},
-    "used": {"num_format": "#,##0", "align": "left", "font_color": _FAINT},
+    "used": {"num_format": "#,##0", "align": "left", "font_color": _FAINT, "shrink": True},
     "used-share": {"num_format": "0.0%", "align": "left", "font_color": _FAINT},
-    "used-money": {"num_format": "#,##0.00", "align": "left", "font_color": _FAINT},
     "formula": {"font_name": "Consolas", "text_wrap": True, "font_size": 9},
     "small": {"font_size": 9, "text_wrap": True},
 }
 
 _UNITS = {  # numbers that carry their unit in the format, so that a cell is still a number
+    "number": "#,##0", "one": "#,##0.0", "two": "#,##0.00", "percent": "0.0%", "general": "General",
     "giga": '#,##0.000,,," GB"', "gib": '#,##0.0" GiB"', "gb": '#,##0.0" GB"', "kib": '#,##0.0" KiB"', "billions": '#,##0.0,,," B"',
     "seconds": '#,##0.00" s"', "milliseconds": '#,##0.0" ms"', "rate": '#,##0" tok/s"', "rate-one": '#,##0.0" tok/s"',
-    "kilowatts": '#,##0.0" kW"', "kilowatt-hours": '#,##0.00" kWh"',
+    "pace": '0.0000" s"', "kilowatts": '#,##0.0" kW"', "kilowatt-hours": '#,##0.00" kWh"',
 }  # fmt: skip
+_AMOUNTS = {"money": "#,##0.00", "coin": "#,##0"}
 
 
 class Book:
@@ -128,14 +123,14 @@ class Book:
         return self._styles[name]
 
     def _style_of(self, name: str) -> dict[str, Any]:
-        """Settings of a format; ``yes-no`` shows 1 and 0 as words, ``money:USD`` an amount with its currency."""
+        """Settings of a format; ``yes-no`` shows 1 and 0 as words, ``money:USD`` and ``coin:USD`` an amount with its currency."""
         aligned = {"align": "right"}
         if name == "yes-no":
             return {"num_format": f'"{self.say("yes")}";;"{self.say("no")}"', **aligned}
         kind, _, currency = name.partition(":")
-        if kind == "money":
+        if kind in _AMOUNTS:
             quoted = currency.replace('"', "")
-            return {"num_format": f'#,##0.00" {quoted}"' if quoted else "#,##0.00", **aligned}
+            return {"num_format": f'{_AMOUNTS[kind]}" {quoted}"' if quoted else _AMOUNTS[kind], **aligned}
         return {"num_format": _UNITS[name], **aligned} if name in _UNITS else _STYLES[name]
 
     def describe(self, title: str, **properties: Any) -> None:

@@ -11,6 +11,8 @@ from gpusizer.rendering.workbook.calculation import Account
 from gpusizer.rendering.workbook.cells.candidates import tried_of, try_layouts
 from gpusizer.rendering.workbook.cells.lookup import SheetLookup, model_of
 from gpusizer.rendering.workbook.cells.selected import chosen_of, select
+from gpusizer.rendering.workbook.cells.speed import live_speed
+from gpusizer.rendering.workbook.live import DASH, chosen, compared, constant
 from gpusizer.rendering.workbook.sheets.answer import Answer, deployed
 from gpusizer.rendering.workbook.sheets.article import fill_article
 from gpusizer.rendering.workbook.sheets.gpus import fill_gpus, order_table
@@ -62,7 +64,11 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     trace.write(*selected.figures.values(), *selected.items.values(), tried.gpus, tried.holds, tried.legal, tried.whole)
     account.row, found = trace.row, chosen_of(trace, selected)
     whole = deployed(account, tables, inputs, found)
-    speed, runners = (no_speed(), None) if plan is None else fill_speed(book, plan, inputs, whole.layout)
+    speed, runners = no_speed(book.say("speed-in-plan")), None
+    if plan is not None:
+        pool = chosen(compared(found.concurrency, "=", DASH), constant(0), found.concurrency)
+        asked = {"pool": pool, "starts": found.starts, "requests": found.requests, "step_tokens": found.step_tokens, "replicas": whole.replicas}
+        speed, runners = fill_speed(book, plan, inputs, whole.layout, live_speed(book, tables, inputs, asked, plan))
     ranking = fill_gpus(book, tables, orders, inputs, [tried_of(trace, tried, number) for number in range(tried.gpus.devices.size)])
     answer = Answer(page, tables, orders, account, inputs, found, whole, speed)
     answer.fill()

@@ -46,6 +46,8 @@ class Chosen:
     held_low: Live
     replicas: Live
     gpus: Live
+    requests: Live  # that the engine runs at once, at most
+    step_tokens: Live
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, budget: Any, legal:
         "held_low": where(legal, outcome.held_low, DASH),
         "replicas": where(good > 0, replicas, DASH),
         "gpus": where(good > 0, size * replicas, DASH),
+        "requests": outcome.most_requests,
+        "step_tokens": outcome.step_tokens,
     }
     return {name: kept(name, figure) for name, figure in figures.items()}, worst
 

@@ -25,7 +25,7 @@ __all__ = ["RUNNERS_UP", "Answer", "Deployed", "deployed"]
 
 RUNNERS_UP = 5
 _RUNNER = {
-    "name": (LABEL, "label"),
+    "name": (LABEL, "fitted"),
     "layout": (VALUE, "inside"),
     "gpus": (USED, "number"),
     "rent": (OUT, "right"),

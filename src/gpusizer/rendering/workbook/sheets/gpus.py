@@ -61,8 +61,8 @@ def ordered_together(gpus: Live, unit: Live) -> Live:
 
 _COLUMNS = (
     ("gpu", 36, "label"), ("id", 25, "label"), ("memory", 9, "gib"), ("legal", 8, "yes-no"), ("needed", 8, "number"), ("layout", 11, "inside"),
-    ("replicas", 9, "number"), ("holds", 10, "number"), ("price", 12, "money:"), ("cost", 13, "money:"), ("purchase", 16, "money:"),
-    ("power", 10, "kilowatts"), ("why", 44, "label"),
+    ("replicas", 9, "number"), ("holds", 10, "number"), ("price", 12, "money:"), ("cost", 13, "money:"), ("purchase", 14, "coin:"),
+    ("power", 10, "kilowatts"), ("why", 48, "inside-wrap"),
 )  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _row(page: Page, tables: Tables, order: Sequence[Any], number: int, attempt:
         None if tdp is None else of_all(recorded(lambda *, gpus, tdp, unit: gpus * tdp / unit, gpus=gpus, tdp=tdp, unit=KW)),
         why,
     ]
-    monies = {8: f"money:{currency}", 9: f"money:{currency}", 10: f"money:{bought_in}"}
+    monies = {8: f"money:{currency}", 9: f"money:{currency}", 10: f"coin:{bought_in}"}
     return page.row(row, values, [monies.get(column, style) for column, (_, _, style) in enumerate(_COLUMNS)])
 
 

@@ -37,8 +37,8 @@ def fill_models(book: Book, tables: Tables) -> None:
     facts = tables.facts
     columns = (
         ("id", 34, "wrap"), ("name", 34, "wrap"), ("params", 11, "billions"), ("activated", 11, "billions"), ("layers", 8, "number"),
-        ("hidden", 9, "number"), ("label", 16, "wrap"), ("checkpoint", 13, "gb"), ("token", 12, "kib"), ("context", 12, "number"),
-        ("licence", 26, "wrap"),
+        ("hidden", 9, "number"), ("label", 18, "inside-wrap"), ("checkpoint", 13, "gb"), ("token", 12, "kib"), ("context", 12, "number"),
+        ("licence", 26, "inside-wrap"),
     )  # fmt: skip
     rows = []
     tokens = tables.models.area("token_bytes")
@@ -67,7 +67,7 @@ def fill_formats(book: Book) -> None:
     """Number formats."""
     columns = (
         ("name", 30, "wrap"), ("bits", 8, "general"), ("scaled", 11, "general"), ("sign", 8, "general"), ("exponent", 10, "general"),
-        ("mantissa", 10, "general"), ("largest", 12, "general"), ("bytes", 14, "gb"), ("source", 60, "wrap"),
+        ("mantissa", 10, "general"), ("largest", 12, "general"), ("bytes", 14, "gb"), ("source", 60, "inside-wrap"),
     )  # fmt: skip
     rows = [
         [

@@ -106,5 +106,5 @@ def fill_parts(page: Page, row: int, found: Chosen, cells: dict[str, Live], char
     chart.set_legend({"position": "bottom", "font": {"size": 9}})
     chart.set_y_axis({"visible": False})
     chart.set_x_axis({"num_format": "0", "min": 0, "major_gridlines": {"visible": True, "line": {"color": "#DDE3EA"}}})
-    chart.set_size({"width": 1015, "height": 140})
+    chart.set_size({"width": 990, "height": 140})
     grid.sheet.insert_chart(chart_row, LABEL, chart, {"object_position": 2})

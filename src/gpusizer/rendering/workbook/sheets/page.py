@@ -57,6 +57,7 @@ class Page:
 
     def heading(self) -> None:
         """Name of the sheet, and the line below it that says how to read it."""
+        self.grid.sheet.set_row(0, 24)
         self.grid.text(0, 0, self.book.say(f"sheet-{self.code}"), "title")
         self.merged(1, 0, len(self.widths), self.book.say(f"{self.code}-note"), "wrap")
 
@@ -126,4 +127,4 @@ class Page:
         sheet.print_area(0, 0, last, len(self.widths) - 1)
         if repeat is not None:
             sheet.repeat_rows(repeat)
-        sheet.set_footer(f"&L{self.book.heading.replace('&', '&&')}&C&A&R&P / &N")
+        sheet.set_footer(f"&L{self.book.heading[:100].replace('&', '&&')}&C&A&R&P / &N")

@@ -11,16 +11,31 @@ from gpusizer.planning.types import Cost, Option, Plan
 from gpusizer.rendering.launch import layout_words
 from gpusizer.rendering.plan import cost_words, evidence_of
 from gpusizer.rendering.workbook.book import Book
+from gpusizer.rendering.workbook.cells.speed import LiveSpeed
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.inputs import Inputs
-from gpusizer.rendering.workbook.live import DASH, Area, Live, all_of, chosen, compared, constant, first_equal, picked, recorded, words
+from gpusizer.rendering.workbook.live import (
+    DASH,
+    Area,
+    Live,
+    all_of,
+    chosen,
+    compared,
+    constant,
+    first_equal,
+    joined,
+    picked,
+    printed,
+    recorded,
+    words,
+)
 from gpusizer.rendering.workbook.sheets.page import Page
 
 __all__ = ["FIGURES", "Runners", "Speed", "fill_speed", "no_speed"]
 
 FIRST = 8
-FIGURES = {"ttft": (4, "seconds", 1.0, 2), "tpot": (6, "milliseconds", 1000.0, 1), "rate": (8, "rate", 1.0, 0)}
-"""Figures of an option: column, style, how much larger it is shown, digits of its band."""
+FIGURES = {"ttft": (4, "ttft_s", 1.0, 2), "tpot": (6, "tpot_s", 1000.0, 1), "rate": (8, "output_tokens_per_s", 1.0, 0)}
+"""Figures of an option: column, the library's name, how much larger it is shown, digits of its band."""
 
 _COLUMNS = (
     ("gpu", 34, "label"), ("id", 25, "label"), ("layout", 14, "inside"), ("gpus", 8, "number"), ("ttft", 10, "seconds"), ("ttft-band", 14, "right"),
@@ -47,13 +62,13 @@ class Runners:
     rows: list[dict[str, Live]]
 
 
-def no_speed() -> Speed:
-    """Where nothing is known."""
+def no_speed(why: str) -> Speed:
+    """Where nothing is known, and why."""
     dash = words(DASH)
-    return Speed(dash, dash, dash, dict.fromkeys(FIGURES, words("")))
+    return Speed(dash, dash, dash, dict.fromkeys(FIGURES, words("")) | {"ttft": words(why)})
 
 
-def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live) -> tuple[Speed, Runners]:
+def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live, live: LiveSpeed | None) -> tuple[Speed, Runners]:
     """Write the sheet.
 
     Parameters
@@ -66,11 +81,13 @@ def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live) -> tuple[Sp
         Cells that must be those of the plan.
     layout : Live
         Of the chosen deployment, in words.
+    live : LiveSpeed or None
+        Times and rates that follow the inputs.
 
     Returns
     -------
     Speed, Runners
-        Of the chosen device, while its layout is that of the plan; what comes after it.
+        Of the chosen deployment: live, or else the plan's while it is the plan's; what comes after it.
     """
     say = book.say
     page = Page(book, "speed", [width for _, width, _ in _COLUMNS])
@@ -91,7 +108,7 @@ def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live) -> tuple[Sp
     page.listed(FIRST - 1, len(options), len(_COLUMNS))
     page.printed(FIRST + len(options) - 1, repeat=FIRST - 1)
     if not options:
-        return no_speed(), Runners(there, [])
+        return no_speed(""), Runners(there, [])
     ids, layouts = [option.accelerator.id for option in options], [layout_words(option.layout, option.replicas) for option in options]
     count = len(options)
 
@@ -100,20 +117,34 @@ def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live) -> tuple[Sp
 
     place = first_equal(inputs.gpu, column(1, ids), 1)
     known = all_of(compared(picked(column(1, ids), place), "=", inputs.gpu), compared(picked(column(2, layouts), place), "=", layout))
+    both = all_of(known, there)
     found: dict[str, Live] = {}
     bands: dict[str, Live] = {}
-    for row, (name, (at, _, scale, _)) in enumerate(FIGURES.items(), 3):
+    for row, (name, (at, figure, scale, digits)) in enumerate(FIGURES.items(), 3):
         shown = picked(column(at, [cells[at] for cells in table]), place)
-        both = all_of(known, there)
+        size = chosen(both, recorded(lambda *, size, scale: size / scale, size=shown, scale=scale), words(DASH))
         band = chosen(both, picked(column(at + 1, [cells[at + 1] for cells in table]), place), words(""))
+        if live is not None:
+            size = chosen(live.known, live.figures[figure], words(DASH))
+            band = chosen(live.known, _band(live, figure, scale, digits), words(""))
         grid.text(row, 0, say(f"speed-{name}"))
-        size = recorded(lambda *, size, scale: size / scale, size=shown, scale=scale)
-        found[name] = grid.formula(row, 1, chosen(both, size, words(DASH)), _PLAIN[name])
+        found[name] = grid.formula(row, 1, size, _PLAIN[name])
         bands[name] = grid.formula(row, 2, band, "inside")
-    return Speed(found["ttft"], found["tpot"], found["rate"], bands), _runners(grid, options, table, all_of(there, known, compared(place, "=", 1)))
+    return Speed(found["ttft"], found["tpot"], found["rate"], bands), _runners(grid, options, table, all_of(both, compared(place, "=", 1)))
 
 
-_PLAIN = {"ttft": "seconds", "tpot": "four", "rate": "rate"}
+def _band(live: LiveSpeed, figure: str, scale: float, digits: int) -> Live:
+    """From - to, as words."""
+    form = "#,##0" + ("." + "0" * digits if digits else "")
+    ends = (
+        recorded(lambda *, size, end, scale: size * end * scale, size=live.figures[figure], end=ends[figure], scale=scale)
+        for ends in (live.low, live.high)
+    )
+    low, high = (printed(end, form) for end in ends)
+    return joined(low, " – ", high)
+
+
+_PLAIN = {"ttft": "seconds", "tpot": "pace", "rate": "rate"}
 
 
 def _runners(grid: Grid, options: list[Option], table: list[list[Any]], same: Live) -> Runners:
@@ -137,7 +168,8 @@ def _option(page: Page, row: int, option: Option, there: Live) -> list[Any]:
     speed, language = option.performance, page.book.language
     assert speed is not None
     cells: list[Any] = [option.accelerator.name, option.accelerator.id, layout_words(option.layout, option.replicas), option.gpus]
-    for quantity, (_, _, scale, digits) in zip((speed.ttft_s, speed.tpot_s, speed.output_tokens_per_s), FIGURES.values(), strict=True):
+    for _, figure, scale, digits in FIGURES.values():
+        quantity = getattr(speed, figure)
         cells.append(chosen(there, constant(quantity.value * scale), words(DASH)))
         cells.append(f"{quantity.low * scale:,.{digits}f} – {quantity.high * scale:,.{digits}f}")
     cells += [cost_words(option.cost, language) or DASH, _purchase(option.purchase)]
