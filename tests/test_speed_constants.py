@@ -30,7 +30,7 @@ LOADS = (
     Load(1024, 256, request_rate_per_s=500),
     FEW,
 )
-LAYOUTS: tuple[dict[str, int], ...] = ({"tp": 8}, {"tp": 2, "dp": 4}, {"dp": 8, "ep": 8}, {"tp": 4, "pp": 2})
+LAYOUTS: tuple[dict[str, Any], ...] = ({"tp": 8}, {"tp": 2, "dp": 4}, {"dp": 8, "ep": 8}, {"tp": 4, "pp": 2})
 ENGINES = ("vllm", "sglang", "tensorrt-llm", "mindie")  # fitted apart; all others share one row
 
 
