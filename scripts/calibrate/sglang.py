@@ -115,7 +115,7 @@ def graph_readings(row: Row) -> Iterable[tuple[str, float]]:
     """MiB for each captured size and layer."""
     layers, flags = len(row.case.architecture.layers), row.fit.deployment.flags
     decode = row.measured.get("decode_graph_gib", row.measured.get("cuda_graph_gib"))
-    sizes = decode_graph_sizes(int(flags["cuda_graph_max_bs"]), row.fit.deployment.speculative_tokens > 0)
+    sizes = decode_graph_sizes(int(flags["cuda_graph_max_bs"]), drafts=row.fit.deployment.speculative_tokens > 0)
     if decode is not None and sizes:
         old = get_engine("sglang").version_of(row.fit.deployment) < (0, 5, 3)
         name = "DECODE_GRAPHS" if row.gpus == 1 else "OLD_TENSOR_GRAPHS" if old else "TENSOR_GRAPHS"

@@ -48,7 +48,10 @@ def memory_answer(architecture: Architecture, accelerator: Accelerator, deployme
     held = max(ceil(_held(deployment.engine, load, unnoted)), LEAST_CONTEXT)
     asked = replace(deployment, max_model_len=held)
     fit = _modelled_engine(deployment.engine).fit(asked, architecture, accelerator)
-    return fit if fit.max_concurrency >= 1 else replace(fit, deployment=completed(architecture, accelerator, asked))
+    settled = fit.deployment if fit.max_concurrency >= 1 else completed(architecture, accelerator, asked)
+    if settled.engine != deployment.engine:  # the memory of another stands in; its own speeds stay its own
+        settled = replace(settled, engine=deployment.engine)
+    return fit if settled is fit.deployment else replace(fit, deployment=settled)
 
 
 def _held(engine: str, load: Load, note: Note) -> Any:

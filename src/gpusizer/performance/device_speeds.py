@@ -18,7 +18,7 @@ __all__ = ["Provenance", "bandwidth_bytes_per_s", "engine_family", "generation",
 _BY_CAPABILITY = {"8.0": "ampere", "8.6": "ada", "8.7": "ada", "8.9": "ada", "9.0": "hopper", "gfx942": "cdna3", "gfx950": "cdna4"}
 _BITS = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8, "fp4": 4, "int4": 4}
 _FORMATS = {"16": ("bf16", "fp16"), "8": ("fp8", "bf16", "fp16"), "fp4": ("fp4", "bf16", "fp16"), "int4": ("bf16", "fp16")}
-_FAMILIES = {"ollama": "llama.cpp", "trtllm": "tensorrt-llm", "lmdeploy": "vllm"}
+_KIN = {"lmdeploy": "vllm"}  # engines whose speeds were measured and whose memory is not known
 
 
 def engine_family(engine: str) -> str:
@@ -28,7 +28,7 @@ def engine_family(engine: str) -> str:
     ('llama.cpp', 'vllm')
     """
     found = find_declaration(engine)
-    return found.family if found is not None else {"lmdeploy": "vllm"}.get(engine.lower(), engine.lower())
+    return found.family if found is not None else _KIN.get(engine.lower(), engine.lower())
 
 
 def generation(accelerator: Accelerator) -> str:

@@ -25,7 +25,7 @@ from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
 from gpusizer.architecture.readers.mixers.short import SHORT_KEYS
 from gpusizer.architecture.readers.mixers.state_space import STATE_SPACE_KEYS
 from gpusizer.architecture.readers.mtp import read_mtp
-from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
+from gpusizer.architecture.readers.tensor_kit import column, matrix, norm, vector
 from gpusizer.architecture.readers.towers import describes_whole, read_towers
 from gpusizer.architecture.types import Layer, Notice, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
@@ -237,7 +237,7 @@ def _ends(
         group, wide = "per_layer_embedding", narrow * model.layers
         rows = keys.integer("vocab_size_per_layer_input", default=vocab)
         embedding += (Tensor(f"{base}embed_tokens_per_layer.weight", (rows, wide), group, Split.VOCABULARY),)
-        embedding += matrix(f"{base}per_layer_model_projection", wide, hidden, group, Split.COLUMN)
+        embedding += column(f"{base}per_layer_model_projection", wide, hidden, group)
         embedding += norm(f"{base}per_layer_projection_norm", narrow, group=group)
     keys.ignore("vocab_size_per_layer_input")
     final: tuple[Tensor, ...] = ()

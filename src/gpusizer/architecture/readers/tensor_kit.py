@@ -12,13 +12,16 @@ def matrix(
     outputs: int,
     inputs: int,
     group: str,
-    split: Split = Split.REPLICATED,
-    units: int = 0,
+    cut: tuple[Split, int] = (Split.REPLICATED, 0),
     dtype: str | None = None,
     *,
     bias: bool = False,
 ) -> tuple[Tensor, ...]:
-    """A linear weight of shape (outputs, inputs), with its bias where it has one; nothing where it has no outputs."""
+    """A linear weight of shape (outputs, inputs), with its bias where it has one; nothing where it has no outputs.
+
+    ``cut`` says which side ranks share out and in how many units.
+    """
+    split, units = cut
     if not outputs or not inputs:
         return ()
     weight = Tensor(f"{name}.weight", (outputs, inputs), group, split, units, linear=True, dtype=dtype)
@@ -29,17 +32,17 @@ def matrix(
 
 def column(name: str, outputs: int, inputs: int, group: str, units: int = 0, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A matrix whose outputs are cut."""
-    return matrix(name, outputs, inputs, group, Split.COLUMN, units, bias=bias)
+    return matrix(name, outputs, inputs, group, (Split.COLUMN, units), bias=bias)
 
 
 def kv_columns(name: str, outputs: int, inputs: int, group: str, heads: int, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A matrix whose outputs are key or value heads: never cut below one head."""
-    return matrix(name, outputs, inputs, group, Split.KV_HEADS, heads, bias=bias)
+    return matrix(name, outputs, inputs, group, (Split.KV_HEADS, heads), bias=bias)
 
 
 def row(name: str, outputs: int, inputs: int, group: str, units: int = 0, *, bias: bool = False) -> tuple[Tensor, ...]:
     """A matrix whose inputs are cut."""
-    return matrix(name, outputs, inputs, group, Split.ROW, units, bias=bias)
+    return matrix(name, outputs, inputs, group, (Split.ROW, units), bias=bias)
 
 
 def vector(name: str, length: int, group: str, split: Split = Split.REPLICATED, dtype: str | None = None) -> tuple[Tensor, ...]:

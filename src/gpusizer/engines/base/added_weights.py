@@ -70,7 +70,7 @@ def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
 
 def adapter_slots(start: Start, stage: Stage) -> list[Item]:
     """Slots for LoRA adapters: two thin matrices beside every linear layer outside the experts."""
-    if not start.flag("enable_lora", False):
+    if not start.flag("enable_lora"):
         return []
     slots, rank = start.whole("max_loras", 1, 4096), start.whole("max_lora_rank", 16, 4096)
     tp = start.layout.tp
@@ -113,7 +113,7 @@ def unlisted_tensors(start: Start, stage: Stage) -> list[Item]:
     """What the published checkpoint holds beyond its configuration: a tower whose shape is not told is loaded all the same."""
     architecture = start.architecture
     told = architecture.quantization.method is not None or architecture.dtype not in ("bf16", "fp16")
-    if told or not stage.first or not architecture.towers or start.flag("language_model_only", False):
+    if told or not stage.first or not architecture.towers or start.flag("language_model_only"):
         return []
     published, listed = _published_and_listed(architecture)
     size = published - listed

@@ -188,7 +188,7 @@ class Engine(ABC):
         """Everything that stays on one GPU after loading: stored tensors, second copies, tables, draft layers."""
         architecture, cut = start.architecture, start.once(self.cut)
         table = weight_table(architecture)
-        towers = not start.flag("language_model_only", False)
+        towers = not start.flag("language_model_only")
         groups = table.stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=architecture.tied_head, towers=towers)
         items = weight_items(groups, error=self.weight_error_of(start), evidence=self.weight_evidence(start), sources=self.weight_sources)
         return items + self.added_weights(start, stage, cut)

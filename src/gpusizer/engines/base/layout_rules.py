@@ -122,12 +122,18 @@ def problem_of(
     sizes: Dimensions, layers: int, layout: Layout, redundant_experts: int = 0, padded_formats: frozenset[str] = frozenset()
 ) -> Notice | None:
     """Why dimensions that are at hand cannot be cut this way; see :func:`layout_problem`."""
-    tp = layout.tp
     for name, value in (("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("ep", layout.ep), ("dcp", layout.dcp)):
         if value < 1:
             return Notice("layout-not-positive", {"name": name, "value": value})
     if layout.pp > layers:
         return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": layers})
+    return (
+        _tensor_parallel_problem(sizes, layout) or _experts_problem(sizes, layout, redundant_experts) or _block_problem(sizes, layout, padded_formats)
+    )
+
+
+def _tensor_parallel_problem(sizes: Dimensions, layout: Layout) -> Notice | None:
+    tp = layout.tp
     for heads in sorted(sizes.heads):
         if heads % tp:
             return Notice("tp-heads", {"tp": tp, "heads": heads})
@@ -142,7 +148,7 @@ def problem_of(
             return Notice("tp-width", {"tp": tp, "width": width})
     if tp % layout.dcp:
         return Notice("dcp-not-in-tp", {"tp": tp, "dcp": layout.dcp})
-    return _experts_problem(sizes, layout, redundant_experts) or _block_problem(sizes, layout, padded_formats)
+    return None
 
 
 def _experts_problem(sizes: Dimensions, layout: Layout, redundant: int) -> Notice | None:

@@ -197,16 +197,17 @@ class PartTable:
             padded = any(one.group == "routed_experts" and len(one.shape) == 2 and one.form.id == self.paddings[0][0].format_id for one in stored)
             variants = range(len(self.paddings)) if padded else range(1)
             for variant in variants:
-                self.rows.append(self._row(stored, self.paddings[variant], slack, own, places, len(variants) > 1))
+                self.rows.append(self._row(stored, self.paddings[variant], own, places, slack=slack, further=len(variants) > 1))
         return self._known[key]
 
     def _row(
         self,
         stored: tuple[StoredTensor, ...],
         paddings: tuple[ExpertPadding, ...],
-        slack: bool,
         shares: Blocks,
         places: frozenset[int],
+        *,
+        slack: bool,
         further: bool,
     ) -> list[float | None]:
         row: list[float | None] = [int(further)]

@@ -147,7 +147,7 @@ def options_of(deployment: Deployment, build: int) -> Options:
     parallel = _whole(flags, "parallel", 0, 1 << 16) or deployment.max_num_seqs or 0
     automatic = parallel <= 0 and not fork and build >= AUTO_PARALLEL_FROM
     sequences = parallel if parallel > 0 else (4 if automatic else 1)
-    unified = _flag(flags, "kv_unified", automatic or fork or build < STREAMS_FROM or sequences == 1)
+    unified = _flag(flags, "kv_unified", default=automatic or fork or build < STREAMS_FROM or sequences == 1)
     context = _whole(flags, "ctx_size", 0, 1 << 30) or None
     if context is None and deployment.max_model_len:
         context = deployment.max_model_len * (1 if automatic else sequences)
@@ -159,7 +159,7 @@ def options_of(deployment: Deployment, build: int) -> Options:
     new_fork = build >= FORK_MLA_FROM
     mla_default = (3 if new_fork else 0) if fork else (3 if build >= LATENT_CACHE_FROM else 0)
     mla = _whole(flags, "mla", mla_default, 3)
-    flash = _flag(flags, "flash_attn", new_fork if fork else build >= FLASH_AUTO_FROM)
+    flash = _flag(flags, "flash_attn", default=new_fork if fork else build >= FLASH_AUTO_FROM)
     if not flash and values.id not in ("f16", "fp16", "bf16", "f32", "fp32") and not (fork and mla):
         flash = not _off(flags.get("flash_attn"))  # quantised values need it: switched on unless it was refused
     layers = flags.get("n_gpu_layers")
@@ -173,17 +173,17 @@ def options_of(deployment: Deployment, build: int) -> Options:
         keys=keys,
         values=values,
         flash=flash,
-        window_full=fork or build < WINDOW_CACHE_FROM or _flag(flags, "swa_full", False),
+        window_full=fork or build < WINDOW_CACHE_FROM or _flag(flags, "swa_full"),
         mla=mla,
         attention_mib=_whole(flags, "amb", 256 if fork and new_fork else 0, 1 << 24),
-        fused_experts=fork and _flag(flags, "fmoe", new_fork),
+        fused_experts=fork and _flag(flags, "fmoe", default=new_fork),
         gpu_layers=0 if _no_device(flags) else _layers(layers),
         shares=_shares(flags.get("tensor_split")),
         by_rows=deployment.tp > 1 or flags.get("split_mode") in ("row", "tensor"),
-        host_expert_layers=ALL_LAYERS if _flag(flags, "cpu_moe", False) else _whole(flags, "n_cpu_moe", 0, ALL_LAYERS),
+        host_expert_layers=ALL_LAYERS if _flag(flags, "cpu_moe") else _whole(flags, "n_cpu_moe", 0, ALL_LAYERS),
         overrides=_overrides(flags.get("override_tensor")),
-        host_cache=_flag(flags, "no_kv_offload", False) or not _flag(flags, "kv_offload", True),
-        offload_operations=not _flag(flags, "no_op_offload", False) and _flag(flags, "op_offload", True) and not _flag(flags, "rtr", False),
+        host_cache=_flag(flags, "no_kv_offload") or not _flag(flags, "kv_offload", default=True),
+        offload_operations=not _flag(flags, "no_op_offload") and _flag(flags, "op_offload", default=True) and not _flag(flags, "rtr"),
         remote=bool(flags.get("rpc")),
         projector=bool(flags.get("mmproj")),
         fit=not fork and build >= FIT_FROM and not _off(flags.get("fit")),
@@ -216,7 +216,7 @@ def _off(value: Any) -> bool:
     return value is False or str(value).lower() in ("off", "0", "false", "no", "disabled")
 
 
-def _flag(flags: Mapping[str, Any], name: str, default: bool) -> bool:
+def _flag(flags: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
     value = flags.get(name)
     return default if value is None or str(value).lower() == "auto" else not _off(value)
 

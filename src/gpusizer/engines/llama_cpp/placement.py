@@ -69,10 +69,10 @@ class Placement:
         """By device, ``HOST`` among them: how many layers of each kind, or parts of them, lie there, in the order of the model."""
         found: dict[int, dict[Part, int]] = {number: {} for number in (HOST, *range(self.devices))}
         for (kind, layer, experts), count in Counter(zip(self.kinds.of, self.layer, self.experts, strict=True)).items():
-            part = Part(kind, True, layer == experts)
+            part = Part(kind, layer=True, experts=layer == experts)
             found[layer][part] = found[layer].get(part, 0) + count
             if layer != experts:
-                part = Part(kind, False, True)
+                part = Part(kind, layer=False, experts=True)
                 found[experts][part] = found[experts].get(part, 0) + count
         return found
 
@@ -111,7 +111,7 @@ def place(architecture: Architecture, options: Options, memories: Sequence[int])
     offloaded = min(options.gpu_layers, layers + 1) if count else 0
     if offloaded == 0:
         everywhere = (HOST,) * layers
-        return Placement(kinds, count, everywhere, everywhere, HOST, False)
+        return Placement(kinds, count, everywhere, everywhere, HOST, overridden=False)
     shares = [*options.shares[:count], *([0.0] * (count - len(options.shares)))] if options.shares else [float(size) for size in memories]
     if sum(shares) <= 0:
         shares = [1.0] * count

@@ -53,10 +53,10 @@ def _row(device_mib: float, version: tuple[int, ...]) -> _Row:
 
 
 @lru_cache(maxsize=256)
-def decode_graph_sizes(limit: int, drafts: bool) -> int:
+def decode_graph_sizes(limit: int, *, drafts: bool) -> int:
     """How many batch sizes are captured for decoding, up to a limit. [graphs]
 
-    >>> decode_graph_sizes(512, False), decode_graph_sizes(256, False), decode_graph_sizes(32, True)
+    >>> decode_graph_sizes(512, drafts=False), decode_graph_sizes(256, drafts=False), decode_graph_sizes(32, drafts=True)
     (52, 36, 20)
     """
     if drafts:
@@ -112,7 +112,7 @@ def _step_share(device_mib: float, gpus: int, version: tuple[int, ...]) -> float
     return share
 
 
-def _bucket_share(device_mib: float, gpus: int, drafts: bool, attention_dp: bool) -> float:
+def _bucket_share(device_mib: float, gpus: int, *, drafts: bool, attention_dp: bool) -> float:
     """By the size of the card, 0.4.7 to 0.5.2."""
     reserved = 32.0 * 1024
     for below, fixed, each in ((35, 2.8, 0.1), (90, 9.5, 0.5), (160, 12.0, 0.5)):
@@ -133,7 +133,7 @@ def _share(
     if version < (0, 4, 7):
         return _step_share(device_mib, gpus, version)
     if version < (0, 5, 3):
-        share = _bucket_share(device_mib, gpus, drafts, attention_dp)
+        share = _bucket_share(device_mib, gpus, drafts=drafts, attention_dp=attention_dp)
     else:
         prefill = 0.0
         if captures_prefill(deployment, kinds, accelerator, version):

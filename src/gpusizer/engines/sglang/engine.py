@@ -94,9 +94,9 @@ class Sglang(PooledEngine):
             ep=layout.ep,
             redundant_experts=int(start.flag("ep_num_redundant_experts", 0) or 0),
             paddings=self._paddings(start),
-            towers_tp=1 if start.flag("mm_enable_dp_encoder", False) else layout.tp,
+            towers_tp=1 if start.flag("mm_enable_dp_encoder") else layout.tp,
             dense_tp=1 if whole_dense and layout.dp > 1 else ranks,
-            head_tp=layout.tp if start.flag("enable_dp_lm_head", False) else ranks,
+            head_tp=layout.tp if start.flag("enable_dp_lm_head") else ranks,
         )
 
     def _paddings(self, start: Start) -> tuple[ExpertPadding, ...]:

@@ -94,7 +94,7 @@ def formats(start: Start) -> tuple[CacheFormat, CacheFormat]:
 
 def _own_windows(start: Start) -> bool:
     """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks."""
-    if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory", False) or not kinds_of(start.architecture).windows:
+    if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory") or not kinds_of(start.architecture).windows:
         return False
     mixers = [mixer for mixer in start.architecture.mixers_of(Attention) if mixer.caches]
     bounded = [mixer for mixer in mixers if mixer.seen_tokens]
@@ -171,7 +171,7 @@ def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | No
 def _window_cap(start: Start, window: int) -> int:
     """Tokens of a window pool that is sized for the most requests; 0 where it grows with the full pool."""
     deployment = start.deployment
-    if start.version < CAPPED_SINCE or deployment.max_num_seqs is None or not start.flag("disable_radix_cache", False):
+    if start.version < CAPPED_SINCE or deployment.max_num_seqs is None or not start.flag("disable_radix_cache"):
         return 0
     page, drafts = deployment.block_size or 1, deployment.speculative_tokens
     return int(
@@ -199,10 +199,10 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
     requests = max((start.deployment.max_num_seqs or 256) // start.layout.dp, 1)
     for mixer in mixers:
         widest = max(widest, mixer.window)
-        window += _row_bytes(mixer, page, 1, by_request)
+        window += _row_bytes(mixer, page, 1, aligned=by_request)
         if not mixer.ratio:
             continue
-        full += _row_bytes(mixer, page, mixer.ratio, by_request) / mixer.ratio
+        full += _row_bytes(mixer, page, mixer.ratio, aligned=by_request) / mixer.ratio
         overlaps = mixer.overlap
         states = compressed_state_bytes(head_dim=mixer.head_dim, vectors=2 * overlaps, element_bytes=4)
         ring = (2 if drafts else 1) * overlaps * mixer.ratio
@@ -217,14 +217,14 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
     total = len(mixers)
     if not by_request and mixers:  # older builds price a window for each listed ratio, draft layers among them
         extra = len(start.architecture.mtp)
-        window += extra * _row_bytes(mixers[0], page, 1, by_request)
+        window += extra * _row_bytes(mixers[0], page, 1, aligned=by_request)
         total += extra
     if drafts and total:
         full, window = full * (total + 1) / total, window * (total + 1) / total
     return replace(_token_pools(full, window, ratio, widest), fixed=tuple(rings.items()))
 
 
-def _row_bytes(mixer: CompressedAttention, page: int, ratio: int, aligned: bool) -> float:
+def _row_bytes(mixer: CompressedAttention, page: int, ratio: int, *, aligned: bool) -> float:
     """One packed row, its share of the alignment of a page included."""
     row = compressed_row_bytes(head_dim=mixer.head_dim, rope_head_dim=mixer.rope_head_dim, scale_group=64, padding_bytes=1)
     if not aligned:

@@ -102,7 +102,7 @@ def step_record(start: Start) -> StepRecord:
     (mib, basis), (prefill_mib, prefill_basis) = _decode_graphs(start), fitted.PREFILL_GRAPHS
     eager, chunk = deployment.enforce_eager, deployment.max_num_batched_tokens
     captured = captures_prefill(deployment, kinds_of(start.architecture), start.accelerator, start.version)
-    decode = 0 if eager else decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), deployment.speculative_tokens > 0)
+    decode = 0 if eager else decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), drafts=deployment.speculative_tokens > 0)
     return StepRecord(
         context_tokens=deployment.max_model_len or 1,
         tokens=chunk or 1,
@@ -161,21 +161,21 @@ def _fixed_slots(start: Start) -> int:
     given, requests = start.flag("max_mamba_cache_size"), start.deployment.max_num_seqs
     if isinstance(given, int) and given > 0:
         return max(given // start.layout.dp, 1)
-    if start.flag("disable_radix_cache", False) and requests:
+    if start.flag("disable_radix_cache") and requests:
         return max(requests // start.layout.dp, 1)
     return 0
 
 
 def _slots_per_request(start: Start) -> int:
     """Slots of recurrent state that a running request may take."""
-    if start.flag("disable_radix_cache", False):
+    if start.flag("disable_radix_cache"):
         return 1
     strategy = start.flag("mamba_radix_cache_strategy", start.flag("mamba_scheduler_strategy", "auto"))
     if strategy == "auto":
-        later = start.version >= EXTRA_BUFFER and not start.flag("disable_overlap_schedule", False)
+        later = start.version >= EXTRA_BUFFER and not start.flag("disable_overlap_schedule")
         strategy = "extra_buffer" if later else "no_buffer"
     if strategy == "extra_buffer":
-        return 4 if start.flag("disable_overlap_schedule", False) else 5
+        return 4 if start.flag("disable_overlap_schedule") else 5
     return 4 if strategy == "extra_buffer_lazy" else 3
 
 
@@ -224,7 +224,7 @@ def device_record(start: Start) -> DeviceRecord:
     accelerator = start.accelerator
     context = fitted.UNIFIED_OTHERS if accelerator.unified_memory else fitted.CONTEXT
     beside = [banded("late_workspace", fitted.LATE_WORKSPACE, section=Section.OUTSIDE)]
-    if start.flag("enable_symm_mem", False):
+    if start.flag("enable_symm_mem"):
         size: Inputs = {"set_aside_bytes": SYMMETRIC_BYTES}
         beside.append(computed("symmetric_memory", set_aside_bytes, section=Section.OUTSIDE, sources=(SYMMETRIC_SOURCE,), **size))
     return DeviceRecord(

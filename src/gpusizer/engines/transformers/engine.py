@@ -22,7 +22,7 @@ from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
-from gpusizer.engines.transformers.memory import Batch, Moments, StageCache, moments_of, stage_cache
+from gpusizer.engines.transformers.memory import Batch, Method, Moments, StageCache, moments_of, stage_cache
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import rounded
@@ -170,7 +170,7 @@ class Transformers(PlacedEngine):
         architecture, notices = start.architecture, []
         for family in _families(architecture):
             least = _STAYS_FROM.get(family)
-            if least is not None and (start.capability < least or start.flag("dequantize", False)):
+            if least is not None and (start.capability < least or start.flag("dequantize")):
                 notices.append(Notice("dequantised-on-load", {"precision": family, "gpu": start.accelerator.id}))
                 architecture = _in_bf16(architecture)
                 break
@@ -182,7 +182,7 @@ class Transformers(PlacedEngine):
 
     def caches_latents(self, start: Start) -> bool:
         """Whether this release keeps the latent itself; remote code never does."""
-        return start.version >= _LATENT_FROM and not start.flag("trust_remote_code", False)
+        return start.version >= _LATENT_FROM and not start.flag("trust_remote_code")
 
     def command(self, deployment: Deployment) -> list[str]:
         """A line of Python that loads the model as the deployment says, with the batch that it is sized for."""
@@ -244,11 +244,7 @@ class _Loaded:
 
     def moments(self, batch: Batch) -> Moments:
         """The widest moments of a batch."""
-        return moments_of(
-            self.start.architecture,
-            self.layers,
-            self.cache,
-            batch,
+        method = Method(
             tp=self.start.layout.tp,
             element_bytes=self.element_bytes,
             eager=self.start.flag("attn_implementation", "sdpa") == "eager",
@@ -256,6 +252,7 @@ class _Loaded:
             chunk=int(self.start.flag("prefill_chunk_size", 0) or 0),
             last=self.stage.last,
         )
+        return moments_of(self.start.architecture, self.layers, self.cache, batch, method)
 
     def free_bytes(self, batch: Batch) -> int:
         """What is left, negative where it does not fit. [bytes]"""

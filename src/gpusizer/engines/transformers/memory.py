@@ -23,7 +23,7 @@ from gpusizer.formulas.memory.transformers import (
 )
 from gpusizer.formulas.memory.weights import kv_heads_per_rank
 
-__all__ = ["Batch", "Moments", "StageCache", "moments_of", "stage_cache"]
+__all__ = ["Batch", "Method", "Moments", "StageCache", "moments_of", "stage_cache"]
 
 _STATE_BYTES = 4  # recurrent states are FP32 whatever the model's type (checked by running 5.23.0)
 
@@ -34,6 +34,32 @@ class Batch:
 
     requests: int
     tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How one GPU computes its layers.
+
+    Parameters
+    ----------
+    tp, element_bytes : int
+        Ranks; bytes of the model's own type.
+    eager : bool
+        Attention writes its scores.
+    latents : bool
+        Latents are cached, and expanded in every step.
+    chunk : int
+        ``prefill_chunk_size``, 0 for the whole prompt. [tokens]
+    last : bool
+        The GPU holds the head.
+    """
+
+    tp: int
+    element_bytes: int
+    eager: bool
+    latents: bool
+    chunk: int
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +175,7 @@ class Moments:
         return int(generate_peak_bytes(**self.inputs))
 
 
-def moments_of(
-    architecture: Architecture,
-    layers: Iterable[Layer],
-    cache: StageCache,
-    batch: Batch,
-    *,
-    tp: int,
-    element_bytes: int,
-    eager: bool,
-    latents: bool,
-    chunk: int,
-    last: bool,
-) -> Moments:
+def moments_of(architecture: Architecture, layers: Iterable[Layer], cache: StageCache, batch: Batch, method: Method) -> Moments:
     """The moments of one batch on one GPU.
 
     Parameters
@@ -174,23 +188,16 @@ def moments_of(
         Their cache.
     batch : Batch
         The batch.
-    tp, element_bytes : int
-        Ranks; bytes of the model's own type.
-    eager : bool
-        Attention writes its scores.
-    latents : bool
-        Latents are cached, and expanded in every step.
-    chunk : int
-        ``prefill_chunk_size``, 0 for the whole prompt. [tokens]
-    last : bool
-        The GPU holds the head.
+    method : Method
+        How it is computed.
 
     Returns
     -------
     Moments
         The moments.
     """
-    tokens = batch.requests * (min(chunk, batch.tokens) if chunk else batch.tokens)
+    tp, element_bytes = method.tp, method.element_bytes
+    tokens = batch.requests * (min(method.chunk, batch.tokens) if method.chunk else batch.tokens)
     prompt = scores = expanded = 0
     for layer in layers:
         width = max((_width(block, tp) for block in layer.feed_forwards), default=0)
@@ -209,13 +216,13 @@ def moments_of(
         )
         for mixer in layer.mixers:
             heads = -(-mixer.query_heads // tp)
-            if heads and eager:
+            if heads and method.eager:
                 scores = max(scores, int(eager_scores_bytes(requests=batch.requests, heads=heads, tokens=batch.tokens, element_bytes=element_bytes)))
-        for latent in layer.mixers_of(LatentAttention) if latents else ():
+        for latent in layer.mixers_of(LatentAttention) if method.latents else ():
             sizes = {"heads": -(-latent.heads // tp), "key_dim": latent.key_dim, "value_dim": latent.v_head_dim, "element_bytes": element_bytes}
             expanded = max(expanded, int(expanded_latent_step_bytes(requests=batch.requests, tokens=batch.tokens, **sizes)))
     regrown = int(regrown_layer_bytes(requests=batch.requests, tokens=batch.tokens, tensor_bytes=cache.widest_tensor_bytes))
-    logits = int(last_logits_bytes(requests=batch.requests, vocabulary=architecture.vocab_size, element_bytes=element_bytes)) if last else 0
+    logits = int(last_logits_bytes(requests=batch.requests, vocabulary=architecture.vocab_size, element_bytes=element_bytes)) if method.last else 0
     return Moments(prompt + expanded, scores + expanded, regrown + expanded, logits)
 
 

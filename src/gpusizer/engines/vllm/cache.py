@@ -158,13 +158,13 @@ class CacheLayout:
         """The smallest block of the groups, by which older logs count. [tokens]"""
         return min((group.block_tokens for group in self.groups), default=1)
 
-    def block_bytes(self, layers: range, last: bool, decoder_layers: int) -> int:
+    def block_bytes(self, layers: range, decoder_layers: int, *, last: bool) -> int:
         """Bytes of one block on the stage that holds ``layers`` (the last one also holds the drafts). [bytes]"""
         if (layers, last) not in self._sizes:
-            self._sizes[layers, last] = self._block_bytes(layers, last, decoder_layers)
+            self._sizes[layers, last] = self._block_bytes(layers, decoder_layers, last=last)
         return self._sizes[layers, last]
 
-    def _block_bytes(self, layers: range, last: bool, decoder_layers: int) -> int:
+    def _block_bytes(self, layers: range, decoder_layers: int, *, last: bool) -> int:
         whole = len(layers) == decoder_layers
         if self.tuples:
             counts: dict[int, int] = {}

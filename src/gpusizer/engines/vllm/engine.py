@@ -167,7 +167,7 @@ class Vllm(PooledEngine):
             conv_bytes=4 if architecture.dtype == "fp32" else 2,
             state_bytes=state_bytes(deployment),
             draft_layers=draft_layers(start),
-            unified=bool(start.flag("disable_hybrid_kv_cache_manager", False)) or start.version < HYBRID_CACHE,
+            unified=bool(start.flag("disable_hybrid_kv_cache_manager")) or start.version < HYBRID_CACHE,
             widest_share=1.5 if start.version >= HIGHER_FRACTION else 1.25,
             tuples=start.version < PACKED_CACHE,
             expanded=start.accelerator.vendor == "AMD" and start.version < ROCM_LATENT,
@@ -179,10 +179,10 @@ class Vllm(PooledEngine):
         deployment = start.deployment
         layout = cache_layout(start.architecture, start.once(self.cache_request))
         flight = in_flight_tokens(deployment, start.version)
-        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching", False))
+        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching"))
         states = (2 if aligned else 1) + deployment.speculative_tokens
         dcp = deployment.dcp
-        size = layout.block_bytes(stage.layers, stage.last, len(start.architecture.layers))
+        size = layout.block_bytes(stage.layers, len(start.architecture.layers), last=stage.last)
         full = [group for group in layout.groups if group.kind == FULL]
         token = sum(-(-size // (group.block_tokens * dcp)) for group in full)
         far = 1 << 27  # tokens: further than any window

@@ -221,7 +221,7 @@ class StepRecord:
 def step_record(start: Start) -> StepRecord:
     """Collect what the account reads of a start's largest step."""
     deployment = start.deployment
-    text_only = bool(start.flag("language_model_only", False))
+    text_only = bool(start.flag("language_model_only"))
     limits = start.flag("limit_mm_per_prompt")
     without = isinstance(limits, Mapping) and limits.get("image") == 0 and not limits.get("video")
     return StepRecord(
@@ -233,7 +233,7 @@ def step_record(start: Start) -> StepRecord:
         graph_bytes=graph_bytes(start.accelerator),
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
-        encodes=int(not (text_only or without or start.flag("skip_mm_profiling", False))),
+        encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
         reads_images=int(not text_only),
     )
 

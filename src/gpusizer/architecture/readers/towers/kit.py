@@ -150,19 +150,17 @@ def attention(
     width: int,
     heads: int,
     *,
-    inner: int = 0,
     bias: bool = True,
     key_bias: bool = True,
     out_bias: bool = True,
     names: tuple[str, str, str, str] = ("q_proj", "k_proj", "v_proj", "out_proj"),
 ) -> None:
-    """Four projections of multi-head attention; ``inner`` is the width of all heads where it is not the tower's."""
-    inner = inner or width
+    """Four projections of multi-head attention."""
     query, key, value, out = names
-    shelf.linear(query, inner, width, Split.COLUMN, heads, bias=bias)
-    shelf.linear(key, inner, width, Split.COLUMN, heads, bias=bias and key_bias)
-    shelf.linear(value, inner, width, Split.COLUMN, heads, bias=bias)
-    shelf.linear(out, width, inner, Split.ROW, heads, bias=out_bias)
+    shelf.linear(query, width, width, Split.COLUMN, heads, bias=bias)
+    shelf.linear(key, width, width, Split.COLUMN, heads, bias=bias and key_bias)
+    shelf.linear(value, width, width, Split.COLUMN, heads, bias=bias)
+    shelf.linear(out, width, width, Split.ROW, heads, bias=out_bias)
 
 
 def fused_attention(shelf: Shelf, width: int, heads: int, rows: int, *, bias: bool, out_bias: bool) -> None:
