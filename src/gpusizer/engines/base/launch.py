@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from gpusizer.architecture.model import Architecture
@@ -41,7 +42,7 @@ class Start:
         """Whether the operator said nothing of a field that has a value now."""
         return self.asked is not None and getattr(self.asked, name) is None
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The layout of one replica."""
         return self.deployment.layout
