@@ -20,7 +20,7 @@ from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import device_record, layout_record, model_record, step_record, version_rules
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.formulas.core import greatest, kept, least, maximum, where
-from gpusizer.rendering.workbook.axes import ALL, Axis
+from gpusizer.formulas.figures import ALL, Axis
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.live import constant
 from gpusizer.rendering.workbook.tracer import Trace, Traced

@@ -17,7 +17,6 @@ from gpusizer.planning.option_speeds import with_speeds
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import Search, search
-from gpusizer.planning.targets import has_targets, search_targets
 from gpusizer.planning.types import Found, Plan
 
 __all__ = ["make_plan"]
@@ -64,7 +63,9 @@ def _alternatives(request: Request, need: Need, model: Model) -> Iterator[Search
 
 def _candidates(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:
     """On each accelerator the smallest deployment that holds the load (and keeps the targets, where there are some), or why there is none."""
-    if has_targets(wanted.request):
+    if wanted.request.has_targets:
+        from gpusizer.planning.targets import search_targets  # here: most plans have none
+
         return search_targets(wanted, devices)
     return [search(wanted, device) for device in devices]
 

@@ -245,6 +245,11 @@ class Request:
             raise InputError("missing-field", name="model")
         checked_version(self.engine_version)
 
+    @property
+    def has_targets(self) -> bool:
+        """Whether speed decides, not memory alone."""
+        return self.ttft_s is not None or self.tpot_s is not None or self.request_rate is not None or self.sort == "speed"
+
 
 def alternatives(value: str) -> list[str]:
     """What may be chosen from: the words of a list, each once.

@@ -15,7 +15,6 @@ from gpusizer.performance.device_speeds import speed_known
 from gpusizer.performance.predict import quickest_token_s
 from gpusizer.performance.types import Performance
 from gpusizer.planning.option_speeds import load_of
-from gpusizer.planning.request import Request
 from gpusizer.planning.search import (
     Candidate,
     Search,
@@ -30,7 +29,7 @@ from gpusizer.planning.search import (
 )
 from gpusizer.planning.types import Found, Rejected
 
-__all__ = ["has_targets", "search_targets"]
+__all__ = ["search_targets"]
 
 LAYOUTS_TRIED = 3  # the widest cut, whole experts, and the next narrower one
 STEPS = 10  # numbers of replicas that are tried between what memory needs and one request each
@@ -48,11 +47,6 @@ class _Answer:
     speed: Performance
     kept: bool
     order: tuple[float, ...]
-
-
-def has_targets(request: Request) -> bool:
-    """Whether speed decides, not memory alone."""
-    return request.ttft_s is not None or request.tpot_s is not None or request.request_rate is not None or request.sort == "speed"
 
 
 def search_targets(wanted: Search, devices: Sequence[Accelerator]) -> list[Found]:

@@ -4,41 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Answer", "Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table"]
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(NamedTuple):
     """A line above what follows."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Paragraph:
+class Paragraph(NamedTuple):
     """A sentence or several."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
+class Points(NamedTuple):
     """Sentences in a list, one a line."""
 
     lines: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(NamedTuple):
     """Lines whose spacing matters: a bar, a command, a formula."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column: its heading, whether its cells are numbers (set to the right), and whether a narrow terminal may leave it out (the highest first)."""
 
     title: str
@@ -46,8 +41,7 @@ class Column:
     spare: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows of text below headings."""
 
     columns: Sequence[Column]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import engine_name
@@ -12,12 +12,14 @@ from gpusizer.engines.base.ledger import per_gpu, worst_evidence
 from gpusizer.engines.base.types import Deployment, Fit, Item
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
-from gpusizer.planning.remedies import Remedy
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.units import GiB
+
+if TYPE_CHECKING:
+    from gpusizer.planning.remedies import Remedy
 
 __all__ = ["fit_data", "fit_document", "fit_sentence"]
 

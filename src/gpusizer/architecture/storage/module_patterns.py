@@ -153,6 +153,12 @@ class ModulePatterns:
         self.notices = tuple(notices)
         self._seen: dict[str, bool] = {}
 
+    @property
+    def tells_layers_apart(self) -> bool:
+        """Whether equal layers may be named differently: a pattern holds a number, or may find one."""
+        names = (*self._literals, *(start for starts in self._starts.values() for start in starts))
+        return bool(self._globs) or self._numbered or any(part.isdecimal() for name in names for part in name.split("."))
+
     def __bool__(self) -> bool:
         return bool(self._literals or self._around or self._starts or self._globs or self._regexes)
 

@@ -58,6 +58,11 @@ class Quantization:
     exact: Mapping[str, StorageFormat] = field(default_factory=dict)
     _seen: dict[str, StorageFormat | None] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def tells_layers_apart(self) -> bool:
+        """Whether equal layers may be stored in different formats."""
+        return bool(self.exact) or any(rule.modules.tells_layers_apart for rule in self.rules)
+
     def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
         """Format of the tensor stored under ``path`` (layer prefix and tensor name)."""
         if self.exact and path in self.exact:

@@ -130,7 +130,7 @@ def tally_of(architecture: Architecture, precisions: Iterable[str]) -> Tally:
         Precisions to tally it in.
     """
     quantization = architecture.quantization
-    by_path = bool(quantization.rules or quantization.exact)
+    by_path = quantization.tells_layers_apart
     parts: dict[Part, int] = {}
     seen: dict[tuple[tuple[int, ...], tuple[StorageFormat, ...]], int] = {}
     layers: list[int] = []

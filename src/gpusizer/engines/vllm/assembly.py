@@ -1,4 +1,9 @@
-"""What a stage is made of, counted and added up: parts of the model by how many layers have them, pages of its cache, tables of positions."""
+"""What a stage is made of, counted and added up: parts of the model by how many layers have them, pages of its cache, tables of positions.
+
+Layouts stay free, in the file of a plan as in that of the catalogue: a stage is a sum of products of its parts with counts that follow from the
+layout. A row for each stage of each layout instead would be some ten thousand for one model (its precisions, paddings of kernels, cuts and stages),
+would answer no layout that is not listed, and would be a second way to put a stage together beside the one that the catalogue needs.
+"""
 
 from __future__ import annotations
 

@@ -7,69 +7,22 @@ and no more; what is never asked for is never written, and what is used once sta
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpusizer.formulas.figures import ALL, Axis, Traced, finest
 from gpusizer.formulas.symbols import Symbol
-from gpusizer.rendering.workbook.axes import ALL, Axis, finest
 from gpusizer.rendering.workbook.grid import Grid
 from gpusizer.rendering.workbook.live import Area, Live
 
 __all__ = ["ALL", "Axis", "Trace", "Traced"]
 
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "^": operator.pow,
-    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
-}  # fmt: skip
 LONGEST = 700  # letters of a formula that takes others into itself
-
 
 # A cell of another figure: at the same point; over all stages of this layout (<); over all points of its axis of devices (^).
 _TOKEN = re.compile(r"§(\d+)([<^]?)§")
-
-
-class Traced(Symbol):
-    """A figure of the account: its text, with a token for each figure that it refers to, and its values by device and stage."""
-
-    __slots__ = ("devices", "stages", "trace", "values")
-
-    def __init__(self, trace: Trace, text: Symbol, devices: Axis, stages: Axis, values: Sequence[Sequence[Any]]) -> None:
-        super().__init__(text.text, text.binding)
-        self.trace, self.devices, self.stages, self.values = trace, devices, stages, values
-
-    def _joined(self, other: Any, operator: str, binding: int, *, swapped: bool = False) -> Symbol:
-        text = super()._joined(other, operator, binding, swapped=swapped)
-        return self.applied(text, _OPERATORS[operator], (other, self) if swapped else (self, other))
-
-    def applied(self, text: Symbol, function: Callable[..., Any], values: tuple[Any, ...]) -> Traced:
-        """The figure that a function gives, along the axes of all its inputs."""
-        inputs = [value for value in values if isinstance(value, Traced)]
-        devices, stages = finest([each.devices for each in inputs]), finest([each.stages for each in inputs])
-        columns = [value.along(devices, stages) if isinstance(value, Traced) else [[value] * stages.size] * devices.size for value in values]
-        return Traced(self.trace, text, devices, stages, [list(map(function, *rows)) for rows in zip(*columns, strict=True)])
-
-    def along(self, devices: Axis, stages: Axis) -> Sequence[Sequence[Any]]:
-        """The values at the points of finer axes."""
-        if devices is self.devices and stages is self.stages:
-            return self.values
-        places = stages.places_in(self.stages)
-        return [[self.values[row][place] for place in places] for row in devices.places_in(self.devices)]
-
-    def named(self, name: str) -> Traced:
-        """The same figure under a name: it has cells, unless it is used only once."""
-        return self.trace.node(name, self)
-
-    def reduced(self, name: str, function: Callable[..., Any]) -> Traced:
-        """One figure for each layout, of those of its stages; a stage that is not there does not count."""
-        if not self.stages.stages:
-            return self
-        there, column = self.trace.present, self
-        if there is not None and self.stages.covers(there.stages):
-            column = there.applied(Symbol(f'IF({there.text}>0,{self.text},"")'), lambda there, value: value if there else "", (there, self))
-        return self.trace.over_stages(name + "({})", lambda values: function(*[value for value in values if value != ""]), column)
 
 
 @dataclass(eq=False)

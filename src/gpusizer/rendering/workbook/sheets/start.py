@@ -25,6 +25,7 @@ LABEL, VALUE, USED, GAP, OUT, OUT_VALUE, OUT_UNIT = range(1, 8)
 _WIDTHS = (1.5, 29, 25, 16, 1.5, 32, 15, 22)
 FIRST_ROW = 5
 MOST = 10**9
+_SHARE = {"validate": "decimal", "criteria": "between", "minimum": 0, "maximum": 1}
 MOST_TOKENS = 2**28
 
 
@@ -94,23 +95,22 @@ def _whole(low: int, high: int) -> dict[str, Any]:
     return {"validate": "integer", "criteria": "between", "minimum": low, "maximum": high}
 
 
-def fill_inputs(page: Page, tables: Tables, account: Account, start: Beginning) -> Inputs:
-    """Write the inputs and what follows from them at once."""
-    book = page.book
-    request, cells = start.request, _Cells(book, page.grid)
-    lists, facts = tables.lists, tables.facts
+def _offered(tables: Tables, name: str, count: int) -> dict[str, Any]:
+    """A drop-down of the lists."""
+    return _list(tables.lists.grid.span(1, tables.lists.places[name][0], count))
 
-    def offered(name: str, count: int) -> dict[str, Any]:
-        place, _ = lists.places[name]
-        return _list(lists.grid.span(1, place, count))
 
+def _load(cells: _Cells, tables: Tables, account: Account, request: Request) -> dict[str, Live]:
+    """The inputs of the load, as they are used."""
+    lists = tables.lists
     cells.section("section-load")
-    scenario = cells.add("scenario", request.scenario or lists.rows[0][lists.places["scenario"][0]], offered("scenario", _count(tables, "scenario")))
+    scenario = cells.add(
+        "scenario", request.scenario or lists.rows[0][lists.places["scenario"][0]], _offered(tables, "scenario", _count(tables, "scenario"))
+    )
     use = account.line("scenario", first_equal(scenario, lists.area("scenario"), 1))
     users = cells.add("users", request.users, _whole(1, MOST))
     used_users = cells.used(_or(users, lists.get("users", use)))
-    decimal = {"validate": "decimal", "criteria": "between", "minimum": 0, "maximum": 1}
-    share = cells.add("active-share", request.active_share, decimal, style="input-share")
+    share = cells.add("active-share", request.active_share, _SHARE, style="input-share")
     used_share = cells.used(_or(share, lists.get("share", use)), "used-share")
     wished = cells.add("concurrency", request.concurrency, _whole(1, MOST))
     concurrency = cells.used(_or(wished, recorded(concurrent_requests, users=used_users, active_share=used_share)))
@@ -118,47 +118,51 @@ def fill_inputs(page: Page, tables: Tables, account: Account, start: Beginning) 
     used_in = cells.used(_or(tokens_in, lists.get("input_tokens", use)))
     tokens_out = cells.add("output-tokens", request.output_tokens, _whole(0, MOST_TOKENS))
     used_out = cells.used(_or(tokens_out, lists.get("output_tokens", use)))
-    context = account.line("context", recorded(lambda *, a, b: a + b, a=used_in, b=used_out))
+    return {
+        "users": used_users,
+        "active_share": used_share,
+        "concurrency": concurrency,
+        "input_tokens": used_in,
+        "output_tokens": used_out,
+        "by_users": compared(wished, "=", ""),
+    }
 
+
+def fill_inputs(page: Page, tables: Tables, account: Account, start: Beginning) -> Inputs:
+    """Write the inputs and what follows from them at once."""
+    book = page.book
+    request, cells = start.request, _Cells(book, page.grid)
+    lists, facts = tables.lists, tables.facts
+
+    load = _load(cells, tables, account, request)
+    context = account.line("context", recorded(lambda *, a, b: a + b, a=load["input_tokens"], b=load["output_tokens"]))
     cells.section("section-model")
     keys = tables.models.area("key")
     model = cells.add("model", facts_key(tables, request), _list(keys.text))
     row = account.line("model row", first_equal(model, keys, 1))
     cells.used(tables.models.get("name", row))
-    precision = cells.add("precision", request.precision, offered("precision", len(facts.precisions)))
+    precision = cells.add("precision", request.precision, _offered(tables, "precision", len(facts.precisions)))
     precision_place = account.line("precision", first_equal(precision, lists.area("precision"), 1))
     cells.used(tables.models.get("label", row, precision_place))
-    kv = cells.add("kv-precision", request.kv_precision, offered("kv", len(facts.kv_precisions)))
+    kv = cells.add("kv-precision", request.kv_precision, _offered(tables, "kv", len(facts.kv_precisions)))
     kv_place = account.line("kv", first_equal(kv, lists.area("kv"), 1))
 
     cells.section("section-deployment")
     gpu = cells.add("gpu", start.gpu, _list(tables.devices.area("id").text))
     gpu_row = account.line("gpu row", first_equal(gpu, tables.devices.area("id"), 1))
     cells.used(tables.devices.get("name", gpu_row))
-    cells.add("engine", facts.engine.id, offered("engine", 1))
-    tp = cells.add("tp", start.tp, offered("tp", len(TPS)))
+    cells.add("engine", facts.engine.id, _offered(tables, "engine", 1))
+    tp = cells.add("tp", start.tp, _offered(tables, "tp", len(TPS)))
     tp_place = account.line("tp place", first_equal(tp, lists.area("tp"), 1))
     pp = cells.add("pp", start.pp, _whole(1, MOST_STAGES))
-    whole_word = cells.add("whole-experts", book.say("yes") if start.whole else book.say("no"), offered("whole", 2))
+    whole_word = cells.add("whole-experts", book.say("yes") if start.whole else book.say("no"), _offered(tables, "whole", 2))
     whole = account.line("whole experts", chosen(compared(whole_word, "=", book.say("yes")), constant(1), constant(0)))
     replicas = cells.add("replicas", None, _whole(1, MOST))
-    fraction = cells.add("memory-fraction", start.memory_fraction, decimal, style="input-share")
+    fraction = cells.add("memory-fraction", start.memory_fraction, _SHARE, style="input-share")
     price = cells.add("price", None, {"validate": "decimal", "criteria": ">=", "value": 0}, style="input-money")
-    valid = all_of(
-        *(
-            Live(f"ISNUMBER(MATCH({cell.text},{area.text},0))", True)
-            for cell, area in (
-                (model, keys),
-                (precision, lists.area("precision")),
-                (kv, lists.area("kv")),
-                (gpu, tables.devices.area("id")),
-                (tp, lists.area("tp")),
-            )
-        ),
-        compared(pp, ">=", 1),
-        compared(pp, "<=", MOST_STAGES),
-        compared(context, ">=", 1),
-    )
+    listed = ((model, keys), (precision, lists.area("precision")), (kv, lists.area("kv")), (gpu, tables.devices.area("id")), (tp, lists.area("tp")))
+    inside = (compared(pp, ">=", 1), compared(pp, "<=", MOST_STAGES), compared(context, ">=", 1))
+    valid = all_of(*(Live(f"ISNUMBER(MATCH({cell.text},{area.text},0))", True) for cell, area in listed), *inside)
     return Inputs(
         model_row=row,
         precision_place=precision_place,
@@ -170,15 +174,15 @@ def fill_inputs(page: Page, tables: Tables, account: Account, start: Beginning) 
         pp=pp,
         whole=whole,
         memory_fraction=fraction,
-        concurrency=book.name("out_concurrency", concurrency),
-        users=used_users,
-        active_share=used_share,
+        concurrency=book.name("out_concurrency", load["concurrency"]),
+        users=load["users"],
+        active_share=load["active_share"],
         context_tokens=context,
-        input_tokens=used_in,
-        output_tokens=used_out,
+        input_tokens=load["input_tokens"],
+        output_tokens=load["output_tokens"],
         price=price,
         replicas=replicas,
-        by_users=compared(wished, "=", ""),
+        by_users=load["by_users"],
         valid=account.line("valid", valid),
         unknown_words=words(book.say("unknown-choice")),
         too_many_stages=lambda stages, layers: templated(book.language, "reason", "pp-more-than-layers", pp=stages, layers=layers),
