@@ -273,7 +273,7 @@ def test_measured_starts_within_the_bars() -> None:
         covered += 1
         fit = get_engine("llama.cpp").fit(case.deployment, case.architecture, case.accelerator)
         for name, value in measured_memory(row).items():
-            if name in fit.quantities and name not in case.untold:
+            if name in fit.quantities and name not in case.unpredictable:
                 quantity = fit.quantities[name]
                 errors.setdefault(name, []).append(abs(quantity.value / value - 1))
                 inside += quantity.low <= value <= quantity.high

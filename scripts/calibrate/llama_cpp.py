@@ -41,7 +41,7 @@ def errors(known: list[tuple[str, Case, dict[str, float | bool]]], name: str) ->
     found: dict[str, list[float]] = {}
     for group, case, measured in known:
         value = measured.get(name)
-        if not value or name in case.untold:
+        if not value or name in case.unpredictable:
             continue
         fit = get_engine(case.deployment.engine).fit(case.deployment, case.architecture, case.accelerator)
         if name in fit.quantities:

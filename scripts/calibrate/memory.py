@@ -173,7 +173,7 @@ def growth_reading(row: Row) -> tuple[str, float] | None:
     if printed is not None and start.version >= (0, 8):
         return name, (printed * GiB - workspace) / ranks
     weights, pool = row.gib("weights_gib_per_gpu"), row.gib("kv_available_gib_per_gpu")
-    if weights is None or pool is None or row.case.untold or row.case.deployment.memory_fraction is None:
+    if weights is None or pool is None or row.case.unpredictable or row.case.deployment.memory_fraction is None:
         return None
     graphs = (row.gib("cuda_graph_estimated_gib") or 0.0) if ENGINE.charges_graphs(start) else 0.0
     peak = (row.gib("activation_peak_gib") or lines["activation_peak"].bytes / GiB) * GiB
@@ -256,7 +256,7 @@ def compare(row: Row) -> dict[str, tuple[float, bool]]:
     result = row.fit()
     for name in QUANTITIES:
         value, quantity = row.measured.get(name), result.quantities.get(name)
-        if value and quantity is not None and name not in row.case.untold:
+        if value and quantity is not None and name not in row.case.unpredictable:
             found[name] = ((quantity.value - value) / abs(value), quantity.low <= value <= quantity.high)
     if isinstance(row.measured.get("fits"), bool):
         found["fits"] = (float(result.fits is not row.measured["fits"]), True)

@@ -42,7 +42,7 @@ class PlanAnswer:
         return data
 
     def to_json(self) -> str:
-        """The same as JSON."""
+        """What :meth:`to_dict` gives, as JSON."""
         return to_json(self.to_dict())
 
 
@@ -88,7 +88,7 @@ class FitAnswer:
         return data
 
     def to_json(self) -> str:
-        """The same as JSON."""
+        """What :meth:`to_dict` gives, as JSON."""
         return to_json(self.to_dict())
 
 

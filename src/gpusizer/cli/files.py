@@ -24,7 +24,7 @@ def write_file(content: bytes, output: str) -> None:
     Parameters
     ----------
     content : bytes
-        All of it.
+        What the file holds.
     output : str
         Its path.
 

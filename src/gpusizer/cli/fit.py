@@ -112,7 +112,7 @@ def _own_and_flags(args: Sequence[str], own: Mapping[str, bool], command: Sequen
 
 
 def _with_options(error: FlagError, options: Mapping[str, bool]) -> FlagError:
-    """The same error with the command's own options among the nearest."""
+    """An error about an unknown option with the command's own options among the nearest."""
     if error.code != "unknown-option":
         return error
     option, near = error.parameters["option"], error.parameters["nearest"]

@@ -268,7 +268,7 @@ def article_total_bytes(*, weights_bytes: Any, user_bytes: Any, concurrency: Any
     Returns
     -------
     int
-        All of it. [bytes]
+        Weights, and cache and activations of all users. [bytes]
 
     Examples
     --------

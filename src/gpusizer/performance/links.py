@@ -8,7 +8,6 @@ from gpusizer.performance.device_speeds import generation
 
 __all__ = ["crosses_servers", "link_bytes_per_s", "network_bytes_per_s"]
 
-USUAL_NODE = 8  # devices of a server where nothing is known
 _SHARED_ROOT_BEFORE = 5  # from this generation of PCIe on servers have switches or roots enough
 _OLDEST_KNOWN = 4  # generation of a slot that nobody states
 
@@ -20,7 +19,7 @@ def network_bytes_per_s(constants: Constants) -> float:
 
 def crosses_servers(accelerator: Accelerator, ranks: int) -> bool:
     """Whether so many ranks need the network: more than a server has, and no fast interconnect beyond it."""
-    return ranks > (accelerator.devices_per_node or USUAL_NODE) and accelerator.domain_devices is None
+    return ranks > accelerator.node_size and accelerator.domain_devices is None
 
 
 def link_bytes_per_s(accelerator: Accelerator, ranks: int, constants: Constants) -> float:

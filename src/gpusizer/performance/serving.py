@@ -69,7 +69,7 @@ def fixed_point(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
     return at
 
 
-def _pace(rank: ServedRank, times: StepTimes, running: Any, disturbed: Any, note: Note) -> Any:
+def _token_seconds(rank: ServedRank, times: StepTimes, running: Any, disturbed: Any, note: Note) -> Any:
     """Mean time between tokens where a share of the prompts disturbs an answer."""
     traffic = rank.traffic
     mean = note("tpot_undisturbed_steps", time_per_output_token)(
@@ -125,7 +125,7 @@ def _turn(rank: ServedRank, inside: Any, together: Any, running: Any, note: Note
     steps = maximum(rank.traffic.output_tokens - 1, LEAST_STEPS)
     times = step_times(rank, running, note)
     served = _served(rank, times)
-    tpot = _pace(rank, times, running, 1 - together / 2, note)
+    tpot = _token_seconds(rank, times, running, 1 - together / 2, note)
     think = steps * tpot
     queue = note("queue", closed_queue_seconds)(
         inside=inside,
@@ -248,12 +248,12 @@ def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -
     steps = maximum(traffic.output_tokens - 1, LEAST_STEPS)
 
     def then(running: Any) -> Any:
-        tpot = _pace(rank, step_times(rank, running), running, 1.0, unnoted)
+        tpot = _token_seconds(rank, step_times(rank, running), running, 1.0, unnoted)
         return open_running_requests(request_rate_per_s=offered, answer_steps=steps, tpot_s=tpot, places=traffic.places)
 
     running = fixed_point(then, traffic.places * STARTS["open"], traffic.places)
     times = step_times(rank, running, note)
-    tpot = _pace(rank, times, running, 1.0, note)
+    tpot = _token_seconds(rank, times, running, 1.0, note)
     served = _served(rank, times)
     busy = minimum(note("utilisation", utilisation)(request_rate_per_s=offered, service_s=served), constants.most_utilisation)
     ttft = note("ttft", ttft_seconds)(

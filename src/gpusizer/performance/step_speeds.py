@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import Constants, speed_constants
 from gpusizer.performance.device_speeds import bandwidth_bytes_per_s, engine_family, generation, peak_flops_per_s
-from gpusizer.performance.links import USUAL_NODE, crosses_servers, link_bytes_per_s, network_bytes_per_s
+from gpusizer.performance.links import crosses_servers, link_bytes_per_s, network_bytes_per_s
 from gpusizer.performance.step_time import ClassSpeed, Speeds
 from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers
 
@@ -152,7 +152,7 @@ def _exchange_speeds(work: StepWork, accelerator: Accelerator, cut: Parallelism,
     if crosses_servers(accelerator, ranks):
         gather = min(gather, network_bytes_per_s(constants))
     top_k = max((block.top_k for block in work.experts), default=1.0)
-    within = min(accelerator.devices_per_node or USUAL_NODE, USUAL_NODE)
+    within = min(accelerator.node_size, _LARGEST_GATHER)
     # within a server every rank gathers all tokens; beyond it a token goes to the ranks of its experts
     copies = min(top_k, max(cut.ep, 1)) if ranks > within and cut.ep > 1 else cut.dp
     growth = 1 + constants.of("reduce_growth", "ranks") * log2(max(cut.tp, 1))

@@ -15,7 +15,7 @@ from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import Need, need_in_flight, need_of
 from gpusizer.planning.option_speeds import with_speeds
 from gpusizer.planning.rank import ranked
-from gpusizer.planning.request import Request, words_of
+from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import Search, search
 from gpusizer.planning.types import Found, Plan
 
@@ -41,7 +41,7 @@ def make_plan(request: Request) -> Plan:
     found = [each for wanted in _alternatives(request, need, model) for each in _candidates(wanted, devices)]
     timed = with_speeds([each.option for each in found if each.option is not None], request, need)
     options = ranked(timed, request.sort)
-    first = with_precision(model.stored, words_of(request.precision)[0])
+    first = with_precision(model.stored, alternatives(request.precision)[0])
     return Plan(
         request=request,
         need=need_in_flight(need, request.request_rate, options[0].performance if options else None),
@@ -55,8 +55,8 @@ def make_plan(request: Request) -> Plan:
 
 def _alternatives(request: Request, need: Need, model: Model) -> Iterator[Search]:
     """What is looked for, once for each engine and precision that may be chosen from ("fp8,int4", "vllm,sglang")."""
-    for engine in words_of(request.engine):
-        for precision in words_of(request.precision):
+    for engine in alternatives(request.engine):
+        for precision in alternatives(request.precision):
             one = replace(request, engine=engine, precision=precision)
             yield Search(one, need, get_engine(engine), model.stored, with_precision(model.stored, precision))
 

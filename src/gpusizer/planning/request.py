@@ -17,7 +17,7 @@ from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError, InputError
 from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["FIELDS", "Field", "Request", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query", "words_of"]
+__all__ = ["FIELDS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
@@ -251,10 +251,10 @@ class Request:
         return self.ttft_s is not None or self.tpot_s is not None or self.request_rate is not None or self.sort == "speed"
 
 
-def words_of(value: str) -> list[str]:
+def alternatives(value: str) -> list[str]:
     """What may be chosen from: the words of a list, each once.
 
-    >>> words_of("checkpoint, fp8,fp8")
+    >>> alternatives("checkpoint, fp8,fp8")
     ['checkpoint', 'fp8']
     """
     found = list(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))

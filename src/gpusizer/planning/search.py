@@ -36,7 +36,6 @@ __all__ = [
     "too_large",
 ]
 
-ASSUMED_NODE = 8  # devices of a server where the facts give none
 MOST_NODES = 16  # servers that one replica may span
 ONE_BY_ONE = 4  # sizes below a server are not monotone (a width may divide by 8 and not by 2), so they are tried in turn
 ROOMY = 0.85  # share of a GPU that weights fill at most in the first size that is tried
@@ -174,7 +173,7 @@ def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rej
     """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
     if isinstance(largest, Rejected):
         return largest
-    node = accelerator.devices_per_node or ASSUMED_NODE
+    node = accelerator.node_size
     gpus = min(wanted.most_gpus or MOST_NODES * node, MOST_NODES * node)
     memory = gpus * accelerator.memory_bytes
     return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": wanted.weights_bytes, "memory_bytes": memory}))
@@ -182,7 +181,7 @@ def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rej
 
 def replica_sizes(accelerator: Accelerator, max_gpus: int | None) -> Iterator[int]:
     """GPUs of one replica, from one GPU over parts of a server to whole servers."""
-    node = accelerator.devices_per_node or ASSUMED_NODE
+    node = accelerator.node_size
     size = 1
     while size < node:
         if max_gpus is None or size <= max_gpus:
@@ -314,7 +313,7 @@ def held_range(fit: Fit) -> tuple[int, int]:
 
 def order_unit(accelerator: Accelerator) -> int:
     """GPUs that are ordered together: one, or a whole server, or the rack that one fabric joins. [GPUs]"""
-    return max(accelerator.devices_per_node or ASSUMED_NODE, accelerator.fabric_devices or 0) if accelerator.whole_nodes else 1
+    return max(accelerator.node_size, accelerator.fabric_devices or 0) if accelerator.whole_nodes else 1
 
 
 def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support: Support) -> Option:
@@ -336,7 +335,7 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     Option
         Without rank and speeds.
     """
-    node = accelerator.devices_per_node or ASSUMED_NODE
+    node = accelerator.node_size
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
     unit = order_unit(accelerator)
     order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit

@@ -16,7 +16,6 @@ from gpusizer.performance.predict import quickest_token_s
 from gpusizer.performance.types import Performance
 from gpusizer.planning.option_speeds import load_of
 from gpusizer.planning.search import (
-    ASSUMED_NODE,
     Candidate,
     Search,
     best_layout,
@@ -107,7 +106,7 @@ def _sizes(wanted: Search, device: Accelerator) -> Iterator[_Size]:
     if not speed_known(device):
         yield 1, [Rejected(device, None, Notice("speed-unknown", {"gpu": device.id}))]
         return
-    node = device.devices_per_node or ASSUMED_NODE
+    node = device.node_size
     sizes = list(replica_sizes(device, wanted.most_gpus))
     inside = [gpus for gpus in sizes if gpus <= node]
     held = False

@@ -13,7 +13,7 @@ from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.model import Model
 from gpusizer.planning.need import Need
-from gpusizer.planning.request import Request, words_of
+from gpusizer.planning.request import Request, alternatives
 
 if TYPE_CHECKING:
     from gpusizer.article.answer import ArticleResult
@@ -157,5 +157,5 @@ class Plan:
         """The article's figures for the same need; None where its method cannot read the model."""
         from gpusizer.article.answer import article_of
 
-        precision = words_of(self.request.precision)[0]
+        precision = alternatives(self.request.precision)[0]
         return article_of(self.architecture, self.model.entry, precision, self.need.concurrency, self.need.context_tokens)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import engine_name
-from gpusizer.errors import GpusizerError
+from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.rendering.document import Paragraph
@@ -57,5 +57,5 @@ def warning_paragraphs(notices: Iterable[Notice], language: str) -> list[Paragra
 def _gpu_name(id: str) -> str:
     try:
         return accelerator(id).name
-    except GpusizerError:
+    except UnknownIdError:
         return id

@@ -88,7 +88,7 @@ class Case:
         The model in the precision of the start.
     accelerator : Accelerator
         The device; the first one where several kinds work together.
-    untold : frozenset of str
+    unpredictable : frozenset of str
         Quantities that depend on what the case does not say; they are not predicted.
     notices : tuple of Notice
         What was taken for granted.
@@ -97,7 +97,7 @@ class Case:
     deployment: Deployment
     architecture: Architecture
     accelerator: Accelerator
-    untold: frozenset[str] = frozenset()
+    unpredictable: frozenset[str] = frozenset()
     notices: tuple[Notice, ...] = ()
 
 
@@ -154,15 +154,17 @@ def _case(row: Mapping[str, Any]) -> Case:
             flags["mla"] = 2  # a log without its command line: who runs the fork on such a model does so for its latent cache
     asked = gguf and fields.get("max_model_len")  # llama.cpp's cache has the size that was asked for, whatever is free
     weights, memory = (_OF_WEIGHTS - _OF_CACHE, _OF_MEMORY - _OF_CACHE) if asked else (_OF_WEIGHTS, _OF_MEMORY)
-    untold = (frozenset() if told else weights) | (frozenset() if devices.memory_known else memory)
+    unpredictable = (frozenset() if told else weights) | (frozenset() if devices.memory_known else memory)
     first = devices.first
     if not gguf and not devices.memory_known:  # weights are the same on a card that nobody names; nothing else is
-        first, untold = replace(first, memory_bytes=80 * GiB), untold | (frozenset(MEMORY_QUANTITIES) - {"weights_bytes"})
+        first, unpredictable = replace(first, memory_bytes=80 * GiB), unpredictable | (frozenset(MEMORY_QUANTITIES) - {"weights_bytes"})
     if gguf and not devices.memory_known and devices.each and "n_gpu_layers" not in words:
-        untold |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
+        unpredictable |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
     if engine.placed_by_hand:
         room = sum(device.memory_bytes for device in devices.each)
-        untold |= _untold_placement(words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room)
+        unpredictable |= _unpredictable_placement(
+            words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room
+        )
     if stored.id != entry.id:
         fields["similar_precision"] = wish or "other"  # the checkpoint of another publisher stands for it
     if gguf and (alike or _OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
@@ -177,7 +179,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         flags=flags,
         **fields,
     )
-    return Case(deployment, with_precision(architecture, precision), first, untold, tuple(notices))
+    return Case(deployment, with_precision(architecture, precision), first, unpredictable, tuple(notices))
 
 
 def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
@@ -217,7 +219,7 @@ def _gguf_precision(engine: Declaration, wish: str | None, architecture: Archite
     return wish or "checkpoint"
 
 
-def _untold_placement(words: Mapping[str, Any], flags: Mapping[str, Any], *, told: bool, spills: bool) -> frozenset[str]:
+def _unpredictable_placement(words: Mapping[str, Any], flags: Mapping[str, Any], *, told: bool, spills: bool) -> frozenset[str]:
     """What depends on flags that a log without its command line does not tell, or on experts of an unknown format that pass through a GPU."""
     if not words and flags.get("device") != "none":
         return frozenset({"compute_buffer_bytes", "kv_cache_pool_bytes", "fits"}) | (_OF_WEIGHTS if spills else frozenset())

@@ -130,9 +130,9 @@ def _memory(row: Mapping[str, Any]) -> CaseResult:
     quantities = {
         name: Compared(quantity.value, quantity.low, quantity.high, measured.get(name))
         for name, quantity in fit.quantities.items()
-        if name in MEMORY_QUANTITIES and name not in case.untold
+        if name in MEMORY_QUANTITIES and name not in case.unpredictable
     }
-    if "fits" not in case.untold:
+    if "fits" not in case.unpredictable:
         quantities["fits"] = _fits(fit, measured=measured.get("fits"))
     ordered = {name: quantities[name] for name in MEMORY_QUANTITIES if name in quantities}
     return CaseResult(id, engine, ordered, measured, notices=case.notices)

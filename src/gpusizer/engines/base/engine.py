@@ -198,7 +198,7 @@ class Engine(ABC):
         return None
 
     def stage_weights(self, start: Start, stage: Stage) -> list[Item]:
-        """The same as :meth:`weights`, shared by starts that are alike in all that weights depend on."""
+        """What :meth:`weights` gives, shared by starts that are alike in all that weights depend on."""
         device, asked = self.weights_depend_on(start), start.deployment
         if device is None or asked.flags or asked.similar_precision:
             return self.weights(start, stage)

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, declarations, get_engine
 from gpusizer.engines.base.declaration import Declaration
@@ -228,7 +229,7 @@ def cache_words(words: str | None) -> str | None:
     """
     if words is None:
         return None
-    return {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16", "f32": "fp32", "float32": "fp32"}.get(words.lower(), words)
+    return plain_dtype(words) or words
 
 
 def _layout(bare: Deployment, chosen: Mapping[str, Any], gpus: int | None) -> Layout:

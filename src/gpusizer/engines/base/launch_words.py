@@ -10,10 +10,11 @@ from typing import Any
 from gpusizer.engines.base.flag import Flag
 from gpusizer.engines.base.flags import flag_table
 from gpusizer.engines.base.types import Deployment
-from gpusizer.errors import GpusizerError
+from gpusizer.errors import UnknownIdError
 
-__all__ = ["device_names", "printed_values", "visible_devices", "words_for"]
+__all__ = ["TORCH_NAMES", "device_names", "printed_values", "visible_devices", "words_for"]
 
+TORCH_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}  # as engines that stand on PyTorch take a number format
 _NO_FLAGS = frozenset(
     ["model", "gpu", "engine", "engine_version", "precision", "flags", "devices", "device_memory_bytes", "fork", "similar_precision"]
 )
@@ -101,7 +102,7 @@ def _vendor(gpu: str) -> str:
 
     try:
         return accelerator(gpu).vendor
-    except GpusizerError:
+    except UnknownIdError:
         return "NVIDIA"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.errors import UnknownIdError
 
 __all__ = ["precision_asked"]
 
-_PLAIN = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32", "bf16": "bf16", "fp16": "fp16", "fp32": "fp32"}
 # Methods that say how a checkpoint was made, not into what a plain one is turned.
 _AS_STORED = frozenset(
     ["auto", "none", "modelopt", "modelopt-mixed", "compressed-tensors", "ascend", "quark", "torchao", "gguf", "humming", "inc", "experts-int8"]
@@ -45,11 +45,11 @@ def precision_asked(model: str, precision: str, quantization: str | None = None,
 
     stored = load_architecture(model)
     formats = weight_formats(stored)
-    quantised = [name for name in formats if name not in _PLAIN.values()]
+    quantised = [name for name in formats if plain_dtype(name) is None]
     if quantization is not None and quantization.lower().replace("_", "-") not in _AS_STORED:
         found, _ = precision_of_words(quantization)
         if found is None:
             raise UnknownIdError("unknown-precision", id=quantization, nearest=[])
         return "checkpoint" if found in quantised[:1] else found
-    wish = _PLAIN.get((dtype or "").lower())
+    wish = plain_dtype(dtype)
     return wish if wish is not None and not quantised and wish not in formats else "checkpoint"

@@ -70,7 +70,7 @@ class Arrangement:
         return kv, state
 
     def cache_parts(self, device: int) -> tuple[dict[str, int], dict[str, int]]:
-        """The same by kind of layer, as the lines of the ledger show them; what caches nothing is left out. [bytes]"""
+        """Cache and states of a device by kind of layer, as the lines of the ledger show them; what caches nothing is left out. [bytes]"""
         kv: dict[str, int] = {}
         state: dict[str, int] = {}
         for part, count in self._cached(device):

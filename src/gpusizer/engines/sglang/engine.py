@@ -10,7 +10,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.added_weights import adapter_slots, draft_weights, unlisted_tensors
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
-from gpusizer.engines.base.launch_words import printed_values, words_for
+from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import combined
 from gpusizer.engines.base.offload import offloaded_layers
@@ -231,14 +231,12 @@ class Sglang(PooledEngine):
         values |= ({"tp": ranks} if ranks > 1 else {}) | ({"enable_dp_attention": True} if deployment.dp > 1 else {})
         if deployment.precision in self.declared.made_on_load:
             values["quantization"] = deployment.precision
-        elif deployment.precision in _DTYPES:
-            values["dtype"] = _DTYPES[deployment.precision]
+        elif deployment.precision in TORCH_NAMES:
+            values["dtype"] = TORCH_NAMES[deployment.precision]
         if drafts := values.get("speculative_tokens"):
             values |= {"speculative_method": str(values.get("speculative_method", "nextn")).upper(), "speculative_tokens": drafts}
         environment, words = words_for(values, self.id)
         return [*(["env", *environment] if environment else []), "python", "-m", "sglang.launch_server", "--model-path", deployment.model, *words]
 
-
-_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 ENGINE = Sglang()

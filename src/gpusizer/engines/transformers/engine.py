@@ -16,7 +16,7 @@ from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Stage, Start
-from gpusizer.engines.base.launch_words import visible_devices
+from gpusizer.engines.base.launch_words import TORCH_NAMES, visible_devices
 from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
@@ -186,7 +186,7 @@ class Transformers(PlacedEngine):
 
     def command(self, deployment: Deployment) -> list[str]:
         """A line of Python that loads the model as the deployment says, with the batch that it is sized for."""
-        dtype = _DTYPES.get(deployment.precision, deployment.flags.get("torch_dtype", "auto"))
+        dtype = TORCH_NAMES.get(deployment.precision, deployment.flags.get("torch_dtype", "auto"))
         said: dict[str, object] = {"dtype": dtype, **({"device_map": "auto"} if deployment.tp == 1 else {"tp_plan": "auto"})}
         said |= {name: deployment.flags[name] for name in ("attn_implementation", "trust_remote_code", "dequantize") if name in deployment.flags}
         words = [json.dumps(deployment.model), *(f"{name}={json.dumps(value) if isinstance(value, str) else value}" for name, value in said.items())]
@@ -201,9 +201,6 @@ class Transformers(PlacedEngine):
         if deployment.tp > 1:
             return ["torchrun", "--nproc-per-node", str(deployment.tp), "--no-python", "python", "-c", code]
         return [*(["env", visible_devices(deployment.gpu, deployment.pp)] if deployment.pp > 1 else []), "python", "-c", code]
-
-
-_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 _families = once_per_architecture(weight_formats)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
 from gpusizer.architecture.types import CompressedAttention, LatentAttention
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weights import once_per_architecture
@@ -141,7 +142,7 @@ def asks_for_fp8(architecture: Architecture) -> bool:
 def state_bytes(deployment: Deployment) -> int | None:
     """Bytes of one element of a recurrent state where the operator chose its format. [bytes]"""
     chosen = str(deployment.flags.get("mamba_ssm_cache_dtype", deployment.flags.get("mamba_cache_dtype", "auto"))).lower()
-    return {"float32": 4, "bfloat16": 2, "float16": 2}.get(chosen)
+    return None if plain_dtype(chosen) is None else element_bytes(chosen)
 
 
 def in_flight_tokens(deployment: Deployment, version: tuple[int, ...]) -> int:

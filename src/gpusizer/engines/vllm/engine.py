@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.account import left_of
 from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
-from gpusizer.engines.base.launch_words import printed_values, words_for
+from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
 from gpusizer.engines.base.offload import offloaded_layers
 from gpusizer.engines.base.pooled import PooledEngine
@@ -164,7 +165,7 @@ class Vllm(PooledEngine):
             tp=deployment.tp,
             block_tokens=deployment.block_size or 16,
             drafts=deployment.speculative_tokens,
-            conv_bytes=4 if architecture.dtype == "fp32" else 2,
+            conv_bytes=element_bytes(architecture.dtype),
             state_bytes=state_bytes(deployment),
             draft_layers=draft_layers(start),
             unified=bool(start.flag("disable_hybrid_kv_cache_manager")) or start.version < HYBRID_CACHE,
@@ -263,20 +264,17 @@ class Vllm(PooledEngine):
         if values.pop("context_to_fit", False):
             values["max_model_len"] = "auto"
         if "kv_precision" in values:
-            values["kv_precision"] = _DTYPES.get(deployment.kv_precision, deployment.kv_precision)
+            values["kv_precision"] = TORCH_NAMES.get(deployment.kv_precision, deployment.kv_precision)
         if deployment.precision in self.declared.made_on_load:
             values["quantization"] = deployment.precision
-        elif deployment.precision in _DTYPES:
-            values["dtype"] = _DTYPES[deployment.precision]
+        elif deployment.precision in TORCH_NAMES:
+            values["dtype"] = TORCH_NAMES[deployment.precision]
         method, draft = values.pop("speculative_method", "mtp"), values.pop("speculative_model", None)
         if drafts := values.pop("speculative_tokens", 0):
             settings = {"method": str(method), "num_speculative_tokens": drafts}
             values["speculative_config"] = settings if draft is None else {**settings, "model": str(draft)}
         environment, words = words_for(values, self.id)
         return [*(["env", *environment] if environment else []), "vllm", "serve", deployment.model, *words]
-
-
-_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 @once_per_architecture

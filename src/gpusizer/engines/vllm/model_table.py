@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention, Notice
@@ -258,7 +259,7 @@ def _precision(tables: EngineTables, model: ModelColumns, precision: str) -> dic
     unlisted = _unlisted(tables, model, architecture, precision, stored_bytes)
     errors = [_error(tables, architecture, precision, each) for each in (plain, other)]
     return {
-        "element_bytes": 4 if architecture.dtype == "fp32" else 2,
+        "element_bytes": element_bytes(architecture.dtype),
         "byte_inputs": inside,
         "sizes": replace(model.sizes, blocks=blocks),
         "families": tables.families.setdefault(families, len(tables.families) + 1),

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.storage.formats import StorageFormat, element_bytes
 from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, Tensor
 from gpusizer.engines.base.band import Limits
@@ -110,7 +110,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
     expands, gathers = (latent, None) if not picks else (None, latent)
     width, patches, levels = _tower(architecture)
     return ModelRecord(
-        element_bytes=4 if architecture.dtype == "fp32" else 2,
+        element_bytes=element_bytes(architecture.dtype),
         byte_inputs=int(byte_inputs),
         hidden=architecture.hidden_size,
         vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),

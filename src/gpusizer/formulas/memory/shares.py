@@ -122,7 +122,7 @@ def static_share(*, device_mib: Any, reserved_mib: Any) -> Any:
     example={"share": 0.908, "tower_layers": 27, "tower_width": 1152},
 )
 def share_with_towers(*, share: Any, tower_layers: Any, tower_width: Any) -> Any:
-    """The same share where images are read: smaller, the larger the vision tower is beside one of 24 layers of 1,024.
+    """The static share where images are read: smaller, the larger the vision tower is beside one of 24 layers of 1,024.
 
     Parameters
     ----------
