@@ -12,6 +12,7 @@ import pytest
 
 from gpusizer.architecture.readers.classes.class_rows import class_of_gguf, class_row
 from gpusizer.architecture.readers.classes.class_words import ClassWords
+from gpusizer.architecture.readers.classes.table_file import TableFile
 
 READERS = Path(__file__).parents[1] / "src" / "gpusizer" / "architecture" / "readers"
 TABLES: dict[str, Any] = tomllib.loads((READERS / "classes" / "classes.toml").read_text(encoding="utf-8"))
@@ -80,3 +81,17 @@ def test_every_gguf_name_means_a_class() -> None:
     assert {class_of_gguf(name) for name in GGUF_NAMES} <= set(TABLES)
     assert class_row("gguf_names") is None
     assert class_row("shared.mamba") is None
+
+
+@pytest.mark.parametrize("path", [READERS / "classes" / "classes.toml", READERS / "towers" / "implied.toml"], ids=lambda path: path.name)
+def test_tables_read_one_by_one_say_what_the_file_says(path: Path) -> None:
+    file, whole = TableFile(path), tomllib.loads(path.read_text(encoding="utf-8"))
+    joined: dict[str, Any] = {}
+    for head in file.heads:
+        *outer, name = head.split(".")
+        place = joined
+        for each in outer:
+            place = place.setdefault(each, {})
+        place[name] = file.table(head)
+    assert joined == whole
+    assert file.table("crystal_ball") == {}

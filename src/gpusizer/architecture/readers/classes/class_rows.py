@@ -1,23 +1,18 @@
-"""Rows of ``classes.toml`` by ``model_type``, each parsed when it is asked for.
-
-Parsing the whole file takes some 15 ms at every start; a model needs one row, or two where a wrapper holds a text model. So the text is cut
-at the heads of its tables, which takes well below a millisecond, and only the tables that are needed go through the parser, as the catalogue reads
-one file a model. A test holds that the pieces say what the whole says.
-"""
+"""Rows of ``classes.toml`` by ``model_type``: a model needs one row, or two where a wrapper holds a text model."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gpusizer.architecture.readers.classes.table_file import TableFile
+
 __all__ = ["ClassRow", "class_of_gguf", "class_row"]
 
-_HEAD = re.compile(r'^\["?([^\]"]+)"?\]\n', re.MULTILINE)
+_FILE = TableFile(Path(__file__).with_name("classes.toml"))
 _SHARED = "shared."
 _GGUF_NAMES = "gguf_names"
 
@@ -42,19 +37,6 @@ class ClassRow:
 
 
 @cache
-def _tables() -> dict[str, str]:
-    """The text of every table by its head."""
-    text = Path(__file__).with_name("classes.toml").read_text(encoding="utf-8")
-    pieces = _HEAD.split(text)
-    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
-
-
-@cache
-def _table(head: str) -> dict[str, Any]:
-    return tomllib.loads(_tables()[head])
-
-
-@cache
 def class_row(model_type: str | None) -> ClassRow | None:
     """The row of a model type.
 
@@ -73,12 +55,12 @@ def class_row(model_type: str | None) -> ClassRow | None:
     >>> class_row("qwen3").words["qk_norm"], class_row("gemma3").text, class_row("mamba").words["mixer"], class_row("never-heard-of")
     ('head', 'gemma3_text', 'mamba', None)
     """
-    if model_type is None or model_type not in _tables() or model_type.startswith(_SHARED) or model_type == _GGUF_NAMES:
+    if model_type is None or model_type not in _FILE.heads or model_type.startswith(_SHARED) or model_type == _GGUF_NAMES:
         return None
-    own = _table(model_type)
+    own = _FILE.table(model_type)
     words: dict[str, Any] = {}
     config: dict[str, Any] = {}
-    for part in (*(_table(_SHARED + name) for name in own.get("shares", ())), own):
+    for part in (*(_FILE.table(_SHARED + name) for name in own.get("shares", ())), own):
         words |= {word: value for word, value in part.items() if word not in ("config", "null", "shares", "text")}
         config |= part.get("config", {}) | dict.fromkeys(part.get("null", ()))
     return ClassRow(words, config, own.get("text"))
@@ -90,5 +72,5 @@ def class_of_gguf(name: str) -> str:
     >>> class_of_gguf("qwen3moe"), class_of_gguf("llama")
     ('qwen3_moe', 'llama')
     """
-    found: str = _table(_GGUF_NAMES).get(name, name)
+    found: str = _FILE.table(_GGUF_NAMES).get(name, name)
     return found

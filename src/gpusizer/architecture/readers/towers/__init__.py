@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gpusizer.architecture.readers.classes.table_file import TableFile
 from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.towers.kit import READERS, Shelf, Tower, TowerReader
 from gpusizer.architecture.types import Notice, Tensor
@@ -40,11 +40,12 @@ def tower_readers() -> tuple[TowerReader, ...]:
     return tuple(READERS)
 
 
-@cache
-def _implied(table: str) -> dict[str, dict[str, Any]]:
-    """What classes imply, by model type: "tower" for the class of a tower, "whole" for that of the model around it."""
-    found: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "implied.toml").read_text(encoding="utf-8"))[table]
-    return found
+_IMPLIED = TableFile(Path(__file__).with_name("implied.toml"))
+"""What classes imply, by model type: "tower." for the class of a tower, "whole." for that of the model around it."""
+
+
+def _knows(table: str, model_type: str) -> bool:
+    return f"{table}.{model_type}" in _IMPLIED.heads
 
 
 def describes_whole(model_type: str) -> bool:
@@ -53,7 +54,7 @@ def describes_whole(model_type: str) -> bool:
     >>> describes_whole("llava"), describes_whole("crystal_ball")
     (True, False)
     """
-    return model_type in _implied("whole")
+    return _knows("whole", model_type)
 
 
 def names_tower(part: str) -> bool:
@@ -91,7 +92,7 @@ def read_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple
     nested = keys.section(*_NESTED)
     holder = nested if nested is not None else keys
     kind = holder.text("model_type", default="")
-    implied: dict[str, Any] = _implied("whole").get(kind, {})
+    implied = _IMPLIED.table(f"whole.{kind}")
     whole = _over(implied, holder)
     tensors: list[Tensor] = []
     notices: list[Notice] = []
@@ -110,7 +111,7 @@ def read_towers(keys: Keys, hidden_size: int) -> tuple[tuple[Tensor, ...], tuple
             notices.append(Notice("unknown-tower", {"model_type": label or name}))
             continue
         own = given.values.get("model_type") if given is not None else None
-        if isinstance(own, str) and own and own not in (*_implied("tower"), *_OWN_NAMES, kind):
+        if isinstance(own, str) and own and own not in (*_OWN_NAMES, kind) and not _knows("tower", own):
             notices.append(Notice("tower-by-keys", {"model_type": own}))
         tensors.extend(found)
     notices.extend(_uncounted(keys.values))
@@ -133,11 +134,10 @@ def _uncounted(values: Mapping[str, Any]) -> Iterator[Notice]:
 def _read(section: str, given: Keys | None, implied: Mapping[str, Any], whole: Keys, hidden_size: int) -> list[Tensor] | None:
     """Tensors of one tower, None where no reader understands it."""
     values = {} if given is None else given.values
-    towers = _implied("tower")
     own = values.get("model_type")
-    if not isinstance(own, str) or own not in towers:
+    if not isinstance(own, str) or not _knows("tower", own):
         own = implied.get("model_type")  # the class around it decides
-    base = towers.get(own, {}) if isinstance(own, str) else {}
+    base = _IMPLIED.table(f"tower.{own}") if isinstance(own, str) else {}
     part = _over(base if values else {**base, **implied}, given if given is not None else Keys({}, f"{whole.path}{section}_config."))
     tower = Tower(part, whole, hidden_size)
     for reader in tower_readers():
