@@ -134,6 +134,21 @@ def test_heads_with_sinks_are_eager_until_a_kernel_is_named() -> None:
     assert ["eager-for-sinks" in [notice.code for notice in found.warnings] for found in (plain, fused)] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("fields", "evidence"),
+    [
+        ({}, "calibrated"),
+        ({"pp": 2}, "assumed"),
+        ({"engine_version": "4.57.0"}, "assumed"),
+        ({"precision": "fp8"}, "assumed"),
+        ({"flags": {"attn_implementation": "eager"}}, "assumed"),
+    ],
+)
+def test_only_what_was_measured_is_called_so(fields: dict[str, Any], evidence: str) -> None:
+    (peak,) = (item for item in fit("llama-3.1-8b", max_model_len=4096, **fields).ranks[0].items if item.id == "activation_peak")
+    assert (peak.evidence.value, bool(peak.sources)) == (evidence, evidence == "calibrated")
+
+
 def test_a_batch_of_several_prompts_has_masks_of_its_own() -> None:
     # one byte for each pair of tokens and request, beside four times what one prompt takes
     one, four = (fit("llama-3.1-8b", max_model_len=8192, max_num_seqs=requests) for requests in (1, 4))

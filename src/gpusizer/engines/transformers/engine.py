@@ -20,7 +20,7 @@ from gpusizer.engines.base.launch_words import visible_devices
 from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
-from gpusizer.engines.base.types import Deployment, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
 from gpusizer.engines.transformers.memory import Batch, StageCache, stage_cache
 from gpusizer.engines.transformers.moments import EAGER, SDPA, Moments, Setting, default_attention, moments_of, work_of
@@ -37,7 +37,8 @@ _CHECKPOINT_DTYPE_FROM = (5,)  # the checkpoint's own type is the default; FP32 
 _LATENT_FROM = (5, 17)  # measured in 5.17.0 and read in 5.23.0; earlier releases that were looked at (4.5x) cache every head's keys and values
 _GROUPED_FROM = (5,)  # experts in grouped products over a prompt, and copied for every token in a step
 # Measured on one card with one release (H200, CUDA 13.0, torch 2.11, Transformers 5.17; six models, 46 batches, tests/data/transformers_h200.jsonl):
-# n counts set-ups, so it is 1, and the bands are wider than what was seen.
+# n counts set-ups, so it is 1, and the bands are wider than what was seen. The models ran one after another in one process, so that the context
+# of the later ones holds kernels of the earlier: 771 to 783 MiB with the first alone.
 _CONTEXT = Band(780 * MiB, 330 * MiB, 120 * MiB, Basis("transformers.context", 1, 771, 819, "MiB"))
 _PEAK_SPREAD = Spread(0.15, 0.30)
 _PEAK_BASIS = Basis("transformers.peak", 1, -0.005, 0.001, "beside the count, from 2,048 tokens")
@@ -257,6 +258,13 @@ class _Loaded:
         self.fixed_bytes = total_bytes(self.fixed)
         self.fixed_spread_bytes = sum(line.high_bytes - line.bytes for line in self.fixed)
 
+    @property
+    def was_measured(self) -> bool:
+        """Whether the count was compared with measurements: 16-bit weights on one card, a release with grouped experts, the usual attention."""
+        setting, architecture = self.setting, self.start.architecture
+        usual = setting.attention == default_attention(architecture) and not setting.chunk
+        return usual and setting.grouped and self.start.layout.gpus == 1 and architecture.quantization.method is None
+
     def moments(self, batch: Batch) -> Moments:
         """The widest moments of a batch."""
         return moments_of(self.work, self.cache, batch)
@@ -286,7 +294,13 @@ class _Loaded:
         )
         moments: Inputs = dict(self.moments(batch).inputs)
         peak = computed(
-            "activation_peak", generate_peak_bytes, section=Section.ACTIVATION, band=_PEAK_SPREAD, sources=(_PEAK_BASIS.source,), **moments
+            "activation_peak",
+            generate_peak_bytes,
+            section=Section.ACTIVATION,
+            band=_PEAK_SPREAD,
+            evidence=Evidence.CALIBRATED if self.was_measured else Evidence.ASSUMED,
+            sources=(_PEAK_BASIS.source,) if self.was_measured else (),
+            **moments,
         )
         moving = cache.bytes + peak.bytes
         slack = computed(
