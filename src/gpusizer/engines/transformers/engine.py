@@ -22,24 +22,30 @@ from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
-from gpusizer.engines.transformers.memory import Batch, Method, Moments, StageCache, moments_of, stage_cache
+from gpusizer.engines.transformers.memory import Batch, StageCache, stage_cache
+from gpusizer.engines.transformers.moments import EAGER, SDPA, Moments, Setting, default_attention, moments_of, work_of
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import rounded
-from gpusizer.formulas.memory.constants import share_bytes
-from gpusizer.formulas.memory.transformers import dynamic_cache_bytes, generate_peak_bytes
+from gpusizer.formulas.memory.transformers import dynamic_cache_bytes, generate_peak_bytes, kept_blocks_bytes
 from gpusizer.units import MiB
 
 __all__ = ["ENGINE", "Transformers"]
 
 _SOURCE = "huggingface/transformers 5.23.0: "
 _CHECKPOINT_DTYPE_FROM = (5,)  # the checkpoint's own type is the default; FP32 before
-_LATENT_FROM = (5, 23)  # read in 5.23.0; earlier releases that were looked at (4.5x) cache every head's keys and values
-# CUDA context and kernels, 0.3 to 0.6 GiB; blocks that the allocator keeps but nobody uses, 5 to 15 % of what moves. Rules of thumb, not fitted.
-_CONTEXT = Band(450 * MiB, 150 * MiB, 170 * MiB, Basis("transformers.context", 0, 300, 620, "MiB"))
-_SLACK = (0.02, 0.08, 0.18)
-_SLACK_BASIS = Basis("transformers.slack", 0, 0.05, 0.15, "of what moves")
-_PEAK_SPREAD = Spread(0.30, 0.40)
+_LATENT_FROM = (5, 17)  # measured in 5.17.0 and read in 5.23.0; earlier releases that were looked at (4.5x) cache every head's keys and values
+_GROUPED_FROM = (5,)  # experts in grouped products over a prompt, and copied for every token in a step
+# Measured on one card with one release (H200, CUDA 13.0, torch 2.11, Transformers 5.17; six models, 46 batches, tests/data/transformers_h200.jsonl):
+# n counts set-ups, so it is 1, and the bands are wider than what was seen. The models ran one after another in one process, so that the context
+# of the later ones holds kernels of the earlier: 771 to 783 MiB with the first alone.
+_CONTEXT = Band(780 * MiB, 330 * MiB, 120 * MiB, Basis("transformers.context", 1, 771, 819, "MiB"))
+_PEAK_SPREAD = Spread(0.15, 0.30)
+_PEAK_BASIS = Basis("transformers.peak", 1, -0.005, 0.001, "beside the count, from 2,048 tokens")
+# What the allocator holds beside what is used: weights rounded up to segments, and a share of what moves. It gives blocks back before it fails.
+_ROUNDING = (0, 170 * MiB, 320 * MiB)
+_SLACK = (0.03, 0.20, 0.50)
+_SLACK_BASIS = Basis("transformers.slack", 1, 0.06, 0.86, "of what moves")
 # Compute capability from which a stored format stays as it is; below it the loader dequantises to 16 bits.
 _STAYS_FROM = {"mxfp4": 7.5, "fp8": 8.9}
 _MOST_REQUESTS = 1 << 20
@@ -145,7 +151,7 @@ class Transformers(PlacedEngine):
             max_concurrency=float(most),
             quantities=_figures(ranks, tokens, most, safe),
             budget_bytes=start.visible_bytes,
-            warnings=(*self.warnings(start), *notices),
+            warnings=(*self.warnings(start), *notices, *_attention_notices(parts[worst].setting, start, batch)),
         )
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
@@ -223,43 +229,52 @@ class _Loaded:
         self.start, self.stage = start, stage
         architecture = start.architecture
         self.element_bytes = element_bytes(architecture.dtype)
-        self.latents = latents
+        self.setting = Setting(
+            tp=start.layout.tp,
+            element_bytes=self.element_bytes,
+            attention=str(start.flag("attn_implementation") or default_attention(architecture)),
+            latents=latents,
+            grouped=start.version >= _GROUPED_FROM,
+            gathers=start.version >= _GROUPED_FROM and architecture.quantization.method is None,
+            chunk=int(start.flag("prefill_chunk_size", 0) or 0),
+            last=stage.last,
+        )
         kinds = layer_kinds(architecture)
         counts = Counter(kinds[stage.layers.start : stage.layers.stop])
         first = {kinds[index]: architecture.layers[index] for index in reversed(stage.layers)}
         self.layers = [first[kind] for kind in counts]
         self.cache: StageCache = stage_cache(
-            self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=self.latents, counts=counts.values()
+            self.layers, tp=start.layout.tp, element_bytes=self.element_bytes, latents=latents, counts=counts.values()
         )
+        self.work = work_of(architecture, self.layers, self.setting)
         self.fixed: Sequence[Item] = (
             *weights,
             *driver_reserved(start.accelerator),
-            banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED),
+            banded("device_context", _CONTEXT, section=Section.OUTSIDE),
         )
         self.fixed_bytes = total_bytes(self.fixed)
         self.fixed_spread_bytes = sum(line.high_bytes - line.bytes for line in self.fixed)
 
+    @property
+    def was_measured(self) -> bool:
+        """Whether the count was compared with measurements: 16-bit weights on one card, a release with grouped experts, the usual attention."""
+        setting, architecture = self.setting, self.start.architecture
+        usual = setting.attention == default_attention(architecture) and not setting.chunk
+        return usual and setting.grouped and self.start.layout.gpus == 1 and architecture.quantization.method is None
+
     def moments(self, batch: Batch) -> Moments:
         """The widest moments of a batch."""
-        method = Method(
-            tp=self.start.layout.tp,
-            element_bytes=self.element_bytes,
-            eager=self.start.flag("attn_implementation", "sdpa") == "eager",
-            latents=self.latents,
-            chunk=int(self.start.flag("prefill_chunk_size", 0) or 0),
-            last=self.stage.last,
-        )
-        return moments_of(self.start.architecture, self.layers, self.cache, batch, method)
+        return moments_of(self.work, self.cache, batch)
 
     def free_bytes(self, batch: Batch) -> int:
         """What is left, negative where it does not fit. [bytes]"""
         moving = self.cache.bytes_of(batch) + self.moments(batch).peak_bytes
-        return self.start.device_total_bytes - self.fixed_bytes - moving - round(_SLACK[1] * moving)
+        return self.start.device_total_bytes - self.fixed_bytes - moving - _kept(1, moving)
 
     def safe_room_bytes(self, batch: Batch) -> int:
         """What is left when every line is at the upper end of its band, negative where that is too little. [bytes]"""
         cache, peak = self.cache.bytes_of(batch), self.moments(batch).peak_bytes
-        moving: int = cache + rounded(_PEAK_SPREAD.around(peak)[1]) + rounded(_SLACK[2] * (cache + peak))
+        moving: int = cache + rounded(_PEAK_SPREAD.around(peak)[1]) + _kept(2, cache + peak)
         return self.start.device_total_bytes - self.fixed_bytes - self.fixed_spread_bytes - moving
 
     def lines(self, batch: Batch) -> tuple[Item, ...]:
@@ -275,21 +290,42 @@ class _Loaded:
             request_bytes=self.cache.bounded_bytes(batch.tokens),
         )
         moments: Inputs = dict(self.moments(batch).inputs)
-        peak = computed("activation_peak", generate_peak_bytes, section=Section.ACTIVATION, band=_PEAK_SPREAD, evidence=Evidence.ASSUMED, **moments)
+        peak = computed(
+            "activation_peak",
+            generate_peak_bytes,
+            section=Section.ACTIVATION,
+            band=_PEAK_SPREAD,
+            evidence=Evidence.CALIBRATED if self.was_measured else Evidence.ASSUMED,
+            sources=(_PEAK_BASIS.source,) if self.was_measured else (),
+            **moments,
+        )
         moving = cache.bytes + peak.bytes
-        least, share, most = _SLACK
         slack = computed(
             "allocator_slack",
-            share_bytes,
+            kept_blocks_bytes,
             section=Section.OUTSIDE,
-            band=Limits(least * moving, most * moving),
-            evidence=Evidence.ASSUMED,
+            band=Limits(_kept(0, moving), _kept(2, moving)),
             sources=(_SLACK_BASIS.source,),
-            share=share,
+            rounding_bytes=_ROUNDING[1],
+            share=_SLACK[1],
             of_bytes=moving,
         )
         lines = (*self.fixed, cache, peak, slack)
         return (*lines, free_line(lines, self.start.device_total_bytes))
+
+
+def _attention_notices(setting: Setting, start: Start, batch: Batch) -> list[Notice]:
+    """What the choice of attention costs where nobody chose it."""
+    if setting.attention == EAGER and not start.flag("attn_implementation"):
+        return [Notice("eager-for-sinks")]
+    if setting.attention == SDPA and batch.requests > 1:
+        return [Notice("padded-batch")]
+    return []
+
+
+def _kept(end: int, moving: int) -> int:
+    """Blocks that the allocator keeps: 0 at the lower end, 1 at the middle, 2 at the upper end. [bytes]"""
+    return int(rounded(kept_blocks_bytes(rounding_bytes=_ROUNDING[end], share=_SLACK[end], of_bytes=moving)))
 
 
 def _reason(stage: _Loaded, batch: Batch, short: int, longest: int, worst: int) -> Notice:
