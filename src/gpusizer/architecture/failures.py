@@ -11,7 +11,7 @@ from gpusizer.errors import GpusizerError, UnreadableFileError
 
 __all__ = ["named_failures"]
 
-_ROOM = "architecture"
+_ROOM = PurePath(__file__).parent
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _detail(error: BaseException) -> str:
 def _place(error: BaseException) -> str:
     """Where in the readers it happened: module and line of the innermost of our own frames."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = PurePath(frame.filename).parts
-        if _ROOM in parts and PurePath(frame.filename).name != PurePath(__file__).name:
-            return f"{PurePath(*parts[len(parts) - parts[::-1].index(_ROOM) :]).with_suffix('')}:{frame.lineno}".replace("\\", "/")
+        place = PurePath(frame.filename)
+        if place.is_relative_to(_ROOM) and place != PurePath(__file__):
+            return f"{place.relative_to(_ROOM).with_suffix('').as_posix()}:{frame.lineno}"
     return "-"

@@ -1,7 +1,8 @@
 """The vocabulary in which a row of ``classes.toml`` says what a class hard-codes: every word with its type, what it means and what holds without it.
 
-A reader asks for a word as an attribute, so a word that is misspelt does not pass the type checker; ``tests/test_classes.py`` holds that every word
-here is written by a row and read by a reader. ``None`` leaves the answer to keys of the configuration or to a name that follows from another word.
+A reader asks for a word as an attribute, so a word that is misspelt does not pass the type checker; ``tests/architecture/test_classes.py`` holds that
+every word here is written by a row and read by a reader. ``None`` leaves the answer to keys of the configuration or to a name that follows from
+another word.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from gpusizer.architecture.readers.classes.class_rows import class_of_gguf, clas
 from gpusizer.architecture.readers.classes.class_words import ClassWords
 from gpusizer.architecture.readers.classes.table_file import TableFile
 
-READERS = Path(__file__).parents[1] / "src" / "gpusizer" / "architecture" / "readers"
+READERS = Path(__file__).parents[2] / "src" / "gpusizer" / "architecture" / "readers"
 TABLES: dict[str, Any] = tomllib.loads((READERS / "classes" / "classes.toml").read_text(encoding="utf-8"))
 SHARED: dict[str, dict[str, Any]] = TABLES.pop("shared")
 GGUF_NAMES: dict[str, str] = TABLES.pop("gguf_names")

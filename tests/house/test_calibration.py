@@ -17,7 +17,7 @@ from conftest import shared_lines
 from gpusizer.performance.constants import FILE, about_constants, constant_tables, fit_record, speed_constants
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case, speed_of
 
-SCRIPTS = Path(__file__).parents[1] / "scripts" / "calibrate"
+SCRIPTS = Path(__file__).parents[2] / "scripts" / "calibrate"
 
 
 @pytest.fixture
