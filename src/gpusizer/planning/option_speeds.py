@@ -1,20 +1,18 @@
-"""What a load feels on an option, and where the option saturates."""
+"""What loads feel on an option: worked out when it is asked for, since most options are only listed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf
 
-from gpusizer.architecture.types import Notice
-from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
+from gpusizer.architecture.model import Architecture
 from gpusizer.performance.batch import Ask, predict_many
 from gpusizer.performance.types import Load, Performance
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request
-from gpusizer.planning.types import Option
 
-__all__ = ["load_of", "with_speeds"]
+__all__ = ["OptionSpeeds", "load_of"]
 
 
 def load_of(request: Request, need: Need) -> Load:
@@ -26,45 +24,33 @@ def load_of(request: Request, need: Need) -> Load:
     return Load(**tokens, concurrency=need.concurrency, shared_prefix_tokens=prefix)
 
 
-def with_speeds(options: Sequence[Option], request: Request, need: Need) -> list[Option]:
-    """The options with what the load feels and what a million tokens cost in money and energy.
-
-    A device whose bandwidth nobody states keeps its place without speeds, and says so.
+@dataclass(frozen=True)
+class OptionSpeeds:
+    """Times and rates of one deployment.
 
     Parameters
     ----------
-    options : sequence of Option
-        Each with the model as it is loaded.
-    request, need : Request, Need
-        The load.
-
-    Returns
-    -------
-    list of Option
-        In the same order.
+    architecture : Architecture
+        The model in the precision of the deployment.
+    ask : Ask
+        Device, start, replicas and memory.
+    load : Load
+        What is asked of all replicas together.
     """
-    load = load_of(request, need)
-    full = replace(load, concurrency=inf, request_rate_per_s=None)
-    timed: dict[int, Option] = {}
-    for architecture in {id(option.architecture): option.architecture for option in options}.values():
-        same = [option for option in options if option.architecture is architecture]
-        asks = [Ask(option.accelerator, option.launch, option.replicas, option.fit) for option in same]
-        felt = zip(same, predict_many(architecture, asks, load), strict=True)
-        timed.update((id(option), _with_speed(option, speed, full)) for option, speed in felt)
-    return [timed[id(option)] for option in options]
 
+    architecture: Architecture
+    ask: Ask
+    load: Load
 
-def _with_speed(option: Option, speed: Performance | None, full_load: Load) -> Option:
-    if speed is None:
-        unknown = Notice("speed-unknown", {"gpu": option.accelerator.id})
-        return option if unknown in option.notices else replace(option, notices=(*option.notices, unknown))
-    rate, rent, tdp = speed.output_tokens_per_s.value, option.cost, option.accelerator.tdp_w
-    cost = None if rent is None else cost_per_million_tokens(cost_per_hour=float(rent.amount), output_tokens_per_s=rate)
-    energy = None if tdp is None else energy_per_million_tokens_kwh(gpus=option.gpus, tdp_w=tdp, output_tokens_per_s=rate)
-    return replace(
-        option,
-        performance=speed,
-        full_load=full_load,
-        cost_per_million_tokens=cost,
-        energy_per_million_tokens_kwh=energy,
-    )
+    @cached_property
+    def performance(self) -> Performance | None:
+        """At the load that is asked for; None for a device whose bandwidth nobody states."""
+        return self._under(self.load)
+
+    @cached_property
+    def saturated(self) -> Performance | None:
+        """With as many such requests as the cache holds."""
+        return self._under(replace(self.load, concurrency=inf, request_rate_per_s=None))
+
+    def _under(self, load: Load) -> Performance | None:
+        return predict_many(self.architecture, [self.ask], load)[0]

@@ -1,4 +1,4 @@
-"""The whole story: a request becomes a plan. Model, need, devices, candidates, time, rank. Start here."""
+"""The whole story: a request becomes a plan. Model, need, devices, candidates, rank; options are timed where somebody asks. Start here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.planning.devices import devices_of
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import Need, need_in_flight, need_of
-from gpusizer.planning.option_speeds import with_speeds
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import Search, search
@@ -39,8 +38,7 @@ def make_plan(request: Request) -> Plan:
     need = need_of(request)
     devices = devices_of(request)
     found = [each for wanted in _alternatives(request, need, model) for each in _candidates(wanted, devices)]
-    timed = with_speeds([each.option for each in found if each.option is not None], request, need)
-    options = ranked(timed, request.sort)
+    options = ranked([each.option for each in found if each.option is not None], request.sort)
     first = with_precision(model.stored, alternatives(request.precision)[0])
     return Plan(
         request=request,

@@ -9,7 +9,7 @@ from typing import Any
 from gpusizer.architecture.types import Notice
 from gpusizer.planning.types import Option
 
-__all__ = ["COMPARED", "SHOWN", "ranked", "runner_up_reason"]
+__all__ = ["COMPARED", "SHOWN", "front_of", "ranked", "runner_up_reason"]
 
 _LAST = float("inf")
 COMPARED = ("on-demand", "own")  # kinds of rent that stand beside each other
@@ -20,16 +20,16 @@ SHOWN = 12
 
 
 def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
-    """Number the options, the best first, and mark those that no other beats in both size (or rent) and time per token.
+    """Number the options, the best first.
 
     Devices that run engine and number format natively come before the others, and replicas inside one server before those that need a network;
     then GPUs to order, cost, or speed. Among equals, what was measured comes before what is assumed, then the rent of all that must be ordered,
-    then the time per token, then what they hold.
+    then the time per token, then what they hold. Only equals are timed, unless speed is the order.
 
     Parameters
     ----------
     options : sequence of Option
-        With their speeds; one for each accelerator, engine and precision.
+        One for each accelerator, engine and precision.
     sort : str
         "gpus", "cost" or "speed".
 
@@ -38,20 +38,42 @@ def ranked(options: Sequence[Option], sort: str) -> tuple[Option, ...]:
     tuple of Option
         With their ranks.
     """
-    front = _pareto(options, sort)
-    order = sorted(options, key=lambda option: (*_key(option, sort), _time(option), -option.held_requests_low, option.accelerator.id))
-    return tuple(replace(option, rank=place, pareto=id(option) in front) for place, option in enumerate(order, 1))
+    equals: dict[tuple[Any, ...], list[Option]] = {}
+    for option in options:
+        equals.setdefault(_key(option, sort), []).append(option)
+    order = [option for key in sorted(equals) for option in _told_apart(equals[key])]
+    return tuple(replace(option, rank=place) for place, option in enumerate(order, 1))
 
 
-def _pareto(options: Sequence[Option], sort: str) -> set[int]:
-    """Options that no other beats in both size (or rent) and time per token."""
+def _told_apart(options: list[Option]) -> list[Option]:
+    """Options of equal rank so far: the quickest first, then what holds more."""
+    if len(options) == 1:
+        return options
+    return sorted(options, key=lambda option: (_time(option), -option.held_requests_low, option.accelerator.id))
+
+
+def front_of(options: Sequence[Option], sort: str) -> frozenset[int]:
+    """Ranks of the options that no other beats in both size (or rent) and time per token.
+
+    Parameters
+    ----------
+    options : sequence of Option
+        In their order.
+    sort : str
+        Rent is compared where it is "cost", GPUs to order otherwise.
+
+    Returns
+    -------
+    frozenset of int
+        Ranks.
+    """
     best, front = _LAST, set()
-    sizes = {id(option): _rent(option) if sort == "cost" else float(option.gpus_to_order) for option in options}
-    for option in sorted(options, key=lambda each: (sizes[id(each)], _time(each))):
+    sizes = {option.rank: _rent(option) if sort == "cost" else float(option.gpus_to_order) for option in options}
+    for option in sorted(options, key=lambda each: (sizes[each.rank], _time(each))):
         if _time(option) < best:
             best = _time(option)
-            front.add(id(option))
-    return front
+            front.add(option.rank)
+    return frozenset(front)
 
 
 def _time(option: Option) -> float:

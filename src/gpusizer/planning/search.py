@@ -16,8 +16,10 @@ from gpusizer.engines.base.types import Deployment, Evidence, Fit, Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import held_requests, replicas_needed, servers_needed
-from gpusizer.performance.device_speeds import provenance
+from gpusizer.performance.batch import Ask
+from gpusizer.performance.device_speeds import provenance, speed_known
 from gpusizer.planning.need import Need
+from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Found, Option, Rejected
@@ -333,7 +335,7 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     Returns
     -------
     Option
-        Without rank and speeds.
+        Without its rank.
     """
     node = accelerator.node_size
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
@@ -343,6 +345,7 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     measured = known.device_measured and known.engine_measured
     assumed = not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
     status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
+    slow = None if speed_known(accelerator) else Notice("speed-unknown", {"gpu": accelerator.id})
     said = (*support.notices, *((status,) if status else ()), *wanted.notices)
     return Option(
         rank=0,
@@ -359,7 +362,8 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
         held_requests_low=best.held_low * best.replicas,
         cost=rent_of(accelerator, best.gpus),
         purchase=purchase_of(accelerator, order),
-        notices=said,
+        notices=said if slow is None or slow in said else (*said, slow),
         tier=support.tier + 2 * (status is not None),
         assumed=assumed,
+        speeds=OptionSpeeds(wanted.architecture, Ask(accelerator, best.launch, best.replicas, best.fit), load_of(wanted.request, wanted.need)),
     )

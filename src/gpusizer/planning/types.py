@@ -11,6 +11,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.planning.model import Model
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request, alternatives
@@ -18,7 +19,8 @@ from gpusizer.planning.request import Request, alternatives
 if TYPE_CHECKING:
     from gpusizer.article.answer import ArticleResult
     from gpusizer.article.model_figures import ModelFigures
-    from gpusizer.performance.types import Load, Performance
+    from gpusizer.performance.types import Performance
+    from gpusizer.planning.option_speeds import OptionSpeeds
 
 __all__ = ["Cost", "Found", "Option", "Plan", "Rejected"]
 
@@ -64,18 +66,12 @@ class Option:
         Rent per hour, and purchase.
     notices : tuple of Notice
         What must be said about this option.
-    performance : Performance or None
-        Times and rates at this load; None where no speed is known.
-    full_load : Load or None
-        The same requests, as many as the cache holds.
-    cost_per_million_tokens, energy_per_million_tokens_kwh : float or None
-        Rent and energy of a million output tokens at this load. [currency, kWh]
-    pareto : bool
-        No other option has both fewer GPUs to order (or a lower rent, where that is the order) and less time per token.
     tier : int
         0 where engine and precision are known to run natively on this device; higher where less is.
     assumed : bool
         Overheads or speed were never measured on a device of its kind.
+    speeds : OptionSpeeds
+        Times and rates, worked out when they are asked for.
     """
 
     rank: int
@@ -95,20 +91,33 @@ class Option:
     notices: tuple[Notice, ...]
     tier: int
     assumed: bool
-    performance: Performance | None = None
-    full_load: Load | None = None
-    cost_per_million_tokens: float | None = None
-    energy_per_million_tokens_kwh: float | None = None
-    pareto: bool = False
+    speeds: OptionSpeeds
 
-    @cached_property
+    @property
+    def performance(self) -> Performance | None:
+        """Times and rates at the load that is asked for; None where no speed is known."""
+        return self.speeds.performance
+
+    @property
     def saturated(self) -> Performance | None:
-        """Times and rates with as many requests as the cache holds; worked out when it is asked for."""
-        from gpusizer.performance.batch import Ask, predict_many
+        """Times and rates with as many requests as the cache holds."""
+        return self.speeds.saturated
 
-        if self.performance is None or self.full_load is None:
+    @property
+    def cost_per_million_tokens(self) -> float | None:
+        """Rent of a million output tokens at this load. [currency]"""
+        if self.performance is None or self.cost is None:
             return None
-        return predict_many(self.architecture, [Ask(self.accelerator, self.launch, self.replicas, self.fit)], self.full_load)[0]
+        rate = self.performance.output_tokens_per_s.value
+        return float(cost_per_million_tokens(cost_per_hour=float(self.cost.amount), output_tokens_per_s=rate))
+
+    @property
+    def energy_per_million_tokens_kwh(self) -> float | None:
+        """Energy of a million output tokens at this load, at the rated power of the GPUs. [kWh]"""
+        if self.performance is None or self.accelerator.tdp_w is None:
+            return None
+        rate = self.performance.output_tokens_per_s.value
+        return float(energy_per_million_tokens_kwh(gpus=self.gpus, tdp_w=self.accelerator.tdp_w, output_tokens_per_s=rate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +153,13 @@ class Plan:
     def best(self) -> Option | None:
         """The option of rank 1."""
         return self.options[0] if self.options else None
+
+    @cached_property
+    def front(self) -> frozenset[int]:
+        """Ranks of the options that no other beats in both size (or rent, where that is the order) and time per token."""
+        from gpusizer.planning.rank import front_of
+
+        return front_of(self.options, self.request.sort)
 
     @cached_property
     def figures(self) -> ModelFigures:

@@ -137,7 +137,7 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "saturated": None if option.saturated is None else _speed_data(option.saturated),
         "cost_per_million_tokens": option.cost_per_million_tokens,
         "energy_per_million_tokens_kwh": option.energy_per_million_tokens_kwh,
-        "pareto": option.pareto,
+        "pareto": option.rank in plan.front,
         "cost": _cost_data(option.cost),
         "purchase": _cost_data(option.purchase),
         "evidence": evidence_of(option),
