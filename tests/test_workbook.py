@@ -86,12 +86,12 @@ def cases(count: int, seed: int) -> Iterator[Case]:
         )
 
 
-def expected(case: Case) -> dict[str, Value]:
+def expected(case: Case, engine: str = "vllm") -> dict[str, Value]:
     """Every result by the library."""
     architecture = with_precision(load_architecture(case.model), case.precision)
     context = case.input_tokens + case.output_tokens
     concurrency = case.concurrency or concurrent_requests(users=case.users, active_share=case.share)
-    fit, _, possible = verdict(case)
+    fit, _, possible = verdict(case, engine)
     _, low = held_range(fit) if possible else (0, 0)
     article = article_of(architecture, model_entry(case.model), case.precision, concurrency, context)
     assert article is not None
@@ -118,11 +118,13 @@ def expected(case: Case) -> dict[str, Value]:
     }
 
 
-def differences(sheet: Sheet, case: Case) -> list[str]:
+def differences(sheet: Sheet, case: Case, engine: str = "vllm") -> list[str]:
     """Results of the sheet that the library does not give."""
     sheet.set(**case.inputs())
     return [
-        f"{name}: {sheet.get(name)!r}, the library {wanted!r}, {case}" for name, wanted in expected(case).items() if differs(sheet.get(name), wanted)
+        f"{name}: {sheet.get(name)!r}, the library {wanted!r}, {engine} {case}"
+        for name, wanted in expected(case, engine).items()
+        if differs(sheet.get(name), wanted)
     ]
 
 

@@ -114,17 +114,19 @@ class Case:
         }
 
 
-def verdict(case: Case) -> tuple[Fit, Deployment, bool]:
+def verdict(case: Case, name: str = "vllm") -> tuple[Fit, Deployment, bool]:
     """The library's verdict, on the engine's share of the card or on the largest that is free; and whether model and layout are possible at all."""
     architecture, device = with_precision(load_architecture(case.model), case.precision), accelerator(case.gpu)
     context = case.input_tokens + case.output_tokens
-    ep = case.tp if case.whole else 1
-    start = Deployment(case.model, case.gpu, case.tp, case.pp, ep=ep, precision=case.precision, kv_precision=case.kv, max_model_len=context)
-    fit = ENGINE.fit(start, architecture, device)
+    ep, engine = case.tp if case.whole else 1, get_engine(name)
+    start = Deployment(
+        case.model, case.gpu, case.tp, case.pp, ep=ep, precision=case.precision, kv_precision=case.kv, max_model_len=context, engine=name
+    )
+    fit = engine.fit(start, architecture, device)
     if fit.reason is not None and fit.reason.code == "budget-above-free":
         start = replace(start, memory_fraction=max(floor_div(100 * fit.reason.parameters["free_bytes"], device.memory_bytes) / 100, 0))
-        fit = ENGINE.fit(start, architecture, device)
-    possible = device_support("vllm", architecture, device).refusal is None and bool(fit.quantities)
+        fit = engine.fit(start, architecture, device)
+    possible = device_support(name, architecture, device).refusal is None and bool(fit.quantities)
     return fit, start, possible
 
 

@@ -22,7 +22,7 @@ from gpusizer.formulas.memory.cache_blocks import page_bytes
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
 from gpusizer.formulas.memory.pools import state_rows, window_request_cap
 
-__all__ = ["Pools", "positive", "stage_pools"]
+__all__ = ["Pools", "formats", "positive", "stage_pools"]
 
 WINDOW_RATIO = 0.8  # swa_full_tokens_ratio
 COMPRESSED_WINDOW_RATIO = 0.1

@@ -10,7 +10,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.cache import CacheFormat, layer_caches
 from gpusizer.engines.vllm.cache import CacheRequest, Group, cache_layout
 
-__all__ = ["NEEDS", "SIZES", "Layouts", "mixers_key"]
+__all__ = ["NEEDS", "SIZES", "Layouts"]
 
 SIZES = 4
 """Different sizes of pages of one layer in one group."""
@@ -22,18 +22,6 @@ _LETTERS = "abcdefghij"
 _NO_NEED = (0, 0, 1, 0, 0)
 
 Combination = tuple[CacheFormat, int]  # format and block of a cache
-
-
-def mixers_key(architecture: Architecture) -> tuple[Any, ...]:
-    """What the layout of a cache depends on: the mixers of every layer without their weights."""
-    seen: dict[int, tuple[Any, ...]] = {}
-    keys = []
-    for layer in architecture.layers:
-        for mixer in layer.mixers:
-            if id(mixer) not in seen:
-                seen[id(mixer)] = (mixer.kind, *(getattr(mixer, name) for name in mixer.__slots__ if name != "tensors"))
-        keys.append(tuple(seen[id(mixer)] for mixer in layer.mixers))
-    return tuple(keys)
 
 
 @dataclass
@@ -77,7 +65,7 @@ class Layouts:
         architecture : Architecture
             The model.
         mixers : int
-            Number of its :func:`mixers_key`.
+            Number of its mixers.
         request : CacheRequest
             What else the layout depends on.
         combinations : tuple

@@ -217,10 +217,7 @@ def live_speed(book: Book, tables: Tables, inputs: Inputs, chosen_one: Mapping[s
     tables_of = _Tables(book, trace, source, inputs, devices)
     figures = _served(trace, tables_of, source, inputs, chosen_one)
     known = where(trace.one(inputs.pp) <= source.longest_chain(), tables_of.at_device["known"], 0)
-    named = {
-        name: trace.node(name, figure) if isinstance(figure, Traced) else trace.line(name, constant(figure))
-        for name, figure in (figures | {"known": known}).items()
-    }
+    named = {name: trace.figure(name, figure) for name, figure in (figures | {"known": known}).items()}
     trace.write(*named.values())
     cells = {name: trace.live(figure) for name, figure in named.items()}
     low, high = ({name: cells[f"{side} {name}"] for name in FIGURES} for side in ("low", "high"))
