@@ -8,7 +8,7 @@ import json
 import random
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,7 @@ from gpusizer.article.answer import article_of
 from gpusizer.article.model_figures import cache_figures
 from gpusizer.cli.main import main
 from gpusizer.cli.output import deliver_bytes
-from gpusizer.engines import account_sheet
+from gpusizer.engines import account_sheet, get_engine
 from gpusizer.engines.base.device_support import device_support
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids, scenario, scenarios
@@ -138,6 +138,94 @@ def test_every_result_equals_the_library_for_random_choices(sheet: Sheet) -> Non
     assert not wrong
 
 
+OTHERS = ("sglang", "tensorrt-llm")
+
+
+def of_engine(engine: str, models: Iterable[str], path: Path) -> Sheet:
+    """A workbook of some models with another engine's account."""
+    account = account_sheet(engine)
+    assert account is not None
+    ids = list(dict.fromkeys(models))
+    facts = gather(account, [Source(id, id, load_architecture(id), model_entry(id)) for id in ids], accelerators(), "en")
+    return Sheet(build(facts, Beginning(Request(model=ids[0], concurrency=3), "h200-sxm-141gb", 8), date(2026, 11, 5)), path)
+
+
+def ledger(sheet: Sheet) -> dict[str, float]:
+    """Lines of one GPU's memory by their words, without those that are 0."""
+    place, found = sheet.sheets.index(text("workbook", "sheet-memory", "en")), {}
+    for row in range(5, 60):
+        words, size = (sheet.model.get_cell_value(place, row, column) for column in (1, 2))
+        if words == text("workbook", "memory-total", "en"):
+            break
+        name = text("item", "weights_head", "en") if words == text("workbook", "memory-own-head", "en") else words
+        found[name] = found.get(name, 0) + size
+    return {name: size for name, size in found.items() if size}
+
+
+def wrong_lines(sheet: Sheet, case: Case, engine: str) -> list[str]:
+    """Lines of the ledger that the library does not give; the sheet is set to the case."""
+    fit, _, possible = verdict(case, engine)
+    if not possible:
+        return []
+    wanted: dict[str, int] = {}
+    for line in fit.ranks[fit.worst].items:
+        words = text("item", line.id, "en")
+        wanted[words] = wanted.get(words, 0) + line.bytes
+    found = ledger(sheet)
+    names = dict.fromkeys([*wanted, *found])
+    return [f"{name}: {found.get(name, 0)}, {wanted.get(name, 0)}, {case}" for name in names if found.get(name, 0) != wanted.get(name, 0)]
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_results_and_lines_of_other_engines_equal_the_library(engine: str, tmp_path: Path) -> None:
+    chosen = list(cases(36, seed=23))
+    sheet, wrong, fitting = of_engine(engine, [case.model for case in chosen], tmp_path / "some.xlsx"), [], 0
+    for case in chosen:
+        wrong += differences(sheet, case, engine)
+        wrong += wrong_lines(sheet, case, engine)
+        wrong += [f"{error} {case}" for error in sheet.errors()]
+        fitting += sheet.get("out_fits")
+        assert len(wrong) < 5, wrong
+    assert not wrong
+    assert 10 < fitting < 30
+
+
+def test_lines_of_one_gpu_equal_the_library(sheet: Sheet) -> None:
+    for case in cases(12, seed=5):
+        sheet.set(**case.inputs())
+        assert not wrong_lines(sheet, case, "vllm")
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("model", ["deepseek-v3", "qwen3.5-35b-a3b"])
+def test_layouts_tried_with_other_engines_equal_the_library(engine: str, model: str, tmp_path: Path) -> None:
+    sheet = of_engine(engine, [model], tmp_path / "one.xlsx")
+    case = Case(
+        model, "checkpoint", "auto", "h200-sxm-141gb", 8, 1, whole=False, concurrency=40, users=1, share=1, input_tokens=8000, output_tokens=1
+    )
+    sheet.set(**case.inputs())
+    seen = 0
+    for number, device in list(enumerate(accelerators()))[::4]:
+        wanted = smallest(case, device.id, engine)
+        gpus, held = (sheet.model.get_cell_value(sheet.sheets.index("GPUs"), number + 5, column) for column in (5, 8))
+        assert (gpus, held) == (wanted or (DASH, DASH)), device.id
+        seen += wanted is not None
+    assert seen > 3
+
+
+def test_a_share_of_the_card_that_is_asked_for_is_used_by_other_engines(tmp_path: Path) -> None:
+    for engine in OTHERS:
+        sheet = of_engine(engine, ["qwen3-32b"], tmp_path / "one.xlsx")
+        case = Case(
+            "qwen3-32b", "int4", "auto", "h100-sxm-80gb", 2, 1, whole=False, concurrency=8, users=1, share=1, input_tokens=3000, output_tokens=1000
+        )
+        sheet.set(**case.inputs() | {"in_memory_fraction": 0.8})
+        start = replace(verdict(case, engine)[1], memory_fraction=0.8)
+        fit = get_engine(engine).fit(start, with_precision(load_architecture(case.model), case.precision), accelerator(case.gpu))
+        _, low = held_range(fit)
+        assert (sheet.get("out_kv_cache_tokens"), sheet.get("out_held_requests")) == (fit.kv_cache.tokens, low)
+
+
 def test_a_broken_cell_is_caught_by_the_same_comparison(content: bytes, tmp_path: Path) -> None:
     broken = Sheet(content, tmp_path / "broken.xlsx")
     case = Case("deepseek-v3", "checkpoint", "auto", "h200-sxm-141gb", 8, 1, False, 10, 1000, 0.01, 48, 2000)
@@ -178,7 +266,7 @@ def test_the_reason_is_the_library_s_own(sheet: Sheet) -> None:
     assert not sheet.errors()
 
 
-def smallest(case: Case, gpu: str) -> tuple[int, int] | None:
+def smallest(case: Case, gpu: str, engine: str = "vllm") -> tuple[int, int] | None:
     """(GPUs, requests that one replica holds) of the best candidate on a device, by the library."""
     device = accelerator(gpu)
     found = []
@@ -186,8 +274,8 @@ def smallest(case: Case, gpu: str) -> tuple[int, int] | None:
         if tp > (device.devices_per_node or 8):
             continue
         for whole in (False, True):
-            fit, _, possible = verdict(replace(case, gpu=gpu, tp=tp, pp=pp, whole=whole))
-            if device_support("vllm", with_precision(load_architecture(case.model), case.precision), device).refusal is not None:
+            fit, _, possible = verdict(replace(case, gpu=gpu, tp=tp, pp=pp, whole=whole), engine)
+            if device_support(engine, with_precision(load_architecture(case.model), case.precision), device).refusal is not None:
                 return None
             if not possible:
                 continue
@@ -332,7 +420,7 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path, capsys: pytest.CaptureFi
 
     with pytest.raises(RuntimeError):
         deliver_bytes(fails, str(output))
-    assert main(["plan", "qwen3-8b", "--engine", "sglang", "--format", "xlsx", "--output", str(output)]) == 2
+    assert main(["plan", "qwen3-8b", "--engine", "llama.cpp", "--format", "xlsx", "--output", str(output)]) == 2
     assert "--engine" in capsys.readouterr().err
     assert output.read_bytes() == b"the old one"
     assert [each.name for each in tmp_path.iterdir()] == ["plan.xlsx"]

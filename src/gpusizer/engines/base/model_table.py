@@ -23,6 +23,7 @@ from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blo
 from gpusizer.engines.base.part_table import Part, PartTable, Tally, tally_of
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment, Item, Layout
+from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 
 __all__ = ["BY_PRECISION", "OUTSIDE_PARTS", "ModelColumns", "ModelTables", "Rotation", "mixers_key"]
@@ -257,7 +258,7 @@ def _model(tables: ModelTables, architecture: Architecture) -> ModelColumns:
         kind = Kind(tally.layers[index], of_layer[index] + 1, copied)
         letters.append(kinds.setdefault(kind, len(kinds)))
     if len(kinds) > len(_LETTERS):
-        raise ValueError("a model with more kinds of layers than the table has letters")
+        raise FlagError("workbook-model", found=architecture.id)
     sizes = shape_dimensions(architecture)
     found = ModelColumns(
         architecture,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.engines.base.cell_table import CellTable, cache_kinds
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
@@ -20,11 +21,14 @@ from gpusizer.engines.sglang.device_table import SglangDevices
 from gpusizer.engines.sglang.engine import ENGINE
 from gpusizer.engines.sglang.pools import Pools, formats, stage_pools
 from gpusizer.engines.sglang.record import request_record, share_record
+from gpusizer.facts.types import Accelerator
 
 __all__ = ["CELLS", "SglangModel", "SglangTables"]
 
 CELLS = ("full", "window", "stored", "slot", "widest", "fixed", "page")
 """What a layer caches: bytes of a token in either pool and as stored, of a state, tokens of a window, pools by request; tokens of a page."""
+
+Combination = tuple[object, ...]  # kinds of mixers with width of elements, page, format as it is budgeted, format as it is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class SglangTables(ModelTables):
     def __init__(self, devices: SglangDevices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
         super().__init__(devices, precisions, kv_precisions, tps)
         self.cells = CellTable(CELLS, tps)
+        self.rule_of: dict[object, tuple[Combination, ...]] = {}  # by kinds of mixers and width of elements
+        self.examples: dict[Combination, tuple[Accelerator, str]] = {}
 
     @property
     def most_groups(self) -> int:
@@ -90,33 +96,35 @@ class SglangTables(ModelTables):
     def cache_rows(self, model: ModelColumns, architecture: Architecture, precision: str) -> Mapping[str, int]:
         """Rows of the pools of each kind of layer."""
 
-        def cells_of(start: Start, tp: int, index: int) -> Sequence[float]:
+        def cells_of(told: tuple[object, ...], tp: int, index: int) -> Sequence[float]:
+            accelerator, kv = self.examples[told]
+            start = self.start(architecture, accelerator, precision, kv, tp)
             page = start.deployment.block_size or 1
             if self.tps.index(tp) not in model.cut_places:
                 return (*(0,) * (len(CELLS) - 1), page)
-            cut = replace(start, deployment=replace(start.deployment, tp=tp))
-            return _cells(stage_pools(cut, Stage(0, range(index, index + 1), False, False)), page)
+            return _cells(stage_pools(start, Stage(0, range(index, index + 1), False, False)), page)
 
-        key = (len(self.columns), architecture.dtype)
+        element = element_bytes(architecture.dtype)
+        key, same = (len(self.columns), element), (kinds_of(architecture), element)
         if key not in model.shared:
-            starts: dict[object, Start] = {}
-            rule = self.by_class(lambda start: _combination(starts, start), architecture, precision)
-            _, firsts = cache_kinds(architecture)
-            model.shared[key] = self.cells.place(key, rule, firsts, lambda told, tp, index: cells_of(starts[told], tp, index))
+            if same not in self.rule_of:
+                self.rule_of[same] = self.by_class(self._combination, architecture, precision)
+            model.shared[key] = self.cells.place(key, self.rule_of[same], cache_kinds(architecture)[1], cells_of)
         found: Mapping[str, int] = model.shared[key]
         return found
+
+    def _combination(self, start: Start) -> Combination:
+        """What pools depend on beside model and cut; a device and a precision that come to it are remembered."""
+        deployment = start.deployment
+        kind = (kinds_of(start.architecture), element_bytes(start.architecture.dtype))
+        told = (kind, deployment.block_size, *(replace(each, id="") for each in formats(start)))
+        assert start.asked is not None
+        self.examples.setdefault(told, (start.accelerator, start.asked.kv_precision))
+        return told
 
     def cache_tables(self) -> Mapping[str, Written]:
         """Cells of layers, and rules that say which."""
         return self.cells.written()
-
-
-def _combination(starts: dict[object, Start], start: Start) -> object:
-    """What pools depend on beside model and cut; a start that has it."""
-    deployment = start.deployment
-    told = (deployment.kv_precision, deployment.block_size, *(replace(each, id="") for each in formats(start)))
-    starts.setdefault(told, start)
-    return told
 
 
 def _cells(pools: Pools, page_tokens: int) -> Sequence[float]:

@@ -96,7 +96,12 @@ def _own_windows(start: Start) -> bool:
     """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks."""
     if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory", False) or not kinds_of(start.architecture).windows:
         return False
-    mixers = [mixer for mixer in start.architecture.mixers_of(Attention) if mixer.caches]
+    return _windows_apart(start.architecture)
+
+
+@once_per_architecture
+def _windows_apart(architecture: Architecture) -> bool:
+    mixers = [mixer for mixer in architecture.mixers_of(Attention) if mixer.caches]
     bounded = [mixer for mixer in mixers if mixer.seen_tokens]
     shapes = [{(mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])]
     sinks = any("sink" in tensor.name for mixer in bounded for tensor in mixer.tensors)

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.engines.base.cell_table import CellTable, cache_kinds
 from gpusizer.engines.base.device_table import LINE_FIGURES, DeviceClass, Devices, line_figures, looked_line
-from gpusizer.engines.base.engine import Stage, Start
+from gpusizer.engines.base.engine import Stage
 from gpusizer.engines.base.model_table import ModelColumns, ModelTables
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.tensorrt_llm.engine import ENGINE
@@ -103,9 +104,9 @@ class TensorRtLlmTables(ModelTables):
             found = cache_record(start, Stage(0, range(index, index + 1), False, False))
             return (found.token_bytes, found.request_bytes)
 
-        key = (len(self.columns), architecture.dtype)
+        key = (len(self.columns), element_bytes(architecture.dtype))
         if key not in model.shared:
-            rule = self.by_class(_precision_of_cache, architecture, precision)
+            rule = (*self.kv_precisions,) * len(self.devices.classes)
             model.shared[key] = self.cells.place(key, rule, cache_kinds(architecture)[1], cells_of)
         found: Mapping[str, int] = model.shared[key]
         return found
@@ -113,7 +114,3 @@ class TensorRtLlmTables(ModelTables):
     def cache_tables(self) -> Mapping[str, Written]:
         """Cells of layers, and rules that say which."""
         return self.cells.written()
-
-
-def _precision_of_cache(start: Start) -> str:
-    return start.deployment.kv_precision

@@ -9,6 +9,7 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.cache import CacheFormat, layer_caches
 from gpusizer.engines.vllm.cache import CacheRequest, Group, cache_layout
+from gpusizer.errors import FlagError
 
 __all__ = ["NEEDS", "SIZES", "Layouts"]
 
@@ -108,7 +109,7 @@ class Layouts:
             figures = (kept.kept_tokens, kept.kept_steps, kept.block_tokens, kept.added_blocks)
             counts[figures] = counts.get(figures, 0) + 1
         if len(counts) > NEEDS:
-            raise ValueError("a cache with more kinds of groups than the table has columns")
+            raise FlagError("workbook-model", found="this model")
         row = tuple(value for figures, count in counts.items() for value in (*figures, count)) + _NO_NEED * (NEEDS - len(counts))
         if row not in self.needs:
             self.needs.append(row)
@@ -151,5 +152,5 @@ def _letters(sizes: Sequence[int]) -> tuple[Any, ...]:
     """A letter for each layer, and the bytes that each letter stands for."""
     letters = {size: _LETTERS[place] for place, size in enumerate(sorted(set(sizes) - {0}))}
     if len(letters) > SIZES:
-        raise ValueError("a group of layers with more sizes of pages than the table has columns")
+        raise FlagError("workbook-model", found="this model")
     return ("".join(letters.get(size, "-") for size in sizes), *letters, *[0] * (SIZES - len(letters)))

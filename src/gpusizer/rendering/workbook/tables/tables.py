@@ -8,6 +8,7 @@ from typing import Any
 
 from gpusizer.article.answer import article_bytes_per_element, article_kinds, article_params
 from gpusizer.article.model_figures import cache_figures
+from gpusizer.errors import FlagError
 from gpusizer.planning.prices import rent_of
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.tables.gather import TPS, Facts, ModelFacts, family_reasons
@@ -103,7 +104,7 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
     row += [each[0] or None for each in filled] + [each[1] or None for each in filled] + [each[2] or None for each in filled]
     row += _cached(facts, model, known)
     if len(kinds) > ARTICLE_KINDS:
-        raise ValueError("a model with more kinds of layers than the article's sheet has lines")
+        raise FlagError("workbook-model", found=model.source.name)
     lines = [*kinds, *[(0, 0, 0)] * (ARTICLE_KINDS - len(kinds))]
     for place in range(3):
         row += [line[place] or None for line in lines]
