@@ -244,11 +244,12 @@ ALWAYS = """<?xml version="1.0" encoding="UTF-8"?>
 
 @pytest.mark.office
 @pytest.mark.skipif(OFFICE is None, reason="LibreOffice is not installed: its recalculation is not compared")
-def test_libreoffice_gives_the_same_when_forced_to_recalculate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
+def test_libreoffice_gives_the_same_when_forced_to_recalculate(engine: str, tmp_path: Path) -> None:
     profile = tmp_path / "profile" / "user"
     profile.mkdir(parents=True)
     (profile / "registrymodifications.xcu").write_text(ALWAYS, encoding="utf-8")
-    content = plan_workbook(make_plan(Request("qwen3.5-35b-a3b", concurrency=64, context_tokens=20000, kv_precision="fp8")), "en")
+    content = plan_workbook(make_plan(Request("qwen3.5-35b-a3b", engine=engine, concurrency=64, context_tokens=20000, kv_precision="fp8")), "en")
     source, target = tmp_path / "plan.xlsx", tmp_path / "out"
     source.write_bytes(content)
     command = [OFFICE or "", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "xlsx", "--outdir", str(target)]
