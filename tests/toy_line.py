@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
-from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Ways
+from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model, Ways
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.sheet import VllmSheet
@@ -49,8 +49,8 @@ class Watched(Vllm):
 class WatchedSheet(VllmSheet):
     id: ClassVar[str] = DECLARED.id
 
-    def device(self, get: DeviceLookup, ways: Ways) -> DeviceShare:
-        plain = super().device(get, ways)
+    def device(self, lookup: Lookup, model: Model, get: DeviceLookup, ways: Ways) -> DeviceShare:
+        plain = super().device(lookup, model, get, ways)
         return replace(plain, record=replace(plain.record, outside=(*plain.record.outside, watchers(ways.tp))))
 
 

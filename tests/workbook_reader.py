@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import random
 import re
 import zipfile
 from collections.abc import Iterator
@@ -16,11 +17,19 @@ import ironcalc
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.article.answer import article_of
+from gpusizer.article.model_figures import cache_figures
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import device_support
+from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment, Fit
-from gpusizer.facts.catalog import accelerator
+from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids
 from gpusizer.formulas.core import floor_div
+from gpusizer.formulas.load import concurrent_requests, replicas_needed
+from gpusizer.i18n import text
+from gpusizer.planning.search import held_range
+from gpusizer.rendering.workbook.cells.candidates import CANDIDATES
+from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS
 
 DASH = "–"
 
@@ -114,17 +123,19 @@ class Case:
         }
 
 
-def verdict(case: Case) -> tuple[Fit, Deployment, bool]:
+def verdict(case: Case, name: str = "vllm") -> tuple[Fit, Deployment, bool]:
     """The library's verdict, on the engine's share of the card or on the largest that is free; and whether model and layout are possible at all."""
     architecture, device = with_precision(load_architecture(case.model), case.precision), accelerator(case.gpu)
     context = case.input_tokens + case.output_tokens
-    ep = case.tp if case.whole else 1
-    start = Deployment(case.model, case.gpu, case.tp, case.pp, ep=ep, precision=case.precision, kv_precision=case.kv, max_model_len=context)
-    fit = ENGINE.fit(start, architecture, device)
+    ep, engine = case.tp if case.whole else 1, get_engine(name)
+    start = Deployment(
+        case.model, case.gpu, case.tp, case.pp, ep=ep, precision=case.precision, kv_precision=case.kv, max_model_len=context, engine=name
+    )
+    fit = engine.fit(start, architecture, device)
     if fit.reason is not None and fit.reason.code == "budget-above-free":
         start = replace(start, memory_fraction=max(floor_div(100 * fit.reason.parameters["free_bytes"], device.memory_bytes) / 100, 0))
-        fit = ENGINE.fit(start, architecture, device)
-    possible = device_support("vllm", architecture, device).refusal is None and bool(fit.quantities)
+        fit = engine.fit(start, architecture, device)
+    possible = device_support(name, architecture, device).refusal is None and bool(fit.quantities)
     return fit, start, possible
 
 
@@ -135,6 +146,135 @@ def differs(found: Value, wanted: Value) -> bool:
     if isinstance(wanted, int):
         return bool(found != wanted)
     return bool(abs(found - wanted) > 1e-9 * abs(wanted))
+
+
+def kinds_first() -> list[str]:
+    """Models of the catalogue, first one of each kind of blocks, formats and sharing, then the others by chance."""
+    chance, seen = random.Random(7), set()
+    first: list[str] = []
+    others: list[str] = []
+    models = list(model_ids())
+    chance.shuffle(models)
+    for id in models:
+        architecture = load_architecture(id)
+        blocks = {type(block).__name__ for layer in architecture.layers for block in (*layer.mixers, *layer.feed_forwards)}
+        kind = (*sorted(blocks), architecture.dtype, architecture.quantization.method, bool(architecture.head), bool(architecture.mtp))
+        (others if kind in seen else first).append(id)
+        seen.add(kind)
+    return first + others
+
+
+def cases(count: int, seed: int) -> Iterator[Case]:
+    """Random choices in which every kind of model and nearly every device appears."""
+    chance = random.Random(seed)
+    models, gpus = kinds_first(), [each.id for each in accelerators()]
+    chance.shuffle(gpus)
+    for number in range(count):
+        yield Case(
+            models[number % len(models)],
+            chance.choice(PRECISIONS),
+            chance.choice(KV_PRECISIONS),
+            gpus[number % len(gpus)],
+            chance.choice((1, 2, 4, 8, 8, 8, 16)),
+            chance.choice((1, 1, 1, 1, 2, 3, 4, 8, 13, 16)),
+            chance.random() < 0.3,
+            chance.choice((None, 1, 7, 64, 1000)),
+            chance.choice((1, 50, 1000, 250000)),
+            chance.choice((0.01, 0.02, 0.07, 1)),
+            chance.choice((0, 1, 16, 700, 2048, 12035, 120000)),
+            chance.choice((1, 28, 2000, 8192)),
+        )
+
+
+def expected(case: Case, engine: str = "vllm") -> dict[str, Value]:
+    """Every result by the library."""
+    architecture = with_precision(load_architecture(case.model), case.precision)
+    context = case.input_tokens + case.output_tokens
+    concurrency = case.concurrency or concurrent_requests(users=case.users, active_share=case.share)
+    fit, _, possible = verdict(case, engine)
+    _, low = held_range(fit) if possible else (0, 0)
+    article = article_of(architecture, model_entry(case.model), case.precision, concurrency, context)
+    assert article is not None
+    found: dict[str, Value] = {
+        "out_concurrency": concurrency,
+        "out_total_params": load_architecture(case.model).parameters.total,
+        "out_kv_cache_bytes_per_token": cache_figures(architecture, case.kv)[0],
+        "out_article_total_bytes": article.total_bytes,
+        "out_article_bytes_per_user": article.bytes_per_user,
+        "out_fits": possible and fit.fits,
+        "out_gpus": DASH,
+        "out_replicas": DASH,
+    }
+    if not possible:
+        return found | dict.fromkeys(("out_weights_bytes", "out_kv_cache_tokens", "out_max_concurrency", "out_held_requests"), DASH)
+    if fit.fits and low >= 1:
+        replicas = replicas_needed(concurrency=concurrency, held=low)
+        found |= {"out_gpus": case.tp * case.pp * replicas, "out_replicas": replicas}
+    return found | {
+        "out_weights_bytes": per_gpu(fit.ranks[fit.worst].items)["weights_bytes"],
+        "out_kv_cache_tokens": fit.kv_cache.tokens,
+        "out_max_concurrency": fit.max_concurrency,
+        "out_held_requests": low,
+    }
+
+
+def differences(sheet: Sheet, case: Case, engine: str = "vllm") -> list[str]:
+    """Results of the sheet that the library does not give."""
+    sheet.set(**case.inputs())
+    return [
+        f"{name}: {sheet.get(name)!r}, the library {wanted!r}, {engine} {case}"
+        for name, wanted in expected(case, engine).items()
+        if differs(sheet.get(name), wanted)
+    ]
+
+
+def smallest(case: Case, gpu: str, engine: str = "vllm") -> tuple[int, int] | None:
+    """(GPUs, requests that one replica holds) of the best candidate on a device, by the library."""
+    device = accelerator(gpu)
+    found = []
+    for tp, pp in CANDIDATES:
+        if tp > (device.devices_per_node or 8):
+            continue
+        for whole in (False, True):
+            fit, _, possible = verdict(replace(case, gpu=gpu, tp=tp, pp=pp, whole=whole), engine)
+            if device_support(engine, with_precision(load_architecture(case.model), case.precision), device).refusal is not None:
+                return None
+            if not possible:
+                continue
+            _, low = held_range(fit)
+            if fit.fits and low >= 1:
+                replicas = replicas_needed(concurrency=case.concurrency or 1, held=low)
+                found.append((tp * pp * replicas, replicas, low))
+            break
+    return (min(found)[0], min(found)[2]) if found else None
+
+
+def ledger(sheet: Sheet) -> dict[str, float]:
+    """Lines of one GPU's memory by their words, without those that are 0."""
+    place = sheet.sheets.index(text("workbook", "sheet-memory", "en"))
+    found: dict[str, float] = {}
+    for row in range(5, 60):
+        words, size = str(sheet.model.get_cell_value(place, row, 1)), sheet.model.get_cell_value(place, row, 2)
+        if words == text("workbook", "memory-total", "en"):
+            break
+        assert isinstance(size, float), words
+        name = text("item", "weights_head", "en") if words == text("workbook", "memory-own-head", "en") else words
+        found[name] = found.get(name, 0) + size
+    return {name: size for name, size in found.items() if size}
+
+
+def wrong_lines(sheet: Sheet, case: Case, engine: str) -> list[str]:
+    """Lines of the ledger that the library does not give; the sheet is set to the case."""
+    fit, _, possible = verdict(case, engine)
+    if not possible:
+        return []
+    wanted: dict[str, int] = {}
+    for line in fit.ranks[fit.worst].items:
+        words = text("item", line.id, "en")
+        wanted[words] = wanted.get(words, 0) + line.bytes
+    found = ledger(sheet)
+    names = dict.fromkeys([*wanted, *found])
+    return [f"{name}: {found.get(name, 0)}, {wanted.get(name, 0)}, {case}" for name in names if found.get(name, 0) != wanted.get(name, 0)]
 
 
 CELL = re.compile(r"<c ([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)

@@ -11,11 +11,11 @@ import pytest
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.engines import get_engine
-from gpusizer.engines.base.account import Reason, StageFigures, conclude
+from gpusizer.engines.base.account import Place, Reason, StageFigures, conclude
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Deployment, Quantity
-from gpusizer.engines.vllm.account import Place, growth, step_lines, workspace
-from gpusizer.engines.vllm.device_table import Devices
+from gpusizer.engines.vllm.account import growth, step_lines, workspace
+from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import device_record, layout_record, model_record, step_record, version_rules
 from gpusizer.facts.catalog import accelerator, accelerators
@@ -92,7 +92,7 @@ def test_devices_of_a_class_choose_the_same_cache() -> None:
     """A field of a class is constant over its devices: formats and blocks are looked up by class alone."""
     assert isinstance(ENGINE, Vllm)
     sample = load_architecture("llama-3.1-8b-instruct")
-    table = Devices(accelerators(), ENGINE, sample)
+    table = VllmDevices(accelerators(), ENGINE, sample)
     numbers = {each.accelerator.id: each.class_number for each in table.figures}
     for model in MODELS:
         for kv in ("auto", "fp8"):

@@ -69,12 +69,30 @@ def test_a_plan_opens_with_its_own_answer(bid: Sheet, plan: Plan, tmp_path: Path
         assert best.accelerator.name in sheet.get("out_sentence")
 
 
+@pytest.mark.parametrize(("engine", "release"), [("sglang", None), ("sglang", "0.5.21"), ("tensorrt-llm", None), ("vllm,sglang", None)])
+def test_a_plan_for_another_engine_opens_with_its_own_answer(engine: str, release: str | None, tmp_path: Path) -> None:
+    made = make_plan(Request("deepseek-v4-flash", engine=engine, engine_version=release, concurrency=24, context_tokens=12000))
+    best, content = made.best, plan_workbook(made, "en")
+    assert best is not None
+    assert best.performance is not None
+    sheet, stored, found = Sheet(content, tmp_path / "plan.xlsx"), stored_values(content), {}
+    sheet.model.evaluate()
+    assert (sheet.get("out_gpus"), sheet.get("out_kv_cache_tokens")) == (best.gpus, best.fit.kv_cache.tokens)
+    assert sheet.get("out_ttft_s") == pytest.approx(best.performance.ttft_s.value, rel=1e-9)
+    assert sheet.get("out_weights_bytes") == per_gpu(best.fit.ranks[best.fit.worst].items)["weights_bytes"]
+    assert not sheet.errors()
+    for name, cell in stored:
+        letters, row = re.fullmatch(r"([A-Z]+)(\d+)", cell).groups()  # type: ignore[union-attr]
+        found[name, cell] = sheet.model.get_cell_value(*sheet.place(f"'{name}'!${letters}${row}"))
+    assert not wrong_values(stored, found)[:5]
+
+
 def test_an_engine_s_version_is_fixed_when_the_workbook_is_written(tmp_path: Path) -> None:
     plan = make_plan(Request("qwen3-30b-a3b", concurrency=20, engine_version="0.28.1"))
     assert plan.best is not None
     sheet = Sheet(plan_workbook(plan, "en"), tmp_path / "plan.xlsx")
     assert sheet.get("out_kv_cache_tokens") == plan.best.fit.kv_cache.tokens
-    for engine, release in (("vllm", "0.19"), ("transformers", None)):
+    for engine, release in (("vllm", "0.19"), ("sglang", "0.5.9"), ("tensorrt-llm", "0.21"), ("transformers", None)):
         with pytest.raises(FlagError):
             plan_workbook(make_plan(Request("qwen3-30b-a3b", concurrency=20, engine=engine, engine_version=release)), "en")
 
@@ -226,11 +244,12 @@ ALWAYS = """<?xml version="1.0" encoding="UTF-8"?>
 
 @pytest.mark.office
 @pytest.mark.skipif(OFFICE is None, reason="LibreOffice is not installed: its recalculation is not compared")
-def test_libreoffice_gives_the_same_when_forced_to_recalculate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
+def test_libreoffice_gives_the_same_when_forced_to_recalculate(engine: str, tmp_path: Path) -> None:
     profile = tmp_path / "profile" / "user"
     profile.mkdir(parents=True)
     (profile / "registrymodifications.xcu").write_text(ALWAYS, encoding="utf-8")
-    content = plan_workbook(make_plan(Request("qwen3.5-35b-a3b", concurrency=64, context_tokens=20000, kv_precision="fp8")), "en")
+    content = plan_workbook(make_plan(Request("qwen3.5-35b-a3b", engine=engine, concurrency=64, context_tokens=20000, kv_precision="fp8")), "en")
     source, target = tmp_path / "plan.xlsx", tmp_path / "out"
     source.write_bytes(content)
     command = [OFFICE or "", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "xlsx", "--outdir", str(target)]

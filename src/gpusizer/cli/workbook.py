@@ -14,16 +14,20 @@ __all__ = ["build"]
 def build(language: str) -> click.Command:
     """The command in one language."""
 
-    def run(output: str | None) -> None:
+    def run(engine: str, engine_version: str | None, output: str | None) -> None:
         from gpusizer.rendering.workbook import catalogue_workbook
 
-        deliver_bytes(lambda: catalogue_workbook(language), output)
+        deliver_bytes(lambda: catalogue_workbook(language, engine=engine, version=engine_version), output)
 
     return Command(
         "workbook",
         language,
         callback=run,
-        params=[output_option(language)],
+        params=[
+            click.Option(["--engine"], default="vllm", metavar="NAME", help=text("option", "workbook-engine", language)),
+            click.Option(["--engine-version"], metavar="VERSION", help=text("option", "engine_version", language)),
+            output_option(language),
+        ],
         help=text("command", "workbook", language),
-        examples=("gpusizer workbook --output gpusizer.xlsx", "gpusizer workbook --language zh --output gpusizer.xlsx"),
+        examples=("gpusizer workbook --output gpusizer.xlsx", "gpusizer workbook --engine sglang --language zh --output gpusizer.xlsx"),
     )

@@ -15,7 +15,7 @@ from gpusizer.formulas.core import greatest, kept, least, maximum, root, squared
 from gpusizer.formulas.memory.budget import shortfall_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_blocks
 
-__all__ = ["Conclusion", "Reason", "StageFigures", "Sum", "conclude", "left_of", "stage_blocks", "summed", "total_of"]
+__all__ = ["Conclusion", "Place", "Reason", "StageFigures", "Sum", "conclude", "left_of", "stage_blocks", "summed", "total_of"]
 
 
 class Reason(IntEnum):
@@ -27,6 +27,15 @@ class Reason(IntEnum):
     NO_ROOM = 3
     CONTEXT = 4
     MEMORY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pipeline stage: 1 where it is the first or the last, and how many layers it holds."""
+
+    first: Any
+    last: Any
+    layers: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,10 @@ class Tally:
             found += [(tensor, form, count, False) for tensor, form, count in part]
         return found
 
+    def in_precision(self, precision: str) -> list[tuple[Tensor, StorageFormat, int, bool]]:
+        """Every tensor with its format in a precision, how often, and whether it belongs to a layer."""
+        return [(tensor, self.form_in(precision, tensor, form), count, layer) for tensor, form, count, layer in self.tensors]
+
     def layers_by_part(self) -> list[tuple[int, int]]:
         """Parts with how many layers have them."""
         counts: dict[int, int] = {}

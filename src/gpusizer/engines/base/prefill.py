@@ -14,7 +14,7 @@ from gpusizer.engines.base.weights import once_per_architecture, routed_block
 from gpusizer.formulas.core import kept, where
 from gpusizer.formulas.memory.activation import decoder_block_bytes, expert_workspace_bytes, prefill_step_bytes
 
-__all__ = ["PrefillCut", "PrefillModel", "prefill_cut", "prefill_model", "prefill_peak"]
+__all__ = ["PrefillCut", "PrefillModel", "prefill_cut", "prefill_cut_of", "prefill_model", "prefill_peak"]
 
 _ELEMENT_BYTES = 2
 
@@ -63,6 +63,11 @@ def prefill_cut(layout: Layout) -> PrefillCut:
     """Dense blocks and experts are cut over all ranks, attention-data-parallel ones among them."""
     ranks = layout.tp * layout.dp
     return PrefillCut(ranks, 1 if layout.ep > 1 else ranks, max(layout.ep, 1))
+
+
+def prefill_cut_of(tp: Any, *, whole_experts: Any) -> PrefillCut:
+    """The same for figures of a sheet: experts are cut over all ranks, or shared out whole."""
+    return PrefillCut(tp, where(whole_experts, 1, tp), where(whole_experts, tp, 1))
 
 
 def prefill_peak(model: PrefillModel, cut: PrefillCut, tokens: Any, *, band: Spread, evidence: Evidence, workspace_factor: Any = 1.0) -> Item:

@@ -103,11 +103,13 @@ class DeviceLookup(Protocol):
 
 @dataclass(frozen=True)
 class DeviceShare:
-    """A device as a layout has it: what the account reads of it, the share of it that the engine takes, and the budget that this is."""
+    """A device as a layout has it: what the account reads of it, the share of it that the engine takes, and the budget that this is; ``left_open`` is
+    1 where the engine chose the share, 0 where the operator did."""
 
     record: Any
     share: Any
     budget_bytes: Any
+    left_open: Any = 1
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,10 @@ class Outcome:
         What is free when the budget is checked. [bytes]
     memory_bytes : int
         What the driver reports. [bytes]
-    tokens, concurrency, held, held_low : int
-        What the pool holds; requests at once as predicted and on the safe side.
+    tokens : int
+        What the pool holds. [tokens]
+    concurrency, held, held_low : int
+        Requests at once as predicted and on the safe side; by stage where what a request takes differs: the stage that is described counts.
     weights_bytes : int
         All that stays after loading. [bytes]
     most_requests, step_tokens : int
@@ -245,7 +249,7 @@ class AccountSheet(Protocol):
     def parts(self, lookup: Lookup, model: Model) -> Any:
         """The rows of the model's parts, looked up once for all calculations."""
 
-    def device(self, get: DeviceLookup, ways: Ways) -> DeviceShare:
+    def device(self, lookup: Lookup, model: Model, get: DeviceLookup, ways: Ways) -> DeviceShare:
         """Devices as layouts have them."""
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:

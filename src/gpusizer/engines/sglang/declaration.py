@@ -12,6 +12,7 @@ DECLARATIONS = (
         id="sglang",
         module="gpusizer.engines.sglang.engine",
         flags="gpusizer.engines.sglang.flags",
+        sheet="gpusizer.engines.sglang.sheet",
         name="SGLang",
         order=20,
         neighbours=("lightllm", "ktransformers", "sglang-jax"),

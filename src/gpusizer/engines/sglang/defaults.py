@@ -16,7 +16,7 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.shares import reserved_for_activations_mib, share_with_towers, static_share
 from gpusizer.units import MiB
 
-__all__ = ["NEWEST", "complete", "decode_graph_sizes", "page_tokens", "prefill_graph_sizes"]
+__all__ = ["NEWEST", "captures_prefill", "complete", "decode_graph_sizes", "page_tokens", "prefill_graph_sizes", "steps_by_memory", "tower_size"]
 
 NEWEST = (0, 5, 23)
 # Card below so many MiB: prefill chunk, largest captured batch with fewer than four ranks, and with more. The first row that fits holds.
@@ -44,7 +44,8 @@ _SINCE_0_4_7: tuple[_Row, ...] = (
 _BEFORE: tuple[_Row, ...] = ((25_000, 2048, 8, 80), (float("inf"), 8192, 160, 160))
 
 
-def _row(device_mib: float, version: tuple[int, ...]) -> _Row:
+def steps_by_memory(device_mib: float, version: tuple[int, ...]) -> _Row:
+    """The row of the table for a card: its limit, prefill chunk, largest captured batch with fewer than four ranks, and with more."""
     table = _BEFORE
     for since, rows in (((0, 4, 7), _SINCE_0_4_7), ((0, 5, 3), _SINCE_0_5_3), ((0, 5, 19), _SINCE_0_5_20)):
         if version >= since:
@@ -157,12 +158,12 @@ def _share(
         )
         share = float(static_share(device_mib=device_mib, reserved_mib=reserved))
     if kinds.towers and not deployment.flags.get("language_model_only", False):
-        layers, width = _tower_size(architecture)
+        layers, width = tower_size(architecture)
         share = float(share_with_towers(share=share, tower_layers=layers, tower_width=width))
     return share
 
 
-def _tower_size(architecture: Architecture) -> tuple[int, int]:
+def tower_size(architecture: Architecture) -> tuple[int, int]:
     """Depth and width of the vision tower as the engine looks them up; where it finds none it takes 24 layers of 1,024."""
     section = architecture.config.get("vision_config")
     if not isinstance(section, dict):
@@ -207,7 +208,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     """Fill in every default that the operator left open; the number of requests follows from the pool, if nobody gave it."""
     kinds = kinds_of(architecture)
     ranks = deployment.tp * deployment.dp
-    _, chunk, few, many = _row(accelerator.memory_bytes / MiB, version)
+    _, chunk, few, many = steps_by_memory(accelerator.memory_bytes / MiB, version)
     chunk = deployment.max_num_batched_tokens or chunk
     requests = deployment.max_num_seqs
     if requests is None and deployment.speculative_tokens:

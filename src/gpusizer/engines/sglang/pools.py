@@ -22,7 +22,7 @@ from gpusizer.formulas.memory.cache_blocks import page_bytes
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
 from gpusizer.formulas.memory.pools import state_rows, window_request_cap
 
-__all__ = ["Pools", "positive", "stage_pools"]
+__all__ = ["Pools", "formats", "positive", "stage_pools"]
 
 WINDOW_RATIO = 0.8  # swa_full_tokens_ratio
 COMPRESSED_WINDOW_RATIO = 0.1
@@ -96,7 +96,12 @@ def _own_windows(start: Start) -> bool:
     """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks."""
     if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory") or not kinds_of(start.architecture).windows:
         return False
-    mixers = [mixer for mixer in start.architecture.mixers_of(Attention) if mixer.caches]
+    return _windows_apart(start.architecture)
+
+
+@once_per_architecture
+def _windows_apart(architecture: Architecture) -> bool:
+    mixers = [mixer for mixer in architecture.mixers_of(Attention) if mixer.caches]
     bounded = [mixer for mixer in mixers if mixer.seen_tokens]
     shapes = [{(mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])]
     sinks = any("sink" in tensor.name for mixer in bounded for tensor in mixer.tensors)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gpusizer.engines.base.band import Basis, band, times
+from gpusizer.engines.base.band import Band, Basis, band, times
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
@@ -33,7 +33,9 @@ __all__ = [
     "RequestRecord",
     "ShareRecord",
     "StepRecord",
+    "communicators",
     "device_record",
+    "joined_line",
     "layout_record",
     "recipe_bytes",
     "records_of",
@@ -258,24 +260,34 @@ def share_record(start: Start) -> ShareRecord:
     )
 
 
+NOTHING = band(0, 0, 0)
+
+
+def communicators(accelerator: Accelerator) -> tuple[Band, Band]:
+    """What communicators take by how the GPUs are joined: of several GPUs together, and for each GPU beyond the first."""
+    if accelerator.vendor.lower() != "nvidia":
+        return fitted.ROCM_COMMUNICATION, NOTHING
+    return (fitted.FABRIC_COMMUNICATION, NOTHING) if accelerator.fabric_devices else (NOTHING, fitted.PCIE_COMMUNICATION)
+
+
 def _communication(accelerator: Accelerator, gpus: int) -> list[Item]:
-    """Communicators, by how the GPUs are joined."""
     if gpus == 1:
         return []
-    if accelerator.vendor.lower() != "nvidia":
-        return [banded("communication", fitted.ROCM_COMMUNICATION, section=Section.OUTSIDE)]
-    if accelerator.fabric_devices:
-        return [banded("communication", fitted.FABRIC_COMMUNICATION, section=Section.OUTSIDE)]
-    each = fitted.PCIE_COMMUNICATION
-    return [
-        computed(
-            "communication",
-            constant_for_each_bytes,
-            section=Section.OUTSIDE,
-            band=times(band(0, 0, 0), each, gpus - 1),
-            sources=each.sources,
-            first_bytes=0,
-            count=gpus - 1,
-            each_bytes=each.bytes,
-        )
-    ]
+    together, each = communicators(accelerator)
+    if each is NOTHING:
+        return [banded("communication", together, section=Section.OUTSIDE)]
+    return [joined_line(together, each, gpus - 1)]
+
+
+def joined_line(together: Band, each: Band, further: Any) -> Item:
+    """The line of communicators for so many GPUs beyond the first."""
+    return computed(
+        "communication",
+        constant_for_each_bytes,
+        section=Section.OUTSIDE,
+        band=times(together, each, further),
+        sources=each.sources,
+        first_bytes=together.bytes,
+        count=further,
+        each_bytes=each.bytes,
+    )

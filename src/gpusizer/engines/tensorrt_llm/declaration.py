@@ -12,6 +12,7 @@ DECLARATIONS = (
         id="tensorrt-llm",
         module="gpusizer.engines.tensorrt_llm.engine",
         flags="gpusizer.engines.tensorrt_llm.flags",
+        sheet="gpusizer.engines.tensorrt_llm.sheet",
         name="TensorRT-LLM",
         order=30,
         aliases=("trtllm", "tensorrt_llm", "trt-llm"),

@@ -21,7 +21,20 @@ from gpusizer.engines.tensorrt_llm.account import block_bytes, left_for_cache, p
 from gpusizer.engines.tensorrt_llm.record import cache_record, compiled, records_of
 from gpusizer.facts.types import Accelerator
 
-__all__ = ["ENGINE", "TensorRtLlm"]
+__all__ = ["ENGINE", "TensorRtLlm", "with_defaults"]
+
+
+def with_defaults(deployment: Deployment, version: tuple[int, ...]) -> Deployment:
+    """Fill in every default that follows from the version alone."""
+    older = compiled(version)
+    return replace(
+        deployment,
+        engine=TensorRtLlm.id,
+        max_num_seqs=deployment.max_num_seqs or (256 if older else 2048),
+        max_num_batched_tokens=deployment.max_num_batched_tokens or 8192,
+        memory_fraction=0.9 if deployment.memory_fraction is None else deployment.memory_fraction,
+        block_size=deployment.block_size or (64 if older else 32),
+    )
 
 
 class TensorRtLlm(PooledEngine):
@@ -39,16 +52,8 @@ class TensorRtLlm(PooledEngine):
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
-        older = compiled(self.version_of(deployment))
-        return replace(
-            deployment,
-            engine=self.id,
-            max_model_len=deployment.max_model_len or architecture.max_position_embeddings or 4096,
-            max_num_seqs=deployment.max_num_seqs or (256 if older else 2048),
-            max_num_batched_tokens=deployment.max_num_batched_tokens or 8192,
-            memory_fraction=0.9 if deployment.memory_fraction is None else deployment.memory_fraction,
-            block_size=deployment.block_size or (64 if older else 32),
-        )
+        longest = deployment.max_model_len or architecture.max_position_embeddings or 4096
+        return replace(with_defaults(deployment, self.version_of(deployment)), max_model_len=longest)
 
     # ---- weights ---------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import banded
 from gpusizer.engines.base.once import once_per_object
 from gpusizer.engines.base.prefill import PrefillCut, PrefillModel, prefill_cut, prefill_model
-from gpusizer.engines.base.types import Item, Section
+from gpusizer.engines.base.types import Deployment, Item, Section
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.errors import FlagError
 
@@ -33,6 +33,7 @@ __all__ = [
     "device_record",
     "model_record",
     "records_of",
+    "step_of",
     "step_record",
 ]
 
@@ -108,11 +109,16 @@ class StepRecord:
 
 def step_record(start: Start) -> StepRecord:
     """Collect what the account reads of a start's steps."""
-    deployment, limit, older = start.deployment, start.flag("max_tokens"), compiled(start.version)
+    return step_of(start.deployment, start.version, _step_tokens(start))
+
+
+def step_of(deployment: Deployment, version: tuple[int, ...], tokens: int) -> StepRecord:
+    """The record of a step of so many tokens."""
+    limit, older = deployment.flags.get("max_tokens"), compiled(version)
     spread = fitted.ENGINE_WORKSPACE_SPREAD if older else fitted.PEAK_SPREAD
     return StepRecord(
         context_tokens=deployment.max_model_len or 1,
-        tokens=_step_tokens(start),
+        tokens=tokens,
         page_tokens=deployment.block_size or 32,
         most_tokens=limit if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 else 0,
         fraction=deployment.memory_fraction or 0.0,

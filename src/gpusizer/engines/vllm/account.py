@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpusizer.engines.base.account import StageFigures, Sum, conclude, left_of, stage_blocks, summed
+from gpusizer.engines.base.account import Place, StageFigures, Sum, conclude, left_of, stage_blocks, summed
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.sheet import Outcome
@@ -32,7 +32,6 @@ from gpusizer.units import MiB
 __all__ = [
     "Asked",
     "Assembled",
-    "Place",
     "above_free",
     "charged",
     "default_step",
@@ -45,15 +44,6 @@ __all__ = [
     "step_lines",
     "workspace",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A pipeline stage: 1 where it is the first or the last, and how many layers it holds."""
-
-    first: Any
-    last: Any
-    layers: Any
 
 
 # ---- what loading adds ----------------------------------------------------------------------------------------------

@@ -1,170 +1,56 @@
-"""What a stage is made of, counted and added up: parts of the model by how many layers have them, pages of its cache, tables of positions.
-
-Layouts stay free, in the file of a plan as in that of the catalogue: a stage is a sum of products of its parts with counts that follow from the
-layout. A row for each stage of each layout instead would be some ten thousand for one model (its precisions, paddings of kernels, cuts and stages),
-would answer no layout that is not listed, and would be a second way to put a stage together beside the one that the catalogue needs.
-"""
+"""A stage as vLLM has it: what loading adds, and pages of its cache."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gpusizer.engines.base.band import Limits, Spread
-from gpusizer.engines.base.ledger import WEIGHT_LINES, computed
-from gpusizer.engines.base.sheet import Lookup, Model, Ways
+from gpusizer.engines.base.assembly import Assembly
+from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Item, Section
-from gpusizer.engines.vllm.account import Place
 from gpusizer.engines.vllm.cache import Kept
 from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
-from gpusizer.engines.vllm.model_table import KEPT, OUTSIDE_PARTS
+from gpusizer.engines.vllm.model_table import KEPT
 from gpusizer.formulas.core import kept, maximum, where
-from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, group_sum_bytes, rope_table_bytes
-from gpusizer.formulas.memory.stages import stage_first_layer, stage_size
+from gpusizer.formulas.memory.loaded import group_sum_bytes
 
-__all__ = ["Assembly", "Parts"]
-
-_SUMMED = len(OUTSIDE_PARTS) - 1  # the last one, a head of its own, is a line without a band
+__all__ = ["VllmAssembly"]
 
 
-class Parts:
-    """Rows of the model's parts: what stands outside its layers, then its kinds of layers."""
-
-    def __init__(self, lookup: Lookup, model: Model) -> None:
-        self.lookup = lookup
-        place = lookup.places([*range(_SUMMED), *range(len(OUTSIDE_PARTS), len(OUTSIDE_PARTS) + lookup.sizes["kinds"])])
-        there = where(place < model.kinds + len(OUTSIDE_PARTS), place, 0)  # the first part of all where there is no such kind
-        self.row = kept("row of a part", model.first_kind + there)
-        self.there = kept("is a part", where(there >= place, 1, 0))
-        self.part = kept("part", lookup.looked("kinds", "part", self.row, model.precision))
-        self.own = kept("own head", lookup.looked("kinds", "part", model.first_kind + _SUMMED, model.precision))
-        self.further = kept("further rows", lookup.looked("parts", "further", self.part))
-
-    def kind(self, name: str) -> Any:
-        """A column of the table of kinds."""
-        return self.lookup.looked("kinds", name, self.row)
-
-
-@dataclass
-class Assembly:
+class VllmAssembly(Assembly):
     """The stages of one calculation, put together."""
-
-    lookup: Lookup
-    model: Model
-    parts: Parts
-    ways: Ways
-
-    @cached_property
-    def first_layer(self) -> Any:
-        """Layers before the stage."""
-        return kept("first layer", stage_first_layer(layers=self.model.layers, pp=self.ways.pp, stage=self.ways.stage))
-
-    @cached_property
-    def place(self) -> Place:
-        """Where the stage stands, and its layers."""
-        ways = self.ways
-        layers = kept("layers", stage_size(layers=self.model.layers, pp=ways.pp, stage=ways.stage))
-        return Place(kept("first", where(ways.stage > 0, 0, 1)), kept("last", where(ways.stage < ways.pp - 1, 0, 1)), layers)
-
-    @cached_property
-    def counts(self) -> Any:
-        """How many of each part the stage holds."""
-        place = self.place
-        outside = [place.first, place.last, place.last, place.first, place.last * (1 - place.first)]
-        letters = self.lookup.counted(self.model.pattern, self.first_layer, place.layers, self.parts.kind("letter"))
-        return kept("counts", letters * self.parts.there + self.lookup.below([kept("count", each) for each in outside], self.parts.there))
-
-    def _column(self, name: str, row: Any, place: Any) -> Any:
-        return kept(name, self.lookup.looked("parts", name, row, place))
-
-    def _total(self, name: str, column: Any) -> Any:
-        """What the stage holds of a column of parts."""
-        return kept(name, self.lookup.total(column, self.counts))
-
-    def _by_padding(self, name: str) -> Any:
-        """Bytes on a stage of what kernels pad differently from family to family of devices."""
-        place = self.ways.tp_place + self.ways.whole * self.lookup.sizes["tps"]
-        sums = []
-        for padding in self.ways.paddings:
-            row = self.parts.part + self.parts.further * (padding - 1)
-            sums.append(self._total(name, self._column(name, row, place)))
-        return self.lookup.by_family(sums)
 
     @cached_property
     def square_bytes(self) -> Any:
         """Weights in FP8 with a scale for each square block."""
-        return self._by_padding("blocks")
+        return self.by_padding("blocks")
 
     @cached_property
     def slack_bytes(self) -> Any:
         """What the allocator counts beyond the matrices."""
-        return self._by_padding("slack")
+        return self.by_padding("slack")
 
     def weights(self) -> dict[str, Item]:
         """Lines of the stored tensors, and of what loading makes of them."""
-        found: dict[str, Item] = {}
-        band = Spread(self.ways.error, self.ways.error)
-        for line in WEIGHT_LINES:
-            padded = line == "weights_experts"
-            size = self._by_padding(line) if padded else self._total(line, self._column(line, self.parts.part, self.ways.tp_place))
-            found[line] = computed(line, group_sum_bytes, section=Section.WEIGHTS, band=band, stored=size)
-        head = self._column("weights_embedding", self.parts.own, self.ways.tp_place) * self.place.first * self.place.last
+        found = self.stored()
+        head = self.column("weights_embedding", self.parts.own, self.ways.tp_place) * self.place.first * self.place.last
         found["own_head"] = computed("weights_head", group_sum_bytes, section=Section.WEIGHTS, embedding=kept("own head", head))
-        copied = self._total("copies", kept("copied", self._copied()))
-        found["weights_absorbed"] = computed("weights_absorbed", sum_bytes, section=Section.WEIGHTS, copies_bytes=copied)
-        tables = {f"table_{number}_bytes": self._table(number) for number in range(self.lookup.sizes["rotations"])}
-        found["weights_tables"] = computed("weights_tables", sum_bytes, section=Section.WEIGHTS, **tables)
-        size = kept("unlisted", self.model.unlisted * self.place.first)
-        ends = Limits(size, size + self.model.unlisted_above * self.place.first)
-        found["weights_unlisted"] = computed("weights_unlisted", sum_bytes, section=Section.WEIGHTS, band=ends, unlisted_bytes=size)
-        return found
+        return found | {line.id: line for line in (self.copies(), self.tables(), self.unlisted())}
 
-    def _copied(self) -> Any:
-        kind = self.parts.kind
-        return absorbed_latent_bytes(
-            layers=kind("copied"),
-            heads=kind("copied_heads"),
-            qk_nope_head_dim=kind("copied_nope"),
-            v_head_dim=kind("copied_v"),
-            kv_lora_rank=kind("copied_rank"),
-            element_bytes=2,
-            tp=self.ways.tp,
-        )
-
-    def _table(self, number: int) -> Any:
-        """A table of positions, where the stage has layers that rotate by it."""
-        model, used = self.model, kept("rotation", self.parts.kind("rotation"))
-        size = rope_table_bytes(
-            positions=model.figures[f"rotation_positions_{number}"],
-            rotary_dim=model.figures[f"rotation_width_{number}"],
-            element_bytes=maximum(model.figures[f"rotation_element_{number}"], model.record.element_bytes),
-        )
-
-        layers = self.lookup.total_where(used, number + 1, self.counts)
-        return where(layers > 0, kept("table of positions", size), 0)
+    def element_bytes(self, number: int) -> Any:
+        """Tables of positions are no narrower than the model."""
+        return maximum(super().element_bytes(number), self.model.record.element_bytes)
 
     # ---- the cache -------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _rule(self) -> Any:
-        number = self.lookup.of_class("class")
-        return kept("column of the rule", (number - 1) * self.lookup.sizes["kv_precisions"] + self.model.kv_place)
-
-    @cached_property
     def block_tokens(self) -> Any:
         """Block that the engine chooses for the model on a class of devices."""
-        return kept("block", self.lookup.looked("rules", "block", self.model.cache_rule, self._rule))
-
-    @cached_property
-    def _layout(self) -> Any:
-        combination = kept("combination", self.lookup.looked("rules", "combination", self.model.cache_rule, self._rule))
-        return kept("cache", self.model.cache_first + combination * self.lookup.sizes["tps"] + self.ways.tp_place - 1)
+        return kept("block", self.lookup.looked("rules", "block", self.model.cache_rule, self.rule))
 
     def needed_blocks(self, in_flight_tokens: Any) -> Any:
         """Blocks of a request of the longest context."""
-        row = kept("need", self.lookup.looked("layouts", "need", self._layout))
+        row = kept("need", self.lookup.looked("layouts", "need", self.cache_row))
         total: Any = 0
         for number in range(NEEDS):
             values = {name: self.lookup.looked("needs", f"{name}{number}", row) for name in KEPT}
@@ -175,8 +61,8 @@ class Assembly:
     @cached_property
     def block_bytes(self) -> Any:
         """Bytes of one block on a stage: its widest group of layers."""
-        first = kept("first group", self.lookup.looked("layouts", "first", self._layout))
-        count = kept("groups", self.lookup.looked("layouts", "count", self._layout))
+        first = kept("first group", self.lookup.looked("layouts", "first", self.cache_row))
+        count = kept("groups", self.lookup.looked("layouts", "count", self.cache_row))
         widths = []
         for number in range(self.lookup.sizes["groups"]):
             row = first + where(count > number, number, 0)

@@ -9,8 +9,9 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.cache import CacheFormat, layer_caches
 from gpusizer.engines.vllm.cache import CacheRequest, Group, cache_layout
+from gpusizer.errors import FlagError
 
-__all__ = ["NEEDS", "SIZES", "Layouts", "mixers_key"]
+__all__ = ["NEEDS", "SIZES", "Layouts"]
 
 SIZES = 4
 """Different sizes of pages of one layer in one group."""
@@ -22,18 +23,6 @@ _LETTERS = "abcdefghij"
 _NO_NEED = (0, 0, 1, 0, 0)
 
 Combination = tuple[CacheFormat, int]  # format and block of a cache
-
-
-def mixers_key(architecture: Architecture) -> tuple[Any, ...]:
-    """What the layout of a cache depends on: the mixers of every layer without their weights."""
-    seen: dict[int, tuple[Any, ...]] = {}
-    keys = []
-    for layer in architecture.layers:
-        for mixer in layer.mixers:
-            if id(mixer) not in seen:
-                seen[id(mixer)] = (mixer.kind, *(getattr(mixer, name) for name in mixer.__slots__ if name != "tensors"))
-        keys.append(tuple(seen[id(mixer)] for mixer in layer.mixers))
-    return tuple(keys)
 
 
 @dataclass
@@ -77,7 +66,7 @@ class Layouts:
         architecture : Architecture
             The model.
         mixers : int
-            Number of its :func:`mixers_key`.
+            Number of its mixers.
         request : CacheRequest
             What else the layout depends on.
         combinations : tuple
@@ -120,7 +109,7 @@ class Layouts:
             figures = (kept.kept_tokens, kept.kept_steps, kept.block_tokens, kept.added_blocks)
             counts[figures] = counts.get(figures, 0) + 1
         if len(counts) > NEEDS:
-            raise ValueError("a cache with more kinds of groups than the table has columns")
+            raise FlagError("workbook-model", found="this model")
         row = tuple(value for figures, count in counts.items() for value in (*figures, count)) + _NO_NEED * (NEEDS - len(counts))
         if row not in self.needs:
             self.needs.append(row)
@@ -163,5 +152,5 @@ def _letters(sizes: Sequence[int]) -> tuple[Any, ...]:
     """A letter for each layer, and the bytes that each letter stands for."""
     letters = {size: _LETTERS[place] for place, size in enumerate(sorted(set(sizes) - {0}))}
     if len(letters) > SIZES:
-        raise ValueError("a group of layers with more sizes of pages than the table has columns")
+        raise FlagError("workbook-model", found="this model")
     return ("".join(letters.get(size, "-") for size in sizes), *letters, *[0] * (SIZES - len(letters)))

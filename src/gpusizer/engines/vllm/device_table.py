@@ -5,34 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.device_table import DeviceClass, Devices
 from gpusizer.engines.base.engine import Start
-from gpusizer.engines.base.types import Deployment
-from gpusizer.engines.base.weights import ExpertPadding
-from gpusizer.engines.vllm.engine import Vllm
-from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, class_record, device_record
+from gpusizer.engines.base.sheet import Written
+from gpusizer.engines.vllm.record import DeviceRecord, class_record, device_record
 from gpusizer.engines.vllm.weights import expert_paddings
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import floor_div
 
-__all__ = ["CASES", "DeviceClass", "DeviceFigures", "Devices"]
+__all__ = ["CASES", "DeviceFigures", "VllmDevices"]
 
 CASES = ("alone", "joined", "joined-whole")
 """One GPU; several; several that share out whole experts: what of a device depends on the layout."""
 
 _LAYOUTS: dict[str, dict[str, int]] = {"alone": {}, "joined": {"tp": 2}, "joined-whole": {"tp": 2, "ep": 2}}
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceClass:
-    """Devices that the engine treats alike: its choices, the padding of expert kernels, and the generation that cache formats depend on."""
-
-    record: ClassRecord
-    paddings: tuple[ExpertPadding, ...]
-    rocm: bool
-    generation: int
 
 
 @dataclass(frozen=True)
@@ -50,60 +37,39 @@ class DeviceFigures:
     growth: tuple[tuple[float, float], ...]  # (bytes, above) for alone, tensor-parallel, pipeline
 
 
-@dataclass(frozen=True)
-class Devices:
-    """All devices and their classes.
+class VllmDevices(Devices):
+    """All devices and their classes."""
 
-    Parameters
-    ----------
-    accelerators : tuple of Accelerator
-        In the order of the sheet.
-    engine : Vllm
-        The engine.
-    sample : Architecture
-        Any model: what is read here does not depend on it.
-    version : str or None
-        Of the engine; the newest where none is given.
-    """
-
-    accelerators: tuple[Accelerator, ...]
-    engine: Vllm
-    sample: Architecture
-    version: str | None = None
-
-    def start(self, accelerator: Accelerator, **layout: Any) -> Start:
-        """A start of the sample on a device."""
-        return self.engine.start(
-            Deployment(model="", gpu=accelerator.id, max_model_len=4096, engine_version=self.version, **layout), self.sample, accelerator
-        )
-
-    def _class_of(self, accelerator: Accelerator) -> DeviceClass:
+    def class_of(self, accelerator: Accelerator) -> DeviceClass:
+        """The class of a device; the generation decides on formats of the cache."""
         start = self.start(accelerator)
         generation = int(start.capability) if start.capability >= 9 else 0
         return DeviceClass(class_record(start), expert_paddings(start), accelerator.vendor == "AMD", generation)
 
     @cached_property
-    def classes(self) -> dict[DeviceClass, Accelerator]:
-        """Distinct classes, each with the first device that belongs to it."""
-        found: dict[DeviceClass, Accelerator] = {}
-        for each in self.accelerators:
-            found.setdefault(self._class_of(each), each)
-        return found
-
-    @cached_property
-    def paddings(self) -> tuple[tuple[ExpertPadding, ...], ...]:
-        """Distinct paddings of expert kernels."""
-        return tuple(dict.fromkeys(each.paddings for each in self.classes))
-
-    def representative(self, number: int) -> Accelerator:
-        """A device of a class."""
-        return list(self.classes.values())[number]
-
-    @cached_property
     def figures(self) -> Sequence[DeviceFigures]:
         """Each device."""
-        numbers = {each: number for number, each in enumerate(self.classes)}
-        return [self._figures(each, numbers[self._class_of(each)]) for each in self.accelerators]
+        return [self._figures(each, number) for each, number in zip(self.accelerators, self.numbers, strict=True)]
+
+    def columns(self) -> Written:
+        """What the table of devices holds beside words: a row each."""
+        rows = [
+            [
+                each.accelerator.memory_bytes,
+                each.class_number + 1,
+                each.visible_bytes,
+                each.driver_bytes,
+                each.context_bytes,
+                *each.joined_bytes,
+                *each.shares,
+                *each.budgets,
+                *(size for size, _ in each.growth),
+                *(above for _, above in each.growth),
+            ]
+            for each in self.figures
+        ]
+        single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context")]
+        return [*single, *((name, 3) for name in ("joined", "share", "budget", "growth", "above"))], rows
 
     def _figures(self, accelerator: Accelerator, number: int) -> DeviceFigures:
         starts = {case: self.start(accelerator, **layout) for case, layout in _LAYOUTS.items()}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.account import left_of
+from gpusizer.engines.base.account import Place, left_of
 from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
@@ -21,7 +21,6 @@ from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
 from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut, once_per_architecture
 from gpusizer.engines.vllm.account import (
-    Place,
     above_free,
     charged,
     estimated_graphs,

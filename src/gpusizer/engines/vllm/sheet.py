@@ -7,13 +7,15 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.assembly import Parts
+from gpusizer.engines.base.model_table import BY_PRECISION
 from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model, Outcome, Ways
 from gpusizer.engines.base.types import Deployment, Evidence, Item, Section
 from gpusizer.engines.vllm.account import Asked, outcome_of
-from gpusizer.engines.vllm.assembly import Assembly, Parts
-from gpusizer.engines.vllm.device_table import Devices
+from gpusizer.engines.vllm.assembly import VllmAssembly
+from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import ENGINE, PACKED_CACHE
-from gpusizer.engines.vllm.model_table import EngineTables
+from gpusizer.engines.vllm.model_table import VllmTables
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, ModelRecord, layout_record, version_rules
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import kept, where
@@ -30,21 +32,19 @@ class VllmSheet:
     version: tuple[int, ...]
     id: ClassVar[str] = ENGINE.id
     record: ClassVar[type] = ModelRecord
-    by_precision: ClassVar[Sequence[str]] = (
-        "element_bytes", "byte_inputs", "families", "cache_rule", "cache_first", "error", "error_rocm", "unlisted", "unlisted_above", "bytes",
-    )  # fmt: skip
+    by_precision: ClassVar[Sequence[str]] = (*BY_PRECISION, "byte_inputs", "block_side")
 
     def tables(
         self, accelerators: Sequence[Accelerator], precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...], sample: Architecture
-    ) -> EngineTables:
+    ) -> VllmTables:
         """Empty tables."""
-        return EngineTables(Devices(tuple(accelerators), ENGINE, sample, self.asked), precisions, kv_precisions, tps)
+        return VllmTables(VllmDevices(tuple(accelerators), ENGINE, sample, self.asked), precisions, kv_precisions, tps)
 
     def parts(self, lookup: Lookup, model: Model) -> Parts:
         """The rows of the model's parts."""
         return Parts(lookup, model)
 
-    def device(self, get: DeviceLookup, ways: Ways) -> DeviceShare:
+    def device(self, lookup: Lookup, model: Model, get: DeviceLookup, ways: Ways) -> DeviceShare:
         """Devices as layouts have them: growth by whether ranks or stages are joined, communicators by whether they share experts out."""
         joined = where(ways.tp * ways.pp > 1, 2, 1)
         case = kept("case", where(ways.tp > 1, where(ways.whole > 0, 3, joined), joined))
@@ -69,7 +69,7 @@ class VllmSheet:
         """Run the account of every stage and conclude."""
         chosen = ClassRecord(**{each.name: lookup.of_class(each.name) for each in fields(ClassRecord)})
         asked = Asked(layout_record(ways.tp, whole_experts=ways.whole > 0), ways.pp, model.context_tokens, device.budget_bytes)
-        return outcome_of(model.record, chosen, device.record, Assembly(lookup, model, parts, ways), asked, version_rules(self.version))
+        return outcome_of(model.record, chosen, device.record, VllmAssembly(lookup, model, parts, ways), asked, version_rules(self.version))
 
 
 def sheet_at(version: str | None) -> VllmSheet | None:

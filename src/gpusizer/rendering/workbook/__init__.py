@@ -30,7 +30,7 @@ __all__ = ["catalogue_workbook", "plan_workbook"]
 FIRST_MODEL, FIRST_GPU, FIRST_TP = "deepseek-v3", "h200-sxm-141gb", 8
 
 
-def catalogue_workbook(language: str, today: date | None = None) -> bytes:
+def catalogue_workbook(language: str, today: date | None = None, engine: str = "vllm", version: str | None = None) -> bytes:
     """A workbook with every model of the catalogue to choose from.
 
     Parameters
@@ -39,18 +39,21 @@ def catalogue_workbook(language: str, today: date | None = None) -> bytes:
         "en" or "zh".
     today : date, optional
         What it says about when it was written.
+    engine, version : str
+        Whose account it records; the newest version that is known where none is given.
 
     Returns
     -------
     bytes
         The file.
     """
+    sheet = _sheet(engine, version)
     with _undisturbed():
         sources = []
         for id in model_ids():
             entry = model_entry(id)
             sources.append(Source(id, entry.name, load_architecture(id), entry))
-        facts = gather(_sheet("vllm"), sources, accelerators(), language)
+        facts = gather(sheet, sources, accelerators(), language)
         return build(facts, Beginning(Request(model=FIRST_MODEL), FIRST_GPU, FIRST_TP), today or date.today())
 
 
@@ -72,7 +75,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         The file.
     """
     request, need, best = plan.request, plan.need, plan.best
-    engine = _sheet(request.engine, request.engine_version)
+    engine = _sheet(request.engine if best is None else best.fit.deployment.engine, request.engine_version)
     with _undisturbed():
         stored = load_architecture(request.model)
         key = plan.model.entry.id if plan.model.entry is not None else _plain_key(plan.model.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from importlib.metadata import version
 
+from gpusizer.engines import engine_name
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
@@ -88,8 +89,8 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
 
 def _describe(book: Book, facts: Facts, today: date) -> str:
     """Properties of the document; the line that says who wrote it and when."""
-    engine = ".".join(map(str, facts.engine.version))
-    made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=engine)
+    engine, release = engine_name(facts.engine.id), ".".join(map(str, facts.engine.version))
+    made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=f"{engine} {release}")
     names = [model.source.name for model in facts.models]
     model = names[0] if len(names) == 1 else book.say("any-model")
     book.describe(
@@ -97,7 +98,7 @@ def _describe(book: Book, facts: Facts, today: date) -> str:
         subject=book.say("properties-subject", model=model),
         author="gpusizer",
         comments=made,
-        keywords=", ".join(["GPU", "LLM", "vLLM", *(names if len(names) == 1 else ())])[:200],
+        keywords=", ".join(["GPU", "LLM", engine, *(names if len(names) == 1 else ())])[:200],
         created=datetime(today.year, today.month, today.day),
     )
     return made

@@ -51,7 +51,7 @@ def context_words(tokens: Live) -> Live:
     for size, letter in ((KiB, "k"), (MiB, "m")):
         whole = recorded(lambda *, tokens, size: floor_div(tokens, size), tokens=tokens, size=size)
         even = compared(recorded(lambda *, whole, size: whole * size, whole=whole, size=size), "=", tokens)
-        there = chosen(compared(tokens, ">=", size), even, constant(False))
+        there = chosen(compared(tokens, ">=", size), even, constant(value=False))
         found = chosen(there, joined(printed(whole, "#,##0"), letter), found)
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 from gpusizer.formulas.figures import ALL, Axis, Traced, finest
 from gpusizer.formulas.symbols import Symbol
 from gpusizer.rendering.workbook.grid import Grid
-from gpusizer.rendering.workbook.live import Area, Live
+from gpusizer.rendering.workbook.live import Area, Live, constant
 
 __all__ = ["ALL", "Axis", "Trace", "Traced"]
 
@@ -70,6 +70,10 @@ class Trace:
     def line(self, name: str, live: Live) -> Traced:
         """A formula under a name."""
         return Traced(self, live.symbol, ALL, ALL, [[live.value]]).named(name)
+
+    def figure(self, name: str, value: Any) -> Traced:
+        """A figure or a number under a name."""
+        return self.node(name, value) if isinstance(value, Traced) else self.line(name, constant(value))
 
     def stacked(self, rows: Sequence[Traced], devices: Axis) -> Traced:
         """One figure of several: each stands at one point of an axis of devices."""
@@ -169,7 +173,8 @@ class Trace:
             row = figure.devices.places_in(other.devices)[device]
             if kind == "<":
                 places = [place for place, layout in enumerate(other.stages.places) if layout == stage]
-                return _span(node.cells[row][places[0]], node.cells[row][places[-1]])
+                first, last = node.cells[row][places[0]], node.cells[row][places[-1]]
+                return f"{first}:{last.rpartition('!')[2]}"  # a range even of one: not every office finds a place in a cell
             stages = figure.stages
             place = stages.places_in(other.stages)[stage]
             if node.rows:

@@ -9,6 +9,7 @@ from gpusizer.engines.base.sheet import Model, Ways
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
 from gpusizer.rendering.workbook.cells.lookup import SheetLookup, call, looked
+from gpusizer.rendering.workbook.cells.selected import at_stage, where_equal
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Area, Live, constant, first_equal, least
 from gpusizer.rendering.workbook.tables.gather import TPS
@@ -85,8 +86,9 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
     )
     lookup = SheetLookup(trace, tables, families, classes, [constant(number + 1) for number in range(classes.size)])
     engine = tables.facts.engine
-    outcome = engine.outcome(lookup, model, parts, ways, engine.device(_Devices(trace, tables.devices, devices), ways))
-    holds = kept("holds", outcome.held_low)
+    outcome = engine.outcome(lookup, model, parts, ways, engine.device(lookup, model, _Devices(trace, tables.devices, devices), ways))
+    tightest = where_equal(trace, outcome.found.blocks[0], outcome.figures.blocks[0])
+    holds = kept("holds", at_stage(trace, outcome.held_low, tightest))
     replicas = replicas_needed(concurrency=trace.one(inputs.concurrency), held=maximum(holds, 1))
     node = trace.given([[tables.devices.get("node", constant(number + 1))] for number in range(devices.size)], devices)
     will_do = where(outcome.found.reason < 1, where(holds < 1, 0, where(node < tp, 0, legal)), 0)

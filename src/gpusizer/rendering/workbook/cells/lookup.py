@@ -61,11 +61,11 @@ class SheetLookup:
     def looked(self, table: str, name: str, row: Any, column: Any = None) -> Traced:
         """A cell of a table; an empty cell counts as 0."""
         place = self.trace.one(constant(column)) if isinstance(column, int) else column
-        return looked(getattr(self.tables, table), name, row, place)
+        return looked(self.tables.engine[table], name, row, place)
 
     def of_class(self, name: str) -> Traced:
         """A column of the table of classes of devices."""
-        return leaf(self.trace, self.tables.classes, name, self.class_rows, self.classes)
+        return leaf(self.trace, self.tables.engine["classes"], name, self.class_rows, self.classes)
 
     def places(self, numbers: Sequence[int]) -> Traced:
         """Numbers one below the other: the axis of parts."""

@@ -47,7 +47,7 @@ def fill_article(book: Book, tables: Tables, inputs: Inputs, found: Chosen) -> N
     params, size = cells[1], cells[2]
     titles = [say(code) for code in ("article-kind", "article-layers", "article-activated", "article-width", "article-cache", "article-activation")]
     page.head(10, titles, ["text", "number", "number", "number", "giga", "giga"])
-    kinds = [_kind(book, grid, tables, inputs, row, place, tokens, size) for place, row in enumerate(range(11, 11 + ARTICLE_KINDS), 1)]
+    kinds = [_kind(page, tables, inputs, place, tokens, size) for place in range(1, ARTICLE_KINDS + 1)]
     bottom = 11 + ARTICLE_KINDS + 1
     page.head(bottom, ["", "GB", text("ui", "formula", book.language)], ["text", "giga", "inside"])
     cache = Area(grid.span(11, 4, ARTICLE_KINDS), [each[0].value for each in kinds])
@@ -73,9 +73,9 @@ def _whole(size: Live) -> Live:
     return recorded(lambda *, size: ceiling(size), size=size)
 
 
-def _kind(book: Book, grid: Grid, tables: Tables, inputs: Inputs, row: int, place: int, tokens: Live, size: Live) -> tuple[Live, Live]:
+def _kind(page: Page, tables: Tables, inputs: Inputs, place: int, tokens: Live, size: Live) -> tuple[Live, Live]:
     """One kind of layers: with experts or without, as its column says."""
-    models, where = tables.models, constant(place)
+    book, grid, row, models, where = page.book, page.grid, 10 + place, tables.models, constant(place)
     layers = models.get("article_layers", inputs.model_row, where)
     there = compared(layers, ">", 0)
     experts = models.get("article_experts", inputs.model_row, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpusizer.engines.base.types import Section
 from gpusizer.formulas.core import maximum
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.book import Book
@@ -29,15 +30,8 @@ _FORMULAS = {
     "free": "memory.budget.free",
 }
 _COLOURS = ("#1D4E89", "#3E7CB1", "#F2A65A", "#C1666B", "#8C6A9E", "#81A684", "#DDE3EA")
-_PARTS = (
-    ("weights_bytes", ("weights",)),
-    ("activation_peak_bytes", ("activation_peak",)),
-    ("cuda_graph_bytes", ("cuda_graphs",)),
-    ("non_torch_bytes", ("non_torch",)),
-    ("outside_budget_bytes", ("device_context", "communication", "driver_reserved")),
-    ("kv_cache_pool_bytes", ("kv_cache_pool",)),
-    ("free_bytes", ("free",)),
-)
+_PARTS = (Section.WEIGHTS, Section.ACTIVATION, Section.GRAPHS, Section.NON_TORCH, Section.OUTSIDE, Section.CACHE, Section.FREE)
+_OF_ALL = {"kv_cache_pool": Section.CACHE, "free": Section.FREE}  # lines that follow from all others
 
 
 def fill_memory(book: Book, found: Chosen) -> dict[str, Live]:
@@ -74,10 +68,6 @@ def fill_memory(book: Book, found: Chosen) -> dict[str, Live]:
     return cells
 
 
-def _part_of(name: str) -> str:
-    return "weights" if name.startswith("weights") or name == "own_head" else name
-
-
 def fill_parts(page: Page, row: int, found: Chosen, cells: dict[str, Live], chart_row: int) -> None:
     """On the first sheet: one GPU's memory in a few lines, and as a bar; a GPU that is too full shows nothing free."""
     book, grid = page.book, page.grid
@@ -90,10 +80,11 @@ def fill_parts(page: Page, row: int, found: Chosen, cells: dict[str, Live], char
     whole = sum(cell.value for cell in cells.values() if not isinstance(cell.value, str))
     all_cells = Live(f"SUM({','.join(cell.text for cell in cells.values())})", whole)
     chart = book.workbook.add_chart({"type": "bar", "subtype": "stacked"})
-    for place, (part, members) in enumerate(_PARTS, 1):
+    sections = {name: line.section for name, line in found.lines.items()} | _OF_ALL
+    for place, part in enumerate(_PARTS, 1):
         grid.text(row + place, LABEL, text("ui", f"part-{part}", book.language), "label")
-        mine = [cell for name, cell in cells.items() if _part_of(name) in members]
-        size = Live(f"SUM({','.join(cell.text for cell in mine)})", sum(cell.value for cell in mine if not isinstance(cell.value, str)))
+        mine = [cell for name, cell in cells.items() if sections[name] is part]
+        size = Live(f"SUM({','.join(cell.text for cell in mine) or 0})", sum(cell.value for cell in mine if not isinstance(cell.value, str)))
         grid.formula(row + place, VALUE, recorded(lambda *, size: maximum(0, size / GiB), size=size), "one")
         share = recorded(lambda *, size, whole: size / whole, size=size, whole=all_cells)
         grid.formula(row + place, USED, chosen(found.legal, share if whole else Live(share.text, 0), words(DASH)), "percent")

@@ -162,7 +162,7 @@ def fill_inputs(page: Page, tables: Tables, account: Account, start: Beginning) 
     price = cells.add("price", None, {"validate": "decimal", "criteria": ">=", "value": 0}, style="input-money")
     listed = ((model, keys), (precision, lists.area("precision")), (kv, lists.area("kv")), (gpu, tables.devices.area("id")), (tp, lists.area("tp")))
     inside = (compared(pp, ">=", 1), compared(pp, "<=", MOST_STAGES), compared(context, ">=", 1))
-    valid = all_of(*(Live(f"ISNUMBER(MATCH({cell.text},{area.text},0))", True) for cell, area in listed), *inside)
+    valid = all_of(*(Live(f"ISNUMBER(MATCH({cell.text},{area.text},0))", value=True) for cell, area in listed), *inside)
     return Inputs(
         model_row=row,
         precision_place=precision_place,

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpusizer.article.answer import article_bytes_per_element, article_kinds, article_params
 from gpusizer.article.model_figures import cache_figures
+from gpusizer.errors import FlagError
 from gpusizer.planning.prices import rent_of
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.tables.gather import TPS, Facts, ModelFacts, family_reasons
@@ -25,17 +26,11 @@ class Tables:
 
     facts: Facts
     models: Table
-    kinds: Table
-    parts: Table
-    groups: Table
-    layouts: Table
-    needs: Table
-    rules: Table
     legal: Table
     reasons: Table
     devices: Table
-    classes: Table
     lists: Table
+    engine: dict[str, Table]
     most_kinds: int
     most_rotations: int
 
@@ -56,20 +51,20 @@ def write_tables(book: Book, facts: Facts) -> Tables:
         lists=_lists(book, facts),
         most_kinds=max(len(each.kinds) for each in columns),
         most_rotations=most_rotations,
-        **of_engine,
+        engine=of_engine,
     )
 
 
 # ---- models ---------------------------------------------------------------------------------------------------------
 
 _BEFORE = ("key", "name", "layers", "pattern", "kinds", "first_kind")
-_AFTER = ("block_side", "total_params", "activated_params", "mtp_params", "longest", "article_params")
+_AFTER = ("total_params", "activated_params", "mtp_params", "longest", "article_params")
 _WORDS = ("legal", "label")  # beside what the engine says of each precision
 
 
 def record_columns(facts: Facts) -> tuple[str, ...]:
     """Fields of a model's record that do not depend on the precision."""
-    return tuple(field.name for field in fields(facts.engine.record) if field.name not in (*facts.engine.by_precision, "block_side"))
+    return tuple(field.name for field in fields(facts.engine.record) if field.name not in facts.engine.by_precision)
 
 
 def _models(book: Book, facts: Facts, rotations: int) -> Table:
@@ -98,7 +93,6 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
         len(columns.kinds),
         first,
         *(getattr(columns.record, name) for name in record_columns(facts)),
-        max(each["block_side"] for each in model.precisions),
         counts.total,
         counts.activated,
         counts.mtp,
@@ -110,7 +104,7 @@ def _model_row(facts: Facts, model: ModelFacts, first: int, rotations: int, know
     row += [each[0] or None for each in filled] + [each[1] or None for each in filled] + [each[2] or None for each in filled]
     row += _cached(facts, model, known)
     if len(kinds) > ARTICLE_KINDS:
-        raise ValueError("a model with more kinds of layers than the article's sheet has lines")
+        raise FlagError("workbook-model", found=model.source.name)
     lines = [*kinds, *[(0, 0, 0)] * (ARTICLE_KINDS - len(kinds))]
     for place in range(3):
         row += [line[place] or None for line in lines]
