@@ -217,7 +217,7 @@ class ModelTables(ABC):
             told = (architecture.quantization.method, architecture.dtype == "fp32", stored_bytes)
             if told not in model.unlisted:
                 start = self.start(architecture, self.devices.accelerators[0], precision)
-                lines = unlisted_tensors(start, Stage(0, range(len(architecture.layers)), True, True))
+                lines = unlisted_tensors(start, Stage(0, range(len(architecture.layers)), first=True, last=True))
                 model.unlisted[told] = lines[0] if lines else None
             found = model.unlisted[told]
         return {"unlisted": found.bytes if found else 0, "unlisted_above": found.high_bytes - found.bytes if found else 0}
@@ -287,11 +287,11 @@ def _model(tables: ModelTables, architecture: Architecture) -> ModelColumns:
 def _kind_rows(tables: ModelTables, model: ModelColumns) -> list[list[int]]:
     """Rows of the parts of each kind of layer, then of what stands outside, in each precision."""
     tally, tied_head = model.tally, model.architecture.tied_head
-    rows = [_places(tables, model, tally.parts[kind.part], True) for kind in model.kinds]
+    rows = [_places(tables, model, tally.parts[kind.part], slack=True) for kind in model.kinds]
     tied = tuple(each for each in tally.embedding if each[0].group == "embedding")
     outside = ((tally.embedding, True), (tally.final, False), (tally.head, True), (tally.towers, False))
     copies = (tied if tied_head else (), False), (tied if model.own_head else (), False)
-    return [_places(tables, model, part, slack) for part, slack in (*outside, *copies)] + rows
+    return [_places(tables, model, part, slack=slack) for part, slack in (*outside, *copies)] + rows
 
 
 def _layouts_of(tp: int) -> tuple[Layout, Layout]:
@@ -299,7 +299,7 @@ def _layouts_of(tp: int) -> tuple[Layout, Layout]:
     return Layout(tp=tp), Layout(tp=tp, ep=tp)
 
 
-def _places(tables: ModelTables, model: ModelColumns, part: Part, slack: bool) -> list[int]:
+def _places(tables: ModelTables, model: ModelColumns, part: Part, *, slack: bool) -> list[int]:
     """Row of a part in each precision; precisions that store it alike share it."""
     tally, known, found = model.tally, {}, []
     for number, precision in enumerate(tables.precisions):

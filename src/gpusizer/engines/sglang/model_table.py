@@ -80,7 +80,7 @@ class SglangTables(ModelTables):
             states=requests.states,
             requests=requests.requests,
             slots_per_request=requests.slots_per_request,
-            window_ratio=stage_pools(start, Stage(0, range(1), True, True)).window_ratio,
+            window_ratio=stage_pools(start, Stage(0, range(1), first=True, last=True)).window_ratio,
             images_bytes=share_record(start).images_bytes,
             tower_layers=layers,
             tower_width=width,
@@ -102,7 +102,7 @@ class SglangTables(ModelTables):
             page = start.deployment.block_size or 1
             if self.tps.index(tp) not in model.cut_places:
                 return (*(0,) * (len(CELLS) - 1), page)
-            return _cells(stage_pools(start, Stage(0, range(index, index + 1), False, False)), page)
+            return _cells(stage_pools(start, Stage(0, range(index, index + 1), first=False, last=False)), page)
 
         element = element_bytes(architecture.dtype)
         key, same = (len(self.columns), element), (kinds_of(architecture), element)

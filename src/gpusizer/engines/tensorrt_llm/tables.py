@@ -101,7 +101,7 @@ class TensorRtLlmTables(ModelTables):
             if self.tps.index(tp) not in model.cut_places:
                 return (0, 0)
             start = self.start(architecture, self.accelerators[0], precision, kv, tp)
-            found = cache_record(start, Stage(0, range(index, index + 1), False, False))
+            found = cache_record(start, Stage(0, range(index, index + 1), first=False, last=False))
             return (found.token_bytes, found.request_bytes)
 
         key = (len(self.columns), element_bytes(architecture.dtype))
