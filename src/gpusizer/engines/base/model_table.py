@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.storage.formats import StorageFormat
+from gpusizer.architecture.storage.formats import StorageFormat, element_bytes
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention, Notice, Tensor
@@ -324,7 +324,7 @@ def _precision(tables: ModelTables, model: ModelColumns, precision: str) -> dict
         "sizes": replace(model.sizes, blocks=blocks),
         "families": tables.families.setdefault(families, len(tables.families) + 1),
         **tables.cache_rows(model, architecture, precision),
-        "element_bytes": 4 if architecture.dtype == "fp32" else 2,
+        "element_bytes": element_bytes(architecture.dtype),
         "block_side": next((side for _, side in shares.values()), 1),
         "shares": {group: share for group, (share, _) in shares.items()},
         **tables.unlisted(model, architecture, precision, stored_bytes),
