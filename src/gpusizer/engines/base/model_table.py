@@ -120,8 +120,10 @@ class ModelTables(ABC):
         found: dict[tuple[int, bool], int] = {}
         layers = []
         for layer in architecture.layers:
-            widths = [(mixer.rotary_width, mixer.windowed) for mixer in layer.mixers if mixer.rotary_width]
-            layers.append(found.setdefault(widths[0], len(found)) if widths else -1)
+            widths = {(mixer.rotary_width, mixer.windowed) for mixer in layer.mixers if mixer.rotary_width}
+            if len(widths) > 1:
+                raise FlagError("workbook-model", found=architecture.id)
+            layers.append(found.setdefault(widths.pop(), len(found)) if widths else -1)
         return layers, tuple((width, architecture.max_position_embeddings or 0, 4) for width, _ in found)
 
     def own_head(self, architecture: Architecture) -> bool:

@@ -75,7 +75,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         The file.
     """
     request, need, best = plan.request, plan.need, plan.best
-    engine = _sheet(request.engine if best is None else best.fit.deployment.engine, request.engine_version)
+    engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version)
     with _undisturbed():
         stored = load_architecture(request.model)
         key = plan.model.entry.id if plan.model.entry is not None else _plain_key(plan.model.name)

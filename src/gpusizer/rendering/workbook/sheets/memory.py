@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gpusizer.engines.base.types import Section
-from gpusizer.formulas.core import maximum
+from gpusizer.formulas.core import id_of, maximum
+from gpusizer.formulas.memory.constants import sum_bytes
+from gpusizer.formulas.memory.loaded import group_sum_bytes
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.cells.selected import Chosen
@@ -17,18 +19,15 @@ __all__ = ["fill_memory", "fill_parts"]
 
 HEAD = 3
 
-_FORMULAS = {
+_FORMULAS = {  # behind lines that are sums, and behind those that follow from all others
     "weights_absorbed": "memory.weights.absorbed_latent",
     "weights_tables": "memory.weights.rope_table",
     "weights_slack": "memory.weights.allocation_slack",
-    "weights_scales": "memory.weights.unfolded_scales",
-    "weights_buffers": "memory.weights.visual_levels",
-    "activation_peak": "memory.activation.peak",
-    "cuda_graphs": "memory.budget.cuda_graphs",
     "kv_cache_pool": "memory.kv_cache.pool_blocks",
     "driver_reserved": "memory.budget.driver_reserved",
     "free": "memory.budget.free",
 }
+_SUMS = ("", id_of(sum_bytes), id_of(group_sum_bytes))
 _COLOURS = ("#1D4E89", "#3E7CB1", "#F2A65A", "#C1666B", "#8C6A9E", "#81A684", "#DDE3EA")
 _PARTS = (Section.WEIGHTS, Section.ACTIVATION, Section.GRAPHS, Section.NON_TORCH, Section.OUTSIDE, Section.CACHE, Section.FREE)
 _OF_ALL = {"kv_cache_pool": Section.CACHE, "free": Section.FREE}  # lines that follow from all others
@@ -51,7 +50,9 @@ def fill_memory(book: Book, found: Chosen) -> dict[str, Live]:
     for row, (name, live) in enumerate(found.items.items(), first):
         grid.text(row, 0, say("memory-own-head") if name == "own_head" else text("item", name, book.language), "text")
         cells[name] = grid.formula(row, 1, live, "giga")
-        grid.text(row, 4, _FORMULAS.get(name, "storage.scaled_format" if name.startswith("weights") else ""), "inside")
+        own = found.lines[name].formula if name in found.lines else ""
+        behind = _FORMULAS.get(name, "storage.scaled_format" if name.startswith("weights") else "")
+        grid.text(row, 4, behind if own in _SUMS else own, "inside")
     last = first + len(cells)
     grid.text(last, 0, say("memory-total"), "bold")
     total = added(Area(grid.span(first, 1, len(cells)), [live.value for live in found.items.values()]))
