@@ -130,7 +130,7 @@ def test_every_command_that_we_print_reads_back_to_the_same_start(deployment: De
 # What people paste -> the fields and further flags that it means. H200 everywhere.
 PASTED: list[tuple[str, dict[str, Any]]] = [
     (
-        "docker run --runtime nvidia --gpus all -v ~/.cache:/root/.cache --env 'TOKEN=<secret>' -p 8000:8000 --ipc=host "
+        "docker run --runtime nvidia --gpus all -v ~/models:/models --env 'TOKEN=<secret>' -p 8000:8000 --ipc=host "
         "vllm/vllm-openai:v0.11.0 --model Qwen/Qwen3-32B -tp 4",
         {"engine": "vllm", "engine_version": "0.11.0", "model": "qwen3-32b", "tp": 4},
     ),
