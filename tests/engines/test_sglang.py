@@ -58,6 +58,22 @@ def test_share_of_memory_that_the_engine_chooses(model: str, gpu: str, version: 
     assert start_of(model, gpu, version, **layout).deployment.memory_fraction == pytest.approx(share, abs=5e-4)
 
 
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [
+        ("0.5.8", (0, 5, 8)),
+        ("0.4", (0, 4)),
+        ("v0.5", (0, 5)),
+        ("rocm/sgl-dev:v0.5.8.post1-rocm720", (0, 5, 8)),
+        ("docker, CUDA 13", (0, 5, 23)),
+        (None, (0, 5, 23)),
+    ],
+)
+def test_a_version_is_read_as_it_is_written(written: str | None, version: tuple[int, ...]) -> None:
+    """A short one is not taken for the newest."""
+    assert get_engine("sglang").version_of(Deployment("", "", engine_version=written)) == version
+
+
 def test_share_with_a_vision_tower_as_the_log_prints_it() -> None:
     start = start_of("kimi-k2.5", "mi355x-288gb", "0.5.8", tp=8)
     assert start.deployment.memory_fraction == pytest.approx(0.8260405859375, rel=1e-6)

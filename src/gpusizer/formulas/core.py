@@ -54,13 +54,6 @@ def _call(name: str, function: Callable[..., Any], *values: Any) -> Symbol:
 _PLAIN = frozenset({int, float, bool})  # a plan asks a hundred thousand times: the common case first
 
 
-def _all_plain(values: tuple[Any, ...]) -> bool:
-    for value in values:  # noqa: SIM110
-        if type(value) not in _PLAIN:
-            return False
-    return True
-
-
 def _any_symbol(*values: Any) -> bool:
     for value in values:  # noqa: SIM110
         if type(value) not in _PLAIN and isinstance(value, Symbol):

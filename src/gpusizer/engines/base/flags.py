@@ -26,7 +26,6 @@ __all__ = [
     "cache_words",
     "checked_deployment",
     "checked_launch",
-    "deployment_from_flags",
     "flag_table",
     "launch_from_flags",
     "unknown_flag",
@@ -126,21 +125,6 @@ class Launch:
 
     deployment: Deployment
     notices: tuple[Notice, ...] = ()
-
-
-def deployment_from_flags(
-    *,
-    model: str,
-    gpu: str,
-    engine: str = "vllm",
-    engine_version: str | None = None,
-    precision: str = "checkpoint",
-    kv_precision: str = "auto",
-    flags: Mapping[str, Any],
-) -> Deployment:
-    """One start from the flags that somebody typed; see :func:`launch_from_flags`."""
-    bare = Deployment(model=model, gpu=gpu, engine=engine, engine_version=engine_version, precision=precision, kv_precision=kv_precision)
-    return launch_from_flags(bare, flags).deployment
 
 
 def launch_from_flags(bare: Deployment, flags: Mapping[str, Any]) -> Launch:

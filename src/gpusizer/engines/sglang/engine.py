@@ -58,7 +58,7 @@ class Sglang(PooledEngine):
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Version as numbers, read out of an image tag if need be; the newest known where none is given."""
-        return version_in(deployment.engine_version) or self.newest
+        return version_in(deployment.engine_version) or super().version_of(deployment)
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
