@@ -61,6 +61,7 @@ def find_accelerator(name: str) -> Accelerator:
     if wanted in by_id:
         return by_id[wanted]
     without_remarks = re.sub(r"\([^()]*\)", " ", wanted)
+    without_remarks = re.sub(r"(?<=\w)\+(?=\s)", " ", without_remarks)  # "Max+ 395" is one name, "A + B" are two
     if "+" in without_remarks:
         parts = [_candidates(re.sub(r"\bx\d+\b", " ", part)) for part in without_remarks.split("+")]
         raise UnknownIdError("several-accelerators", id=name, nearest=[each[0].id for each in parts if each])

@@ -32,6 +32,13 @@ class Accelerator:
 
     Parameters
     ----------
+    status : str
+        "shipping", "new", "announced", or "discontinued": no longer made.
+    architecture : str or None
+        The chip generation as its maker calls it.
+    compute_capability : str or None
+        What says which kernels a chip runs: of NVIDIA the CUDA compute capability, of AMD the LLVM target ("gfx1100"), of Apple the Metal family
+        ("apple9").
     memory_bytes : int
         What the driver reports in all (not the marketing number): the size to plan with.
     memory_evidence : str
@@ -103,6 +110,11 @@ class Accelerator:
             return float(self.compute_capability or 0)
         except ValueError:
             return 0.0
+
+    @property
+    def on_sale(self) -> bool:
+        """Whether it can be ordered by itself: out and still made, no part of a notebook. Others are planned with where they are named."""
+        return self.status not in ("announced", "discontinued") and self.form_factor not in ("laptop", "integrated")
 
     @property
     def node_size(self) -> int:

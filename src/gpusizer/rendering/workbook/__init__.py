@@ -7,7 +7,7 @@ the tracer writes its cells; ``sheets`` show them. What an engine decides stands
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -17,6 +17,7 @@ from gpusizer.engines import account_sheet
 from gpusizer.engines.base.sheet import AccountSheet
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids
+from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import printable
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Plan
@@ -53,7 +54,7 @@ def catalogue_workbook(language: str, today: date | None = None, engine: str = "
         for id in model_ids():
             entry = model_entry(id)
             sources.append(Source(id, entry.name, load_architecture(id), entry))
-        facts = gather(sheet, sources, accelerators(), language)
+        facts = gather(sheet, sources, _listed(()), language)
         return build(facts, Beginning(Request(model=FIRST_MODEL), FIRST_GPU, FIRST_TP), today or date.today())
 
 
@@ -84,7 +85,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         cache = request.kv_precision.lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
         name = printable(plan.model.name) or key  # a sheet is XML, which knows no control characters
-        facts = gather(engine, [Source(key, name, stored, plan.model.entry)], accelerators(), language, precisions, caches)
+        facts = gather(engine, [Source(key, name, stored, plan.model.entry)], _listed(plan.request.gpus), language, precisions, caches)
         by_users = need.users is not None
         wanted = replace(
             request,
@@ -118,6 +119,12 @@ def _sheet(engine: str, version: str | None = None) -> AccountSheet:
     if found is None:
         raise FlagError("workbook-engine", found=" ".join(filter(None, (engine, version))))
     return found
+
+
+def _listed(named: Sequence[str]) -> tuple[Accelerator, ...]:
+    """The devices to choose from: what can be ordered, what is announced, and what the request names."""
+    wanted = {accelerator(name).id for name in named}
+    return tuple(each for each in accelerators() if each.on_sale or each.status == "announced" or each.id in wanted)
 
 
 def _plain_key(name: str) -> str:
