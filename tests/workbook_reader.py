@@ -23,11 +23,12 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import device_support
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment, Fit
-from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids
+from gpusizer.facts.catalog import accelerator, model_entry, model_ids
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import concurrent_requests, replicas_needed
 from gpusizer.i18n import text
 from gpusizer.planning.search import held_range
+from gpusizer.rendering.workbook import listed_devices
 from gpusizer.rendering.workbook.cells.candidates import CANDIDATES
 from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS
 
@@ -167,7 +168,7 @@ def kinds_first() -> list[str]:
 def cases(count: int, seed: int) -> Iterator[Case]:
     """Random choices in which every kind of model and nearly every device appears."""
     chance = random.Random(seed)
-    models, gpus = kinds_first(), [each.id for each in accelerators()]
+    models, gpus = kinds_first(), [each.id for each in listed_devices()]
     chance.shuffle(gpus)
     for number in range(count):
         yield Case(

@@ -23,7 +23,7 @@ from gpusizer.facts.catalog import accelerator, accelerators, model_entry, scena
 from gpusizer.formulas.load import concurrent_requests
 from gpusizer.i18n import text
 from gpusizer.planning.request import Request
-from gpusizer.rendering.workbook import catalogue_workbook
+from gpusizer.rendering.workbook import catalogue_workbook, listed_devices
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.sheets.start import Beginning
 from gpusizer.rendering.workbook.tables.gather import Source, gather
@@ -139,7 +139,7 @@ def test_the_sheet_of_accelerators_equals_the_library(sheet: Sheet, model: str, 
     sheet.set(**case.inputs())
     place = sheet.sheets.index("GPUs")
     seen = 0
-    for number, device in enumerate(accelerators()):
+    for number, device in enumerate(listed_devices()):
         if number % 5 != tokens % 5:
             continue
         row = number + 5

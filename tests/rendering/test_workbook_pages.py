@@ -21,7 +21,7 @@ from gpusizer.performance.predict import Load, predict
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Plan
-from gpusizer.rendering.workbook import plan_workbook
+from gpusizer.rendering.workbook import listed_devices, plan_workbook
 from gpusizer.units import GiB
 from workbook_reader import DASH, Case, Sheet, cells, shown, stored_values, verdict, wrong_values
 
@@ -147,7 +147,7 @@ def test_other_inputs_have_other_runners_up(bid: Sheet) -> None:
 
 def test_times_and_rates_are_the_library_s_for_any_load_layout_and_device(tmp_path: Path) -> None:
     chance, names = random.Random(3), ("ttft_s", "tpot_s", "output_tokens_per_s")
-    gpus = [each.id for each in accelerators()]
+    gpus = [each.id for each in listed_devices()]
     seen, regimes = 0, set()
     for model in ("gpt-oss-120b", "deepseek-v4-flash"):
         made = make_plan(Request(model, concurrency=32, gpus=("h200",)))

@@ -65,6 +65,8 @@ class Accelerator:
         Devices in the usual server (the largest tensor-parallel group without a network).
     whole_nodes : bool
         Sold only as whole servers (SXM, OAM and the like).
+    stand_in : bool
+        Whether it may stand for a device of which only the maker and the size of the memory are told.
     """
 
     id: str
@@ -102,6 +104,7 @@ class Accelerator:
     bridge_devices: int | None = None
     domain_devices: int | None = None
     pcie_generation: int | None = None
+    stand_in: bool = True
 
     @property
     def capability(self) -> float:

@@ -59,7 +59,8 @@ def devices_of(words: str, count: int | None, *, optional: bool) -> Devices:
     count : int or None
         GPUs that work.
     optional : bool
-        The engine's figures do not all depend on the device, so that an unknown one is no reason to refuse.
+        The engine's figures do not all depend on the device, so that an unknown one is no reason to refuse, and one of its size will do. Where
+        everything depends on it, a device that the catalogue lacks is refused.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def devices_of(words: str, count: int | None, *, optional: bool) -> Devices:
             raise InputError("case-without-device", found=words)
         return Devices((), _nameless(0), memory_known=False)
     try:
-        kinds, whole, notices = _kinds(words, plain)
+        kinds, whole, notices = _kinds(words, plain, by_size=optional)
     except UnknownIdError as error:
         if not optional:
             raise
@@ -92,7 +93,7 @@ def devices_of(words: str, count: int | None, *, optional: bool) -> Devices:
     return Devices(each, each[0], memory_known=whole, notices=notices)
 
 
-def _kinds(words: str, plain: str) -> tuple[list[tuple[Accelerator, int]], bool, tuple[Notice, ...]]:
+def _kinds(words: str, plain: str, *, by_size: bool) -> tuple[list[tuple[Accelerator, int]], bool, tuple[Notice, ...]]:
     """Kinds with their numbers, whether all are known, and what was taken for granted."""
     parts = [part.strip() for part in re.split(r"\s\+\s", plain)][:MOST_KINDS] if " + " in plain else [words]
     kinds: list[tuple[Accelerator, int]] = []
@@ -101,7 +102,7 @@ def _kinds(words: str, plain: str) -> tuple[list[tuple[Accelerator, int]], bool,
         times = re.search(r"\s[x×]\s?(\d{1,2})$", part) or re.match(r"(\d{1,2})\s?[x×]\s", part)
         name = part.replace(times[0], " ").strip() if times else part
         try:
-            device, notice = _one(name)
+            device, notice = _one(name, by_size=by_size)
         except UnknownIdError:
             if not kinds:
                 raise
@@ -113,8 +114,8 @@ def _kinds(words: str, plain: str) -> tuple[list[tuple[Accelerator, int]], bool,
     return kinds, len(notices) == 0 or len(kinds) == len(parts), tuple(notices)
 
 
-def _one(name: str) -> tuple[Accelerator, Notice | None]:
-    """The device of one name: named, named among other words, one of several that are alike, or of a size only."""
+def _one(name: str, *, by_size: bool) -> tuple[Accelerator, Notice | None]:
+    """The device of one name: named, named among other words, one of several that are alike, or, where that will do, of a size only."""
     try:
         return accelerator(name), None
     except UnknownIdError as error:
@@ -127,7 +128,7 @@ def _one(name: str) -> tuple[Accelerator, Notice | None]:
         alike = [device for device in alike if abs(device.marketing_memory_gb - float(size[1])) <= _NEAR * float(size[1])]
     if alike and len({device.marketing_memory_gb for device in alike}) == 1:
         return alike[0], None if len(alike) == 1 else Notice("device-alike", {"found": name, "gpu": alike[0].id})
-    if size is None or _OTHER_MAKERS.search(name):
+    if size is None or not by_size or _OTHER_MAKERS.search(name):
         raise unknown
     same = _of_size(float(size[1]), vendor="AMD" if _AMD.search(name) else "NVIDIA", unified="unified" in name.lower())
     if not same:
@@ -154,17 +155,22 @@ def _named_within(words: str) -> list[Accelerator]:
 
 def _of_size(size: float, *, vendor: str, unified: bool) -> list[Accelerator]:
     """Devices of a maker with so much memory on the box, by what their driver reports."""
-    same = [device for device in accelerators() if device.vendor == vendor and device.unified_memory == unified]
+    same = [device for device in _usual(vendor) if device.unified_memory == unified]
     exact = [device for device in same if device.marketing_memory_gb == size]
     close = exact or [device for device in same if abs(device.marketing_memory_gb - size) <= _TOLERANCE * size]
     return sorted(close, key=lambda device: device.memory_bytes)
+
+
+def _usual(vendor: str) -> list[Accelerator]:
+    """Devices of a maker that may stand for others of their size."""
+    return [each for each in accelerators() if each.vendor == vendor and each.stand_in]
 
 
 def _scaled(size: float, *, vendor: str) -> Accelerator | None:
     """The device of a maker that is nearest in size, with the memory that was named: its driver keeps the same share."""
     if not _SMALLEST <= size <= _LARGEST:
         return None
-    same = [device for device in accelerators() if device.vendor == vendor and not device.unified_memory]
+    same = [device for device in _usual(vendor) if not device.unified_memory]
     near = min(same, key=lambda device: abs(device.marketing_memory_gb - size))
     return replace(near, memory_bytes=int(near.memory_bytes * size / near.marketing_memory_gb), marketing_memory_gb=size, torch_total_bytes=None)
 

@@ -26,7 +26,7 @@ from gpusizer.rendering.workbook.cells.selected import MOST_STAGES
 from gpusizer.rendering.workbook.sheets.start import Beginning
 from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS, TPS, Source, gather
 
-__all__ = ["catalogue_workbook", "plan_workbook"]
+__all__ = ["catalogue_workbook", "listed_devices", "plan_workbook"]
 
 FIRST_MODEL, FIRST_GPU, FIRST_TP = "deepseek-v3", "h200-sxm-141gb", 8
 
@@ -54,7 +54,7 @@ def catalogue_workbook(language: str, today: date | None = None, engine: str = "
         for id in model_ids():
             entry = model_entry(id)
             sources.append(Source(id, entry.name, load_architecture(id), entry))
-        facts = gather(sheet, sources, _listed(()), language)
+        facts = gather(sheet, sources, listed_devices(), language)
         return build(facts, Beginning(Request(model=FIRST_MODEL), FIRST_GPU, FIRST_TP), today or date.today())
 
 
@@ -85,7 +85,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         cache = request.kv_precision.lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
         name = printable(plan.model.name) or key  # a sheet is XML, which knows no control characters
-        facts = gather(engine, [Source(key, name, stored, plan.model.entry)], _listed(plan.request.gpus), language, precisions, caches)
+        facts = gather(engine, [Source(key, name, stored, plan.model.entry)], listed_devices(plan.request.gpus), language, precisions, caches)
         by_users = need.users is not None
         wanted = replace(
             request,
@@ -121,8 +121,19 @@ def _sheet(engine: str, version: str | None = None) -> AccountSheet:
     return found
 
 
-def _listed(named: Sequence[str]) -> tuple[Accelerator, ...]:
-    """The devices to choose from: what can be ordered, what is announced, and what the request names."""
+def listed_devices(named: Sequence[str] = ()) -> tuple[Accelerator, ...]:
+    """The devices that a workbook lets choose from: what can be ordered, what is announced, and what the request names.
+
+    Parameters
+    ----------
+    named : sequence of str
+        Names of the request.
+
+    Returns
+    -------
+    tuple of Accelerator
+        In the order of the catalogue.
+    """
     wanted = {accelerator(name).id for name in named}
     return tuple(each for each in accelerators() if each.on_sale or each.status == "announced" or each.id in wanted)
 
