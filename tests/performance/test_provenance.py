@@ -14,8 +14,8 @@ from gpusizer.validation.corpora import corpus_rules
 from gpusizer.validation.memory_cases import KNOWN_BEFORE, Case, deployment_of, is_performance
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case, speed_of
 
-PROVENANCE = ("id", "source", "notes", "log", "derived", "measured", "confidence", "flags_source")
-FILES = ("serving-speeds.jsonl", "local-speeds.jsonl", "measured-performance-tune.jsonl", "starts.jsonl", "measured-memory-tune.jsonl")
+PROVENANCE = ("id", "source", "notes", "log", "derived", "measured", "confidence", "flags_source", "device_family")
+FILES = ("serving-speeds.jsonl", "local-speeds.jsonl", "starts.jsonl", "measured-memory-tune.jsonl")
 
 
 def _emptied(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +26,18 @@ def _changed(row: Mapping[str, Any]) -> dict[str, Any]:
     """Figures that cannot be, and the words on which rules of single publications once hung."""
     words = "silicon_sample perf-overview mlcommons/ in-house 1P1D MTP-3 fp4 _tp64_ep8_1"
     figures = {"ttft_ms_mean": 1, "tpot_ms_mean": 1e9, "output_tok_s_per_gpu": 1, "kv_tokens": 3, "outcome": "oom_load"}
-    return {**row, "id": words, "source": words, "notes": words, "log": words, "derived": figures, "measured": figures, "confidence": "low"}
+    return {
+        **row,
+        "id": words,
+        "source": words,
+        "notes": words,
+        "log": words,
+        "derived": figures,
+        "measured": figures,
+        "confidence": "low",
+        "flags_source": words,
+        "device_family": words,
+    }
 
 
 def _read(row: Mapping[str, Any]) -> Any:
@@ -56,7 +67,7 @@ def test_provenance_is_no_input_of_a_prediction(file: str) -> None:
 
 def test_rules_of_publications_look_at_what_was_known_before() -> None:
     """A rule hangs on fields that a prediction may read, or on what an earlier rule or the reader made of them."""
-    made = {"lengths", "traits"} | {field for rule in corpus_rules() for field in rule.fill}
+    made = {"client", "traits"} | {field for rule in corpus_rules() for field in rule.fill}
     known = set(speed_cases.KNOWN_BEFORE)
     assert not known & set(PROVENANCE)
     assert not set(KNOWN_BEFORE) & set(PROVENANCE)
@@ -69,7 +80,7 @@ def test_rules_of_publications_look_at_what_was_known_before() -> None:
 @pytest.mark.shared
 def test_every_rule_of_a_publication_is_needed_by_some_run() -> None:
     """A rule that fits no row any more is dead."""
-    rows = [row for file in FILES[:3] for row in shared_lines(file)]
+    rows = [row for file in FILES[:2] for row in shared_lines(file)]
     read = [_fields(row) for row in rows]
     for rule in corpus_rules():
         traits = "traits" in rule.where or "drafts" in rule.where  # the model has to be read for these
@@ -77,7 +88,8 @@ def test_every_rule_of_a_publication_is_needed_by_some_run() -> None:
 
 
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: row.get(name) for name in speed_cases.KNOWN_BEFORE}, "lengths": f"{row.get('isl')}/{row.get('osl')}"}
+    known = {name: row.get(name) for name in speed_cases.KNOWN_BEFORE}
+    return {**known, "client": speed_cases.client_words(row.get("flags"))}
 
 
 def test_flags_of_a_case_reach_the_deployment() -> None:

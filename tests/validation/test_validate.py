@@ -51,7 +51,7 @@ def test_predictions_use_nothing_that_is_known_only_afterwards() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", [MEASURED, "measured-performance-tune.jsonl"])
+@pytest.mark.parametrize("name", [MEASURED, "serving-speeds.jsonl", "local-speeds.jsonl"])
 def test_predictions_of_shared_cases_use_nothing_that_is_known_only_afterwards(name: str) -> None:
     rows = shared_lines(name)[::7]
     assert predictions(rows) == predictions(blinded(rows))

@@ -9,19 +9,20 @@ from functools import cached_property
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Evidence, Quantity
 
-__all__ = ["Load", "Performance", "PrefillPool", "SpeedItem"]
+__all__ = ["Host", "Load", "Performance", "PrefillPool", "SpeedItem"]
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the whole deployment serves; exactly one of ``concurrency``, ``request_rate_per_s`` and ``burst`` is given.
+    """What the whole deployment serves: one of ``concurrency``, ``request_rate_per_s`` and ``burst``, or a burst with ``concurrency`` as its limit.
 
     Parameters
     ----------
     input_tokens, output_tokens : float
         Mean lengths of a request. [tokens]
     concurrency : float or None
-        Requests in flight, each replaced when it ends. Infinite means as many as the cache holds. [requests]
+        Requests in flight, each replaced when it ends. Infinite means as many as the cache holds. Beside ``burst``: how many of it the client
+        lets be in flight at any time. [requests]
     request_rate_per_s : float or None
         Arrivals at random moments. [requests/s]
     burst : float or None
@@ -34,6 +35,8 @@ class Load:
         Share of the requests that arrive together when a measurement at fixed concurrency begins; 0 in steady service.
     acceptance : float or None
         Probability that a draft token is accepted; None takes the calibrated one.
+    requests : float or None
+        Of the whole run, where it ends; None in steady service. [requests]
     """
 
     input_tokens: float
@@ -45,6 +48,40 @@ class Load:
     length_spread: float = 0.0
     first_burst_share: float = 0.0
     acceptance: float | None = None
+    requests: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Memory beside the cards, and which of a model's weights lie in it.
+
+    Parameters
+    ----------
+    memory_bytes : float or None
+        Size. [bytes]
+    memory_kind : str
+        "DDR5" and the like; empty where it is not said.
+    sockets, channels : int or None
+        Processors, and memory channels of all of them.
+    transfers_per_s : float or None
+        Of one channel. [1/s]
+    bandwidth_bytes_per_s : float or None
+        As measured, or of all channels: eight bytes a transfer; None where it does not follow. [bytes/s]
+    offload : str
+        "experts" (all routed experts), "expert-layers" (those of ``layers`` layers), "layers" (all but ``layers`` layers), "rest" (whatever the
+        full cards do not hold); empty where nothing is said.
+    layers : int or None
+        How many.
+    """
+
+    memory_bytes: float | None = None
+    memory_kind: str = ""
+    sockets: int | None = None
+    channels: int | None = None
+    transfers_per_s: float | None = None
+    bandwidth_bytes_per_s: float | None = None
+    offload: str = ""
+    layers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

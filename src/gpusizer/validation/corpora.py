@@ -1,4 +1,4 @@
-"""What single publications leave unsaid about their runs: rules as data, applied where a case is read."""
+"""What runs of a kind leave unsaid: rules about engines and clients as data, applied where a case is read."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def corpus_rules() -> tuple[CorpusRule, ...]:
 
 
 def with_unsaid(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A case with what its publication leaves unsaid.
+    """A case with what runs of its kind leave unsaid.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def with_unsaid(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> with_unsaid({"engine": "DeepSeek in-house", "parallelism": "1P1D"})
-    {'engine': 'SGLang', 'parallelism': 'prefill 1x(pp4) + decode 1x(dp4 ep4)'}
+    >>> with_unsaid({"engine": "DeepSeek in-house", "parallelism": "tp8"})
+    {'engine': 'SGLang', 'parallelism': 'tp8'}
     """
     found = dict(row)
     for rule in corpus_rules():

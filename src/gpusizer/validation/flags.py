@@ -101,6 +101,11 @@ def _by_target(table: FlagTable, words: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if flag.kind in _NUMBERS and isinstance(value, str) and value.isalpha():
             continue  # prose: "max_mamba_cache_size forced to 35"
+        if flag.effect is Effect.SPEED:
+            try:
+                value = flag.read(value)
+            except InputError:
+                continue  # no start is refused for what does not bear on its memory: "--threads $(nproc)"
         found[flag.target] = value
     return found
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, inf
 from typing import Any
 
 from gpusizer.architecture.load import load_architecture
@@ -19,6 +18,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_format, scaled_format
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import LatentAttention, Notice
+from gpusizer.engines import find_declaration
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
@@ -26,15 +26,17 @@ from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.performance.device_speeds import generation
 from gpusizer.performance.predict import Question, answer
-from gpusizer.performance.types import Load, Performance, PrefillPool
+from gpusizer.performance.types import Host, Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
-from gpusizer.validation.devices import Devices, devices_of
-from gpusizer.validation.flags import engine_fields
+from gpusizer.validation.devices import devices_of
+from gpusizer.validation.hosts import host_of
 from gpusizer.validation.memory_cases import check_numbers, whole
 from gpusizer.validation.models import model_of
+from gpusizer.validation.speed_flags import drafts_of, launch_of
 from gpusizer.validation.speed_layouts import run_layout
+from gpusizer.validation.speed_load import load_of
 
-__all__ = ["KNOWN_BEFORE", "PerformanceCase", "performance_case", "speed_of"]
+__all__ = ["KNOWN_BEFORE", "PerformanceCase", "client_words", "performance_case", "speed_of"]
 
 KNOWN_BEFORE = (
     "date", "model", "quantization", "gpu", "gpu_count", "engine", "engine_version", "parallelism", "disaggregated", "isl", "osl", "concurrency",
@@ -50,13 +52,10 @@ _ENGINES = (
     ("mindie", "mindie"),
     ("llama", "llama.cpp"),
     ("ollama", "ollama"),
+    ("ktransformers", "llama.cpp"),  # the same files and formats; routed experts are computed where they lie, in host memory
 )
-_UNTOLD_LENGTH = 300.0  # a case that gives neither length: short chat [tokens]
-_PROMPTS_PER_CUSTOMER = 10  # length of a run where it is not said: clients send ten times as many prompts as may be in flight
-_NATURAL_SPREAD = 0.9  # lengths of real requests: standard deviation over mean (ShareGPT and the data sets of MLPerf: 0.8 to 1.1)
-# Keys of the YAML file of TensorRT-LLM that name what a launch word names elsewhere.
-_DOTTED = {"kv_cache_config.dtype": "kv_cache_dtype", "kv_cache_config.free_gpu_memory_fraction": "free_gpu_memory_fraction"}
-_NOT_THE_ENGINE = frozenset({"client", "env"})
+_FORKS = ("ik_llama.cpp",)
+_EXPERTS_ON_HOST = "ktransformers"
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,8 @@ class PerformanceCase:
         Equal copies of the deployment.
     prefill : PrefillPool or None
         Workers that only computed prompts.
+    host : Host or None
+        Memory beside the cards, and what lay in it.
     date : str
         Day or month of the run, empty where it is not known.
     notices : tuple of Notice
@@ -89,6 +90,7 @@ class PerformanceCase:
     load: Load
     replicas: int = 1
     prefill: PrefillPool | None = None
+    host: Host | None = None
     date: str = ""
     notices: tuple[Notice, ...] = ()
 
@@ -122,28 +124,64 @@ def speed_of(case: PerformanceCase) -> Performance:
     return answer(question)
 
 
+def client_words(flags: object) -> str:
+    """Settings of the load generator as words that rules look for.
+
+    >>> client_words({"client": {"request-rate": "inf", "max-concurrency": 64}})
+    'max-concurrency=64 request-rate=inf'
+    """
+    client = flags.get("client") if isinstance(flags, Mapping) else None
+    pairs = sorted((str(name)[:80], str(value)[:80]) for name, value in list(client.items())[:100]) if isinstance(client, Mapping) else []
+    return " ".join(f"{name}={value}" for name, value in pairs)
+
+
 def _case(row: Mapping[str, Any]) -> PerformanceCase:
-    row = with_unsaid({**row, "lengths": f"{row['isl']}/{row['osl']}"})
+    row = with_unsaid({**row, "client": client_words(row["flags"])})
     entry, named = _model(_model_words(str(row["model"] or "")))
     devices = devices_of(str(row["gpu"] or ""), 1, optional=False)
     engine = _engine(str(row["engine"] or ""))
     architecture, precision = _precision(entry.id, str(row["quantization"] or ""), named)
     row = with_unsaid({**row, "traits": _traits(architecture, devices.first)})
-    run = run_layout(row, architecture, devices.first, whole(row, "gpu_count", 1 << 14) or 0)
-    fields, flags = _launch(engine, row, devices)
+    run = run_layout(row, architecture, devices.first, whole(row, "gpu_count", 1 << 14) or 0, by_devices=_by_devices(engine))
+    fields, flags, spread = launch_of(engine, row, devices)
+    drafts = drafts_of(row, fields, flags)
+    told: dict[str, Any] = {"kv_precision": _cache_precision(row, fields), "speculative_tokens": drafts.tokens, "fork": _fork(str(row["engine"]))}
     plain = Deployment(
         model=entry.id,
         gpu=devices.first.id,
         engine=engine,
         engine_version=str(row["engine_version"] or "") or None,
         precision=precision,
-        flags=flags,
-        **{**fields, "kv_precision": _cache_precision(row, fields), "speculative_tokens": _drafts(row, fields)},
+        flags=flags | ({"speculative_method": drafts.method} if drafts.tokens else {}) | _placed(row, flags),
+        **{**fields, **told},
     )
     prefill = None if run.prefill is None else PrefillPool(_cut(plain, run.prefill), run.prefill_workers)
-    return PerformanceCase(
-        architecture, devices.first, _cut(plain, run.layout), _load(row), run.replicas, prefill, str(row["date"] or ""), devices.notices
-    )
+    silent = spread and not re.search(r"ep\d", str(row["parallelism"] or "")[:400])  # the layout says nothing of experts, the launch words do
+    decode = _cut(plain, replace(run.layout, ep=run.layout.tp * run.layout.dp) if silent else run.layout)
+    load, host, date = replace(load_of(row), acceptance=drafts.acceptance), _host(row), str(row["date"] or "")
+    return PerformanceCase(architecture, devices.first, decode, load, run.replicas, prefill, host, date, devices.notices)
+
+
+def _by_devices(engine: str) -> bool:
+    found = find_declaration(engine)
+    return found is not None and found.layout_by_devices
+
+
+def _fork(words: str) -> str:
+    return next((fork for fork in _FORKS if fork in words.lower()), "")
+
+
+def _placed(row: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """That routed experts lie on the host where the engine is made for that, unless more is said."""
+    said = any(name in flags for name in ("cpu_moe", "n_cpu_moe", "override_tensor"))
+    return {"cpu_moe": True} if _EXPERTS_ON_HOST in str(row["engine"]).lower() and not said else {}
+
+
+def _host(row: Mapping[str, Any]) -> Host | None:
+    found = host_of(row["host"])
+    if _EXPERTS_ON_HOST not in str(row["engine"]).lower() or (found is not None and found.offload):
+        return found
+    return replace(found or Host(), offload="experts")
 
 
 def _cut(deployment: Deployment, layout: Layout) -> Deployment:
@@ -159,24 +197,6 @@ def _traits(architecture: Architecture, accelerator: Accelerator) -> str:
         generation(accelerator): True,
     }
     return " ".join(word for word, holds in found.items() if holds)
-
-
-def _launch(engine: str, row: Mapping[str, Any], devices: Devices) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields and further flags of the start from the launch words of the case; its layout is told elsewhere."""
-    given = row["flags"] if isinstance(row["flags"], Mapping) else {}
-    words = {
-        _DOTTED.get(str(name), re.sub(r"[-.]", "_", str(name))): value
-        for name, value in given.items()
-        if name not in _NOT_THE_ENGINE and value is not None
-    }
-    fields: dict[str, Any] = {}
-    flags: dict[str, Any] = {}
-    if engine != "mindie":
-        fields, flags = engine_fields(engine, {}, words, devices)
-    if row.get("stream_interval"):
-        flags["stream_interval"] = row["stream_interval"]
-    layout = ("tp", "pp", "dp", "ep", "dcp", "max_model_len")  # the length that a request needs decides, not the longest that may come
-    return {name: value for name, value in fields.items() if name not in layout}, flags
 
 
 def _model_words(words: str) -> str:
@@ -244,49 +264,3 @@ def _cache_precision(row: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     if re.search(r"FP8 (?:attention and )?KV|attention and KV", str(row["quantization"] or "")):
         return "fp8"
     return str(row.get("cache") or "auto")
-
-
-def _drafts(row: Mapping[str, Any], fields: Mapping[str, Any]) -> int:
-    words = str(row["speculative"] or "")
-    told = re.search(r"MTP[- ](\d)|(\d) draft", words)
-    if "MTP" in words:
-        return int(told[1] or told[2]) if told else 1
-    return int(fields.get("speculative_tokens") or row.get("drafts") or 0)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
-
-
-def _prompts(row: Mapping[str, Any]) -> float | None:
-    """How many requests the whole run had. [requests]"""
-    flags = row["flags"] if isinstance(row["flags"], Mapping) else {}
-    client = flags.get("client")
-    return _number(row["num_prompts"]) or (_number(client.get("num-prompts")) if isinstance(client, Mapping) else None)
-
-
-def _load(row: Mapping[str, Any]) -> Load:
-    isl, osl = _number(row["isl"]), _number(row["osl"])
-    scale = _number(row.get("length_scale")) or 1.0
-    spread = _number(row.get("length_spread")) or (0.0 if _round(isl) or _round(osl) else _NATURAL_SPREAD)
-    base = Load((isl or osl or _UNTOLD_LENGTH) * scale, (osl or isl or _UNTOLD_LENGTH) * scale, length_spread=spread)
-    concurrency = _number(row["concurrency"])
-    if concurrency is not None:
-        prompts = _prompts(row) or _PROMPTS_PER_CUSTOMER * concurrency
-        return replace(base, concurrency=concurrency, first_burst_share=min(concurrency / prompts, 1.0))
-    batch, rate = row["batch_size"], row["request_rate"]
-    if _number(batch) is not None:
-        return replace(base, burst=_number(batch))
-    if _number(rate) is not None:
-        return replace(base, request_rate_per_s=_number(rate))
-    many = re.search(r"burst of (\d{1,9})", f"{batch or ''} {rate or ''}")
-    if many:
-        return replace(base, burst=float(many[1]))
-    return replace(base, concurrency=inf)
-
-
-def _round(tokens: float | None) -> bool:
-    """A length that somebody chose: 128, 1000, 2048, or a few tokens less, as clients cut them."""
-    if tokens is None:
-        return False
-    return any(0 <= mark - tokens <= max(6, mark * 0.003) for step in (500, 1024, 128) for mark in (ceil(tokens / step) * step,)) or tokens < 110

@@ -16,9 +16,13 @@ from gpusizer.facts.types import Accelerator
 __all__ = ["RunLayout", "run_layout"]
 
 PROMPT_RANKS = 8  # of a worker that only computes prompts, where nothing is said
+SERVER_RANKS = 8  # of one server
 FULLEST = 0.8  # share of the devices that weights may take where the smallest replica is guessed
 _SIZE = re.compile(r"(moetp|tp|pp|dp|ep)(\d{1,4})")
 _SPLIT = re.compile(r"prefill (\d{1,4})x\(([^)]*)\) \+ decode (\d{1,4})x\(([^)]*)\)")
+_COUNTED = re.compile(r"\b(\d{1,3})P(\d{1,3})D\b")
+_STAGES = re.compile(r"\bprefill\b[^+]{0,40}?\(?pp(\d{1,3})\b")
+_WIDE = re.compile(r"\bdecode wide-EP (?:up to |of )?(\d{1,4})\b", re.IGNORECASE)
 _REPLICAS = re.compile(r"x(\d{1,4}) replicas")
 
 
@@ -44,7 +48,7 @@ class RunLayout:
     prefill_workers: int = 0
 
 
-def run_layout(row: Mapping[str, Any], architecture: Architecture, accelerator: Accelerator, gpus: int) -> RunLayout:
+def run_layout(row: Mapping[str, Any], architecture: Architecture, accelerator: Accelerator, gpus: int, *, by_devices: bool = False) -> RunLayout:
     """The layout of a run; the smallest replica that holds the model where nothing is said.
 
     Parameters
@@ -57,18 +61,26 @@ def run_layout(row: Mapping[str, Any], architecture: Architecture, accelerator: 
         The device.
     gpus : int
         Of the whole run, 0 where it is not said.
+    by_devices : bool
+        The engine shares layers out over whatever devices there are.
 
     Returns
     -------
     RunLayout
         One replica, how many, and workers for prompts.
     """
-    words = str(row.get("parallelism") or "")
+    words = str(row.get("parallelism") or "")[:400]
+    spread = bool(_has_experts(architecture))
     split = _SPLIT.search(words)
     if split:
-        prefill, decode = (_whole_heads(_sizes(split[number]), architecture) for number in (2, 4))
+        prefill, decode = (_spread(_whole_heads(_sizes(split[number]), architecture), experts=spread) for number in (2, 4))
         return RunLayout(decode, int(split[3]), prefill, int(split[1]))
+    pools = _pools(words, gpus)
+    if pools is not None:
+        return pools
     if not _SIZE.search(words):
+        if by_devices:
+            return RunLayout(Layout(pp=max(gpus, 1)))
         tp = _smallest(architecture, accelerator)
         return RunLayout(Layout(tp=tp), max(gpus // tp, 1))
     layout = _sizes(words.split(" or ")[0])
@@ -77,7 +89,31 @@ def run_layout(row: Mapping[str, Any], architecture: Architecture, accelerator: 
     if _indivisible(layout, architecture):
         return _rack(layout.tp * layout.dp)
     copies = _REPLICAS.search(words)
-    return RunLayout(layout, int(copies[1]) if copies else 1)
+    return RunLayout(_spread(layout, experts=spread), int(copies[1]) if copies else 1)
+
+
+def _has_experts(architecture: Architecture) -> bool:
+    return any(layer.experts for layer in architecture.layers)
+
+
+def _spread(layout: Layout, *, experts: bool) -> Layout:
+    """Attention that is data-parallel beyond one server has its experts spread over all ranks: nobody holds a slice of each on so many."""
+    wide = experts and layout.dp > SERVER_RANKS and layout.ep < layout.tp * layout.dp
+    return replace(layout, ep=layout.tp * layout.dp) if wide else layout
+
+
+def _pools(words: str, gpus: int) -> RunLayout | None:
+    """Workers whose sizes follow from the GPUs of the run: "1P1D on 8 GPUs, prefill pp4", "prefill (pp4) + decode wide-EP up to 32"."""
+    counts, stages, wide = _COUNTED.search(words), _STAGES.search(words), _WIDE.search(words)
+    if stages is None or (counts is None and wide is None):
+        return None
+    prefill = Layout(pp=max(int(stages[1]), 1))
+    if wide is not None:
+        ranks = max(int(wide[1]), 1)
+        return RunLayout(Layout(dp=ranks, ep=ranks), 1, prefill, max((gpus - ranks if gpus > ranks else ranks) // prefill.pp, 1))
+    workers, decoders = (max(int(counts[number]), 1) for number in (1, 2)) if counts is not None else (1, 1)
+    ranks = max((gpus - workers * prefill.pp) // decoders, 1)
+    return RunLayout(Layout(dp=ranks, ep=ranks), decoders, prefill, workers)
 
 
 def _sizes(words: str) -> Layout:

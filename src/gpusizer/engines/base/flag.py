@@ -38,7 +38,7 @@ class Effect(StrEnum):
 
     MEMORY = "memory"  # memory of a GPU, and it is counted
     HOST = "host"  # memory of the host alone
-    SPEED = "speed"  # speed, and it is counted
+    SPEED = "speed"  # speed alone: it is kept with the start for who predicts speeds
     NOTHING = "nothing"  # neither, or nothing that is predicted
     UNCOUNTED = "uncounted"  # memory of a GPU, and it is not counted: ``caveat`` says what
 

@@ -181,7 +181,7 @@ class LlamaCpp(PlacedEngine):
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; the context is that of all sequences together, several devices are named."""
         options, values = self.options(deployment), printed_values(deployment)
-        for name in ("tp", "pp", "max_model_len", "kv_precision"):
+        for name in ("tp", "pp", "max_model_len", "kv_precision", "backend"):
             values.pop(name, None)
         if options.context:
             values["ctx_size"] = options.context

@@ -11,14 +11,31 @@ from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, pass
 from gpusizer.engines.base.settling import listed
 from gpusizer.errors import FlagError
 
-__all__ = ["DEVICES", "FLAGS", "devices_of", "settle", "settle_case"]
+__all__ = ["BACKEND", "DEVICES", "FLAGS", "devices_of", "settle", "settle_backend", "settle_case"]
 
 DEVICES = Flag("--devices", "word", "devices")
 """The accelerators by their ids where they differ, or how many there are; ours, no flag of the engine."""
 
+BACKEND = Flag("--backend", "word", effect=Effect.SPEED)
+"""Which of its backends was built and runs (cuda, vulkan, rocm, metal ...); ours: the engine has it in its name, not among its flags."""
+
+_BACKENDS = {
+    "cuda": "cuda",
+    "vulkan": "vulkan",
+    "rocm": "rocm",
+    "hip": "rocm",
+    "metal": "metal",
+    "mtl": "metal",
+    "cpu": "cpu",
+    "sycl": "sycl",
+    "musa": "musa",
+    "cann": "cann",
+}
 _ROWS = ("row", "tensor")
 _MEMORY = (
     DEVICES,
+    BACKEND,
+    Flag("--threads", "count", also=("-t",), high=1 << 16, left_open=True, effect=Effect.SPEED),
     Flag("--device", "word", also=("-dev",)),
     Flag("--n-gpu-layers", "setting", also=("-ngl", "--gpu-layers")),
     Flag("--ctx-size", "tokens", also=("-c",), high=1 << 30),
@@ -76,7 +93,7 @@ _NOTHING = passed_over(
     ),
     settings="--reasoning|-rea --log-colors",
     values=(
-        "--host --port --alias|-a --threads|-t --threads-batch|-tb --threads-http --threads-draft|-td --main-gpu|-mg --numa "
+        "--host --port --alias|-a --threads-batch|-tb --threads-http --threads-draft|-td --main-gpu|-mg --numa "
         "--temp|--temperature --top-k --top-p --min-p --seed|-s --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty "
         "--samplers --mirostat --predict|-n|--n-predict --keep --prompt|-p --file|-f --output|-o --chat-template --chat-template-file "
         "--chat-template-kwargs --reasoning-format --reasoning-budget --api-key --api-key-file --path --timeout|-to --slot-save-path "
@@ -94,7 +111,8 @@ _NOTHING = passed_over(
     ),
 )
 FLAGS: tuple[Flag, ...] = tuple(
-    replace(flag, also=(*flag.also, f"LLAMA_ARG_{flag.name.upper()}")) if flag is not DEVICES else flag for flag in (*_MEMORY, *_OTHER, *_NOTHING)
+    replace(flag, also=(*flag.also, f"LLAMA_ARG_{flag.name.upper()}")) if flag not in (DEVICES, BACKEND) else flag
+    for flag in (*_MEMORY, *_OTHER, *_NOTHING)
 )
 """Every flag that is known, those that change memory first; each may come from the environment too."""
 
@@ -112,6 +130,7 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     tuple of Notice
         What of it is not counted.
     """
+    settle_backend(values)
     if values.get("max_num_seqs") == -1:
         del values["max_num_seqs"]
     if values.get("cache_type_k") is not None and values.get("cache_type_k") == values.get("cache_type_v"):
@@ -165,8 +184,22 @@ def devices_of(values: dict[str, Any]) -> int:
     return len(names)
 
 
+def settle_backend(values: dict[str, Any]) -> None:
+    """The backend by one word, whatever it was called; a word that names none goes.
+
+    >>> values = {"backend": "Vulkan_RADV"}
+    >>> settle_backend(values), values
+    (None, {'backend': 'vulkan'})
+    """
+    words = str(values.pop("backend", None) or "").lower()[:80]
+    found = next((backend for word, backend in _BACKENDS.items() if word in words), None)
+    if found is not None:
+        values["backend"] = found
+
+
 def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str, Any]) -> None:
     """A measured case says the context of all sequences together in a field of its own."""
+    settle_backend(flags)
     context = row.get("context_len")
     if isinstance(context, int) and not isinstance(context, bool):
         flags["ctx_size"] = context

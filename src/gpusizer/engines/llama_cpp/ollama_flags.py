@@ -7,12 +7,13 @@ from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.flag import MAX_TOKENS, Effect, Flag, passed_over
-from gpusizer.engines.llama_cpp.flags import DEVICES, devices_of
+from gpusizer.engines.llama_cpp.flags import BACKEND, DEVICES, devices_of, settle_backend
 
 __all__ = ["FLAGS", "settle", "settle_case"]
 
 FLAGS: tuple[Flag, ...] = (
     DEVICES,
+    BACKEND,
     Flag("--num-ctx", "tokens", "max_model_len", ("OLLAMA_CONTEXT_LENGTH", "--context-length"), 1, MAX_TOKENS, case=("context_len",)),
     Flag("--num-parallel", "count", "max_num_seqs", ("OLLAMA_NUM_PARALLEL",), 1, 1 << 16),
     Flag("--kv-cache-type", "word", also=("OLLAMA_KV_CACHE_TYPE",)),
@@ -42,6 +43,7 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     tuple of Notice
         Nothing: all of it is counted.
     """
+    settle_backend(values)
     count = devices_of(values) or values.pop("visible_gpus", 0)
     if count and not {"gpus", "tp", "pp"} & values.keys():
         values["pp"] = count
@@ -49,4 +51,5 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
 
 
 def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str, Any]) -> None:
-    """A measured case of Ollama needs nothing more."""
+    """A measured case names its backend in words of its own."""
+    settle_backend(flags)

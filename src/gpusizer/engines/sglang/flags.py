@@ -12,6 +12,17 @@ __all__ = ["FLAGS", "settle"]
 
 _LORAS = 8  # max_loras_per_batch where adapters are served and nobody says how many
 
+_SPEED = (
+    Flag("--stream-interval", "count", low=1, effect=Effect.SPEED),
+    Flag("--scheduler-recv-interval", "count", low=1, effect=Effect.SPEED),
+    Flag("--max-prefill-tokens", "tokens", low=1, high=MAX_TOKENS, effect=Effect.SPEED),
+    Flag("--num-continuous-decode-steps", "count", low=1, effect=Effect.SPEED),
+    Flag("--enable-mixed-chunk", "switch", effect=Effect.SPEED),
+    Flag("--attention-backend", "word", effect=Effect.SPEED),
+    Flag("--prefill-attention-backend", "word", effect=Effect.SPEED),
+    Flag("--decode-attention-backend", "word", effect=Effect.SPEED),
+    Flag("--tokenizer-worker-num", "count", low=1, effect=Effect.SPEED),
+)
 _MEMORY = (
     Flag("--tp-size", "count", "tp", ("--tensor-parallel-size", "--tp"), 1, MAX_RANKS),
     Flag("--pp-size", "count", "pp", ("--pipeline-parallel-size", "--pp"), 1, MAX_RANKS),
@@ -63,7 +74,7 @@ _MEMORY = (
     Flag("--speculative-num-steps", "count", high=256),
     Flag("--speculative-draft-model-path", "word", "speculative_model", ("--speculative-draft-model",)),
     Flag("--cpu-offload-gb", "number", high=1 << 20),
-    Flag("--stream-interval", "count", low=1, effect=Effect.SPEED),
+    *_SPEED,
 )
 _OTHER = (
     Flag("--offload-group-size", "count", left_open=True, effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
@@ -81,7 +92,7 @@ _OTHER = (
 _NOTHING = passed_over(
     switches=(
         "--trust-remote-code --enable-metrics --enable-cache-report --log-requests --skip-server-warmup --skip-tokenizer-init "
-        "--disable-custom-all-reduce --enable-p2p-check --enable-mixed-chunk --enable-torch-compile --disable-shared-experts-fusion "
+        "--disable-custom-all-reduce --enable-p2p-check --enable-torch-compile --disable-shared-experts-fusion "
         "--disable-cuda-graph-padding --enable-multimodal --enable-nccl-nvls --disable-flashinfer-autotune --enable-flashinfer-trtllm-moe "
         "--enable-flashinfer-cutlass-moe --enable-flashinfer-allreduce-fusion --enable-fp32-lm-head --enable-memory-saver "
         "--enable-weights-cpu-backup --delete-ckpt-after-loading --disable-overlap-cg-plan --disable-outlines-disk-cache --enable-trace "
@@ -93,16 +104,16 @@ _NOTHING = passed_over(
     ),
     values=(
         "--host --port --served-model-name --tokenizer-path --tokenizer-mode --load-format --device --revision --chat-template "
-        "--completion-template --attention-backend --prefill-attention-backend --decode-attention-backend --mm-attention-backend "
+        "--completion-template --mm-attention-backend "
         "--sampling-backend --grammar-backend --tool-call-parser --reasoning-parser --log-level --log-level-http --log-requests-level "
-        "--api-key --admin-api-key --random-seed --max-prefill-tokens --schedule-policy --schedule-conservativeness "
+        "--api-key --admin-api-key --random-seed --schedule-policy --schedule-conservativeness "
         "--dist-init-addr|--nccl-init-addr --dist-timeout --nnodes --node-rank --watchdog-timeout --download-dir --base-gpu-id "
         "--gpu-id-step --model-loader-extra-config --preferred-sampling-params --speculative-eagle-topk "
         "--speculative-draft-attention-backend --speculative-attention-mode --speculative-token-map --speculative-moe-runner-backend "
         "--fp8-gemm-backend --fp8-gemm-runner-backend --fp4-gemm-backend --deepep-mode --deepep-config --moe-data-parallel-size "
         "--init-expert-location --disaggregation-transfer-backend --disaggregation-ib-device --disaggregation-bootstrap-port "
-        "--load-balance-method --model-impl --limit-mm-data-per-request --mm-process-config --num-continuous-decode-steps --mamba-backend "
-        "--nsa-prefill-backend --nsa-decode-backend --torch-compile-max-bs --triton-attention-num-kv-splits --tokenizer-worker-num "
+        "--load-balance-method --model-impl --limit-mm-data-per-request --mm-process-config --mamba-backend "
+        "--nsa-prefill-backend --nsa-decode-backend --torch-compile-max-bs --triton-attention-num-kv-splits "
         "--file-storage-path --max-queued-requests --weight-version --hicache-write-policy --hicache-io-backend --hicache-mem-layout "
         "--hicache-storage-backend --hicache-storage-prefetch-policy --hicache-storage-backend-extra-config --kt-threadpool-count "
         "--kt-cpuinfer --kt-weight-path --kt-method --lora-backend --lora-eviction-policy --lora-target-modules "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
@@ -18,6 +18,7 @@ from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weights import Cut, ExpertPadding
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.engines.tensorrt_llm.account import block_bytes, left_for_cache, pages, request_blocks, step_lines
+from gpusizer.engines.tensorrt_llm.flags import OF_FILE
 from gpusizer.engines.tensorrt_llm.record import cache_record, compiled, records_of
 from gpusizer.facts.types import Accelerator
 
@@ -138,6 +139,10 @@ class TensorRtLlm(PooledEngine):
             found["enable_attention_dp"] = True
         if deployment.enforce_eager:
             found["cuda_graph_config"] = None
+        for flag in OF_FILE:
+            head, _, key = flag.name.partition(".")
+            if flag.target in deployment.flags and not (head == "cuda_graph_config" and deployment.enforce_eager):
+                found[head] = {**cast("dict[str, object]", found.get(head, {})), key: deployment.flags[flag.target]}
         if drafts := deployment.speculative_tokens:
             found["speculative_config"] = {
                 "decoding_type": str(deployment.flags.get("speculative_method", "mtp")).upper(),
@@ -157,6 +162,7 @@ _OF_FILE = (
     "speculative_method",
     "speculative_model",
     "dtype",
+    *(flag.target for flag in OF_FILE),
 )
 
 ENGINE = TensorRtLlm()

@@ -9,7 +9,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, passed_over
 from gpusizer.engines.base.settling import drafts_of
 
-__all__ = ["FLAGS", "settle"]
+__all__ = ["FLAGS", "OF_FILE", "settle"]
 
 _MEMORY = (
     Flag("--tp_size", "count", "tp", ("--tensor_parallel_size", "--tp"), 1, MAX_RANKS),
@@ -23,23 +23,37 @@ _MEMORY = (
         "--kv_cache_free_gpu_memory_fraction",
         "share",
         "memory_fraction",
-        ("--free_gpu_memory_fraction", "--kv_cache_free_gpu_mem_fraction"),
+        ("--free_gpu_memory_fraction", "--kv_cache_free_gpu_mem_fraction", "--kv_cache_config.free_gpu_memory_fraction"),
         case=("mem_fraction_static",),
     ),
-    Flag("--kv_cache_dtype", "word", "kv_precision", case=("kv_cache_dtype",)),
-    Flag("--tokens_per_block", "count", "block_size", low=1, high=1 << 16),
+    Flag("--kv_cache_dtype", "word", "kv_precision", ("--kv_cache_config.dtype",), case=("kv_cache_dtype",)),
+    Flag("--tokens_per_block", "count", "block_size", ("--kv_cache_config.tokens_per_block",), 1, 1 << 16),
     Flag("--disable_cuda_graph", "switch", "enforce_eager", case=("enforce_eager",)),
     Flag("--model", "word", also=("--model_path",), effect=Effect.NOTHING),
     Flag("--dtype", "word"),
     Flag("--quantization", "word"),
-    Flag("--max_tokens", "tokens", high=1 << 40),
+    Flag("--max_tokens", "tokens", also=("--kv_cache_config.max_tokens",), high=1 << 40),
     Flag("--max_input_len", "tokens", high=1 << 20),
     Flag("--extra_llm_api_options", "json", "options_file", ("--config",)),
     Flag("--speculative_config", "json"),
-    Flag("--num_speculative_tokens", "count", "speculative_tokens", high=256),
-    Flag("--speculative_method", "word"),
+    Flag(
+        "--num_speculative_tokens",
+        "count",
+        "speculative_tokens",
+        ("--speculative_config.num_nextn_predict_layers", "--speculative_config.max_draft_len"),
+        high=256,
+    ),
+    Flag("--speculative_method", "word", also=("--speculative_config.decoding_type",)),
     Flag("--pp_layer_partition", "word", "pp_layer_partition"),
     Flag("--stream_interval", "count", low=1, effect=Effect.SPEED),
+)
+# Settings that stand in the file of options alone, by their keys joined with dots.
+OF_FILE = (
+    Flag("--cuda_graph_config.max_batch_size", "count", "cuda_graph_max_bs", effect=Effect.SPEED),
+    Flag("--moe_config.backend", "word", "moe_backend", ("--moe_backend",), effect=Effect.SPEED),
+    Flag("--attention_dp_config.enable_balance", "switch", "attention_dp_balance", effect=Effect.SPEED),
+    Flag("--attention_dp_config.timeout_iters", "count", "attention_dp_timeout_iters", effect=Effect.SPEED),
+    Flag("--attention_dp_config.batching_wait_iters", "count", "attention_dp_wait_iters", effect=Effect.SPEED),
 )
 _OTHER = (
     Flag("--max_beam_width", "count", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
@@ -53,11 +67,11 @@ _NOTHING = passed_over(
     values=(
         "--host --port --backend --log_level --tokenizer --custom_tokenizer --custom_module_dirs --gpus_per_node "
         "--num_postprocess_workers --revision --reasoning_parser --tool_parser --metadata_server_config_file --otlp_traces_endpoint "
-        "--disagg_cluster_uri --media_io_kwargs --chat_template --served_model_name --video_pruning_rate --moe_backend --attn_backend "
+        "--disagg_cluster_uri --media_io_kwargs --chat_template --served_model_name --video_pruning_rate --attn_backend "
         "--allowed_origins --allowed_local_media_path --kv_connector_config"
     ),
 )
-FLAGS: tuple[Flag, ...] = (*_MEMORY, *_OTHER, *_NOTHING)
+FLAGS: tuple[Flag, ...] = (*_MEMORY, *OF_FILE, *_OTHER, *_NOTHING)
 """Every flag that is known, those that change memory first."""
 
 
@@ -100,6 +114,13 @@ def _from_file(values: dict[str, Any], file: Mapping[str, Any]) -> None:
         flag = next(each for each in _MEMORY if each.name == name)
         if file.get(name) is not None:
             values.setdefault(flag.target, flag.read(file[name]))
+    for flag in OF_FILE:
+        head, _, key = flag.name.partition(".")
+        section = file.get(head)
+        if isinstance(section, Mapping) and section.get(key) is not None:
+            values.setdefault(flag.target, flag.read(section[key]))
+    if file.get("stream_interval") is not None:
+        values.setdefault("stream_interval", _BY_TARGET["stream_interval"].read(file["stream_interval"]))
     drafts = file.get("speculative_config")
     if isinstance(drafts, Mapping):  # its own words for the same
         tokens = drafts.get("num_nextn_predict_layers", drafts.get("max_draft_len", 1))

@@ -71,6 +71,9 @@ _STEPS = (
     Flag("--speculative-model", "word"),
     Flag("--speculative-method", "word"),
     Flag("--stream-interval", "count", low=1, effect=Effect.SPEED),
+    Flag("--async-scheduling", "switch", effect=Effect.SPEED),
+    Flag("--attention-backend", "word", effect=Effect.SPEED),
+    Flag("--performance-mode", "word", effect=Effect.SPEED),
     Flag("--runner", "word"),
     Flag("--task", "word"),
     Flag("--convert", "word"),
@@ -84,7 +87,7 @@ _HOST = (
 )
 _NOTHING = passed_over(
     switches=(
-        "--trust-remote-code --enable-chunked-prefill --async-scheduling --disable-custom-all-reduce --disable-log-stats "
+        "--trust-remote-code --enable-chunked-prefill --disable-custom-all-reduce --disable-log-stats "
         "--disable-log-requests --enable-log-requests --enable-auto-tool-choice --calculate-kv-scales --disable-uvicorn-access-log "
         "--enable-flashinfer-autotune --skip-tokenizer-init --use-v2-block-manager --disable-sliding-window --disable-cascade-attn "
         "--enable-sleep-mode --headless --disable-mm-preprocessor-cache --enable-request-id-headers --enable-server-load-tracking "
@@ -98,7 +101,7 @@ _NOTHING = passed_over(
         "--show-hidden-metrics-for-version --kv-cache-metrics --grpc --disable-access-log-for-endpoints"
     ),
     values=(
-        "--host --port --uds --served-model-name-prefix --distributed-executor-backend --load-format --attention-backend "
+        "--host --port --uds --served-model-name-prefix --distributed-executor-backend --load-format "
         "--kv-transfer-config --kv-events-config --max-seq-len-to-capture|--max-context-len-to-capture --reasoning-parser "
         "--tool-call-parser --tool-parser-plugin --reasoning-parser-plugin --chat-template --chat-template-content-format --response-role "
         "--tokenizer --tokenizer-mode --revision --code-revision --tokenizer-revision --seed --download-dir --config-format "
@@ -114,7 +117,7 @@ _NOTHING = passed_over(
         "--prefix-caching-hash-algo --kv-offloading-backend --mm-encoder-attn-backend --mm-processor-cache-type "
         "--mm-shm-cache-max-object-size-mb --media-io-kwargs --allowed-local-media-path --kernel-config --attention-config "
         "--profiler-config --observability-config --additional-config --lora-dtype --lora-extra-vocab-size --default-mm-loras "
-        "--tool-server --default-chat-template-kwargs --tokens-only --performance-mode --mamba-block-size --mamba-cache-mode "
+        "--tool-server --default-chat-template-kwargs --tokens-only --mamba-block-size --mamba-cache-mode "
         "--mamba-backend --use-index-cache --auto-round --disable-nccl-for-dp-synchronization --weight-transfer-config "
         "--ec-transfer-config --numa-bind --input-len --output-len --num-iters --batch-size --dataset-name --num-prompts "
         "--h11-max-incomplete-event-size --h11-max-header-count --spec-decoding-acceptance-method "
