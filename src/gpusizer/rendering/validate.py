@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["validation_document"]
 
+LEAST_CASES = 20  # of one source and quantity, from which on its errors are printed
+
 
 def validation_document(validation: Validation, language: str) -> Document:
     """The answer of ``validate``.
@@ -36,11 +38,14 @@ def validation_document(validation: Validation, language: str) -> Document:
     """
     coverage = validation.coverage()
     blocks: list[Block] = [Paragraph(text("ui", "validate-coverage", language, **coverage))]
+    if validation.not_judged:
+        blocks.append(Paragraph(text("ui", "validate-not-judged", language, count=validation.not_judged)))
     if validation.summary():
         blocks += [Heading(text("ui", "accuracy", language)), _by_quantity(validation, language)]
     engines = validation.engines()
     if len(engines) > 1:
         blocks += [Heading(text("ui", "accuracy-by-engine", language)), _by_engine(validation, language)]
+    blocks += _speeds_told_apart(validation, language)
     refused = _refusals(validation, language)
     if refused.rows:
         blocks += [Heading(text("ui", "not-covered", language)), refused]
@@ -50,6 +55,7 @@ def validation_document(validation: Validation, language: str) -> Document:
 
 def _data(validation: Validation) -> dict[str, Any]:
     summary: dict[str, Any] = _summary(validation.summary())
+    _tell_apart(summary, validation)
     summary["by_engine"] = {
         engine: {**_summary(validation.summary(engine)), "coverage": validation.coverage(engine)} for engine in validation.engines()
     }
@@ -59,6 +65,31 @@ def _data(validation: Validation) -> dict[str, Any]:
 
 def _summary(accuracies: Mapping[str, Accuracy]) -> dict[str, Any]:
     return {name: asdict(accuracy) for name, accuracy in accuracies.items()}
+
+
+def _tell_apart(summary: dict[str, Any], validation: Validation) -> None:
+    """Beside the figures of each speed: the same by kind of load and by source, and with one voice for each owner."""
+    for name, (owners, median) in validation.over_owners().items():
+        summary[name]["over_owners"] = {"owners": owners, "median_abs_error": median}
+        summary[name]["not_judged"] = validation.not_judged
+    for key, groups in (("by_regime", _by_regime(validation)), ("by_source", _by_source(validation))):
+        for group, accuracies in groups.items():
+            for name, accuracy in accuracies.items():
+                summary[name].setdefault(key, {})[group] = asdict(accuracy)
+
+
+def _by_regime(validation: Validation) -> dict[str, dict[str, Accuracy]]:
+    return {regime: validation.summary(regime=regime) for regime in validation.regimes()}
+
+
+def _by_source(validation: Validation) -> dict[str, dict[str, Accuracy]]:
+    """Owners with enough cases of a quantity to say something about them."""
+    found = {}
+    for owner in validation.owners():
+        told = {name: accuracy for name, accuracy in validation.summary(owner=owner).items() if accuracy.n >= LEAST_CASES}
+        if told:
+            found[owner] = told
+    return found
 
 
 def _case(case: CaseResult) -> dict[str, Any]:
@@ -90,20 +121,40 @@ def _sentence(notice: Notice, language: str) -> str:
     return text(group, notice.code, language, **notice.parameters)
 
 
+def _speeds_told_apart(validation: Validation, language: str) -> list[Block]:
+    """Tables of measured speeds by kind of load and by source; nothing for starts."""
+    blocks: list[Block] = []
+    regimes = {text("ui", f"regime-{regime}", language): accuracies for regime, accuracies in _by_regime(validation).items()}
+    if len(regimes) > 1:
+        blocks += [Heading(text("ui", "accuracy-by-regime", language)), _grouped("load", regimes, language)]
+    sources = _by_source(validation)
+    if sources:
+        blocks += [Heading(text("ui", "accuracy-by-source", language)), _grouped("source", sources, language)]
+    owners = validation.over_owners()
+    if len(validation.owners()) > 1:
+        rows = [[_quantity_name(name, language), str(count), _percent(median)] for name, (count, median) in owners.items()]
+        columns = [Column(text("ui", "quantity", language)), *(Column(text("ui", code, language), right=True) for code in ("owners", "median-error"))]
+        blocks += [Heading(text("ui", "accuracy-over-owners", language)), Table(columns, rows)]
+    return blocks
+
+
+def _grouped(heading: str, groups: Mapping[str, Mapping[str, Accuracy]], language: str) -> Table:
+    rows = [
+        [group, _quantity_name(name, language), *_cells(accuracy)]
+        for group, accuracies in groups.items()
+        for name, accuracy in accuracies.items()
+        if accuracy.n
+    ]
+    return Table([Column(text("ui", heading, language)), Column(text("ui", "quantity", language)), *_error_columns(language)], rows)
+
+
 def _by_quantity(validation: Validation, language: str) -> Table:
     rows = [[_quantity_name(name, language), *_cells(accuracy)] for name, accuracy in validation.summary().items() if accuracy.n]
     return Table([Column(text("ui", "quantity", language)), *_error_columns(language)], rows)
 
 
 def _by_engine(validation: Validation, language: str) -> Table:
-    rows = [
-        [engine_name(engine), _quantity_name(name, language), *_cells(accuracy)]
-        for engine in validation.engines()
-        for name, accuracy in validation.summary(engine).items()
-        if accuracy.n
-    ]
-    heading = [Column(text("ui", "engine", language)), Column(text("ui", "quantity", language))]
-    return Table([*heading, *_error_columns(language)], rows)
+    return _grouped("engine", {engine_name(engine): validation.summary(engine) for engine in validation.engines()}, language)
 
 
 def _error_columns(language: str) -> list[Column]:

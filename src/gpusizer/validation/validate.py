@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,11 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.types import Fit
 from gpusizer.errors import InputError
-from gpusizer.validation.accuracy import Accuracy, Compared, accuracy_of
+from gpusizer.validation.accuracy import Accuracy, Compared, accuracy_of, quantile
 from gpusizer.validation.measured import MEMORY_QUANTITIES, PERFORMANCE_QUANTITIES, measured_memory, measured_performance
 from gpusizer.validation.memory_cases import deployment_of, is_performance, text
 
-__all__ = ["CaseResult", "Validation", "validate"]
+__all__ = ["CaseResult", "Validation", "owner_of", "validate"]
 
 LONGEST_ID = 200
 
@@ -38,6 +40,12 @@ class CaseResult:
         Why it is not covered.
     notices : tuple of Notice
         What was taken for granted.
+    owner : str
+        Who published a measured speed; empty for a start. Errors are told apart by it, predictions never see it.
+    regime : str
+        Kind of load of a measured speed; empty where it is not known.
+    judged : bool
+        Its errors count: not where its publisher or its neighbours contradict it.
     """
 
     id: str
@@ -46,6 +54,9 @@ class CaseResult:
     measured: Mapping[str, float | bool] = field(default_factory=dict)
     reason: Notice | None = None
     notices: tuple[Notice, ...] = ()
+    owner: str = ""
+    regime: str = ""
+    judged: bool = True
 
     @property
     def covered(self) -> bool:
@@ -65,9 +76,16 @@ class Validation:
 
     cases: tuple[CaseResult, ...]
 
-    def summary(self, engine: str | None = None) -> dict[str, Accuracy]:
-        """Accuracy by quantity, of one engine or of all; quantities that were never measured are left out."""
-        cases = [case for case in self.cases if engine is None or case.engine == engine]
+    def summary(self, engine: str | None = None, *, owner: str | None = None, regime: str | None = None) -> dict[str, Accuracy]:
+        """Accuracy by quantity, of one engine, owner or kind of load, or of all; quantities that were never measured are left out."""
+        cases = [
+            case
+            for case in self.cases
+            if case.judged
+            and (engine is None or case.engine == engine)
+            and (owner is None or case.owner == owner)
+            and (regime is None or case.regime == regime)
+        ]
         found = {}
         for name in (*MEMORY_QUANTITIES, *PERFORMANCE_QUANTITIES):
             compared = [case.quantities[name] for case in cases if name in case.quantities]
@@ -77,17 +95,52 @@ class Validation:
                 found[name] = accuracy
         return found
 
+    def owners(self) -> tuple[str, ...]:
+        """Who published the speeds that are judged, the one with most cases first."""
+        return _ordered(case.owner for case in self.cases if case.judged and case.owner)
+
+    def regimes(self) -> tuple[str, ...]:
+        """Kinds of load of the speeds that are judged, the commonest first."""
+        return _ordered(case.regime for case in self.cases if case.judged and case.regime)
+
+    def over_owners(self) -> dict[str, tuple[int, float]]:
+        """(owners, median of the median errors that each of them has) by quantity: one voice for each, however many rows it has."""
+        medians: dict[str, list[float]] = {}
+        for owner in self.owners():
+            for name, accuracy in self.summary(owner=owner).items():
+                if accuracy.median_abs_error is not None:
+                    medians.setdefault(name, []).append(accuracy.median_abs_error)
+        return {name: (len(each), quantile(each, 0.5)) for name, each in medians.items()}
+
+    @property
+    def not_judged(self) -> int:
+        """Cases whose errors do not count."""
+        return sum(1 for case in self.cases if not case.judged)
+
     def engines(self) -> tuple[str, ...]:
         """Engines in the order of their number of cases."""
-        counts: dict[str, int] = {}
-        for case in self.cases:
-            counts[case.engine] = counts.get(case.engine, 0) + 1
-        return tuple(sorted(counts, key=lambda engine: (-counts[engine], engine)))
+        return _ordered(case.engine for case in self.cases)
 
     def coverage(self, engine: str | None = None) -> dict[str, int]:
         """Cases, and those that could be predicted."""
         cases = [case for case in self.cases if engine is None or case.engine == engine]
         return {"cases": len(cases), "covered": sum(1 for case in cases if case.covered)}
+
+
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, the commonest first."""
+    counts = Counter(names)
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+
+
+def owner_of(source: object) -> str:
+    """Who a source belongs to: its first word before "/" or "@", "?" where it names nobody.
+
+    >>> owner_of("gpustack/gpustack@47277d7 docs"), owner_of("https://github.com/mlcommons/inference"), owner_of(None)
+    ('gpustack', 'mlcommons', '?')
+    """
+    words = re.sub(r"^https?://[^/\s]{1,200}/", "", source[:LONGEST_ID].strip()) if isinstance(source, str) else ""
+    return re.split(r"[/@\s]", words, maxsplit=1)[0] or "?"
 
 
 def validate(rows: Iterable[Mapping[str, Any]]) -> Validation:
@@ -110,12 +163,18 @@ def _result(row: Mapping[str, Any]) -> CaseResult:
     """One case; where a prediction breaks, that case says so and the others go on."""
     timed = is_performance(row)
     try:
-        return _performance(row) if timed else _memory(row)
+        return replace(_performance(row), **_told_apart(row)) if timed else _memory(row)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         reason = Notice("case-defect", {"detail": f"{type(error).__name__}, {Path(last.filename).name}:{last.lineno}"})
         measured = measured_performance(row) if timed else measured_memory(row)
-        return CaseResult(text(row, "id")[:LONGEST_ID], _engine_id(row), measured=measured, reason=reason)
+        found = CaseResult(text(row, "id")[:LONGEST_ID], _engine_id(row), measured=measured, reason=reason)
+        return replace(found, **_told_apart(row)) if timed else found
+
+
+def _told_apart(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the errors of a measured speed are grouped by, and whether they count."""
+    return {"owner": owner_of(row.get("source")), "judged": row.get("confidence") != "low"}
 
 
 def _memory(row: Mapping[str, Any]) -> CaseResult:
@@ -149,6 +208,7 @@ def _fits(fit: Fit, *, measured: float | bool | None) -> Compared:
 
 def _performance(row: Mapping[str, Any]) -> CaseResult:
     from gpusizer.validation.speed_cases import performance_case, speed_of
+    from gpusizer.validation.speed_load import regime_of
 
     id, engine, measured = text(row, "id")[:LONGEST_ID], _engine_id(row), dict(measured_performance(row))
     try:
@@ -165,7 +225,8 @@ def _performance(row: Mapping[str, Any]) -> CaseResult:
     }
     if not quantities:
         return CaseResult(id, engine, measured=measured, reason=Notice("load-beyond-numbers", {}))
-    return CaseResult(id, engine, quantities, measured, notices=(*case.notices, *speed.notices))
+    regime = regime_of(case.load, disaggregated=case.prefill is not None)
+    return CaseResult(id, engine, quantities, measured, notices=(*case.notices, *speed.notices), regime=regime)
 
 
 def _engine_id(row: Mapping[str, Any]) -> str:
