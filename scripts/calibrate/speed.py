@@ -14,9 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from math import exp, inf, isfinite, log
 from pathlib import Path
@@ -40,8 +41,10 @@ from gpusizer.performance.step_work import Parallelism
 from gpusizer.validation.measured import measured_performance
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case
 
-WEIGHTS = (0.45, 1.3, 0.9)
-SCALE = 0.1  # an error of 10 % counts as one standard deviation
+WEIGHTS = (0.6, 1.3, 0.9)
+SCALE = 0.15  # an error of 15 % counts as one standard deviation
+CHORDS = 12  # steps with the same slopes
+OWNER = 0.35  # curves of one owner count as so many: their number to one less this
 ROBUST = (0.25, 0.1, 0.12)  # errors beyond this (in logarithms) count linearly
 CONFIDENCE = {"high": 1.0, "medium": 0.25}
 
@@ -68,24 +71,24 @@ class Worker:
     def of(cls, case: PerformanceCase, deployment: Deployment) -> Worker:
         """Asked once: places and budgets do not depend on what is fitted."""
         fit = memory_answer(case.architecture, case.accelerator, deployment, case.load)
-        return cls(case, fit, set_up(case.architecture, case.accelerator, fit, case.load, built=case.date))
+        return cls(case, fit, set_up(case.architecture, case.accelerator, fit, case.load, built=case.date, host=case.host))
 
     @property
     def key(self) -> Any:
         """What speeds, fixed costs and drafts depend on."""
         deployment, work, load = self.fit.deployment, self.rank.work, self.case.load
-        kinds = tuple(linear.storage for linear in work.linears), tuple((block.storage, block.top_k) for block in work.experts), work.head.storage
+        kinds = tuple(one[:1] + one[3:] for one in work.linears), tuple((one.storage, one.top_k, one.on_host) for one in work.experts), work.head.storage
         latents = tuple(one.layers for one in work.attention if one.latent)
-        flags = deployment.flags.get("stream_interval"), deployment.speculative_tokens, load.acceptance
-        state = engine_state(deployment, self.case.date)
+        flags = deployment.flags.get("stream_interval"), deployment.flags.get("scheduler_recv_interval"), deployment.speculative_tokens, load.acceptance
+        state = engine_state(deployment, self.case.date, self.case.host)
         return self.case.accelerator.id, state, Parallelism.of(deployment.layout), kinds, work.kernels, latents, flags
 
     def with_constants(self, constants: Constants) -> ServedRank:
         """The rank with other constants."""
         deployment, work = self.fit.deployment, self.rank.work
-        state, cut = engine_state(deployment, self.case.date), Parallelism.of(deployment.layout)
+        state, cut = engine_state(deployment, self.case.date, self.case.host), Parallelism.of(deployment.layout)
         speeds = speeds_of(work, self.case.accelerator, state, cut, constants)
-        return served_rank(work, speeds, deployment, self.case.load, self.rank.traffic.places, constants)
+        return served_rank(work, speeds, deployment, self.case.load, self.rank.traffic.places, constants, state.age_years)
 
 
 class Workers:
@@ -124,6 +127,18 @@ class Run:
         return str(self.row["model"]), str(self.row["gpu"]), str(self.row["engine"])
 
     @property
+    def owner(self) -> str:
+        """Whose measurement it is; runs of one publication by others and by itself count apart."""
+        word = re.split(r"[\s@#]", str(self.row["source"]))[0]
+        owner = "/".join(word.split("/")[:2])
+        return owner + ("/inferencex" if "InferenceX" in str(self.row.get("flags_source")) or "InferenceX" in str(self.row["notes"]) else "")
+
+    @property
+    def curve(self) -> tuple[str, ...]:
+        """Runs that differ in the load alone."""
+        return self.owner, *(str(self.row[name]) for name in ("model", "gpu", "engine", "quantization", "parallelism", "isl", "osl"))
+
+    @property
     def ranks(self) -> int:
         """Data-parallel ranks of all replicas."""
         return self.case.deployment.dp * self.case.replicas
@@ -135,8 +150,8 @@ def run_of(row: Mapping[str, Any]) -> Run | None:
         print("refused:", row["id"], case.code)
         return None
     load, measured, worker = case.load, measured_performance(row), Worker.of(case, case.deployment)
-    mode = "split" if case.prefill else "burst" if load.burst else "open" if load.request_rate_per_s else "closed"
-    wanted = load.burst or load.request_rate_per_s or load.concurrency or 1.0
+    mode = "split" if case.prefill else "burst" if load.burst and load.concurrency is None else "open" if load.request_rate_per_s else "closed"
+    wanted = load.concurrency or load.burst or load.request_rate_per_s or 1.0
     requests = wanted if isfinite(wanted) else worker.rank.traffic.places * case.deployment.dp * case.replicas
     return Run(row, case, tuple(measured.get(name, np.nan) for name in QUANTITIES), mode, worker, requests)
 
@@ -185,8 +200,9 @@ class Data:
         self.rows = [[number for number, run in enumerate(runs) if run.mode == mode] for mode in modes]
         self.batches = [Batch([runs[number] for number in rows]) for rows in self.rows]
         self.measured = np.array([run.measured for run in runs])
-        counts = Counter(run.group for run in runs)
-        self.weights = column(_weight(run) * counts[run.group] ** -0.3 for run in runs)
+        counts = Counter(run.curve for run in runs)
+        curves = Counter(owner for owner, *_ in counts)
+        self.weights = column(_weight(run) * (counts[run.curve] * curves[run.owner] ** OWNER) ** -0.5 for run in runs)
 
     def predict(self, values: Mapping[str, float]) -> Any:
         found = np.full((len(self.runs), len(QUANTITIES)), np.nan)
@@ -239,12 +255,6 @@ class Fitted:
         """Curvature of the sum of squares over some residuals, priors included."""
         return self.jacobian[rows].T @ self.jacobian[rows] + np.eye(len(self.names))
 
-    def without(self, rows: Any) -> dict[str, float]:
-        """Constants that a fit without these residuals gives: one Newton step from the fit on all."""
-        kept = ~rows
-        gradient = self.jacobian[kept].T @ self.residuals[kept] + self.vector
-        return self.at(self.vector + np.clip(-np.linalg.solve(self.matrix(kept), gradient), -2.0, 2.0))
-
     @property
     def errors(self) -> dict[str, float]:
         """Standard deviations of the logarithms after the fit."""
@@ -253,8 +263,32 @@ class Fitted:
         return {name: float(each * known[name][1]) for name, each in zip(self.names, deviations, strict=True)}
 
 
+def slopes(data: Data, found: Fitted, current: Any) -> Any:
+    """How the residuals move with each constant."""
+    return np.stack([(residuals(data, found.at(found.vector + 0.05 * unit)) - current) / 0.05 for unit in np.eye(len(found.names))], axis=1)
+
+
+def settle(data: Data, found: Fitted, kept: Any, steps: int = CHORDS) -> Fitted:
+    """Gauss-Newton on the residuals that are kept, with the slopes that are known, until nothing moves."""
+    jacobian, vector = found.jacobian[kept], found.vector
+    current = residuals(data, found.at(vector))[kept]
+    matrix = jacobian.T @ jacobian + np.eye(len(vector))
+    size = current @ current + vector @ vector
+    for _ in range(steps):
+        move = np.clip(-np.linalg.solve(matrix, jacobian.T @ current + vector), -1.5, 1.5)
+        for share in (1.0, 0.5, 0.25):
+            tried = residuals(data, found.at(vector + share * move))[kept]
+            after = tried @ tried + (vector + share * move) @ (vector + share * move)
+            if after < size:
+                break
+        if after > size * (1 - 1e-4):
+            break
+        vector, current, size = vector + share * move, tried, after
+    return replace(found, vector=vector, values=found.at(vector), residuals=residuals(data, found.at(vector)))
+
+
 def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
-    """Gauss-Newton with Levenberg's damping on the logarithms of the constants, in units of their spread before the fit."""
+    """Gauss-Newton on the logarithms of the constants, in units of their spread before the fit; slopes are taken anew a few times."""
     known = priors()
     given = {name: value for name, value in speed_constants().values.items() if name not in known}
     values = given | {name: start.get(name, value) for name, (value, _) in known.items()}
@@ -267,41 +301,34 @@ def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
     values |= {name: known[name][0] for name in known if not rows[name]}  # nothing bears on them
     vector = column(log(values[name] / known[name][0]) / known[name][1] for name in names)
     found = Fitted(names, values, rows, vector, np.zeros(0), np.zeros((0, len(names))))
-
-    def slopes(vector: Any, current: Any) -> Any:
-        return np.stack([(residuals(data, found.at(vector + 0.05 * unit)) - current) / 0.05 for unit in np.eye(len(names))], axis=1)
-
-    current, damping = residuals(data, found.at(vector)), 1e-2
+    everything = np.ones(len(data.runs) * len(QUANTITIES), bool)
     for step in range(steps):
-        jacobian = slopes(vector, current)
-        matrix, gradient = jacobian.T @ jacobian + np.eye(len(names)), jacobian.T @ current + vector
-        before = after = current @ current + vector @ vector
-        for _ in range(6):
-            move = np.clip(-np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), gradient), -1.5, 1.5)
-            tried = residuals(data, found.at(vector + move))
-            after = tried @ tried + (vector + move) @ (vector + move)
-            if after < before:
-                vector, current, damping = vector + move, tried, max(damping / 4, 1e-4)
-                break
-            damping *= 5
+        current = residuals(data, found.at(found.vector))
+        before = current @ current + found.vector @ found.vector
+        found = settle(data, replace(found, residuals=current, jacobian=slopes(data, found, current)), everything)
+        after = found.residuals @ found.residuals + found.vector @ found.vector
         print(f"  step {step}: {before:.1f} -> {after:.1f}", flush=True)
-        if before - after < 1e-3 * before:
+        if before - after < 2e-3 * before:
             break
-    values = found.at(vector)
-    return Fitted(names, values, rows, vector, current, slopes(vector, current))
-
-
-def left_out(runs: Sequence[Run], used: Sequence[Run], fitted: Fitted, folds: int) -> Any:
-    """Predictions of each run by constants that never saw its group; every group on its own with 0 folds."""
-    groups = sorted({run.group for run in runs})
-    random.Random(4).shuffle(groups)
-    fold = {group: number % (folds or len(groups)) for number, group in enumerate(groups)}
-    seen = np.tile([fold[run.group] for run in used], len(QUANTITIES))
-    found, data = np.full((len(runs), len(QUANTITIES)), np.nan), Data(runs)
-    for number in sorted(set(fold.values())):
-        rows = [index for index, run in enumerate(runs) if fold[run.group] == number]
-        found[rows] = data.predict(fitted.without(seen == number))[rows]
     return found
+
+
+def left_out(runs: Sequence[Run], data: Data, used: Sequence[Run], fitted: Fitted, parts: Callable[[Run], int]) -> Any:
+    """Predictions of each run by constants that never saw its part."""
+    seen = np.tile([parts(run) for run in used], len(QUANTITIES))
+    found, everything = np.full((len(runs), len(QUANTITIES)), np.nan), Data(runs)
+    for number in sorted({parts(run) for run in runs}):
+        rows = [index for index, run in enumerate(runs) if parts(run) == number]
+        found[rows] = everything.predict(settle(data, fitted, seen != number).values)[rows]
+    return found
+
+
+def in_folds(runs: Sequence[Run], key: Callable[[Run], Any], folds: int) -> Callable[[Run], int]:
+    """Which fold a run belongs to: runs of one key together."""
+    keys = sorted({key(run) for run in runs})
+    random.Random(4).shuffle(keys)
+    number = {each: place % folds for place, each in enumerate(keys)}
+    return lambda run: number[key(run)]
 
 
 def regime_of(run: Run) -> str:

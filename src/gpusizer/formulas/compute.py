@@ -13,9 +13,9 @@ __all__ = [
     "expert_rows",
     "experts_touched",
     "experts_touched_skewed",
+    "kernels_seconds",
     "operator_seconds",
     "overhead_seconds",
-    "saturated_rate",
 ]
 
 
@@ -251,61 +251,21 @@ def chunk_count(*, prompt_tokens: Any, chunk_tokens: Any) -> Any:
 
 
 @formula(
-    "compute.saturated_rate",
-    unit="FLOP/s",
-    symbols={"peak_per_s": "FLOP/s", "efficiency": "share", "tokens": "tokens", "half_tokens": "tokens"},
-    reference="matrix products reach their sustained rate only with many rows; half of it at half_tokens",
-    example={"peak_per_s": 989e12, "efficiency": 0.8, "tokens": 512, "half_tokens": 64},
-)
-def saturated_rate(*, peak_per_s: Any, efficiency: Any, tokens: Any, half_tokens: Any) -> Any:
-    """Arithmetic rate of matrix products with a given number of rows.
-
-    Parameters
-    ----------
-    peak_per_s : float
-        Dense peak of the data sheet. [FLOP/s]
-    efficiency : float
-        Share of the peak that large products sustain. [share]
-    tokens : float
-        Rows. [tokens]
-    half_tokens : float
-        Rows at which half of the sustained rate is reached. [tokens]
-
-    Returns
-    -------
-    float
-        Rate. [FLOP/s]
-
-    Examples
-    --------
-    >>> round(saturated_rate(peak_per_s=989e12, efficiency=0.8, tokens=512, half_tokens=64) / 1e12)
-    703
-    """
-    return peak_per_s * efficiency * tokens / (tokens + half_tokens)
-
-
-@formula(
-    "compute.overhead",
+    "compute.kernels",
     unit="s",
-    symbols={"kernels": "kernels", "kernel_s": "s", "step_s": "s", "sequences": "sequences", "sequence_s": "s"},
-    reference="launch, synchronisation and host work of one step, linear in kernels and sequences",
-    example={"kernels": 640, "kernel_s": 3e-6, "step_s": 5e-4, "sequences": 64, "sequence_s": 1e-5},
+    symbols={"kernels": "kernels", "kernel_s": "s"},
+    reference="launch and synchronisation of a step are linear in its kernels, also where a graph replays them",
+    example={"kernels": 800, "kernel_s": 2e-6},
 )
-def overhead_seconds(*, kernels: Any, kernel_s: Any, step_s: Any, sequences: Any, sequence_s: Any) -> Any:
-    """What a step costs whatever the size of its operators.
+def kernels_seconds(*, kernels: Any, kernel_s: Any) -> Any:
+    """What the kernels of a step cost beside their arithmetic and traffic.
 
     Parameters
     ----------
     kernels : float
-        Kernels of one step. [kernels]
+        Kernels of one kind. [kernels]
     kernel_s : float
-        Start and end of one kernel. [s]
-    step_s : float
-        Scheduling and sampling of one step. [s]
-    sequences : float
-        Sequences in the step. [sequences]
-    sequence_s : float
-        Host work per sequence. [s]
+        Launch, start and end of one. [s]
 
     Returns
     -------
@@ -314,7 +274,39 @@ def overhead_seconds(*, kernels: Any, kernel_s: Any, step_s: Any, sequences: Any
 
     Examples
     --------
-    >>> round(overhead_seconds(kernels=640, kernel_s=3e-6, step_s=5e-4, sequences=64, sequence_s=1e-5), 6)
-    0.00306
+    >>> kernels_seconds(kernels=800, kernel_s=2e-6)
+    0.0016
     """
-    return kernels * kernel_s + step_s + sequences * sequence_s
+    return kernels * kernel_s
+
+
+@formula(
+    "compute.overhead",
+    unit="s",
+    symbols={"kernels_s": "s", "step_s": "s", "sequences": "sequences", "sequence_s": "s"},
+    reference="host work of one step, linear in its sequences, beside its kernels",
+    example={"kernels_s": 0.0016, "step_s": 7e-4, "sequences": 32, "sequence_s": 8e-6},
+)
+def overhead_seconds(*, kernels_s: Any, step_s: Any, sequences: Any, sequence_s: Any) -> Any:
+    """What a step costs whatever the size of its operators.
+
+    Parameters
+    ----------
+    kernels_s : float
+        Its kernels. [s]
+    step_s : float
+        Scheduling and sampling. [s]
+    sequences, sequence_s : float
+        Sequences of the step, and host work for one. [sequences, s]
+
+    Returns
+    -------
+    float
+        Time. [s]
+
+    Examples
+    --------
+    >>> round(overhead_seconds(kernels_s=0.0016, step_s=7e-4, sequences=32, sequence_s=8e-6) * 1e3, 3)
+    2.556
+    """
+    return kernels_s + step_s + sequences * sequence_s

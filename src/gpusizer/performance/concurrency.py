@@ -143,8 +143,8 @@ def places_of(work: StepWork, room: Room, load: Load, note: Note = unnoted) -> A
 
 
 def _weights_bytes(work: StepWork, room: Room) -> Any:
-    dense = sum(linear.weight_bytes for linear in work.linears) + 2 * work.head.weight_bytes
-    routed = sum(block.layers * block.experts * block.expert_bytes for block in work.experts) / maximum(room.ep, 1)
+    dense = sum(linear.weight_bytes for linear in work.linears if not linear.on_host) + 2 * work.head.weight_bytes
+    routed = sum(block.layers * block.experts * block.expert_bytes for block in work.experts if not block.on_host) / maximum(room.ep, 1)
     return (dense + routed) / room.pp
 
 

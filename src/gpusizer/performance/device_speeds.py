@@ -15,9 +15,15 @@ from gpusizer.performance.constants import speed_constants
 
 __all__ = ["Provenance", "bandwidth_bytes_per_s", "engine_family", "generation", "peak_flops_per_s", "provenance", "speed_known"]
 
-_BY_CAPABILITY = {"8.0": "ampere", "8.6": "ada", "8.7": "ada", "8.9": "ada", "9.0": "hopper", "gfx942": "cdna3", "gfx950": "cdna4"}
+_BY_CAPABILITY = {"8.0": "ampere", "8.6": "ampere_small", "8.9": "ada", "9.0": "hopper", "10": "blackwell", "12": "blackwell_pcie"}
+_BY_CAPABILITY |= {"7.5": "turing", "7": "volta", "6": "pascal", "5": "pascal", "gfx94": "cdna3", "gfx95": "cdna4", "gfx90a": "cdna3", "gfx90": "gcn"}
+_BY_CAPABILITY |= {"gfx10": "rdna", "gfx11": "rdna", "gfx12": "rdna"}
+_BY_VENDOR = {"Apple": "apple", "Intel": "intel", "Huawei": "ascend"}
+_UNIFIED = {"NVIDIA": "nvidia_unified", "AMD": "rdna_unified"}
 _BITS = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8, "fp4": 4, "int4": 4}
 _FORMATS = {"16": ("bf16", "fp16"), "8": ("fp8", "bf16", "fp16"), "fp4": ("fp4", "bf16", "fp16"), "int4": ("bf16", "fp16")}
+_FORMATS |= {"blocks": ("fp32",), "blocks_table": ("fp32",)}  # their scales are multiplied one by one, whatever tensor cores do
+_VECTOR_SHARE = 1 / 8  # of a 16-bit matrix peak, where nobody states that of FP32
 _KIN = {"lmdeploy": "vllm"}  # engines whose speeds were measured and whose memory is not known
 
 
@@ -32,24 +38,21 @@ def engine_family(engine: str) -> str:
 
 
 def generation(accelerator: Accelerator) -> str:
-    """Which measured efficiencies a device shares: by compute capability, else "other".
+    """Which efficiencies a device shares: by vendor, unified memory and compute capability (the longest prefix that is known), else "other".
 
     Examples
     --------
     >>> from gpusizer.facts.catalog import accelerator
-    >>> generation(accelerator("h200-sxm-141gb")), generation(accelerator("gb200-186gb")), generation(accelerator("ascend-910c"))
+    >>> generation(accelerator("h200-sxm-141gb")), generation(accelerator("gb200-186gb")), generation(accelerator("mlu590-80gb"))
     ('hopper', 'blackwell', 'other')
     """
+    if accelerator.unified_memory and accelerator.vendor in _UNIFIED:
+        return _UNIFIED[accelerator.vendor]
     capability = accelerator.compute_capability or ""
-    if capability in _BY_CAPABILITY:
-        return _BY_CAPABILITY[capability]
-    if capability.startswith("10."):
-        return "blackwell"
-    if capability.startswith(("12.", "11.")):
-        return "blackwell_pcie"
-    if capability[:1] in "567" and capability[1:2] == ".":
-        return "volta"
-    return "other"
+    known = [prefix for prefix in _BY_CAPABILITY if capability.startswith(prefix)]
+    if known:
+        return _BY_CAPABILITY[max(known, key=len)]
+    return _BY_VENDOR.get(accelerator.vendor, "other")
 
 
 def speed_known(accelerator: Accelerator) -> bool:
@@ -79,6 +82,8 @@ def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str
     for name in _FORMATS[storage]:
         if peaks.get(name):
             return float(peaks[name]), name
+    if storage.startswith("blocks"):
+        return peak_flops_per_s(accelerator, "16")[0] * _VECTOR_SHARE, "fp32"
     known = [(abs(_BITS[name] - 16), name) for name in peaks if peaks[name] and name in _BITS and name != "fp32"]
     if known:
         _, name = min(known)

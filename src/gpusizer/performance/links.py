@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import Constants
-from gpusizer.performance.device_speeds import generation
 
 __all__ = ["crosses_servers", "link_bytes_per_s", "network_bytes_per_s"]
 
@@ -41,7 +40,7 @@ def link_bytes_per_s(accelerator: Accelerator, ranks: int, constants: Constants)
     """
     both, bridge = accelerator.interconnect_bytes_per_s, accelerator.bridge_devices
     if both and not (bridge is not None and ranks > bridge):
-        within = both / 2 * constants.of("bus_share", generation(accelerator), "other")
+        within = both / 2 * constants.of("bus_share", "nvlink" if accelerator.vendor == "NVIDIA" else "link")
         return min(within, network_bytes_per_s(constants)) if crosses_servers(accelerator, ranks) else within
     slot = accelerator.pcie_generation or _OLDEST_KNOWN
     one_way = constants.of("pcie_bytes_per_s", "x16_gen4") * 2.0 ** (slot - _OLDEST_KNOWN)

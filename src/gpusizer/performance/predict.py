@@ -17,7 +17,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import find_declaration
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.releases import month_of
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity, Section
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum, minimum
@@ -32,8 +32,8 @@ from gpusizer.performance.served_rank import ServedRank, Service, ServingConstan
 from gpusizer.performance.serving import burst, closed_loop, open_loop
 from gpusizer.performance.step_speeds import EngineState, speeds_of
 from gpusizer.performance.step_time import Speeds, Step, step_time
-from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers, step_work
-from gpusizer.performance.types import Load, Performance, PrefillPool, SpeedItem
+from gpusizer.performance.step_work import OnHost, Parallelism, StepWork, latent_layers, step_work
+from gpusizer.performance.types import Host, Load, Performance, PrefillPool, SpeedItem
 
 __all__ = [
     "Asked",
@@ -102,6 +102,8 @@ class Question(NamedTuple):
         The engine's own answer about memory: its defaults and the room of the cache; without it the engine is asked.
     prefill : PrefillPool or None
         Workers that only compute prompts.
+    host : Host or None
+        The memory beside the cards, where weights lie in it.
     built : str
         Month or day of the engine's build ("2026-03") where it is known better than by its version.
     """
@@ -113,6 +115,7 @@ class Question(NamedTuple):
     replicas: int = 1
     fit: Fit | None = None
     prefill: PrefillPool | None = None
+    host: Host | None = None
     built: str = ""
 
 
@@ -150,7 +153,7 @@ def answer(question: Question) -> Performance:
     """Times and rates, as :func:`predict` gives them."""
     deployment, load = question.deployment, question.load
     known = question.fit or memory_answer(question.architecture, question.accelerator, deployment, load)
-    rank = set_up(question.architecture, question.accelerator, known, load, built=question.built)
+    rank = set_up(question.architecture, question.accelerator, known, load, built=question.built, host=question.host)
     asked = Asked(rank, deployment.dp * question.replicas, question.accelerator, known, load)
     if question.prefill is not None:
         return _split(asked, question, question.prefill)
@@ -162,7 +165,7 @@ def serve(rank: ServedRank, load: Load, ranks: Any, note: Note = unnoted) -> tup
     """What one of ``ranks`` delivers, and the highest rate that it holds (None unless requests arrive at a rate); numbers or columns."""
     if load.request_rate_per_s is not None:
         return open_loop(rank, load.request_rate_per_s / ranks, note)
-    if load.burst is not None:
+    if load.burst is not None and load.concurrency is None:
         return burst(rank, maximum(load.burst / ranks, 1.0), note), None
     wanted = load.concurrency or 1.0
     return closed_loop(rank, rank.traffic.places if wanted == inf else maximum(wanted / ranks, 1.0), note), None
@@ -210,29 +213,38 @@ def _whole_rate(asked: Asked, service: Service, note: Note, busy_share: float) -
 
 
 def set_up(
-    architecture: Architecture, accelerator: Accelerator, fit: Fit, load: Load, *, constants: Constants | None = None, built: str = ""
+    architecture: Architecture,
+    accelerator: Accelerator,
+    fit: Fit,
+    load: Load,
+    *,
+    constants: Constants | None = None,
+    built: str = "",
+    host: Host | None = None,
 ) -> ServedRank:
     """One rank as it is served: work, speeds, what it is asked to do by the defaults of the engine's own answer, and its fixed costs."""
     known = constants or speed_constants()
-    work, speeds = _work_and_speeds(architecture, accelerator, fit.deployment, known, built)
+    state = engine_state(fit.deployment, built, host)
+    work, speeds = _work_and_speeds(architecture, accelerator, fit.deployment, state, known, on_host_of(fit))
     places = running_places(work, accelerator, fit, load)
-    return served_rank(work, speeds, fit.deployment, load, places, known)
+    return served_rank(work, speeds, fit.deployment, load, places, known, age_years(fit.deployment, built))
 
 
 def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deployment: Deployment, *, context_tokens: float) -> float:
     """Time of one token of a single request, nothing beside it: no load is served faster. [s]"""
-    work, speeds = _work_and_speeds(architecture, accelerator, completed(architecture, accelerator, deployment), speed_constants(), "")
+    known = completed(architecture, accelerator, deployment)
+    work, speeds = _work_and_speeds(architecture, accelerator, known, engine_state(known), speed_constants(), OnHost())
     drafts = float(deployment.speculative_tokens)
     step = Step(sequences=1.0 / speeds.pp, context_tokens=context_tokens / 2, verified_tokens=1.0 + drafts)
     return float(step_time(work, speeds, step)) / (1.0 + drafts)
 
 
 def _work_and_speeds(
-    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, constants: Constants, built: str
+    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, state: EngineState, constants: Constants, on_host: OnHost
 ) -> tuple[StepWork, Speeds]:
-    cut, state = Parallelism.of(deployment.layout), engine_state(deployment, built)
-    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8)
-    known, key = _known_speeds(architecture), (id(accelerator), state, cut)  # one deployment is asked under several loads
+    cut = Parallelism.of(deployment.layout)
+    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8, on_host=on_host)
+    known, key = _known_speeds(architecture), (id(accelerator), state, cut, on_host)  # one deployment is asked under several loads
     found = known.get(key)
     if found is None or found[0] is not accelerator or found[1] is not constants:
         found = known[key] = (accelerator, constants, speeds_of(work, accelerator, state, cut, constants))
@@ -245,14 +257,27 @@ def _known_speeds(architecture: Architecture) -> dict[Hashable, tuple[Accelerato
     return {}
 
 
-def engine_state(deployment: Deployment, built: str = "") -> EngineState:
+def on_host_of(fit: Fit) -> OnHost:
+    """What of the weights lies in the memory of the host, by the engine's own answer."""
+    if fit.host_layers or fit.host_experts:
+        return OnHost(fit.host_layers, fit.host_experts)
+    sizes = [(item.id, item.bytes) for item in fit.ranks[fit.worst].items if item.section is Section.WEIGHTS] if fit.deployment.flags else []
+    moved = -sum(size for name, size in sizes if name == "weights_on_host")
+    return OnHost(layers=moved / sum(size for _, size in sizes if size > 0)) if moved > 0 else OnHost()
+
+
+def engine_state(deployment: Deployment, built: str = "", host: Host | None = None) -> EngineState:
     """What of a deployment's engine bears on the speed of its steps."""
     form = cache_format(deployment.kv_precision, "bf16")
     bits = 8 * form.element_bytes if form else 16.0
-    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager)
+    computes = engine_family(deployment.engine) == "llama.cpp"
+    bandwidth = None if host is None else host.bandwidth_bytes_per_s
+    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager, bandwidth, computes)
 
 
-def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: Any, constants: Constants) -> ServedRank:
+def served_rank(
+    work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: Any, constants: Constants, years: float = 0.0
+) -> ServedRank:
     """One rank of a deployment whose defaults are filled in, with so many requests at once."""
     drafts = float(deployment.speculative_tokens)
     # the first draft is accepted more often than those that build on it: the mean falls with their number
@@ -269,10 +294,17 @@ def served_rank(work: StepWork, speeds: Speeds, deployment: Deployment, load: Lo
         verified_tokens=1.0 + drafts,
         tokens_per_step=speculative_tokens(acceptance=acceptance, drafts=drafts),
         draft_steps=drafts,
-        first_burst_share=load.first_burst_share,
+        first_burst_share=_together_at_first(load),
         spread=load.length_spread,
     )
-    return ServedRank(work, speeds, traffic, _serving_constants(work, deployment, constants))
+    return ServedRank(work, speeds, traffic, _serving_constants(work, deployment, constants, years))
+
+
+def _together_at_first(load: Load) -> float:
+    """Share of the requests that a client sends at once when it begins; of a burst as many as it lets be in flight."""
+    if load.burst is not None and load.concurrency is not None:
+        return min(load.concurrency / load.burst, 1.0)
+    return load.first_burst_share
 
 
 def _shares_steps(engine: str) -> bool:
@@ -281,17 +313,14 @@ def _shares_steps(engine: str) -> bool:
     return declared.shares_steps if declared is not None else engine.lower() not in _MEASURED_ALONE_APART
 
 
-def _serving_constants(work: StepWork, deployment: Deployment, constants: Constants) -> ServingConstants:
+def _serving_constants(work: StepWork, deployment: Deployment, constants: Constants, years: float) -> ServingConstants:
     family = engine_family(deployment.engine)
-
-    def cost(name: str) -> float:
-        return constants.of(name, family, "other")
-
     return ServingConstants(
-        admission_s=cost("admission_s") + latent_layers(work) * cost("latent_s"),
-        request_s=cost("request_s"),
+        admission_s=(constants.of("admission_s", family, "other") + latent_layers(work) * constants.of("latent_s", "prompt"))
+        * constants.of("age", "prompt") ** years,
+        request_s=constants.of("request_s", "host"),
         stream_s=constants.of("stream_s", "all") * deployment.dp / stream_interval(deployment),
-        waited_steps=cost("dp_wait") if deployment.dp > 1 else HALF_A_STEP,
+        waited_steps=max(constants.of("dp_wait", family, "other") if deployment.dp > 1 else HALF_A_STEP, polled_steps(deployment) * HALF_A_STEP),
         first_burst=constants.of("first_burst", "all"),
         desynchronisation=constants.of("desynchronisation", "all"),
         short_answer_weight=constants.of("short_answer_weight", "all"),
@@ -306,9 +335,18 @@ def _serving_constants(work: StepWork, deployment: Deployment, constants: Consta
     )
 
 
+def polled_steps(deployment: Deployment) -> float:
+    """Steps between two looks for new requests (SGLang's ``--scheduler-recv-interval``), 1 by default. [steps]"""
+    return _whole_flag(deployment, "scheduler_recv_interval")
+
+
 def stream_interval(deployment: Deployment) -> float:
     """Tokens that the server hands over at once (``--stream-interval``), 1 by default. [tokens]"""
-    words = str(deployment.flags.get("stream_interval", "1"))
+    return _whole_flag(deployment, "stream_interval")
+
+
+def _whole_flag(deployment: Deployment, name: str) -> float:
+    words = str(deployment.flags.get(name, "1"))
     return max(float(words), 1.0) if words.isdecimal() and len(words) < 10 else 1.0
 
 

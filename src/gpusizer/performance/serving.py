@@ -30,6 +30,7 @@ from gpusizer.formulas.serving.rates import (
     single_wave_seconds,
 )
 from gpusizer.formulas.serving.waits import (
+    admission_seconds,
     closed_queue_seconds,
     later_waves_seconds,
     open_running_requests,
@@ -69,13 +70,13 @@ def fixed_point(answer: Callable[[Any], Any], start: Any, most: Any) -> Any:
     return at
 
 
-def _token_seconds(rank: ServedRank, times: StepTimes, running: Any, disturbed: Any, note: Note) -> Any:
-    """Mean time between tokens where a share of the prompts disturbs an answer."""
+def _token_seconds(rank: ServedRank, times: StepTimes, running: Any, disturbing: Any, note: Note) -> Any:
+    """Mean time between tokens where the prompts of so many other requests disturb an answer."""
     traffic = rank.traffic
     mean = note("tpot_undisturbed_steps", time_per_output_token)(
         decode_step_s=times.decode_s,
-        prefill_s=times.added_s * disturbed,
-        sequences=running,
+        prefill_s=times.added_s,
+        sequences=disturbing,
         output_tokens=maximum(traffic.output_tokens - 1, 1),
         tokens_per_step=traffic.tokens_per_step,
     )
@@ -125,7 +126,8 @@ def _turn(rank: ServedRank, inside: Any, together: Any, running: Any, note: Note
     steps = maximum(rank.traffic.output_tokens - 1, LEAST_STEPS)
     times = step_times(rank, running, note)
     served = _served(rank, times)
-    tpot = _token_seconds(rank, times, running, 1 - together / 2, note)
+    others = maximum(inside - 1, 0) / inside * running  # no request is disturbed by its own prompt
+    tpot = _token_seconds(rank, times, running, others * (1 - together / 2), note)
     think = steps * tpot
     queue = note("queue", closed_queue_seconds)(
         inside=inside,
@@ -137,6 +139,14 @@ def _turn(rank: ServedRank, inside: Any, together: Any, running: Any, note: Note
         shares_steps=rank.traffic.shares_steps,
     )
     return _Turn(times, served, tpot, think, queue)
+
+
+def _admission(rank: ServedRank, running: Any, tpot: Any, note: Note) -> Any:
+    """Host work before the first step: the process that admits requests also hands tokens over."""
+    constants = rank.constants
+    return note("admission", admission_seconds)(
+        admission_s=constants.admission_s, running=running, stream_s=constants.stream_s, tpot_s=tpot, most=constants.most_utilisation
+    )
 
 
 def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
@@ -161,7 +171,7 @@ def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Servic
     turn = tried["turn"] if known else _turn(rank, inside, together, running, note)
     share = traffic.first_burst_share * constants.first_burst
     ttft = note("ttft", ttft_seconds)(
-        admission_s=constants.admission_s,
+        admission_s=_admission(rank, running, turn.tpot_s, note),
         prompt_s=turn.times.own_s,
         queue_s=turn.queue_s,
         start_s=note("start_burst", start_burst_seconds)(share=share, together=together, inside=inside, served_s=turn.served_s),
@@ -248,16 +258,16 @@ def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -
     steps = maximum(traffic.output_tokens - 1, LEAST_STEPS)
 
     def then(running: Any) -> Any:
-        tpot = _token_seconds(rank, step_times(rank, running), running, 1.0, unnoted)
+        tpot = _token_seconds(rank, step_times(rank, running), running, running, unnoted)
         return open_running_requests(request_rate_per_s=offered, answer_steps=steps, tpot_s=tpot, places=traffic.places)
 
     running = fixed_point(then, traffic.places * STARTS["open"], traffic.places)
     times = step_times(rank, running, note)
-    tpot = _token_seconds(rank, times, running, 1.0, note)
+    tpot = _token_seconds(rank, times, running, running, note)
     served = _served(rank, times)
     busy = minimum(note("utilisation", utilisation)(request_rate_per_s=offered, service_s=served), constants.most_utilisation)
     ttft = note("ttft", ttft_seconds)(
-        admission_s=constants.admission_s,
+        admission_s=_admission(rank, running, tpot, note),
         prompt_s=times.own_s,
         queue_s=note("queue", open_wait_seconds)(utilisation=busy, service_s=served, variation=traffic.spread**2),
         start_s=0.0,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log2
 from typing import Any, NamedTuple
 
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import Constants, speed_constants
 from gpusizer.performance.device_speeds import bandwidth_bytes_per_s, engine_family, generation, peak_flops_per_s
+from gpusizer.performance.kernel_counts import Kernels
 from gpusizer.performance.links import crosses_servers, link_bytes_per_s, network_bytes_per_s
 from gpusizer.performance.step_time import ClassSpeed, Speeds
 from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers
@@ -16,7 +18,9 @@ __all__ = ["EngineState", "speeds_of"]
 
 _COMPUTED_BITS = {"fp8": "8", "fp4": "4"}
 _NATIVE = {"8": "fp8", "fp4": "fp4"}  # storage class -> number format that multiplies it as it is
-_WIDENED = {"8": "w8", "fp4": "w4"}  # and how it counts where another does
+_WIDENED = {"8": "w8", "fp4": "w4", "int4": "w4", "blocks": "blocks", "blocks_table": "blocks_table"}  # and how it counts where another does
+_NEVER = 1e30  # weights a second where none are widened
+_MATRIX_UNITS = ("7.", "8.", "9.", "10.", "11.", "12.")  # compute capabilities with tensor cores
 _LARGEST_GATHER = 8  # ranks of a server that exchange tokens
 _LONGEST_CHAIN = 8  # pipeline stages of one server
 _GATHER_TREE = 3  # levels of the exchange of eight ranks, for which its floor was fitted
@@ -35,12 +39,18 @@ class EngineState(NamedTuple):
         Of one cached element. [bits]
     eager : bool
         No graphs are captured.
+    host_bytes_per_s : float or None
+        Memory bandwidth of the host, where it is known. [bytes/s]
+    host_computes : bool
+        The processor multiplies weights that lie in its memory; otherwise they are copied to the device for each step.
     """
 
     engine: str
     age_years: float = 0.0
     cache_bits: float = 16.0
     eager: bool = False
+    host_bytes_per_s: float | None = None
+    host_computes: bool = False
 
 
 def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut: Parallelism, constants: Constants | None = None) -> Speeds:
@@ -70,20 +80,18 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
         Nobody states the bandwidth of the device.
     """
     constants = constants or speed_constants()
-    classes = {
-        (storage, routed): _class_speed(accelerator, state, storage, constants, routed=routed)
-        for storage, routed in {
-            *((linear.storage, False) for linear in (*work.linears, work.head)),
-            *((block.storage, True) for block in work.experts),
-        }
+    parts = {
+        *((linear.storage, False, linear.on_host) for linear in (*work.linears, work.head)),
+        *((block.storage, True, block.on_host) for block in work.experts),
     }
+    classes = {part: _host_speed(accelerator, state, constants) if part[2] else _class_speed(accelerator, state, constants, *part[:2]) for part in parts}
     return Speeds(
-        linears=tuple(classes[linear.storage, False] for linear in work.linears),
-        experts=tuple(classes[block.storage, True] for block in work.experts),
-        head=classes[work.head.storage, False],
-        tile_rows=constants.of("tile_rows", "moe"),
+        linears=tuple(classes[linear.storage, False, linear.on_host] for linear in work.linears),
+        experts=tuple(classes[block.storage, True, block.on_host] for block in work.experts),
+        head=classes[work.head.storage, False, False],
         imbalance=1.0 + constants.of("imbalance", "ep") * log2(max(cut.ep, 1)) if work.experts else 1.0,
         routing_evenness=constants.of("routing", "evenness"),
+        sharpness=constants.of("sharpness", "roofline"),
         tp=float(cut.tp),
         dp=float(cut.dp),
         ep=float(cut.ep),
@@ -94,37 +102,54 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
     )
 
 
-def _class_speed(accelerator: Accelerator, state: EngineState, storage: str, constants: Constants, *, routed: bool) -> ClassSpeed:
+def _class_speed(accelerator: Accelerator, state: EngineState, constants: Constants, storage: str, routed: bool) -> ClassSpeed:  # noqa: FBT001
     """Products of one storage class, dense or of experts."""
     generation_id, family = generation(accelerator), engine_family(state.engine)
     peak, computes = peak_flops_per_s(accelerator, storage)
-    kind = "moe" if routed else "dense"
-    native = storage if computes == _NATIVE.get(storage, computes) else _WIDENED[storage]
-    memory = constants.of("memory", f"{native}.{generation_id}", f"{native}.other") * constants.of("memory_scale", f"{kind}.{native}", kind)
-    bits = _COMPUTED_BITS.get(computes, "16")
-    efficiency = constants.of("products", f"{bits}.{generation_id}", f"{bits}.other") * constants.of("products_scale", f"{kind}.{bits}", kind)
+    native = storage if storage == "16" or computes == _NATIVE.get(storage) else _WIDENED[storage]
+    memory = constants.of("memory", generation_id, "other") * constants.of("memory_format", native)
+    if native.startswith("blocks"):
+        units = "matrix" if (accelerator.compute_capability or "").startswith(_MATRIX_UNITS) else "vector"
+        efficiency = constants.of("products_blocks", units)
+    else:
+        kind = _COMPUTED_BITS.get(computes, "16") if native in _NATIVE or native == "16" else "widened"
+        efficiency = constants.of("products", generation_id, "other") * constants.of("products_format", kind)
+        efficiency *= constants.of("products_engine", family, "other")
     if routed:
-        memory *= constants.of("moe_engine", family, "other")
-        efficiency *= constants.of("moe_compute", family, "other")
-    if native in ("w4", "w8", "int4"):
-        efficiency *= constants.of("products_scale", "widened")
+        memory *= constants.of("memory_experts", native, "other")
+        efficiency *= constants.of("products_experts", family, "other")
+    vector, _ = peak_flops_per_s(accelerator, "blocks")
     return ClassSpeed(
         bandwidth_bytes_per_s(accelerator) * min(memory, constants.of("ceiling", "memory")),
         peak,
-        min(efficiency, constants.of("ceiling", "products")),
-        constants.of("half_tokens", kind),
+        efficiency if native.startswith("blocks") else min(efficiency, constants.of("ceiling", "products")),
+        vector / constants.of("widen_flops", native) if native in _WIDENED.values() else _NEVER,
+        # a few rows of blocks are multiplied as vectors, without tiles
+        constants.of("tile_rows", "experts") if routed and not native.startswith("blocks") else 0.0,
+    )
+
+
+def _host_speed(accelerator: Accelerator, state: EngineState, constants: Constants) -> ClassSpeed:
+    """Products whose weights lie in the memory of the host: the processor computes them, or the device once they are there."""
+    link = link_bytes_per_s(replace(accelerator, interconnect_bytes_per_s=None), 2, constants)
+    if not state.host_computes:
+        return ClassSpeed(link, _NEVER, 1.0, _NEVER)
+    bandwidth = state.host_bytes_per_s or constants.of("host_bytes_per_s", "unknown")
+    return ClassSpeed(
+        bandwidth * constants.of("host_memory", "share"), constants.of("host_flops_per_s", "processor"), 1.0, _NEVER, moved_bytes_per_s=link
     )
 
 
 def _attention_speeds(accelerator: Accelerator, state: EngineState, constants: Constants) -> dict[str, Any]:
     generation_id, bandwidth, most = generation(accelerator), bandwidth_bytes_per_s(accelerator), constants.of("ceiling", "memory")
     peak, _ = peak_flops_per_s(accelerator, "16")
-    cache = constants.of("cache", generation_id, "other") * (constants.of("cache_scale", "8") if state.cache_bits < 16 else 1.0)
+    cache = constants.of("memory", generation_id, "other") * constants.of("cache", "8" if state.cache_bits < 16 else "16")
+    arithmetic = peak * constants.of("products", generation_id, "other") * constants.of("products_engine", engine_family(state.engine), "other")
     return {
         "cache_bytes_per_s": bandwidth * min(cache, most),
-        "latent_bytes_per_s": bandwidth * min(cache * constants.of("cache_scale", "latent"), most),
-        "attention_flops_per_s": peak * constants.of("attention", generation_id, "other"),
-        "prefill_flops_per_s": peak * constants.of("prefill", generation_id, "other"),
+        "latent_bytes_per_s": bandwidth * min(cache * constants.of("cache", "latent"), most),
+        "attention_flops_per_s": arithmetic * constants.of("attention", "decode"),
+        "prefill_flops_per_s": arithmetic * constants.of("attention", "prompt"),
     }
 
 
@@ -134,19 +159,21 @@ def _fixed_costs(work: StepWork, accelerator: Accelerator, state: EngineState, c
     def cost(name: str) -> float:
         return constants.of(name, family, "other")
 
-    scale, aged = constants.of("kernel_scale", generation(accelerator), "other"), cost("age") ** state.age_years
-    latent = latent_layers(work) * cost("latent_kernels") / max(work.kernels, 1.0)
+    scale, aged = constants.of("launch", generation(accelerator), "other"), constants.of("age", "year") ** state.age_years
+    each, eager = cost("kernel_engine") * scale * aged, cost("eager_s") * constants.of("age", "prompt") ** state.age_years
+    prices = (max(constants.of("kernel_s", kind) * each, eager if state.eager else 0.0) for kind in Kernels._fields)
+    latent = latent_layers(work) * constants.of("latent_kernels", "prompt") / max(work.kernels.all, 1.0)
     return {
-        "kernel_s": max(cost("kernel_s") * scale, cost("eager_s") if state.eager else 0.0) * aged,
+        "kernel_s": Kernels(*prices),
         "step_s": cost("step_s") * aged,
-        "sequence_s": cost("sequence_s") * aged,
-        "quantise_s": cost("quantise_s") * scale * aged,
-        "eager_s": cost("eager_s") * aged * (1 + latent),
+        "sequence_s": constants.of("sequence_s", "host") * aged,
+        "quantise_s": constants.of("quantise_s", "product") * each,
+        "eager_s": eager * (1 + latent),
     }
 
 
 def _exchange_speeds(work: StepWork, accelerator: Accelerator, cut: Parallelism, constants: Constants) -> dict[str, Any]:
-    generation_id, ranks = generation(accelerator), cut.tp * cut.dp
+    ranks = cut.tp * cut.dp
     link = link_bytes_per_s(accelerator, cut.tp, constants)
     gather = link_bytes_per_s(accelerator, _LARGEST_GATHER, constants)
     if crosses_servers(accelerator, ranks):
@@ -157,12 +184,19 @@ def _exchange_speeds(work: StepWork, accelerator: Accelerator, cut: Parallelism,
     copies = min(top_k, max(cut.ep, 1)) if ranks > within and cut.ep > 1 else cut.dp
     growth = 1 + constants.of("reduce_growth", "ranks") * log2(max(cut.tp, 1))
     return {
-        "reduce_latency_s": constants.of("reduce_s", generation_id, "other") * growth if cut.tp > 1 else 0.0,
+        "reduce_latency_s": constants.of("reduce_s", _wire(accelerator)) * growth if cut.tp > 1 else 0.0,
         "bus_bytes_per_s": link,
-        "gather_latency_s": constants.of("gather_s", generation_id, "other") * log2(max(cut.dp, 2)) / _GATHER_TREE,
+        "gather_latency_s": constants.of("gather_s", _wire(accelerator)) * log2(max(cut.dp, 2)) / _GATHER_TREE,
         "gather_bytes_per_s": gather * constants.of("gather_share", "wired" if accelerator.interconnect_bytes_per_s else "pcie"),
         "gather_copies": float(copies),
         "gather_element_bytes": constants.of("gather_element_bytes", "experts" if cut.ep > 1 else "cut"),
         "hop_latency_s": constants.of("hop_s", "all"),
         "hop_bytes_per_s": link if cut.pp <= _LONGEST_CHAIN else network_bytes_per_s(constants),
     }
+
+
+def _wire(accelerator: Accelerator) -> str:
+    """How a tiny message reaches the next device: a switch or a link of the maker's, or PCIe."""
+    if not accelerator.interconnect_bytes_per_s:
+        return "pcie"
+    return "nvlink" if accelerator.vendor == "NVIDIA" else "link"

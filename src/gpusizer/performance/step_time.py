@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from gpusizer.formulas.communication import expert_volume_bytes
-from gpusizer.formulas.compute import attended_rows, expert_rows, experts_touched_skewed, overhead_seconds
-from gpusizer.formulas.core import maximum, where
+from gpusizer.formulas.compute import attended_rows, expert_rows, experts_touched_skewed, kernels_seconds, overhead_seconds
+from gpusizer.formulas.core import maximum, minimum, where
 from gpusizer.formulas.step.attention import (
     attention_bytes,
     attention_flops,
@@ -19,7 +19,8 @@ from gpusizer.formulas.step.attention import (
     scanned_tokens,
 )
 from gpusizer.formulas.step.exchange import exchange_seconds, hop_seconds, reduction_seconds
-from gpusizer.formulas.step.work import product_seconds, quantisation_seconds, step_seconds
+from gpusizer.formulas.step.work import moved_weights_seconds, product_seconds, quantisation_seconds, step_seconds
+from gpusizer.performance.kernel_counts import Kernels
 from gpusizer.performance.notes import Note, unnoted
 from gpusizer.performance.step_work import AttentionWork, StepWork
 
@@ -29,12 +30,15 @@ _A_FEW = 1e-6  # tokens of an empty step: divisors are never zero
 
 
 class ClassSpeed(NamedTuple):
-    """How fast products of one storage class run: memory bandwidth, peak of the number format that computes, share of it that is sustained."""
+    """How fast products of one storage class run: bandwidth, peak of the format that computes, the share of it that is sustained, weights widened a
+    second, rows of a tile that an expert's product is padded to."""
 
     bytes_per_s: Any
     peak_per_s: Any
     efficiency: Any
-    half_tokens: Any
+    widen_per_s: Any
+    tile_rows: Any = 0.0
+    moved_bytes_per_s: Any = 0.0  # where weights lie on the host: how fast they reach the device, which computes instead where that is faster [bytes/s]
 
 
 class Speeds(NamedTuple):
@@ -50,11 +54,13 @@ class Speeds(NamedTuple):
         Bandwidth of decode attention; of latent attention. [bytes/s]
     attention_flops_per_s, prefill_flops_per_s : number
         Arithmetic of decode and of prefill attention. [FLOP/s]
-    kernel_s, step_s, sequence_s, quantise_s, eager_s : number
-        Fixed costs: a kernel, a step, a sequence in a step, the quantisation of a product's input; the host's launch of a kernel of a step with
+    sharpness : number
+        How sharp the ridge of a roofline is.
+    kernel_s : Kernels
+        A kernel by kind of block. [s]
+    step_s, sequence_s, quantise_s, eager_s : number
+        Fixed costs: a step, a sequence in a step, the quantisation of a product's input; the host's launch of a kernel of a step with
         prompts, which no graph holds. [s]
-    tile_rows : number
-        Rows of one tile of an expert's product. [tokens]
     imbalance, routing_evenness : number
         Load of the busiest rank of experts over the mean; how evenly popular experts are.
     reduce_latency_s, bus_bytes_per_s : number
@@ -74,12 +80,12 @@ class Speeds(NamedTuple):
     latent_bytes_per_s: Any
     attention_flops_per_s: Any
     prefill_flops_per_s: Any
-    kernel_s: Any
+    sharpness: Any
+    kernel_s: Kernels
     step_s: Any
     sequence_s: Any
     quantise_s: Any
     eager_s: Any
-    tile_rows: Any
     imbalance: Any
     routing_evenness: Any
     reduce_latency_s: Any
@@ -144,18 +150,17 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     decoded = step.sequences * step.verified_tokens
     tokens = maximum(decoded + step.prefill_tokens, _A_FEW)
     linears = sum(
-        _product("step_linears", note, linear.flops_per_token * tokens, linear.weight_bytes, tokens, speed)
+        _product("step_linears", note, linear.flops_per_token, tokens, linear.weight_bytes, speeds.sharpness, speed)
         for linear, speed in zip(work.linears, speeds.linears, strict=True)
     )
     ending = decoded + step.prefill_sequences
-    rows = maximum(ending, _A_FEW)
     attention = sum(_attention(one, speeds, step, note) for one in work.attention)
     without_prompts = type(step.prefill_tokens) is float and step.prefill_tokens == 0.0
     prompts = 0.0 if without_prompts else sum(_prompt_attention(one, speeds, step, note) for one in work.attention)
     return note("step_total", step_seconds)(
         linears_s=linears,
         experts_s=_experts(work, speeds, tokens, note),
-        head_s=_product("step_head", note, work.head.flops_per_token * ending, work.head.weight_bytes, rows, speeds.head),
+        head_s=_product("step_head", note, work.head.flops_per_token, ending, work.head.weight_bytes, speeds.sharpness, speeds.head),
         attention_s=attention,
         prompt_attention_s=prompts,
         communication_s=communication_seconds(work, speeds, tokens, note),
@@ -163,16 +168,21 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     )
 
 
-def _product(id: str, note: Note, flops: Any, size: Any, rows: Any, speed: ClassSpeed) -> Any:
-    return note(id, product_seconds)(
-        flops=flops,
+def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, sharpness: Any, speed: ClassSpeed) -> Any:
+    seconds = note(id, product_seconds)(
+        flops=row_flops * rows,
         peak_per_s=speed.peak_per_s,
         efficiency=speed.efficiency,
-        tokens=rows,
-        half_tokens=speed.half_tokens,
         moved_bytes=size,
         bytes_per_s=speed.bytes_per_s,
+        weights=row_flops / 2,
+        widen_per_s=speed.widen_per_s,
+        sharpness=sharpness,
     )
+    if type(speed.moved_bytes_per_s) is float and not speed.moved_bytes_per_s:
+        return seconds
+    moved = note("weights_moved", moved_weights_seconds)(moved_bytes=size, bytes_per_s=maximum(speed.moved_bytes_per_s, 1.0))
+    return where(speed.moved_bytes_per_s > 0, minimum(seconds, moved), seconds)
 
 
 def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> Any:
@@ -185,10 +195,11 @@ def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> Any:
             tokens=shared,
             evenness=speeds.routing_evenness,
         )
-        rows = note("expert_rows", expert_rows)(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speeds.tile_rows)
-        per_expert = maximum(rows / maximum(touched, _A_FEW), 1.0)
-        share = block.layers * speeds.imbalance / speeds.ep
-        seconds = seconds + _product("step_experts", note, rows * block.expert_flops * share, touched * block.expert_bytes * share, per_expert, speed)
+        rows = note("expert_rows", expert_rows)(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speed.tile_rows)
+        share = block.layers * speeds.imbalance / speeds.ep * touched  # experts that this rank reads in all layers together
+        seconds = seconds + _product(
+            "step_experts", note, block.expert_flops * share, rows / maximum(touched, _A_FEW), block.expert_bytes * share, speeds.sharpness, speed
+        )
     return seconds
 
 
@@ -267,11 +278,9 @@ def communication_seconds(work: StepWork, speeds: Speeds, tokens: Any, note: Not
 
 
 def _overhead(work: StepWork, speeds: Speeds, sequences: Any, note: Note) -> Any:
-    fixed = note("step_overhead", overhead_seconds)(
-        kernels=work.kernels,
-        kernel_s=speeds.kernel_s,
-        step_s=speeds.step_s,
-        sequences=sequences,
-        sequence_s=speeds.sequence_s,
-    )
+    launched: Any = 0.0
+    for number, each_s in zip(work.kernels, speeds.kernel_s, strict=True):
+        if type(number) is not float or number:
+            launched = launched + note("step_kernels", kernels_seconds)(kernels=number, kernel_s=each_s)
+    fixed = note("step_overhead", overhead_seconds)(kernels_s=launched, step_s=speeds.step_s, sequences=sequences, sequence_s=speeds.sequence_s)
     return fixed + note("step_quantisation", quantisation_seconds)(products=work.quantised_products, quantise_s=speeds.quantise_s)

@@ -72,7 +72,7 @@ def step_times(rank: ServedRank, running: Any, note: Note = unnoted) -> StepTime
         decoding = where(traffic.shares_steps, lane, 0.0)
         step = Step(decoding, context, traffic.verified_tokens, tokens, prefix, ending, traffic.prompt_tokens)
         seconds = step_time(work, speeds, step)
-        return note(id, prompt_step_seconds)(step_s=seconds, kernels=work.kernels, launch_s=speeds.eager_s, host_s=speeds.step_s)
+        return note(id, prompt_step_seconds)(step_s=seconds, kernels=work.kernels.all, launch_s=speeds.eager_s, host_s=speeds.step_s)
 
     single = with_prompts("prompt_step", chunk, prompts / chunks)
     full = with_prompts("full_step", room, room / maximum(traffic.prompt_tokens, 1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
+from functools import reduce
 from math import prod
 from typing import Any, NamedTuple, TypeVar, assert_never
 
@@ -15,11 +16,11 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, Mixer, MixtureOfExperts, Split, StateMixer, Tensor
 from gpusizer.engines.base.types import Layout
 from gpusizer.engines.base.weights import ROUTED, once_per_architecture
-from gpusizer.performance.kernel_counts import Product, layer_kernels, storage_class
+from gpusizer.performance.kernel_counts import Kernels, Product, layer_kernels, storage_class
 
-__all__ = ["STORAGE_CLASSES", "UNBOUNDED_ROWS", "AttentionWork", "Experts", "Linear", "Parallelism", "StepWork", "latent_layers", "step_work"]
+__all__ = ["STORAGE_CLASSES", "UNBOUNDED_ROWS", "AttentionWork", "Experts", "Linear", "OnHost", "Parallelism", "StepWork", "latent_layers", "step_work"]
 
-STORAGE_CLASSES = ("16", "8", "fp4", "int4")
+STORAGE_CLASSES = ("16", "8", "fp4", "int4", "blocks", "blocks_table")
 UNBOUNDED_ROWS = 1e12
 INDEX_SCALE_BYTES = 4.0  # one FP32 scale beside each FP8 key of an index
 _NOT_PRODUCTS = frozenset({"norms", "embedding", "vision", "per_layer_embedding"})
@@ -44,12 +45,20 @@ class Parallelism(NamedTuple):
         return max(self.tp * self.dp / self.ep, 1)
 
 
+class OnHost(NamedTuple):
+    """What lies in the memory of the host: shares of the decoder layers, whole, and of the routed experts of the others."""
+
+    layers: float = 0.0
+    experts: float = 0.0
+
+
 class Linear(NamedTuple):
     """Dense matrix products of one storage class on one rank, all layers together."""
 
     storage: str
     weight_bytes: Any  # read once a step
     flops_per_token: Any
+    on_host: bool = False
 
 
 class Experts(NamedTuple):
@@ -61,6 +70,7 @@ class Experts(NamedTuple):
     top_k: Any
     expert_bytes: Any  # one expert of one layer, as cut by tensor parallelism
     expert_flops: Any  # one row through one expert
+    on_host: bool = False
 
 
 class AttentionWork(NamedTuple):
@@ -93,8 +103,10 @@ class StepWork(NamedTuple):
         What mixers do.
     layers, expert_layers : number
         Decoder layers; those with routed experts.
-    kernels, quantised_products : number
-        Kernels of one step, counted by kind of block; products that quantise their input first.
+    kernels : Kernels
+        Of one step, by kind of block.
+    quantised_products : number
+        Products that quantise their input first.
     hidden_size : number
         Width of a token. [elements]
     draft_share : number
@@ -107,7 +119,7 @@ class StepWork(NamedTuple):
     attention: tuple[AttentionWork, ...]
     layers: Any
     expert_layers: Any
-    kernels: Any
+    kernels: Kernels
     quantised_products: Any
     hidden_size: Any
     draft_share: Any
@@ -127,7 +139,7 @@ class _Kind(NamedTuple):
     layer: Layer
     number: int
     products: tuple[Product, ...]
-    kernels: float
+    kernels: Kernels
     quantised: float
 
 
@@ -243,7 +255,7 @@ def _state_bytes(dtype: str | None) -> float:
     return 2.0 if (dtype or "").lower() in ("bf16", "bfloat16", "fp16", "float16") else 4.0
 
 
-def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_bytes: float = 2.0) -> StepWork:
+def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_bytes: float = 2.0, on_host: OnHost = OnHost()) -> StepWork:
     """What one step of one rank must do, all pipeline stages together.
 
     Parameters
@@ -254,20 +266,36 @@ def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_byt
         How a replica is cut.
     cache_element_bytes : float
         Bytes of one cached element. [bytes]
+    on_host : OnHost
+        What the host holds, and computes.
 
     Returns
     -------
     StepWork
         Bytes, arithmetic, rows and messages.
     """
-    known, key = _known_work(architecture), (cut, cache_element_bytes)
+    known, key = _known_work(architecture), (cut, cache_element_bytes, on_host)
     if key not in known:
-        known[key] = _work(architecture, cut, cache_element_bytes)
+        known[key] = _shared_out(_work(architecture, cut, cache_element_bytes), on_host)
     return known[key]
 
 
+def _shared_out(work: StepWork, on_host: OnHost) -> StepWork:
+    """The same work with what the host holds told apart."""
+    if on_host == OnHost():
+        return work
+    layers, experts = on_host.layers, on_host.layers + (1 - on_host.layers) * on_host.experts
+    linears = tuple(one._replace(weight_bytes=one.weight_bytes * (1 - layers), flops_per_token=one.flops_per_token * (1 - layers)) for one in work.linears)
+    moved = tuple(
+        Linear(one.storage, one.weight_bytes * layers, one.flops_per_token * layers, on_host=True) for one in work.linears if layers
+    )
+    kept = tuple(one._replace(layers=one.layers * (1 - experts)) for one in work.experts)
+    lent = tuple(one._replace(layers=one.layers * experts, on_host=True) for one in work.experts if experts)
+    return work._replace(linears=linears + moved, experts=kept + lent)
+
+
 @once_per_architecture
-def _known_work(architecture: Architecture) -> dict[tuple[Parallelism, float], StepWork]:
+def _known_work(architecture: Architecture) -> dict[tuple[Parallelism, float, OnHost], StepWork]:
     """Work by layout: devices share it."""
     return {}
 
@@ -291,7 +319,7 @@ def _work(architecture: Architecture, cut: Parallelism, cache_element_bytes: flo
         attention=_joined(attention),
         layers=layers,
         expert_layers=float(sum(block.layers for block in experts)),
-        kernels=sum(kind.number * kind.kernels for kind in tally.kinds),
+        kernels=reduce(Kernels.plus, (kind.kernels.times(kind.number) for kind in tally.kinds), Kernels()),
         quantised_products=sum(kind.number * kind.quantised for kind in tally.kinds),
         hidden_size=float(architecture.hidden_size),
         draft_share=1.0 / max(layers, 1.0) if tally.draft_layers else 0.0,

@@ -162,7 +162,7 @@ class SpeedTables:
         found: dict[str, float] = {}
         for regime, concurrency in zip(REGIMES, (1.0, 3.0), strict=True):
             asked_load = replace(self.load, concurrency=concurrency, request_rate_per_s=None)
-            rank = served_rank(self.work, self.own[0], self.fit.deployment, asked_load, 2.0, self.constants)
+            rank = served_rank(self.work, self.own[0], self.fit.deployment, asked_load, 2.0, self.constants, self.state.age_years)
             said = conclude(Asked(rank, 1, device, self.fit, asked_load), Service(1.0, 1.0, 1.0, 1.0, 1.0), None)
             assert said.regime == regime
             for name in FIGURES:

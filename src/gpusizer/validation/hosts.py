@@ -22,6 +22,17 @@ _CHANNELS = re.compile(r"(\d{1,3})\s*(?:x|-?\s*channels?)\s*(?:of\s*)?(?=LP|DDR)
 _KIND = re.compile(r"((?:LP)?DDR\d?X?)(?:[- ](\d{4,5}))?", re.IGNORECASE)
 _MEASURED = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*GB/s", re.IGNORECASE)
 _SOCKETS = re.compile(r"(\d{1,2})\s*x\s", re.IGNORECASE)
+# Channels of a socket, and the slowest transfers a second of its memory kind as servers are sold: AMD's and Intel's product pages.
+_PROCESSORS = (
+    (re.compile(r"EPYC 9\d{3}"), 12, "DDR5"),
+    (re.compile(r"EPYC 7\d{3}"), 8, "DDR4"),
+    (re.compile(r"Threadripper PRO [79]\d{3}"), 8, "DDR5"),
+    (re.compile(r"Xeon \w+ [3-9][45]\d{2}|Xeon w[79]|Xeon 6\d{3}"), 8, "DDR5"),
+    (re.compile(r"Xeon \w+ [3-9]3\d{2}"), 8, "DDR4"),
+    (re.compile(r"Xeon \w+ [3-9][12]\d{2}"), 6, "DDR4"),
+    (re.compile(r"Xeon(?:\(R\) CPU)? E5"), 4, "DDR4"),
+)
+_USUAL_TRANSFERS = {"DDR5": 4.8e9, "DDR4": 2.666e9}
 _ON_CARD = re.compile(r"(\d{1,4}) layers on the (?:card|GPU)", re.IGNORECASE)
 _EXPERTS = re.compile(r"\bexperts? (?:in|on|to) (?:the )?(?:host|CPU)|experts in host memory", re.IGNORECASE)
 _REST = re.compile(r"card is full|do(?:es)? not fit", re.IGNORECASE)
@@ -56,7 +67,10 @@ def host_of(given: object) -> Host | None:
     count = int(channels[1]) if channels else None
     if count is not None and re.search(r"(?:a|per|each) socket", memory):
         count = count * sockets if sockets else None
-    transfers = float(kind[2]) * _MEGA if kind and kind[2] else None
+    usual_channels, usual_kind = _usual(_words(given.get("cpu")))
+    transfers = float(kind[2]) * _MEGA if kind and kind[2] else _USUAL_TRANSFERS.get(kind[1].upper() if kind else usual_kind)
+    if channels is None and usual_channels and sockets:
+        count = usual_channels * sockets
     measured = _MEASURED.search(memory)
     bandwidth = float(measured[1]) * GB if measured else None
     if bandwidth is None and count and transfers:
@@ -93,7 +107,13 @@ def host_flags(given: object) -> dict[str, Any]:
         return {"cpu_moe": True}
     if offload == "layers" and layers is not None:
         found.setdefault("n_gpu_layers", layers)
-    return found
+    return {"fit": "on"} if offload == "rest" and not found else found
+
+
+def _usual(cpu: str) -> tuple[int | None, str]:
+    """Channels and kind of memory that a socket has, where its name is known."""
+    plain = cpu.replace("(R)", "")
+    return next(((channels, kind) for pattern, channels, kind in _PROCESSORS if pattern.search(plain)), (None, ""))
 
 
 def _words(value: object) -> str:

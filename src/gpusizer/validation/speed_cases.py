@@ -119,7 +119,7 @@ def performance_case(row: Mapping[str, Any]) -> PerformanceCase | Notice:
 def speed_of(case: PerformanceCase) -> Performance:
     """The prediction for a measured run."""
     question = Question(
-        case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, built=case.date
+        case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, host=case.host, built=case.date
     )
     return answer(question)
 

@@ -41,7 +41,7 @@ def load_of(row: Mapping[str, Any]) -> Load:
     """
     isl, osl = _number(row.get("isl")), _number(row.get("osl"))
     scale = _number(row.get("length_scale")) or 1.0
-    spread = _number(row.get("length_spread")) or (0.0 if _round(isl) or _round(osl) else _NATURAL_SPREAD)
+    spread = _number(row.get("length_spread")) or (0.0 if all(_round(each) for each in (isl, osl) if each) else _NATURAL_SPREAD)
     prompts = _of_client(row, "num_prompts")
     base = Load((isl or osl or _UNTOLD_LENGTH) * scale, (osl or isl or _UNTOLD_LENGTH) * scale, length_spread=spread, requests=prompts)
     concurrency, limit = _number(row.get("concurrency")), _of_client(row, "max_concurrency")

@@ -161,3 +161,5 @@ class Fit:
     quantities: Mapping[str, Quantity]  # by the names of ``validate``
     budget_bytes: int  # what the engine allows itself of one GPU
     warnings: tuple[Notice, ...] = ()
+    host_layers: float = 0.0  # share of the decoder layers whose weights lie in the memory of the host
+    host_experts: float = 0.0  # the same for the routed experts of the other layers

@@ -20,7 +20,7 @@ from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
 from gpusizer.engines.llama_cpp.ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
-from gpusizer.engines.llama_cpp.placement import HOST
+from gpusizer.engines.llama_cpp.placement import HOST, Placement
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import Accelerator
 
@@ -156,6 +156,7 @@ class LlamaCpp(PlacedEngine):
             quantities=figures_of(start, found, ranks if cards else ()),
             budget_bytes=free[0] if free else 0,
             warnings=(*self.warnings(start), *converted, *_told(architecture, options, found)),
+            **_host_shares(found.placement),
         )
 
     def _to_host(self, start: Start) -> bool:
@@ -237,6 +238,16 @@ def _told(architecture: Architecture, options: Options, found: Arrangement) -> l
     if options.context is None and longest and found.cells.full < longest:
         told.append(Notice("context-fitted", {"context_tokens": found.cells.full, "longest_tokens": longest}))
     return told
+
+
+def _host_shares(placement: Placement) -> dict[str, float]:
+    """What of the model the processor computes; all of it where no card is there says nothing of speed beside a card."""
+    kept = [experts for layer, experts in zip(placement.layer, placement.experts, strict=True) if layer != HOST]
+    routed = [experts for experts, kind in zip(placement.experts, placement.kinds.of, strict=True) if placement.kinds.routed[kind] is not None]
+    if not placement.devices or (len(kept) == len(placement.layer) and HOST not in routed):
+        return {}
+    moved = sum(layer != HOST and experts == HOST for layer, experts in zip(placement.layer, placement.experts, strict=True))
+    return {"host_layers": 1 - len(kept) / len(placement.layer), "host_experts": moved / max(len(kept), 1)}
 
 
 def _named(id: str, otherwise: Accelerator) -> Accelerator:

@@ -8,6 +8,7 @@ from gpusizer.formulas.core import formula, maximum, minimum, where
 from gpusizer.formulas.queueing import burst_wait_seconds, closed_response_seconds
 
 __all__ = [
+    "admission_seconds",
     "closed_queue_seconds",
     "later_waves_seconds",
     "open_running_requests",
@@ -61,6 +62,42 @@ def ttft_seconds(*, admission_s: Any, prompt_s: Any, queue_s: Any, start_s: Any,
     0.875
     """
     return admission_s + prompt_s + queue_s + start_s + slot_s + step_wait_s
+
+
+@formula(
+    "serving.admission",
+    unit="s",
+    symbols={"admission_s": "s", "running": "requests", "stream_s": "s", "tpot_s": "s", "most": "share"},
+    reference="processor sharing: L. Kleinrock, Queueing Systems 2, 1976, section 4.4; the server's process also hands over every token",
+    example={"admission_s": 0.02, "running": 64, "stream_s": 5e-5, "tpot_s": 0.0128, "most": 0.98},
+)
+def admission_seconds(*, admission_s: Any, running: Any, stream_s: Any, tpot_s: Any, most: Any) -> Any:
+    """Host work before the first step of a request, beside the tokens that the same process hands over.
+
+    Parameters
+    ----------
+    admission_s : float
+        With nothing beside it. [s]
+    running : float
+        Requests that decode. [requests]
+    stream_s : float
+        Handing over one token of one of them. [s]
+    tpot_s : float
+        Time between their tokens. [s]
+    most : float
+        Of the time that handing over takes: beyond, queues have no mean. [share]
+
+    Returns
+    -------
+    float
+        [s]
+
+    Examples
+    --------
+    >>> admission_seconds(admission_s=0.03, running=64, stream_s=5e-5, tpot_s=0.0128, most=0.98)
+    0.04
+    """
+    return admission_s / (1 - minimum(running * stream_s / tpot_s, most))
 
 
 @formula(

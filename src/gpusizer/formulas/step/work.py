@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.formulas.compute import operator_seconds, saturated_rate
 from gpusizer.formulas.core import formula, maximum
 
 __all__ = [
     "draft_step_seconds",
+    "moved_weights_seconds",
     "product_seconds",
     "prompt_step_seconds",
     "quantisation_seconds",
@@ -23,19 +23,23 @@ __all__ = [
         "flops": "FLOP",
         "peak_per_s": "FLOP/s",
         "efficiency": "share",
-        "tokens": "tokens",
-        "half_tokens": "tokens",
         "moved_bytes": "bytes",
         "bytes_per_s": "bytes/s",
+        "weights": "weights",
+        "widen_per_s": "weights/s",
+        "sharpness": "exponent",
     },
-    reference="roofline with a rate that grows with the rows of a product",
+    reference="S. Williams, A. Waterman, D. Patterson, Roofline, CACM 52(4), 2009, with a rounded ridge: near it arithmetic, reading and widening "
+    "hide each other only in part",
     example={
-        "flops": 2 * 16 * 8192**2, "peak_per_s": 989e12, "efficiency": 0.7, "tokens": 16, "half_tokens": 150, "moved_bytes": 2 * 8192**2,
-        "bytes_per_s": 2.8e12,
+        "flops": 2 * 16 * 8192**2, "peak_per_s": 989e12, "efficiency": 0.7, "moved_bytes": 2 * 8192**2, "bytes_per_s": 2.8e12, "weights": 0,
+        "widen_per_s": 1e15, "sharpness": 2.0,
     },
     valid={"efficiency": (0.0, 1.0)},
 )  # fmt: skip
-def product_seconds(*, flops: Any, peak_per_s: Any, efficiency: Any, tokens: Any, half_tokens: Any, moved_bytes: Any, bytes_per_s: Any) -> Any:
+def product_seconds(
+    *, flops: Any, peak_per_s: Any, efficiency: Any, moved_bytes: Any, bytes_per_s: Any, weights: Any, widen_per_s: Any, sharpness: Any
+) -> Any:
     """Time of the matrix products of one storage class in a step.
 
     Parameters
@@ -44,10 +48,12 @@ def product_seconds(*, flops: Any, peak_per_s: Any, efficiency: Any, tokens: Any
         Multiplications and additions. [FLOP]
     peak_per_s, efficiency : float
         Dense peak of the number format, and the share that large products sustain. [FLOP/s, share]
-    tokens, half_tokens : float
-        Rows of a product, and those at which half of the sustained rate is reached. [tokens]
     moved_bytes, bytes_per_s : float
         Weights that are read, and at which bandwidth. [bytes, bytes/s]
+    weights, widen_per_s : float
+        Weights of a narrow format that are widened before they are multiplied, and how fast. [weights, weights/s]
+    sharpness : float
+        How sharp the ridge is: 1 adds the times up, infinity takes the longest. [exponent]
 
     Returns
     -------
@@ -58,12 +64,44 @@ def product_seconds(*, flops: Any, peak_per_s: Any, efficiency: Any, tokens: Any
     --------
     Few rows: reading the weights takes as long as without any arithmetic.
 
-    >>> step = {"peak_per_s": 989e12, "efficiency": 0.7, "half_tokens": 150, "moved_bytes": 2 * 8192**2, "bytes_per_s": 2.8e12}
-    >>> round(product_seconds(flops=2 * 16 * 8192**2, tokens=16, **step) * 1e6, 1)
+    >>> step = {"peak_per_s": 989e12, "efficiency": 0.7, "moved_bytes": 2 * 8192**2, "bytes_per_s": 2.8e12, "sharpness": 2.0}
+    >>> round(product_seconds(flops=2 * 8192**2, weights=0, widen_per_s=1e15, **step) * 1e6, 1)
     47.9
     """
-    rate = saturated_rate(peak_per_s=peak_per_s, efficiency=efficiency, tokens=tokens, half_tokens=half_tokens)
-    return operator_seconds(flops=flops, flops_per_s=rate, moved_bytes=moved_bytes, bytes_per_s=bytes_per_s)
+    read = (moved_bytes / bytes_per_s) ** sharpness
+    computed = (flops / (peak_per_s * efficiency)) ** sharpness
+    widened = (weights / widen_per_s) ** sharpness
+    return (read + computed + widened) ** (1 / sharpness)
+
+
+@formula(
+    "step.moved_weights",
+    unit="s",
+    symbols={"moved_bytes": "bytes", "bytes_per_s": "bytes/s"},
+    reference="weights in host memory are copied to the device for every step that it computes with them; the copy hides the arithmetic",
+    example={"moved_bytes": 20e9, "bytes_per_s": 25e9},
+)
+def moved_weights_seconds(*, moved_bytes: Any, bytes_per_s: Any) -> Any:
+    """Time of a product whose weights come from the host.
+
+    Parameters
+    ----------
+    moved_bytes : float
+        Weights. [bytes]
+    bytes_per_s : float
+        What the link carries. [bytes/s]
+
+    Returns
+    -------
+    float
+        Time. [s]
+
+    Examples
+    --------
+    >>> moved_weights_seconds(moved_bytes=20e9, bytes_per_s=25e9)
+    0.8
+    """
+    return moved_bytes / bytes_per_s
 
 
 @formula(
