@@ -202,7 +202,7 @@ def _traits(architecture: Architecture, accelerator: Accelerator) -> str:
 def _model_words(words: str) -> str:
     """ "DeepSeek-V3/R1" names two checkpoints of one shape; "Llama-2-70b-chat" lacks the suffix of its repository."""
     head, slash, tail = words.partition("/")
-    if slash and re.fullmatch(r"[A-Za-z]*\d+(\.\d+)?", tail):
+    if slash and re.search(r"\d", head) and re.fullmatch(r"[A-Za-z]*\d+(\.\d+)?", tail):
         return head
     return words
 
