@@ -74,7 +74,7 @@ def test_the_answer_has_every_field_of_the_contract(deepseek: dict[str, Any]) ->
 
 
 def test_every_accelerator_is_an_option_or_has_a_reason(deepseek: dict[str, Any]) -> None:
-    from gpusizer.facts.catalog import accelerator, accelerators
+    from gpusizer.facts.catalog import accelerators
 
     said = {each["gpu"] for each in (*deepseek["options"], *deepseek["rejected"])}
     assert said == {each.id for each in accelerators() if each.on_sale}
@@ -141,6 +141,8 @@ def test_what_is_planned_holds_the_load(model: str, gpu: str, concurrency: int, 
 
 
 def test_limits_are_kept() -> None:
+    from gpusizer.facts.catalog import accelerator
+
     few = plan(model="qwen3-8b", concurrency=4, context_tokens=2048, max_gpus=1)
     assert few["options"]
     assert all(each["gpus"] == 1 for each in few["options"])

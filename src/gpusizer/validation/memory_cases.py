@@ -29,6 +29,7 @@ from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
 from gpusizer.validation.devices import devices_of
 from gpusizer.validation.flags import engine_fields
+from gpusizer.validation.gguf_precisions import OWN_MIX, gguf_precision, mixed_precision
 from gpusizer.validation.measured import LARGEST_NUMBER, MEMORY_QUANTITIES
 from gpusizer.validation.models import model_of, stored_in
 
@@ -68,7 +69,6 @@ KNOWN_BEFORE = [
 LONGEST_FIELD = 20_000
 _PLAIN = ("bf16", "fp16", "fp32")
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
-_OWN_MIX = re.compile(r"\bUD-|_XL\b|_R[48]\b|SPECIAL_TENSOR", re.IGNORECASE)  # a publisher's own choice by tensor
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
 _OF_WEIGHTS = _OF_CACHE | {"weights_bytes", "model_buffer_bytes", "fits"}
@@ -143,7 +143,7 @@ def _case(row: Mapping[str, Any]) -> Case:
     if not gguf and not devices.each:
         raise InputError("case-without-device", found=text(row, "gpu"))
     notices = list(devices.notices)
-    precision = _gguf_precision(engine, wish, architecture) if gguf else _precision(row, words, wish, architecture)
+    precision = gguf_precision(engine, wish, architecture) if gguf else _precision(row, words, wish, architecture)
     told = told and (wish is not None or not gguf)
     if alike:
         notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
@@ -167,9 +167,9 @@ def _case(row: Mapping[str, Any]) -> Case:
         )
     if stored.id != entry.id:
         fields["similar_precision"] = wish or "other"  # the checkpoint of another publisher stands for it
-    if gguf and (alike or _OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
+    if gguf and (alike or OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
         fields["similar_precision"] = "other"
-        precision = _mixed(precision, architecture)
+        precision = mixed_precision(precision, architecture)
     deployment = Deployment(
         model=entry.id,
         gpu=first.id,
@@ -210,28 +210,12 @@ def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -
     return wish or (None if unquantised else named), True, alike
 
 
-def _gguf_precision(engine: Declaration, wish: str | None, architecture: Architecture) -> str:
-    """llama.cpp stores MXFP4 experts beside Q8_0; files of Ollama's own library leave the rest as the checkpoint has it."""
-    if engine.library_of_checkpoints and wish == "mxfp4" and "mxfp4" in weight_formats(architecture):
-        return "checkpoint"
-    if wish == "mxfp4" or (wish == "q8_0" and "mxfp4" in weight_formats(architecture)):
-        return "mxfp4_moe"
-    return wish or "checkpoint"
-
-
 def _unpredictable_placement(words: Mapping[str, Any], flags: Mapping[str, Any], *, told: bool, spills: bool) -> frozenset[str]:
     """What depends on flags that a log without its command line does not tell, or on experts of an unknown format that pass through a GPU."""
     if not words and flags.get("device") != "none":
         return frozenset({"compute_buffer_bytes", "kv_cache_pool_bytes", "fits"}) | (_OF_WEIGHTS if spills else frozenset())
     hosted = any(name in words for name in ("override_tensor", "cpu_moe", "n_cpu_moe"))
     return frozenset({"compute_buffer_bytes"}) if hosted and not told else frozenset()
-
-
-def _mixed(precision: str, architecture: Architecture) -> str:
-    """A publisher's mix of small experts keeps everything else at four bits and more."""
-    sparse = architecture.parameters.groups.get("routed_experts", 0)
-    rest = "q8_0" if precision.startswith("iq4_") else "q4_k_m"
-    return f"{precision}+{rest}" if sparse and re.match(r"(i?q[123]|iq4)_", precision) else precision
 
 
 def _precision(row: Mapping[str, Any], words: Mapping[str, Any], wish: str | None, architecture: Architecture) -> str:

@@ -29,6 +29,7 @@ from gpusizer.performance.predict import Question, answer
 from gpusizer.performance.types import Host, Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
 from gpusizer.validation.devices import devices_of
+from gpusizer.validation.gguf_precisions import OWN_MIX, local_precision, mixed_precision
 from gpusizer.validation.hosts import host_of
 from gpusizer.validation.memory_cases import check_numbers, whole
 from gpusizer.validation.models import model_of
@@ -140,7 +141,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
     entry, named = _model(_model_words(str(row["model"] or "")))
     devices = devices_of(str(row["gpu"] or ""), 1, optional=False)
     engine = _engine(str(row["engine"] or ""))
-    architecture, precision = _precision(entry.id, str(row["quantization"] or ""), named)
+    architecture, precision, similar = _precision(entry.id, str(row["quantization"] or ""), named, engine)
     row = with_unsaid({**row, "traits": _traits(architecture, devices.first)})
     run = run_layout(row, architecture, devices.first, whole(row, "gpu_count", 1 << 14) or 0, by_devices=_by_devices(engine))
     fields, flags, spread = launch_of(engine, row, devices)
@@ -159,7 +160,7 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
     silent = spread and not re.search(r"ep\d", str(row["parallelism"] or "")[:400])  # the layout says nothing of experts, the launch words do
     decode = _cut(plain, replace(run.layout, ep=run.layout.tp * run.layout.dp) if silent else run.layout)
     load, host, date = replace(load_of(row), acceptance=drafts.acceptance), _host(row), str(row["date"] or "")
-    return PerformanceCase(architecture, devices.first, decode, load, run.replicas, prefill, host, date, devices.notices)
+    return PerformanceCase(architecture, devices.first, decode, load, run.replicas, prefill, host, date, (*devices.notices, *similar))
 
 
 def _by_devices(engine: str) -> bool:
@@ -242,14 +243,25 @@ def _loaded(model: str, precision: str) -> Architecture:
     return with_precision(architecture, precision)
 
 
-def _precision(model: str, words: str, named: str | None) -> tuple[Architecture, str]:
+def _precision(model: str, words: str, named: str | None, engine: str) -> tuple[Architecture, str, tuple[Notice, ...]]:
+    """The model as it was stored, its precision, and what that stands for."""
     stored = [name for name in weight_formats(_loaded(model, "checkpoint")) if name not in ("bf16", "fp16", "fp32")]
+    told, alike = precision_of_words(words.split(",")[0].split("(")[0])
+    file = find_declaration(engine)
+    if file is not None and file.takes_gguf:
+        recipe = local_precision(file, told or named, _loaded(model, "checkpoint"))
+        if own := alike or bool(OWN_MIX.search(words)):
+            recipe = mixed_precision(recipe, _loaded(model, "checkpoint"))
+        notices = (Notice("similar-precision", {"found": words, "precision": recipe}),) if own else ()
+        return _loaded(model, recipe), recipe, notices
     if re.search(r"as released|MXFP4", words) and "mxfp4" in stored:
-        return _loaded(model, "checkpoint"), "checkpoint"
-    wish = precision_of_words(words.split(",")[0].split("(")[0])[0] or named
-    if (wish in ("nvfp4", "mxfp4") and "mxfp4" in stored) or wish is None or wish in stored or (wish in ("bf16", "fp16") and not stored):
+        return _loaded(model, "checkpoint"), "checkpoint", ()
+    wish = told or named or "checkpoint"
+    if (wish in ("nvfp4", "mxfp4") and "mxfp4" in stored) or wish in stored:
         wish = "checkpoint"
-    return _loaded(model, wish), wish
+    if wish in ("bf16", "fp16") and (not stored or precision_of_words(model)[0] in stored):  # a repository named after its format holds it
+        wish = "checkpoint"
+    return _loaded(model, wish), wish, ()
 
 
 def _has_experts(architecture: Architecture) -> bool:

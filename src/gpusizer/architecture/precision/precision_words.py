@@ -81,7 +81,7 @@ def _recipe(kind: str, rest: str) -> tuple[str | None, bool]:
         return kind + _HEADER_SIZES[size[1]], False
     if kind in precision_ids():
         return kind, False
-    base = _FORK_TYPES.get(kind)
+    base = "q8_0" if kind.startswith("q8_k") else _FORK_TYPES.get(kind)
     if base:
         return base, True
     for ending in ("_m", "_s", ""):
