@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gpusizer.performance.constants import Constant, ConstantTable
+from gpusizer.performance.constants import Constant, ConstantTable, Measured
 
 __all__ = ["updated", "written"]
 
@@ -15,7 +15,7 @@ def updated(tables: Iterable[ConstantTable], known: Mapping[str, Constant]) -> l
     return [table._replace(constants=tuple(known.get(each.name, each) for each in table.constants)) for table in tables]
 
 
-def written(about: str, fit: Mapping[str, Any], tables: Sequence[ConstantTable]) -> str:
+def written(about: str, fit: Mapping[str, Any], measured: Measured, tables: Sequence[ConstantTable]) -> str:
     """The whole file.
 
     Parameters
@@ -24,6 +24,8 @@ def written(about: str, fit: Mapping[str, Any], tables: Sequence[ConstantTable])
         What it is, for people.
     fit : mapping
         Date, runs, groups and errors of the fit.
+    measured : Measured
+        Owners by generation and storage class, and by engine.
     tables : sequence of ConstantTable
         Everything that it holds.
 
@@ -34,6 +36,8 @@ def written(about: str, fit: Mapping[str, Any], tables: Sequence[ConstantTable])
     """
     lines = ["about = '''", about.strip("\n"), "'''", "", "[fit]", f"date = '{fit['date']}'", f"runs = {fit['runs']}", f"groups = {fit['groups']}"]
     lines += ["errors = [", *(f"  '{error}'," for error in fit["errors"]), "]"]
+    for name, owners in measured._asdict().items():
+        lines += ["", f"[measured.{name}]  # independent owners", *(f"{_literal(key)} = {number}" for key, number in sorted(owners.items()))]
     heading = ""
     for table in tables:
         if table.heading != heading:
@@ -57,7 +61,7 @@ def _rows(constants: Sequence[Constant]) -> list[str]:
 def _cells(constant: Constant) -> list[str]:
     cells = [constant.name, f"{constant.value:.5g}"]
     if constant.error is not None and constant.prior is not None and constant.prior_spread is not None:
-        cells += [str(constant.runs), f"{constant.error:.2g}", f"{constant.prior:.5g}", f"{constant.prior_spread:.3g}"]
+        cells += [str(constant.runs), str(constant.owners), f"{constant.error:.2g}", f"{constant.prior:.5g}", f"{constant.prior_spread:.3g}"]
     elif constant.runs:
         cells.append(str(constant.runs))
     return cells

@@ -41,11 +41,11 @@ from gpusizer.performance.step_work import Parallelism
 from gpusizer.validation.measured import measured_performance
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case
 
-WEIGHTS = (0.6, 1.3, 0.9)
+WEIGHTS = (0.6, 0.8, 0.9)
 SCALE = 0.15  # an error of 15 % counts as one standard deviation
 CHORDS = 12  # steps with the same slopes
 OWNER = 0.35  # curves of one owner count as so many: their number to one less this
-ROBUST = (0.25, 0.1, 0.12)  # errors beyond this (in logarithms) count linearly
+ROBUST = (0.3, 0.12, 0.15)  # errors beyond this (in logarithms) count ever less
 CONFIDENCE = {"high": 1.0, "medium": 0.25}
 
 
@@ -150,8 +150,8 @@ def run_of(row: Mapping[str, Any]) -> Run | None:
         print("refused:", row["id"], case.code)
         return None
     load, measured, worker = case.load, measured_performance(row), Worker.of(case, case.deployment)
-    mode = "split" if case.prefill else "burst" if load.burst and load.concurrency is None else "open" if load.request_rate_per_s else "closed"
-    wanted = load.concurrency or load.burst or load.request_rate_per_s or 1.0
+    mode = "split" if case.prefill else "burst" if load.burst else "open" if load.request_rate_per_s else "closed"
+    wanted = load.burst or load.request_rate_per_s or load.concurrency or 1.0
     requests = wanted if isfinite(wanted) else worker.rank.traffic.places * case.deployment.dp * case.replicas
     return Run(row, case, tuple(measured.get(name, np.nan) for name in QUANTITIES), mode, worker, requests)
 
@@ -175,7 +175,8 @@ class Batch:
         if self.mode == "closed":
             service = closed_loop(rank, np.maximum(each, 1.0))
         elif self.mode == "burst":
-            service = burst(rank, np.maximum(each, 1.0))
+            limits = column(run.case.load.concurrency or run.requests for run in self.runs)
+            service = burst(rank, np.maximum(each, 1.0), np.maximum(limits / self.ranks, 1.0))
         elif self.mode == "open":
             service, most = open_loop(rank, each)
             busy = 1.0
@@ -231,7 +232,7 @@ def residuals(data: Data, values: Mapping[str, float]) -> Any:
     errors = data.errors(values)
     for number, (weight, bend) in enumerate(zip(WEIGHTS, ROBUST, strict=True)):
         error = errors[:, number]
-        soft = np.sign(error) * bend * np.sqrt(2 * (np.sqrt(1 + (error / bend) ** 2) - 1))
+        soft = np.sign(error) * bend * np.sqrt(np.log1p((error / bend) ** 2))  # Cauchy: what lies far off pulls no more
         found.append(soft * data.weights * weight / SCALE)
     return np.concatenate(found)
 

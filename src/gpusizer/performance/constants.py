@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["FILE", "Constant", "ConstantTable", "Constants", "constant_tables", "fit_record", "speed_constants"]
+__all__ = ["FILE", "Constant", "ConstantTable", "Constants", "Measured", "constant_tables", "fit_record", "measured_pairs", "speed_constants"]
 
 FILE = Path(__file__).with_name("constants.toml")
 
@@ -24,6 +24,8 @@ class Constant(NamedTuple):
         In use, in the unit of its table.
     runs : int
         Measured runs that bear on it, 0 where none does.
+    owners : int
+        Independent owners of those runs: one alone is one voice.
     error : float or None
         Standard deviation of its logarithm after the fit.
     prior, prior_spread : float or None
@@ -33,9 +35,25 @@ class Constant(NamedTuple):
     name: str
     value: float
     runs: int = 0
+    owners: int = 0
     error: float | None = None
     prior: float | None = None
     prior_spread: float | None = None
+
+
+class Measured(NamedTuple):
+    """What was measured at all.
+
+    Parameters
+    ----------
+    devices : mapping of str to int
+        Generation and storage class of the weights ("hopper.8") -> independent owners of such measurements.
+    engines : mapping of str to int
+        Family of engines -> owners.
+    """
+
+    devices: Mapping[str, int]
+    engines: Mapping[str, int]
 
 
 class ConstantTable(NamedTuple):
@@ -120,8 +138,15 @@ def constant_tables() -> tuple[ConstantTable, ...]:
 
 def _constant(words: list[str]) -> Constant:
     name, value, *rest = words
-    numbers = [float(word) for word in rest[1:]]
-    return Constant(name, float(value), int(rest[0]) if rest else 0, *numbers)
+    runs, owners = (int(word) for word in [*rest, "0", "0"][:2])
+    return Constant(name, float(value), runs, owners, *(float(word) for word in rest[2:]))
+
+
+@cache
+def measured_pairs() -> Measured:
+    """Which generations with which formats, and which engines, were among the measurements."""
+    found = _file()["measured"]
+    return Measured(found["devices"], found["engines"])
 
 
 def about_constants() -> str:

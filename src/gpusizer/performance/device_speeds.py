@@ -6,14 +6,25 @@ from the data sheet with the efficiency of the nearest kin, and :class:`Provenan
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gpusizer.engines import find_declaration
 from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
-from gpusizer.performance.constants import speed_constants
+from gpusizer.performance.constants import measured_pairs, speed_constants
 
-__all__ = ["Provenance", "bandwidth_bytes_per_s", "engine_family", "generation", "peak_flops_per_s", "provenance", "speed_known"]
+__all__ = [
+    "Provenance",
+    "bandwidth_bytes_per_s",
+    "engine_family",
+    "generation",
+    "matrix_units",
+    "peak_flops_per_s",
+    "provenance",
+    "speed_known",
+    "vector_flops_per_s",
+]
 
 _BY_CAPABILITY = {"8.0": "ampere", "8.6": "ampere_small", "8.9": "ada", "9.0": "hopper", "10": "blackwell", "12": "blackwell_pcie"}
 _BY_CAPABILITY |= {"7.5": "turing", "7": "volta", "6": "pascal", "5": "pascal", "gfx94": "cdna3", "gfx95": "cdna4", "gfx90a": "cdna3", "gfx90": "gcn"}
@@ -22,8 +33,8 @@ _BY_VENDOR = {"Apple": "apple", "Intel": "intel", "Huawei": "ascend"}
 _UNIFIED = {"NVIDIA": "nvidia_unified", "AMD": "rdna_unified"}
 _BITS = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8, "fp4": 4, "int4": 4}
 _FORMATS = {"16": ("bf16", "fp16"), "8": ("fp8", "bf16", "fp16"), "fp4": ("fp4", "bf16", "fp16"), "int4": ("bf16", "fp16")}
-_FORMATS |= {"blocks": ("fp32",), "blocks_table": ("fp32",)}  # their scales are multiplied one by one, whatever tensor cores do
-_VECTOR_SHARE = 1 / 8  # of a 16-bit matrix peak, where nobody states that of FP32
+_MATRIX_UNITS = ("7.", "8.", "9.", "10.", "11.", "12.")  # compute capabilities with tensor cores
+_VECTOR_SHARE = 1 / 4  # of a 16-bit matrix peak, where nobody states that of FP32
 _KIN = {"lmdeploy": "vllm"}  # engines whose speeds were measured and whose memory is not known
 
 
@@ -79,11 +90,11 @@ def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str
     ('bf16', 'fp4')
     """
     peaks = accelerator.peak_flops
+    if storage.startswith("blocks"):  # matrix units multiply integers faster than FP32 multiplies the scale of each 32 of them
+        return (vector_flops_per_s(accelerator) if matrix_units(accelerator) else peak_flops_per_s(accelerator, "16")[0]), "blocks"
     for name in _FORMATS[storage]:
         if peaks.get(name):
             return float(peaks[name]), name
-    if storage.startswith("blocks"):
-        return peak_flops_per_s(accelerator, "16")[0] * _VECTOR_SHARE, "fp32"
     known = [(abs(_BITS[name] - 16), name) for name in peaks if peaks[name] and name in _BITS and name != "fp32"]
     if known:
         _, name = min(known)
@@ -93,8 +104,26 @@ def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str
     return bandwidth_bytes_per_s(accelerator) * speed_constants().of("ridge", "unknown_peak"), "bf16"
 
 
+def vector_flops_per_s(accelerator: Accelerator) -> float:
+    """FP32 peak outside matrix units; a quarter of the 16-bit peak where nobody states it. [FLOP/s]
+
+    Examples
+    --------
+    >>> from gpusizer.facts.catalog import accelerator
+    >>> vector_flops_per_s(accelerator("rtx4090-24gb")) / 1e12
+    82.6
+    """
+    known = accelerator.peak_flops.get("fp32")
+    return float(known) if known else peak_flops_per_s(accelerator, "16")[0] * _VECTOR_SHARE
+
+
+def matrix_units(accelerator: Accelerator) -> bool:
+    """Whether a device multiplies matrices of small numbers in units of their own that GGUF's kernels use."""
+    return (accelerator.compute_capability or "").startswith(_MATRIX_UNITS)
+
+
 class Provenance(NamedTuple):
-    """How well the speeds of a device with an engine are known: both, one or neither was measured."""
+    """How well the speeds of a device with an engine and a format of weights are known: both, one or neither was measured."""
 
     device_measured: bool
     engine_measured: bool
@@ -107,7 +136,24 @@ class Provenance(NamedTuple):
         return device * (1.0 if self.engine_measured else constants.of("widening", "engine"))
 
 
-def provenance(accelerator: Accelerator, engine: str) -> Provenance:
-    """Whether device and engine were among the measurements."""
-    measured = speed_constants().knows(f"kernel_s.{engine_family(engine)}")
-    return Provenance(generation(accelerator) not in ("other", "volta"), measured)
+def provenance(accelerator: Accelerator, engine: str, storages: Iterable[str] = ()) -> Provenance:
+    """Whether device and engine were among the measurements.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        The device: its generation counts.
+    engine : str
+        The engine: its family counts.
+    storages : iterable of str
+        Storage classes that must have been measured on that generation; without any, one of them is enough.
+
+    Returns
+    -------
+    Provenance
+        What was measured.
+    """
+    measured, generation_id = measured_pairs(), generation(accelerator)
+    pairs = [f"{generation_id}.{storage}" for storage in storages]
+    device = all(pair in measured.devices for pair in pairs) if pairs else any(pair.startswith(f"{generation_id}.") for pair in measured.devices)
+    return Provenance(device, engine_family(engine) in measured.engines)

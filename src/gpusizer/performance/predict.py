@@ -32,7 +32,7 @@ from gpusizer.performance.served_rank import ServedRank, Service, ServingConstan
 from gpusizer.performance.serving import burst, closed_loop, open_loop
 from gpusizer.performance.step_speeds import EngineState, speeds_of
 from gpusizer.performance.step_time import Speeds, Step, step_time
-from gpusizer.performance.step_work import OnHost, Parallelism, StepWork, latent_layers, step_work
+from gpusizer.performance.step_work import OnHost, Parallelism, StepWork, bulk_storages, latent_layers, step_work
 from gpusizer.performance.types import Host, Load, Performance, PrefillPool, SpeedItem
 
 __all__ = [
@@ -165,8 +165,9 @@ def serve(rank: ServedRank, load: Load, ranks: Any, note: Note = unnoted) -> tup
     """What one of ``ranks`` delivers, and the highest rate that it holds (None unless requests arrive at a rate); numbers or columns."""
     if load.request_rate_per_s is not None:
         return open_loop(rank, load.request_rate_per_s / ranks, note)
-    if load.burst is not None and load.concurrency is None:
-        return burst(rank, maximum(load.burst / ranks, 1.0), note), None
+    if load.burst is not None:
+        limit = load.burst if load.concurrency is None else load.concurrency
+        return burst(rank, maximum(load.burst / ranks, 1.0), maximum(limit / ranks, 1.0), note), None
     wanted = load.concurrency or 1.0
     return closed_loop(rank, rank.traffic.places if wanted == inf else maximum(wanted / ranks, 1.0), note), None
 
@@ -294,17 +295,10 @@ def served_rank(
         verified_tokens=1.0 + drafts,
         tokens_per_step=speculative_tokens(acceptance=acceptance, drafts=drafts),
         draft_steps=drafts,
-        first_burst_share=_together_at_first(load),
+        first_burst_share=load.first_burst_share,
         spread=load.length_spread,
     )
     return ServedRank(work, speeds, traffic, _serving_constants(work, deployment, constants, years))
-
-
-def _together_at_first(load: Load) -> float:
-    """Share of the requests that a client sends at once when it begins; of a burst as many as it lets be in flight."""
-    if load.burst is not None and load.concurrency is not None:
-        return min(load.concurrency / load.burst, 1.0)
-    return load.first_burst_share
 
 
 def _shares_steps(engine: str) -> bool:
@@ -391,7 +385,7 @@ def _answer(
 ) -> Performance:
     busy_share = 1.0 if regime == "disaggregated" else _busy_share(asked.load, asked.ranks)
     deployment, constants = asked.fit.deployment, speed_constants()
-    known = provenance(asked.accelerator, deployment.engine)
+    known = provenance(asked.accelerator, deployment.engine, bulk_storages(asked.rank.work))
     wider = known.widening
     if not known.device_measured:
         notices.append(Notice("speed-from-data-sheet", {"gpu": asked.accelerator.id}))

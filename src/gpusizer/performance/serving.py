@@ -167,6 +167,7 @@ def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Servic
         return running_requests(inside=inside, think_s=tried["turn"].think_s, response_s=tried["turn"].response_s)
 
     running = fixed_point(then, inside * STARTS["closed"], inside)
+    others = maximum(inside - 1, 0) / inside
     known = tried["at"] is running and note is unnoted  # the loop ended on its last trial
     turn = tried["turn"] if known else _turn(rank, inside, together, running, note)
     share = traffic.first_burst_share * constants.first_burst
@@ -176,46 +177,50 @@ def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Servic
         queue_s=turn.queue_s,
         start_s=note("start_burst", start_burst_seconds)(share=share, together=together, inside=inside, served_s=turn.served_s),
         slot_s=note("slot_wait", slot_wait_seconds)(customers=requests, slots=inside, slot_s=turn.think_s + turn.response_s),
-        step_wait_s=turn.times.decode_s * constants.waited_steps,
+        step_wait_s=turn.times.decode_s * constants.waited_steps * others,
     )
     rate = note("rank_rate", closed_rate_tokens_per_s)(requests=requests, ttft_s=ttft, tpot_s=turn.tpot_s, output_tokens=traffic.output_tokens)
     return Service(ttft, turn.tpot_s, slow_pace(rank, turn.tpot_s, turn.times.added_s, running, note), rate, running)
 
 
-def burst(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
-    """All requests arrive at the same moment and nobody comes after.
+def burst(rank: ServedRank, requests: Any, limit: Any, note: Note = unnoted) -> Service:
+    """All requests are there at the same moment and nobody comes after; the client may hold some back until others end.
 
     Those that have a place start together: their prompts come first, beside the first tokens where steps are shared. Whoever has none starts when
     another ends, as in a closed loop. One wave and several are blended, so that the answer has no step between them.
     """
     traffic, constants = rank.traffic, rank.constants
-    inside = minimum(requests, traffic.places)
+    inside = minimum(minimum(requests, limit), traffic.places)
     steady = closed_loop(rank, inside)
     waves = requests / inside
     again = minimum(maximum(waves - 1, 0), 1)  # 0 where all run together, 1 where places are filled anew for at least one more wave
-    out = maximum(traffic.output_tokens, 1)
-    times = step_times(rank, steady.running * (constants.burst_running + (1 - constants.burst_running) * again), note)
+    out, others = maximum(traffic.output_tokens, 1), inside - 1
+    thinning = (1 - constants.burst_running) * (1 - again) * others / inside  # those that end early leave the last ones alone
+    times = step_times(rank, steady.running * (1 - thinning), note)
     served = _served(rank, times)
     tpot, alone, beside = _burst_pace(rank, times, steady, inside, again, note)
     each = maximum(out / steady.output_tokens_per_s, served)
-    start = constants.admission_s + constants.request_s * inside
+    start = _admission(rank, steady.running, alone, note) + constants.request_s * others
     ttft = note("ttft", ttft_seconds)(
         admission_s=start,
         prompt_s=times.own_s,
         queue_s=note("queue", burst_wait_seconds)(requests=inside, service_s=served) / waves,
         start_s=0.0,
-        slot_s=note("slot_wait", later_waves_seconds)(requests=requests, inside=inside, each_s=each),
+        slot_s=note("slot_wait", later_waves_seconds)(requests=requests, sent=minimum(requests, limit), inside=inside, each_s=each),
         step_wait_s=0.0,
     )
     longest = note("longest_answers", longest_answers_seconds)(
-        output_tokens=out,
+        answer_steps=maximum(traffic.output_tokens - 1, 0),
         pace_s=alone,
         spread=traffic.spread,
         weight=constants.long_answer_weight,
         waves=waves,
+        requests=inside,
     )
     passed = where(traffic.shares_steps, beside * alone, 0.0)
-    single = note("single_wave", single_wave_seconds)(requests=requests, served_s=served, decode_s=longest, beside_s=passed)
+    single = note("single_wave", single_wave_seconds)(
+        others=others, served_s=served, own_s=times.own_s, decode_s=longest, beside_s=passed
+    )
     many = note("many_waves", many_waves_seconds)(requests=requests, each_s=each, decode_s=longest, last_share=constants.last_wave)
     span = note("span", blended)(first=single, later=many, again=again)
     rate = note("rank_rate", burst_rate_tokens_per_s)(requests=requests, output_tokens=traffic.output_tokens, span_s=span, start_s=start)
@@ -231,7 +236,7 @@ def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any
         tokens_per_step=traffic.tokens_per_step,
         stream_s=inside * constants.stream_s,
     )
-    beside = note("beside", tokens_beside_prompts)(requests=inside, served_s=served, full_step_s=times.full_s, output_tokens=out)
+    beside = note("beside", tokens_beside_prompts)(others=inside - 1, served_s=served, full_step_s=times.full_s, output_tokens=out)
 
     def delayed(id: str, prompts: Any, each: Any) -> Any:
         return note(id, answer_delay_seconds)(
@@ -242,7 +247,7 @@ def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any
         alone_s=alone,
         full_step_s=times.full_s,
         beside_tokens=beside,
-        delayed_s=delayed("delay_first_wave", inside / 2, served),
+        delayed_s=delayed("delay_first_wave", (inside - 1) / 2, served),
         output_tokens=out,
         shares_steps=traffic.shares_steps,
     )

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import Constants, speed_constants
-from gpusizer.performance.device_speeds import bandwidth_bytes_per_s, engine_family, generation, peak_flops_per_s
+from gpusizer.performance.device_speeds import (
+    bandwidth_bytes_per_s,
+    engine_family,
+    generation,
+    matrix_units,
+    peak_flops_per_s,
+    vector_flops_per_s,
+)
 from gpusizer.performance.kernel_counts import Kernels
 from gpusizer.performance.links import crosses_servers, link_bytes_per_s, network_bytes_per_s
 from gpusizer.performance.step_time import ClassSpeed, Speeds
@@ -20,7 +27,6 @@ _COMPUTED_BITS = {"fp8": "8", "fp4": "4"}
 _NATIVE = {"8": "fp8", "fp4": "fp4"}  # storage class -> number format that multiplies it as it is
 _WIDENED = {"8": "w8", "fp4": "w4", "int4": "w4", "blocks": "blocks", "blocks_table": "blocks_table"}  # and how it counts where another does
 _NEVER = 1e30  # weights a second where none are widened
-_MATRIX_UNITS = ("7.", "8.", "9.", "10.", "11.", "12.")  # compute capabilities with tensor cores
 _LARGEST_GATHER = 8  # ranks of a server that exchange tokens
 _LONGEST_CHAIN = 8  # pipeline stages of one server
 _GATHER_TREE = 3  # levels of the exchange of eight ranks, for which its floor was fitted
@@ -109,8 +115,8 @@ def _class_speed(accelerator: Accelerator, state: EngineState, constants: Consta
     native = storage if storage == "16" or computes == _NATIVE.get(storage) else _WIDENED[storage]
     memory = constants.of("memory", generation_id, "other") * constants.of("memory_format", native)
     if native.startswith("blocks"):
-        units = "matrix" if (accelerator.compute_capability or "").startswith(_MATRIX_UNITS) else "vector"
-        efficiency = constants.of("products_blocks", units)
+        efficiency = constants.of("products_blocks", "matrix") if matrix_units(accelerator) else constants.of("products", generation_id, "other")
+        efficiency /= constants.of("age", "blocks") ** state.age_years
     else:
         kind = _COMPUTED_BITS.get(computes, "16") if native in _NATIVE or native == "16" else "widened"
         efficiency = constants.of("products", generation_id, "other") * constants.of("products_format", kind)
@@ -118,12 +124,13 @@ def _class_speed(accelerator: Accelerator, state: EngineState, constants: Consta
     if routed:
         memory *= constants.of("memory_experts", native, "other")
         efficiency *= constants.of("products_experts", family, "other")
-    vector, _ = peak_flops_per_s(accelerator, "blocks")
+    if family == "llama.cpp" and (accelerator.memory_type or "").startswith("HBM"):
+        memory *= constants.of("memory_vectors", "hbm")  # one row is read by vector kernels, which keep too little in flight for so wide a memory
     return ClassSpeed(
         bandwidth_bytes_per_s(accelerator) * min(memory, constants.of("ceiling", "memory")),
         peak,
         efficiency if native.startswith("blocks") else min(efficiency, constants.of("ceiling", "products")),
-        vector / constants.of("widen_flops", native) if native in _WIDENED.values() else _NEVER,
+        vector_flops_per_s(accelerator) / constants.of("widen_flops", native) if native in _WIDENED.values() else _NEVER,
         # a few rows of blocks are multiplied as vectors, without tiles
         constants.of("tile_rows", "experts") if routed and not native.startswith("blocks") else 0.0,
     )

@@ -26,6 +26,7 @@ from gpusizer.performance.step_work import AttentionWork, StepWork
 
 __all__ = ["ClassSpeed", "Speeds", "Step", "communication_seconds", "step_time"]
 
+PAID_SHARE = 0.75  # of what narrow weights save that quantising their input costs at most
 _A_FEW = 1e-6  # tokens of an empty step: divisors are never zero
 
 
@@ -157,14 +158,17 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     attention = sum(_attention(one, speeds, step, note) for one in work.attention)
     without_prompts = type(step.prefill_tokens) is float and step.prefill_tokens == 0.0
     prompts = 0.0 if without_prompts else sum(_prompt_attention(one, speeds, step, note) for one in work.attention)
+    experts, saved = _experts(work, speeds, tokens, note)
+    for linear, speed in zip(work.linears, speeds.linears, strict=True):
+        saved = saved + _narrow(linear.flops_per_token, linear.weight_bytes, speed)
     return note("step_total", step_seconds)(
         linears_s=linears,
-        experts_s=_experts(work, speeds, tokens, note),
+        experts_s=experts,
         head_s=_product("step_head", note, work.head.flops_per_token, ending, work.head.weight_bytes, speeds.sharpness, speeds.head),
         attention_s=attention,
         prompt_attention_s=prompts,
         communication_s=communication_seconds(work, speeds, tokens, note),
-        overhead_s=_overhead(work, speeds, step.sequences + step.prefill_sequences, note),
+        overhead_s=_overhead(work, speeds, step.sequences + step.prefill_sequences, saved, note),
     )
 
 
@@ -185,8 +189,10 @@ def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, sharpnes
     return where(speed.moved_bytes_per_s > 0, minimum(seconds, moved), seconds)
 
 
-def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> Any:
+def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> tuple[Any, Any]:
+    """Time of the routed experts, and the time that their narrow weights save."""
     seconds: Any = 0.0
+    saved: Any = 0.0
     shared = tokens * speeds.dp  # tokens that meet at the experts
     for block, speed in zip(work.experts, speeds.experts, strict=True):
         touched = note("experts_touched", experts_touched_skewed)(
@@ -200,7 +206,13 @@ def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> Any:
         seconds = seconds + _product(
             "step_experts", note, block.expert_flops * share, rows / maximum(touched, _A_FEW), block.expert_bytes * share, speeds.sharpness, speed
         )
-    return seconds
+        saved = saved + _narrow(block.expert_flops * share, block.expert_bytes * share, speed)
+    return seconds, saved
+
+
+def _narrow(row_flops: Any, size: Any, speed: ClassSpeed) -> Any:
+    """Reading the bytes by which weights are shorter than 16-bit ones: two for each weight, of which a row makes two operations. [s]"""
+    return maximum(row_flops - size, 0) / speed.bytes_per_s
 
 
 def _attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> Any:
@@ -277,10 +289,12 @@ def communication_seconds(work: StepWork, speeds: Speeds, tokens: Any, note: Not
     return reduction + exchange + hops
 
 
-def _overhead(work: StepWork, speeds: Speeds, sequences: Any, note: Note) -> Any:
+def _overhead(work: StepWork, speeds: Speeds, sequences: Any, narrow_s: Any, note: Note) -> Any:
     launched: Any = 0.0
     for number, each_s in zip(work.kernels, speeds.kernel_s, strict=True):
         if type(number) is not float or number:
             launched = launched + note("step_kernels", kernels_seconds)(kernels=number, kernel_s=each_s)
     fixed = note("step_overhead", overhead_seconds)(kernels_s=launched, step_s=speeds.step_s, sequences=sequences, sequence_s=speeds.sequence_s)
-    return fixed + note("step_quantisation", quantisation_seconds)(products=work.quantised_products, quantise_s=speeds.quantise_s)
+    return fixed + note("step_quantisation", quantisation_seconds)(
+        products=work.quantised_products, quantise_s=speeds.quantise_s, narrow_s=narrow_s, paid_share=PAID_SHARE
+    )

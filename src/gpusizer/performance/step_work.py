@@ -18,11 +18,12 @@ from gpusizer.engines.base.types import Layout
 from gpusizer.engines.base.weights import ROUTED, once_per_architecture
 from gpusizer.performance.kernel_counts import Kernels, Product, layer_kernels, storage_class
 
-__all__ = ["STORAGE_CLASSES", "UNBOUNDED_ROWS", "AttentionWork", "Experts", "Linear", "OnHost", "Parallelism", "StepWork", "latent_layers", "step_work"]
+__all__ = ["STORAGE_CLASSES", "UNBOUNDED_ROWS", "AttentionWork", "Experts", "Linear", "OnHost", "Parallelism", "StepWork", "bulk_storages", "latent_layers", "step_work"]
 
 STORAGE_CLASSES = ("16", "8", "fp4", "int4", "blocks", "blocks_table")
 UNBOUNDED_ROWS = 1e12
 INDEX_SCALE_BYTES = 4.0  # one FP32 scale beside each FP8 key of an index
+_BULK = 0.3  # of the weights that a token reads
 _NOT_PRODUCTS = frozenset({"norms", "embedding", "vision", "per_layer_embedding"})
 
 
@@ -131,6 +132,21 @@ Work = TypeVar("Work", Experts, AttentionWork)
 def latent_layers(work: StepWork) -> float:
     """Mixers that cache a latent: a prompt launches far more kernels for them than a decoding step does."""
     return float(sum(one.layers for one in work.attention if one.latent))
+
+
+def bulk_storages(work: StepWork) -> tuple[str, ...]:
+    """Storage classes in which a good part of the weights lies; what is kept wider beside them decides little.
+
+    >>> one = Linear("8", 9e9, 9e9), Linear("16", 1e9, 5e8)
+    >>> bulk_storages(StepWork(one, one[1], (), (), 1.0, 0.0, Kernels(), 0.0, 1.0, 0.0))
+    ('8',)
+    """
+    sizes: Counter[str] = Counter()
+    for linear in work.linears:
+        sizes[linear.storage] += linear.weight_bytes
+    for block in work.experts:
+        sizes[block.storage] += block.layers * block.top_k * block.expert_bytes
+    return tuple(sorted(storage for storage, size in sizes.items() if size >= _BULK * sum(sizes.values())))
 
 
 class _Kind(NamedTuple):

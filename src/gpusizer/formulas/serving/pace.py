@@ -149,21 +149,21 @@ def pace_alone_seconds(*, decode_step_s: Any, tokens_per_step: Any, stream_s: An
     "serving.tokens_beside_prompts",
     unit="tokens",
     symbols={
-        "requests": "requests",
+        "others": "requests",
         "served_s": "s",
         "full_step_s": "s",
         "output_tokens": "tokens",
     },
     reference="a request sees half of the others' prompts go by, in full steps",
-    example={"requests": 64, "served_s": 0.0625, "full_step_s": 0.5, "output_tokens": 256},
+    example={"others": 64, "served_s": 0.0625, "full_step_s": 0.5, "output_tokens": 256},
 )
-def tokens_beside_prompts(*, requests: Any, served_s: Any, full_step_s: Any, output_tokens: Any) -> Any:
+def tokens_beside_prompts(*, others: Any, served_s: Any, full_step_s: Any, output_tokens: Any) -> Any:
     """Tokens that a request of a burst yields while prompts still run.
 
     Parameters
     ----------
-    requests : float
-        That start together. [requests]
+    others : float
+        Requests that start together with it. [requests]
     served_s : float
         What one waiting prompt takes. [s]
     full_step_s : float
@@ -178,10 +178,10 @@ def tokens_beside_prompts(*, requests: Any, served_s: Any, full_step_s: Any, out
 
     Examples
     --------
-    >>> tokens_beside_prompts(requests=64, served_s=0.0625, full_step_s=0.5, output_tokens=256)
+    >>> tokens_beside_prompts(others=64, served_s=0.0625, full_step_s=0.5, output_tokens=256)
     4.0
     """
-    return minimum(requests * served_s / 2 / maximum(full_step_s, 1e-9), output_tokens)
+    return minimum(others * served_s / 2 / maximum(full_step_s, 1e-9), output_tokens)
 
 
 @formula(

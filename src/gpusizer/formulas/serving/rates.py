@@ -97,23 +97,26 @@ def deployment_rate_tokens_per_s(*, rank_rate: Any, ranks: Any, busy_share: Any)
     "serving.single_wave",
     unit="s",
     symbols={
-        "requests": "requests",
+        "others": "requests",
         "served_s": "s",
+        "own_s": "s",
         "decode_s": "s",
         "beside_s": "s",
     },
     reference="first the prompts, then what is left of the longest answers",
-    example={"requests": 64, "served_s": 0.05, "decode_s": 4.0, "beside_s": 1.0},
+    example={"others": 63, "served_s": 0.05, "own_s": 0.06, "decode_s": 4.0, "beside_s": 1.0},
 )
-def single_wave_seconds(*, requests: Any, served_s: Any, decode_s: Any, beside_s: Any) -> Any:
+def single_wave_seconds(*, others: Any, served_s: Any, own_s: Any, decode_s: Any, beside_s: Any) -> Any:
     """From the first prompt to the last token of a burst that runs together.
 
     Parameters
     ----------
-    requests : float
-        Of the burst. [requests]
+    others : float
+        Requests of the burst beside one. [requests]
     served_s : float
         What one waiting prompt takes. [s]
+    own_s : float
+        What a prompt takes alone. [s]
     decode_s : float
         The longest answers, alone. [s]
     beside_s : float
@@ -126,10 +129,10 @@ def single_wave_seconds(*, requests: Any, served_s: Any, decode_s: Any, beside_s
 
     Examples
     --------
-    >>> single_wave_seconds(requests=64, served_s=0.25, decode_s=4.0, beside_s=1.0)
+    >>> single_wave_seconds(others=63, served_s=0.25, own_s=0.25, decode_s=4.0, beside_s=1.0)
     19.0
     """
-    return requests * served_s + maximum(decode_s - beside_s, 0)
+    return others * served_s + own_s + maximum(decode_s - beside_s, 0)
 
 
 @formula(
@@ -175,22 +178,23 @@ def many_waves_seconds(*, requests: Any, each_s: Any, decode_s: Any, last_share:
     "serving.longest_answers",
     unit="s",
     symbols={
-        "output_tokens": "tokens",
+        "answer_steps": "tokens",
         "pace_s": "s",
         "spread": "share",
         "weight": "factor",
         "waves": "waves",
+        "requests": "requests",
     },
-    reference="the longest of spread answers end last (weight fitted); over several waves they even out",
-    example={"output_tokens": 256, "pace_s": 0.012, "spread": 0.9, "weight": 2.5, "waves": 1},
+    reference="the longest of spread answers end last (weight fitted); over several waves they even out, and one answer is its own longest",
+    example={"answer_steps": 255, "pace_s": 0.012, "spread": 0.9, "weight": 2.5, "waves": 1, "requests": 64},
 )
-def longest_answers_seconds(*, output_tokens: Any, pace_s: Any, spread: Any, weight: Any, waves: Any) -> Any:
+def longest_answers_seconds(*, answer_steps: Any, pace_s: Any, spread: Any, weight: Any, waves: Any, requests: Any) -> Any:
     """Decoding of the longest answers of a burst.
 
     Parameters
     ----------
-    output_tokens : float
-        Of one answer on average. [tokens]
+    answer_steps : float
+        Tokens of an answer after its first, on average. [tokens]
     pace_s : float
         Time between tokens while no prompt is computed. [s]
     spread : float
@@ -199,6 +203,8 @@ def longest_answers_seconds(*, output_tokens: Any, pace_s: Any, spread: Any, wei
         Of long answers. [factor]
     waves : float
         In which the burst comes. [waves]
+    requests : float
+        That run together. [requests]
 
     Returns
     -------
@@ -207,10 +213,10 @@ def longest_answers_seconds(*, output_tokens: Any, pace_s: Any, spread: Any, wei
 
     Examples
     --------
-    >>> longest_answers_seconds(output_tokens=256, pace_s=0.25, spread=0.0, weight=2.5, waves=1)
+    >>> longest_answers_seconds(answer_steps=256, pace_s=0.25, spread=0.9, weight=2.5, waves=1, requests=1)
     64.0
     """
-    return output_tokens * pace_s * (1 + spread * weight / waves)
+    return answer_steps * pace_s * (1 + spread * weight / waves * (1 - 1 / requests))
 
 
 @formula(

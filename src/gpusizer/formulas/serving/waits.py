@@ -269,19 +269,23 @@ def running_requests(*, inside: Any, think_s: Any, response_s: Any) -> Any:
     unit="s",
     symbols={
         "requests": "requests",
+        "sent": "requests",
         "inside": "requests",
         "each_s": "s",
     },
-    reference="whoever finds no place starts when one ends: they end as fast as requests are served",
-    example={"requests": 200, "inside": 100, "each_s": 0.5},
+    reference="whoever finds no place starts when one ends: they end as fast as requests are served; a client that holds some back sends one for each "
+    "that ends",
+    example={"requests": 200, "sent": 200, "inside": 100, "each_s": 0.5},
 )
-def later_waves_seconds(*, requests: Any, inside: Any, each_s: Any) -> Any:
+def later_waves_seconds(*, requests: Any, sent: Any, inside: Any, each_s: Any) -> Any:
     """Mean wait for a place in a burst.
 
     Parameters
     ----------
     requests : float
         Of the burst. [requests]
+    sent : float
+        That the client sends at once; the others as places become free. [requests]
     inside : float
         That have a place. [requests]
     each_s : float
@@ -294,10 +298,16 @@ def later_waves_seconds(*, requests: Any, inside: Any, each_s: Any) -> Any:
 
     Examples
     --------
-    >>> later_waves_seconds(requests=100, inside=100, each_s=0.5), later_waves_seconds(requests=200, inside=100, each_s=0.5)
+    >>> later_waves_seconds(requests=100, sent=100, inside=100, each_s=0.5), later_waves_seconds(requests=200, sent=200, inside=100, each_s=0.5)
     (0.0, 37.5)
+
+    Nobody waits at the server where the client holds back what has no place.
+
+    >>> later_waves_seconds(requests=200, sent=100, inside=100, each_s=0.5)
+    0.0
     """
-    return (requests - inside) / requests * (requests + inside) / 2 * each_s
+    first = (sent - inside) * (sent + inside) / 2
+    return (first + (requests - sent) * (sent - inside)) / requests * each_s
 
 
 @formula(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.formulas.core import formula, maximum
+from gpusizer.formulas.core import formula, maximum, minimum
 
 __all__ = [
     "draft_step_seconds",
@@ -107,11 +107,11 @@ def moved_weights_seconds(*, moved_bytes: Any, bytes_per_s: Any) -> Any:
 @formula(
     "step.quantisation",
     unit="s",
-    symbols={"products": "products", "quantise_s": "s"},
-    reference="a product in 8 or 4 bits quantises its input first",
-    example={"products": 256, "quantise_s": 3e-6},
+    symbols={"products": "products", "quantise_s": "s", "narrow_s": "s", "paid_share": "share"},
+    reference="a product in 8 or 4 bits quantises its input first; engines fuse or leave it where it would cost what the narrow format saves",
+    example={"products": 256, "quantise_s": 3e-6, "narrow_s": 0.0035, "paid_share": 0.8},
 )
-def quantisation_seconds(*, products: Any, quantise_s: Any) -> Any:
+def quantisation_seconds(*, products: Any, quantise_s: Any, narrow_s: Any, paid_share: Any) -> Any:
     """Time in which the inputs of quantised products are quantised.
 
     Parameters
@@ -120,6 +120,10 @@ def quantisation_seconds(*, products: Any, quantise_s: Any) -> Any:
         Quantised products of a step. [products]
     quantise_s : float
         One of them. [s]
+    narrow_s : float
+        Reading what the narrow weights are shorter than 16-bit ones. [s]
+    paid_share : float
+        Of that time at most. [share]
 
     Returns
     -------
@@ -128,10 +132,10 @@ def quantisation_seconds(*, products: Any, quantise_s: Any) -> Any:
 
     Examples
     --------
-    >>> round(quantisation_seconds(products=256, quantise_s=3e-6), 6)
+    >>> round(quantisation_seconds(products=256, quantise_s=3e-6, narrow_s=0.0035, paid_share=0.8), 6)
     0.000768
     """
-    return products * quantise_s
+    return minimum(products * quantise_s, narrow_s * paid_share)
 
 
 @formula(
