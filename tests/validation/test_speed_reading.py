@@ -166,6 +166,39 @@ def test_a_length_of_acceptance_becomes_its_probability() -> None:
     assert case_of(speculative="MTP-3, acceptance length 9").load.acceptance is None
 
 
+def test_formats_of_weights_and_cache() -> None:
+    table = {"engine": "TensorRT-LLM", "quantization": "NVFP4 weights"}
+    assert case_of(**table).deployment.kv_precision == "fp8"
+    assert case_of(**table | {"quantization": "NVFP4 weights, BF16 KV"}).deployment.kv_precision == "bf16"
+    assert case_of(**table | {"quantization": "NVFP4, FP8 attention and KV"}).deployment.kv_precision == "fp8"
+    own = {"engine": "llama.cpp", "gpu": "RTX 3090 24GB", "gpu_count": 1, "parallelism": "tp1"}
+    plain, mixed = (case_of(**own, quantization=words) for words in ("IQ2_XXS", "UD-IQ2_XXS"))
+    assert mixed.deployment.precision.startswith(plain.deployment.precision + "+")  # a publisher's mix keeps all but experts at more bits
+
+
+def test_a_recipe_drafts_only_where_nothing_is_said() -> None:
+    recipe = {"engine": "TensorRT-LLM", "engine_version": "1.2.0rc6.post3", "date": "2026-02-05", "disaggregated": False}
+    assert case_of(**recipe, speculative="none stated").deployment.speculative_tokens == 3
+    assert case_of(**recipe, speculative="none").deployment.speculative_tokens == 0
+    assert case_of(**recipe, speculative="MTP-1").deployment.speculative_tokens == 1
+    assert case_of(**recipe | {"engine_version": "1.2.0"}, speculative="none stated").deployment.speculative_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "date", "build"),
+    [
+        ("b9775 / be4a6a63e", "2026-07", "9775"),
+        ("build: 3fc4e1052 (9820)", "2026-06", "9820"),
+        ("13f2b28", "2025-07", "5790"),
+        ("b741 (1fd6dfe)", "2025-07", "5790"),
+        (None, "2025", "5790"),
+        (None, None, None),
+    ],
+)
+def test_builds(words: str | None, date: str | None, build: str | None) -> None:
+    assert case_of(engine="llama.cpp", quantization="Q4_K_M", engine_version=words, date=date).deployment.engine_version == build
+
+
 # ---- loads -------------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +241,10 @@ def test_every_row_has_one_kind_of_load() -> None:
         ({"parallelism": "tp1dp32ep1"}, (1, 1, 32, 32), 1, None),
         ({"parallelism": "tp1dp8ep1"}, (1, 1, 8, 1), 1, None),
         ({"parallelism": "tp8", "flags": {"ep-size": 8}}, (8, 1, 1, 8), 1, None),
+        ({"parallelism": "tp8", "flags": {"enable-dp-attention": True, "dp-size": 4, "tp-size": 8}}, (2, 1, 4, 1), 1, None),
+        ({"parallelism": "tp8dp1ep1", "flags": {"enable-dp-attention": True, "dp-size": 4, "ep-size": 8}}, (8, 1, 1, 1), 1, None),
+        ({"parallelism": "tp8", "engine": "TensorRT-LLM", "flags": {"enable_attention_dp": True, "ep_size": 8}}, (1, 1, 8, 8), 1, None),
+        ({"parallelism": "tp8", "engine": "vLLM", "flags": {"enable-expert-parallel": True}}, (8, 1, 1, 8), 1, None),
         ({"parallelism": "prefill 1x(tp1dp16ep1) + decode 2x(tp8)"}, (8, 1, 1, 1), 2, (1, 1, 16, 16)),
         ({"parallelism": "1P1D on 8 GPUs, prefill pp4"}, (1, 1, 4, 4), 1, (1, 4, 1, 1)),
         ({"parallelism": "prefill chunked-pipeline (pp4) + decode wide-EP up to 32", "gpu_count": None}, (1, 1, 32, 32), 1, (1, 4, 1, 1)),

@@ -20,6 +20,7 @@ from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import LatentAttention, Notice
 from gpusizer.engines import find_declaration
 from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import model_entry
@@ -144,23 +145,34 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
     architecture, precision, similar = _precision(entry.id, str(row["quantization"] or ""), named, engine)
     row = with_unsaid({**row, "traits": _traits(architecture, devices.first)})
     run = run_layout(row, architecture, devices.first, whole(row, "gpu_count", 1 << 14) or 0, by_devices=_by_devices(engine))
-    fields, flags, spread = launch_of(engine, row, devices)
+    fields, flags, told_layout = launch_of(engine, row, devices)
     drafts = drafts_of(row, fields, flags)
     told: dict[str, Any] = {"kv_precision": _cache_precision(row, fields), "speculative_tokens": drafts.tokens, "fork": _fork(str(row["engine"]))}
     plain = Deployment(
         model=entry.id,
         gpu=devices.first.id,
         engine=engine,
-        engine_version=str(row["engine_version"] or "") or None,
+        engine_version=_version(engine, row),
         precision=precision,
         flags=flags | ({"speculative_method": drafts.method} if drafts.tokens else {}) | _placed(row, flags),
         **{**fields, **told},
     )
     prefill = None if run.prefill is None else PrefillPool(_cut(plain, run.prefill), run.prefill_workers)
-    silent = spread and not re.search(r"ep\d", str(row["parallelism"] or "")[:400])  # the layout says nothing of experts, the launch words do
-    decode = _cut(plain, replace(run.layout, ep=run.layout.tp * run.layout.dp) if silent else run.layout)
+    decode = _cut(plain, told_layout.of(run.layout, str(row["parallelism"] or "")[:400]))
     load, host, date = replace(load_of(row), acceptance=drafts.acceptance), _host(row), str(row["date"] or "")
     return PerformanceCase(architecture, devices.first, decode, load, run.replicas, prefill, host, date, (*devices.notices, *similar))
+
+
+def _version(engine: str, row: Mapping[str, Any]) -> str | None:
+    """As the case words it; of an engine that counts builds, the number of the build, else the newest of its day."""
+    words, date = str(row["engine_version"] or "")[:200], str(row["date"] or "")[:10]
+    declared = find_declaration(engine)
+    if declared is None or not declared.builds:
+        return words or None
+    build = re.search(r"\bb(\d{4,6})\b|\((\d{4,6})\)", words)
+    if build:
+        return build[1] or build[2]
+    return release_on(engine, f"{date}-07" if re.fullmatch(r"20\d\d", date) else date)
 
 
 def _by_devices(engine: str) -> bool:
@@ -273,6 +285,7 @@ def _cache_precision(row: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     given = str(fields.get("kv_precision", "auto"))
     if given != "auto":
         return given
-    if re.search(r"FP8 (?:attention and )?KV|attention and KV", str(row["quantization"] or "")):
-        return "fp8"
+    said = re.search(r"(FP8|BF16|FP16) (?:attention and )?KV\b", str(row["quantization"] or "")[:400])
+    if said:
+        return said[1].lower()
     return str(row.get("cache") or "auto")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.engines import find_declaration
-from gpusizer.engines.base.flag import Effect, json_value
+from gpusizer.engines.base.flag import MAX_RANKS, Effect, json_value
 from gpusizer.engines.base.flags import FlagTable, flag_table
+from gpusizer.engines.base.types import Layout
 from gpusizer.formulas.latency import speculative_tokens
 from gpusizer.validation.devices import Devices
 from gpusizer.validation.flags import engine_fields
 from gpusizer.validation.hosts import host_flags
 
-__all__ = ["Drafts", "drafts_of", "launch_of", "launch_words_of", "unread", "words_of"]
+__all__ = ["Drafts", "Told", "drafts_of", "launch_of", "launch_words_of", "unread", "words_of"]
 
 NOT_THE_ENGINE = frozenset({"client", "env"})
 """Keys of "flags" that are no flags of the engine: the load generator, and environment variables."""
@@ -55,7 +56,39 @@ class Drafts:
     acceptance: float | None = None
 
 
-def launch_of(engine: str, row: Mapping[str, Any], devices: Devices) -> tuple[dict[str, Any], dict[str, Any], bool]:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What launch words say of a layout whose own words are silent.
+
+    Parameters
+    ----------
+    experts : bool
+        Whole experts are shared out over all ranks.
+    attention : int or None
+        Ranks of attention data parallelism inside the tensor-parallel group.
+    attention_whole : bool
+        Every rank of the group holds attention whole.
+    """
+
+    experts: bool = False
+    attention: int | None = None
+    attention_whole: bool = False
+
+    def of(self, layout: Layout, words: str) -> Layout:
+        """The layout with what its words leave out.
+
+        >>> Told(experts=True, attention_whole=True).of(Layout(tp=8), "tp8"), Told(experts=True).of(Layout(tp=8), "tp8 ep1")
+        (Layout(tp=1, pp=1, dp=8, ep=8, dcp=1), Layout(tp=8, pp=1, dp=1, ep=1, dcp=1))
+        """
+        ranks = layout.tp if self.attention_whole else self.attention or 1
+        if "dp" not in words and ranks > 1 and layout.dp == 1 and layout.tp % ranks == 0:
+            layout = replace(layout, tp=layout.tp // ranks, dp=ranks)
+        if self.experts and not re.search(r"ep\d", words):
+            layout = replace(layout, ep=layout.tp * layout.dp)
+        return layout
+
+
+def launch_of(engine: str, row: Mapping[str, Any], devices: Devices) -> tuple[dict[str, Any], dict[str, Any], Told]:
     """What the launch words of a case make of its start.
 
     Parameters
@@ -69,11 +102,11 @@ def launch_of(engine: str, row: Mapping[str, Any], devices: Devices) -> tuple[di
 
     Returns
     -------
-    tuple of (dict, dict, bool)
-        Fields of a deployment but its layout; further flags by the engine's own names; whether the launch words spread experts.
+    tuple of (dict, dict, Told)
+        Fields of a deployment but its layout; further flags by the engine's own names; what the launch words alone say of the layout.
     """
     if find_declaration(engine) is None:
-        return {}, {}, False
+        return {}, {}, Told()
     words = launch_words_of(engine, row)
     fields, flags = engine_fields(engine, {}, words, devices)
     steps = flags.pop("speculative_num_steps", None)
@@ -81,13 +114,17 @@ def launch_of(engine: str, row: Mapping[str, Any], devices: Devices) -> tuple[di
         fields["speculative_tokens"] = steps  # its count of draft tokens has the verified one among them
     if row.get("stream_interval"):
         flags["stream_interval"] = row["stream_interval"]
-    return {name: value for name, value in fields.items() if name not in _LAYOUT}, flags, _spreads(flag_table(engine), words)
+    return {name: value for name, value in fields.items() if name not in _LAYOUT}, flags, _told(flag_table(engine), words)
 
 
-def _spreads(table: FlagTable, words: Mapping[str, Any]) -> bool:
-    told = {flag.target: value for name, value in words.items() if (flag := table.named(name)) is not None}
-    ranks = told.get("ep")
-    return told.get("ep_all") is True or (isinstance(ranks, int) and not isinstance(ranks, bool) and ranks > 1)
+def _told(table: FlagTable, words: Mapping[str, Any]) -> Told:
+    """What launch words say of experts and attention, each in its engine's own way."""
+    values = {flag.target: value for name, value in words.items() if (flag := table.named(name)) is not None}
+    ranks = values.get("dp") if values.get("enable_dp_attention") is True else None
+    attention = ranks if isinstance(ranks, int) and not isinstance(ranks, bool) and 1 < ranks <= MAX_RANKS else None
+    experts = values.get("ep")
+    several = isinstance(experts, int) and not isinstance(experts, bool) and experts > 1
+    return Told(several or values.get("ep_all") is True, attention, values.get("enable_attention_dp") is True)
 
 
 def launch_words_of(engine: str, row: Mapping[str, Any]) -> dict[str, Any]:
