@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gpusizer.architecture.precision.precision_words import precision_of_words
+from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
@@ -15,6 +16,7 @@ from gpusizer.validation.devices import devices_of
 from gpusizer.validation.measured import measured_memory
 from gpusizer.validation.memory_cases import Case, deployment_of
 from gpusizer.validation.models import model_of
+from gpusizer.validation.speed_cases import KNOWN_BEFORE, PerformanceCase, performance_case
 from gpusizer.validation.validate import validate
 from own_cases import OWN, own_cases
 
@@ -62,8 +64,8 @@ def test_devices() -> None:
     assert [device.id for device in devices_of("H100-80GB-SXM", 4, optional=False).each] == ["h100-sxm-80gb"] * 4
     assert devices_of("RTX 5090-32GB + RTX 4090-24GB", 2, optional=True).unequal
     assert not devices_of("CUDA (name not seen)", 1, optional=True).memory_known
-    assert devices_of("40GB class (A100 inferred)", 1, optional=False).first.marketing_memory_gb == 40
-    small = devices_of("8GB class (name not given)", 1, optional=False)
+    assert devices_of("40GB class (A100 inferred)", 1, optional=True).first.marketing_memory_gb == 40
+    small = devices_of("8GB class (name not given)", 1, optional=True)
     assert 7.5 * GiB < small.first.memory_bytes <= 8 * GiB
     assert [notice.code for notice in small.notices] == ["device-by-size"]
     with pytest.raises(InputError):
@@ -165,3 +167,53 @@ def test_a_launch_word_cannot_name_the_devices() -> None:
     start = launched(other_flags="--devices 7 VLLM_DEVICES=7")
     assert "devices" not in start.flags
     assert not start.devices
+
+
+_LOCAL: dict[str, Any] = {
+    **dict.fromkeys(KNOWN_BEFORE),
+    "date": "2026-05", "model": "meta-llama/Llama-3.1-8B-Instruct", "quantization": "Q4_K_M", "gpu": "RTX 4090 24GB", "gpu_count": 1,
+    "engine": "llama.cpp", "isl": 512, "osl": 128, "concurrency": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("gpu", ["RTX 5070 Ti SUPER 24GB", "Radeon RX 9999 20GB", "24GB class (name not given)", "96GB unified NVIDIA"])
+def test_no_device_stands_in_by_its_size_where_a_speed_is_asked(gpu: str) -> None:
+    with pytest.raises(UnknownIdError):
+        devices_of(gpu, 1, optional=False)
+    refused = performance_case({**_LOCAL, "gpu": gpu})
+    assert isinstance(refused, Notice)
+    assert refused.code == "unknown-accelerator"
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "precision", "codes"),
+    [
+        ("Qwen/Qwen3.6-27B", "Q4_K_M", "q4_k_m", ()),
+        ("Qwen/Qwen3.6-27B", "UD-Q4_K_XL", "q4_k_m", ("similar-precision",)),
+        ("Qwen/Qwen3.6-27B", "UD-Q8_K_XL", "q8_0", ("similar-precision",)),
+        ("Qwen/Qwen3.6-27B", "UD-IQ2_M", "iq2_m", ("similar-precision",)),
+        ("Qwen/Qwen3.6-27B", "IQ3_XXS", "iq3_xxs", ()),
+        ("Qwen/Qwen3.6-35B-A3B", "UD-Q3_K_XL", "q3_k_m+q4_k_m", ("similar-precision",)),  # small experts beside a rest of four bits
+        ("deepseek-ai/DeepSeek-R1", "IQ1_S", "iq1_s", ()),
+        ("openai/gpt-oss-20b", "Q8_0", "mxfp4_moe", ()),  # experts stay in MXFP4, whatever the file is called
+        ("openai/gpt-oss-20b", "MXFP4", "mxfp4_moe", ()),
+        ("openai/gpt-oss-20b", "F16", "checkpoint", ()),
+        ("meta-llama/Llama-3.1-8B-Instruct", "F16", "checkpoint", ()),
+    ],
+)
+def test_recipes_of_local_files_are_what_they_are(model: str, words: str, precision: str, codes: tuple[str, ...]) -> None:
+    case = performance_case({**_LOCAL, "model": model, "quantization": words, "gpu": "RTX 5090 32GB"})
+    assert isinstance(case, PerformanceCase)
+    assert case.deployment.precision == precision
+    assert tuple(notice.code for notice in case.notices) == codes
+
+
+def test_a_repository_named_after_its_format_is_stored_in_it() -> None:
+    row = {**_LOCAL, "engine": "vLLM", "model": "Qwen/Qwen3.6-35B-A3B-NVFP4-Fast", "quantization": "BF16", "gpu": "RTX 5880 Ada 48GB"}
+    case = performance_case(row)
+    assert isinstance(case, PerformanceCase)
+    assert case.deployment.precision == "checkpoint"
+
+
+def test_an_organisation_before_a_version_is_no_pair_of_models() -> None:
+    assert isinstance(performance_case({**_LOCAL, "model": "Qwen/qwen3.5", "gpu": "Iris Xe (integrated)"}), PerformanceCase)

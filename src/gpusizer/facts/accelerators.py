@@ -1,9 +1,9 @@
 """Accelerators: one JSON record a device in ``data/accelerators.jsonl``, read whole in a few milliseconds.
 
 A record's keys are short: ``memory.mib`` is what the driver reports (or follows from the number on the box, ``evidence`` says which),
-``memory.torch_gib`` what torch reports, ``memory.stand_in`` false where it is not taken for a device of which only a size is told,
-``peak_tflops`` dense rates, ``link`` the fast interconnect (``gb_s``: both directions added; ``devices``: how many it joins; ``bridge``,
-``domain``: as many over bridges between cards, as many beyond a server), ``node`` the usual server,
+``memory.torch_gib`` what torch reports, ``usual`` false where it is looked at only by its name, ``peak_tflops`` dense rates, ``link`` the fast
+interconnect (``gb_s``: both directions added; ``devices``: how many it joins; ``bridge``, ``domain``: as many over bridges between cards, as many
+beyond a server), ``node`` the usual server,
 ``prices`` rows of low, high, currency, per, kind, date, sources, ``measured`` rows of quantity,
 number format, devices, low, high (TFLOP/s or GB/s), method, sources. Sources are keys of ``data/sources.json``.
 Where a card shows as several devices, every figure is for one device.
@@ -83,7 +83,7 @@ def _accelerator(record: Mapping[str, Any]) -> Accelerator:
         bridge_devices=link.get("bridge"),
         domain_devices=link.get("domain"),
         pcie_generation=int(record["pcie"].partition(".")[0]) if record.get("pcie") else None,
-        stand_in=memory.get("stand_in", True),
+        usual=record.get("usual", True),
     )
 
 

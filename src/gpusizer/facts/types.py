@@ -65,8 +65,9 @@ class Accelerator:
         Devices in the usual server (the largest tensor-parallel group without a network).
     whole_nodes : bool
         Sold only as whole servers (SXM, OAM and the like).
-    stand_in : bool
-        Whether it may stand for a device of which only the maker and the size of the memory are told.
+    usual : bool
+        Whether plans look at it, and whether it may stand for a device of which only the maker and a size are told, without being named. Parts of
+        desktops, notebooks and boards that people have at home are known by name alone.
     """
 
     id: str
@@ -104,7 +105,7 @@ class Accelerator:
     bridge_devices: int | None = None
     domain_devices: int | None = None
     pcie_generation: int | None = None
-    stand_in: bool = True
+    usual: bool = True
 
     @property
     def capability(self) -> float:
@@ -115,9 +116,9 @@ class Accelerator:
             return 0.0
 
     @property
-    def on_sale(self) -> bool:
-        """Whether it can be ordered by itself: out and still made, no part of a notebook. Others are planned with where they are named."""
-        return self.status not in ("announced", "discontinued") and self.form_factor not in ("laptop", "integrated")
+    def considered(self) -> bool:
+        """Whether a plan looks at it without being told its name."""
+        return self.usual and self.status != "announced"
 
     @property
     def node_size(self) -> int:

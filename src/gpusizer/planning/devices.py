@@ -12,7 +12,7 @@ __all__ = ["devices_of"]
 
 
 def devices_of(request: Request) -> list[Accelerator]:
-    """The accelerators to consider, with the prices of whoever asks; announced and discontinued parts only where they are named.
+    """The accelerators to consider, with the prices of whoever asks; announced and unusual parts only where they are named.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def devices_of(request: Request) -> list[Accelerator]:
         named = {each.id: each for each in map(accelerator, request.gpus)}
         found = [each for each in named.values() if _of_vendor(each, request.vendor)]
     else:
-        every = [each for each in accelerators() if each.on_sale]
+        every = [each for each in accelerators() if each.considered]
         found = [each for each in every if _of_vendor(each, request.vendor)]
         if not found:
             raise UnknownIdError("unknown-vendor", id=request.vendor, nearest=sorted({each.vendor for each in every}))

@@ -90,7 +90,8 @@ def devices_of(words: str, count: int | None, *, optional: bool) -> Devices:
         each = (kinds[0][0],) * count
     elif count is not None and len(each) < count:
         each += (each[0],) * (count - len(each))
-    return Devices(each, each[0], memory_known=whole, notices=notices)
+    told = all(device.usual or not device.unified_memory for device in each)  # files mapped into a desktop's shared memory are not counted
+    return Devices(each, each[0], memory_known=whole and told, notices=notices)
 
 
 def _kinds(words: str, plain: str, *, by_size: bool) -> tuple[list[tuple[Accelerator, int]], bool, tuple[Notice, ...]]:
@@ -163,7 +164,7 @@ def _of_size(size: float, *, vendor: str, unified: bool) -> list[Accelerator]:
 
 def _usual(vendor: str) -> list[Accelerator]:
     """Devices of a maker that may stand for others of their size."""
-    return [each for each in accelerators() if each.vendor == vendor and each.stand_in]
+    return [each for each in accelerators() if each.vendor == vendor and each.usual]
 
 
 def _scaled(size: float, *, vendor: str) -> Accelerator | None:

@@ -122,7 +122,7 @@ def _sheet(engine: str, version: str | None = None) -> AccountSheet:
 
 
 def listed_devices(named: Sequence[str] = ()) -> tuple[Accelerator, ...]:
-    """The devices that a workbook lets choose from: what can be ordered, what is announced, and what the request names.
+    """The devices that a workbook lets choose from: what plans look at, what is announced, and what the request names.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def listed_devices(named: Sequence[str] = ()) -> tuple[Accelerator, ...]:
         In the order of the catalogue.
     """
     wanted = {accelerator(name).id for name in named}
-    return tuple(each for each in accelerators() if each.on_sale or each.status == "announced" or each.id in wanted)
+    return tuple(each for each in accelerators() if each.usual or each.id in wanted)
 
 
 def _plain_key(name: str) -> str:

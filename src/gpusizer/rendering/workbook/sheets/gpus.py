@@ -101,7 +101,7 @@ def fill_gpus(book: Book, tables: Tables, orders: Table, inputs: Inputs, tried: 
         assert needed is not None
         other = all_of(compared(needed, "<>", DASH), compared(inputs.gpu, "<>", device.id))
         key = recorded(lambda *, gpus, number: gpus * 1000 + number, gpus=found.gpus, number=number)
-        ranks.append(chosen(other, key, constant(NONE)) if device.on_sale else constant(NONE))
+        ranks.append(chosen(other, key, constant(NONE)) if device.considered else constant(NONE))
     last = FIRST + len(devices) - 1
     page.listed(FIRST - 1, len(devices), len(_COLUMNS))
     page.printed(last, repeat=FIRST - 1)
