@@ -77,9 +77,18 @@ class Worker:
     def key(self) -> Any:
         """What speeds, fixed costs and drafts depend on."""
         deployment, work, load = self.fit.deployment, self.rank.work, self.case.load
-        kinds = tuple(one[:1] + one[3:] for one in work.linears), tuple((one.storage, one.top_k, one.on_host) for one in work.experts), work.head.storage
+        kinds = (
+            tuple(one[:1] + one[3:] for one in work.linears),
+            tuple((one.storage, one.top_k, one.on_host) for one in work.experts),
+            work.head.storage,
+        )
         latents = tuple(one.layers for one in work.attention if one.latent)
-        flags = deployment.flags.get("stream_interval"), deployment.flags.get("scheduler_recv_interval"), deployment.speculative_tokens, load.acceptance
+        flags = (
+            deployment.flags.get("stream_interval"),
+            deployment.flags.get("scheduler_recv_interval"),
+            deployment.speculative_tokens,
+            load.acceptance,
+        )
         state = engine_state(deployment, self.case.date, self.case.host)
         return self.case.accelerator.id, state, Parallelism.of(deployment.layout), kinds, work.kernels, latents, flags
 

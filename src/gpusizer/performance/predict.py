@@ -273,7 +273,8 @@ def engine_state(deployment: Deployment, built: str = "", host: Host | None = No
     bits = 8 * form.element_bytes if form else 16.0
     computes = engine_family(deployment.engine) == "llama.cpp"
     bandwidth = None if host is None else host.bandwidth_bytes_per_s
-    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager, bandwidth, computes)
+    fused = "flashinfer" in str(deployment.flags.get("moe_runner_backend"))  # SGLang's default runs experts, and sums over ranks, in more pieces
+    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager, fused, bandwidth, computes)
 
 
 def served_rank(

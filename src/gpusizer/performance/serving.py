@@ -218,9 +218,7 @@ def burst(rank: ServedRank, requests: Any, limit: Any, note: Note = unnoted) -> 
         requests=inside,
     )
     passed = where(traffic.shares_steps, beside * alone, 0.0)
-    single = note("single_wave", single_wave_seconds)(
-        others=others, served_s=served, own_s=times.own_s, decode_s=longest, beside_s=passed
-    )
+    single = note("single_wave", single_wave_seconds)(others=others, served_s=served, own_s=times.own_s, decode_s=longest, beside_s=passed)
     many = note("many_waves", many_waves_seconds)(requests=requests, each_s=each, decode_s=longest, last_share=constants.last_wave)
     span = note("span", blended)(first=single, later=many, again=again)
     rate = note("rank_rate", burst_rate_tokens_per_s)(requests=requests, output_tokens=traffic.output_tokens, span_s=span, start_s=start)

@@ -45,6 +45,8 @@ class EngineState(NamedTuple):
         Of one cached element. [bits]
     eager : bool
         No graphs are captured.
+    fused : bool
+        Kernels are joined that an engine launches one by one unless it is told to.
     host_bytes_per_s : float or None
         Memory bandwidth of the host, where it is known. [bytes/s]
     host_computes : bool
@@ -55,6 +57,7 @@ class EngineState(NamedTuple):
     age_years: float = 0.0
     cache_bits: float = 16.0
     eager: bool = False
+    fused: bool = False
     host_bytes_per_s: float | None = None
     host_computes: bool = False
 
@@ -90,7 +93,9 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
         *((linear.storage, False, linear.on_host) for linear in (*work.linears, work.head)),
         *((block.storage, True, block.on_host) for block in work.experts),
     }
-    classes = {part: _host_speed(accelerator, state, constants) if part[2] else _class_speed(accelerator, state, constants, *part[:2]) for part in parts}
+    classes = {
+        part: _host_speed(accelerator, state, constants) if part[2] else _class_speed(accelerator, state, constants, *part[:2]) for part in parts
+    }
     return Speeds(
         linears=tuple(classes[linear.storage, False, linear.on_host] for linear in work.linears),
         experts=tuple(classes[block.storage, True, block.on_host] for block in work.experts),
@@ -167,7 +172,8 @@ def _fixed_costs(work: StepWork, accelerator: Accelerator, state: EngineState, c
         return constants.of(name, family, "other")
 
     scale, aged = constants.of("launch", generation(accelerator), "other"), constants.of("age", "year") ** state.age_years
-    each, eager = cost("kernel_engine") * scale * aged, cost("eager_s") * constants.of("age", "prompt") ** state.age_years
+    fused = constants.of("kernel_fused", "flag") if state.fused else 1.0
+    each, eager = cost("kernel_engine") * fused * scale * aged, cost("eager_s") * constants.of("age", "prompt") ** state.age_years
     prices = (max(constants.of("kernel_s", kind) * each, eager if state.eager else 0.0) for kind in Kernels._fields)
     latent = latent_layers(work) * constants.of("latent_kernels", "prompt") / max(work.kernels.all, 1.0)
     return {

@@ -39,7 +39,9 @@ class ClassSpeed(NamedTuple):
     efficiency: Any
     widen_per_s: Any
     tile_rows: Any = 0.0
-    moved_bytes_per_s: Any = 0.0  # where weights lie on the host: how fast they reach the device, which computes instead where that is faster [bytes/s]
+    moved_bytes_per_s: Any = (
+        0.0  # where weights lie on the host: how fast they reach the device, which computes instead where that is faster [bytes/s]
+    )
 
 
 class Speeds(NamedTuple):

@@ -18,7 +18,19 @@ from gpusizer.engines.base.types import Layout
 from gpusizer.engines.base.weights import ROUTED, once_per_architecture
 from gpusizer.performance.kernel_counts import Kernels, Product, layer_kernels, storage_class
 
-__all__ = ["STORAGE_CLASSES", "UNBOUNDED_ROWS", "AttentionWork", "Experts", "Linear", "OnHost", "Parallelism", "StepWork", "bulk_storages", "latent_layers", "step_work"]
+__all__ = [
+    "STORAGE_CLASSES",
+    "UNBOUNDED_ROWS",
+    "AttentionWork",
+    "Experts",
+    "Linear",
+    "OnHost",
+    "Parallelism",
+    "StepWork",
+    "bulk_storages",
+    "latent_layers",
+    "step_work",
+]
 
 STORAGE_CLASSES = ("16", "8", "fp4", "int4", "blocks", "blocks_table")
 UNBOUNDED_ROWS = 1e12
@@ -271,7 +283,12 @@ def _state_bytes(dtype: str | None) -> float:
     return 2.0 if (dtype or "").lower() in ("bf16", "bfloat16", "fp16", "float16") else 4.0
 
 
-def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_bytes: float = 2.0, on_host: OnHost = OnHost()) -> StepWork:
+NOTHING_ON_HOST = OnHost()
+
+
+def step_work(
+    architecture: Architecture, cut: Parallelism, *, cache_element_bytes: float = 2.0, on_host: OnHost = NOTHING_ON_HOST
+) -> StepWork:
     """What one step of one rank must do, all pipeline stages together.
 
     Parameters
@@ -298,13 +315,13 @@ def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_byt
 
 def _shared_out(work: StepWork, on_host: OnHost) -> StepWork:
     """The same work with what the host holds told apart."""
-    if on_host == OnHost():
+    if on_host == NOTHING_ON_HOST:
         return work
     layers, experts = on_host.layers, on_host.layers + (1 - on_host.layers) * on_host.experts
-    linears = tuple(one._replace(weight_bytes=one.weight_bytes * (1 - layers), flops_per_token=one.flops_per_token * (1 - layers)) for one in work.linears)
-    moved = tuple(
-        Linear(one.storage, one.weight_bytes * layers, one.flops_per_token * layers, on_host=True) for one in work.linears if layers
+    linears = tuple(
+        one._replace(weight_bytes=one.weight_bytes * (1 - layers), flops_per_token=one.flops_per_token * (1 - layers)) for one in work.linears
     )
+    moved = tuple(Linear(one.storage, one.weight_bytes * layers, one.flops_per_token * layers, on_host=True) for one in work.linears if layers)
     kept = tuple(one._replace(layers=one.layers * (1 - experts)) for one in work.experts)
     lent = tuple(one._replace(layers=one.layers * experts, on_host=True) for one in work.experts if experts)
     return work._replace(linears=linears + moved, experts=kept + lent)

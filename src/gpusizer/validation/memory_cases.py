@@ -33,7 +33,7 @@ from gpusizer.validation.gguf_precisions import OWN_MIX, gguf_precision, mixed_p
 from gpusizer.validation.measured import LARGEST_NUMBER, MEMORY_QUANTITIES
 from gpusizer.validation.models import model_of, stored_in
 
-__all__ = ["KNOWN_BEFORE", "Case", "check_numbers", "deployment_of", "is_performance", "mixed", "own_mix", "whole"]
+__all__ = ["KNOWN_BEFORE", "Case", "check_numbers", "deployment_of", "is_performance", "whole"]
 
 KNOWN_BEFORE = [
     "engine",

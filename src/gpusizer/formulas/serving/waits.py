@@ -273,8 +273,8 @@ def running_requests(*, inside: Any, think_s: Any, response_s: Any) -> Any:
         "inside": "requests",
         "each_s": "s",
     },
-    reference="whoever finds no place starts when one ends: they end as fast as requests are served; a client that holds some back sends one for each "
-    "that ends",
+    reference="whoever finds no place starts when one ends: they end as fast as requests are served; a client that holds some back sends one "
+    "for each that ends",
     example={"requests": 200, "sent": 200, "inside": 100, "each_s": 0.5},
 )
 def later_waves_seconds(*, requests: Any, sent: Any, inside: Any, each_s: Any) -> Any:

@@ -139,7 +139,7 @@ def _served(trace: Trace, tables: _Tables, source: SpeedTables, inputs: Inputs, 
     load = replace(source.load, **tokens)
     room = Room(source.fit.deployment.engine, at_device["memory"], pool, get(inputs.context_tokens), requests, 1, ep, pp)
     speeds = tables.speeds._replace(tp=tp, ep=ep, pp=pp)
-    rank = served_rank(tables.work, speeds, source.fit.deployment, load, places_of(tables.work, room, load), source.constants, tables.state.age_years)
+    rank = served_rank(tables.work, speeds, source.fit.deployment, load, places_of(tables.work, room, load), source.constants, source.state.age_years)
     rank = rank._replace(traffic=rank.traffic._replace(budget_tokens=step_tokens))
     each = get(inputs.concurrency) / replicas
     service = closed_loop(rank, maximum(each, 1.0))
