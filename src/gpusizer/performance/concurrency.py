@@ -20,7 +20,7 @@ from gpusizer.performance.notes import Note, unnoted
 from gpusizer.performance.step_work import UNBOUNDED_ROWS, StepWork
 from gpusizer.performance.types import Load
 
-__all__ = ["Room", "completed", "memory_answer", "places_of", "running_places"]
+__all__ = ["CacheRoom", "Room", "cache_room", "completed", "memory_answer", "places_of", "running_places"]
 
 LEAST_CONTEXT = 16  # a start for requests of fewer tokens is refused by some engines
 
@@ -88,6 +88,25 @@ class Room:
     pp: Any
 
 
+@dataclass(frozen=True, slots=True)
+class CacheRoom:
+    """What bounds the requests of one data-parallel rank, whatever their lengths.
+
+    Parameters
+    ----------
+    tokens : float
+        That its cache holds, of requests like those of the load. [tokens]
+    most_requests : float
+        That the engine runs at once. [requests]
+    reserves_answers : bool
+        The whole answer has its room from the start.
+    """
+
+    tokens: float
+    most_requests: float
+    reserves_answers: bool
+
+
 def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Load, note: Note = unnoted) -> float:
     """Requests of this load that one data-parallel rank runs together, one at least. [requests]
 
@@ -109,8 +128,12 @@ def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Loa
     float
         Requests. [requests]
     """
+    return float(places_of(work, _room_of(accelerator, fit), load, note))
+
+
+def _room_of(accelerator: Accelerator, fit: Fit) -> Room:
     deployment = fit.deployment
-    room = Room(
+    return Room(
         deployment.engine,
         accelerator.memory_bytes,
         fit.max_concurrency,
@@ -120,7 +143,31 @@ def running_places(work: StepWork, accelerator: Accelerator, fit: Fit, load: Loa
         deployment.ep,
         deployment.pp,
     )
-    return float(places_of(work, room, load, note))
+
+
+def cache_room(work: StepWork, accelerator: Accelerator, fit: Fit, load: Load) -> CacheRoom:
+    """The room of one data-parallel rank in tokens, which requests of this load would fill as they fill their places.
+
+    Parameters
+    ----------
+    work : StepWork
+        What a step must do.
+    accelerator : Accelerator
+        The device.
+    fit : Fit
+        The engine's own answer about memory.
+    load : Load
+        What is served.
+
+    Returns
+    -------
+    CacheRoom
+        Tokens, requests, and whether answers have their room from the start.
+    """
+    room, engine = _room_of(accelerator, fit), fit.deployment.engine
+    places = float(places_of(work, replace(room, most_requests=inf), load))
+    share = speed_constants().of("held_output", engine_family(engine), "other")
+    return CacheRoom(places * float(_held(engine, load, unnoted)), float(room.most_requests), share >= 1.0)
 
 
 def places_of(work: StepWork, room: Room, load: Load, note: Note = unnoted) -> Any:

@@ -16,7 +16,7 @@ from gpusizer.performance.serving import LEAST_STEPS, fixed_point, slow_pace
 from gpusizer.performance.step_times import step_times
 from gpusizer.performance.step_work import UNBOUNDED_ROWS, StepWork
 
-__all__ = ["Handover", "split_loop"]
+__all__ = ["Handover", "kept_bytes", "split_loop"]
 
 START = 0.7  # of the places, from where the number that runs is sought
 LEAST_SERVICE_S = 1e-9
@@ -83,7 +83,7 @@ def split_loop(
 
     running = fixed_point(then, inside * START, inside)
     times, tpot, think, response = turn(running, note)
-    moved_bytes = _kept_bytes(decode.work) * handover.tokens
+    moved_bytes = kept_bytes(decode.work) * handover.tokens
     moved = note("handover", transfer_seconds)(moved_bytes=moved_bytes, bytes_per_s=handover.bytes_per_s, latency_s=handover.seconds)
     share = traffic.first_burst_share * constants.first_burst
     ttft = note("ttft", ttft_seconds)(
@@ -100,7 +100,7 @@ def split_loop(
     return Service(ttft, tpot, slow, rate, running)
 
 
-def _kept_bytes(work: StepWork) -> Any:
+def kept_bytes(work: StepWork) -> Any:
     """Cache of one token that is handed over; windows are refilled in no time. [bytes]"""
     return sum(
         where(
