@@ -62,7 +62,7 @@ class Limits(NamedTuple):
 class Item:
     """One request on its way through a rank: what is left to compute of its prompt, and to write of its answer."""
 
-    __slots__ = ("computed", "delayed", "end", "held", "left", "number", "prompt", "start")
+    __slots__ = ("computed", "delayed", "held", "left", "number", "prompt", "start", "turn")
 
     def __init__(self, number: int, prompt: int, answer: int) -> None:
         self.number = number
@@ -70,7 +70,7 @@ class Item:
         self.left = answer  # tokens to write
         self.computed = 0
         self.held = 0.0  # tokens of the cache, taken when it was admitted
-        self.start = self.end = 0  # steps of the rank
+        self.start = self.turn = 0  # steps of the rank; which of its entries among the ends holds
         self.delayed = False
 
 
@@ -99,6 +99,7 @@ class Rank:
         self.due = False  # whether a step is under way or about to begin
         self.version = 0
         self._ends: list[tuple[int, int, Item]] = []
+        self._turns = 0
         self._contexts = 0.0  # of all that decode
         self._begun = self._each = self._late = 0.0
         self._now = 0  # steps of this turn
@@ -185,7 +186,7 @@ class Rank:
                 _, item = self.decoding.popitem()
                 written = self._written(item)
                 self._leave(item, written)
-                item.end = -1  # its entry among the ends is void
+                item.turn = 0  # its entry among the ends is void
                 item.prompt += int(written)
                 item.left = max(item.left - int(written), 1)
             item.computed = 0
@@ -221,7 +222,7 @@ class Rank:
         """How many steps may be taken at once, and the time of each. [s]"""
         count, tokens = len(self.decoding), self.limits.tokens_per_step
         ends = self._ends
-        while ends[0][2].end != ends[0][0]:
+        while ends[0][2].turn != ends[0][1]:
             heappop(ends)
         context = self._contexts / count
         steps = min(ends[0][0] - self.steps, max(int(GROWN * context / tokens), FEW_STEPS))
@@ -257,8 +258,8 @@ class Rank:
                 self.peak = max(self.peak, self.held)
             ends = self._ends
             while ends and ends[0][0] <= self.steps:
-                at, _, item = heappop(ends)
-                if item.end == at:
+                _, turn, item = heappop(ends)
+                if item.turn == turn:
                     del self.decoding[item.number]
                     self._leave(item, self._written(item))
                     done.append(item)
@@ -284,11 +285,12 @@ class Rank:
 
     def _join(self, item: Item) -> None:
         """It decodes from the next step on."""
-        item.start = self.steps
-        item.end = self.steps + max(ceil(item.left / self.limits.tokens_per_step - 1e-9), 1)
+        self._turns += 1
+        item.start, item.turn = self.steps, self._turns
+        end = self.steps + max(ceil(item.left / self.limits.tokens_per_step - 1e-9), 1)
         self.decoding[item.number] = item
         self._contexts += self.limits.prefix_tokens + item.prompt
-        heappush(self._ends, (item.end, item.number, item))
+        heappush(self._ends, (end, item.turn, item))
 
     def _written(self, item: Item) -> float:
         """Tokens since it decodes. [tokens]"""
