@@ -14,7 +14,7 @@ from gpusizer.i18n import LANGUAGES, has, table, text
 
 __all__ = ["COMMANDS", "Command", "Group", "build", "language_option", "wished_language"]
 
-COMMANDS = ("plan", "fit", "validate", "models", "accelerators", "engines", "scenarios", "explain", "workbook")
+COMMANDS = ("plan", "fit", "simulate", "validate", "models", "accelerators", "engines", "scenarios", "explain", "workbook")
 """Each is a module of this package with ``build(language)``."""
 
 

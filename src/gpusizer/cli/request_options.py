@@ -10,7 +10,7 @@ import click
 from gpusizer.i18n import text
 from gpusizer.planning.request import FIELDS, Field
 
-__all__ = ["request_parameters"]
+__all__ = ["field_parameter", "request_parameters"]
 
 
 def request_parameters(language: str, skip: Iterable[str] = ()) -> list[click.Parameter]:
@@ -24,10 +24,12 @@ def request_parameters(language: str, skip: Iterable[str] = ()) -> list[click.Pa
         Fields that a command does not have.
     """
     left_out = set(skip)
-    return [_parameter(field, language) for field in FIELDS if field.name not in left_out]
+    return [field_parameter(field, language) for field in FIELDS if field.name not in left_out]
 
 
-def _parameter(field: Field, language: str) -> click.Parameter:
+def field_parameter(field: Field, language: str) -> click.Parameter:
+    """One field as an option, or as the argument MODEL."""
+
     def read(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         return field.read(value or None) if field.many else field.read(value)
 

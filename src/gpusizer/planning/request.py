@@ -34,7 +34,7 @@ class Field:
     name : str
         Name in Python, JSON and query strings.
     kind : str
-        "word", "choice", "count", "tokens", "share", "rate", "seconds".
+        "word", "choice", "count", "tokens", "share", "spread", "rate", "seconds".
     option : str
         Option of the command line; empty for the argument MODEL.
     choices : tuple of str
@@ -131,12 +131,19 @@ def _rate(field: Field, value: Any) -> float:
     return number
 
 
+def _spread(field: Field, value: Any) -> float:
+    """A standard deviation over its mean: a share that may be 0."""
+    words = str(value).strip()
+    return 0.0 if words in ("0", "0.0", "0%") else parse_share(value)
+
+
 _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
     "word": _word,
     "choice": _choice,
     "count": _count,
     "tokens": _tokens,
     "share": lambda field, value: parse_share(value),
+    "spread": _spread,
     "rate": _rate,
     "seconds": lambda field, value: parse_duration_s(value),
 }
