@@ -1,6 +1,6 @@
 """How many GPUs does this model need: which, how many, in what layout, how fast, at what price, and why.
 
-The public face: :func:`plan`, :func:`fit`, :func:`load_architecture`, and the types that they take. Nothing else is promised.
+The public face: :func:`plan`, :func:`fit`, :func:`simulate`, :func:`load_architecture`, and the types that they take. Nothing else is promised.
 
 >>> import gpusizer
 >>> gpusizer.load_architecture("deepseek-v3").parameters.total
@@ -12,13 +12,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpusizer.api import FitAnswer, PlanAnswer, fit, plan
+    from gpusizer.api import FitAnswer, PlanAnswer, SimulationAnswer, fit, plan, simulate
     from gpusizer.architecture.load import load_architecture
     from gpusizer.engines.base.types import Deployment
     from gpusizer.errors import GpusizerError
     from gpusizer.planning.request import Request
+    from gpusizer.planning.simulate import SimulationRequest
 
-__all__ = ["Deployment", "FitAnswer", "GpusizerError", "PlanAnswer", "Request", "fit", "load_architecture", "plan"]
+__all__ = [
+    "Deployment",
+    "FitAnswer",
+    "GpusizerError",
+    "PlanAnswer",
+    "Request",
+    "SimulationAnswer",
+    "SimulationRequest",
+    "fit",
+    "load_architecture",
+    "plan",
+    "simulate",
+]
 
 _HOME = {
     "Deployment": "gpusizer.engines.base.types",
@@ -26,9 +39,12 @@ _HOME = {
     "GpusizerError": "gpusizer.errors",
     "PlanAnswer": "gpusizer.api",
     "Request": "gpusizer.planning.request",
+    "SimulationAnswer": "gpusizer.api",
+    "SimulationRequest": "gpusizer.planning.simulate",
     "fit": "gpusizer.api",
     "load_architecture": "gpusizer.architecture.load",
     "plan": "gpusizer.api",
+    "simulate": "gpusizer.api",
 }
 
 

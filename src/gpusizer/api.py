@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.flags import checked_launch
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
+from gpusizer.performance.simulation.summary import Summary
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import Request
+from gpusizer.planning.simulate import Simulation, SimulationRequest, make_simulations
 from gpusizer.planning.types import Option, Plan
 from gpusizer.planning.verdict import Verdict, make_fit
 from gpusizer.rendering.fit import fit_document
 from gpusizer.rendering.forms.json import plain, to_json
 from gpusizer.rendering.plan import plan_data, plan_sentence
+from gpusizer.rendering.simulate import simulation_data
 
-__all__ = ["FitAnswer", "PlanAnswer", "fit", "plan"]
+__all__ = ["FitAnswer", "PlanAnswer", "SimulationAnswer", "fit", "plan", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,27 @@ class FitAnswer:
         return to_json(self.to_dict())
 
 
+@dataclass(frozen=True)
+class SimulationAnswer:
+    """A simulated run; ``to_dict`` and ``to_json`` are the document of ``gpusizer simulate --format json``."""
+
+    result: Simulation
+
+    @property
+    def summary(self) -> Summary | None:
+        """What requests saw; None where the deployment does not start."""
+        return self.result.summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data by the schema ``gpusizer.simulate/1``."""
+        data: dict[str, Any] = plain(simulation_data(self.result))
+        return data
+
+    def to_json(self) -> str:
+        """What :meth:`to_dict` gives, as JSON."""
+        return to_json(self.to_dict())
+
+
 def plan(request: Request) -> PlanAnswer:
     """From a need to hardware.
 
@@ -134,3 +158,27 @@ def fit(deployment: Deployment) -> FitAnswer:
     """
     launch = checked_launch(deployment)
     return FitAnswer(make_fit(launch.deployment, launch.notices))
+
+
+def simulate(request: SimulationRequest) -> SimulationAnswer:
+    """What requests see under arrivals, request by request.
+
+    Parameters
+    ----------
+    request : SimulationRequest
+        A deployment and what arrives.
+
+    Returns
+    -------
+    SimulationAnswer
+        Percentiles, rates, the queue over time, and the JSON of the contract.
+
+    Examples
+    --------
+    >>> deployment = Deployment(model="qwen3-8b", gpu="h100-sxm-80gb", max_model_len=8192)
+    >>> answer = simulate(SimulationRequest(deployment, burst=1, input_tokens=1000, output_tokens=100))
+    >>> answer.summary.requests, answer.summary.e2e_s.p50 == answer.summary.e2e_s.p99
+    (1, True)
+    """
+    launch = checked_launch(request.deployment)
+    return SimulationAnswer(make_simulations([replace(request, deployment=launch.deployment)], notices=launch.notices)[0])

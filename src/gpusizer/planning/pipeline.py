@@ -39,6 +39,10 @@ def make_plan(request: Request) -> Plan:
     devices = devices_of(request)
     found = [each for wanted in _alternatives(request, need, model) for each in _candidates(wanted, devices)]
     options = ranked([each.option for each in found if each.option is not None], request.sort)
+    if request.is_simulated and options:
+        from gpusizer.planning.finalists import simulated_finalists  # here: most plans need none
+
+        options = simulated_finalists(request, options)
     first = with_precision(model.stored, alternatives(request.precision)[0])
     return Plan(
         request=request,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.planning.types import Option
 
-__all__ = ["COMPARED", "SHOWN", "front_of", "ranked", "runner_up_reason"]
+if TYPE_CHECKING:
+    from gpusizer.planning.finalists import Missed
+
+__all__ = ["COMPARED", "SHOWN", "front_of", "ranked", "runner_up_reason", "target_words"]
 
 _LAST = float("inf")
 COMPARED = ("on-demand", "own")  # kinds of rent that stand beside each other
@@ -114,6 +117,9 @@ def runner_up_reason(option: Option, best: Option, sort: str = "gpus") -> Notice
     Notice
         A reason's code with both figures.
     """
+    missed = () if option.simulated is None or (best.simulated is not None and best.simulated.missed) else option.simulated.missed
+    if missed:
+        return Notice("runner-up-misses-percentile", target_words(missed[0]))
     if option.tier > best.tier:
         less_known = next((notice for notice in option.notices), None)
         return Notice("runner-up-less-known") if less_known is None else Notice(f"runner-up-{less_known.code}", less_known.parameters)
@@ -130,6 +136,12 @@ def runner_up_reason(option: Option, best: Option, sort: str = "gpus") -> Notice
     if option.assumed and not best.assumed:
         return Notice("runner-up-assumed")
     return dearer or slower or Notice("runner-up-as-good")
+
+
+def target_words(missed: Missed) -> dict[str, Any]:
+    """A target that was missed, as its sentence names it."""
+    quantity, percentile, _ = missed.target.split("_")
+    return {"target": f"{quantity.upper()} {percentile}", "found_ms": 1000 * missed.found_s, "wished_ms": 1000 * missed.wished_s}
 
 
 def _slower(option: Option, best: Option) -> Notice | None:

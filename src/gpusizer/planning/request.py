@@ -17,7 +17,7 @@ from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError, InputError
 from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["FIELDS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
+__all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
@@ -169,10 +169,18 @@ FIELDS: tuple[Field, ...] = (
     Field("prices", "word", "--prices"),
     Field("ttft_s", "seconds", "--ttft"),
     Field("tpot_s", "seconds", "--tpot"),
+    Field("ttft_p50_s", "seconds", "--ttft-p50"),
+    Field("ttft_p95_s", "seconds", "--ttft-p95"),
+    Field("ttft_p99_s", "seconds", "--ttft-p99"),
+    Field("tpot_p95_s", "seconds", "--tpot-p95"),
+    Field("tpot_p99_s", "seconds", "--tpot-p99"),
     Field("method", "choice", "--method", ("engine", "article")),
     Field("sort", "choice", "--sort", ("gpus", "cost", "speed")),
 )
 """Every input of ``plan``, in the order of the help."""
+
+PERCENTILE_TARGETS = ("ttft_p50_s", "ttft_p95_s", "ttft_p99_s", "tpot_p95_s", "tpot_p99_s")
+"""Targets of which a simulation tells whether they are kept."""
 
 _BY_NAME = {field.name: field for field in FIELDS}
 
@@ -211,6 +219,8 @@ class Request:
         A TOML file of own prices, which come before those of the catalogue.
     ttft_s, tpot_s : float or None
         Longest time to the first token, and mean time per token after it. [s]
+    ttft_p50_s, ttft_p95_s, ttft_p99_s, tpot_p95_s, tpot_p99_s : float or None
+        What so many in a hundred requests may see at most; the first options are simulated. [s]
     method : str
         "engine", or "article" for the article's figures first.
     sort : str
@@ -242,6 +252,11 @@ class Request:
     prices: str | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None
+    ttft_p50_s: float | None = None
+    ttft_p95_s: float | None = None
+    ttft_p99_s: float | None = None
+    tpot_p95_s: float | None = None
+    tpot_p99_s: float | None = None
     method: str = "engine"
     sort: str = "gpus"
 
@@ -255,7 +270,22 @@ class Request:
     @property
     def has_targets(self) -> bool:
         """Whether speed decides, not memory alone."""
-        return self.ttft_s is not None or self.tpot_s is not None or self.request_rate is not None or self.sort == "speed"
+        return self.mean_ttft_s is not None or self.mean_tpot_s is not None or self.request_rate is not None or self.sort == "speed"
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the first options are simulated: means do not say what is asked."""
+        return self.request_rate is not None or any(getattr(self, name) is not None for name in PERCENTILE_TARGETS)
+
+    @property
+    def mean_ttft_s(self) -> float | None:
+        """What the mean time to the first token must keep: a percentile that matters lies above it. [s]"""
+        return min((each for each in (self.ttft_s, self.ttft_p95_s, self.ttft_p99_s) if each is not None), default=None)
+
+    @property
+    def mean_tpot_s(self) -> float | None:
+        """What the mean time per token must keep. [s]"""
+        return min((each for each in (self.tpot_s, self.tpot_p95_s, self.tpot_p99_s) if each is not None), default=None)
 
 
 def alternatives(value: str) -> list[str]:

@@ -155,7 +155,7 @@ def _across(wanted: Search, device: Accelerator, sizes: list[int]) -> Iterator[_
 
 def _hopeless(wanted: Search, device: Accelerator, gpus: int) -> Rejected | None:
     """Why no layout of so many GPUs keeps the time per token: not even a single request alone does. Computed before memory, because it is quick."""
-    wish = wanted.request.tpot_s
+    wish = wanted.request.mean_tpot_s
     if wish is None:
         return None
     best: tuple[float, Layout] | None = None
@@ -204,7 +204,7 @@ def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, 
     request, asks = wanted.request, [Ask(devices[number], row.launch, row.replicas, row.fit) for number, row in rows]
     sweep = Sweep(wanted.architecture, asks, load_of(request, wanted.need))
     kept = sweep.holds_rate
-    for wish, figures in ((request.ttft_s, sweep.ttft_s), (request.tpot_s, sweep.tpot_s)):
+    for wish, figures in ((request.mean_ttft_s, sweep.ttft_s), (request.mean_tpot_s, sweep.tpot_s)):
         if wish is not None:
             kept = kept & (figures <= wish)
     chosen: dict[int, tuple[tuple[float, ...], int]] = {}
@@ -225,7 +225,8 @@ def _found(wanted: Search, device: Accelerator, best: _Answer | None, refused: R
         if speed.regime == "overloaded":
             reason = Notice("cannot-hold-rate", {"gpus": candidate.gpus, "limit": speed.limit_requests_per_s, "rate": request.request_rate})
         else:
-            wished = {"ttft_s": request.ttft_s, "tpot_ms": None if request.tpot_s is None else 1000 * request.tpot_s}
+            pace = request.mean_tpot_s
+            wished = {"ttft_s": request.mean_ttft_s, "tpot_ms": None if pace is None else 1000 * pace}
             reached = {"best_ttft_s": speed.ttft_s.value, "best_tpot_ms": 1000 * speed.tpot_s.value, "gpus": candidate.gpus}
             reason = Notice("too-slow", {**wished, **reached})
         return Found(None, Rejected(device, candidate.layout, reason))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpusizer.article.answer import ArticleResult
     from gpusizer.article.model_figures import ModelFigures
     from gpusizer.performance.types import Performance
+    from gpusizer.planning.finalists import Simulated
     from gpusizer.planning.option_speeds import OptionSpeeds
 
 __all__ = ["Cost", "Found", "Option", "Plan", "Rejected"]
@@ -72,6 +73,8 @@ class Option:
         Overheads or speed were never measured on a device of its kind.
     speeds : OptionSpeeds
         Times and rates, worked out when they are asked for.
+    simulated : Simulated or None
+        What a simulation says, where the first options were run.
     """
 
     rank: int
@@ -92,6 +95,7 @@ class Option:
     tier: int
     assumed: bool
     speeds: OptionSpeeds
+    simulated: Simulated | None = None
 
     @property
     def performance(self) -> Performance | None:

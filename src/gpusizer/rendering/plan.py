@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gpusizer.architecture.types import Notice
 from gpusizer.engines import engine_name
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.ledger import per_gpu, worst_evidence
 from gpusizer.engines.base.types import Evidence
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.performance.types import Performance
-from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason
+from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason, target_words
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
 from gpusizer.rendering.article import article_blocks, article_data
@@ -23,6 +24,9 @@ from gpusizer.rendering.launch import command_blocks, command_line, launch_notic
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.units import GiB, format_share, format_tokens
+
+if TYPE_CHECKING:
+    from gpusizer.planning.finalists import Simulated
 
 __all__ = ["PlanDocument", "plan_data", "plan_sentence"]
 
@@ -134,6 +138,7 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "tpot_s": None if speed is None else speed.tpot_s.value,
         "output_tokens_per_s": None if speed is None else speed.output_tokens_per_s.value,
         "speed": None if speed is None else _speed_data(speed),
+        "simulated": None if option.simulated is None else _simulated_data(option.simulated),
         "saturated": None if option.saturated is None else _speed_data(option.saturated),
         "cost_per_million_tokens": option.cost_per_million_tokens,
         "energy_per_million_tokens_kwh": option.energy_per_million_tokens_kwh,
@@ -164,6 +169,27 @@ def _speed_data(speed: Performance) -> dict[str, Any]:
         "items": list(speed.items),
         "notices": [notice_data(each, "warning") for each in speed.notices],
     }
+
+
+def _simulated_data(simulated: Simulated) -> dict[str, Any]:
+    one = simulated.summary
+    names = ("requests", "output_tokens_per_s", "goodput_per_s", "goodput_share", "preemptions", "peak_kv_share")
+    return {
+        **{name: getattr(one, name)._asdict() for name in ("ttft_s", "tpot_s", "e2e_s")},
+        **{name: getattr(one, name) for name in names},
+        "missed": [each._asdict() for each in simulated.missed],
+    }
+
+
+def _simulated_blocks(option: Option, language: str) -> list[Block]:
+    """Percentiles of an option that was simulated, and the targets that it misses."""
+    if option.simulated is None:
+        return []
+    one = option.simulated.summary
+    seconds = {f"ttft_{name}": f"{getattr(one.ttft_s, name):.2f}" for name in ("p50", "p95", "p99")}
+    pace = {f"tpot_{name}": f"{1000 * getattr(one.tpot_s, name):.1f}" for name in ("p50", "p95", "p99")}
+    missed = [Notice("misses-percentile", target_words(each)) for each in option.simulated.missed]
+    return [Paragraph(text("ui", "plan-simulated", language, requests=one.requests, **seconds, **pace)), *warning_paragraphs(missed, language)]
 
 
 def _cost_data(cost: Cost | None) -> dict[str, Any] | None:
@@ -244,6 +270,7 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_table(items, language),
         *budget_paragraphs(best.fit, language),
         Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
+        *_simulated_blocks(best, language),
         *command_blocks(best.launch, language),
     ]
     if need.users is not None and need.active_share is not None:
