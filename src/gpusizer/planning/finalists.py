@@ -18,10 +18,10 @@ from gpusizer.planning.types import Option
 
 __all__ = ["Missed", "Simulated", "simulated_finalists"]
 
-WANTED = 3  # options that keep all targets, after which no further one is run
-MOST = 4  # options that are run
-RUNNING = 96.0  # requests at once from which on one rank stands for all
-ROUNDS, LEAST, LARGEST = 5, 200, 800  # requests of a run: for each that runs at once, and bounds
+WANTED = 2  # options that keep all targets, after which no further one is run
+MOST = 3  # options that are run
+RUNNING = 64.0  # requests at once from which on one rank stands for all
+ROUNDS, LEAST, LARGEST = 4, 200, 400  # requests of a run: for each that runs at once, and bounds
 WARM_UP = 0.25  # of them, which do not count
 SPREAD = 0.3  # of lengths: equal ones would stay in step for ever
 

@@ -13,6 +13,7 @@ __all__ = ["Clock", "Prompts", "StepClock"]
 
 EXACT = 24.0  # sequences or tokens up to which the grid has every whole number
 GROWTH = log(1.06)  # from there on, from one point of the grid to the next
+ROUGH = log(1.12)  # the same for what prompts add
 COARSE = log(1.25)  # the same for lengths of contexts, on which steps depend along straight lines
 PREFIX_SCALE = 256.0  # tokens: shorter prefixes are as good as none
 
@@ -63,6 +64,7 @@ class StepClock:
         self._rank = rank
         self._stages = float(rank.speeds.pp)
         self._decode: dict[tuple[int, int], float] = {}
+        self._plain: dict[tuple[int, int], float] = {}
         self._mixed: dict[tuple[int, ...], float] = {}
 
     def decode_s(self, sequences: int, context_tokens: float) -> float:
@@ -89,31 +91,38 @@ class StepClock:
 
     def prompts_s(self, sequences: int, context_tokens: float, prompts: Prompts) -> float:
         """A step that also carries prompts. [s]"""
-        running, share = _place(float(sequences), GROWTH)
-        running += share > 0.5
-        point, part = _place(context_tokens, COARSE) if sequences else (0, 0.0)
-        size, over = _place(prompts.tokens, GROWTH)
-        before = round(log1p(prompts.before / PREFIX_SCALE) / GROWTH)
-        length, more = _place(prompts.length, GROWTH)
-        rest = (before, length + (more > 0.5), min(prompts.ending, 64))
-        lower = self._prompts(running, point, size, rest)
-        if part:
-            lower += (self._prompts(running, point + 1, size, rest) - lower) * part
-        if not over:
-            return lower
-        upper = self._prompts(running, point, size + 1, rest)
-        if part:
-            upper += (self._prompts(running, point + 1, size + 1, rest) - upper) * part
-        return lower + (upper - lower) * over
+        size, over = _place(prompts.tokens, ROUGH)
+        length, more = _place(prompts.length, ROUGH)
+        rest = (round(log1p(prompts.before / PREFIX_SCALE) / ROUGH), length + (more > 0.5), _few(prompts.ending))
+        if not sequences:
+            return self._between(0, 0, size, over, rest)
+        # near a point of the grid, what decodes costs more or less as it does without prompts
+        running, point = _place(float(sequences), ROUGH)[0], _place(context_tokens, COARSE)[0]
+        here = self._between(running, point, size, over, rest)
+        return here + self.decode_s(sequences, context_tokens) - self._decode_at(running, point)
+
+    def _decode_at(self, running: int, point: int) -> float:
+        """A step without prompts at a point of the grid of those with prompts. [s]"""
+        found = self._plain.get((running, point))
+        if found is None:
+            found = self._plain[running, point] = self._decode_seconds(_point(running, ROUGH), _point(point, COARSE))
+        return found
+
+    def _between(self, running: int, context: int, size: int, over: float, rest: tuple[int, int, int]) -> float:
+        lower = self._prompts(running, context, size, rest)
+        return lower + (self._prompts(running, context, size + 1, rest) - lower) * over if over else lower
 
     def _fill_decode(self, sequences: int, context: int) -> float:
-        rank, traffic, running = self._rank, self._rank.traffic, _point(sequences, GROWTH)
-        step = Step(running / self._stages, _point(context, COARSE), float(traffic.verified_tokens))
+        found = self._decode[sequences, context] = self._decode_seconds(_point(sequences, GROWTH), _point(context, COARSE))
+        return found
+
+    def _decode_seconds(self, running: float, context_tokens: float) -> float:
+        rank, traffic = self._rank, self._rank.traffic
+        step = Step(running / self._stages, context_tokens, float(traffic.verified_tokens))
         plain = step_time(rank.work, rank.speeds, step)
         seconds = draft_step_seconds(step_s=plain, drafts=traffic.draft_steps, draft_share=rank.work.draft_share, host_s=rank.speeds.step_s)
         # the server hands tokens over beside the steps, and may be the slower one
-        found = self._decode[sequences, context] = max(float(seconds), running * traffic.tokens_per_step * rank.constants.stream_s)
-        return found
+        return max(float(seconds), running * traffic.tokens_per_step * rank.constants.stream_s)
 
     def _prompts(self, running: int, context: int, size: int, rest: tuple[int, int, int]) -> float:
         key = (running, context, size, *rest)
@@ -121,20 +130,25 @@ class StepClock:
         if found is not None:
             return found
         rank, (before, length, ending) = self._rank, rest
-        sequences = _point(running, GROWTH)
+        sequences = _point(running, ROUGH)
         step = Step(
             sequences / self._stages,
             _point(context, COARSE),
             float(rank.traffic.verified_tokens),
-            _point(size, GROWTH),
-            PREFIX_SCALE * (exp(before * GROWTH) - 1.0),
+            _point(size, ROUGH),
+            PREFIX_SCALE * (exp(before * ROUGH) - 1.0),
             float(ending),
-            max(_point(length, GROWTH), 1.0),
+            max(_point(length, ROUGH), 1.0),
         )
         host_s = rank.speeds.step_s
         whole = prompt_step_seconds(step_s=step_time(rank.work, rank.speeds, step), kernels=rank.work.kernels, launch_s=rank.speeds.eager_s, host_s=host_s)
         found = self._mixed[key] = max(float(whole), sequences * rank.traffic.tokens_per_step * rank.constants.stream_s)
         return found
+
+
+def _few(ending: int) -> int:
+    """Prompts that end together, in steps of four from eight on."""
+    return ending if ending <= 8 else min(ending // 4 * 4, 256)
 
 
 def _place(value: float, growth: float) -> tuple[int, float]:
