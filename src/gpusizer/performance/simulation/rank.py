@@ -166,7 +166,8 @@ class Rank:
         if self.running >= limits.most_running:
             return False
         need = item.prompt + limits.rounding_tokens + (item.left if limits.reserves else 0)
-        if self.held + need > self.room_tokens and self.running:
+        grown = 0.0 if limits.reserves else len(self.decoding) * limits.tokens_per_step  # those that run have their room first
+        if self.held + grown + need > self.room_tokens and self.running:
             return False
         item.held = need
         self.held += need
