@@ -56,7 +56,7 @@ def question(model: str, gpu: str, load: Load, **deployment: Any) -> Question:
 @pytest.mark.parametrize("utilisation", [0.3, 0.6, 0.8])
 def test_equal_services_wait_as_pollaczek_and_khinchine_say(utilisation: float) -> None:
     """M/D/1: rho S / (2 (1 - rho))."""
-    requests = drawn(60_000, 1, 1, arrivals="poisson", rate_per_s=utilisation / 0.01, seed=3)
+    requests = drawn(60_000, 1, 1, arrivals="poisson", pace=utilisation / 0.01, seed=3)
     outcome, ranks = served(requests, Limits(most_running=1))
     wait = np.mean(np.array(outcome.first_s) - outcome.arrival_s) - 0.01
     assert wait == pytest.approx(utilisation * 0.01 / (2 * (1 - utilisation)), rel=0.06)
@@ -66,7 +66,7 @@ def test_equal_services_wait_as_pollaczek_and_khinchine_say(utilisation: float) 
 
 def test_unequal_services_wait_as_pollaczek_and_khinchine_say() -> None:
     """M/G/1: lambda E[S^2] / (2 (1 - rho)); a request alone in the engine serves for its prompt and one step a token."""
-    requests = drawn(40_000, 1, 50, arrivals="poisson", rate_per_s=1.2, spread=1.0, seed=5)
+    requests = drawn(40_000, 1, 50, arrivals="poisson", pace=1.2, spread=1.0, seed=5)
     outcome, ranks = served(requests, Limits(most_running=1))
     service = 0.01 * np.array(requests.output_tokens, float)
     rate = (len(service) - 1) / requests.arrival_s[-1]
@@ -77,15 +77,17 @@ def test_unequal_services_wait_as_pollaczek_and_khinchine_say() -> None:
 
 def test_servers_without_queue_hold_what_erlang_says() -> None:
     """M/G/infinity: as many run as arrive in the time of one, whatever the lengths are."""
-    requests = drawn(20_000, 1, 100, arrivals="poisson", rate_per_s=20.0, spread=1.0, seed=7)
+    requests = drawn(20_000, 1, 100, arrivals="poisson", pace=20.0, spread=1.0, seed=7)
     outcome, _ = served(requests, Limits())
-    inside = np.mean(np.array(outcome.end_s) - outcome.arrival_s) * requests.offered_per_s
+    offered = requests.offered_per_s
+    assert offered is not None
+    inside = np.mean(np.array(outcome.end_s) - outcome.arrival_s) * offered
     assert inside == pytest.approx(20.0 * 0.01 * 100, rel=0.03)
 
 
 def test_little_holds_in_a_closed_loop() -> None:
     """Clients = rate x time in the system."""
-    requests = drawn(20_000, 50, 40, arrivals="closed", clients=32, spread=0.5)
+    requests = drawn(20_000, 50, 40, arrivals="closed", pace=32, spread=0.5)
     outcome, _ = served(requests, Limits(most_running=20), Even(0.01, 1e-4))
     ends = np.sort(outcome.end_s)
     rate = 15_000 / (ends[17_500] - ends[2_500])
@@ -96,46 +98,39 @@ def test_little_holds_in_a_closed_loop() -> None:
 # ---- laws of every run -----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    rows=st.lists(st.tuples(st.floats(0, 5), st.integers(1, 400), st.integers(1, 60)), min_size=1, max_size=60),
-    shares=st.booleans(),
+ENGINES = st.builds(
+    Limits,
+    budget_tokens=st.sampled_from([16.0, 100.0, inf]),
+    shares_steps=st.booleans(),
+    cache_tokens=st.sampled_from([500.0, 1500.0, inf]),
+    most_running=st.sampled_from([1.0, 4.0, inf]),
     reserves=st.booleans(),
-    budget=st.sampled_from([16.0, 100.0, inf]),
-    most=st.sampled_from([1.0, 4.0, inf]),
-    room=st.sampled_from([500.0, 1500.0, inf]),
-    tokens=st.sampled_from([1.0, 2.3]),
+    tokens_per_step=st.sampled_from([1.0, 2.3]),
     stages=st.sampled_from([1, 3]),
-    ranks=st.integers(1, 3),
-    clients=st.sampled_from([0, 5]),
+    prefix_tokens=st.just(0),
+    rounding_tokens=st.just(0.0),
+    verified_tokens=st.just(1.0),
+    part=st.just("whole"),
 )
-def test_every_request_ends_once_and_leaves_nothing_behind(
-    rows: list[tuple[float, int, int]],
-    *,
-    shares: bool,
-    reserves: bool,
-    budget: float,
-    most: float,
-    room: float,
-    tokens: float,
-    stages: int,
-    ranks: int,
-    clients: int,
-) -> None:
+ROWS = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 400), st.integers(1, 60)), min_size=1, max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=ROWS, limits=ENGINES, ranks=st.integers(1, 3), clients=st.sampled_from([0, 5]))
+def test_every_request_ends_once_and_leaves_nothing_behind(rows: list[tuple[float, int, int]], limits: Limits, ranks: int, clients: int) -> None:
     rows.sort()
     requests = Requests([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], clients)
-    limits = Limits(budget, shares, room, most, reserves, 0, 0.0, tokens, 1.0, stages)
     outcome, pool = served(requests, limits, Even(0.01, 1e-4), ranks)
     arrival, first, end = (np.array(each) for each in (outcome.arrival_s, outcome.first_s, outcome.end_s))
     assert (first > arrival).all()
     assert (end >= first).all()
-    steps = np.array([ceil((row[2] - 1) / tokens - 1e-9) for row in rows])
-    assert (end - first >= steps * 0.01 - 1e-6).all() or stages > 1
+    steps = np.array([ceil((row[2] - 1) / limits.tokens_per_step - 1e-9) for row in rows])
+    assert (end - first >= steps * 0.01 - 1e-6).all() or limits.stages > 1
     for rank in pool:
         assert not rank.in_flight
         assert rank.held == pytest.approx(0, abs=1e-6)
-        assert rank.peak <= max(room, 500.0)
-    assert outcome.preemptions == 0 or not reserves
+        assert rank.peak <= limits.cache_tokens
+    assert outcome.preemptions == 0 or not limits.reserves
 
 
 def test_a_full_cache_preempts_the_youngest_and_no_token_is_lost() -> None:
@@ -186,7 +181,7 @@ def test_requests_go_to_the_rank_with_the_least_in_flight() -> None:
 def test_workers_for_prompts_leave_the_others_undisturbed() -> None:
     clock = Even(0.01, 1e-4)
     prompts, answers = Rank(clock, Limits(part="prompts")), Rank(clock, Limits(part="answers"))
-    requests = drawn(200, 1000, 50, arrivals="poisson", rate_per_s=5.0)
+    requests = drawn(200, 1000, 50, arrivals="poisson", pace=5.0)
     outcome = run(requests, [[prompts], [answers]], Costs(handover=lambda tokens: 1e-6 * tokens))
     pace = (np.array(outcome.end_s) - outcome.first_s) / 49
     assert pace == pytest.approx(0.01)
@@ -195,14 +190,14 @@ def test_workers_for_prompts_leave_the_others_undisturbed() -> None:
 
 def test_the_same_seed_gives_the_same_run() -> None:
     def once(seed: int) -> list[float]:
-        return served(drawn(300, 50, 20, arrivals="poisson", rate_per_s=30, spread=0.5, seed=seed), Limits())[0].end_s
+        return served(drawn(300, 50, 20, arrivals="poisson", pace=30, spread=0.5, seed=seed), Limits())[0].end_s
 
     assert once(1) == once(1)
     assert once(1) != once(2)
 
 
 def test_percentiles_rise_and_goodput_counts_what_kept_the_targets() -> None:
-    requests = drawn(2000, 50, 20, arrivals="poisson", rate_per_s=3.0, spread=0.5)
+    requests = drawn(2000, 50, 20, arrivals="poisson", pace=3.0, spread=0.5)
     outcome, _ = served(requests, Limits(most_running=1))
     ttft = np.array(outcome.first_s) - outcome.arrival_s
     one = summary_of(requests, outcome, ttft_s=0.1)
@@ -254,7 +249,7 @@ def test_a_steady_closed_loop_is_what_the_closed_form_says(
     load = Load(prompt, output, concurrency=clients, length_spread=0.3)
     asked = question(model, gpu, load, **deployment)
     count = 30 * clients
-    requests = drawn(count, prompt, output, arrivals="closed", clients=clients, spread=0.3)
+    requests = drawn(count, prompt, output, arrivals="closed", pace=clients, spread=0.3)
     outcome = Served(asked).run(requests)
     arrival, first, end = (np.array(each) for each in (outcome.arrival_s, outcome.first_s, outcome.end_s))
     answers, order = np.array(requests.output_tokens), np.argsort(end)
@@ -270,7 +265,7 @@ def test_a_steady_closed_loop_is_what_the_closed_form_says(
 def test_a_burst_of_one_is_a_closed_loop_of_one() -> None:
     found = Served(question("qwen3-8b", "h100-sxm-80gb", Load(1000, 100, concurrency=1)))
     alone = found.run(drawn(1, 1000, 100, arrivals="burst"))
-    loop = found.run(drawn(5, 1000, 100, arrivals="closed", clients=1))
+    loop = found.run(drawn(5, 1000, 100, arrivals="closed", pace=1))
     assert np.diff(loop.end_s) == pytest.approx(alone.end_s[0], rel=1e-9)
     assert np.array(loop.first_s) - loop.arrival_s == pytest.approx(alone.first_s[0], rel=1e-9)
 
@@ -279,7 +274,7 @@ def test_a_longer_run_says_the_same_of_steady_service() -> None:
     found = Served(question("qwen3-32b", H200, Load(1000, 200, request_rate_per_s=3.0)))
 
     def pace(count: int) -> float:
-        requests = drawn(count, 1000, 200, arrivals="poisson", rate_per_s=3.0, spread=0.3)
+        requests = drawn(count, 1000, 200, arrivals="poisson", pace=3.0, spread=0.3)
         return summary_of(requests, found.run(requests), skipped=200).tpot_s.mean
 
     assert pace(4000) == pytest.approx(pace(2000), rel=0.03)
@@ -291,7 +286,7 @@ def test_more_than_can_be_held_makes_a_queue_that_grows() -> None:
     found = Served(asked)
 
     def waits(rate: float, count: int) -> float:
-        requests = drawn(count, 1000, 200, arrivals="poisson", rate_per_s=rate)
+        requests = drawn(count, 1000, 200, arrivals="poisson", pace=rate)
         return summary_of(requests, found.run(requests)).ttft_s.p90
 
     assert waits(0.7 * most, 2000) < 3 * waits(0.7 * most, 1000)
@@ -305,7 +300,7 @@ def test_ranks_beyond_the_most_are_cut_with_their_load() -> None:
     many, few = (
         summary_of(requests, each.run(requests), share=each.share)
         for each in (all_of_them, part)
-        for requests in [drawn(2000, 1000, 100, arrivals="poisson", rate_per_s=40 * each.share)]
+        for requests in [drawn(2000, 1000, 100, arrivals="poisson", pace=40 * each.share)]
     )
     assert few.tpot_s.mean == pytest.approx(many.tpot_s.mean, rel=0.05)
     assert few.offered_per_s == pytest.approx(many.offered_per_s, rel=0.05)
@@ -315,6 +310,6 @@ def test_disaggregated_serving_moves_the_cache_and_evens_the_pace() -> None:
     load = Load(4000, 200, request_rate_per_s=3.0)
     together = question("qwen3-32b", H200, load)
     apart = together._replace(prefill=PrefillPool(replace(together.deployment), 1))
-    requests = drawn(400, 4000, 200, arrivals="poisson", rate_per_s=2.0, spread=0.3)
+    requests = drawn(400, 4000, 200, arrivals="poisson", pace=2.0, spread=0.3)
     whole, split = (summary_of(requests, Served(each).run(requests)) for each in (together, apart))
     assert split.tpot_s.p99 < whole.tpot_s.p50

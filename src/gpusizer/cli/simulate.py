@@ -35,8 +35,8 @@ def build(language: str) -> click.Command:
         if form == "svg" and len(runs) > 1:
             raise FlagError("one-run-a-picture", found=len(runs))
         shown = _progress(language)
-        spread = {"backend": values["backend"] or "loky", "jobs": values["jobs"] or 1}
-        found = make_simulations(runs, notices=launched.notices, progress=shown, **spread)
+        backend, jobs = values["backend"] or "loky", values["jobs"] or 1
+        found = make_simulations(runs, notices=launched.notices, backend=backend, jobs=jobs, progress=shown)
         if shown is not None:
             click.echo("\r" + " " * (WIDTH + 12) + "\r", nl=False, err=True)
         first = found[0]

@@ -89,14 +89,13 @@ def _simulated(request: Request, option: Option) -> Simulated:
     )
     here = running * served.share
     count = int(min(max(ROUNDS * here, LEAST), max(LARGEST, 2 * here)))
-    kind = "closed" if load.request_rate_per_s is None else "poisson"
+    rate = load.request_rate_per_s
     arriving = drawn(
         count,
         load.input_tokens,
         load.output_tokens,
-        arrivals=kind,
-        rate_per_s=(load.request_rate_per_s or 0.0) * served.share,
-        clients=round(here),
+        arrivals="closed" if rate is None else "poisson",
+        pace=here if rate is None else rate * served.share,
         spread=SPREAD,
         seed=1,
     )

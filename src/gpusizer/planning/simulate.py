@@ -280,15 +280,14 @@ def _load(request: SimulationRequest, arriving: Requests) -> Load:
 def _arriving(request: SimulationRequest, trace: Requests | None) -> Requests:
     if trace is not None:
         most = request.requests or len(trace.arrival_s)
-        return Requests(*(list(each[:most]) for each in trace[:3]))
+        return Requests(trace.arrival_s[:most], trace.input_tokens[:most], trace.output_tokens[:most])
     kind = "closed" if request.concurrency else "burst" if request.burst else request.arrivals
     return drawn(
         request.count or 0,
         request.input_tokens,
         request.output_tokens,
         arrivals=kind,
-        rate_per_s=request.request_rate or 0.0,
-        clients=request.concurrency or 0,
+        pace=request.concurrency or request.request_rate or 0.0,
         spread=request.length_spread,
         seed=request.seed,
     )
@@ -301,9 +300,6 @@ def _all_fit(arriving: Requests, served: Served, request: SimulationRequest) -> 
     most = min(room, request.deployment.max_model_len or longest)
     if longest > most:
         raise InputError("request-too-long", longest=longest, most=most)
-
-
-
 
 
 def requests_from(deployment: Deployment, values: Mapping[str, Any]) -> list[SimulationRequest]:

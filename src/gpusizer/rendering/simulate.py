@@ -103,7 +103,11 @@ def simulation_document(simulation: Simulation, language: str) -> Document:
     """
     blocks: list[Block] = [Heading(simulation_sentence(simulation, language))]
     if simulation.summary is not None:
-        blocks += [_times_table(simulation.summary, language), *_rates(simulation, simulation.summary, language), *_queue(simulation.summary, language)]
+        blocks += [
+            _times_table(simulation.summary, language),
+            *_rates(simulation, simulation.summary, language),
+            *_queue(simulation.summary, language),
+        ]
     blocks += warning_paragraphs(simulation.notices, language)
     blocks += command_blocks(simulation.verdict.launch, language)
     return Document(simulation_data(simulation), blocks)
@@ -148,7 +152,10 @@ def _cells(simulation: Simulation) -> list[str]:
 
 
 def _times_table(summary: Summary, language: str) -> Table:
-    columns = [Column(text("ui", "simulate-time", language)), *(Column(text("ui", f"simulate-{name}", language), right=True) for name in Percentiles._fields)]
+    columns = [
+        Column(text("ui", "simulate-time", language)),
+        *(Column(text("ui", f"simulate-{name}", language), right=True) for name in Percentiles._fields),
+    ]
     rows = []
     for name, scale, digits in (("ttft_s", 1, 3), ("tpot_s", 1000, 2), ("e2e_s", 1, 2)):
         figures: Percentiles = getattr(summary, name)
@@ -177,5 +184,7 @@ def _rates(simulation: Simulation, summary: Summary, language: str) -> list[Bloc
 def _queue(summary: Summary, language: str) -> list[Block]:
     lines = []
     for code, values in (("waiting", [each.waiting for each in summary.queue]), ("running", [each.running for each in summary.queue])):
-        lines.append(f"{sparkline(values)}  {text('ui', f'simulate-{code}', language)}, {text('ui', 'simulate-most', language, most=max(values, default=0))}")
+        lines.append(
+            f"{sparkline(values)}  {text('ui', f'simulate-{code}', language)}, {text('ui', 'simulate-most', language, most=max(values, default=0))}"
+        )
     return [Paragraph(text("ui", "simulate-queue-over", language, seconds=f"{summary.duration_s:,.1f}")), Fixed("\n".join(lines))]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 
-from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.engines.base.types import Deployment
 from gpusizer.formulas.communication import transfer_seconds
 from gpusizer.performance.concurrency import CacheRoom, cache_room, memory_answer
 from gpusizer.performance.constants import speed_constants

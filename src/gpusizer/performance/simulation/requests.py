@@ -52,8 +52,7 @@ def drawn(
     output_tokens: float,
     *,
     arrivals: str,
-    rate_per_s: float = 0.0,
-    clients: int = 0,
+    pace: float = 0.0,
     spread: float = 0.0,
     seed: int = 0,
 ) -> Requests:
@@ -67,10 +66,8 @@ def drawn(
         Mean lengths. [tokens]
     arrivals : str
         One of :data:`ARRIVALS`: random moments, equal distances, all at once, or a number of clients of which each waits for its answer.
-    rate_per_s : float
-        Of arrivals. [requests/s]
-    clients : int
-        Of a closed loop. [requests]
+    pace : float
+        Mean rate of arrivals, or clients of a closed loop. [requests/s, requests]
     spread : float
         Standard deviation of lengths over their mean.
     seed : int
@@ -83,18 +80,18 @@ def drawn(
 
     Examples
     --------
-    >>> drawn(3, 100, 10, arrivals="constant", rate_per_s=2.0).arrival_s
+    >>> drawn(3, 100, 10, arrivals="constant", pace=2.0).arrival_s
     [0.0, 0.5, 1.0]
     """
     moments = [0.0] * count
     if arrivals == "constant":
-        moments = [number / rate_per_s for number in range(count)]
+        moments = [number / pace for number in range(count)]
     elif arrivals == "poisson":
         import numpy as np
 
-        gaps = np.random.default_rng(seed).exponential(1.0 / rate_per_s, count)
+        gaps = np.random.default_rng(seed).exponential(1.0 / pace, count)
         gaps[0] = 0.0
         moments = np.cumsum(gaps).tolist()
     prompts = lengths(input_tokens, spread, count, seed + 1)
     answers = lengths(output_tokens, spread, count, seed + 2)
-    return Requests(moments, prompts, answers, min(clients, count) if arrivals == "closed" else 0)
+    return Requests(moments, prompts, answers, min(round(pace), count) if arrivals == "closed" else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpusizer.performance.simulation.rank import Item, Rank
 from gpusizer.performance.simulation.requests import Requests
@@ -79,7 +79,7 @@ class _Run:
         self.arrival = list(requests.arrival_s)
         self.first = [0.0] * count
         self.end = [0.0] * count
-        self.events: list[tuple[float, int, int, object]] = []
+        self.events: list[tuple[float, int, int, Any]] = []  # moment, kind, order, and what: (item, stage), (rank, version) or rank
         self.serial = 0
         self.front_free = 0.0
         self.next = 0  # request that comes next
@@ -87,7 +87,7 @@ class _Run:
         self.samples: list[Sample] = []
         self.sampled_at, self.interval = 0.0, 0.0
 
-    def push(self, at: float, kind: int, what: object) -> None:
+    def push(self, at: float, kind: int, what: Any) -> None:
         self.serial += 1
         heappush(self.events, (at, kind, self.serial, what))
 
@@ -167,14 +167,14 @@ class _Run:
                 return
             now, kind, _, what = heappop(events)
             if kind == _ARRIVES:
-                item, stage = what  # type: ignore[misc]
+                item, stage = what
                 self.dispatch(now, item, stage)
             elif kind == _ENDS:
-                rank, version = what  # type: ignore[misc]
+                rank, version = what
                 if rank.version == version:
                     self.finish(now, rank)
             else:
-                self.begin(now, what)  # type: ignore[arg-type]
+                self.begin(now, what)
 
 
 def _in_flight(rank: Rank) -> int:

@@ -122,7 +122,7 @@ class StepClock:
         plain = step_time(rank.work, rank.speeds, step)
         seconds = draft_step_seconds(step_s=plain, drafts=traffic.draft_steps, draft_share=rank.work.draft_share, host_s=rank.speeds.step_s)
         # the server hands tokens over beside the steps, and may be the slower one
-        return max(float(seconds), running * traffic.tokens_per_step * rank.constants.stream_s)
+        return max(float(seconds), running * float(traffic.tokens_per_step * rank.constants.stream_s))
 
     def _prompts(self, running: int, context: int, size: int, rest: tuple[int, int, int]) -> float:
         key = (running, context, size, *rest)
@@ -141,8 +141,10 @@ class StepClock:
             max(_point(length, ROUGH), 1.0),
         )
         host_s = rank.speeds.step_s
-        whole = prompt_step_seconds(step_s=step_time(rank.work, rank.speeds, step), kernels=rank.work.kernels, launch_s=rank.speeds.eager_s, host_s=host_s)
-        found = self._mixed[key] = max(float(whole), sequences * rank.traffic.tokens_per_step * rank.constants.stream_s)
+        whole = prompt_step_seconds(
+            step_s=step_time(rank.work, rank.speeds, step), kernels=rank.work.kernels, launch_s=rank.speeds.eager_s, host_s=host_s
+        )
+        found = self._mixed[key] = max(float(whole), sequences * float(rank.traffic.tokens_per_step * rank.constants.stream_s))
         return found
 
 
