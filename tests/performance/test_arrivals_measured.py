@@ -1,6 +1,6 @@
 """Runs with arrivals that others measured (``tests/data/arrival-runs.jsonl``): percentiles of the simulator, no factor fitted to them.
 
-Requests of these runs repeat a few prompts, so that whole blocks of them come from the cache. They are sent at equal distances, a stage after the other.
+Requests of these runs repeat a few prompts, so that whole blocks of them come from the cache. They are sent at equal distances, stage after stage.
 """
 
 from __future__ import annotations
