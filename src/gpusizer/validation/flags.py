@@ -25,6 +25,7 @@ _APART = frozenset(
         *("tp", "pp", "dp", "ep", "dcp", "ep_all", "gpus", "devices", "enable_dp_attention", "enable_attention_dp"),
         *("kv_precision", "dtype", "quantization", "enforce_eager", "compilation_config", "options_file"),
         *("speculative_config", "speculative_tokens", "speculative_method", "speculative_model"),
+        *("speculative_num_steps", "speculative_num_draft_tokens"),
     )
 )
 _LARGEST_FLAG = 1 << 20
@@ -200,7 +201,9 @@ def _speculation(field: object, words: Mapping[str, Any]) -> tuple[str | None, i
     algorithm = words.get("speculative_method")
     if isinstance(algorithm, str):
         draft = words.get("speculative_model")
-        tokens = _draft_tokens(words.get("speculative_tokens", words.get("speculative_num_steps")))
+        verified = words.get("speculative_num_draft_tokens")  # the token before the drafts among them
+        counted = max(_draft_tokens(verified) - 1, 1) if verified else words.get("speculative_num_steps")
+        tokens = _draft_tokens(words.get("speculative_tokens", counted))
         return algorithm.lower()[:40], tokens, draft if isinstance(draft, str) else None
     return None, 0, None
 

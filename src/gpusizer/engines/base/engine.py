@@ -9,7 +9,7 @@ Two shapes stand on it, and an engine subclasses one of them:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from gpusizer.architecture.types import LatentAttention, Notice
 from gpusizer.engines import declaration
 from gpusizer.engines.base.added_weights import checkpoint_drafts
 from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.drafts import OwnDraft, own_method
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
@@ -45,6 +46,9 @@ class Engine(ABC):
     # Kinds of mixers that it is known to run; None for an engine that takes a model's own code.
     mixers: ClassVar[frozenset[str] | None] = frozenset({"attention", "latent", "compressed", "linear", "state_space"})
     most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
+    own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = {}  # whose own draft layers it runs, by ``model_type``
+    draft_heads: ClassVar[frozenset[str]] = frozenset()  # methods of drafts with a checkpoint of their own whose memory is counted
+    attention_dp: ClassVar[bool] = False  # ranks of one replica may each hold requests of their own
 
     @property
     def declared(self) -> Declaration:
@@ -106,7 +110,15 @@ class Engine(ABC):
         """Most requests that one attention-data-parallel rank runs at once; None where only the cache limits them. [requests]"""
         return deployment.max_num_seqs
 
+    def in_role(self, deployment: Deployment, role: str) -> Deployment | None:
+        """The same start as one of two kinds of workers, "prefill" or "decode"; None where the engine does not part them."""
+        return None
+
     # ---- what all have in common -----------------------------------------------------------------------------------
+
+    def own_draft(self, deployment: Deployment, architecture: Architecture) -> str | None:
+        """Its word for drafting with the checkpoint's own layers, empty for the usual one; None where this version does not run them."""
+        return own_method(self.own_drafts, architecture, self.version_of(deployment))
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Version as numbers; the newest known where none is given or none can be read."""

@@ -16,7 +16,17 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.shares import reserved_for_activations_mib, share_with_towers, static_share
 from gpusizer.units import MiB
 
-__all__ = ["NEWEST", "captures_prefill", "complete", "decode_graph_sizes", "page_tokens", "prefill_graph_sizes", "steps_by_memory", "tower_size"]
+__all__ = [
+    "NEWEST",
+    "captures_prefill",
+    "complete",
+    "decode_graph_sizes",
+    "page_tokens",
+    "prefill_graph_sizes",
+    "steps_by_memory",
+    "tower_size",
+    "verified_tokens",
+]
 
 NEWEST = (0, 5, 23)
 # Card below so many MiB: prefill chunk, largest captured batch with fewer than four ranks, and with more. The first row that fits holds.
@@ -51,6 +61,11 @@ def steps_by_memory(device_mib: float, version: tuple[int, ...]) -> _Row:
         if version >= since:
             table = rows
     return next(row for row in table if device_mib < row[0])
+
+
+def verified_tokens(deployment: Deployment) -> int:
+    """Tokens of a request that one step verifies: its drafts and the token before them; 0 without drafts. [tokens]"""
+    return deployment.speculative_tokens + 1 if deployment.speculative_tokens else 0
 
 
 @lru_cache(maxsize=256)

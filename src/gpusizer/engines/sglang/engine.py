@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.added_weights import adapter_slots, draft_weights, unlisted_tensors
+from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
@@ -32,11 +33,14 @@ from gpusizer.engines.sglang.account import (
     within_share,
 )
 from gpusizer.engines.sglang.defaults import NEWEST, complete
+from gpusizer.engines.sglang.drafts import OWN_DRAFTS
 from gpusizer.engines.sglang.pools import Pools, stage_pools
 from gpusizer.engines.sglang.record import recipe_bytes, records_of
 from gpusizer.facts.types import Accelerator
 
 __all__ = ["ENGINE", "Sglang"]
+
+HANDS_OVER = (0, 4, 6)  # --disaggregation-mode: docs/advanced_features/pd_disaggregation.md
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Sglang(PooledEngine):
 
     id: ClassVar[str] = "sglang"
     newest: ClassVar[tuple[int, ...]] = NEWEST
+    own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
+    draft_heads: ClassVar[frozenset[str]] = frozenset({"eagle", "eagle3"})
+    attention_dp: ClassVar[bool] = True
     holds_longest_request: ClassVar[bool] = False  # it starts all the same and refuses longer requests one by one
     weight_error: ClassVar[float] = 0.012
     weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)
@@ -224,6 +231,12 @@ class Sglang(PooledEngine):
             found = replace(found, warnings=(*found.warnings, Notice("context-above-pool", {"max_model_len": context, "longest_tokens": longest})))
         return found
 
+    def in_role(self, deployment: Deployment, role: str) -> Deployment | None:
+        """Each kind of workers is told what it is; a router in front of them sends a request to one of each."""
+        if self.version_of(deployment) < HANDS_OVER:
+            return None
+        return replace(deployment, flags={**deployment.flags, "disaggregation_mode": role})
+
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; its tensor-parallel size counts attention-data-parallel ranks too."""
         values = printed_values(deployment)
@@ -233,8 +246,9 @@ class Sglang(PooledEngine):
             values["quantization"] = deployment.precision
         elif deployment.precision in TORCH_NAMES:
             values["dtype"] = TORCH_NAMES[deployment.precision]
-        if drafts := values.get("speculative_tokens"):
-            values |= {"speculative_method": str(values.get("speculative_method", "nextn")).upper(), "speculative_tokens": drafts}
+        if drafts := values.pop("speculative_tokens", 0):  # a chain of drafts, verified together with the token before them
+            values |= {"speculative_method": str(values.get("speculative_method", "nextn")).upper(), "speculative_num_steps": drafts}
+            values |= {"speculative_eagle_topk": 1, "speculative_num_draft_tokens": drafts + 1}
         environment, words = words_for(values, self.id)
         return [*(["env", *environment] if environment else []), "python", "-m", "sglang.launch_server", "--model-path", deployment.model, *words]
 

@@ -70,7 +70,8 @@ _MEMORY = (
     Flag("--max-lora-rank", "count", high=4096),
     Flag("--json-model-override-args", "json"),
     Flag("--speculative-algorithm", "word", "speculative_method", ("--speculative-algo",)),
-    Flag("--speculative-num-draft-tokens", "count", "speculative_tokens", high=256),
+    Flag("--speculative-num-draft-tokens", "count", high=257),
+    Flag("--num-speculative-tokens", "count", "speculative_tokens", high=256),  # ours: drafts of a chain
     Flag("--speculative-num-steps", "count", high=256),
     Flag("--speculative-draft-model-path", "word", "speculative_model", ("--speculative-draft-model",)),
     Flag("--cpu-offload-gb", "number", high=1 << 20),
@@ -144,10 +145,11 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     notices = [*attention_ranks(values, "--dp-size", attention=shared)]
     notices += context_of_overrides(values, "--json-model-override-args", values.pop("json_model_override_args", None))
     partition_of(values)
-    steps = values.pop("speculative_num_steps", None)
+    steps, verified = values.pop("speculative_num_steps", None), values.pop("speculative_num_draft_tokens", None)
     if "speculative_method" in values:
         values["speculative_method"] = values["speculative_method"].lower()[:40]
-        values.setdefault("speculative_tokens", steps or 1)
+    if "speculative_method" in values or verified:
+        values.setdefault("speculative_tokens", max(verified - 1, 1) if verified else steps or 1)  # one of the verified is no draft
     if values.get("max_num_batched_tokens") == -1:  # prompts are not cut
         del values["max_num_batched_tokens"]
     sizes = values.pop("cuda_graph_bs", None)

@@ -17,6 +17,7 @@ from gpusizer.engines.base.cache import CHUNK, FULL, STATE, WINDOW, CacheFormat,
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.sglang.defaults import verified_tokens
 from gpusizer.errors import FlagError
 from gpusizer.formulas.memory.cache_blocks import page_bytes
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
@@ -178,7 +179,7 @@ def _window_cap(start: Start, window: int) -> int:
     deployment = start.deployment
     if start.version < CAPPED_SINCE or deployment.max_num_seqs is None or not start.flag("disable_radix_cache"):
         return 0
-    page, drafts = deployment.block_size or 1, deployment.speculative_tokens
+    page, drafts = deployment.block_size or 1, verified_tokens(deployment)
     return int(
         window_request_cap(
             requests=max(deployment.max_num_seqs // start.layout.dp, 1),

@@ -20,7 +20,7 @@ from gpusizer.engines.base.prefill import PrefillCut, prefill_cut
 from gpusizer.engines.base.types import Inputs, Item, Layout, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.engines.sglang import constants as fitted
-from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_sizes
+from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_sizes, verified_tokens
 from gpusizer.engines.sglang.pools import positive
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.constants import constant_for_each_bytes, set_aside_bytes
@@ -109,8 +109,8 @@ def step_record(start: Start) -> StepRecord:
         context_tokens=deployment.max_model_len or 1,
         tokens=chunk or 1,
         page_tokens=deployment.block_size or 1,
-        draft_tokens=deployment.speculative_tokens,
-        table_entries=TABLE_ENTRIES + deployment.speculative_tokens,
+        draft_tokens=verified_tokens(deployment),
+        table_entries=TABLE_ENTRIES + verified_tokens(deployment),
         decode_graphs=decode,
         prefill_graphs=prefill_graph_sizes(chunk or 0) if captured and not eager else 0,
         decode_graph_bytes=mib * MiB,

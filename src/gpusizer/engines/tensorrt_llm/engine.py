@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, cast
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch_words import printed_values, words_for
@@ -18,11 +19,14 @@ from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weights import Cut, ExpertPadding
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.engines.tensorrt_llm.account import block_bytes, left_for_cache, pages, request_blocks, step_lines
+from gpusizer.engines.tensorrt_llm.drafts import OWN_DRAFTS
 from gpusizer.engines.tensorrt_llm.flags import OF_FILE
 from gpusizer.engines.tensorrt_llm.record import cache_record, compiled, records_of
 from gpusizer.facts.types import Accelerator
 
 __all__ = ["ENGINE", "TensorRtLlm", "with_defaults"]
+
+HANDS_OVER = (1, 0)  # cache_transceiver_config of the PyTorch backend: features/disagg-serving.md
 
 
 def with_defaults(deployment: Deployment, version: tuple[int, ...]) -> Deployment:
@@ -43,6 +47,8 @@ class TensorRtLlm(PooledEngine):
 
     id: ClassVar[str] = "tensorrt-llm"
     newest: ClassVar[tuple[int, ...]] = (1, 2, 0)
+    own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
+    attention_dp: ClassVar[bool] = True
     holds_longest_request: ClassVar[bool] = False  # it starts with a smaller max_seq_len
     weight_sources: ClassVar[tuple[str, ...]] = ("NVIDIA/TensorRT-LLM@000439672: tensorrt_llm/_torch/pyexecutor/_util.py, KvCacheCreator",)
 
@@ -120,6 +126,14 @@ class TensorRtLlm(PooledEngine):
             warnings.append(Notice("compiled-engine-rough", {"engine": self.id}))
         return replace(found, warnings=tuple(warnings))
 
+    def in_role(self, deployment: Deployment, role: str) -> Deployment | None:
+        """Both kinds of workers move caches; those of prompts do without the overlap of steps (``trtllm-serve disaggregated`` stands in front)."""
+        if self.version_of(deployment) < HANDS_OVER:
+            return None
+        moving: dict[str, object] = {"cache_transceiver_config": {"backend": "DEFAULT"}}
+        alone = {"disable_overlap_scheduler": True} if role == "prefill" else {}
+        return replace(deployment, flags={**deployment.flags, **moving, **alone})
+
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; what has no argument goes into the options file."""
         values = {name: value for name, value in printed_values(deployment).items() if name not in _OF_FILE}
@@ -148,8 +162,11 @@ class TensorRtLlm(PooledEngine):
                 "decoding_type": str(deployment.flags.get("speculative_method", "mtp")).upper(),
                 "num_nextn_predict_layers": drafts,
             }
+        found |= {name: deployment.flags[name] for name in _ROLE_WORDS if name in deployment.flags}
         return ("options.yaml", found) if found else None
 
+
+_ROLE_WORDS = ("cache_transceiver_config", "disable_overlap_scheduler")
 
 # Fields and flags that trtllm-serve has no argument for.
 _OF_FILE = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.account import Place, left_of
 from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
+from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
@@ -33,6 +34,7 @@ from gpusizer.engines.vllm.account import (
 )
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
+from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, model_record, step_record, version_rules
 from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes, unfolds_scales
 from gpusizer.errors import FlagError
@@ -51,6 +53,7 @@ COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full lengt
 ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
 ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
+HANDS_OVER = (0, 9)  # NixlConnector: vllm/distributed/kv_transfer/kv_connector/v1/nixl_connector.py
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
 
 
@@ -59,6 +62,9 @@ class Vllm(PooledEngine):
 
     id: ClassVar[str] = "vllm"
     newest: ClassVar[tuple[int, ...]] = NEWEST
+    own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
+    draft_heads: ClassVar[frozenset[str]] = frozenset({"eagle", "eagle3"})
+    attention_dp: ClassVar[bool] = True
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
@@ -254,6 +260,13 @@ class Vllm(PooledEngine):
                 draft = start.flag("speculative_model")
                 found.append(Notice("draft-not-counted", {"draft": str(draft)}) if draft else Notice("draft-not-named"))
         return tuple(found)
+
+    def in_role(self, deployment: Deployment, role: str) -> Deployment | None:
+        """Both kinds of workers hand caches over through a connector; a router in front of them sends prompts to the producers first."""
+        if self.version_of(deployment) < HANDS_OVER:
+            return None
+        settings = {"kv_connector": "NixlConnector", "kv_role": "kv_producer" if role == "prefill" else "kv_consumer"}
+        return replace(deployment, flags={**deployment.flags, "kv_transfer_config": settings})
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
