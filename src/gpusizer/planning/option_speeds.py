@@ -8,7 +8,8 @@ from math import inf
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.performance.batch import Ask, predict_many
-from gpusizer.performance.types import Load, Performance
+from gpusizer.performance.predict import predict
+from gpusizer.performance.types import Load, Performance, PrefillPool
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request
 
@@ -20,8 +21,8 @@ def load_of(request: Request, need: Need) -> Load:
     tokens = {"input_tokens": need.input_tokens, "output_tokens": need.output_tokens}
     prefix = min(request.shared_prefix_tokens, need.input_tokens)
     if request.request_rate is not None:
-        return Load(**tokens, request_rate_per_s=request.request_rate, shared_prefix_tokens=prefix)
-    return Load(**tokens, concurrency=need.concurrency, shared_prefix_tokens=prefix)
+        return Load(**tokens, request_rate_per_s=request.request_rate, shared_prefix_tokens=prefix, acceptance=request.acceptance)
+    return Load(**tokens, concurrency=need.concurrency, shared_prefix_tokens=prefix, acceptance=request.acceptance)
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,14 @@ class OptionSpeeds:
         Device, start, replicas and memory.
     load : Load
         What is asked of all replicas together.
+    prefill : PrefillPool or None
+        Workers beside them that only compute prompts.
     """
 
     architecture: Architecture
     ask: Ask
     load: Load
+    prefill: PrefillPool | None = None
 
     @cached_property
     def performance(self) -> Performance | None:
@@ -52,5 +56,12 @@ class OptionSpeeds:
         """With as many such requests as the cache holds."""
         return self._under(replace(self.load, concurrency=inf, request_rate_per_s=None))
 
+    def with_acceptance(self, share: float) -> Performance | None:
+        """At the load that is asked for, if this share of the drafts is accepted."""
+        return self._under(replace(self.load, acceptance=share))
+
     def _under(self, load: Load) -> Performance | None:
-        return predict_many(self.architecture, [self.ask], load)[0]
+        if self.prefill is None:
+            return predict_many(self.architecture, [self.ask], load)[0]
+        device, deployment, replicas, fit = self.ask
+        return predict(self.architecture, device, deployment, load, replicas=replicas, fit=fit, prefill=self.prefill)

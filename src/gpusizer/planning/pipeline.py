@@ -11,12 +11,13 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.devices import devices_of
+from gpusizer.planning.drafts import asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import Need, need_in_flight, need_of
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import Search, search
-from gpusizer.planning.types import Found, Plan
+from gpusizer.planning.types import Found, Plan, Rejected
 
 __all__ = ["make_plan"]
 
@@ -37,7 +38,7 @@ def make_plan(request: Request) -> Plan:
     model = model_of(request.model)
     need = need_of(request)
     devices = devices_of(request)
-    found = [each for wanted in _alternatives(request, need, model) for each in _candidates(wanted, devices)]
+    found = [each for wanted in _alternatives(request, need, model) for each in _found(wanted, devices)]
     options = ranked([each.option for each in found if each.option is not None], request.sort)
     if request.is_simulated and options:
         from gpusizer.planning.finalists import simulated_finalists  # here: most plans need none
@@ -61,6 +62,14 @@ def _alternatives(request: Request, need: Need, model: Model) -> Iterator[Search
         for precision in alternatives(request.precision):
             one = replace(request, engine=engine, precision=precision)
             yield Search(one, need, get_engine(engine), model.stored, with_precision(model.stored, precision))
+
+
+def _found(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:
+    """What becomes of each accelerator; drafts that were asked for are part of every start."""
+    drafts = asked_drafts(wanted.request.speculative, wanted.engine, wanted.bare, wanted.architecture)
+    if isinstance(drafts, Notice):
+        return [Found(None, Rejected(device, None, drafts)) for device in devices]
+    return _candidates(replace(wanted, drafts=drafts), devices)
 
 
 def _candidates(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError, InputError
+from gpusizer.planning.drafts import AUTO, OFF, read_drafts
 from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
@@ -34,7 +35,7 @@ class Field:
     name : str
         Name in Python, JSON and query strings.
     kind : str
-        "word", "choice", "count", "tokens", "share", "spread", "rate", "seconds".
+        "word", "choice", "count", "tokens", "share", "spread", "rate", "seconds", "drafts".
     option : str
         Option of the command line; empty for the argument MODEL.
     choices : tuple of str
@@ -146,6 +147,7 @@ _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
     "spread": _spread,
     "rate": _rate,
     "seconds": lambda field, value: parse_duration_s(value),
+    "drafts": lambda field, value: read_drafts(str(value), field.label),
 }
 
 FIELDS: tuple[Field, ...] = (
@@ -174,6 +176,9 @@ FIELDS: tuple[Field, ...] = (
     Field("ttft_p99_s", "seconds", "--ttft-p99"),
     Field("tpot_p95_s", "seconds", "--tpot-p95"),
     Field("tpot_p99_s", "seconds", "--tpot-p99"),
+    Field("speculative", "drafts", "--speculative"),
+    Field("acceptance", "share", "--acceptance"),
+    Field("disaggregate", "choice", "--disaggregate", (OFF, "on", AUTO)),
     Field("method", "choice", "--method", ("engine", "article")),
     Field("sort", "choice", "--sort", ("gpus", "cost", "speed")),
 )
@@ -221,6 +226,12 @@ class Request:
         Longest time to the first token, and mean time per token after it. [s]
     ttft_p50_s, ttft_p95_s, ttft_p99_s, tpot_p95_s, tpot_p99_s : float or None
         What so many in a hundred requests may see at most; the first options are simulated. [s]
+    speculative : str
+        Drafts of a step: "auto", "off", "mtp:N", or "eagle3:N:DRAFT" for a head with a checkpoint of its own.
+    acceptance : float or None
+        Share of drafts that are accepted; what measured runs suggest without.
+    disaggregate : str
+        Prompts on workers of their own: "off", "on", or "auto" where that takes fewer GPUs.
     method : str
         "engine", or "article" for the article's figures first.
     sort : str
@@ -257,6 +268,9 @@ class Request:
     ttft_p99_s: float | None = None
     tpot_p95_s: float | None = None
     tpot_p99_s: float | None = None
+    speculative: str = AUTO
+    acceptance: float | None = None
+    disaggregate: str = OFF
     method: str = "engine"
     sort: str = "gpus"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
@@ -18,6 +19,7 @@ from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import held_requests, replicas_needed, servers_needed
 from gpusizer.performance.batch import Ask
 from gpusizer.performance.device_speeds import provenance, speed_known
+from gpusizer.planning.drafts import Drafts, draft_flags
 from gpusizer.planning.need import Need
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
@@ -28,6 +30,7 @@ __all__ = [
     "Candidate",
     "Search",
     "best_layout",
+    "candidate_of",
     "deployment_for",
     "first_guess",
     "layouts_of",
@@ -60,6 +63,8 @@ class Search:
         Who serves.
     stored, architecture : Architecture
         The model as its checkpoint stores it, and in the precision that is wanted.
+    drafts : Drafts or None
+        What each step drafts.
     """
 
     request: Request
@@ -67,6 +72,19 @@ class Search:
     engine: Engine
     stored: Architecture
     architecture: Architecture
+    drafts: Drafts | None = None
+
+    @property
+    def bare(self) -> Deployment:
+        """A start of this engine in the version that is asked for, with nothing else said."""
+        return Deployment(self.request.model, "", engine=self.engine.id, engine_version=self.request.engine_version)
+
+    @cached_property
+    def draft_fields(self) -> Mapping[str, Any]:
+        """What a start says of its drafts."""
+        if self.drafts is None:
+            return {}
+        return {"speculative_tokens": self.drafts.tokens, "flags": draft_flags(self.drafts, self.engine, self.bare, self.architecture)}
 
     @cached_property
     def weights_bytes(self) -> int:
@@ -87,7 +105,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One layout that starts, with the requests that it holds and the replicas that hold the load."""
+    """One layout that starts, with the requests that it holds, the replicas that hold the load, and GPUs of workers beside it."""
 
     layout: Layout
     launch: Deployment
@@ -95,11 +113,12 @@ class Candidate:
     held: int
     held_low: int
     replicas: int
+    beside: int = 0
 
     @property
     def gpus(self) -> int:
-        """GPUs of all replicas."""
-        return self.layout.gpus * self.replicas
+        """GPUs of all replicas, and those beside."""
+        return self.layout.gpus * self.replicas + self.beside
 
 
 def search(wanted: Search, accelerator: Accelerator) -> Found:
@@ -234,25 +253,28 @@ def layouts_of(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int
     Candidate or Rejected
         In the order of :meth:`Engine.layouts`.
     """
-    engine, architecture, concurrency = wanted.engine, wanted.architecture, wanted.need.concurrency
     legal = 0
-    for choice in engine.layouts(architecture, accelerator, gpus):
+    for choice in wanted.engine.layouts(wanted.architecture, accelerator, gpus):
         if choice.reason is not None:
             yield Rejected(accelerator, choice.layout, choice.reason)
             continue
         if legal == most:
             return
         legal += 1
-        wish = engine.for_requests(deployment_for(wanted, accelerator, choice.layout), architecture, accelerator, concurrency)
-        launch, fit = _fit(wish, engine, architecture, accelerator)
-        if not fit.fits:
-            yield Rejected(accelerator, choice.layout, fit.reason or Notice("does-not-fit"))
-            continue
-        held, low = held_range(fit)
-        if low >= 1:
-            yield Candidate(choice.layout, launch, fit, held, low, int(replicas_needed(concurrency=concurrency, held=low)))
-            continue
-        yield Rejected(accelerator, choice.layout, _too_close(fit))
+        yield candidate_of(wanted, accelerator, choice.layout)
+
+
+def candidate_of(wanted: Search, accelerator: Accelerator, layout: Layout) -> Candidate | Rejected:
+    """One legal layout: what it holds and how many replicas the load takes, or the reason why it will not do."""
+    engine, architecture, concurrency = wanted.engine, wanted.architecture, wanted.need.concurrency
+    wish = engine.for_requests(deployment_for(wanted, accelerator, layout), architecture, accelerator, concurrency)
+    launch, fit = _fit(wish, engine, architecture, accelerator)
+    if not fit.fits:
+        return Rejected(accelerator, layout, fit.reason or Notice("does-not-fit"))
+    held, low = held_range(fit)
+    if low >= 1:
+        return Candidate(layout, launch, fit, held, low, int(replicas_needed(concurrency=concurrency, held=low)))
+    return Rejected(accelerator, layout, _too_close(fit))
 
 
 def _too_close(fit: Fit) -> Notice:
@@ -303,6 +325,7 @@ def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout) -> 
         precision=request.precision,
         kv_precision=request.kv_precision,
         max_model_len=wanted.need.context_tokens,
+        **wanted.draft_fields,
     )
 
 
@@ -365,5 +388,6 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
         notices=said if slow is None or slow in said else (*said, slow),
         tier=support.tier + 2 * (status is not None),
         assumed=assumed,
+        drafts=wanted.drafts,
         speeds=OptionSpeeds(wanted.architecture, Ask(accelerator, best.launch, best.replicas, best.fit), load_of(wanted.request, wanted.need)),
     )

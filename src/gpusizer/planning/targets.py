@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -10,15 +10,19 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import device_support
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.latency import speculative_tokens
+from gpusizer.performance.acceptance import MOST_ACCEPTED, assumed_acceptance
 from gpusizer.performance.batch import Ask, Sweep
 from gpusizer.performance.device_speeds import speed_known
 from gpusizer.performance.predict import quickest_token_s
 from gpusizer.performance.types import Performance
+from gpusizer.planning.drafts import own_drafts
 from gpusizer.planning.option_speeds import load_of
 from gpusizer.planning.search import (
     Candidate,
     Search,
     best_layout,
+    candidate_of,
     deployment_for,
     first_guess,
     layouts_of,
@@ -27,7 +31,7 @@ from gpusizer.planning.search import (
     smallest_index,
     too_large,
 )
-from gpusizer.planning.types import Found, Rejected
+from gpusizer.planning.types import Found, Rejected, Undrafted
 
 __all__ = ["search_targets"]
 
@@ -39,6 +43,7 @@ FULLEST = 0.95  # share of the devices beyond which weights leave nothing
 
 
 _Size = tuple[int, list[Candidate | Rejected]]
+_Seen = dict[int, dict[int, list[Candidate | Rejected]]]  # by device, then by GPUs of a replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,25 @@ def search_targets(wanted: Search, devices: Sequence[Accelerator]) -> list[Found
     list of Found
         An option, or the reason, for each accelerator.
     """
-    sort = wanted.request.sort
     refused: dict[int, Rejected] = {}
+    seen: _Seen = {}
+    best = _smallest(wanted, devices, refused, seen)
+    own = own_drafts(wanted.request.speculative, wanted.engine, wanted.bare, wanted.architecture)
+    if own is None:
+        return [_found(wanted, devices[number], best.get(number), refused.get(number)) for number in range(len(devices))]
+    drafting = replace(wanted, drafts=own)
+    better = _better_with_drafts(drafting, devices, best, seen)
+    return [
+        _with_drafts(drafting, devices[number], better[number], best.get(number))
+        if number in better
+        else _found(wanted, devices[number], best.get(number), refused.get(number))
+        for number in range(len(devices))
+    ]
+
+
+def _smallest(wanted: Search, devices: Sequence[Accelerator], refused: dict[int, Rejected], seen: _Seen) -> dict[int, _Answer]:
+    """By device: the best of what was tried, size after size until no larger one can be better."""
+    sort = wanted.request.sort
     waiting = {number: _sizes(wanted, device) for number, device in enumerate(devices)}
     best: dict[int, _Answer] = {}
     while waiting:
@@ -73,7 +95,7 @@ def search_targets(wanted: Search, devices: Sequence[Accelerator]) -> list[Found
         for number, sizes in list(waiting.items()):
             known = best.get(number)
             most = known.candidate.gpus if known is not None and known.kept and sort != "speed" else inf
-            found = _next(sizes, most, refused, number)
+            found = _next(sizes, most, refused, seen.setdefault(number, {}), number)
             if found is None:
                 del waiting[number]
                 continue
@@ -81,14 +103,50 @@ def search_targets(wanted: Search, devices: Sequence[Accelerator]) -> list[Found
         for number, answer in _best(wanted, devices, rows).items():
             if number not in best or answer.order < best[number].order:
                 best[number] = answer
-    return [_found(wanted, devices[number], best.get(number), refused.get(number)) for number in range(len(devices))]
+    return best
 
 
-def _next(sizes: Iterator[_Size], most: float, refused: dict[int, Rejected], number: int) -> list[Candidate] | None:
+def _better_with_drafts(drafting: Search, devices: Sequence[Accelerator], best: Mapping[int, _Answer], seen: _Seen) -> dict[int, _Answer]:
+    """By device: what drafts make better. The best layout again, and one layout of each size that holds the model and was too slow."""
+    rows: list[tuple[int, Candidate]] = []
+    for number, device in enumerate(devices):
+        known = best.get(number)
+        kept = known.candidate if known is not None and known.kept else None
+        layouts = [] if kept is None else [kept.layout]
+        for gpus, tried in seen.get(number, {}).items():
+            if kept is None or gpus < kept.layout.gpus:
+                layouts += [each.layout for each in tried if each.layout is not None and _may_be_quick_enough(drafting, device, each)][:1]
+        for layout in layouts:
+            found = candidate_of(drafting, device, layout)
+            if isinstance(found, Candidate):
+                most = inf if kept is None else kept.gpus
+                rows += [(number, replace(found, replicas=count)) for count in _ladder(drafting, found) if count * layout.gpus <= most]
+    answers = _best(drafting, devices, rows)
+    return {number: each for number, each in answers.items() if each.kept and (number not in best or each.order < best[number].order)}
+
+
+def _may_be_quick_enough(drafting: Search, device: Accelerator, tried: Candidate | Rejected) -> bool:
+    """Whether drafts could bring a layout within the target: a single request alone, as many drafts accepted as are taken to be."""
+    wish = drafting.request.tpot_s
+    if isinstance(tried, Rejected) and tried.reason.code != "too-slow-alone":
+        return False
+    if wish is None or tried.layout is None or drafting.drafts is None:
+        return True
+    drafts = drafting.drafts.tokens
+    share = assumed_acceptance(drafts).value if drafting.request.acceptance is None else drafting.request.acceptance
+    alone = deployment_for(drafting, device, tried.layout)
+    all_accepted = quickest_token_s(drafting.architecture, device, alone, context_tokens=drafting.need.context_tokens)
+    return all_accepted * (1 + drafts) <= wish * float(speculative_tokens(acceptance=min(share, MOST_ACCEPTED), drafts=drafts))
+
+
+def _next(
+    sizes: Iterator[_Size], most: float, refused: dict[int, Rejected], seen: dict[int, list[Candidate | Rejected]], number: int
+) -> list[Candidate] | None:
     """Candidates of the next size that holds the model; None where no further one can take fewer GPUs than are known to do."""
     for gpus, found in sizes:
         if gpus >= most:
             return None
+        seen[gpus] = found
         candidates = [each for each in found if isinstance(each, Candidate)]
         if candidates:
             return candidates
@@ -163,8 +221,10 @@ def _hopeless(wanted: Search, device: Accelerator, gpus: int) -> Rejected | None
         if choice.reason is None:
             bare = deployment_for(wanted, device, choice.layout)
             alone = quickest_token_s(wanted.architecture, device, bare, context_tokens=wanted.need.context_tokens)
+            if alone <= wish:
+                return None
             best = min(best, (alone, choice.layout), key=lambda pair: pair[0]) if best is not None else (alone, choice.layout)
-    if best is None or best[0] <= wish:
+    if best is None:
         return None
     return Rejected(device, best[1], Notice("too-slow-alone", {"best_tpot_ms": 1000 * best[0], "tpot_ms": 1000 * wish}))
 
@@ -214,6 +274,14 @@ def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, 
         if number not in chosen or order < chosen[number][0]:
             chosen[number] = (order, index)
     return {number: _Answer(rows[index][1], sweep.performance(index), order[0] == 0.0, order) for number, (order, index) in chosen.items()}
+
+
+def _with_drafts(drafting: Search, device: Accelerator, chosen: _Answer, alone: _Answer | None) -> Found:
+    """The option that drafts, with the best that does not."""
+    found = _found(drafting, device, chosen, None)
+    assert found.option is not None  # it keeps the targets
+    without = Undrafted(alone.candidate.gpus, alone.speed.tpot_s.value) if alone is not None and alone.kept else None
+    return replace(found, option=replace(found.option, undrafted=without))
 
 
 def _found(wanted: Search, device: Accelerator, best: _Answer | None, refused: Rejected | None) -> Found:

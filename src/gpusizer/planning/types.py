@@ -12,6 +12,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
+from gpusizer.planning.drafts import Drafts
 from gpusizer.planning.model import Model
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request, alternatives
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gpusizer.planning.finalists import Simulated
     from gpusizer.planning.option_speeds import OptionSpeeds
 
-__all__ = ["Cost", "Found", "Option", "Plan", "Rejected"]
+__all__ = ["Cost", "Found", "Option", "Plan", "PrefillWorkers", "Rejected", "Undrafted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,28 @@ class Cost:
     kind: str  # "on-demand", "spot", "rent-3-years" ...: different kinds are not compared
     date: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undrafted:
+    """The best that was found without drafts, where drafts were taken by themselves: None where nothing kept the targets."""
+
+    gpus: int
+    tpot_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillWorkers:
+    """Workers that only compute prompts: how one of them is started, what its memory holds, and how many there are."""
+
+    launch: Deployment
+    fit: Fit
+    workers: int
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all of them."""
+        return self.launch.layout.gpus * self.workers
 
 
 @dataclass(frozen=True)
@@ -75,6 +98,12 @@ class Option:
         Times and rates, worked out when they are asked for.
     simulated : Simulated or None
         What a simulation says, where the first options were run.
+    drafts : Drafts or None
+        What each step drafts.
+    undrafted : Undrafted or None
+        The best without drafts, where they were taken by themselves.
+    prefill : PrefillWorkers or None
+        Workers beside the replicas that only compute prompts; ``layout``, ``launch`` and ``replicas`` are then of those that decode.
     """
 
     rank: int
@@ -96,6 +125,9 @@ class Option:
     assumed: bool
     speeds: OptionSpeeds
     simulated: Simulated | None = None
+    drafts: Drafts | None = None
+    undrafted: Undrafted | None = None
+    prefill: PrefillWorkers | None = None
 
     @property
     def performance(self) -> Performance | None:
@@ -164,6 +196,13 @@ class Plan:
         from gpusizer.planning.rank import front_of
 
         return front_of(self.options, self.request.sort)
+
+    @cached_property
+    def advice(self) -> tuple[Notice, ...]:
+        """What would be quicker than the answer on the same GPUs."""
+        from gpusizer.planning.advice import draft_advice
+
+        return () if self.best is None else draft_advice(self, self.best)
 
     @cached_property
     def figures(self) -> ModelFigures:

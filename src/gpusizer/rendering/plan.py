@@ -23,6 +23,7 @@ from gpusizer.rendering.fit import fit_data
 from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
+from gpusizer.rendering.speculation import speculative_blocks, speculative_data
 from gpusizer.units import GiB, format_share, format_tokens
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "precision": option.launch.precision,
         "engine": option.fit.deployment.engine,
         "engine_version": version_of(option.fit.deployment),
+        "speculative": speculative_data(plan, option),
         "per_gpu": fit["per_gpu"],
         "kv_cache": fit["kv_cache"],
         "kv_cache_tokens": option.fit.kv_cache.tokens,
@@ -150,8 +152,13 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "ranks": fit["ranks"],
         "command": command_line(option.launch),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
-        "warnings": [notice_data(each, "warning") for each in (*option.notices, *option.fit.warnings, *launch_notices(option.launch))],
+        "warnings": [notice_data(each, "warning") for each in (*_said_of(plan, option), *option.fit.warnings, *launch_notices(option.launch))],
     }
+
+
+def _said_of(plan: Plan, option: Option) -> tuple[Notice, ...]:
+    """What must be said of an option; of the best also what would be quicker."""
+    return (*option.notices, *plan.advice) if option is plan.best else option.notices
 
 
 def evidence_of(option: Option) -> str:
@@ -272,13 +279,14 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
         *_simulated_blocks(best, language),
         *command_blocks(best.launch, language),
+        *speculative_blocks(plan, best, language),
     ]
     if need.users is not None and need.active_share is not None:
         share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
         share |= {"input": f"{need.input_tokens:,}", "output": f"{need.output_tokens:,}"}
         blocks.append(Paragraph(text("ui", "plan-need", language, **share)))
     own = [each for each in best.fit.warnings if each not in plan.warnings]  # the model's stand below the whole answer
-    blocks += warning_paragraphs((*best.notices, *own), language)
+    blocks += warning_paragraphs((*_said_of(plan, best), *own), language)
     return blocks
 
 
