@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import Support, device_support, other_checkpoint
 from gpusizer.engines.base.engine import Engine
+from gpusizer.engines.base.layout_rules import dimensions
 from gpusizer.engines.base.ledger import worst_evidence
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Layout
 from gpusizer.facts.types import Accelerator
@@ -24,6 +25,7 @@ from gpusizer.planning.need import Need
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.request import Request
+from gpusizer.planning.sizes import MOST_NODES, first_guess, replica_sizes, smallest_index
 from gpusizer.planning.types import Found, Option, Rejected
 
 __all__ = [
@@ -32,20 +34,16 @@ __all__ = [
     "best_layout",
     "candidate_of",
     "deployment_for",
-    "first_guess",
     "layouts_of",
     "option_of",
-    "replica_sizes",
     "search",
-    "smallest_index",
+    "spread_candidates",
     "too_large",
 ]
 
-MOST_NODES = 16  # servers that one replica may span
-ONE_BY_ONE = 4  # sizes below a server are not monotone (a width may divide by 8 and not by 2), so they are tried in turn
-ROOMY = 0.85  # share of a GPU that weights fill at most in the first size that is tried
 LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
 LAYOUTS_TRIED = 2
+BUSY_RANKS = 2  # requests for each rank, below which some ranks would often idle
 HOPELESS = 0.1  # share of a GPU that is missing, beyond which no other cut of the same size helps
 
 
@@ -167,29 +165,6 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
     return Found(option_of(wanted, best, accelerator, support), below if isinstance(below, Rejected) else None)
 
 
-def smallest_index(count: int, guess: int, holds: Callable[[int], bool]) -> int | None:
-    """First index for which it holds, looked for around a guess: down while it holds, up one by one, then by halves (large sizes are monotone)."""
-    index = guess
-    if index < count and holds(index):
-        while index and holds(index - 1):
-            index -= 1
-        return index
-    for index in range(guess + 1, min(guess + ONE_BY_ONE, count)):
-        if holds(index):
-            return index
-    low, high = min(guess + ONE_BY_ONE, count), count
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low if low < count else None
-
-
-def first_guess(sizes: list[int], accelerator: Accelerator, weights_bytes: int) -> int:
-    """Index of the first size whose weights leave a tenth of each GPU."""
-    roomy = (index for index, gpus in enumerate(sizes) if weights_bytes < gpus * accelerator.memory_bytes * ROOMY)
-    return next(roomy, max(len(sizes) - 1, 0))
-
-
 def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rejected | None) -> Rejected:
     """Why nothing on this accelerator will do: the reason of the largest deployment that was tried."""
     if isinstance(largest, Rejected):
@@ -198,20 +173,6 @@ def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rej
     gpus = min(wanted.most_gpus or MOST_NODES * node, MOST_NODES * node)
     memory = gpus * accelerator.memory_bytes
     return Rejected(accelerator, None, Notice("weights-too-large", {"gpus": gpus, "weights_bytes": wanted.weights_bytes, "memory_bytes": memory}))
-
-
-def replica_sizes(accelerator: Accelerator, max_gpus: int | None) -> Iterator[int]:
-    """GPUs of one replica, from one GPU over parts of a server to whole servers."""
-    node = accelerator.node_size
-    size = 1
-    while size < node:
-        if max_gpus is None or size <= max_gpus:
-            yield size
-        size *= 2
-    for nodes in range(1, MOST_NODES + 1):
-        if max_gpus is not None and nodes * node > max_gpus:
-            return
-        yield nodes * node
 
 
 def _order(candidate: Candidate) -> tuple[int, int]:
@@ -224,7 +185,7 @@ def best_layout(wanted: Search, accelerator: Accelerator, gpus: int) -> Candidat
     refused: Rejected | None = None
     for found in layouts_of(wanted, accelerator, gpus, most=LAYOUTS_TRIED):
         if isinstance(found, Candidate):
-            return found
+            return found if found.replicas == 1 else min(found, *spread_candidates(wanted, accelerator, gpus), found, key=_order)
         if found.reason.parameters.get("missing_bytes", 0) > HOPELESS * accelerator.memory_bytes:
             return found
         refused = found if refused is None or found.reason.code not in _LAYOUT_CODES else refused
@@ -262,6 +223,25 @@ def layouts_of(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int
             return
         legal += 1
         yield candidate_of(wanted, accelerator, choice.layout)
+
+
+def spread_candidates(wanted: Search, accelerator: Accelerator, gpus: int) -> list[Candidate]:
+    """Layouts whose ranks each hold requests of their own: for caches that a tensor-parallel cut would copy, and more requests than ranks.
+
+    Latent caches are whole on every rank, and so are key/value heads once there are more ranks than heads.
+    """
+    request, need = wanted.request, wanted.need
+    many = request.request_rate is not None or need.concurrency >= BUSY_RANKS * gpus
+    if gpus < 2 or not many:
+        return []
+    heads = min(dimensions(wanted.architecture).kv_heads, default=1)
+    if gpus <= heads:
+        return []
+    version = wanted.engine.version_of(wanted.bare)
+    whole = [each for each in wanted.engine.attention_layouts(wanted.architecture, accelerator, gpus, version) if each.ep > 1]
+    uncopied = [each for each in whole if each.tp <= heads][-1:]  # the widest cut that copies no cache
+    found = (candidate_of(wanted, accelerator, layout) for layout in dict.fromkeys((*whole[:1], *uncopied)))
+    return [each for each in found if isinstance(each, Candidate)]
 
 
 def candidate_of(wanted: Search, accelerator: Accelerator, layout: Layout) -> Candidate | Rejected:

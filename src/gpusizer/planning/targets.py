@@ -24,13 +24,12 @@ from gpusizer.planning.search import (
     best_layout,
     candidate_of,
     deployment_for,
-    first_guess,
     layouts_of,
     option_of,
-    replica_sizes,
-    smallest_index,
+    spread_candidates,
     too_large,
 )
+from gpusizer.planning.sizes import first_guess, replica_sizes, smallest_index
 from gpusizer.planning.types import Found, Rejected, Undrafted
 
 __all__ = ["search_targets"]
@@ -181,6 +180,8 @@ def _sizes(wanted: Search, device: Accelerator) -> Iterator[_Size]:
             found.append(each)
             if isinstance(each, Rejected) and each.layout is not None and each.reason.code in NO_ROOM:
                 break  # the widest cut holds the most
+        else:
+            found += spread_candidates(wanted, device, gpus)
         held = held or any(isinstance(each, Candidate) for each in found)
         yield gpus, found or [Rejected(device, None, Notice("no-layout", {"gpus": gpus}))]
     if held or len(sizes) == len(inside):
@@ -206,9 +207,9 @@ def _across(wanted: Search, device: Accelerator, sizes: list[int]) -> Iterator[_
     if first is None:
         yield MOST_REPLICAS, [too_large(wanted, device, tried.get(len(sizes) - 1))]
         return
-    yield sizes[first], [tried[first]]
-    if first + 1 < len(sizes):
-        yield sizes[first + 1], [best_layout(wanted, device, sizes[first + 1])]
+    for index in range(first, min(first + 2, len(sizes))):
+        stages = tried[first] if index == first else best_layout(wanted, device, sizes[index])
+        yield sizes[index], [stages, *spread_candidates(wanted, device, sizes[index])]
 
 
 def _hopeless(wanted: Search, device: Accelerator, gpus: int) -> Rejected | None:

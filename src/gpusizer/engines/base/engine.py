@@ -48,7 +48,8 @@ class Engine(ABC):
     most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = {}  # whose own draft layers it runs, by ``model_type``
     draft_heads: ClassVar[frozenset[str]] = frozenset()  # methods of drafts with a checkpoint of their own whose memory is counted
-    attention_dp: ClassVar[bool] = False  # ranks of one replica may each hold requests of their own
+    shares_cut_experts: ClassVar[bool] = False  # fewer ranks may share the experts than there are: the rest cut them
+    attention_dp_since: ClassVar[tuple[int, ...] | None] = None  # ranks of one replica may each hold requests of their own
 
     @property
     def declared(self) -> Declaration:
@@ -183,13 +184,46 @@ class Engine(ABC):
             if pp > 1 and tp * pp > node and not across_nodes:
                 continue
             layout = Layout(tp=tp, pp=pp)
-            for each in (layout, replace(layout, ep=tp)) if tp > 1 and dimensions(architecture).experts else (layout,):
+            for each in self._expert_cuts(layout) if tp > 1 and dimensions(architecture).experts else (layout,):
                 choice = LayoutChoice(each, self.layout_refusal(architecture, accelerator, each))
                 if choice.reason is None:
                     yield choice
                 else:
                     illegal.append(choice)
         yield from illegal
+
+    def _expert_cuts(self, layout: Layout) -> Iterator[Layout]:
+        """Experts cut by all ranks, shared out whole, or (where the engine can) shared out to groups of ranks that cut them."""
+        yield layout
+        yield replace(layout, ep=layout.tp)
+        if self.shares_cut_experts:
+            yield from (replace(layout, ep=ep) for ep in range(layout.tp // 2, 1, -1) if layout.tp % ep == 0)
+
+    def attention_layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, version: tuple[int, ...]) -> Iterator[Layout]:
+        """Legal cuts whose ranks each hold requests of their own while all share the experts (attention data parallelism).
+
+        Parameters
+        ----------
+        architecture : Architecture
+            The model.
+        accelerator : Accelerator
+            The device.
+        gpus : int
+            GPUs of one replica; several servers may make it up.
+        version : tuple of int
+            Of the engine.
+
+        Yields
+        ------
+        Layout
+            Most ranks first; whole experts before experts that are cut.
+        """
+        if self.attention_dp_since is None or version < self.attention_dp_since or not dimensions(architecture).experts:
+            return
+        for tp in range(1, min(gpus // 2, accelerator.node_size) + 1):
+            for each in (Layout(tp, 1, gpus // tp, gpus), Layout(tp, 1, gpus // tp)) if gpus % tp == 0 else ():
+                if self.layout_refusal(architecture, accelerator, each) is None:
+                    yield each
 
     def layout_refusal(self, architecture: Architecture, accelerator: Accelerator, layout: Layout) -> Notice | None:
         """Why this engine cannot lay the model out so, None where it can."""

@@ -58,7 +58,8 @@ class Sglang(PooledEngine):
     newest: ClassVar[tuple[int, ...]] = NEWEST
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
     draft_heads: ClassVar[frozenset[str]] = frozenset({"eagle", "eagle3"})
-    attention_dp: ClassVar[bool] = True
+    shares_cut_experts: ClassVar[bool] = True
+    attention_dp_since: ClassVar[tuple[int, ...] | None] = (0, 4, 0)  # --enable-dp-attention: docs/advanced_features/server_arguments.md
     holds_longest_request: ClassVar[bool] = False  # it starts all the same and refuses longer requests one by one
     weight_error: ClassVar[float] = 0.012
     weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)

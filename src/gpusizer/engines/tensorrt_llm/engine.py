@@ -48,7 +48,8 @@ class TensorRtLlm(PooledEngine):
     id: ClassVar[str] = "tensorrt-llm"
     newest: ClassVar[tuple[int, ...]] = (1, 2, 0)
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
-    attention_dp: ClassVar[bool] = True
+    shares_cut_experts: ClassVar[bool] = True
+    attention_dp_since: ClassVar[tuple[int, ...] | None] = (1, 0, 0)  # enable_attention_dp: llmapi/llm_args.py
     holds_longest_request: ClassVar[bool] = False  # it starts with a smaller max_seq_len
     weight_sources: ClassVar[tuple[str, ...]] = ("NVIDIA/TensorRT-LLM@000439672: tensorrt_llm/_torch/pyexecutor/_util.py, KvCacheCreator",)
 

@@ -64,7 +64,7 @@ class Vllm(PooledEngine):
     newest: ClassVar[tuple[int, ...]] = NEWEST
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
     draft_heads: ClassVar[frozenset[str]] = frozenset({"eagle", "eagle3"})
-    attention_dp: ClassVar[bool] = True
+    attention_dp_since: ClassVar[tuple[int, ...] | None] = (0, 9, 0)  # --data-parallel-size of one replica: docs/serving/data_parallel_deployment.md
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
