@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(form: str, output: str | None, **values: Any) -> int:
+        from gpusizer.planning.drafts import AUTO, OFF
         from gpusizer.planning.pipeline import make_plan
         from gpusizer.planning.request import from_mapping
         from gpusizer.rendering.plan import PlanDocument
@@ -26,7 +28,10 @@ def build(language: str) -> click.Command:
 
         if form == "xlsx" and output is None:
             raise FlagError("workbook-needs-output")
-        plan = make_plan(from_mapping(values))
+        request = from_mapping(values)
+        if form == "xlsx" and request.speculative == AUTO:  # no cell counts drafts: none are taken unless somebody asks for them
+            request = replace(request, speculative=OFF)
+        plan = make_plan(request)
         if form == "xlsx":
             from gpusizer.rendering.workbook import plan_workbook
 
@@ -44,6 +49,7 @@ def build(language: str) -> click.Command:
         examples=(
             "gpusizer plan deepseek-v3 --users 1000",
             "gpusizer plan qwen3-32b --concurrency 32 --input-tokens 8k --output-tokens 1k",
+            "gpusizer plan deepseek-v3 --concurrency 64 --tpot 20ms --speculative mtp --acceptance 70%",
             "gpusizer plan deepseek-v3 --users 1000 --format xlsx --output plan.xlsx",
             "gpusizer plan ./config.json --gpu h20-96gb --max-gpus 16 --format json --output plan.json",
         ),

@@ -11,7 +11,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.devices import devices_of
-from gpusizer.planning.drafts import asked_drafts
+from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import Need, need_in_flight, need_of
 from gpusizer.planning.rank import ranked
@@ -69,7 +69,20 @@ def _found(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:
     drafts = asked_drafts(wanted.request.speculative, wanted.engine, wanted.bare, wanted.architecture)
     if isinstance(drafts, Notice):
         return [Found(None, Rejected(device, None, drafts)) for device in devices]
-    return _candidates(replace(wanted, drafts=drafts), devices)
+    wanted, split = replace(wanted, drafts=drafts), wanted.request.disaggregate
+    if split == OFF or (split == AUTO and not wanted.request.has_targets):
+        return _candidates(wanted, devices)
+    from gpusizer.planning.split import search_split  # here: most plans have no workers for prompts
+
+    apart = search_split(wanted, devices)
+    return apart if split != AUTO else [_fewer(*each) for each in zip(_candidates(wanted, devices), apart, strict=True)]
+
+
+def _fewer(together: Found, apart: Found) -> Found:
+    """What takes fewer GPUs; workers for prompts only where they save some, or nothing else keeps the targets."""
+    if apart.option is None or (together.option is not None and together.option.gpus <= apart.option.gpus):
+        return together
+    return apart
 
 
 def _candidates(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:

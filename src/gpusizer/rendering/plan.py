@@ -23,6 +23,7 @@ from gpusizer.rendering.fit import fit_data
 from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
+from gpusizer.rendering.prefill_workers import launch_of, option_layout, prefill_blocks, prefill_data
 from gpusizer.rendering.speculation import speculative_blocks, speculative_data
 from gpusizer.units import GiB, format_share, format_tokens
 
@@ -57,7 +58,7 @@ def plan_sentence(plan: Plan, language: str) -> str:
     servers = text("ui", "servers-one" if best.nodes == 1 else "servers-many", language, nodes=best.nodes)
     if best.gpus < (best.accelerator.devices_per_node or 0) and best.accelerator.whole_nodes:
         servers = text("ui", "servers-part", language, devices=best.accelerator.devices_per_node)
-    layout = layout_words(best.layout, best.replicas)
+    layout = option_layout(best)
     return text("ui", "plan-answer", language, **said, gpus=best.gpus, gpu=best.accelerator.name, servers=servers, layout=layout)
 
 
@@ -150,9 +151,10 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "evidence": evidence_of(option),
         "items": fit["items"],
         "ranks": fit["ranks"],
-        "command": command_line(option.launch),
+        "command": command_line(launch_of(option)),
+        "prefill": prefill_data(option),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
-        "warnings": [notice_data(each, "warning") for each in (*_said_of(plan, option), *option.fit.warnings, *launch_notices(option.launch))],
+        "warnings": [notice_data(each, "warning") for each in (*_said_of(plan, option), *option.fit.warnings, *launch_notices(launch_of(option)))],
     }
 
 
@@ -278,7 +280,8 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         *budget_paragraphs(best.fit, language),
         Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
         *_simulated_blocks(best, language),
-        *command_blocks(best.launch, language),
+        *command_blocks(launch_of(best), language),
+        *prefill_blocks(best, language),
         *speculative_blocks(plan, best, language),
     ]
     if need.users is not None and need.active_share is not None:
@@ -316,7 +319,7 @@ def _options_table(plan: Plan, options: Sequence[Option], language: str) -> Tabl
                 option.accelerator.name,
                 str(option.gpus_to_order),
                 *((engine_name(option.launch.engine), option.launch.precision) if several else ()),
-                layout_words(option.layout, option.replicas),
+                option_layout(option),
                 str(option.nodes),
                 f"{sums['weights_bytes'] / GiB:,.1f}",
                 f"{sums['kv_cache_pool_bytes'] / GiB:,.1f}",

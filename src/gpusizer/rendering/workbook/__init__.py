@@ -20,7 +20,7 @@ from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import printable
 from gpusizer.planning.request import Request
-from gpusizer.planning.types import Plan
+from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.cells.selected import MOST_STAGES
 from gpusizer.rendering.workbook.sheets.start import Beginning
@@ -75,7 +75,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
     bytes
         The file.
     """
-    request, need, best = plan.request, plan.need, plan.best
+    request, need, best = plan.request, plan.need, _recorded(plan)
     engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version)
     with _undisturbed():
         stored = load_architecture(request.model)
@@ -100,7 +100,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
             scenario=need.scenario or request.scenario,
         )
         if best is None:
-            gpu = next((accelerator(name).id for name in request.gpus), FIRST_GPU)
+            gpu = plan.best.accelerator.id if plan.best is not None else next((accelerator(name).id for name in request.gpus), FIRST_GPU)
             return build(facts, Beginning(wanted, gpu, FIRST_TP), today or date.today(), plan)
         layout = best.layout
         start = Beginning(
@@ -112,6 +112,15 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
             best.launch.memory_fraction,
         )
         return build(facts, start, today or date.today(), plan)
+
+
+def _recorded(plan: Plan) -> Option | None:
+    """The first option of a layout that the cells can say; drafts and workers for prompts are refused, because no cell counts them."""
+    if plan.best is not None and plan.best.drafts is not None:
+        raise FlagError("workbook-without", found="--speculative")
+    if plan.best is not None and plan.best.prefill is not None:
+        raise FlagError("workbook-without", found="--disaggregate")
+    return next((each for each in plan.options if each.layout.dp == 1 and each.drafts is None and each.prefill is None), None)
 
 
 def _sheet(engine: str, version: str | None = None) -> AccountSheet:
