@@ -16,36 +16,40 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from math import exp, inf, isfinite, log
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from constants_file import updated, written
-from speed_report import QUANTITIES, column, ranking, report, scores
+from speed_report import QUANTITIES, column, coverage, report, scores
 
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.performance.batch import columns, rows_of
 from gpusizer.performance.concurrency import memory_answer
-from gpusizer.performance.constants import FILE, Constant, Constants, about_constants, constant_tables, speed_constants
+from gpusizer.performance.constants import FILE, Constant, Constants, ConstantTable, Measured, about_constants, constant_tables, speed_constants
+from gpusizer.performance.device_speeds import engine_family, generation
 from gpusizer.performance.links import network_bytes_per_s
 from gpusizer.performance.predict import engine_state, served_rank, set_up
 from gpusizer.performance.served_rank import ServedRank
 from gpusizer.performance.serving import burst, closed_loop, open_loop
 from gpusizer.performance.split_serving import Handover, split_loop
 from gpusizer.performance.step_speeds import speeds_of
-from gpusizer.performance.step_work import Parallelism
+from gpusizer.performance.step_work import Parallelism, bulk_storages
 from gpusizer.validation.measured import measured_performance
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case
 
-WEIGHTS = (0.6, 0.8, 0.9)
+WEIGHTS = (0.9, 0.8, 0.9)
 SCALE = 0.15  # an error of 15 % counts as one standard deviation
 CHORDS = 12  # steps with the same slopes
 OWNER = 0.35  # curves of one owner count as so many: their number to one less this
 ROBUST = (0.3, 0.12, 0.15)  # errors beyond this (in logarithms) count ever less
+REGIMES = ("steady", "saturated", "burst", "arrivals", "overloaded", "disaggregated")
+FEWEST, FEW_RUNS, FEW_OWNERS, MANY_RUNS = 12, 40, 2, 20  # runs or owners below which nothing is said apart
+NOTHING = 1e-6
 CONFIDENCE = {"high": 1.0, "medium": 0.25}
 
 
@@ -226,13 +230,8 @@ class Data:
         return np.where(np.isfinite(found), found, 0.0)
 
 
-def told(run: Run) -> bool:
-    """Whether the case says under what load it ran."""
-    return "finite" not in str(run.row.get("request_rate"))
-
-
 def _weight(run: Run) -> float:
-    weight = CONFIDENCE.get(str(run.row["confidence"]), 0.0) * (1.0 if told(run) else 0.3)
+    weight = CONFIDENCE.get(str(run.row["confidence"]), 0.0)
     return weight * (0.55 if run.mode == "burst" else 0.25 if run.mode == "split" else 1.0)
 
 
@@ -306,7 +305,7 @@ def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
     rows = {}
     for name in known:
         moved = np.abs(data.errors({**values, name: values[name] * 1.05}) - base)
-        rows[name] = int((np.nanmax(moved, axis=1) > 1e-6).sum())
+        rows[name] = int((np.nanmax(moved, axis=1) > NOTHING).sum())
     names = [name for name in known if rows[name]]
     values |= {name: known[name][0] for name in known if not rows[name]}  # nothing bears on them
     vector = column(log(values[name] / known[name][0]) / known[name][1] for name in names)
@@ -323,13 +322,13 @@ def fit(data: Data, start: Mapping[str, float], steps: int) -> Fitted:
     return found
 
 
-def left_out(runs: Sequence[Run], data: Data, used: Sequence[Run], fitted: Fitted, parts: Callable[[Run], int]) -> Any:
+def left_out(data: Data, fitted: Fitted, part: Callable[[Run], int]) -> Any:
     """Predictions of each run by constants that never saw its part."""
-    seen = np.tile([parts(run) for run in used], len(QUANTITIES))
-    found, everything = np.full((len(runs), len(QUANTITIES)), np.nan), Data(runs)
-    for number in sorted({parts(run) for run in runs}):
-        rows = [index for index, run in enumerate(runs) if parts(run) == number]
-        found[rows] = everything.predict(settle(data, fitted, seen != number).values)[rows]
+    parts = np.array([part(run) for run in data.runs])
+    seen, found = np.tile(parts, len(QUANTITIES)), np.full((len(parts), len(QUANTITIES)), np.nan)
+    for number in sorted(set(parts)):
+        rows = parts == number
+        found[rows] = data.predict(settle(data, fitted, seen != number).values)[rows]
     return found
 
 
@@ -342,6 +341,7 @@ def in_folds(runs: Sequence[Run], key: Callable[[Run], Any], folds: int) -> Call
 
 
 def regime_of(run: Run) -> str:
+    """Of whose band a run is: as :func:`gpusizer.performance.predict.conclude` tells them apart."""
     if run.mode != "closed":
         return {"burst": "burst", "open": run.regime, "split": "disaggregated"}[run.mode]
     if run.case.load.concurrency == inf or run.requests / run.ranks > run.worker.rank.traffic.places:
@@ -349,69 +349,129 @@ def regime_of(run: Run) -> str:
     return "steady"
 
 
-def bands(runs: Sequence[Run], predicted: Any) -> dict[str, tuple[float, int]]:
-    """Factors that hold nine measured values of ten, by quantity and regime, from left-out errors."""
+class Band(NamedTuple):
+    """Measured over predicted: the ends that hold nine of ten, and how many runs and owners say so."""
+
+    low: float
+    high: float
+    runs: int
+    owners: int
+
+
+def bands(runs: Sequence[Run], predicted: Any) -> dict[str, Band]:
+    """Bands by quantity and regime, and by engine where enough runs of several owners say so, from errors of owners that were left out.
+
+    An owner counts for the square root of its runs: many runs of one set-up are wrong together.
+    """
     measured = np.array([run.measured for run in runs])
     for row, run in enumerate(runs):  # a fixed concurrency gives the rate by Little's law
         if run.mode in ("closed", "split") and not np.isfinite(measured[row, 2]):
             seconds = measured[row, 0] + (run.case.load.output_tokens - 1) * measured[row, 1]
             measured[row, 2] = run.requests * run.case.load.output_tokens / seconds
     ratio = np.log(measured / predicted)
-    found: dict[str, tuple[float, int]] = {}
-    for regime in ("steady", "saturated", "burst", "arrivals", "overloaded", "disaggregated"):
-        rows = column(regime_of(run) == regime and run.row["confidence"] in CONFIDENCE and told(run) for run in runs) > 0
+    kinds = [(regime_of(run), engine_family(run.case.deployment.engine)) for run in runs]
+    found: dict[str, Band] = {}
+    for kind in sorted({*kinds, *((regime, "") for regime in REGIMES)}):
         for number, name in enumerate(("ttft", "tpot", "rate")):
-            values = ratio[rows, number]
-            values = values[np.isfinite(values)]
-            count = len(values)
-            if count < 12:  # too few to tell: those of all regimes
-                values = ratio[:, number][np.isfinite(ratio[:, number])]
-            low, high = np.quantile(values, (0.05, 0.95))
-            found[f"band_low.{name}.{regime}"] = (exp(min(low, -0.05)), count)
-            found[f"band_high.{name}.{regime}"] = (exp(max(high, 0.05)), count)
+            rows = [row for row, each in enumerate(kinds) if each == kind or (not kind[1] and each[0] == kind[0])]
+            rows = [row for row in rows if np.isfinite(ratio[row, number]) and runs[row].row["confidence"] in CONFIDENCE]
+            owners = Counter(runs[row].owner for row in rows)
+            if kind[1] and (len(rows) < FEW_RUNS or len(owners) < FEW_OWNERS):
+                continue
+            if len(rows) < FEWEST:  # too few to tell: those of all regimes
+                rows = [row for row in range(len(runs)) if np.isfinite(ratio[row, number])]
+                owners = Counter(runs[row].owner for row in rows)
+            weights = column(owners[runs[row].owner] ** -0.5 for row in rows)
+            low, high = (quantile(ratio[rows, number], weights, share) for share in (0.05, 0.95))
+            found[".".join(filter(None, (name, *kind)))] = Band(exp(min(low, -0.05)), exp(max(high, 0.05)), len(rows), len(owners))
     return found
 
 
-def as_file(fitted: Fitted, factors: Mapping[str, tuple[float, int]], runs: Sequence[Run], tables: Mapping[str, list[str]]) -> str:
+def bands_of(run: Run, found: Mapping[str, Band]) -> list[Band]:
+    """Those of a run, by quantity."""
+    regime, family = regime_of(run), engine_family(run.case.deployment.engine)
+    return [found.get(f"{name}.{regime}.{family}", found[f"{name}.{regime}"]) for name in ("ttft", "tpot", "rate")]
+
+
+def quantile(values: Any, weights: Any, share: float) -> float:
+    """The value that so much of the weight lies below."""
+    order = np.argsort(values)
+    places = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
+    return float(np.interp(share, places, values[order]))
+
+
+def bearing(runs: Sequence[Run], data: Data, values: Mapping[str, float], names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Constant -> runs and owners that it bears on."""
+    base = data.errors(values)
+    found = {}
+    for name in names:
+        moved = np.nanmax(np.abs(data.errors({**values, name: values[name] * 1.05}) - base), axis=1) > NOTHING
+        found[name] = int(moved.sum()), len({run.owner for run, bears in zip(runs, moved, strict=True) if bears})
+    return found
+
+
+def measured_by(runs: Sequence[Run]) -> Measured:
+    """Owners of measurements by generation and storage class, and by engine."""
+    devices: dict[str, set[str]] = {}
+    engines: dict[str, set[str]] = {}
+    for run in runs:
+        for storage in bulk_storages(run.worker.rank.work):
+            devices.setdefault(f"{generation(run.case.accelerator)}.{storage}", set()).add(run.owner)
+        engines.setdefault(engine_family(run.case.deployment.engine), set()).add(run.owner)
+    return Measured(*({name: len(owners) for name, owners in each.items()} for each in (devices, engines)))
+
+
+def as_file(fitted: Fitted, bears: Mapping[str, tuple[int, int]], found: Mapping[str, Band], runs: Sequence[Run], lines: Sequence[str]) -> str:
     """The file of constants, whole."""
+    errors = fitted.errors
     known = {
-        name: Constant(name, fitted.values[name], fitted.rows[name], fitted.errors.get(name, spread), value, spread)
+        name: Constant(name, fitted.values[name], *bears.get(name, (0, 0)), errors.get(name, spread), value, spread)
         for name, (value, spread) in priors().items()
     }
-    known |= {name: Constant(name, value, count) for name, (value, count) in factors.items()}
-    groups = len({run.group for run in runs})
-    errors = [f"{title}: {text}" for title, texts in tables.items() for text in texts]
-    record = {"date": date.today().isoformat(), "runs": len(runs), "groups": groups, "errors": errors}
-    return written(about_constants(), record, updated(constant_tables(), known))
+    tables = [table for table in updated(constant_tables(), known) if not table.constants[0].name.startswith("band_")]
+    for side, words, end in (("low", "5th", 0), ("high", "95th", 1)):
+        comment = f"Measured over predicted of owners left out: the {words} of a hundred, by quantity, regime and engine."
+        rows = tuple(Constant(f"band_{side}.{name}", band[end], band.runs, band.owners) for name, band in found.items())
+        tables.append(ConstantTable("CALIBRATED: bands", "factor", "calibrated", comment, rows))
+    record = {"date": date.today().isoformat(), "runs": len(runs), "groups": len({run.group for run in runs}), "errors": lines}
+    return written(about_constants(), record, measured_by(runs), tables)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the constants of speed.")
-    parser.add_argument("cases", type=Path)
+    parser.add_argument("cases", type=Path, nargs="+")
     parser.add_argument("--folds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--fresh", action="store_true", help="start from the priors rather than from the constants in use")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    start = {} if options.fresh else speed_constants().values
-    lines = [text for text in options.cases.read_text(encoding="utf-8").splitlines() if text.strip()]
-    runs = [run for run in (run_of(json.loads(text)) for text in lines) if run]
-    used = [run for run in runs if run.row["confidence"] in CONFIDENCE]
-    fitted = fit(Data(used), start, options.steps)
-    report(runs, Data(runs).predict(fitted.values), "fitted on all")
-    for name, (value, spread) in priors().items():
-        moved = log(fitted.values[name] / value) / spread
-        if abs(moved) > 1.5:
-            print(f"  {name} moved {moved:+.1f} spreads: {value:.3g} -> {fitted.values[name]:.3g}")
-    tables = {"in sample": scores(runs, Data(runs).predict(fitted.values))}
-    for folds in (0, options.folds):
-        predicted = left_out(runs, used, fitted, folds)
-        tables[f"left out in {folds} folds" if folds else "each group left out"] = scores(runs, predicted)
-        report(runs, predicted, f"groups left out in {folds} folds" if folds else "every group left out on its own")
-        ranking(runs, predicted)
-        factors = bands(runs, predicted)
-        if options.write and folds:
-            FILE.write_text(as_file(fitted, factors, used, tables), encoding="utf-8")
+    texts = [text for path in options.cases for text in path.read_text(encoding="utf-8").splitlines() if text.strip()]
+    runs = [run for run in (run_of(json.loads(text)) for text in texts) if run and run.row["confidence"] in CONFIDENCE]
+    data = Data(runs)
+    fitted = fit(data, {} if options.fresh else speed_constants().values, options.steps)
+    known = priors()
+    many = {owner: number for number, (owner, count) in enumerate(Counter(run.owner for run in runs).most_common()) if count >= MANY_RUNS}
+    parts = {
+        "group left out": in_folds(runs, lambda run: run.group, options.folds),
+        "engine and GPU left out": in_folds(runs, lambda run: run.group[1:], options.folds),
+        "owner left out": lambda run: many.get(run.owner, len(many)),
+    }
+    predicted = {"priors alone": data.predict({**fitted.values, **{name: value for name, (value, _) in known.items()}})}
+    predicted |= {"in sample": data.predict(fitted.values)} | {title: left_out(data, fitted, part) for title, part in parts.items()}
+    lines = [f"{title}: {text}" for title, each in predicted.items() for text in scores(runs, each)]
+    print("\n".join(lines))
+    report(runs, predicted["in sample"], "fitted on all")
+    found = bands(runs, predicted["owner left out"])
+    coverage(
+        runs,
+        predicted["owner left out"],
+        [
+            [found.get(f"{name}.{'.'.join(kind)}", found[f"{name}.{kind[0]}"]) for name in ("ttft", "tpot", "rate")]
+            for kind in ((regime_of(run), engine_family(run.case.deployment.engine)) for run in runs)
+        ],
+    )
+    if options.write:
+        FILE.write_text(as_file(fitted, bearing(runs, data, fitted.values, known), found, runs, lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

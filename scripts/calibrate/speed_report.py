@@ -20,6 +20,7 @@ import numpy as np
 from gpusizer.performance.device_speeds import speed_known
 from gpusizer.validation.measured import measured_performance
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case, speed_of
+from gpusizer.validation.speed_load import LARGE_BURST
 
 QUANTITIES = ("ttft_s", "tpot_s", "output_tokens_per_s")
 
@@ -76,10 +77,31 @@ def ranking(runs: Sequence[Any], predicted: Any) -> None:
 
 
 def scores(runs: Sequence[Any], predicted: Any) -> list[str]:
-    """One line for each quantity: errors of aggregated runs of high confidence."""
+    """Two lines for each quantity, large bursts and the rest apart: over all runs, and with one voice for each owner."""
     errors = predicted / np.array([run.measured for run in runs]) - 1
-    scored = column(run.row["confidence"] == "high" and not run.row["disaggregated"] for run in runs) > 0
-    return [f"{name:20s} {line(errors[scored, number])}" for number, name in enumerate(QUANTITIES)]
+    found = []
+    for title, burst in (("", False), ("large bursts", True)):
+        rows = column(((run.case.load.burst or 0) >= LARGE_BURST) == burst for run in runs) > 0
+        for number, name in enumerate(QUANTITIES):
+            owners: dict[str, list[float]] = {}
+            for run, error, chosen in zip(runs, errors[:, number], rows, strict=True):
+                if chosen and np.isfinite(error):
+                    owners.setdefault(run.owner, []).append(abs(float(error)))
+            voices = [float(np.median(each)) for each in owners.values()]
+            voice = f"  owners {np.median(voices):6.1%} of {len(voices)}" if voices else ""
+            found.append(f"{name:20s} {title:12s} {line(errors[rows, number])}{voice}")
+    return found
+
+
+def coverage(runs: Sequence[Any], predicted: Any, found: Sequence[Sequence[Any]]) -> None:
+    """How many measured values lie in their band, by owner with twenty of them."""
+    ratio = np.array([run.measured for run in runs]) / predicted
+    inside = (np.array([[band.low for band in row] for row in found]) <= ratio) & (ratio <= np.array([[band.high for band in row] for row in found]))
+    for owner in sorted({run.owner for run in runs}):
+        rows = column(run.owner == owner for run in runs) > 0
+        told = [(name, inside[rows, number][np.isfinite(ratio[rows, number])]) for number, name in enumerate(QUANTITIES)]
+        if any(len(each) >= 20 for _, each in told):
+            print(f"  inside, {owner}: " + "; ".join(f"{name} {each.mean():.0%} of {len(each)}" for name, each in told if len(each) >= 20))
 
 
 @dataclass(frozen=True)

@@ -396,9 +396,12 @@ def _answer(
         wider *= constants.of("widening", "drafts")
         notices.append(Notice("speculation-assumed", {"drafts": deployment.speculative_tokens}))
 
+    family = engine_family(deployment.engine)
+
     def band(name: str, value: float) -> Quantity:
         kind = _BAND_OF.get(regime, regime)
-        low, high = (constants.of(side, f"{name}.{kind}", f"{name}.steady") ** wider for side in ("band_low", "band_high"))
+        kinds = f"{name}.{kind}.{family}", f"{name}.{kind}", f"{name}.steady"
+        low, high = (constants.of(side, *kinds) ** wider for side in ("band_low", "band_high"))
         return Quantity(value, value * low, value * high)
 
     return Performance(

@@ -102,11 +102,6 @@ def slow_pace(rank: ServedRank, tpot: Any, added: Any, running: Any, note: Note)
     )
 
 
-def _served(rank: ServedRank, times: StepTimes) -> Any:
-    """What one of many waiting prompts takes. [s]"""
-    return where(rank.traffic.shares_steps, times.share_s, times.added_s)
-
-
 class _Turn(NamedTuple):
     """One round of a closed loop: what a request goes through with so many running."""
 
@@ -125,7 +120,7 @@ class _Turn(NamedTuple):
 def _turn(rank: ServedRank, inside: Any, together: Any, running: Any, note: Note = unnoted) -> _Turn:
     steps = maximum(rank.traffic.output_tokens - 1, LEAST_STEPS)
     times = step_times(rank, running, note)
-    served = _served(rank, times)
+    served = times.share_s
     others = maximum(inside - 1, 0) / inside * running  # no request is disturbed by its own prompt
     tpot = _token_seconds(rank, times, running, others * (1 - together / 2), note)
     think = steps * tpot
@@ -197,7 +192,7 @@ def burst(rank: ServedRank, requests: Any, limit: Any, note: Note = unnoted) -> 
     out, others = maximum(traffic.output_tokens, 1), inside - 1
     thinning = (1 - constants.burst_running) * (1 - again) * others / inside  # those that end early leave the last ones alone
     times = step_times(rank, steady.running * (1 - thinning), note)
-    served = _served(rank, times)
+    served = times.share_s
     tpot, alone, beside = _burst_pace(rank, times, steady, inside, again, note)
     each = maximum(out / steady.output_tokens_per_s, served)
     start = _admission(rank, steady.running, alone, note) + constants.request_s * others
@@ -228,7 +223,7 @@ def burst(rank: ServedRank, requests: Any, limit: Any, note: Note = unnoted) -> 
 def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any, again: Any, note: Note) -> tuple[Any, Any, Any]:
     """(time between tokens of a burst, the same while no prompt is computed, tokens that come beside prompts)."""
     traffic, constants = rank.traffic, rank.constants
-    out, served = maximum(traffic.output_tokens, 1), _served(rank, times)
+    out, served = maximum(traffic.output_tokens, 1), times.share_s
     alone = note("pace_alone", pace_alone_seconds)(
         decode_step_s=times.decode_s,
         tokens_per_step=traffic.tokens_per_step,
@@ -267,7 +262,7 @@ def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -
     running = fixed_point(then, traffic.places * STARTS["open"], traffic.places)
     times = step_times(rank, running, note)
     tpot = _token_seconds(rank, times, running, running, note)
-    served = _served(rank, times)
+    served = times.share_s
     busy = minimum(note("utilisation", utilisation)(request_rate_per_s=offered, service_s=served), constants.most_utilisation)
     ttft = note("ttft", ttft_seconds)(
         admission_s=_admission(rank, running, tpot, note),

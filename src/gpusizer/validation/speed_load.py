@@ -105,4 +105,4 @@ def _round(tokens: float | None) -> bool:
     """A length that somebody chose: 128, 1000, 2048, or a few tokens less, as clients cut them."""
     if tokens is None:
         return False
-    return any(0 <= mark - tokens <= max(6, mark * 0.003) for step in (500, 1024, 128) for mark in (ceil(tokens / step) * step,)) or tokens < 110
+    return any(0 <= mark - tokens <= max(2, mark * 0.003) for step in (500, 1024, 128) for mark in (ceil(tokens / step) * step,)) or tokens < 110
