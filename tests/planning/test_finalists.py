@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +79,17 @@ def test_a_target_that_nobody_keeps_is_said(capsys: pytest.CaptureFixture[str], 
     assert mean < slow
     assert main([*words, "--tpot-p99", f"{1000 * (mean + slow) / 2}ms", "--language", language]) == 0
     assert "TPOT p99" in capsys.readouterr().out
+
+
+def test_a_trace_states_the_need_and_what_is_simulated(tmp_path: Path) -> None:
+    rows = [{"arrival_s": 0.25 * number, "input_tokens": 1000 + 500 * (number % 3), "output_tokens": 100} for number in range(200)]
+    path = tmp_path / "trace.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    plan = make_plan(Request(model="qwen3-32b", trace=str(path), ttft_p95_s=2.0, gpus=GPUS))
+    assert plan.request.request_rate == pytest.approx(4.0)
+    assert (plan.need.input_tokens, plan.need.output_tokens, plan.need.context_tokens) == (1498, 100, 2100)
+    best = plan.options[0]
+    assert best.simulated is not None
+    assert best.simulated.summary.requests == 200
+    assert best.simulated.summary.ttft_s.p95 <= 2.0
+    assert best.fit.deployment.max_model_len == 2100

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gpusizer.performance.predict import Question
 from gpusizer.performance.simulation.deployed import Served
-from gpusizer.performance.simulation.requests import drawn
+from gpusizer.performance.simulation.requests import Requests, drawn
 from gpusizer.performance.simulation.summary import Summary, summary_of
 from gpusizer.planning.request import PERCENTILE_TARGETS, Request
 from gpusizer.planning.types import Option
@@ -23,6 +23,7 @@ MOST = 3  # options that are run
 RUNNING = 64.0  # requests at once from which on one rank stands for all
 ROUNDS, LEAST, LARGEST = 4, 200, 400  # requests of a run: for each that runs at once, and bounds
 WARM_UP = 0.25  # of them, which do not count
+MOST_OF_TRACE = 3000  # requests of a trace, from its beginning
 SPREAD = 0.3  # of lengths: equal ones would stay in step for ever
 
 
@@ -50,7 +51,7 @@ class Simulated:
     missed: tuple[Missed, ...]
 
 
-def simulated_finalists(request: Request, options: Sequence[Option]) -> tuple[Option, ...]:
+def simulated_finalists(request: Request, options: Sequence[Option], trace: Requests | None = None) -> tuple[Option, ...]:
     """The options in their order, the first of them simulated: those that keep every target come before the others.
 
     Parameters
@@ -59,6 +60,8 @@ def simulated_finalists(request: Request, options: Sequence[Option]) -> tuple[Op
         Load and targets.
     options : sequence of Option
         In the order of the closed forms.
+    trace : Requests or None
+        What arrives, instead of requests that are drawn.
 
     Returns
     -------
@@ -71,13 +74,13 @@ def simulated_finalists(request: Request, options: Sequence[Option]) -> tuple[Op
         if number >= MOST or len(kept) >= WANTED or option.performance is None:
             rest.append(option)
             continue
-        found = replace(option, simulated=_simulated(request, option))
+        found = replace(option, simulated=_simulated(request, option, trace))
         keeps = found.simulated is not None and not found.simulated.missed
         (kept if keeps else rest).append(found)
     return tuple(replace(option, rank=place) for place, option in enumerate((*kept, *rest), 1))
 
 
-def _simulated(request: Request, option: Option) -> Simulated:
+def _simulated(request: Request, option: Option, trace: Requests | None) -> Simulated:
     load, ask = replace(option.speeds.load, length_spread=SPREAD), option.speeds.ask
     performance = option.performance
     assert performance is not None  # who asks has looked
@@ -87,6 +90,9 @@ def _simulated(request: Request, option: Option) -> Simulated:
         Question(option.architecture, ask.accelerator, ask.deployment, load, ask.replicas, ask.fit),
         most_ranks=max(int(RUNNING * ranks / running), 1),
     )
+    if trace is not None:
+        arriving = _part_of(trace, served.share)
+        return _judged(request, summary_of(arriving, served.run(arriving), share=served.share, ttft_s=request.ttft_s, tpot_s=request.tpot_s))
     here = running * served.share
     count = int(min(max(ROUNDS * here, LEAST), max(LARGEST, 2 * here)))
     rate = load.request_rate_per_s
@@ -99,8 +105,21 @@ def _simulated(request: Request, option: Option) -> Simulated:
         spread=SPREAD,
         seed=1,
     )
-    targets = {"ttft_s": request.ttft_s, "tpot_s": request.tpot_s}
-    summary = summary_of(arriving, served.run(arriving), skipped=int(WARM_UP * count), share=served.share, **targets)
+    return _judged(
+        request,
+        summary_of(arriving, served.run(arriving), skipped=int(WARM_UP * count), share=served.share, ttft_s=request.ttft_s, tpot_s=request.tpot_s),
+    )
+
+
+def _part_of(trace: Requests, share: float) -> Requests:
+    """So much of a trace as reaches the ranks that are simulated, and no more than is run in an instant."""
+    count = max(int(min(len(trace.arrival_s) * share, MOST_OF_TRACE)), 1)
+    chosen = [int(number / share) for number in range(count)]
+    moments, prompts, answers = trace.arrival_s, trace.input_tokens, trace.output_tokens
+    return Requests([moments[each] for each in chosen], [prompts[each] for each in chosen], [answers[each] for each in chosen])
+
+
+def _judged(request: Request, summary: Summary) -> Simulated:
     return Simulated(summary, tuple(_missed(request, summary)))
 
 

@@ -36,14 +36,20 @@ def make_plan(request: Request) -> Plan:
         Options in order, what was rejected and why, the article's figures beside them.
     """
     model = model_of(request.model)
-    need = need_of(request)
+    trace = None
+    if request.trace is None:
+        need = need_of(request)
+    else:
+        from gpusizer.planning.traced import traced_need  # here: most plans have none
+
+        request, need, trace = traced_need(request)
     devices = devices_of(request)
     found = [each for wanted in _alternatives(request, need, model) for each in _found(wanted, devices)]
     options = ranked([each.option for each in found if each.option is not None], request.sort)
     if request.is_simulated and options:
         from gpusizer.planning.finalists import simulated_finalists  # here: most plans need none
 
-        options = simulated_finalists(request, options)
+        options = simulated_finalists(request, options, trace)
     first = with_precision(model.stored, alternatives(request.precision)[0])
     return Plan(
         request=request,

@@ -161,6 +161,7 @@ FIELDS: tuple[Field, ...] = (
     Field("context_tokens", "tokens", "--context-tokens"),
     Field("shared_prefix_tokens", "tokens", "--shared-prefix-tokens"),
     Field("request_rate", "rate", "--request-rate"),
+    Field("trace", "word", "--trace"),
     Field("precision", "word", "--precision"),
     Field("kv_precision", "word", "--kv-precision"),
     Field("engine", "word", "--engine"),
@@ -210,6 +211,8 @@ class Request:
         Tokens at the start that all requests have in common. [tokens]
     request_rate : float or None
         Requests that arrive in a second. [1/s]
+    trace : str or None
+        A file of timestamps and lengths (JSON lines or CSV) that states rate and lengths, and what the first options are simulated with.
     precision, kv_precision : str
         Of the weights ("checkpoint" as published; several to choose from as "checkpoint,fp8") and of the cache ("auto").
     engine, engine_version : str, str or None
@@ -253,6 +256,7 @@ class Request:
     context_tokens: int | None = None
     shared_prefix_tokens: int = 0
     request_rate: float | None = None
+    trace: str | None = None
     precision: str = "checkpoint"
     kv_precision: str = "auto"
     engine: str = "vllm"
