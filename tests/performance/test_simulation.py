@@ -111,6 +111,7 @@ ENGINES = st.builds(
     rounding_tokens=st.just(0.0),
     verified_tokens=st.just(1.0),
     part=st.just("whole"),
+    keeps_margin=st.booleans(),
 )
 ROWS = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 400), st.integers(1, 60)), min_size=1, max_size=60)
 
@@ -144,6 +145,13 @@ def test_a_full_cache_preempts_the_youngest_and_no_token_is_lost() -> None:
     assert max(reserved.end_s) > max(roomy.end_s)
     assert max(tight.end_s) > max(roomy.end_s)
     assert tight.end_s.index(min(tight.end_s)) == 0  # the oldest is never sent away
+
+
+def test_a_margin_for_running_answers_spares_preemptions() -> None:
+    requests = drawn(60, 100, 200, arrivals="burst")
+    bold, _ = served(requests, Limits(cache_tokens=3000.0), Even(0.01, 1e-5))
+    careful, _ = served(requests, Limits(cache_tokens=3000.0, keeps_margin=True), Even(0.01, 1e-5))
+    assert careful.preemptions < bold.preemptions
 
 
 def test_prompts_wait_for_one_another_where_the_budget_is_small() -> None:

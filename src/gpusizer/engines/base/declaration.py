@@ -53,6 +53,8 @@ class Declaration:
         The engine whose fixed costs stand for its own; its id where empty.
     shares_steps : bool
         Prompts share a step with requests that already generate.
+    admits_with_margin : bool
+        A request is admitted only where a share of what all running answers still write finds room as well.
     layout_by_devices : bool
         Its layout is the number of its devices, by layers or by rows; no other parallelism.
     dp_divides_tp : bool
@@ -87,6 +89,7 @@ class Declaration:
     made_on_load: tuple[str, ...] = ()
     speed_family: str = ""
     shares_steps: bool = True
+    admits_with_margin: bool = False
     layout_by_devices: bool = False
     dp_divides_tp: bool = False
     builds: bool = False

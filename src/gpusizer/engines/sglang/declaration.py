@@ -23,6 +23,7 @@ DECLARATIONS = (
         abbreviates=True,
         made_on_load=("fp8",),
         shares_steps=False,
+        admits_with_margin=True,
         dp_divides_tp=True,
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 
+from gpusizer.engines import find_declaration
 from gpusizer.engines.base.types import Deployment
 from gpusizer.formulas.communication import transfer_seconds
 from gpusizer.performance.concurrency import CacheRoom, cache_room, memory_answer
@@ -87,7 +88,7 @@ def _handover_s(token_bytes: float, bytes_per_s: float, latency_s: float, tokens
 
 
 def _limits(rank: ServedRank, deployment: Deployment, room: CacheRoom, part: str) -> Limits:
-    traffic = rank.traffic
+    traffic, declared = rank.traffic, find_declaration(deployment.engine)
     return Limits(
         budget_tokens=float(traffic.budget_tokens),
         shares_steps=bool(traffic.shares_steps),
@@ -100,6 +101,7 @@ def _limits(rank: ServedRank, deployment: Deployment, room: CacheRoom, part: str
         verified_tokens=float(traffic.verified_tokens),
         stages=int(rank.speeds.pp),
         part=part,
+        keeps_margin=declared is not None and declared.admits_with_margin,
     )
 
 

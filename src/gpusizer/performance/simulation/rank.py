@@ -17,6 +17,9 @@ __all__ = ["Item", "Limits", "Rank"]
 
 GROWN = 0.1  # of their contexts that sequences may grow in steps that count as equal
 FEW_STEPS = 16  # that always count as equal
+# Of what running answers still write, sgl-project/sglang python/sglang/srt/environ.py: at first, at least, steps between the two, and steps
+# that those who stay after a preemption are sure to have.
+MARGIN, LEAST_MARGIN, MARGIN_STEPS, SURE_STEPS = 0.7, 0.7 * 0.14, 600, 20
 
 
 class Limits(NamedTuple):
@@ -34,6 +37,8 @@ class Limits(NamedTuple):
         Requests that run at once. [requests]
     reserves : bool
         Room for the whole answer is taken from the start; else the youngest is preempted when room runs out, and computed anew.
+    keeps_margin : bool
+        A share of what all running answers still write must find room before anybody is admitted; it falls from step to step.
     prefix_tokens : int
         At the start of every prompt, cached and held once. [tokens]
     rounding_tokens : float
@@ -57,6 +62,7 @@ class Limits(NamedTuple):
     verified_tokens: float = 1.0
     stages: int = 1
     part: str = "whole"
+    keeps_margin: bool = False
 
 
 class Item:
@@ -101,6 +107,8 @@ class Rank:
         self._ends: list[tuple[int, int, Item]] = []
         self._turns = 0
         self._contexts = 0.0  # of all that decode
+        self._planned = self._advanced = 0.0  # tokens that those who decode were to write when they began, and that they wrote since
+        self._margin = MARGIN if limits.keeps_margin else 0.0
         self._begun = self._each = self._late = 0.0
         self._now = 0  # steps of this turn
         self._advances = True
@@ -167,6 +175,8 @@ class Rank:
             return False
         need = item.prompt + limits.rounding_tokens + (item.left if limits.reserves else 0)
         grown = 0.0 if limits.reserves else len(self.decoding) * limits.tokens_per_step  # those that run have their room first
+        if limits.keeps_margin:  # the share of running answers, and whole those that begin
+            grown = max(grown, self._margin * (self._planned - self._advanced)) + item.left + sum(each.left for each in self.prefilling)
         if self.held + grown + need > self.room_tokens and self.running:
             return False
         item.held = need
@@ -192,6 +202,8 @@ class Rank:
                 item.left = max(item.left - int(written), 1)
             item.computed = 0
             self.waiting.appendleft(item)
+        if found and self.limits.keeps_margin and self._planned > 0:
+            self._margin = min((self._advanced + SURE_STEPS * len(self.decoding)) / self._planned, 1.0)
         return found
 
     def _with_prompts(self, chunks: list[tuple[Item, float]]) -> float:
@@ -254,6 +266,9 @@ class Rank:
             self.steps += steps
             grown = len(self.decoding) * tokens * steps
             self._contexts += grown
+            self._advanced += grown
+            if self.limits.keeps_margin:
+                self._margin = max(self._margin - steps * (MARGIN - LEAST_MARGIN) / MARGIN_STEPS, LEAST_MARGIN)
             if not self.limits.reserves:
                 self.held += grown
                 self.peak = max(self.peak, self.held)
@@ -291,6 +306,7 @@ class Rank:
         end = self.steps + max(ceil(item.left / self.limits.tokens_per_step - 1e-9), 1)
         self.decoding[item.number] = item
         self._contexts += self.limits.prefix_tokens + item.prompt
+        self._planned += item.left
         heappush(self._ends, (end, item.turn, item))
 
     def _written(self, item: Item) -> float:
@@ -299,4 +315,6 @@ class Rank:
 
     def _leave(self, item: Item, written: float) -> None:
         self._contexts -= self.limits.prefix_tokens + item.prompt + written
+        self._planned -= item.left
+        self._advanced -= written
         self.held -= item.held + (0.0 if self.limits.reserves else written)
