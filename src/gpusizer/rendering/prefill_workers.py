@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gpusizer.engines import get_engine
-from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment
 from gpusizer.i18n import text
 from gpusizer.planning.types import Option
 from gpusizer.rendering.document import Block, Paragraph
+from gpusizer.rendering.fit import fit_data
 from gpusizer.rendering.launch import command_blocks, command_line, layout_words
 
 __all__ = ["launch_of", "option_layout", "prefill_blocks", "prefill_data"]
@@ -41,7 +41,7 @@ def prefill_data(option: Option) -> dict[str, Any] | None:
         "workers": pool.workers,
         "gpus": pool.gpus,
         "layout": {name: getattr(pool.launch.layout, name) for name in ("tp", "pp", "dp", "ep")},
-        "per_gpu": per_gpu(pool.fit.ranks[pool.fit.worst].items),
+        "per_gpu": fit_data(pool.fit, pool.launch)["per_gpu"],
         "kv_cache_tokens": pool.fit.kv_cache.tokens,
         "command": command_line(_in_role(pool.launch, "prefill")),
     }
