@@ -19,7 +19,7 @@ from gpusizer.cli.main import main
 from gpusizer.cli.output import deliver_bytes
 from gpusizer.engines import account_sheet
 from gpusizer.engines.base.device_support import device_support
-from gpusizer.facts.catalog import accelerator, accelerators, model_entry, scenario, scenarios
+from gpusizer.facts.catalog import accelerator, model_entry, scenario, scenarios
 from gpusizer.formulas.load import concurrent_requests
 from gpusizer.i18n import text
 from gpusizer.planning.request import Request
@@ -220,7 +220,7 @@ def test_a_stranger_s_name_stays_text(tmp_path: Path) -> None:
     architecture = load_architecture(str(config(tmp_path, "plain.json")))
     sheet_engine = account_sheet("vllm")
     assert sheet_engine is not None
-    facts = gather(sheet_engine, [Source(name, name, architecture, None) for name in names], accelerators(), "en")
+    facts = gather(sheet_engine, [Source(name, name, architecture, None) for name in names], listed_devices(), "en")
     several = build(facts, Beginning(Request(model=names[0], concurrency=3), "h200-sxm-141gb", 1), date(2026, 11, 5))
     for content in (output.read_bytes(), several):
         archive = zipfile.ZipFile(io.BytesIO(content))

@@ -12,9 +12,10 @@ import pytest
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import account_sheet, get_engine
-from gpusizer.facts.catalog import accelerator, accelerators, model_entry
+from gpusizer.facts.catalog import accelerator, model_entry
 from gpusizer.planning.request import Request
 from gpusizer.planning.search import held_range
+from gpusizer.rendering.workbook import listed_devices
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.sheets.start import Beginning
 from gpusizer.rendering.workbook.tables.gather import Source, gather
@@ -28,7 +29,7 @@ def of_engine(engine: str, models: Iterable[str], path: Path) -> Sheet:
     account = account_sheet(engine)
     assert account is not None
     ids = list(dict.fromkeys(models))
-    facts = gather(account, [Source(id, id, load_architecture(id), model_entry(id)) for id in ids], accelerators(), "en")
+    facts = gather(account, [Source(id, id, load_architecture(id), model_entry(id)) for id in ids], listed_devices(), "en")
     return Sheet(build(facts, Beginning(Request(model=ids[0], concurrency=3), "h200-sxm-141gb", 8), date(2026, 11, 5)), path)
 
 
@@ -55,7 +56,7 @@ def test_layouts_tried_with_other_engines_equal_the_library(engine: str, model: 
     )
     sheet.set(**case.inputs())
     seen = 0
-    for number, device in list(enumerate(accelerators()))[::4]:
+    for number, device in list(enumerate(listed_devices()))[::4]:
         wanted = smallest(case, device.id, engine)
         gpus, held = (sheet.model.get_cell_value(sheet.sheets.index("GPUs"), number + 5, column) for column in (5, 8))
         assert (gpus, held) == (wanted or (DASH, DASH)), device.id
