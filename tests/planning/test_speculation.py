@@ -70,10 +70,11 @@ def test_with_a_target_drafts_are_taken_only_where_they_help(concurrency: int) -
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
-@pytest.mark.parametrize("words", ["off", "mtp", "mtp:2"])
-def test_the_printed_command_takes_the_same_bytes(engine: str, words: str) -> None:
-    request = Request(model="deepseek-r1", concurrency=16, engine=engine, speculative=words, context_tokens=4096, gpus=CARDS)
+@pytest.mark.parametrize(("words", "concurrency"), [("off", 16), ("mtp", 16), ("mtp:2", 16), ("mtp", 200)])
+def test_the_printed_command_takes_the_same_bytes(engine: str, words: str, concurrency: int) -> None:
+    request = Request(model="deepseek-r1", concurrency=concurrency, engine=engine, speculative=words, context_tokens=4096, gpus=CARDS)
     answer = gpusizer.plan(request)
+    assert all(option.held_requests_low >= concurrency for option in answer.options)
     for option, document in zip(answer.options, answer.to_dict()["options"], strict=True):
         command = [document["command"]] if "options.yaml" in document["command"] else shlex.split(document["command"])
         gpu = option.accelerator.id

@@ -165,7 +165,7 @@ def _said_of(plan: Plan, option: Option) -> tuple[Notice, ...]:
 
 def evidence_of(option: Option) -> str:
     """The least sure evidence of an option, memory and speed together."""
-    return Evidence.ASSUMED if option.assumed else worst_evidence(option.fit.ranks[option.fit.worst].items)
+    return Evidence.ASSUMED if option.assumed or option.drafts is not None else worst_evidence(option.fit.ranks[option.fit.worst].items)
 
 
 def _speed_data(speed: Performance) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gpusizer.formulas.memory.shares import reserved_for_activations_mib, share_
 from gpusizer.units import MiB
 
 __all__ = [
+    "DRAFTING_REQUESTS",
     "NEWEST",
     "captures_prefill",
     "complete",
@@ -52,6 +53,9 @@ _SINCE_0_4_7: tuple[_Row, ...] = (
     (float("inf"), 16384, 512, 512),
 )
 _BEFORE: tuple[_Row, ...] = ((25_000, 2048, 8, 80), (float("inf"), 8192, 160, 160))
+
+
+DRAFTING_REQUESTS = 48  # at once where steps draft and nobody says how many
 
 
 def steps_by_memory(device_mib: float, version: tuple[int, ...]) -> _Row:
@@ -227,7 +231,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     chunk = deployment.max_num_batched_tokens or chunk
     requests = deployment.max_num_seqs
     if requests is None and deployment.speculative_tokens:
-        requests = 48
+        requests = DRAFTING_REQUESTS
     if requests is None and kinds.compressed and version >= (0, 5, 12):
         requests = 256
     given = deployment.flags.get("cuda_graph_max_bs")

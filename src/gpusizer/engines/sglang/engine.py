@@ -32,7 +32,7 @@ from gpusizer.engines.sglang.account import (
     step_lines,
     within_share,
 )
-from gpusizer.engines.sglang.defaults import NEWEST, complete
+from gpusizer.engines.sglang.defaults import DRAFTING_REQUESTS, NEWEST, complete
 from gpusizer.engines.sglang.drafts import OWN_DRAFTS
 from gpusizer.engines.sglang.pools import Pools, stage_pools
 from gpusizer.engines.sglang.record import recipe_bytes, records_of
@@ -71,6 +71,12 @@ class Sglang(PooledEngine):
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
         return complete(deployment, architecture, accelerator, self.version_of(deployment))
+
+    def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
+        """With drafts the number of requests at once is said where the default would hold it down."""
+        if deployment.speculative_tokens and deployment.max_num_seqs is None and requests > DRAFTING_REQUESTS:
+            return replace(deployment, max_num_seqs=requests)
+        return deployment
 
     def problem(self, start: Start) -> Notice | None:
         """Experts may be shared out over fewer ranks than there are: the rest cut them."""
