@@ -1,7 +1,8 @@
 """Checkpoints whose own draft layers vLLM runs: ``hf_config_override`` and ``MTPModelTypes`` of vllm/config/speculative.py.
 
-The file of November 2026 (vllm-project/vllm@002e77c1) takes "mtp" for all; 0.27.1 lists the kinds down to the last block; earlier releases by their
-notes. A release that is not known to run a kind is taken not to. Until 0.11 each kind had a word of its own, which later releases still take.
+Which kinds there are was read in the file of November 2026 (vllm-project/vllm@002e77c1; ``MTPModelTypes`` of 0.27.1 lists them down to the last block).
+Since when: pull requests 18435 (DeepSeek on the V1 engine, May 2025) and 25232 ("mtp" for every kind, September 2025; the older words are still
+taken); the others by the month in which the model came out, rather a release too late than too early, and not looked up release by release.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def _first(since: tuple[int, ...], word: str) -> tuple[OwnDraft, ...]:
 
 
 OWN_DRAFTS: Mapping[str, tuple[OwnDraft, ...]] = {
-    "deepseek_v3": _first((0, 8, 3), "deepseek_mtp"),
+    "deepseek_v3": _first((0, 9, 1), "deepseek_mtp"),
     "mimo": _first((0, 9, 0), "mimo_mtp"),
     "glm4_moe": _first((0, 10, 0), "glm4_moe_mtp"),
     "qwen3_next": _first((0, 10, 2), "qwen3_next_mtp"),
