@@ -1,7 +1,7 @@
 """Checkpoints whose own draft layers SGLang runs (``--speculative-algorithm NEXTN``): ``_config_draft_model`` of srt/configs/model_config.py.
 
 Which kinds there are was read in the file of sgl-project/sglang@001adf56. Since when is taken from the month in which each model came out, rather a
-release too late than too early, and was not looked up release by release. The first ones needed their draft layer exported to a checkpoint of its own.
+release too late than too early, and was not looked up release by release. At first a draft layer had to be exported to a checkpoint of its own.
 """
 
 from __future__ import annotations

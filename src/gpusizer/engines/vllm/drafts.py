@@ -1,6 +1,6 @@
 """Checkpoints whose own draft layers vLLM runs: ``hf_config_override`` and ``MTPModelTypes`` of vllm/config/speculative.py.
 
-Which kinds there are was read in the file of November 2026 (vllm-project/vllm@002e77c1; ``MTPModelTypes`` of 0.27.1 lists them down to the last block).
+Which kinds there are was read in the file of November 2026 (vllm-project/vllm@002e77c1; ``MTPModelTypes`` of 0.27.1 has all but the last).
 Since when: pull requests 18435 (DeepSeek on the V1 engine, May 2025) and 25232 ("mtp" for every kind, September 2025; the older words are still
 taken); the others by the month in which the model came out, rather a release too late than too early, and not looked up release by release.
 """
