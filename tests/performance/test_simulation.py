@@ -112,6 +112,7 @@ ENGINES = st.builds(
     verified_tokens=st.just(1.0),
     part=st.just("whole"),
     keeps_margin=st.booleans(),
+    polled_steps=st.sampled_from([1, 7]),
 )
 ROWS = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 400), st.integers(1, 60)), min_size=1, max_size=60)
 
@@ -166,6 +167,15 @@ def test_a_prompt_stretches_a_step_or_stops_all_others(*, shares: bool, pace_s: 
     requests = Requests([0.0, 0.05], [1, 100], [10, 1])
     outcome, _ = served(requests, Limits(shares_steps=shares), Even(0.01, 1e-4))
     assert (outcome.end_s[0] - outcome.first_s[0]) / 9 == pytest.approx(pace_s, rel=1e-6)
+
+
+def test_requests_are_seen_when_the_scheduler_looks() -> None:
+    """One answer runs in steps of 10 ms, looked up every tenth: who comes at 25 ms is seen after the tenth step."""
+    requests = Requests([0.0, 0.025], [1, 1], [60, 1])
+    often, _ = served(requests, Limits())
+    rarely, _ = served(requests, Limits(polled_steps=10))
+    assert often.first_s[1] == pytest.approx(0.04)
+    assert rarely.first_s[1] == pytest.approx(0.11)
 
 
 def test_drafts_that_are_accepted_save_steps() -> None:

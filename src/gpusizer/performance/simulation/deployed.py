@@ -101,8 +101,15 @@ def _limits(rank: ServedRank, deployment: Deployment, room: CacheRoom, part: str
         verified_tokens=float(traffic.verified_tokens),
         stages=int(rank.speeds.pp),
         part=part,
+        polled_steps=_count_of(deployment, "scheduler_recv_interval"),
         keeps_margin=declared is not None and declared.admits_with_margin,
     )
+
+
+def _count_of(deployment: Deployment, flag: str) -> int:
+    """A flag that is a whole number; 1 where it was not given."""
+    value = deployment.flags.get(flag, 1)
+    return max(int(value), 1) if isinstance(value, int | float) or (isinstance(value, str) and value.isdecimal() and len(value) < 10) else 1
 
 
 def _costs(rank: ServedRank, deployment: Deployment) -> Costs:

@@ -39,6 +39,8 @@ class Limits(NamedTuple):
         Room for the whole answer is taken from the start; else the youngest is preempted when room runs out, and computed anew.
     keeps_margin : bool
         A share of what all running answers still write must find room before anybody is admitted; it falls from step to step.
+    polled_steps : int
+        New requests are looked for once in so many steps. [steps]
     prefix_tokens : int
         At the start of every prompt, cached and held once. [tokens]
     rounding_tokens : float
@@ -63,6 +65,7 @@ class Limits(NamedTuple):
     stages: int = 1
     part: str = "whole"
     keeps_margin: bool = False
+    polled_steps: int = 1
 
 
 class Item:
@@ -106,6 +109,8 @@ class Rank:
         self.version = 0
         self._ends: list[tuple[int, int, Item]] = []
         self._turns = 0
+        self._seen = 0  # of those that wait
+        self._unpolled = 0  # steps since new requests were looked for
         self._contexts = 0.0  # of all that decode
         self._planned = self._advanced = 0.0  # tokens that those who decode were to write when they began, and that they wrote since
         self._margin = MARGIN if limits.keeps_margin else 0.0
@@ -146,8 +151,11 @@ class Rank:
             chunks.append((item, size))
             room -= size
         handed: list[Item] = []
-        while self.waiting and room > 0 and not evicted and self._admits(self.waiting[0]):
+        if self._unpolled >= limits.polled_steps or not self.running:
+            self._seen, self._unpolled = len(self.waiting), self._unpolled % limits.polled_steps
+        while self._seen and room > 0 and not evicted and self._admits(self.waiting[0]):
             item = self.waiting.popleft()
+            self._seen -= 1
             if limits.part == "answers":
                 self._join(item)
                 handed.append(item)
@@ -202,6 +210,7 @@ class Rank:
                 item.left = max(item.left - int(written), 1)
             item.computed = 0
             self.waiting.appendleft(item)
+            self._seen += 1
         if found and self.limits.keeps_margin and self._planned > 0:
             self._margin = min((self._advanced + SURE_STEPS * len(self.decoding)) / self._planned, 1.0)
         return found
@@ -241,6 +250,8 @@ class Rank:
         steps = min(ends[0][0] - self.steps, max(int(GROWN * context / tokens), FEW_STEPS))
         if not self.limits.reserves and self.room_tokens < inf:
             steps = min(steps, max(int((self.room_tokens - self.held) / (count * tokens)), 1))
+        if len(self.waiting) > self._seen:
+            steps = min(steps, self.limits.polled_steps - self._unpolled)
         self._now = max(steps, 1)
         return self.clock.decode_s(count, context + (self._now - 1) * tokens / 2)
 
@@ -261,6 +272,7 @@ class Rank:
         """The step is over: (requests whose prompt ended in it, those whose answer did, how much later first tokens are there)."""
         steps, tokens = self._now, self.limits.tokens_per_step
         self.busy_s += steps * self._each
+        self._unpolled += steps
         done: list[Item] = []
         if self._advances:
             self.steps += steps
