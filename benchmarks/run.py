@@ -21,6 +21,14 @@ COMMANDS = {
         GPUSIZER,
         *("plan", "deepseek-v3", "--users", "1000", "--ttft", "1s", "--tpot", "30ms", "--precision", "checkpoint,int4"),
     ],
+    "gpusizer plan deepseek-v3 --request-rate 4 --ttft-p95 2s --tpot-p99 60ms, two precisions": [
+        GPUSIZER,
+        *("plan", "deepseek-v3", "--request-rate", "4", "--ttft-p95", "2s", "--tpot-p99", "60ms", "--precision", "checkpoint,int4"),
+    ],
+    "gpusizer simulate qwen3-32b --gpu h200-sxm-141gb --request-rate 4": [
+        GPUSIZER,
+        *("simulate", "qwen3-32b", "--gpu", "h200-sxm-141gb", "--request-rate", "4"),
+    ],
     "gpusizer fit deepseek-v3 --gpu h200-sxm-141gb --tp 8": [GPUSIZER, "fit", "deepseek-v3", "--gpu", "h200-sxm-141gb", "--tp", "8"],
     "gpusizer models list": [GPUSIZER, "models", "list"],
     "gpusizer accelerators list": [GPUSIZER, "accelerators", "list"],
@@ -30,6 +38,7 @@ BARS_S = {
     "gpusizer --help": 0.15,
     "gpusizer plan deepseek-v3 --users 1000": 0.5,
     "gpusizer plan deepseek-v3 --users 1000 --ttft 1s --tpot 30ms, two precisions": 1.0,
+    "gpusizer plan deepseek-v3 --request-rate 4 --ttft-p95 2s --tpot-p99 60ms, two precisions": 1.3,
 }
 COLUMN = 1_000_000  # configurations of the vectorised step time
 

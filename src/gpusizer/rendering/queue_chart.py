@@ -18,7 +18,7 @@ def sparkline(values: Sequence[float], width: int = 60) -> str:
     """Values as blocks, the highest of each column.
 
     >>> sparkline([0, 1, 2, 4], 4), sparkline([], 4)
-    ('▁▂▄█', '')
+    ('▁▃▅█', '')
     """
     if not values:
         return ""
