@@ -211,7 +211,7 @@ def make_simulations(
     """
     traces = {each.trace: read_trace(each.trace) for each in requests if each.trace is not None}  # before anything is computed
     tasks = [_Task(each, _arriving(each, traces.get(each.trace) if each.trace else None)) for each in requests]
-    if progress is not None and (jobs == 1 or len(tasks) == 1):
+    if progress is not None and backend == "loky" and (jobs == 1 or len(tasks) == 1):
         done, whole = 0, sum(len(task.arriving.arrival_s) for task in tasks)
         found: list[Simulation] = []
         for task in tasks:

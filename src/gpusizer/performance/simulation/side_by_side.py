@@ -59,12 +59,16 @@ def side_by_side(work: Callable[[Task], Result], tasks: Sequence[Task], *, backe
 def _connect(backend: str) -> None:
     """Reach the cluster."""
     if backend == "dask":
-        from distributed import get_client
+        from dask import config
+        from distributed import Client, get_client
 
         try:
             get_client()
         except ValueError as error:
-            raise FlagError("backend-without-cluster", backend=backend) from error
+            address = config.get("scheduler-address", None)  # DASK_SCHEDULER_ADDRESS
+            if address is None:
+                raise FlagError("backend-without-cluster", backend=backend) from error
+            Client(address)
     elif backend == "ray":
         from ray.util.joblib import register_ray
 
