@@ -63,7 +63,7 @@ def configurations_per_s() -> float:
     from gpusizer.engines.base.types import Deployment
     from gpusizer.facts.catalog import accelerator
     from gpusizer.performance.concurrency import memory_answer
-    from gpusizer.performance.predict import set_up
+    from gpusizer.performance.set_up import set_up
     from gpusizer.performance.step_time import Step, step_time
     from gpusizer.performance.types import Load
 

@@ -23,7 +23,7 @@ def written(about: str, fit: Mapping[str, Any], measured: Measured, tables: Sequ
     about : str
         What it is, for people.
     fit : mapping
-        Date, runs, groups and errors of the fit.
+        Date, runs, groups, owners and errors of the fit; "unseen" are median errors of owners that were left out, by quantity.
     measured : Measured
         Owners by generation and storage class, and by engine.
     tables : sequence of ConstantTable
@@ -35,6 +35,7 @@ def written(about: str, fit: Mapping[str, Any], measured: Measured, tables: Sequ
         TOML.
     """
     lines = ["about = '''", about.strip("\n"), "'''", "", "[fit]", f"date = '{fit['date']}'", f"runs = {fit['runs']}", f"groups = {fit['groups']}"]
+    lines += [f"owners = {fit['owners']}", "unseen = { " + ", ".join(f"{name} = {error:.3f}" for name, error in fit["unseen"].items()) + " }"]
     lines += ["errors = [", *(f"  '{error}'," for error in fit["errors"]), "]"]
     for name, owners in measured._asdict().items():
         lines += ["", f"[measured.{name}]  # independent owners", *(f"{_literal(key)} = {number}" for key, number in sorted(owners.items()))]
@@ -63,5 +64,5 @@ def _cells(constant: Constant) -> list[str]:
     if constant.error is not None and constant.prior is not None and constant.prior_spread is not None:
         cells += [str(constant.runs), str(constant.owners), f"{constant.error:.2g}", f"{constant.prior:.5g}", f"{constant.prior_spread:.3g}"]
     elif constant.runs:
-        cells.append(str(constant.runs))
+        cells += [str(constant.runs), str(constant.owners)]
     return cells

@@ -93,6 +93,13 @@ def scores(runs: Sequence[Any], predicted: Any) -> list[str]:
     return found
 
 
+def medians(runs: Sequence[Any], predicted: Any) -> dict[str, float]:
+    """Median error by quantity, large bursts left out."""
+    errors = np.abs(predicted / np.array([run.measured for run in runs]) - 1)
+    rows = column((run.case.load.burst or 0) < LARGE_BURST for run in runs) > 0
+    return {name: float(np.nanmedian(errors[rows, number])) for number, name in enumerate(QUANTITIES)}
+
+
 def coverage(runs: Sequence[Any], predicted: Any, found: Sequence[Sequence[Any]]) -> None:
     """How many measured values lie in their band, by owner with twenty of them."""
     ratio = np.array([run.measured for run in runs]) / predicted

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import shared_lines
-from gpusizer.performance.constants import FILE, about_constants, constant_tables, fit_record, speed_constants
+from gpusizer.performance.constants import FILE, about_constants, constant_tables, fit_record, measured_pairs, speed_constants
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case, speed_of
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "calibrate"
@@ -49,7 +49,7 @@ def test_speed_scripts_run_on_three_rows(tmp_path: Path) -> None:
     rows = [row for row in shared_lines("serving-speeds.jsonl") if row["confidence"] == "high"][:3]
     before = FILE.read_bytes()
     words = ran("speed", rows, tmp_path, "--folds", "2", "--steps", "1")
-    assert "groups left out in 2 folds" in words
+    assert "owner left out: tpot_s" in words
     assert "high, aggregated: n    3" in ran("speed_report", rows, tmp_path)
     assert FILE.read_bytes() == before  # only --write writes
 
@@ -73,10 +73,10 @@ def test_the_file_of_constants_is_what_the_script_writes(script: Any) -> None:
     """Read and written again it is the same to the byte; with another value only its row differs."""
     module: ModuleType = script("constants_file")
     text = FILE.read_text(encoding="utf-8")
-    assert module.written(about_constants(), fit_record(), constant_tables()) == text
-    known = next(each for table in constant_tables() for each in table.constants if each.name == "kernel_s.vllm")
-    other = module.updated(constant_tables(), {known.name: type(known)(known.name, 9.9e-6, known.runs, known.error, known.prior, known.prior_spread)})
-    changed = module.written(about_constants(), fit_record(), other)
+    assert module.written(about_constants(), fit_record(), measured_pairs(), constant_tables()) == text
+    known = next(each for table in constant_tables() for each in table.constants if each.name == "kernel_s.plain")
+    other = module.updated(constant_tables(), {known.name: known._replace(value=9.9e-6)})
+    changed = module.written(about_constants(), fit_record(), measured_pairs(), other)
     differing = [after for before, after in zip(text.splitlines(), changed.splitlines(), strict=True) if before.split() != after.split()]
     assert len(differing) == 1
-    assert differing[0].split()[:2] == ["kernel_s.vllm", "9.9e-06"]
+    assert differing[0].split()[:2] == ["kernel_s.plain", "9.9e-06"]

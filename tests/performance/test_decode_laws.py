@@ -20,7 +20,7 @@ from gpusizer.performance.predict import Load, Performance, predict
 ONE = Load(512, 128, concurrency=1)
 DEVICES = [device for device in accelerators() if speed_known(device)]
 MOST = 2.2  # times the time that the bytes alone take
-FIXED = ("step_kernels", "step_overhead", "step_quantisation")  # what a step costs whatever its size
+FIXED = ("kernels", "step_overhead", "step_quantisation")  # what a step costs whatever its size
 # Bits of a weight of Qwen3-8B in a file of that recipe, rounded down to a quarter: llama.cpp's own print-outs of bits per weight.
 BLOCK_LADDER = ("bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 LADDERS = {"vllm": ("bf16", "fp8", "int4"), "llama.cpp": BLOCK_LADDER}
@@ -54,7 +54,7 @@ def fixed_seconds(speed: Performance) -> float:
     for item in speed.items:
         if item.id == "prompt_room":
             break
-        if item.id in FIXED and (item.id == "step_kernels" or item.id not in seen):
+        if item.id in FIXED and (item.id == "kernels" or item.id not in seen):
             total += item.value if item.id != "step_overhead" else item.value - float(item.inputs["kernels_s"])
             seen.add(item.id)
     return total
@@ -71,6 +71,14 @@ def test_one_request_is_bound_by_bytes_and_fewer_bits_are_never_slower(device: A
         assert least <= speed.tpot_s.value <= MOST * least + fixed_seconds(speed), precision
         assert speed.tpot_s.value <= last, precision
         last = speed.tpot_s.value
+
+
+@pytest.mark.parametrize("engine", list(LADDERS))
+@pytest.mark.parametrize("name", ["qwen3-0.6b", "qwen3-30b-a3b"])
+def test_fewer_bits_are_never_slower_for_a_small_model_and_for_experts(name: str, engine: str) -> None:
+    for device in DEVICES[::3]:
+        speeds = [one_request(name, device, engine, precision).tpot_s.value for precision in LADDERS[engine]]
+        assert speeds == sorted(speeds, reverse=True), device.id
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])

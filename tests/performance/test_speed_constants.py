@@ -82,10 +82,16 @@ def test_every_constant_of_speed_is_read_by_some_prediction(recorded: Recorded) 
         ask("deepseek-v3", accelerator(gpu), FEW, tp=8)
     ask("qwen3-8b", accelerator(H100), FEW, engine_version="0.10.0")
     ask("deepseek-v3", accelerator(H200), FEW, engine="llama.cpp")
+    for precision, load in (("q4_k_m", FEW), ("iq2_xxs", FEW), ("q4_k_m", LOADS[0])):
+        ask("qwen3-8b", accelerator("a100-sxm-80gb"), load, precision=precision, engine="llama.cpp", engine_version="4000")
+    ask("qwen3-30b-a3b", accelerator("rtx4090-24gb"), FEW, precision="q4_k_m", engine="llama.cpp", flags={"n_cpu_moe": 20})
+    ask("deepseek-v3", accelerator(H200), FEW, tp=8, engine="sglang", flags={"moe_runner_backend": "flashinfer_trtllm"})
+    for engine, load in product((*ENGINES, "transformers"), (*LOADS, FEW, Load(8192, 256, concurrency=4000))):
+        ask("qwen3-30b-a3b", accelerator(H200), load, engine=engine, split=load is FEW and engine != "transformers")
     assert sorted(set(recorded) - recorded.read) == []
 
 
 def test_an_engine_that_borrows_the_memory_of_another_keeps_its_own_speeds(recorded: Recorded) -> None:
     ask("qwen3-30b-a3b", accelerator("ascend910b2-64gb"), FEW, engine="mindie")
-    assert "kernel_s.mindie" in recorded.read
-    assert "kernel_s.vllm" not in recorded.read
+    assert "kernel_engine.mindie" in recorded.read
+    assert "kernel_engine.vllm" not in recorded.read

@@ -11,8 +11,8 @@ from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.concurrency import memory_answer
 from gpusizer.performance.device_speeds import speed_known
-from gpusizer.performance.predict import set_up
 from gpusizer.performance.served_rank import Traffic
+from gpusizer.performance.set_up import set_up
 from gpusizer.performance.types import Load
 
 LOAD = Load(4000, 200, concurrency=200)

@@ -272,7 +272,9 @@ def test_bandwidth_of_a_host_follows_from_its_channels() -> None:
     """Intel ARK: eight channels of DDR5-4800 are 307.2 GB/s a processor; six of DDR4-3200 are 153.6."""
     assert host_of({"cpu": "Xeon Platinum 8480+", "memory": "8 x DDR5-4800 a socket"}).bandwidth_bytes_per_s == pytest.approx(307.2e9)  # type: ignore[union-attr]
     assert host_of({"cpu": "4 x Xeon", "memory": "6 x DDR4-3200 a socket"}).bandwidth_bytes_per_s == pytest.approx(4 * 153.6e9)  # type: ignore[union-attr]
-    for words in ("not stated", "12-channel DDR5", "", None, 7, "999 x"):
+    assert host_of({"cpu": "EPYC 9374F", "memory": "12-channel DDR5"}).bandwidth_bytes_per_s == pytest.approx(460.8e9)  # type: ignore[union-attr]
+    assert host_of({"cpu": "2 x EPYC 9355"}).bandwidth_bytes_per_s == pytest.approx(2 * 460.8e9)  # type: ignore[union-attr]
+    for words in ("not stated", "", None, 7, "999 x"):
         found = host_of({"memory": words})
         assert found is not None
         assert found.bandwidth_bytes_per_s is None
@@ -304,8 +306,8 @@ def test_hostile_hosts(host: Any) -> None:
         ("ktransformers", "", {"cpu_moe": True}, ("experts", None)),
         ("llama.cpp", "8 layers on the card, the rest in host memory", {"n_gpu_layers": 8}, ("layers", 8)),
         ("llama.cpp", "--n-gpu-layers 36", {"n_gpu_layers": 36}, ("layers", 36)),
-        ("llama.cpp", "layers or experts chosen by the client so that the card is full", {}, ("rest", None)),
-        ("llama.cpp", "layers that do not fit in host memory", {}, ("rest", None)),
+        ("llama.cpp", "layers or experts chosen by the client so that the card is full", {"fit": "on"}, ("rest", None)),
+        ("llama.cpp", "layers that do not fit in host memory", {"fit": "on"}, ("rest", None)),
     ],
 )
 def test_what_lies_on_the_host(engine: str, offload: str, flags: dict[str, Any], said: tuple[str, int | None]) -> None:

@@ -126,8 +126,8 @@ def experts_touched_skewed(*, experts: Any, top_k: Any, tokens: Any, evenness: A
     "compute.expert_rows",
     unit="tokens",
     symbols={"routed_tokens": "tokens", "touched_experts": "experts", "tile_rows": "tokens"},
-    reference="grouped matrix products work on whole tiles of rows: half a tile is wasted per expert on average",
-    example={"routed_tokens": 256, "touched_experts": 163, "tile_rows": 64},
+    reference="grouped matrix products work on whole tiles of rows: half a tile is wasted per expert on average; a single row is a vector",
+    example={"routed_tokens": 256, "touched_experts": 128, "tile_rows": 64},
 )
 def expert_rows(*, routed_tokens: Any, touched_experts: Any, tile_rows: Any) -> Any:
     """Rows that the experts compute, padding included.
@@ -148,10 +148,10 @@ def expert_rows(*, routed_tokens: Any, touched_experts: Any, tile_rows: Any) -> 
 
     Examples
     --------
-    >>> expert_rows(routed_tokens=256, touched_experts=163, tile_rows=64)
-    5472.0
+    >>> expert_rows(routed_tokens=256, touched_experts=128, tile_rows=64), expert_rows(routed_tokens=8, touched_experts=8, tile_rows=64)
+    (2304.0, 8.0)
     """
-    return routed_tokens + touched_experts * tile_rows / 2
+    return routed_tokens + touched_experts * tile_rows / 2 * maximum(1 - touched_experts / maximum(routed_tokens, 1e-6), 0)
 
 
 @formula(
@@ -274,7 +274,7 @@ def kernels_seconds(*, kernels: Any, kernel_s: Any) -> Any:
 
     Examples
     --------
-    >>> kernels_seconds(kernels=800, kernel_s=2e-6)
+    >>> round(kernels_seconds(kernels=800, kernel_s=2e-6), 4)
     0.0016
     """
     return kernels * kernel_s

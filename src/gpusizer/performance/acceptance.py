@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpusizer.performance.constants import speed_constants
+from gpusizer.performance.constants import Constants, speed_constants
 
 __all__ = ["MOST_ACCEPTED", "Acceptance", "assumed_acceptance"]
 
@@ -23,20 +23,22 @@ class Acceptance(NamedTuple):
     high: float
 
 
-def assumed_acceptance(drafts: int) -> Acceptance:
+def assumed_acceptance(drafts: float, constants: Constants | None = None) -> Acceptance:
     """Mean over so many drafts of a step; later ones build on earlier guesses and are accepted less often.
 
     Parameters
     ----------
-    drafts : int
+    drafts : float
         Draft tokens of a step. [tokens]
+    constants : Constants, optional
+        Others than those in use, for the calibration.
 
     Returns
     -------
     Acceptance
         Shares.
     """
-    constants = speed_constants()
+    constants = constants or speed_constants()
     fade = constants.of("acceptance_fade", "all") ** max(drafts - 1, 0)
     value = constants.of("acceptance", "all") * fade
     return Acceptance(value, min(LEAST_SEEN, value), max(MOST_SEEN * fade, value))

@@ -10,8 +10,9 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.device_speeds import speed_known
-from gpusizer.performance.predict import Asked, conclude, predict, serve, set_up
+from gpusizer.performance.predict import Asked, conclude, predict, serve
 from gpusizer.performance.served_rank import ServedRank
+from gpusizer.performance.set_up import set_up
 from gpusizer.performance.step_time import ClassSpeed
 from gpusizer.performance.step_work import AttentionWork, Experts, Linear
 from gpusizer.performance.types import Load, Performance

@@ -8,7 +8,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["FILE", "Constant", "ConstantTable", "Constants", "Measured", "constant_tables", "fit_record", "measured_pairs", "speed_constants"]
+__all__ = [
+    "FILE",
+    "Constant",
+    "ConstantTable",
+    "Constants",
+    "Measured",
+    "constant_tables",
+    "fit_record",
+    "measured_pairs",
+    "owners_of",
+    "speed_constants",
+]
 
 FILE = Path(__file__).with_name("constants.toml")
 
@@ -128,6 +139,12 @@ def speed_constants() -> Constants:
     return Constants({words[0]: float(words[1]) for table in _file()["table"] for words in _rows(table)})
 
 
+@cache
+def owners_of() -> Mapping[str, int]:
+    """Constant -> independent owners of the runs that it was fitted to, of those that were."""
+    return {words[0]: int(words[3]) for table in _file()["table"] for words in _rows(table) if len(words) > 3}
+
+
 def constant_tables() -> tuple[ConstantTable, ...]:
     """Everything that the file says, in its order."""
     return tuple(
@@ -155,6 +172,6 @@ def about_constants() -> str:
 
 
 def fit_record() -> Mapping[str, Any]:
-    """Date, runs, groups and errors of the last fit."""
+    """Date, runs, groups, owners and errors of the last fit; "unseen" are median errors of owners that were left out, by quantity."""
     record: Mapping[str, Any] = _file()["fit"]
     return record

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _BY_CAPABILITY = {"8.0": "ampere", "8.6": "ampere_small", "8.9": "ada", "9.0": "hopper", "10": "blackwell", "12": "blackwell_pcie"}
-_BY_CAPABILITY |= {"7.5": "turing", "7": "volta", "6": "pascal", "5": "pascal", "gfx94": "cdna3", "gfx95": "cdna4", "gfx90a": "cdna3", "gfx90": "gcn"}
+_BY_CAPABILITY |= {"7.5": "turing", "7": "turing", "6": "pascal", "5": "pascal", "gfx94": "cdna", "gfx95": "cdna", "gfx90a": "cdna", "gfx90": "gcn"}
 _BY_CAPABILITY |= {"gfx10": "rdna", "gfx11": "rdna", "gfx12": "rdna"}
 _BY_VENDOR = {"Apple": "apple", "Intel": "intel", "Huawei": "ascend"}
 _UNIFIED = {"NVIDIA": "nvidia_unified", "AMD": "rdna_unified"}

@@ -6,33 +6,26 @@ requests queue, start and decode together (``serving``), and how far measured ru
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
-from gpusizer.engines import find_declaration
-from gpusizer.engines.base.cache import cache_format
-from gpusizer.engines.base.releases import month_of
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity, Section
-from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.core import maximum, minimum
-from gpusizer.formulas.latency import speculative_tokens
+from gpusizer.formulas.core import maximum
 from gpusizer.formulas.serving.rates import deployment_rate_tokens_per_s
-from gpusizer.performance.concurrency import completed, memory_answer, running_places
-from gpusizer.performance.constants import Constants, speed_constants
+from gpusizer.performance.concurrency import memory_answer, running_places
+from gpusizer.performance.constants import owners_of, speed_constants
 from gpusizer.performance.device_speeds import engine_family, provenance
 from gpusizer.performance.links import network_bytes_per_s
 from gpusizer.performance.notes import Note, Notes, unnoted
-from gpusizer.performance.served_rank import ServedRank, Service, ServingConstants, Traffic
+from gpusizer.performance.served_rank import ServedRank, Service
 from gpusizer.performance.serving import burst, closed_loop, open_loop
-from gpusizer.performance.step_speeds import EngineState, speeds_of
-from gpusizer.performance.step_time import Speeds, Step, step_time
-from gpusizer.performance.step_work import OnHost, Parallelism, StepWork, bulk_storages, latent_layers, step_work
+from gpusizer.performance.set_up import set_up
+from gpusizer.performance.step_work import bulk_storages
 from gpusizer.performance.types import Host, Load, Performance, PrefillPool, SpeedItem
 
 __all__ = [
@@ -44,19 +37,9 @@ __all__ = [
     "SpeedItem",
     "answer",
     "conclude",
-    "engine_state",
     "predict",
-    "quickest_token_s",
     "serve",
-    "served_rank",
-    "set_up",
 ]
-
-UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
-HALF_A_STEP = 0.5  # what is left on average of the step that runs when a prompt comes
-MOST_ACCEPTED = 0.999  # probability that a draft is accepted: the sum over drafts has no closed form at 1
-_MEASURED_ALONE_APART = frozenset({"mindie"})  # its speeds are measured, its memory is not modelled; prompts have steps of their own
-_MONTH = re.compile(r"(20\d{2})-(\d{2})")
 
 
 class Asked(NamedTuple):
@@ -213,151 +196,6 @@ def _whole_rate(asked: Asked, service: Service, note: Note, busy_share: float) -
     return float(note("output_tokens_per_s", deployment_rate_tokens_per_s)(rank_rate=rate, ranks=asked.ranks, busy_share=busy_share))
 
 
-def set_up(
-    architecture: Architecture,
-    accelerator: Accelerator,
-    fit: Fit,
-    load: Load,
-    *,
-    constants: Constants | None = None,
-    built: str = "",
-    host: Host | None = None,
-) -> ServedRank:
-    """One rank as it is served: work, speeds, what it is asked to do by the defaults of the engine's own answer, and its fixed costs."""
-    known = constants or speed_constants()
-    state = engine_state(fit.deployment, built, host)
-    work, speeds = _work_and_speeds(architecture, accelerator, fit.deployment, state, known, on_host_of(fit))
-    places = running_places(work, accelerator, fit, load)
-    return served_rank(work, speeds, fit.deployment, load, places, known, age_years(fit.deployment, built))
-
-
-def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deployment: Deployment, *, context_tokens: float) -> float:
-    """Time of one token of a single request, nothing beside it: no load is served faster. [s]"""
-    known = completed(architecture, accelerator, deployment)
-    work, speeds = _work_and_speeds(architecture, accelerator, known, engine_state(known), speed_constants(), OnHost())
-    drafts = float(deployment.speculative_tokens)
-    step = Step(sequences=1.0 / speeds.pp, context_tokens=context_tokens / 2, verified_tokens=1.0 + drafts)
-    return float(step_time(work, speeds, step)) / (1.0 + drafts)
-
-
-def _work_and_speeds(
-    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, state: EngineState, constants: Constants, on_host: OnHost
-) -> tuple[StepWork, Speeds]:
-    cut = Parallelism.of(deployment.layout)
-    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8, on_host=on_host)
-    known, key = _known_speeds(architecture), (id(accelerator), state, cut, on_host)  # one deployment is asked under several loads
-    found = known.get(key)
-    if found is None or found[0] is not accelerator or found[1] is not constants:
-        found = known[key] = (accelerator, constants, speeds_of(work, accelerator, state, cut, constants))
-    return work, found[2]
-
-
-@once_per_architecture
-def _known_speeds(architecture: Architecture) -> dict[Hashable, tuple[Accelerator, Constants, Speeds]]:
-    """Speeds by device, engine and layout, with what they were computed from."""
-    return {}
-
-
-def on_host_of(fit: Fit) -> OnHost:
-    """What of the weights lies in the memory of the host, by the engine's own answer."""
-    if fit.host_layers or fit.host_experts:
-        return OnHost(fit.host_layers, fit.host_experts)
-    sizes = [(item.id, item.bytes) for item in fit.ranks[fit.worst].items if item.section is Section.WEIGHTS] if fit.deployment.flags else []
-    moved = -sum(size for name, size in sizes if name == "weights_on_host")
-    return OnHost(layers=moved / sum(size for _, size in sizes if size > 0)) if moved > 0 else OnHost()
-
-
-def engine_state(deployment: Deployment, built: str = "", host: Host | None = None) -> EngineState:
-    """What of a deployment's engine bears on the speed of its steps."""
-    form = cache_format(deployment.kv_precision, "bf16")
-    bits = 8 * form.element_bytes if form else 16.0
-    computes = engine_family(deployment.engine) == "llama.cpp"
-    bandwidth = None if host is None else host.bandwidth_bytes_per_s
-    fused = "flashinfer" in str(deployment.flags.get("moe_runner_backend"))  # SGLang's default runs experts, and sums over ranks, in more pieces
-    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager, fused, bandwidth, computes)
-
-
-def served_rank(
-    work: StepWork, speeds: Speeds, deployment: Deployment, load: Load, places: Any, constants: Constants, years: float = 0.0
-) -> ServedRank:
-    """One rank of a deployment whose defaults are filled in, with so many requests at once."""
-    drafts = float(deployment.speculative_tokens)
-    # the first draft is accepted more often than those that build on it: the mean falls with their number
-    fitted = constants.of("acceptance", "all") * constants.of("acceptance_fade", "all") ** max(drafts - 1, 0)
-    acceptance = min(fitted if load.acceptance is None else load.acceptance, MOST_ACCEPTED)
-    prefix = minimum(load.shared_prefix_tokens, maximum(load.input_tokens - 1, 0.0))
-    traffic = Traffic(
-        prompt_tokens=maximum(load.input_tokens - prefix, 1.0),
-        prefix_tokens=prefix,
-        output_tokens=maximum(load.output_tokens, 1.0),
-        places=places,
-        budget_tokens=float(deployment.max_num_batched_tokens or UNBOUNDED_TOKENS),
-        shares_steps=_shares_steps(deployment.engine),
-        verified_tokens=1.0 + drafts,
-        tokens_per_step=speculative_tokens(acceptance=acceptance, drafts=drafts),
-        draft_steps=drafts,
-        first_burst_share=load.first_burst_share,
-        spread=load.length_spread,
-    )
-    return ServedRank(work, speeds, traffic, _serving_constants(work, deployment, constants, years))
-
-
-def _shares_steps(engine: str) -> bool:
-    """Whether prompts share a step with requests that already generate."""
-    declared = find_declaration(engine)
-    return declared.shares_steps if declared is not None else engine.lower() not in _MEASURED_ALONE_APART
-
-
-def _serving_constants(work: StepWork, deployment: Deployment, constants: Constants, years: float) -> ServingConstants:
-    family = engine_family(deployment.engine)
-    return ServingConstants(
-        admission_s=(constants.of("admission_s", family, "other") + latent_layers(work) * constants.of("latent_s", "prompt"))
-        * constants.of("age", "prompt") ** years,
-        request_s=constants.of("request_s", "host"),
-        stream_s=constants.of("stream_s", "all") * deployment.dp / stream_interval(deployment),
-        waited_steps=max(constants.of("dp_wait", family, "other") if deployment.dp > 1 else HALF_A_STEP, polled_steps(deployment) * HALF_A_STEP),
-        first_burst=constants.of("first_burst", "all"),
-        desynchronisation=constants.of("desynchronisation", "all"),
-        short_answer_weight=constants.of("short_answer_weight", "all"),
-        long_answer_weight=constants.of("long_answer_weight", "all"),
-        room_share=constants.of("prompt_room", "least"),
-        added_share=constants.of("prompt_added", "least"),
-        burst_running=constants.of("burst_running", "share"),
-        last_wave=constants.of("last_wave", "share"),
-        most_arrivals=constants.of("arrivals", "most"),
-        most_utilisation=constants.of("utilisation", "most"),
-        slow_deviations=constants.of("slow_requests", "deviations"),
-    )
-
-
-def polled_steps(deployment: Deployment) -> float:
-    """Steps between two looks for new requests (SGLang's ``--scheduler-recv-interval``), 1 by default. [steps]"""
-    return _whole_flag(deployment, "scheduler_recv_interval")
-
-
-def stream_interval(deployment: Deployment) -> float:
-    """Tokens that the server hands over at once (``--stream-interval``), 1 by default. [tokens]"""
-    return _whole_flag(deployment, "stream_interval")
-
-
-def _whole_flag(deployment: Deployment, name: str) -> float:
-    words = str(deployment.flags.get(name, "1"))
-    return max(float(words), 1.0) if words.isdecimal() and len(words) < 10 else 1.0
-
-
-def age_years(deployment: Deployment, built: str = "") -> float:
-    """Years between the engine's release and the time that the constants describe; 0 where no date is known. [years]
-
-    The date is that of the build where it is known (``built``), else that of the release.
-    """
-    month = _MONTH.match(built) or _MONTH.match(month_of(deployment.engine, deployment.engine_version or "") or "")
-    if month is None:
-        return 0.0
-    constants = speed_constants()
-    years = constants.of("reference", "year") - int(month[1]) - int(month[2]) / 12
-    return min(max(years, 0.0), constants.of("reference", "years"))
-
-
 def _split(asked: Asked, question: Question, pool: PrefillPool) -> Performance:
     """Prompts on workers of their own: two queues in one loop, and the cache moves between them."""
     from gpusizer.performance.split_serving import Handover, split_loop
@@ -396,12 +234,14 @@ def _answer(
         wider *= constants.of("widening", "drafts")
         notices.append(Notice("speculation-assumed", {"drafts": deployment.speculative_tokens}))
 
-    family = engine_family(deployment.engine)
+    family, known_owners = engine_family(deployment.engine), owners_of()
+
+    def kinds(name: str) -> tuple[str, ...]:
+        kind = _BAND_OF.get(regime, regime)
+        return f"{name}.{kind}.{family}", f"{name}.{kind}", f"{name}.steady"
 
     def band(name: str, value: float) -> Quantity:
-        kind = _BAND_OF.get(regime, regime)
-        kinds = f"{name}.{kind}.{family}", f"{name}.{kind}", f"{name}.steady"
-        low, high = (constants.of(side, *kinds) ** wider for side in ("band_low", "band_high"))
+        low, high = (constants.of(side, *kinds(name)) ** wider for side in ("band_low", "band_high"))
         return Quantity(value, value * low, value * high)
 
     return Performance(
@@ -413,6 +253,7 @@ def _answer(
         running=float(service.running) * asked.ranks,
         limit_requests_per_s=limit,
         evidence=Evidence.CALIBRATED if known.device_measured and known.engine_measured else Evidence.ASSUMED,
+        owners=next((found for kind in kinds("tpot") if (found := known_owners.get(f"band_low.{kind}"))), 0),
         notices=tuple(notices),
         explain=explain,
     )

@@ -130,6 +130,7 @@ def _turn(rank: ServedRank, inside: Any, together: Any, running: Any, note: Note
         answer_steps=steps,
         served_s=served,
         think_s=think,
+        prompt_s=times.added_s * maximum(inside - 1, 0) / inside,
         together=together,
         shares_steps=rank.traffic.shares_steps,
     )

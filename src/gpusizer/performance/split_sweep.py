@@ -12,8 +12,8 @@ from gpusizer.performance.batch import columns, rows_of
 from gpusizer.performance.concurrency import memory_answer
 from gpusizer.performance.constants import speed_constants
 from gpusizer.performance.links import network_bytes_per_s
-from gpusizer.performance.predict import set_up
 from gpusizer.performance.served_rank import ServedRank
+from gpusizer.performance.set_up import set_up
 from gpusizer.performance.split_serving import Handover, split_loop
 from gpusizer.performance.types import Load
 

@@ -94,7 +94,8 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
         *((block.storage, True, block.on_host) for block in work.experts),
     }
     classes = {
-        part: _host_speed(accelerator, state, constants) if part[2] else _class_speed(accelerator, state, constants, *part[:2]) for part in parts
+        part: _host_speed(accelerator, state, constants) if part[2] else _class_speed(accelerator, state, constants, part[0], routed=part[1])
+        for part in parts
     }
     return Speeds(
         linears=tuple(classes[linear.storage, False, linear.on_host] for linear in work.linears),
@@ -102,7 +103,6 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
         head=classes[work.head.storage, False, False],
         imbalance=1.0 + constants.of("imbalance", "ep") * log2(max(cut.ep, 1)) if work.experts else 1.0,
         routing_evenness=constants.of("routing", "evenness"),
-        sharpness=constants.of("sharpness", "roofline"),
         tp=float(cut.tp),
         dp=float(cut.dp),
         ep=float(cut.ep),
@@ -113,7 +113,7 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
     )
 
 
-def _class_speed(accelerator: Accelerator, state: EngineState, constants: Constants, storage: str, routed: bool) -> ClassSpeed:  # noqa: FBT001
+def _class_speed(accelerator: Accelerator, state: EngineState, constants: Constants, storage: str, *, routed: bool) -> ClassSpeed:
     """Products of one storage class, dense or of experts."""
     generation_id, family = generation(accelerator), engine_family(state.engine)
     peak, computes = peak_flops_per_s(accelerator, storage)
@@ -128,7 +128,7 @@ def _class_speed(accelerator: Accelerator, state: EngineState, constants: Consta
         efficiency *= constants.of("products_engine", family, "other")
     if routed:
         memory *= constants.of("memory_experts", native, "other")
-        efficiency *= constants.of("products_experts", family, "other")
+        efficiency *= constants.of("products_experts", "all")
     if family == "llama.cpp" and (accelerator.memory_type or "").startswith("HBM"):
         memory *= constants.of("memory_vectors", "hbm")  # one row is read by vector kernels, which keep too little in flight for so wide a memory
     return ClassSpeed(
@@ -160,6 +160,7 @@ def _attention_speeds(accelerator: Accelerator, state: EngineState, constants: C
     return {
         "cache_bytes_per_s": bandwidth * min(cache, most),
         "latent_bytes_per_s": bandwidth * min(cache * constants.of("cache", "latent"), most),
+        "state_bytes_per_s": bandwidth * constants.of("memory", generation_id, "other") * constants.of("cache", "state"),
         "attention_flops_per_s": arithmetic * constants.of("attention", "decode"),
         "prefill_flops_per_s": arithmetic * constants.of("attention", "prompt"),
     }
@@ -171,7 +172,7 @@ def _fixed_costs(work: StepWork, accelerator: Accelerator, state: EngineState, c
     def cost(name: str) -> float:
         return constants.of(name, family, "other")
 
-    scale, aged = constants.of("launch", generation(accelerator), "other"), constants.of("age", "year") ** state.age_years
+    scale, aged = constants.of("launch", accelerator.vendor.lower(), "other"), constants.of("age", "year") ** state.age_years
     fused = constants.of("kernel_fused", "flag") if state.fused else 1.0
     each, eager = cost("kernel_engine") * fused * scale * aged, cost("eager_s") * constants.of("age", "prompt") ** state.age_years
     prices = (max(constants.of("kernel_s", kind) * each, eager if state.eager else 0.0) for kind in Kernels._fields)

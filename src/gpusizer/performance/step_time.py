@@ -53,12 +53,10 @@ class Speeds(NamedTuple):
         One for each entry of the work.
     head : ClassSpeed
         The output head.
-    cache_bytes_per_s, latent_bytes_per_s : number
-        Bandwidth of decode attention; of latent attention. [bytes/s]
+    cache_bytes_per_s, latent_bytes_per_s, state_bytes_per_s : number
+        Bandwidth of decode attention; of latent attention; of states that a step reads and writes. [bytes/s]
     attention_flops_per_s, prefill_flops_per_s : number
         Arithmetic of decode and of prefill attention. [FLOP/s]
-    sharpness : number
-        How sharp the ridge of a roofline is.
     kernel_s : Kernels
         A kernel by kind of block. [s]
     step_s, sequence_s, quantise_s, eager_s : number
@@ -81,9 +79,9 @@ class Speeds(NamedTuple):
     head: ClassSpeed
     cache_bytes_per_s: Any
     latent_bytes_per_s: Any
+    state_bytes_per_s: Any
     attention_flops_per_s: Any
     prefill_flops_per_s: Any
-    sharpness: Any
     kernel_s: Kernels
     step_s: Any
     sequence_s: Any
@@ -153,7 +151,7 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     decoded = step.sequences * step.verified_tokens
     tokens = maximum(decoded + step.prefill_tokens, _A_FEW)
     linears = sum(
-        _product("step_linears", note, linear.flops_per_token, tokens, linear.weight_bytes, speeds.sharpness, speed)
+        _product("step_linears", note, linear.flops_per_token, tokens, linear.weight_bytes, speed)
         for linear, speed in zip(work.linears, speeds.linears, strict=True)
     )
     ending = decoded + step.prefill_sequences
@@ -166,7 +164,7 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     return note("step_total", step_seconds)(
         linears_s=linears,
         experts_s=experts,
-        head_s=_product("step_head", note, work.head.flops_per_token, ending, work.head.weight_bytes, speeds.sharpness, speeds.head),
+        head_s=_product("step_head", note, work.head.flops_per_token, ending, work.head.weight_bytes, speeds.head),
         attention_s=attention,
         prompt_attention_s=prompts,
         communication_s=communication_seconds(work, speeds, tokens, note),
@@ -174,7 +172,7 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     )
 
 
-def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, sharpness: Any, speed: ClassSpeed) -> Any:
+def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, speed: ClassSpeed) -> Any:
     seconds = note(id, product_seconds)(
         flops=row_flops * rows,
         peak_per_s=speed.peak_per_s,
@@ -183,7 +181,6 @@ def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, sharpnes
         bytes_per_s=speed.bytes_per_s,
         weights=row_flops / 2,
         widen_per_s=speed.widen_per_s,
-        sharpness=sharpness,
     )
     if type(speed.moved_bytes_per_s) is float and not speed.moved_bytes_per_s:
         return seconds
@@ -206,7 +203,7 @@ def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> tuple[A
         rows = note("expert_rows", expert_rows)(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speed.tile_rows)
         share = block.layers * speeds.imbalance / speeds.ep * touched  # experts that this rank reads in all layers together
         seconds = seconds + _product(
-            "step_experts", note, block.expert_flops * share, rows / maximum(touched, _A_FEW), block.expert_bytes * share, speeds.sharpness, speed
+            "step_experts", note, block.expert_flops * share, rows / maximum(touched, _A_FEW), block.expert_bytes * share, speed
         )
         saved = saved + _narrow(block.expert_flops * share, block.expert_bytes * share, speed)
     return seconds, saved
@@ -239,7 +236,7 @@ def _attention(one: AttentionWork, speeds: Speeds, step: Step, note: Note) -> An
         flops=flops,
         flops_per_s=speeds.attention_flops_per_s,
         moved_bytes=moved,
-        bytes_per_s=where(one.latent, speeds.latent_bytes_per_s, speeds.cache_bytes_per_s),
+        bytes_per_s=where(one.latent, speeds.latent_bytes_per_s, where(one.state_bytes > 0, speeds.state_bytes_per_s, speeds.cache_bytes_per_s)),
     )
 
 
@@ -295,7 +292,7 @@ def _overhead(work: StepWork, speeds: Speeds, sequences: Any, narrow_s: Any, not
     launched: Any = 0.0
     for number, each_s in zip(work.kernels, speeds.kernel_s, strict=True):
         if type(number) is not float or number:
-            launched = launched + note("step_kernels", kernels_seconds)(kernels=number, kernel_s=each_s)
+            launched = launched + note("kernels", kernels_seconds)(kernels=number, kernel_s=each_s)
     fixed = note("step_overhead", overhead_seconds)(kernels_s=launched, step_s=speeds.step_s, sequences=sequences, sequence_s=speeds.sequence_s)
     return fixed + note("step_quantisation", quantisation_seconds)(
         products=work.quantised_products, quantise_s=speeds.quantise_s, narrow_s=narrow_s, paid_share=PAID_SHARE

@@ -48,7 +48,8 @@ class StepTimes(NamedTuple):
 def step_times(rank: ServedRank, running: Any, note: Note = unnoted) -> StepTimes:
     """Times with so many sequences decoding."""
     work, speeds, traffic = rank.work, rank.speeds, rank.traffic
-    context = traffic.prefix_tokens + traffic.prompt_tokens + traffic.output_tokens / 2
+    # whoever decodes at a moment has a longer answer than most: the mean of what is seen grows with the spread
+    context = traffic.prefix_tokens + traffic.prompt_tokens + traffic.output_tokens / 2 * (1 + traffic.spread * traffic.spread)
     lane = running / speeds.pp
     plain = step_time(work, speeds, Step(lane, context, traffic.verified_tokens), note)
     decode = note("decode_step", draft_step_seconds)(step_s=plain, drafts=traffic.draft_steps, draft_share=work.draft_share, host_s=speeds.step_s)

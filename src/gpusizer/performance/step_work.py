@@ -286,9 +286,7 @@ def _state_bytes(dtype: str | None) -> float:
 NOTHING_ON_HOST = OnHost()
 
 
-def step_work(
-    architecture: Architecture, cut: Parallelism, *, cache_element_bytes: float = 2.0, on_host: OnHost = NOTHING_ON_HOST
-) -> StepWork:
+def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_bytes: float = 2.0, on_host: OnHost = NOTHING_ON_HOST) -> StepWork:
     """What one step of one rank must do, all pipeline stages together.
 
     Parameters

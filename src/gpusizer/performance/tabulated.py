@@ -12,8 +12,9 @@ from gpusizer.engines.base.types import Fit
 from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import Constants, speed_constants
-from gpusizer.performance.predict import Asked, Load, conclude, engine_state, served_rank
+from gpusizer.performance.predict import Asked, Load, conclude
 from gpusizer.performance.served_rank import Service
+from gpusizer.performance.set_up import engine_state, served_rank
 from gpusizer.performance.step_speeds import EngineState, speeds_of
 from gpusizer.performance.step_time import Speeds
 from gpusizer.performance.step_work import Parallelism, StepWork, step_work

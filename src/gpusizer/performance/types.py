@@ -138,6 +138,8 @@ class Performance:
         What an open loop can hold. [requests/s]
     evidence : str
         "calibrated", or "assumed" where device or engine was never measured.
+    owners : int
+        Independent owners of the measured runs that the band of ``tpot_s`` rests on.
     notices : tuple of Notice
         What must be said.
     explain : callable
@@ -152,6 +154,7 @@ class Performance:
     running: float
     limit_requests_per_s: float | None = None
     evidence: str = Evidence.CALIBRATED
+    owners: int = 0
     notices: tuple[Notice, ...] = ()
     explain: Callable[[], tuple[SpeedItem, ...]] = field(default=tuple, repr=False, compare=False)
 

@@ -14,7 +14,7 @@ from gpusizer.formulas.latency import speculative_tokens
 from gpusizer.performance.acceptance import MOST_ACCEPTED, assumed_acceptance
 from gpusizer.performance.batch import Ask, Sweep
 from gpusizer.performance.device_speeds import speed_known
-from gpusizer.performance.predict import quickest_token_s
+from gpusizer.performance.set_up import quickest_token_s
 from gpusizer.performance.types import Performance
 from gpusizer.planning.drafts import own_drafts
 from gpusizer.planning.option_speeds import load_of

@@ -175,6 +175,7 @@ def _speed_data(speed: Performance) -> dict[str, Any]:
         "regime": speed.regime,
         "limit_requests_per_s": speed.limit_requests_per_s,
         "evidence": speed.evidence,
+        "owners": speed.owners,
         "items": list(speed.items),
         "notices": [notice_data(each, "warning") for each in speed.notices],
     }
@@ -188,6 +189,19 @@ def _simulated_data(simulated: Simulated) -> dict[str, Any]:
         **{name: getattr(one, name) for name in names},
         "missed": [each._asdict() for each in simulated.missed],
     }
+
+
+def _speed_blocks(speed: Performance | None, language: str) -> list[Block]:
+    """Times of one request with the ranges that measured runs lay in."""
+    if speed is None:
+        return []
+    times = {"ttft": speed.ttft_s, "tpot": speed.tpot_s}
+    words = {
+        f"{name}_{end}": f"{getattr(each, end):.2g}" if name == "ttft" else f"{1000 * getattr(each, end):.3g}"
+        for name, each in times.items()
+        for end in ("value", "low", "high")
+    }
+    return [Paragraph(text("ui", "plan-speed", language, **words, owners=f"{speed.owners:,}"))]
 
 
 def _simulated_blocks(option: Option, language: str) -> list[Block]:
@@ -279,6 +293,7 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_table(items, language),
         *budget_paragraphs(best.fit, language),
         Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
+        *_speed_blocks(best.performance, language),
         *_simulated_blocks(best, language),
         *command_blocks(launch_of(best), language),
         *prefill_blocks(best, language),

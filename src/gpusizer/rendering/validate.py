@@ -46,11 +46,22 @@ def validation_document(validation: Validation, language: str) -> Document:
     if len(engines) > 1:
         blocks += [Heading(text("ui", "accuracy-by-engine", language)), _by_engine(validation, language)]
     blocks += _speeds_told_apart(validation, language)
+    if "tpot_s" in validation.summary():
+        blocks.append(_unseen(language))
     refused = _refusals(validation, language)
     if refused.rows:
         blocks += [Heading(text("ui", "not-covered", language)), refused]
     blocks.append(Paragraph(text("ui", "accuracy-note", language)))
     return Document(_data(validation), blocks, csv=_all_cases(validation, language))
+
+
+def _unseen(language: str) -> Paragraph:
+    """What the last calibration said of owners that it had left out."""
+    from gpusizer.performance.constants import fit_record
+
+    record = fit_record()
+    words = {name: f"{100 * error:.0f}%" for name, error in record["unseen"].items()}
+    return Paragraph(text("ui", "validate-unseen", language, runs=record["runs"], owners=record["owners"], **words))
 
 
 def _data(validation: Validation) -> dict[str, Any]:

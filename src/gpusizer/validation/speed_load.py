@@ -98,11 +98,13 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST else None
 
 
+_TEMPLATE_TOKENS = 16
+_SHORT = 110  # tokens below which nobody's lengths spread much
 _MOST = 10**18  # of anything that is counted
 
 
-def _round(tokens: float | None) -> bool:
-    """A length that somebody chose: 128, 1000, 2048, or a few tokens less, as clients cut them."""
-    if tokens is None:
-        return False
-    return any(0 <= mark - tokens <= max(2, mark * 0.003) for step in (500, 1024, 128) for mark in (ceil(tokens / step) * step,)) or tokens < 110
+def _round(tokens: float) -> bool:
+    """A length that somebody chose: 128, 1000, 2048, a few tokens less, as clients cut them, or some more, as chat templates add them."""
+    less = any(0 <= ceil(tokens / step) * step - tokens <= max(2, tokens * 0.003) for step in (500, 1024, 128))
+    more = any(tokens > step and tokens % step <= _TEMPLATE_TOKENS for step in (1000, 1024))
+    return less or more or tokens < _SHORT

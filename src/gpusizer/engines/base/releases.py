@@ -59,11 +59,18 @@ def month_of(engine_id: str, version: str) -> str | None:
     --------
     >>> month_of("vllm", "0.11.0"), month_of("vllm", "0.11.2"), month_of("vllm", "nightly")
     ('2025-10', '2025-10', None)
+
+    A candidate is older than its release.
+
+    >>> month_of("tensorrt-llm", "1.0.0rc3"), month_of("tensorrt-llm", "1.0.0")
+    ('2025-07', '2025-10')
     """
     numbers = re.match(r"v?(\d{1,6}(?:\.\d{1,6}){0,3})", version[:64])
     if numbers is None:
         return None
     wanted = tuple(int(part) for part in numbers[1].split("."))
     releases = releases_of(engine_id)
-    older = [month for month, release in releases if tuple(int(part) for part in release.split(".")) <= wanted]
+    candidate = re.match(r"\.?(?:rc|a|b|dev)\d", version[numbers.end() : 64])
+    known = [(month, tuple(int(part) for part in release.split("."))) for month, release in releases]
+    older = [month for month, release in known if release < wanted or (release == wanted and candidate is None)]
     return older[-1] if older else (releases[0][0] if releases else None)

@@ -148,13 +148,19 @@ def together_share(*, shares_steps: Any, desynchronisation: Any, spread: Any, an
         "answer_steps": "tokens",
         "served_s": "s",
         "think_s": "s",
+        "prompt_s": "s",
         "together": "share",
         "shares_steps": "yes/no",
     },
-    reference="mean value analysis where steps are shared; where prompts stop the others, those that ended in the same step are in front",
-    example={"inside": 64, "running": 60, "answer_steps": 255, "served_s": 0.05, "think_s": 5.0, "together": 0.0, "shares_steps": True},
-)
-def closed_queue_seconds(*, inside: Any, running: Any, answer_steps: Any, served_s: Any, think_s: Any, together: Any, shares_steps: Any) -> Any:
+    reference="mean value analysis where steps are shared; where prompts stop the others, those that ended in the same step are in front, and "
+    "the rest of another's prompt",
+    example={
+        "inside": 64, "running": 60, "answer_steps": 255, "served_s": 0.05, "think_s": 5.0, "prompt_s": 0.1, "together": 0.0, "shares_steps": True,
+    },
+)  # fmt: skip
+def closed_queue_seconds(
+    *, inside: Any, running: Any, answer_steps: Any, served_s: Any, think_s: Any, prompt_s: Any, together: Any, shares_steps: Any
+) -> Any:
     """Wait of a prompt behind others, at a fixed number of requests.
 
     Parameters
@@ -169,6 +175,8 @@ def closed_queue_seconds(*, inside: Any, running: Any, answer_steps: Any, served
         What one waiting prompt takes. [s]
     think_s : float
         Time of an answer. [s]
+    prompt_s : float
+        A step of a prompt that stops the others. [s]
     together : float
         Of the requests that end in the same step. [share]
     shares_steps : bool
@@ -181,12 +189,14 @@ def closed_queue_seconds(*, inside: Any, running: Any, answer_steps: Any, served
 
     Examples
     --------
-    >>> closed_queue_seconds(inside=8, running=8, answer_steps=255, served_s=0.5, think_s=5.0, together=1.0, shares_steps=False)
-    1.75
+    >>> one = {"inside": 8, "running": 8, "answer_steps": 255, "served_s": 0.5, "think_s": 8.0, "together": 1.0, "shares_steps": False}
+    >>> closed_queue_seconds(prompt_s=0.0, **one), closed_queue_seconds(prompt_s=0.5, **one)
+    (1.75, 1.875)
     """
     mixed = closed_response_seconds(service_s=served_s, think_s=think_s, customers=inside) - served_s
     ending = maximum(inside * together, running / answer_steps, 1)
-    return where(shares_steps, mixed, burst_wait_seconds(requests=ending, service_s=served_s))
+    behind = minimum(running * prompt_s / maximum(think_s, prompt_s), 1) * prompt_s / 2  # the rest of the prompt that is computed, if one is
+    return where(shares_steps, mixed, burst_wait_seconds(requests=ending, service_s=served_s) + behind)
 
 
 @formula(

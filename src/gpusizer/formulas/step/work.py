@@ -27,19 +27,16 @@ __all__ = [
         "bytes_per_s": "bytes/s",
         "weights": "weights",
         "widen_per_s": "weights/s",
-        "sharpness": "exponent",
     },
     reference="S. Williams, A. Waterman, D. Patterson, Roofline, CACM 52(4), 2009, with a rounded ridge: near it arithmetic, reading and widening "
-    "hide each other only in part",
+    "hide each other only in part, and add up like the sides of a right angle",
     example={
         "flops": 2 * 16 * 8192**2, "peak_per_s": 989e12, "efficiency": 0.7, "moved_bytes": 2 * 8192**2, "bytes_per_s": 2.8e12, "weights": 0,
-        "widen_per_s": 1e15, "sharpness": 2.0,
+        "widen_per_s": 1e15,
     },
     valid={"efficiency": (0.0, 1.0)},
 )  # fmt: skip
-def product_seconds(
-    *, flops: Any, peak_per_s: Any, efficiency: Any, moved_bytes: Any, bytes_per_s: Any, weights: Any, widen_per_s: Any, sharpness: Any
-) -> Any:
+def product_seconds(*, flops: Any, peak_per_s: Any, efficiency: Any, moved_bytes: Any, bytes_per_s: Any, weights: Any, widen_per_s: Any) -> Any:
     """Time of the matrix products of one storage class in a step.
 
     Parameters
@@ -52,8 +49,6 @@ def product_seconds(
         Weights that are read, and at which bandwidth. [bytes, bytes/s]
     weights, widen_per_s : float
         Weights of a narrow format that are widened before they are multiplied, and how fast. [weights, weights/s]
-    sharpness : float
-        How sharp the ridge is: 1 adds the times up, infinity takes the longest. [exponent]
 
     Returns
     -------
@@ -64,14 +59,14 @@ def product_seconds(
     --------
     Few rows: reading the weights takes as long as without any arithmetic.
 
-    >>> step = {"peak_per_s": 989e12, "efficiency": 0.7, "moved_bytes": 2 * 8192**2, "bytes_per_s": 2.8e12, "sharpness": 2.0}
+    >>> step = {"peak_per_s": 989e12, "efficiency": 0.7, "moved_bytes": 2 * 8192**2, "bytes_per_s": 2.8e12}
     >>> round(product_seconds(flops=2 * 8192**2, weights=0, widen_per_s=1e15, **step) * 1e6, 1)
     47.9
     """
-    read = (moved_bytes / bytes_per_s) ** sharpness
-    computed = (flops / (peak_per_s * efficiency)) ** sharpness
-    widened = (weights / widen_per_s) ** sharpness
-    return (read + computed + widened) ** (1 / sharpness)
+    read = moved_bytes / bytes_per_s
+    computed = flops / (peak_per_s * efficiency)
+    widened = weights / widen_per_s
+    return (read * read + computed * computed + widened * widened) ** 0.5
 
 
 @formula(

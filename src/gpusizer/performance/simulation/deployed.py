@@ -12,8 +12,9 @@ from gpusizer.formulas.communication import transfer_seconds
 from gpusizer.performance.concurrency import CacheRoom, cache_room, memory_answer
 from gpusizer.performance.constants import speed_constants
 from gpusizer.performance.links import network_bytes_per_s
-from gpusizer.performance.predict import Question, set_up
+from gpusizer.performance.predict import Question
 from gpusizer.performance.served_rank import ServedRank
+from gpusizer.performance.set_up import set_up
 from gpusizer.performance.simulation.rank import Limits, Rank
 from gpusizer.performance.simulation.requests import Requests
 from gpusizer.performance.simulation.run import Costs, Outcome, run

@@ -142,7 +142,7 @@ class StepClock:
         )
         host_s = rank.speeds.step_s
         whole = prompt_step_seconds(
-            step_s=step_time(rank.work, rank.speeds, step), kernels=rank.work.kernels, launch_s=rank.speeds.eager_s, host_s=host_s
+            step_s=step_time(rank.work, rank.speeds, step), kernels=rank.work.kernels.all, launch_s=rank.speeds.eager_s, host_s=host_s
         )
         found = self._mixed[key] = max(float(whole), sequences * float(rank.traffic.tokens_per_step * rank.constants.stream_s))
         return found

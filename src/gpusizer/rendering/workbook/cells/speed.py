@@ -13,8 +13,8 @@ from gpusizer.formulas.core import maximum, minimum, where
 from gpusizer.formulas.serving.rates import deployment_rate_tokens_per_s
 from gpusizer.formulas.symbols import Symbol
 from gpusizer.performance.concurrency import Room, places_of
-from gpusizer.performance.predict import served_rank
 from gpusizer.performance.serving import closed_loop
+from gpusizer.performance.set_up import served_rank
 from gpusizer.performance.tabulated import FIGURES, REGIMES, SpeedTables, columns_of, rebuilt
 from gpusizer.planning.option_speeds import load_of
 from gpusizer.planning.types import Plan
