@@ -83,14 +83,10 @@ class Fitted:
         known = priors()
         return {**self.values, **{name: known[name][0] * exp(value * known[name][1]) for name, value in zip(self.names, vector, strict=True)}}
 
-    def matrix(self, rows: Any) -> Any:
-        """Curvature of the sum of squares over some residuals, priors included."""
-        return self.jacobian[rows].T @ self.jacobian[rows] + np.diag(penalties(self.names))
-
     @property
     def errors(self) -> dict[str, float]:
-        """Standard deviations of the logarithms after the fit."""
-        deviations = np.sqrt(np.diag(np.linalg.inv(self.matrix(np.ones(len(self.residuals), bool)))))
+        """Standard deviations of the logarithms after the fit: what runs and priors say, however hard a constant was held."""
+        deviations = np.sqrt(np.diag(np.linalg.inv(self.jacobian.T @ self.jacobian + np.eye(len(self.names)))))
         known = priors()
         return {name: float(each * known[name][1]) for name, each in zip(self.names, deviations, strict=True)}
 
