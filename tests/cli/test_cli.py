@@ -52,7 +52,10 @@ def test_every_command_answers_in_every_form_on_stdout_alone(capsys: pytest.Capt
         assert data["schema"].startswith("gpusizer.")
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("plan", "--help"), ("fit", "--help"), ("models", "--help"), ("models", "show", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--help",), ("plan", "--help"), ("plan", "-h"), ("fit", "--help"), ("fit", "-h"), ("models", "--help"), ("models", "show", "--help")],
+)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_help_in_both_languages(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], language: str) -> None:
     code, out, err = run(capsys, *arguments, "--language", language)
@@ -119,6 +122,20 @@ def test_output_is_written_whole(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (code, out, err) == (ANSWERED, "", "")
     assert json.loads(target.read_text(encoding="utf-8"))["schema"] == "gpusizer.models/1"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(("name", "begins"), [("a.json", "{"), ("a.MD", "| id |"), ("a.csv", "id,"), ("a", "id  ")])
+def test_the_ending_of_the_file_says_the_form(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, begins: str) -> None:
+    target = tmp_path / name
+    assert run(capsys, "models", "list", "--output", str(target)) == (ANSWERED, "", "")
+    assert target.read_text(encoding="utf-8").startswith(begins)
+
+
+@pytest.mark.parametrize("order", [("--format", "csv", "--output"), ("--format=csv", "--output")])
+def test_an_ending_that_contradicts_the_form_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], order: tuple[str, ...]) -> None:
+    refused(capsys, "models", "list", *order, str(tmp_path / "a.json"))
+    refused(capsys, "fit", SMALL, "--gpu", "h100", "--output", str(tmp_path / "a.xlsx"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_there_survives_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpusizer.cli.group import Command
+from gpusizer.cli.group import HELP, Command
 from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 
@@ -95,7 +95,7 @@ def _own_and_flags(args: Sequence[str], own: Mapping[str, bool], command: Sequen
     while index < len(args):
         word = args[index]
         spelling, equals, _ = word.partition("=")
-        if not is_flag(word) or spelling in own or spelling == "--help":
+        if not is_flag(word) or spelling in own or spelling in HELP["help_option_names"]:
             taken = 2 if own.get(spelling) and not equals and is_flag(word) else 1
             rest += args[index : index + taken]
             index += taken

@@ -12,10 +12,12 @@ import click
 from gpusizer.errors import FlagError, UnknownIdError
 from gpusizer.i18n import LANGUAGES, has, table, text
 
-__all__ = ["COMMANDS", "Command", "Group", "build", "language_option", "wished_language"]
+__all__ = ["COMMANDS", "HELP", "Command", "Group", "build", "language_option", "wished_language"]
 
 COMMANDS = ("plan", "fit", "simulate", "validate", "models", "accelerators", "engines", "scenarios", "explain", "workbook")
 """Each is a module of this package with ``build(language)``."""
+
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def wished_language(arguments: Sequence[str]) -> str | None:
@@ -93,6 +95,7 @@ class Command(_Spoken):
         self.language = language
         self.examples = tuple(examples)
         settings["params"] = [*settings.get("params", ()), language_option(language)]
+        settings["context_settings"] = HELP
         super().__init__(name, **settings)
 
 
@@ -110,6 +113,7 @@ class Group(_Spoken, click.Group):
         self.prefix = prefix
         self.makers = makers
         settings["params"] = [*settings.get("params", ()), language_option(language)]
+        settings["context_settings"] = HELP
         # Called whether a sub-command follows or not: without one it is asked for help, and that is no mistake.
         super().__init__(name, no_args_is_help=False, invoke_without_command=True, callback=_help_where_nothing_follows, **settings)
 

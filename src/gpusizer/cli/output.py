@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from os.path import splitext
 
 import click
 
@@ -15,23 +16,32 @@ from gpusizer.rendering.render import form_names
 __all__ = ["deliver", "deliver_bytes", "format_option", "output_option"]
 
 
+_ENDINGS = {".csv": "csv", ".json": "json", ".markdown": "markdown", ".md": "markdown", ".svg": "svg", ".xlsx": "xlsx"}
+
+
 def format_option(language: str, *further: str) -> click.Option:
-    """``--format``: text for people, the others for programs, and what a command offers further."""
+    """``--format``: text for people, the others for programs, and what a command offers further; unsaid, the ending of the file says it."""
     formats = (*form_names(), *further)
 
-    def check(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    def check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str:
+        output: str | None = ctx.params.get("output")
+        ending = splitext(output or "")[1].lower()
+        named = _ENDINGS.get(ending)
+        value = value or named or formats[0]
         if value == "xlsx" and "xlsx" not in formats:
             raise FlagError("no-workbook", expected=list(formats))
         if value not in formats:
             raise FlagError("bad-choice", option="--format", expected=list(formats), found=value)
+        if named not in (None, value):
+            raise FlagError("format-contradicts-output", form=value, output=output, ending=ending)
         return value
 
-    return click.Option(["--format", "form"], default="text", metavar="|".join(formats), callback=check, help=text("option", "format", language))
+    return click.Option(["--format", "form"], metavar="|".join(formats), callback=check, help=text("option", "format", language))
 
 
 def output_option(language: str) -> click.Option:
-    """``--output FILE``."""
-    return click.Option(["--output"], metavar="FILE", help=text("option", "output", language))
+    """``--output FILE``; it is read before ``--format``, which may follow from it."""
+    return click.Option(["--output"], is_eager=True, metavar="FILE", help=text("option", "output", language))
 
 
 def deliver(answer: str, output: str | None) -> None:
