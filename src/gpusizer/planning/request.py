@@ -127,7 +127,9 @@ def _rate(field: Field, value: Any) -> float:
         number = float(words)
     except ValueError as error:
         raise FlagError("bad-rate", option=field.label, found=str(value)[:40]) from error
-    if not 0 < number <= MAX_COUNT:
+    if not number > 0:
+        raise FlagError("bad-rate", option=field.label, found=str(value)[:40])
+    if number > MAX_COUNT:
         raise FlagError("out-of-bounds", option=field.label, low=0, high=MAX_COUNT, found=str(value)[:40])
     return number
 
