@@ -27,7 +27,7 @@ from gpusizer.facts.catalog import accelerator, model_entry, model_ids
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import concurrent_requests, replicas_needed
 from gpusizer.i18n import text
-from gpusizer.planning.search import held_range
+from gpusizer.planning.starts import held_range
 from gpusizer.rendering.workbook import listed_devices
 from gpusizer.rendering.workbook.cells.candidates import CANDIDATES
 from gpusizer.rendering.workbook.tables.gather import KV_PRECISIONS, PRECISIONS

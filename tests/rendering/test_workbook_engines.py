@@ -14,7 +14,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import account_sheet, get_engine
 from gpusizer.facts.catalog import accelerator, model_entry
 from gpusizer.planning.request import Request
-from gpusizer.planning.search import held_range
+from gpusizer.planning.starts import held_range
 from gpusizer.rendering.workbook import listed_devices
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.sheets.start import Beginning

@@ -29,8 +29,8 @@ def build(language: str) -> click.Command:
         if form == "xlsx" and output is None:
             raise FlagError("workbook-needs-output")
         request = from_mapping(values)
-        if form == "xlsx" and request.speculative == AUTO:  # no cell counts drafts: none are taken unless somebody asks for them
-            request = replace(request, speculative=OFF)
+        if form == "xlsx":  # no cell counts drafts or turns settings: neither is done unless somebody asks for it
+            request = replace(request, tuning=OFF, speculative=OFF if request.speculative == AUTO else request.speculative)
         plan = make_plan(request)
         if form == "xlsx":
             from gpusizer.rendering.workbook import plan_workbook

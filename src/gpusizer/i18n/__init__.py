@@ -25,6 +25,7 @@ GROUPS: Mapping[str, str] = {
     "warning": "warnings",
     "reason": "reasons",
     "remedy": "reasons",
+    "knob": "reasons",
     "item": "items",
     "formula": "formulas",
     "symbol": "formulas",

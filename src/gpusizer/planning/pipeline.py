@@ -45,7 +45,7 @@ def make_plan(request: Request) -> Plan:
         request, need, trace = traced_need(request)
     devices = devices_of(request)
     found = [each for wanted in _alternatives(request, need, model) for each in _found(wanted, devices)]
-    options = ranked([each.option for each in found if each.option is not None], request.sort)
+    options = ranked([option for each in found for option in (each.option, each.tight) if option is not None], request.sort)
     if request.is_simulated and options:
         from gpusizer.planning.finalists import simulated_finalists  # here: most plans need none
 

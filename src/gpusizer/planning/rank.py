@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
-from gpusizer.planning.types import Option
+from gpusizer.planning.types import FITS, Option
 
 if TYPE_CHECKING:
     from gpusizer.planning.finalists import Missed
@@ -96,10 +96,11 @@ def _rent(option: Option) -> float:
 
 
 def _key(option: Option, sort: str) -> tuple[Any, ...]:
+    sure = (option.verdict != FITS, option.tier)
     gpus = (_crosses_network(option), option.gpus_to_order, option.assumed, _rent(option))
     if sort == "cost":
-        return option.tier, _rent(option), *gpus
-    return (option.tier, _time(option), *gpus) if sort == "speed" else (option.tier, *gpus)
+        return *sure, _rent(option), *gpus
+    return (*sure, _time(option), *gpus) if sort == "speed" else (*sure, *gpus)
 
 
 def runner_up_reason(option: Option, best: Option, sort: str = "gpus") -> Notice:
@@ -120,6 +121,8 @@ def runner_up_reason(option: Option, best: Option, sort: str = "gpus") -> Notice
     missed = () if option.simulated is None or (best.simulated is not None and best.simulated.missed) else option.simulated.missed
     if missed:
         return Notice("runner-up-misses-percentile", target_words(missed[0]))
+    if option.verdict != best.verdict:
+        return Notice("runner-up-tight", {"held": option.held_requests, "low": option.held_requests_low})
     if option.tier > best.tier:
         less_known = next((notice for notice in option.notices), None)
         return Notice("runner-up-less-known") if less_known is None else Notice(f"runner-up-{less_known.code}", less_known.parameters)

@@ -182,6 +182,7 @@ FIELDS: tuple[Field, ...] = (
     Field("speculative", "drafts", "--speculative"),
     Field("acceptance", "share", "--acceptance"),
     Field("disaggregate", "choice", "--disaggregate", (OFF, "on", AUTO)),
+    Field("tuning", "choice", "--tuning", (AUTO, OFF)),
     Field("method", "choice", "--method", ("engine", "article")),
     Field("sort", "choice", "--sort", ("gpus", "cost", "speed")),
 )
@@ -237,6 +238,8 @@ class Request:
         Share of drafts that are accepted; what measured runs suggest without.
     disaggregate : str
         Prompts on workers of their own: "off", "on", or "auto" where that takes fewer GPUs.
+    tuning : str
+        "auto" turns the engine's settings before GPUs are added, "off" keeps its defaults.
     method : str
         "engine", or "article" for the article's figures first.
     sort : str
@@ -277,6 +280,7 @@ class Request:
     speculative: str = AUTO
     acceptance: float | None = None
     disaggregate: str = OFF
+    tuning: str = AUTO
     method: str = "engine"
     sort: str = "gpus"
 

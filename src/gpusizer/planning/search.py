@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
@@ -16,8 +16,7 @@ from gpusizer.engines.base.layout_rules import dimensions
 from gpusizer.engines.base.ledger import worst_evidence
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Layout
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.core import floor_div
-from gpusizer.formulas.load import held_requests, replicas_needed, servers_needed
+from gpusizer.formulas.load import replicas_needed, servers_needed
 from gpusizer.performance.batch import Ask
 from gpusizer.performance.device_speeds import provenance, speed_known
 from gpusizer.planning.drafts import Drafts, draft_flags
@@ -26,14 +25,15 @@ from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.request import Request
 from gpusizer.planning.sizes import MOST_NODES, first_guess, replica_sizes, smallest_index
-from gpusizer.planning.types import Found, Option, Rejected
+from gpusizer.planning.starts import Trial, too_close
+from gpusizer.planning.tuning import HOPELESS, best_safe, best_tight, tried_trials
+from gpusizer.planning.types import FITS, TIGHT, Found, Option, Rejected
 
 __all__ = [
     "Candidate",
     "Search",
     "best_layout",
     "candidate_of",
-    "deployment_for",
     "layouts_of",
     "option_of",
     "search",
@@ -44,7 +44,6 @@ __all__ = [
 LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
 LAYOUTS_TRIED = 2
 BUSY_RANKS = 2  # requests for each rank, below which some ranks would often idle
-HOPELESS = 0.1  # share of a GPU that is missing, beyond which no other cut of the same size helps
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,28 @@ class Search:
         return () if other is None else (other,)
 
 
+class Tried(NamedTuple):
+    """What a layout, or a size, comes to: what holds the load on the safe side, what does by the middle with fewer GPUs, and why nothing does."""
+
+    safe: Candidate | None
+    tight: Candidate | None
+    rejected: Rejected | None
+
+    @property
+    def answer(self) -> Candidate | Rejected:
+        """The one that is sure, or the reason."""
+        found = self.safe or self.rejected
+        assert found is not None  # one of them is said
+        return found
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """One layout that starts, with the requests that it holds, the replicas that hold the load, and GPUs of workers beside it."""
+    """One layout that starts, with the requests that it holds, the replicas that hold the load, and GPUs of workers beside it.
+
+    ``verdict`` is "fits" where it does on the safe side of the estimate, "tight" where it does by the middle; ``knobs`` are the settings that were
+    turned for it; ``plain`` is the start without them, where that starts as well.
+    """
 
     layout: Layout
     launch: Deployment
@@ -112,6 +130,9 @@ class Candidate:
     held_low: int
     replicas: int
     beside: int = 0
+    verdict: str = FITS
+    knobs: tuple[Notice, ...] = ()
+    plain: Candidate | None = None
 
     @property
     def gpus(self) -> int:
@@ -139,30 +160,47 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
         return Found(None, Rejected(accelerator, None, support.refusal))
     weights_bytes = wanted.weights_bytes
     sizes = [gpus for gpus in replica_sizes(accelerator, wanted.most_gpus) if gpus * accelerator.memory_bytes > weights_bytes]
-    tried: dict[int, Candidate | Rejected] = {}
+    tried: dict[int, Tried] = {}
 
-    def attempt(index: int) -> Candidate | Rejected:
+    def attempt(index: int) -> Tried:
         if index not in tried:
             tried[index] = best_layout(wanted, accelerator, sizes[index])
         return tried[index]
 
-    smallest = smallest_index(len(sizes), first_guess(sizes, accelerator, weights_bytes), lambda index: isinstance(attempt(index), Candidate))
-    if smallest is None:
-        return Found(None, too_large(wanted, accelerator, tried.get(len(sizes) - 1)))
-    best: Candidate | None = None
-    for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
-        if best is not None and sizes[index] >= best.gpus:
-            break
-        candidate = attempt(index)
-        if isinstance(candidate, Candidate) and (best is None or _order(candidate) < _order(best)):
-            best = candidate
-    assert best is not None  # the smallest is one
+    smallest = smallest_index(len(sizes), first_guess(sizes, accelerator, weights_bytes), lambda index: attempt(index).safe is not None)
     allowed = wanted.request.max_gpus
+    if smallest is None:
+        tight = _fewest_tight(tried.values(), allowed)
+        largest = tried.get(len(sizes) - 1)
+        refused = too_large(wanted, accelerator, None if largest is None else largest.rejected)
+        return Found(None, refused, None if tight is None else option_of(wanted, tight, accelerator, support))
+    below = attempt(smallest - 1).rejected if smallest else None
+    found = (attempt(index).safe for index in _worth_trying(sizes, smallest, attempt))
+    best = min((each for each in found if each is not None), key=_order)
+    tight = _fewest_tight(tried.values(), min(best.gpus - 1, allowed or best.gpus))
+    closer = None if tight is None else option_of(wanted, tight, accelerator, support)
     if allowed is not None and best.gpus > allowed:
         reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": allowed})
-        return Found(None, Rejected(accelerator, best.layout, reason))
-    below = attempt(smallest - 1) if smallest else None
-    return Found(option_of(wanted, best, accelerator, support), below if isinstance(below, Rejected) else None)
+        return Found(None, Rejected(accelerator, best.layout, reason), closer)
+    return Found(option_of(wanted, best, accelerator, support), below, closer)
+
+
+def _worth_trying(sizes: Sequence[int], smallest: int, attempt: Callable[[int], Tried]) -> Iterator[int]:
+    """Sizes from the smallest that holds the model, while a larger replica may still take fewer GPUs in all."""
+    fewest: int | None = None
+    for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
+        if fewest is not None and sizes[index] >= fewest:
+            return
+        yield index
+        safe = attempt(index).safe
+        if safe is not None:
+            fewest = safe.gpus if fewest is None else min(fewest, safe.gpus)
+
+
+def _fewest_tight(tried: Iterable[Tried], allowed: int | None) -> Candidate | None:
+    """The fewest GPUs that hold the load by the middle of the estimate, within a limit."""
+    found = (each.tight for each in tried if each.tight is not None and (allowed is None or each.tight.gpus <= allowed))
+    return min(found, key=_order, default=None)
 
 
 def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rejected | None) -> Rejected:
@@ -180,23 +218,33 @@ def _order(candidate: Candidate) -> tuple[int, int]:
     return candidate.gpus, candidate.replicas
 
 
-def best_layout(wanted: Search, accelerator: Accelerator, gpus: int) -> Candidate | Rejected:
+def best_layout(wanted: Search, accelerator: Accelerator, gpus: int) -> Tried:
     """The widest legal tensor-parallel cut of so many GPUs that holds the model, the next one where it does not, or why neither will do."""
     refused: Rejected | None = None
-    for found in layouts_of(wanted, accelerator, gpus, most=LAYOUTS_TRIED):
-        if isinstance(found, Candidate):
-            return found if found.replicas == 1 else min(found, *spread_candidates(wanted, accelerator, gpus), found, key=_order)
-        if found.reason.parameters.get("missing_bytes", 0) > HOPELESS * accelerator.memory_bytes:
-            return found
-        refused = found if refused is None or found.reason.code not in _LAYOUT_CODES else refused
-    return refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus}))
+    tight: Candidate | None = None
+    for found in tried_layouts(wanted, accelerator, gpus, most=LAYOUTS_TRIED):
+        tight = min((each for each in (tight, found.tight) if each is not None), key=_order, default=None)
+        if found.safe is not None:
+            spread = [] if found.safe.replicas == 1 else spread_candidates(wanted, accelerator, gpus)
+            return found._replace(safe=min(found.safe, *spread, found.safe, key=_order), tight=tight)
+        rejected = found.rejected
+        assert rejected is not None  # one of them is said
+        if rejected.reason.parameters.get("missing_bytes", 0) > HOPELESS * accelerator.memory_bytes:
+            return found._replace(tight=tight)
+        refused = rejected if refused is None or rejected.reason.code not in _LAYOUT_CODES else refused
+    return Tried(None, tight, refused or Rejected(accelerator, None, Notice("no-layout", {"gpus": gpus})))
 
 
 _LAYOUT_CODES = ("tp-heads", "tp-kv-heads", "tp-state-heads", "tp-width", "tp-expert-width", "tp-quantisation-block", "pp-more-than-layers")
 
 
 def layouts_of(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int) -> Iterator[Candidate | Rejected]:
-    """Layouts of one size, the widest tensor-parallel cut first: each as a candidate, or with the reason why it will not do.
+    """What :func:`tried_layouts` gives: each layout as a candidate that is sure, or with the reason."""
+    return (each.answer for each in tried_layouts(wanted, accelerator, gpus, most=most))
+
+
+def tried_layouts(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int) -> Iterator[Tried]:
+    """Layouts of one size, the widest tensor-parallel cut first: what each comes to.
 
     Parameters
     ----------
@@ -211,18 +259,18 @@ def layouts_of(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int
 
     Yields
     ------
-    Candidate or Rejected
+    Tried
         In the order of :meth:`Engine.layouts`.
     """
     legal = 0
     for choice in wanted.engine.layouts(wanted.architecture, accelerator, gpus):
         if choice.reason is not None:
-            yield Rejected(accelerator, choice.layout, choice.reason)
+            yield Tried(None, None, Rejected(accelerator, choice.layout, choice.reason))
             continue
         if legal == most:
             return
         legal += 1
-        yield candidate_of(wanted, accelerator, choice.layout)
+        yield tried_layout(wanted, accelerator, choice.layout)
 
 
 def spread_candidates(wanted: Search, accelerator: Accelerator, gpus: int) -> list[Candidate]:
@@ -246,74 +294,32 @@ def spread_candidates(wanted: Search, accelerator: Accelerator, gpus: int) -> li
 
 def candidate_of(wanted: Search, accelerator: Accelerator, layout: Layout) -> Candidate | Rejected:
     """One legal layout: what it holds and how many replicas the load takes, or the reason why it will not do."""
-    engine, architecture, concurrency = wanted.engine, wanted.architecture, wanted.need.concurrency
-    wish = engine.for_requests(deployment_for(wanted, accelerator, layout), architecture, accelerator, concurrency)
-    launch, fit = _fit(wish, engine, architecture, accelerator)
-    if not fit.fits:
-        return Rejected(accelerator, layout, fit.reason or Notice("does-not-fit"))
-    held, low = held_range(fit)
-    if low >= 1:
-        return Candidate(layout, launch, fit, held, low, int(replicas_needed(concurrency=concurrency, held=low)))
-    return Rejected(accelerator, layout, _too_close(fit))
+    return tried_layout(wanted, accelerator, layout).answer
 
 
-def _too_close(fit: Fit) -> Notice:
-    """Why a start that fits by the middle of the estimate is not proposed: what the fullest GPU may lack."""
-    tightest = min(fit.ranks, key=lambda rank: min((line.low_bytes for line in rank.items if line.id == "kv_cache_pool"), default=0)).items
-    pool = next((line for line in tightest if line.id == "kv_cache_pool"), None)
-    if pool is not None and pool.low_bytes < pool.bytes:
-        return Notice("too-close-to-call", {"low_bytes": pool.low_bytes, "value_bytes": pool.bytes})
-    items = fit.ranks[fit.worst].items
-    free = sum(line.bytes for line in items if line.id == "free")
-    spread = sum(line.high_bytes - line.bytes for line in items if line.id != "free")
-    return Notice("too-close-to-start", {"low_bytes": free - spread, "value_bytes": free})
+def tried_layout(wanted: Search, accelerator: Accelerator, layout: Layout) -> Tried:
+    """One legal layout with the cheapest settings that hold the load with the fewest replicas: on the safe side, and by the middle."""
+    need = wanted.need.concurrency
+    trials = tried_trials(wanted, accelerator, layout)
+    safe, middle = best_safe(trials, need), best_tight(trials, need)
+    sure = None if safe is None else _candidate(layout, safe, int(replicas_needed(concurrency=need, held=safe.held_low)), FITS)
+    if sure is not None and sure.knobs and trials[0].held_low:
+        plain = trials[0]
+        sure = replace(sure, plain=_candidate(layout, plain, int(replicas_needed(concurrency=need, held=plain.held_low)), FITS))
+    tight = None if middle is None else _candidate(layout, middle, int(replicas_needed(concurrency=need, held=middle.held)), TIGHT)
+    if tight is not None and sure is not None and tight.gpus >= sure.gpus:
+        tight = None
+    return Tried(sure, tight, None if sure is not None else Rejected(accelerator, layout, _reason(trials)))
 
 
-def _short_bytes(fit: Fit) -> int:
-    """What the fullest GPU of a start that fits lacks under full load. [bytes]"""
-    return max((-line.bytes for rank in fit.ranks for line in rank.items if line.id == "free"), default=0)
+def _candidate(layout: Layout, trial: Trial, replicas: int, verdict: str) -> Candidate:
+    return Candidate(layout, trial.launch, trial.fit, trial.held, trial.held_low, replicas, verdict=verdict, knobs=trial.knobs)
 
 
-def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
-    """The start and its verdict; where the engine's own share of the card is more than there is at the start or under load, on one that is not."""
-    fit = engine.fit(deployment, architecture, accelerator)
-    if fit.fits and (short := _short_bytes(fit)) > 0 and fit.deployment.memory_fraction is not None:
-        share = floor_div(100 * (fit.deployment.memory_fraction * accelerator.memory_bytes - short), accelerator.memory_bytes) / 100
-    elif fit.reason is not None and fit.reason.code == "budget-above-free":
-        share = floor_div(100 * fit.reason.parameters["free_bytes"], accelerator.memory_bytes) / 100
-    else:
-        return deployment, fit
-    if share <= 0:
-        return deployment, fit
-    smaller = replace(deployment, memory_fraction=share)
-    return smaller, engine.fit(smaller, architecture, accelerator)
-
-
-def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout) -> Deployment:
-    """The start that a plan proposes: the engine's own defaults, and the context that is needed."""
-    request = wanted.request
-    return Deployment(
-        model=request.model,
-        gpu=accelerator.id,
-        tp=layout.tp,
-        pp=layout.pp,
-        dp=layout.dp,
-        ep=layout.ep,
-        dcp=layout.dcp,
-        engine=wanted.engine.id,
-        engine_version=request.engine_version,
-        precision=request.precision,
-        kv_precision=request.kv_precision,
-        max_model_len=wanted.need.context_tokens,
-        **wanted.draft_fields,
-    )
-
-
-def held_range(fit: Fit) -> tuple[int, int]:
-    """Requests of full length that one replica holds: as predicted, and on the safe side of the band; never more than it runs at once."""
-    low = fit.quantities["max_concurrency"].low * fit.deployment.dp if "max_concurrency" in fit.quantities else fit.max_concurrency
-    most = (fit.deployment.max_num_seqs or 2**31) * fit.deployment.dp
-    return min(int(held_requests(max_concurrency=fit.max_concurrency)), most), min(int(held_requests(max_concurrency=max(low, 0))), most)
+def _reason(trials: Sequence[Trial]) -> Notice:
+    """Why nothing holds a request on the safe side: what the last start lacks, or that it is too close."""
+    last = trials[-1].fit
+    return too_close(last) if last.fits else last.reason or Notice("does-not-fit")
 
 
 def order_unit(accelerator: Accelerator) -> int:
@@ -367,6 +373,8 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
         purchase=purchase_of(accelerator, order),
         notices=said if slow is None or slow in said else (*said, slow),
         tier=support.tier + 2 * (status is not None),
+        verdict=best.verdict,
+        knobs=best.knobs,
         assumed=assumed,
         drafts=wanted.drafts,
         speeds=OptionSpeeds(wanted.architecture, Ask(accelerator, best.launch, best.replicas, best.fit), load_of(wanted.request, wanted.need)),

@@ -23,13 +23,13 @@ from gpusizer.planning.search import (
     Search,
     best_layout,
     candidate_of,
-    deployment_for,
     layouts_of,
     option_of,
     spread_candidates,
     too_large,
 )
 from gpusizer.planning.sizes import first_guess, replica_sizes, smallest_index
+from gpusizer.planning.starts import deployment_for
 from gpusizer.planning.types import Found, Rejected, Undrafted
 
 __all__ = ["search_targets"]
@@ -98,7 +98,8 @@ def _smallest(wanted: Search, devices: Sequence[Accelerator], refused: dict[int,
             if found is None:
                 del waiting[number]
                 continue
-            rows.extend((number, replace(each, replicas=replicas)) for each in found for replicas in _ladder(wanted, each))
+            starts = [start for each in found for start in (each, each.plain) if start is not None]
+            rows.extend((number, replace(start, replicas=replicas)) for start in starts for replicas in _ladder(wanted, start))
         for number, answer in _best(wanted, devices, rows).items():
             if number not in best or answer.order < best[number].order:
                 best[number] = answer
@@ -200,7 +201,7 @@ def _across(wanted: Search, device: Accelerator, sizes: list[int]) -> Iterator[_
 
     def holds(index: int) -> bool:
         if index not in tried:
-            tried[index] = best_layout(wanted, device, sizes[index])
+            tried[index] = best_layout(wanted, device, sizes[index]).answer
         return isinstance(tried[index], Candidate)
 
     first = smallest_index(len(sizes), guess, holds)
@@ -208,7 +209,7 @@ def _across(wanted: Search, device: Accelerator, sizes: list[int]) -> Iterator[_
         yield MOST_REPLICAS, [too_large(wanted, device, tried.get(len(sizes) - 1))]
         return
     for index in range(first, min(first + 2, len(sizes))):
-        stages = tried[first] if index == first else best_layout(wanted, device, sizes[index])
+        stages = tried[first] if index == first else best_layout(wanted, device, sizes[index]).answer
         yield sizes[index], [stages, *spread_candidates(wanted, device, sizes[index])]
 
 

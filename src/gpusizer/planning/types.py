@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from gpusizer.planning.finalists import Simulated
     from gpusizer.planning.option_speeds import OptionSpeeds
 
-__all__ = ["Cost", "Found", "Option", "Plan", "PrefillWorkers", "Rejected", "Undrafted"]
+__all__ = ["FITS", "TIGHT", "Cost", "Found", "Option", "Plan", "PrefillWorkers", "Rejected", "Undrafted"]
+
+FITS, TIGHT = "fits", "tight"
+"""Verdicts of an option: it holds the load on the safe side of the estimate, or by its middle only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,10 @@ class Option:
         0 where engine and precision are known to run natively on this device; higher where less is.
     assumed : bool
         Overheads or speed were never measured on a device of its kind.
+    verdict : str
+        "fits", or "tight" where the load is held by the middle of the estimate and not on the safe side.
+    knobs : tuple of Notice
+        Settings that were turned before GPUs were added, words under "knob".
     speeds : OptionSpeeds
         Times and rates, worked out when they are asked for.
     simulated : Simulated or None
@@ -124,6 +131,8 @@ class Option:
     tier: int
     assumed: bool
     speeds: OptionSpeeds
+    verdict: str = FITS
+    knobs: tuple[Notice, ...] = ()
     simulated: Simulated | None = None
     drafts: Drafts | None = None
     undrafted: Undrafted | None = None
@@ -167,10 +176,12 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Found:
-    """The smallest deployment on one accelerator, and the largest one that was too small (or the only reason, where nothing will do)."""
+    """The smallest deployment on one accelerator, the largest one that was too small (or the only reason, where nothing will do), and one with fewer
+    GPUs that holds the load by the middle of the estimate."""
 
     option: Option | None
     rejected: Rejected | None
+    tight: Option | None = None
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,8 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
     reason = None if plan.best is None or option is plan.best else runner_up_reason(option, plan.best, plan.request.sort)
     return {
         "rank": option.rank,
+        "verdict": option.verdict,
+        "flags": [notice_data(each, "knob") for each in option.knobs],
         "gpu": option.accelerator.id,
         "gpu_name": option.accelerator.name,
         "gpus": option.gpus,
@@ -189,6 +191,13 @@ def _simulated_data(simulated: Simulated) -> dict[str, Any]:
         **{name: getattr(one, name) for name in names},
         "missed": [each._asdict() for each in simulated.missed],
     }
+
+
+def knob_blocks(option: Option, language: str) -> list[Block]:
+    """The settings that were turned before GPUs were added."""
+    if not option.knobs:
+        return []
+    return [Paragraph(text("ui", "plan-knobs", language, knobs="; ".join(notice_words(each, "knob", language) for each in option.knobs)))]
 
 
 def _speed_blocks(speed: Performance | None, language: str) -> list[Block]:
@@ -293,6 +302,7 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_table(items, language),
         *budget_paragraphs(best.fit, language),
         Paragraph(text("ui", "plan-margin" if best.held_requests > need.concurrency else "plan-sized", language, **words, times=f"{spare:,.1f}")),
+        *knob_blocks(best, language),
         *_speed_blocks(best.performance, language),
         *_simulated_blocks(best, language),
         *command_blocks(launch_of(best), language),

@@ -19,6 +19,7 @@ from gpusizer.engines import declaration
 from gpusizer.engines.base.added_weights import checkpoint_drafts
 from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.drafts import OwnDraft, own_method
+from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
@@ -50,6 +51,7 @@ class Engine(ABC):
     draft_heads: ClassVar[frozenset[str]] = frozenset()  # methods of drafts with a checkpoint of their own whose memory is counted
     shares_cut_experts: ClassVar[bool] = False  # fewer ranks may share the experts than there are: the rest cut them
     attention_dp_since: ClassVar[tuple[int, ...] | None] = None  # ranks of one replica may each hold requests of their own
+    knobs: ClassVar[Knobs] = Knobs(sequences=False)  # what a plan turns before it adds GPUs
 
     @property
     def declared(self) -> Declaration:

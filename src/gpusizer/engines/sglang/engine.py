@@ -11,6 +11,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.added_weights import adapter_slots, draft_weights, unlisted_tensors
 from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
+from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import combined
@@ -55,6 +56,14 @@ class Sglang(PooledEngine):
     """SGLang, 0.4 to 0.5.23; the newest is the default."""
 
     id: ClassVar[str] = "sglang"
+    knobs = Knobs(
+        of_all_ranks=True,
+        step_tokens=(2048, 1024),
+        safe_fraction=0.9,
+        cache_format="fp8_e4m3",
+        graphs=True,
+        sources=("docs.sglang.io: advanced_features/hyperparameter_tuning: --mem-fraction-static, --chunked-prefill-size, --max-running-requests",),
+    )
     newest: ClassVar[tuple[int, ...]] = NEWEST
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
     draft_heads: ClassVar[frozenset[str]] = frozenset({"eagle", "eagle3"})

@@ -11,6 +11,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
+from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.ledger import banded
 from gpusizer.engines.base.pooled import PooledEngine
@@ -46,6 +47,12 @@ class TensorRtLlm(PooledEngine):
     """TensorRT-LLM with its PyTorch backend, 1.0 and newer; compiled engines of 0.5 to 0.21 by a rougher rule."""
 
     id: ClassVar[str] = "tensorrt-llm"
+    knobs = Knobs(
+        step_tokens=(2048, 1024),
+        safe_fraction=0.95,
+        cache_format="fp8",
+        sources=("NVIDIA/TensorRT-LLM: docs, performance tuning: max_batch_size, max_num_tokens, free_gpu_memory_fraction up to 0.95",),
+    )
     newest: ClassVar[tuple[int, ...]] = (1, 2, 0)
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
     shares_cut_experts: ClassVar[bool] = True

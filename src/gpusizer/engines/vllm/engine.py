@@ -14,6 +14,7 @@ from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, dra
 from gpusizer.engines.base.cache import FULL, cache_format
 from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
+from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
 from gpusizer.engines.base.offload import offloaded_layers
@@ -61,6 +62,17 @@ class Vllm(PooledEngine):
     """vLLM, V1 engine, 0.8 to 0.33; the newest is the default."""
 
     id: ClassVar[str] = "vllm"
+    knobs = Knobs(
+        step_tokens=(2048, 1024),
+        safe_fraction=0.95,
+        most_fraction=0.97,
+        cache_format="fp8",
+        graphs=True,
+        sources=(
+            "docs.vllm.ai: configuration/optimization and conserving_memory: a higher --gpu-memory-utilization, fewer sequences, smaller steps",
+            "vllm-project/recipes: --gpu-memory-utilization 0.95 in launch commands of large models",
+        ),
+    )
     newest: ClassVar[tuple[int, ...]] = NEWEST
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
     draft_heads: ClassVar[frozenset[str]] = frozenset({"eagle", "eagle3"})
