@@ -173,12 +173,12 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
         tight = _fewest_tight(tried.values(), allowed)
         largest = tried.get(len(sizes) - 1)
         refused = too_large(wanted, accelerator, None if largest is None else largest.rejected)
-        return Found(None, refused, None if tight is None else option_of(wanted, tight, accelerator, support))
+        return Found(None, refused, _closer(wanted, tight, accelerator, support, None))
     below = attempt(smallest - 1).rejected if smallest else None
     found = (attempt(index).safe for index in _worth_trying(sizes, smallest, attempt))
     best = min((each for each in found if each is not None), key=_order)
     tight = _fewest_tight(tried.values(), min(best.gpus - 1, allowed or best.gpus))
-    closer = None if tight is None else option_of(wanted, tight, accelerator, support)
+    closer = _closer(wanted, tight, accelerator, support, best.gpus)
     if allowed is not None and best.gpus > allowed:
         reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": allowed})
         return Found(None, Rejected(accelerator, best.layout, reason), closer)
@@ -201,6 +201,15 @@ def _fewest_tight(tried: Iterable[Tried], allowed: int | None) -> Candidate | No
     """The fewest GPUs that hold the load by the middle of the estimate, within a limit."""
     found = (each.tight for each in tried if each.tight is not None and (allowed is None or each.tight.gpus <= allowed))
     return min(found, key=_order, default=None)
+
+
+def _closer(wanted: Search, tight: Candidate | None, accelerator: Accelerator, support: Support, sure: int | None) -> Option | None:
+    """What holds the load by the middle of the estimate, with both numbers and how many GPUs are sure."""
+    if tight is None:
+        return None
+    option = option_of(wanted, tight, accelerator, support)
+    figures = {"held": option.held_requests, "low": option.held_requests_low, "concurrency": wanted.need.concurrency, "next": sure}
+    return replace(option, notices=(*option.notices, Notice("tight" if sure else "tight-alone", figures)))
 
 
 def too_large(wanted: Search, accelerator: Accelerator, largest: Candidate | Rejected | None) -> Rejected:

@@ -86,13 +86,16 @@ class _Climb(NamedTuple):
     layout: Layout
 
     def steps(self, ladder: Sequence[Rung], enough: int) -> list[Trial]:
-        """One rung after the other, until so many requests are held on the safe side."""
+        """One rung after the other, until so many requests are held on the safe side; what is risky is tried before the dearest rung, and with it."""
         found: list[Trial] = []
-        for count in range(1, len(ladder) + 1):
-            found.append(self.trial(ladder[:count]))
-            if found[-1].held_low >= enough and not found[-1].risky:
-                break
-        return found
+        calm, risky = [each for each in ladder if not each.risky], [each for each in ladder if each.risky]
+        for count in range(1, len(calm) + 1):
+            if risky and count == len(calm):
+                found.append(self.trial([*calm[:-1], *risky]))
+            found.append(self.trial(calm[:count]))
+            if found[-1].held_low >= enough:
+                return found
+        return [*found, self.trial(ladder)] if risky else found
 
     def trial(self, ladder: Sequence[Rung]) -> Trial:
         """The start with every rung of a ladder."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gpusizer.article.model_figures import ModelFigures
     from gpusizer.performance.types import Performance
     from gpusizer.planning.finalists import Simulated
+    from gpusizer.planning.named import NamedLine
+    from gpusizer.planning.nearest import Nearest
     from gpusizer.planning.option_speeds import OptionSpeeds
 
 __all__ = ["FITS", "TIGHT", "Cost", "Found", "Option", "Plan", "PrefillWorkers", "Rejected", "Undrafted"]
@@ -207,6 +209,20 @@ class Plan:
         from gpusizer.planning.rank import front_of
 
         return front_of(self.options, self.request.sort)
+
+    @cached_property
+    def named(self) -> tuple[NamedLine, ...]:
+        """What becomes of a single card and a single server of each accelerator that was named."""
+        from gpusizer.planning.named import named_lines
+
+        return named_lines(self)
+
+    @cached_property
+    def nearest(self) -> Nearest | None:
+        """Where nothing within the limits will do: what does beyond them."""
+        from gpusizer.planning.nearest import nearest_of
+
+        return nearest_of(self)
 
     @cached_property
     def advice(self) -> tuple[Notice, ...]:

@@ -22,6 +22,7 @@ from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Table
 from gpusizer.rendering.fit import fit_data
 from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
+from gpusizer.rendering.named import named_blocks, named_data, nearest_blocks, nearest_data
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.rendering.prefill_workers import launch_of, option_layout, prefill_blocks, prefill_data
 from gpusizer.rendering.speculation import speculative_blocks, speculative_data
@@ -110,6 +111,8 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "article": None if plan.article is None else article_data(plan.article),
         "sentence": {language: plan_sentence(plan, language) for language in LANGUAGES},
         "options": [_option_data(plan, option) for option in plan.options],
+        "named": named_data(plan),
+        "nearest": nearest_data(plan),
         "rejected": [_rejected_data(each) for each in plan.rejected],
         "warnings": [notice_data(each, "warning") for each in plan.warnings],
     }
@@ -280,6 +283,8 @@ class PlanDocument:
             more = [f"{each.gpus} x {each.accelerator.name}" for each in plan.options[SHOWN:]]
             code = "more-options" if len(more) <= NAMED else "many-more-options"
             blocks.append(Paragraph(text("ui", code, language, count=len(more), gpus=more[:NAMED])))
+        blocks += nearest_blocks(plan, language)
+        blocks += named_blocks(plan, language)
         blocks += _rejected_blocks(plan, language)
         if plan.request.method != "article":
             blocks += article
