@@ -10,7 +10,8 @@ from gpusizer.engines import get_engine
 from gpusizer.performance.acceptance import assumed_acceptance
 from gpusizer.planning.drafts import own_drafts
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
-from gpusizer.planning.search import Candidate, Search, candidate_of
+from gpusizer.planning.search import candidate_of
+from gpusizer.planning.wanted import Candidate, Search
 from gpusizer.units import format_share
 
 if TYPE_CHECKING:

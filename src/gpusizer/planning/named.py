@@ -15,8 +15,9 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.planning.devices import devices_of
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import alternatives
-from gpusizer.planning.search import Candidate, Search, best_layout
+from gpusizer.planning.search import best_layout
 from gpusizer.planning.tuning import tried_trials
+from gpusizer.planning.wanted import Candidate, Search
 
 if TYPE_CHECKING:
     from gpusizer.planning.types import Option, Plan

@@ -16,8 +16,9 @@ from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import Need, need_in_flight, need_of
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
-from gpusizer.planning.search import Search, search
+from gpusizer.planning.search import search
 from gpusizer.planning.types import Found, Plan, Rejected
+from gpusizer.planning.wanted import Search
 
 __all__ = ["make_plan"]
 

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.device_support import Support, device_support, other_checkpoint
-from gpusizer.engines.base.engine import Engine
+from gpusizer.engines.base.device_support import Support, device_support
 from gpusizer.engines.base.layout_rules import dimensions
 from gpusizer.engines.base.ledger import worst_evidence
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Layout
+from gpusizer.engines.base.types import Evidence, Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import replicas_needed, servers_needed
 from gpusizer.performance.batch import Ask
 from gpusizer.performance.device_speeds import provenance, speed_known
-from gpusizer.planning.drafts import Drafts, draft_flags
-from gpusizer.planning.need import Need
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
-from gpusizer.planning.request import Request
 from gpusizer.planning.sizes import MOST_NODES, first_guess, replica_sizes, smallest_index
 from gpusizer.planning.starts import Trial, too_close
 from gpusizer.planning.tuning import HOPELESS, best_safe, best_tight, tried_trials
 from gpusizer.planning.types import FITS, TIGHT, Found, Option, Rejected
+from gpusizer.planning.wanted import Candidate, Search, Tried
 
 __all__ = [
-    "Candidate",
-    "Search",
     "best_layout",
     "candidate_of",
     "layouts_of",
@@ -44,100 +35,6 @@ __all__ = [
 LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
 LAYOUTS_TRIED = 2
 BUSY_RANKS = 2  # requests for each rank, below which some ranks would often idle
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is looked for: limits, load, who serves, and the model in one precision.
-
-    Parameters
-    ----------
-    request : Request
-        Limits; one engine and one precision.
-    need : Need
-        The load with every part filled in.
-    engine : Engine
-        Who serves.
-    stored, architecture : Architecture
-        The model as its checkpoint stores it, and in the precision that is wanted.
-    drafts : Drafts or None
-        What each step drafts.
-    """
-
-    request: Request
-    need: Need
-    engine: Engine
-    stored: Architecture
-    architecture: Architecture
-    drafts: Drafts | None = None
-
-    @property
-    def bare(self) -> Deployment:
-        """A start of this engine in the version that is asked for, with nothing else said."""
-        return Deployment(self.request.model, "", engine=self.engine.id, engine_version=self.request.engine_version)
-
-    @cached_property
-    def draft_fields(self) -> Mapping[str, Any]:
-        """What a start says of its drafts."""
-        if self.drafts is None:
-            return {}
-        return {"speculative_tokens": self.drafts.tokens, "flags": draft_flags(self.drafts, self.engine, self.bare, self.architecture)}
-
-    @cached_property
-    def weights_bytes(self) -> int:
-        """Stored tensors of the model: fewer GPUs than hold them are not tried. [bytes]"""
-        return checkpoint_bytes(self.architecture, mtp=False)
-
-    @property
-    def most_gpus(self) -> int | None:
-        """GPUs that one replica may have: what is allowed and what the engine takes; None where neither says."""
-        return min((most for most in (self.request.max_gpus, self.engine.most_devices) if most is not None), default=None)
-
-    @cached_property
-    def notices(self) -> tuple[Notice, ...]:
-        """What is said of every option: the precision is that of another checkpoint."""
-        other = other_checkpoint(self.engine.id, self.stored, self.request.precision)
-        return () if other is None else (other,)
-
-
-class Tried(NamedTuple):
-    """What a layout, or a size, comes to: what holds the load on the safe side, what does by the middle with fewer GPUs, and why nothing does."""
-
-    safe: Candidate | None
-    tight: Candidate | None
-    rejected: Rejected | None
-
-    @property
-    def answer(self) -> Candidate | Rejected:
-        """The one that is sure, or the reason."""
-        found = self.safe or self.rejected
-        assert found is not None  # one of them is said
-        return found
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One layout that starts, with the requests that it holds, the replicas that hold the load, and GPUs of workers beside it.
-
-    ``verdict`` is "fits" where it does on the safe side of the estimate, "tight" where it does by the middle; ``knobs`` are the settings that were
-    turned for it; ``plain`` is the start without them, where that starts as well.
-    """
-
-    layout: Layout
-    launch: Deployment
-    fit: Fit
-    held: int
-    held_low: int
-    replicas: int
-    beside: int = 0
-    verdict: str = FITS
-    knobs: tuple[Notice, ...] = ()
-    plain: Candidate | None = None
-
-    @property
-    def gpus(self) -> int:
-        """GPUs of all replicas, and those beside."""
-        return self.layout.gpus * self.replicas + self.beside
 
 
 def search(wanted: Search, accelerator: Accelerator) -> Found:
@@ -164,7 +61,8 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
 
     def attempt(index: int) -> Tried:
         if index not in tried:
-            tried[index] = best_layout(wanted, accelerator, sizes[index])
+            known = (each.safe.gpus for each in tried.values() if each.safe is not None)
+            tried[index] = best_layout(wanted, accelerator, sizes[index], min(known, default=None))
         return tried[index]
 
     smallest = smallest_index(len(sizes), first_guess(sizes, accelerator, weights_bytes), lambda index: attempt(index).safe is not None)
@@ -178,10 +76,12 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
     found = (attempt(index).safe for index in _worth_trying(sizes, smallest, attempt))
     best = min((each for each in found if each is not None), key=_order)
     tight = _fewest_tight(tried.values(), min(best.gpus - 1, allowed or best.gpus))
-    closer = _closer(wanted, tight, accelerator, support, best.gpus)
     if allowed is not None and best.gpus > allowed:
-        reason = Notice("more-than-max-gpus", {"gpus": best.gpus, "max_gpus": allowed})
-        return Found(None, Rejected(accelerator, best.layout, reason), closer)
+        beyond = search(replace(wanted, request=replace(wanted.request, max_gpus=None)), accelerator).option
+        needed = best.gpus if beyond is None else min(best.gpus, beyond.gpus)
+        reason = Notice("more-than-max-gpus", {"gpus": needed, "max_gpus": allowed})
+        return Found(None, Rejected(accelerator, best.layout, reason), _closer(wanted, tight, accelerator, support, needed))
+    closer = _closer(wanted, tight, accelerator, support, best.gpus)
     return Found(option_of(wanted, best, accelerator, support), below, closer)
 
 
@@ -227,11 +127,11 @@ def _order(candidate: Candidate) -> tuple[int, int]:
     return candidate.gpus, candidate.replicas
 
 
-def best_layout(wanted: Search, accelerator: Accelerator, gpus: int) -> Tried:
+def best_layout(wanted: Search, accelerator: Accelerator, gpus: int, fewest: int | None = None) -> Tried:
     """The widest legal tensor-parallel cut of so many GPUs that holds the model, the next one where it does not, or why neither will do."""
     refused: Rejected | None = None
     tight: Candidate | None = None
-    for found in tried_layouts(wanted, accelerator, gpus, most=LAYOUTS_TRIED):
+    for found in tried_layouts(wanted, accelerator, gpus, most=LAYOUTS_TRIED, fewest=fewest):
         tight = min((each for each in (tight, found.tight) if each is not None), key=_order, default=None)
         if found.safe is not None:
             spread = [] if found.safe.replicas == 1 else spread_candidates(wanted, accelerator, gpus)
@@ -252,7 +152,7 @@ def layouts_of(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int
     return (each.answer for each in tried_layouts(wanted, accelerator, gpus, most=most))
 
 
-def tried_layouts(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int) -> Iterator[Tried]:
+def tried_layouts(wanted: Search, accelerator: Accelerator, gpus: int, *, most: int, fewest: int | None = None) -> Iterator[Tried]:
     """Layouts of one size, the widest tensor-parallel cut first: what each comes to.
 
     Parameters
@@ -265,6 +165,8 @@ def tried_layouts(wanted: Search, accelerator: Accelerator, gpus: int, *, most: 
         GPUs of one replica.
     most : int
         Legal layouts that are tried.
+    fewest : int or None
+        GPUs that are known to do. [GPUs]
 
     Yields
     ------
@@ -279,7 +181,7 @@ def tried_layouts(wanted: Search, accelerator: Accelerator, gpus: int, *, most: 
         if legal == most:
             return
         legal += 1
-        yield tried_layout(wanted, accelerator, choice.layout)
+        yield tried_layout(wanted, accelerator, choice.layout, fewest)
 
 
 def spread_candidates(wanted: Search, accelerator: Accelerator, gpus: int) -> list[Candidate]:
@@ -306,10 +208,10 @@ def candidate_of(wanted: Search, accelerator: Accelerator, layout: Layout) -> Ca
     return tried_layout(wanted, accelerator, layout).answer
 
 
-def tried_layout(wanted: Search, accelerator: Accelerator, layout: Layout) -> Tried:
+def tried_layout(wanted: Search, accelerator: Accelerator, layout: Layout, fewest: int | None = None) -> Tried:
     """One legal layout with the cheapest settings that hold the load with the fewest replicas: on the safe side, and by the middle."""
     need = wanted.need.concurrency
-    trials = tried_trials(wanted, accelerator, layout)
+    trials = tried_trials(wanted, accelerator, layout, fewest)
     safe, middle = best_safe(trials, need), best_tight(trials, need)
     sure = None if safe is None else _candidate(layout, safe, int(replicas_needed(concurrency=need, held=safe.held_low)), FITS)
     if sure is not None and sure.knobs and trials[0].held_low:

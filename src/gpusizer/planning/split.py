@@ -14,9 +14,10 @@ from gpusizer.performance.device_speeds import speed_known
 from gpusizer.performance.split_sweep import SplitAsk, SplitSweep
 from gpusizer.performance.types import Load, PrefillPool
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
-from gpusizer.planning.search import Candidate, Search, layouts_of, option_of, spread_candidates
+from gpusizer.planning.search import layouts_of, option_of, spread_candidates
 from gpusizer.planning.sizes import replica_sizes
 from gpusizer.planning.types import Found, PrefillWorkers, Rejected
+from gpusizer.planning.wanted import Candidate, Search
 
 __all__ = ["search_split"]
 

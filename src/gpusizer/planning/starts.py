@@ -15,7 +15,7 @@ from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import held_requests
 
 if TYPE_CHECKING:
-    from gpusizer.planning.search import Search
+    from gpusizer.planning.wanted import Search
 
 __all__ = ["Trial", "deployment_for", "held_range", "too_close", "trial_of"]
 

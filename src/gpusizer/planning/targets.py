@@ -18,19 +18,11 @@ from gpusizer.performance.set_up import quickest_token_s
 from gpusizer.performance.types import Performance
 from gpusizer.planning.drafts import own_drafts
 from gpusizer.planning.option_speeds import load_of
-from gpusizer.planning.search import (
-    Candidate,
-    Search,
-    best_layout,
-    candidate_of,
-    layouts_of,
-    option_of,
-    spread_candidates,
-    too_large,
-)
+from gpusizer.planning.search import best_layout, candidate_of, layouts_of, option_of, spread_candidates, too_large
 from gpusizer.planning.sizes import first_guess, replica_sizes, smallest_index
 from gpusizer.planning.starts import deployment_for
 from gpusizer.planning.types import Found, Rejected, Undrafted
+from gpusizer.planning.wanted import Candidate, Search
 
 __all__ = ["search_targets"]
 
