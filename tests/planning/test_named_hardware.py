@@ -73,3 +73,13 @@ def test_the_size_above_a_tight_option_is_said() -> None:
     assert sure.rank < tight.rank
     said = next(notice for notice in tight.notices if notice.code == "tight")
     assert said.parameters == {"held": tight.held_requests, "low": tight.held_requests_low, "concurrency": 8, "next": sure.gpus}
+
+
+def test_where_no_single_setting_is_enough_the_settings_of_a_plan_are_offered_together() -> None:
+    """DeepSeek-R1 with 150k tokens on 8 x H20 96 GB: fewer sequences, smaller steps, a larger share and an FP8 cache, all at once."""
+    answer = gpusizer.fit(gpusizer.Deployment(model="deepseek-r1", gpu="h20-sxm-96gb", tp=8, max_model_len=150_000))
+    assert not answer.fits
+    together = answer.remedies[0]
+    assert len({knob.code for knob in together.knobs}) == len(together.knobs) > 2
+    assert together.fit.fits
+    assert together.launch.max_model_len == 150_000

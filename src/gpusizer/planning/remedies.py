@@ -8,16 +8,19 @@ from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.knobs import rungs
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.tuning import PLAIN_CACHES
 
 __all__ = ["Remedy", "remedies_for"]
 
 MOST = 4  # changes that are offered
+_ONE_SETTING = frozenset({"fewer-requests", "smaller-cache", "more-of-the-card", "no-graphs"})  # the same requests on the same cards
 _SHORTEST = 1024  # tokens below which a context serves nobody
-_FRACTIONS = (0.92, 0.95, 0.97)
 _Change = tuple[str, dict[str, Any], Deployment]  # its code, from what to what, the start with it
 
 
@@ -35,12 +38,15 @@ class Remedy:
         The start with the change.
     fit : Fit
         The verdict after it.
+    knobs : tuple of Notice
+        Several settings that are turned together, words under "knob".
     """
 
     code: str
     parameters: dict[str, Any]
     launch: Deployment
     fit: Fit
+    knobs: tuple[Notice, ...] = ()
 
 
 def remedies_for(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> tuple[Remedy, ...]:
@@ -80,7 +86,23 @@ def remedies_for(fit: Fit, launch: Deployment, architecture: Architecture, accel
             found.append(Remedy(code, parameters, deployment, after))
             if len(found) == MOST:
                 break
-    return tuple(found)
+    if kinds & _ONE_SETTING:
+        return tuple(found)
+    return (*_settings(fit, launch, architecture, accelerator), *found)
+
+
+def _settings(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> tuple[Remedy, ...]:
+    """Every setting that a plan would turn, one on top of the other, where none of them is enough alone."""
+    engine = get_engine(fit.deployment.engine)
+    smaller = fit.deployment.kv_precision in PLAIN_CACHES and "fp8" in accelerator.peak_flops and bool(engine.knobs.cache_format)
+    turned: dict[str, Notice] = {}  # a setting that is turned twice is said once
+    for rung in rungs(engine.knobs, fit.deployment, 1, smaller_cache=smaller):
+        turned |= dict.fromkeys(rung.changes, rung.notice)
+        launch = replace(launch, **rung.changes)
+        after = engine.fit(launch, architecture, accelerator)
+        if after.fits:
+            return (Remedy("settings", {}, launch, after, tuple(turned.values())),)
+    return ()
 
 
 def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[_Change]:
@@ -89,8 +111,9 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
     deployment = fit.deployment
     if deployment.kv_precision in ("auto", "bf16", "fp16") and "fp8" in accelerator.peak_flops:
         yield "smaller-cache", {"before": deployment.kv_precision, "after": "fp8"}, replace(launch, kv_precision="fp8")
-    for fraction in _FRACTIONS:
-        if deployment.memory_fraction is not None and fraction > deployment.memory_fraction:
+    knobs = get_engine(deployment.engine).knobs
+    for fraction in (knobs.safe_fraction, knobs.most_fraction):
+        if fraction is not None and deployment.memory_fraction is not None and fraction > deployment.memory_fraction:
             yield "more-of-the-card", {"before": deployment.memory_fraction, "after": fraction}, replace(launch, memory_fraction=fraction)
     if not deployment.enforce_eager:
         yield "no-graphs", {}, replace(launch, enforce_eager=True)

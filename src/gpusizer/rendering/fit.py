@@ -121,7 +121,8 @@ def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerat
 
 def _remedy_words(remedy: Remedy, language: str) -> str:
     after = remedy.fit
-    change = text("remedy", remedy.code, language, **remedy.parameters)
+    settings = [notice_words(each, "knob", language) for each in remedy.knobs]
+    change = settings or text("remedy", remedy.code, language, **remedy.parameters)
     return text("ui", "remedy-line", language, change=change, tokens=after.kv_cache.tokens, requests=f"{after.max_concurrency:,.2f}")
 
 

@@ -42,7 +42,7 @@ def named_data(plan: Plan) -> list[dict[str, Any]]:
 
 def _words(line: NamedLine, language: str) -> str:
     said = {"gpus": line.gpus, "gpu": line.accelerator.name, "held": line.held, "low": line.held_low}
-    settings = "; ".join(notice_words(each, "knob", language) for each in line.knobs)
+    settings = [notice_words(each, "knob", language) for each in line.knobs]
     with_settings = text("ui", "named-settings", language, settings=settings) if settings else ""
     if line.reason is None:
         return text("ui", f"named-{line.verdict}", language, **said) + with_settings

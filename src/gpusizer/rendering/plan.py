@@ -200,7 +200,7 @@ def knob_blocks(option: Option, language: str) -> list[Block]:
     """The settings that were turned before GPUs were added."""
     if not option.knobs:
         return []
-    return [Paragraph(text("ui", "plan-knobs", language, knobs="; ".join(notice_words(each, "knob", language) for each in option.knobs)))]
+    return [Paragraph(text("ui", "plan-knobs", language, knobs=[notice_words(each, "knob", language) for each in option.knobs]))]
 
 
 def _speed_blocks(speed: Performance | None, language: str) -> list[Block]:
