@@ -69,6 +69,18 @@ def test_a_plan_opens_with_its_own_answer(bid: Sheet, plan: Plan, tmp_path: Path
         assert best.accelerator.name in sheet.get("out_sentence")
 
 
+def test_a_plan_that_turned_settings_opens_with_them(tmp_path: Path) -> None:
+    made = make_plan(Request("qwen3-32b", concurrency=32, input_tokens=8192, output_tokens=1024, gpus=("h100-sxm-80gb",)))
+    best, content = made.best, plan_workbook(made, "en")
+    assert best is not None
+    assert best.knobs
+    sheet = Sheet(content, tmp_path / "plan.xlsx")
+    sheet.model.evaluate()
+    assert (sheet.get("out_gpus"), sheet.get("out_kv_cache_tokens")) == (2, best.fit.kv_cache.tokens)
+    assert not sheet.errors()
+    assert any("--max-num-seqs 32" in str(cell) for row in shown(sheet) for cell in row)
+
+
 @pytest.mark.parametrize(("engine", "release"), [("sglang", None), ("sglang", "0.5.21"), ("tensorrt-llm", None), ("vllm,sglang", None)])
 def test_a_plan_for_another_engine_opens_with_its_own_answer(engine: str, release: str | None, tmp_path: Path) -> None:
     made = make_plan(Request("deepseek-v4-flash", engine=engine, engine_version=release, concurrency=24, context_tokens=12000))

@@ -20,17 +20,22 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(form: str, output: str | None, **values: Any) -> int:
+        from gpusizer.engines import declaration
         from gpusizer.planning.drafts import AUTO, OFF
         from gpusizer.planning.pipeline import make_plan
-        from gpusizer.planning.request import from_mapping
+        from gpusizer.planning.request import alternatives, from_mapping
         from gpusizer.rendering.plan import PlanDocument
         from gpusizer.rendering.render import render
 
         if form == "xlsx" and output is None:
             raise FlagError("workbook-needs-output")
         request = from_mapping(values)
-        if form == "xlsx":  # no cell counts drafts or turns settings: neither is done unless somebody asks for it
-            request = replace(request, tuning=OFF, speculative=OFF if request.speculative == AUTO else request.speculative)
+        if form == "xlsx":  # no cell counts drafts, and few engines' cells take settings: nothing is done that nobody asked for
+            request = replace(
+                request,
+                speculative=OFF if request.speculative == AUTO else request.speculative,
+                tuning=request.tuning if all(declaration(each).sheet_takes_settings for each in alternatives(request.engine)) else OFF,
+            )
         plan = make_plan(request)
         if form == "xlsx":
             from gpusizer.rendering.workbook import plan_workbook

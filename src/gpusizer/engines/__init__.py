@@ -7,10 +7,11 @@ A folder with a module ``declaration`` is an engine (or several): ``DECLARATIONS
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpusizer.engines.base.declaration import Declaration
 from gpusizer.errors import UnknownIdError
@@ -133,12 +134,15 @@ def get_engine(id: str) -> Engine:
     return engine
 
 
-def account_sheet(id: str, version: str | None = None) -> AccountSheet | None:
+def account_sheet(id: str, version: str | None = None, settings: Mapping[str, Any] | None = None) -> AccountSheet | None:
     """The account of an engine at a version, for a sheet to record; None where it has none or the version's rules are others.
 
     >>> account_sheet("vllm").version >= (0, 28), account_sheet("transformers")
     (True, None)
     """
-    module = declaration(id).sheet
-    sheet: AccountSheet | None = import_module(module).sheet_at(version) if module else None
+    declared = declaration(id)
+    if not declared.sheet or (settings and not declared.sheet_takes_settings):
+        return None
+    said = (settings,) if settings else ()
+    sheet: AccountSheet | None = import_module(declared.sheet).sheet_at(version, *said)
     return sheet

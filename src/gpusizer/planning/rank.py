@@ -97,7 +97,7 @@ def _rent(option: Option) -> float:
 
 def _key(option: Option, sort: str) -> tuple[Any, ...]:
     sure = (option.verdict != FITS, option.tier)
-    gpus = (_crosses_network(option), option.gpus_to_order, option.assumed, _rent(option))
+    gpus = (_crosses_network(option), option.gpus_to_order, len(option.knobs), option.assumed, _rent(option))
     if sort == "cost":
         return *sure, _rent(option), *gpus
     return (*sure, _time(option), *gpus) if sort == "speed" else (*sure, *gpus)

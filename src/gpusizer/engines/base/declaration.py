@@ -67,6 +67,8 @@ class Declaration:
         Its own library stores a model as the checkpoint has it where nothing else is named.
     sheet : str
         The module that has ``sheet_at``, where its account can be recorded in a workbook.
+    sheet_takes_settings : bool
+        That account can be recorded with settings that the operator says.
     """
 
     id: str
@@ -96,6 +98,7 @@ class Declaration:
     placed_by_hand: bool = False
     library_of_checkpoints: bool = False
     sheet: str = ""
+    sheet_takes_settings: bool = False
 
     @property
     def family(self) -> str:

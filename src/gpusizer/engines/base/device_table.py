@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -45,12 +45,15 @@ class Devices(ABC):
         Any model: what is read here does not depend on it.
     version : str or None
         Of the engine; the newest where none is given.
+    settings : mapping
+        Fields of a deployment that the operator says, the same for every device.
     """
 
     accelerators: tuple[Accelerator, ...]
     engine: Engine
     sample: Architecture
     version: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @abstractmethod
     def class_of(self, accelerator: Accelerator) -> DeviceClass:
@@ -62,7 +65,8 @@ class Devices(ABC):
 
     def start(self, accelerator: Accelerator, **layout: Any) -> Start:
         """A start of the sample on a device."""
-        asked = Deployment(model="", gpu=accelerator.id, max_model_len=4096, engine=self.engine.id, engine_version=self.version, **layout)
+        said = {**self.settings, **layout}
+        asked = Deployment(model="", gpu=accelerator.id, max_model_len=4096, engine=self.engine.id, engine_version=self.version, **said)
         return self.engine.start(asked, self.sample, accelerator)
 
     @cached_property

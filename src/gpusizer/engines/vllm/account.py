@@ -16,7 +16,6 @@ from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.defaults import DEFAULT_MODES
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
@@ -103,7 +102,7 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         tokens=tokens,
         requests=requests,
         block_tokens=block_tokens,
-        graphs=kept("graphs", DEFAULT_MODES * sizes),
+        graphs=kept("graphs", chosen.graph_modes * sizes),
         graph_bytes=chosen.graph_bytes,
         logit_copies=chosen.logit_copies,
         library_bytes=chosen.library_bytes,

@@ -13,6 +13,7 @@ DECLARATIONS = (
         module="gpusizer.engines.vllm.engine",
         flags="gpusizer.engines.vllm.flags",
         sheet="gpusizer.engines.vllm.sheet",
+        sheet_takes_settings=True,
         name="vLLM",
         order=10,
         neighbours=("lmdeploy", "turbomind", "mindie", "vllm-ascend", "tgi", "text-generation-inference", "fastdeploy", "xllm"),

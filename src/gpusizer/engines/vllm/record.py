@@ -177,10 +177,11 @@ def version_rules(version: tuple[int, ...]) -> VersionRules:
 
 @dataclass(frozen=True, slots=True)
 class ClassRecord:
-    """What the engine chooses for a class of devices where the operator says nothing."""
+    """What the engine chooses for a class of devices where the operator says nothing, or what is said for all of them."""
 
     default_tokens: Any
     default_requests: Any
+    graph_modes: Any  # how often each size is captured
     most_captured: Any
     graph_bytes: Any  # of one graph and layer
     logit_copies: Any
@@ -191,9 +192,11 @@ class ClassRecord:
 def class_record(start: Start) -> ClassRecord:
     """Collect what the account reads of a class of devices."""
     accelerator, version = start.accelerator, start.version
+    said = start.asked or start.deployment
     return ClassRecord(
-        default_tokens=batched_tokens(accelerator, version),
-        default_requests=sequences(accelerator, version),
+        default_tokens=said.max_num_batched_tokens or batched_tokens(accelerator, version),
+        default_requests=said.max_num_seqs or sequences(accelerator, version),
+        graph_modes=graph_modes(said),
         most_captured=most_captured(start.capability),
         graph_bytes=graph_bytes(accelerator),
         logit_copies=logit_copies(accelerator, version),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
@@ -26,10 +26,11 @@ __all__ = ["VllmSheet", "sheet_at"]
 
 @dataclass(frozen=True)
 class VllmSheet:
-    """vLLM at one version: as it was asked for, and as numbers."""
+    """vLLM at one version: as it was asked for, and as numbers; with settings that the operator says."""
 
     asked: str | None
     version: tuple[int, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
     id: ClassVar[str] = ENGINE.id
     record: ClassVar[type] = ModelRecord
     by_precision: ClassVar[Sequence[str]] = (*BY_PRECISION, "byte_inputs", "block_side")
@@ -38,7 +39,7 @@ class VllmSheet:
         self, accelerators: Sequence[Accelerator], precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...], sample: Architecture
     ) -> VllmTables:
         """Empty tables."""
-        return VllmTables(VllmDevices(tuple(accelerators), ENGINE, sample, self.asked), precisions, kv_precisions, tps)
+        return VllmTables(VllmDevices(tuple(accelerators), ENGINE, sample, self.asked, self.settings), precisions, kv_precisions, tps)
 
     def parts(self, lookup: Lookup, model: Model) -> Parts:
         """The rows of the model's parts."""
@@ -72,11 +73,11 @@ class VllmSheet:
         return outcome_of(model.record, chosen, device.record, VllmAssembly(lookup, model, parts, ways), asked, version_rules(self.version))
 
 
-def sheet_at(version: str | None) -> VllmSheet | None:
+def sheet_at(version: str | None, settings: Mapping[str, Any] | None = None) -> VllmSheet | None:
     """The account at a version; None before pages of different sizes lay side by side, as requests were counted by other rules.
 
     >>> sheet_at("0.30.1").version, sheet_at("0.19")
     ((0, 30, 1), None)
     """
     numbers = ENGINE.version_of(Deployment("", "", engine_version=version))
-    return VllmSheet(version, numbers) if numbers >= PACKED_CACHE else None
+    return VllmSheet(version, numbers, settings or {}) if numbers >= PACKED_CACHE else None

@@ -7,13 +7,15 @@ the tracer writes its cells; ``sheets`` show them. What an engine decides stands
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.engines import account_sheet
+from gpusizer.engines.base.launch_words import words_for
 from gpusizer.engines.base.sheet import AccountSheet
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids
@@ -76,13 +78,13 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         The file.
     """
     request, need, best = plan.request, plan.need, _recorded(plan)
-    engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version)
+    engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version, settings_of(best))
     with _undisturbed():
         stored = load_architecture(request.model)
         key = plan.model.entry.id if plan.model.entry is not None else _plain_key(plan.model.name)
         precision = (request.precision if best is None else best.launch.precision).lower().replace("-", "_")
         precisions = PRECISIONS if precision in PRECISIONS else (*PRECISIONS, precision)
-        cache = request.kv_precision.lower()
+        cache = (request.kv_precision if best is None else best.launch.kv_precision).lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
         name = printable(plan.model.name) or key  # a sheet is XML, which knows no control characters
         facts = gather(engine, [Source(key, name, stored, plan.model.entry)], listed_devices(plan.request.gpus), language, precisions, caches)
@@ -110,6 +112,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
             min(layout.pp, MOST_STAGES),
             layout.ep > 1,
             best.launch.memory_fraction,
+            tuple(words_for(settings_of(best), best.launch.engine)[1]),
         )
         return build(facts, start, today or date.today(), plan)
 
@@ -123,8 +126,17 @@ def _recorded(plan: Plan) -> Option | None:
     return next((each for each in plan.options if each.layout.dp == 1 and each.drafts is None and each.prefill is None), None)
 
 
-def _sheet(engine: str, version: str | None = None) -> AccountSheet:
-    found = account_sheet(engine, version)
+def settings_of(option: Option | None) -> dict[str, Any]:
+    """Settings that a plan turned and no cell can: every start of the workbook has them."""
+    launch = None if option is None or not option.knobs else option.launch
+    names = ("max_num_seqs", "max_num_batched_tokens", "enforce_eager")
+    return {} if launch is None else {name: value for name in names if (value := getattr(launch, name))}
+
+
+def _sheet(engine: str, version: str | None = None, settings: Mapping[str, Any] | None = None) -> AccountSheet:
+    found = account_sheet(engine, version, settings)
+    if found is None and settings and account_sheet(engine, version) is not None:
+        raise FlagError("workbook-without", found="--tuning auto")
     if found is None:
         raise FlagError("workbook-engine", found=" ".join(filter(None, (engine, version))))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from importlib.metadata import version
 
@@ -46,7 +47,7 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
         Whose times and rates have a sheet of their own.
     """
     book = Book(facts.language)
-    made = _describe(book, facts, today)
+    made = _describe(book, facts, today, start.settings)
     for code in VISIBLE:
         if code != "speed" or plan is not None:
             book.add(code)
@@ -87,10 +88,10 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     return book.close()
 
 
-def _describe(book: Book, facts: Facts, today: date) -> str:
+def _describe(book: Book, facts: Facts, today: date, settings: Sequence[str]) -> str:
     """Properties of the document; the line that says who wrote it and when."""
     engine, release = engine_name(facts.engine.id), ".".join(map(str, facts.engine.version))
-    made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=f"{engine} {release}")
+    made = book.say("sources-made-by", version=version("gpusizer"), date=today.isoformat(), engine=" ".join((engine, release, *settings)))
     names = [model.source.name for model in facts.models]
     model = names[0] if len(names) == 1 else book.say("any-model")
     book.describe(

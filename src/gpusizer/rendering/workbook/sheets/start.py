@@ -39,6 +39,7 @@ class Beginning:
     pp: int = 1
     whole: bool = False
     memory_fraction: float | None = None
+    settings: tuple[str, ...] = ()  # flags that every start of the workbook has and no cell changes
 
 
 def set_up_start(book: Book, today: date) -> Page:
