@@ -23,7 +23,7 @@ FOLDERS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "tensorrt_llm"}
 STARTS = tuple(
     product(
         ("qwen3-30b-a3b", "deepseek-v3"),
-        ("h100-sxm-80gb", "rtx4090-24gb", "rtx-pro-6000-blackwell-96gb", "mi300x-192gb", "gb10-128gb"),  # one of each kind of link and memory
+        ("h100-sxm-80gb", "rtx4090-24gb", "rtx-pro-6000-blackwell-96gb", "gb300-288gb", "mi300x-192gb", "gb10-128gb"),  # kinds of links
         (None, "0.5.2"),
         ({"tp": 1}, {"tp": 2}, {"pp": 2}, {"tp": 4, "ep": 4}),
     )

@@ -17,12 +17,12 @@ from gpusizer.engines.base.types import Evidence, Item, Quantity, Section
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.engines.tensorrt_llm.record import CacheRecord, DeviceRecord, ModelRecord, StepRecord
 from gpusizer.formulas.core import ceiling, kept, maximum, minimum, rounded, where
-from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.budget import cuda_graph_bytes, reduction_workspace_bytes
 from gpusizer.formulas.memory.pool_sizes import checkpoint_pages_bytes
 from gpusizer.formulas.memory.pools import pool_after_peak_bytes
 from gpusizer.units import MiB
 
-__all__ = ["block_bytes", "left_for_cache", "pages", "request_blocks", "step_lines"]
+__all__ = ["block_bytes", "left_for_cache", "pages", "reduction_line", "request_blocks", "step_lines"]
 
 
 def step_lines(model: ModelRecord, step: StepRecord, cut: PrefillCut, layers: Any) -> tuple[Item, Item]:
@@ -48,6 +48,21 @@ def step_lines(model: ModelRecord, step: StepRecord, cut: PrefillCut, layers: An
         workspace_factor=step.workspace_factor,
     )
     return graphs, peak
+
+
+def reduction_line(device: DeviceRecord, step: StepRecord, ranks: Any) -> Item:
+    """Buffers for fused all-reduces, which the ranks of one server open to each other."""
+    opening = where(ranks > 1, where(ranks <= device.server_devices, ranks, 0), 0)
+    return computed(
+        "reduction_workspace",
+        reduction_workspace_bytes,
+        section=Section.OUTSIDE,
+        band=fitted.REDUCTION_SPREAD,
+        sources=(fitted.REDUCTION_BASIS.source,),
+        ranks=kept("ranks of a server", opening),
+        message_bytes=where(ranks > 2, step.message_bytes, step.pair_message_bytes),
+        buffers=fitted.REDUCTION_BUFFERS,
+    )
 
 
 def pages(device: DeviceRecord, model: ModelRecord, lines: Iterable[Item]) -> Item:

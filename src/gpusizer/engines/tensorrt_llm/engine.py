@@ -19,7 +19,7 @@ from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity, Section
 from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weights import Cut, ExpertPadding
 from gpusizer.engines.tensorrt_llm import constants as fitted
-from gpusizer.engines.tensorrt_llm.account import block_bytes, left_for_cache, pages, request_blocks, step_lines
+from gpusizer.engines.tensorrt_llm.account import block_bytes, left_for_cache, pages, reduction_line, request_blocks, step_lines
 from gpusizer.engines.tensorrt_llm.drafts import OWN_DRAFTS
 from gpusizer.engines.tensorrt_llm.flags import OF_FILE
 from gpusizer.engines.tensorrt_llm.record import cache_record, compiled, records_of
@@ -32,7 +32,7 @@ HANDS_OVER = (1, 0)  # cache_transceiver_config of the PyTorch backend: features
 
 def with_defaults(deployment: Deployment, version: tuple[int, ...]) -> Deployment:
     """Fill in every default that follows from the version alone."""
-    older = compiled(version)
+    older = compiled(version, deployment)
     return replace(
         deployment,
         engine=TensorRtLlm.id,
@@ -86,17 +86,18 @@ class TensorRtLlm(PooledEngine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
-        slack = [] if compiled(start.version) else [banded("weights_slack", fitted.WEIGHTS_SLACK, section=Section.WEIGHTS)]
+        slack = [] if compiled(start.version, start.deployment) else [banded("weights_slack", fitted.WEIGHTS_SLACK, section=Section.WEIGHTS)]
         return [*self.absorbed_latent(start, stage), *self.rope_tables(start, stage, 4), *slack, *super().added_weights(start, stage, cut)]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------
 
     def overheads(self, start: Start, stage: Stage) -> Sequence[Item]:
-        """Context, communicators, graphs, activations of the trial run; pages of the checkpoint on a unified device."""
+        """Context, communicators, buffers for all-reduces, graphs, activations of the trial run; pages of the checkpoint on a unified device."""
         records = records_of(start)
         device, step = records.device, records.step
         graphs, peak = step_lines(records.model, step, records.cut, len(stage.layers))
-        found = [*device.outside, *([graphs] if step.graphs else []), peak, *device.system]
+        reductions = reduction_line(device, step, start.layout.tp)
+        found = [*device.outside, *([reductions] if reductions.bytes else []), *([graphs] if step.graphs else []), peak, *device.system]
         return [*found, pages(device, records.model, [*self.weights(start, stage), *found])] if device.keeps_pages else found
 
     # ---- budget and pool -------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ class TensorRtLlm(PooledEngine):
             warnings.append(Notice("pool-approximate", {"engine": self.id}))
         if accelerator.unified_memory:
             warnings.append(Notice("pages-count-as-used", {"gpu": accelerator.id}))
-        if compiled(self.version_of(found.deployment)):
+        if compiled(self.version_of(found.deployment), found.deployment):
             warnings.append(Notice("compiled-engine-rough", {"engine": self.id}))
         return replace(found, warnings=tuple(warnings))
 
@@ -144,12 +145,13 @@ class TensorRtLlm(PooledEngine):
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; what has no argument goes into the options file."""
-        values = {name: value for name, value in printed_values(deployment).items() if name not in _OF_FILE}
+        values = {name: value for name, value in printed_values(deployment).items() if name not in _OF_FILE and name != "backend"}
         ranks = deployment.tp * deployment.dp
         values |= {"tp": ranks} if ranks > 1 else {}
         _, words = words_for(values, self.id)
         file = self.options_file(deployment)
-        return ["trtllm-serve", deployment.model, "--backend", "pytorch", *words, *(["--extra_llm_api_options", file[0]] if file else [])]
+        backend = str(deployment.flags.get("backend") or "pytorch")
+        return ["trtllm-serve", deployment.model, "--backend", backend, *words, *(["--extra_llm_api_options", file[0]] if file else [])]
 
     def options_file(self, deployment: Deployment) -> tuple[str, dict[str, object]] | None:
         """The file that the command reads; JSON is YAML too."""

@@ -30,6 +30,7 @@ _MEMORY = (
     Flag("--tokens_per_block", "count", "block_size", ("--kv_cache_config.tokens_per_block",), 1, 1 << 16),
     Flag("--disable_cuda_graph", "switch", "enforce_eager", case=("enforce_eager",)),
     Flag("--model", "word", also=("--model_path",), effect=Effect.NOTHING),
+    Flag("--backend", "word"),
     Flag("--dtype", "word"),
     Flag("--quantization", "word"),
     Flag("--max_tokens", "tokens", also=("--kv_cache_config.max_tokens",), high=1 << 40),
@@ -65,7 +66,7 @@ _OTHER = (
 _NOTHING = passed_over(
     switches="--trust_remote_code --enable_chunked_prefill --enable_chunked_context --fail_fast_on_attention_window_too_large --enable_block_reuse",
     values=(
-        "--host --port --backend --log_level --tokenizer --custom_tokenizer --custom_module_dirs --gpus_per_node "
+        "--host --port --log_level --tokenizer --custom_tokenizer --custom_module_dirs --gpus_per_node "
         "--num_postprocess_workers --revision --reasoning_parser --tool_parser --metadata_server_config_file --otlp_traces_endpoint "
         "--disagg_cluster_uri --media_io_kwargs --chat_template --served_model_name --video_pruning_rate --attn_backend "
         "--allowed_origins --allowed_local_media_path --kv_connector_config"

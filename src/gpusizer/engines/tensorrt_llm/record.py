@@ -11,16 +11,19 @@ from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
+from gpusizer.engines.base.band import Band, times
 from gpusizer.engines.base.cache import POOLED, STATE, cache_format, layer_caches
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
-from gpusizer.engines.base.ledger import banded
+from gpusizer.engines.base.ledger import banded, computed
 from gpusizer.engines.base.once import once_per_object
 from gpusizer.engines.base.prefill import PrefillCut, PrefillModel, prefill_cut, prefill_model
 from gpusizer.engines.base.types import Deployment, Item, Section
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.errors import FlagError
+from gpusizer.formulas.core import kept, maximum, where
+from gpusizer.formulas.memory.constants import constant_for_each_bytes
 
 __all__ = [
     "CacheRecord",
@@ -29,6 +32,7 @@ __all__ = [
     "Records",
     "StepRecord",
     "cache_record",
+    "communication_line",
     "compiled",
     "device_record",
     "model_record",
@@ -37,14 +41,18 @@ __all__ = [
     "step_record",
 ]
 
-COMPILED_BEFORE = (1, 0)  # a compiled engine serves, not the PyTorch backend
+COMPILED_BEFORE = (1, 0)  # by default a compiled engine serves, not the PyTorch backend
+LARGER_REDUCTIONS = (1, 2)
+BLACKWELL = 10  # compute capability of data-centre cards
+SERVER_DEVICES = 8  # where the catalogue does not say
 DEFAULT_INPUT = 1024  # max_input_len of a compiled engine
 MOST_INPUT = 1 << 20
 
 
-def compiled(version: tuple[int, ...]) -> bool:
-    """Whether a compiled engine serves, not the PyTorch backend."""
-    return version < COMPILED_BEFORE
+def compiled(version: tuple[int, ...], deployment: Deployment) -> bool:
+    """Whether a compiled engine serves, not the PyTorch backend: what the operator says, else what the version takes by itself."""
+    backend = deployment.flags.get("backend")
+    return version < COMPILED_BEFORE if backend is None else backend != "pytorch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ class ModelRecord:
 def model_record(start: Start) -> ModelRecord:
     """Collect what the account reads of a model."""
     prefill = prefill_model(start.architecture)
-    return ModelRecord(replace(prefill, top_k=0) if compiled(start.version) else prefill, _files_bytes(start.architecture))
+    return ModelRecord(replace(prefill, top_k=0) if compiled(start.version, start.deployment) else prefill, _files_bytes(start.architecture))
 
 
 @once_per_object
@@ -105,6 +113,8 @@ class StepRecord:
     workspace_factor: Any  # what is set aside for each byte of the widest block
     peak_below: Any  # band of the peak, as shares
     peak_above: Any
+    pair_message_bytes: Any  # largest fused all-reduce of two ranks, and of more; 0 where its buffers are not counted
+    message_bytes: Any
 
 
 def step_record(start: Start) -> StepRecord:
@@ -114,8 +124,9 @@ def step_record(start: Start) -> StepRecord:
 
 def step_of(deployment: Deployment, version: tuple[int, ...], tokens: int) -> StepRecord:
     """The record of a step of so many tokens."""
-    limit, older = deployment.flags.get("max_tokens"), compiled(version)
+    limit, older = deployment.flags.get("max_tokens"), compiled(version, deployment)
     spread = fitted.ENGINE_WORKSPACE_SPREAD if older else fitted.PEAK_SPREAD
+    pair, more = fitted.REDUCTION_MESSAGE["since-1.2" if version >= LARGER_REDUCTIONS else "before-1.2"]
     return StepRecord(
         context_tokens=deployment.max_model_len or 1,
         tokens=tokens,
@@ -123,16 +134,18 @@ def step_of(deployment: Deployment, version: tuple[int, ...], tokens: int) -> St
         most_tokens=limit if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 else 0,
         fraction=deployment.memory_fraction or 0.0,
         graphs=0 if deployment.enforce_eager or older else fitted.GRAPH_SIZES,
-        workspace_factor=fitted.ENGINE_WORKSPACE if older else 1.0,
+        workspace_factor=fitted.ENGINE_WORKSPACE if older else fitted.PEAK_FACTOR,
         peak_below=spread.below,
         peak_above=spread.above,
+        pair_message_bytes=0 if older else pair,
+        message_bytes=0 if older else more,
     )
 
 
 def _step_tokens(start: Start) -> int:
     """Tokens of one context batch; a compiled engine sets a workspace aside for the largest batch."""
     deployment = start.deployment
-    if compiled(start.version) and start.left_open("max_num_batched_tokens"):
+    if compiled(start.version, deployment) and start.left_open("max_num_batched_tokens"):
         return (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", DEFAULT_INPUT) or DEFAULT_INPUT), MOST_INPUT)
     return deployment.max_num_batched_tokens or 1
 
@@ -150,17 +163,38 @@ class DeviceRecord:
     outside: tuple[Item, ...]  # what the driver keeps, context, communicators
     system: tuple[Item, ...]  # of a unified device: what its system holds
     keeps_pages: Any  # 1 where the pages of a checkpoint count as used
+    server_devices: Any  # that open buffers to each other
 
 
 def device_record(start: Start) -> DeviceRecord:
     """Collect what the account reads of a device."""
     accelerator, unified = start.accelerator, start.accelerator.unified_memory
-    joined = [banded("communication", fitted.COMMUNICATION, section=Section.OUTSIDE)] if start.layout.gpus > 1 else []
+    kind = "compiled" if compiled(start.version, start.deployment) else "pytorch"
+    joined = [communication_line(start.layout.gpus, kind)] if start.layout.gpus > 1 else []
+    context = fitted.CONTEXT["pytorch-blackwell" if kind == "pytorch" and BLACKWELL <= start.capability < BLACKWELL + 1 else kind]
     return DeviceRecord(
         memory_bytes=accelerator.memory_bytes,
-        outside=(*driver_reserved(accelerator), banded("device_context", fitted.CONTEXT, section=Section.OUTSIDE), *joined),
+        outside=(*driver_reserved(accelerator), banded("device_context", context, section=Section.OUTSIDE), *joined),
         system=(banded("system_memory", fitted.UNIFIED_SYSTEM, section=Section.OUTSIDE),) if unified else (),
         keeps_pages=int(unified),
+        server_devices=accelerator.devices_per_node or SERVER_DEVICES,
+    )
+
+
+def communication_line(gpus: Any, kind: str = "pytorch") -> Item:
+    """Communicators over so many GPUs: of a pair, and more for each beyond it; nothing on one alone."""
+    pair, each = fitted.COMMUNICATION[kind], fitted.COMMUNICATION_EACH
+    joined, further = where(gpus > 1, 1, 0), maximum(gpus - 2, 0) if kind == "pytorch" else 0
+    size = times(Band(pair.bytes * joined, pair.below * joined, pair.above * joined), each, kept("GPUs beyond a pair", further))
+    return computed(
+        "communication",
+        constant_for_each_bytes,
+        section=Section.OUTSIDE,
+        band=size,
+        sources=(*pair.sources, *(each.sources if kind == "pytorch" else ())),
+        first_bytes=pair.bytes * joined,
+        count=further,
+        each_bytes=each.bytes,
     )
 
 

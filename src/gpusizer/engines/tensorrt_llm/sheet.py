@@ -72,7 +72,8 @@ class TensorRtLlmSheet:
         slack = banded("weights_slack", fitted.WEIGHTS_SLACK, section=Section.WEIGHTS)
         weights = stage.stored() | {line.id: line for line in (stage.copies(), stage.tables(), slack)}
         graphs, peak = account.step_lines(record, step, prefill_cut_of(ways.tp, whole_experts=ways.whole > 0), stage.place.layers)
-        lines = weights | {line.id: line for line in (*found_device.outside, graphs, peak, *found_device.system)}
+        reductions = account.reduction_line(found_device, step, ways.tp)
+        lines = weights | {line.id: line for line in (*found_device.outside, reductions, graphs, peak, *found_device.system)}
         pages = account.pages(found_device, record, lines.values())
         lines[pages.id] = pages
         cache = CacheRecord(stage.cached("token"), stage.cached("request"))
@@ -105,4 +106,4 @@ def sheet_at(version: str | None) -> TensorRtLlmSheet | None:
     ((1, 1), None)
     """
     numbers = ENGINE.version_of(Deployment("", "", engine_version=version))
-    return None if compiled(numbers) else TensorRtLlmSheet(version, numbers)
+    return None if compiled(numbers, Deployment("", "")) else TensorRtLlmSheet(version, numbers)

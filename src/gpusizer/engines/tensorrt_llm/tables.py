@@ -14,14 +14,13 @@ from gpusizer.engines.base.engine import Stage
 from gpusizer.engines.base.model_table import ModelColumns, ModelTables
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.tensorrt_llm.engine import ENGINE
-from gpusizer.engines.tensorrt_llm.record import DeviceRecord, cache_record, device_record, model_record
+from gpusizer.engines.tensorrt_llm.record import DeviceRecord, cache_record, communication_line, device_record, model_record
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.core import where
 
 __all__ = ["SheetModel", "TensorRtLlmDevices", "TensorRtLlmTables", "looked_device"]
 
-_OUTSIDE, _JOINED, _SYSTEM = ("driver_reserved", "device_context"), "communication", "system_memory"
-_LINES = (*_OUTSIDE, _JOINED, _SYSTEM)
+_OUTSIDE, _SYSTEM = ("driver_reserved", "device_context"), "system_memory"
+_LINES = (*_OUTSIDE, _SYSTEM)
 _CELLS = ("token", "request")
 
 
@@ -41,17 +40,17 @@ class TensorRtLlmDevices(Devices):
         """What the table of devices holds beside words: a row each."""
         rows = []
         for accelerator, number in zip(self.accelerators, self.numbers, strict=True):
-            found = device_record(self.start(accelerator, tp=2))
+            found = device_record(self.start(accelerator))
             figures = line_figures((*found.outside, *found.system), *_LINES)
-            rows.append([accelerator.memory_bytes, number + 1, found.keeps_pages, *figures])
+            rows.append([accelerator.memory_bytes, number + 1, found.keeps_pages, found.server_devices, *figures])
         names = [f"{id}_{name}" for id in _LINES for name in LINE_FIGURES]
-        return [(name, 1) for name in ("memory", "class", "keeps_pages", *names)], rows
+        return [(name, 1) for name in ("memory", "class", "keeps_pages", "server", *names)], rows
 
 
 def looked_device(get: DeviceLookup, gpus: Any) -> DeviceRecord:
     """The record of devices as their columns say, for replicas of so many GPUs."""
-    outside = (*(looked_line(get, id) for id in _OUTSIDE), looked_line(get, _JOINED, where(gpus > 1, 1, 0)))
-    return DeviceRecord(get("memory"), outside, (looked_line(get, _SYSTEM),), get("keeps_pages"))
+    outside = (*(looked_line(get, id) for id in _OUTSIDE), communication_line(gpus))
+    return DeviceRecord(get("memory"), outside, (looked_line(get, _SYSTEM),), get("keeps_pages"), get("server"))
 
 
 @dataclass(frozen=True, slots=True)

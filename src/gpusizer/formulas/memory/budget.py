@@ -13,6 +13,7 @@ __all__ = [
     "invisible_bytes",
     "kv_cache_pool_bytes",
     "outside_budget_bytes",
+    "reduction_workspace_bytes",
     "requested_bytes",
     "shortfall_bytes",
 ]
@@ -225,6 +226,40 @@ def outside_budget_bytes(*, context_bytes: Any, communication_bytes: Any, late_b
     1524713390
     """
     return context_bytes + communication_bytes + late_bytes
+
+
+@formula(
+    "memory.budget.reduction_workspace",
+    unit="bytes",
+    symbols={"ranks": "count", "message_bytes": "bytes", "buffers": "count"},
+    reference="NVIDIA/TensorRT-LLM@4fb601b9e: tensorrt_llm/_torch/distributed/allreduce_helper.py, allocate_allreduce_fusion_workspace",
+    example={"ranks": 4, "message_bytes": 67108864, "buffers": 4},
+)
+def reduction_workspace_bytes(*, ranks: Any, message_bytes: Any, buffers: Any) -> Any:
+    """Buffers that the ranks of a server open to each other for fused all-reduces: room for a message of every rank.
+
+    Parameters
+    ----------
+    ranks : int
+        Tensor-parallel ranks. [count]
+    message_bytes : int
+        The largest message of one rank. [bytes]
+    buffers : int
+        How often a message finds room: one exchange buffer, and three that take turns. [count]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    The source's own example: three buffers that take turns over four ranks are 768 MiB, 256 MiB more for the exchange buffer.
+
+    >>> reduction_workspace_bytes(ranks=4, message_bytes=67108864, buffers=4) / 2**20
+    1024.0
+    """
+    return ranks * message_bytes * buffers
 
 
 @formula(
