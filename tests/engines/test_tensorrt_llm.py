@@ -8,6 +8,7 @@ import pytest
 
 from conftest import shared_lines
 from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import engine_ids, get_engine
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import UnknownIdError
@@ -20,7 +21,7 @@ ENGINE = get_engine("tensorrt-llm")
 
 def started(model: str, gpu: str, version: str = "1.1.0", **fields: object) -> Fit:
     deployment = Deployment(model=model, gpu=gpu, engine="tensorrt-llm", engine_version=version, **fields)  # type: ignore[arg-type]
-    return ENGINE.fit(deployment, load_architecture(model), accelerator(gpu))
+    return ENGINE.fit(deployment, with_precision(load_architecture(model), deployment.precision), accelerator(gpu))
 
 
 def test_gpt_oss_on_gb10_as_logged() -> None:
@@ -71,6 +72,55 @@ def test_the_options_file_says_what_the_command_cannot() -> None:
     file = ENGINE.options_file(deployment)
     assert file is not None
     assert file[1]["enable_attention_dp"] is True
+
+
+def line_bytes(fit: Fit, name: str) -> int:
+    return sum(line.bytes for line in fit.ranks[0].items if line.id == name)
+
+
+@pytest.mark.parametrize(("version", "tp", "mib"), [("1.2.0", 1, 0), ("1.2.0", 2, 512), ("1.2.0", 4, 1024), ("1.2.0", 8, 2048), ("1.2.0", 16, 0)])
+def test_buffers_for_all_reduces_as_the_source_sizes_them(version: str, tp: int, mib: int) -> None:
+    """768 MiB of three buffers and 256 MiB of one over four ranks: the comment of max_workspace_size_auto; ranks of two servers open none."""
+    fit = started("llama-3.1-70b", "h100-sxm-80gb", version, tp=tp, precision="fp8")
+    assert line_bytes(fit, "reduction_workspace") == mib * 2**20
+
+
+def test_buffers_for_all_reduces_were_smaller_before() -> None:
+    sizes = [line_bytes(started("llama-3.1-70b", "h100-sxm-80gb", "1.1.0", tp=tp, precision="fp8"), "reduction_workspace") for tp in (2, 8)]
+    assert sizes == [2 * 16_000_000 * 4, 8 * 8_000_000 * 4]
+
+
+def test_an_older_version_runs_the_backend_that_is_named() -> None:
+    """Llama-3.1-8B in FP8 on one H100, 0.20.0 with --backend pytorch at 0.9: the log says 61.18 GiB."""
+    alone = started("llama-3.1-8b", "h100-sxm-80gb", "0.20.0", precision="fp8", max_num_seqs=2048, flags={"backend": "pytorch"})
+    assert alone.quantities["kv_cache_pool_bytes"].value / GiB == pytest.approx(61.18, rel=0.015)
+    assert alone.quantities["weights_bytes"].value / GiB == pytest.approx(8.55, rel=0.01)
+    assert "compiled-engine-rough" not in {notice.code for notice in alone.warnings}
+    assert alone.deployment.block_size == 32
+    assert "compiled-engine-rough" in {notice.code for notice in started("llama-3.1-8b", "h100-sxm-80gb", "0.20.0", precision="fp8").warnings}
+
+
+def test_the_command_names_the_backend_once() -> None:
+    for flags, backend in (({}, "pytorch"), ({"backend": "tensorrt"}, "tensorrt")):
+        words = ENGINE.command(started("llama-3.1-8b", "h100-sxm-80gb", flags=flags).deployment)
+        assert words.count("--backend") == 1
+        assert words[words.index("--backend") + 1] == backend
+
+
+def test_a_compiled_engine_limits_its_tokens_by_itself() -> None:
+    """From 0.11 on max_num_tokens is 8,192 where nothing is said; 0.5 sized its workspace for whole batches of prompts."""
+    left_open = started("llama-3.1-8b", "h100-sxm-80gb", "0.16.0", max_num_seqs=2048)
+    said = started("llama-3.1-8b", "h100-sxm-80gb", "0.16.0", max_num_seqs=2048, max_num_batched_tokens=8192)
+    assert left_open.fits
+    assert left_open.quantities["kv_cache_pool_bytes"] == said.quantities["kv_cache_pool_bytes"]
+    assert not started("llama-3.1-8b", "h100-sxm-80gb", "0.5.0", max_num_seqs=2048).fits
+
+
+def test_the_decoder_of_a_compiled_engine_as_logged() -> None:
+    """Llama-3.1-70B, 2,048 requests, 0.16.0: 3.30 GB for the decoder."""
+    fit = started("llama-3.1-70b", "h100-sxm-80gb", "0.16.0", tp=8, precision="fp8", max_num_seqs=2048)
+    assert line_bytes(fit, "decoder_buffers") == pytest.approx(3.30e9, rel=0.05)
+    assert not line_bytes(started("llama-3.1-70b", "h100-sxm-80gb", tp=8, precision="fp8"), "decoder_buffers")
 
 
 @pytest.mark.parametrize("name", ["lmdeploy", "MindIE", "vllm-ascend", "ktransformers", "ik_llama.cpp"])

@@ -12,12 +12,16 @@ __all__ = [
     "COMMUNICATION",
     "COMMUNICATION_EACH",
     "CONTEXT",
+    "DECODER_BASIS",
+    "DECODER_COPIES",
+    "DECODER_SPREAD",
     "ENGINE_WORKSPACE",
     "ENGINE_WORKSPACE_SPREAD",
     "GRAPHS_BASIS",
     "GRAPHS_MIB",
     "GRAPHS_SPREAD",
     "GRAPH_SIZES",
+    "LOGIT_BYTES",
     "PAGES_SPREAD",
     "PEAK_FACTOR",
     "PEAK_SPREAD",
@@ -33,12 +37,12 @@ __all__ = [
 
 # What the trial run finds in use outside torch, less graphs and the cache that it runs with. Two processes hold a context on the first GPU, whose
 # cache all ranks take: the worker, and the one that started it (588 MiB in a log of 0.20). Three owners: six starts of 0.20 on one H100 1.24 to
-# 1.38 GiB, a start of 1.2.0rc4 on one H200 (about 1.9), capacities of 1.2 on H100 and GB300 1.3 to 1.75 beside what Blackwell adds. Contexts of
-# Blackwell are larger, on GB300 (two models, three layouts) by 0.45 to 0.7 GiB for both processes. A compiled engine: one context, of vLLM and SGLang.
+# 1.38 GiB, a start of 1.2.0rc4 on one H200 (2.5 with graphs and that cache), capacities of 1.2 on H100 (aiconfigurator, two models) 1.24 and 1.73.
+# Those on GB300 leave 0.4 and 0.7 GiB more for both processes. A compiled engine: one context, as vLLM and SGLang on the same cards (0.51 to 0.65).
 CONTEXT = {
-    "compiled": band(0.6, 0.15, 1.9, name="tensorrt-llm.context.compiled"),
-    "pytorch": band(1.5, 0.25, 0.45, name="tensorrt-llm.context", n=3, measured=(1.24, 1.9)),
-    "pytorch-blackwell": band(2.0, 0.35, 0.5, name="tensorrt-llm.context.blackwell", n=2, measured=(1.75, 2.45)),
+    "compiled": band(0.6, 0.15, 1.9, name="tensorrt-llm.context.compiled", measured=(0.51, 0.65)),
+    "pytorch": band(1.5, 0.25, 0.45, name="tensorrt-llm.context", n=3, measured=(1.24, 1.73)),
+    "pytorch-blackwell": band(2.0, 0.35, 0.5, name="tensorrt-llm.context.blackwell", n=2, measured=(1.92, 2.14)),
 }
 # Communicators of a pair of GPUs, and for each GPU beyond it: 1.0 GiB in a log of 0.20, 0.62 to 0.95 and 0.13 to 0.19 by capacities of 1.2 (vLLM on
 # cards that switches join 0.92 to 1.04; SGLang 0.08 to 0.38 for each). A compiled engine: with its buffers for all-reduces, those of vLLM on H100
@@ -48,8 +52,8 @@ COMMUNICATION = {
     "pytorch": band(0.85, 0.25, 0.35, name="tensorrt-llm.communication", n=2, measured=(0.62, 1.0)),
 }
 COMMUNICATION_EACH = band(0.15, 0.08, 0.2, name="tensorrt-llm.communication.each", n=2, measured=(0.13, 0.19))
-# Buffers for all-reduces as the source has them: the largest message of one rank since 1.2 (pull request 9145) and before, there of a pair and of more
-# ranks, and how often it finds room. Cards that cannot reach each other's memory do without.
+# Buffers for all-reduces as the source has them: the largest message of one rank since 1.2 (pull request 9145) and before, there of a pair and of
+# more ranks, and how often it finds room. Cards that cannot reach each other's memory do without.
 REDUCTION_MESSAGE = {"since-1.2": (64 * MiB, 64 * MiB), "before-1.2": (16_000_000, 8_000_000)}
 REDUCTION_BUFFERS = 4
 REDUCTION_BASIS = Basis("tensorrt-llm.reduction_workspace", 2, 0.8, 1.2, "of the size in the source")
@@ -70,7 +74,12 @@ UNIFIED_SYSTEM = band(6.0, 3.0, 6.0, name="tensorrt-llm.system_memory", n=0)
 # Workspace of a compiled engine for each byte of the widest block's tensors (n = 1, A10, Llama-2-7B, 2023-10-31; error unknown).
 ENGINE_WORKSPACE = 1.4
 ENGINE_WORKSPACE_SPREAD = Spread(0.35, 0.35)
-# What the trial run takes for each byte of the widest block's tensors. Logs of three set-ups (Llama-3.1-8B FP8 on one and two H100 1.13 to 1.19,
-# gpt-oss-120b on GB10 1.19), and capacities of 1.2: Llama-3.1-8B in BF16 0.8 to 1.3, Qwen3-32B in FP8 blocks 2.0, whose cause was not found.
+# Logits of the most requests that a compiled engine's decoder keeps (two logs of 0.16 and 1.0: 1.00 and 1.05 of it).
+DECODER_COPIES, LOGIT_BYTES = 3, 4
+DECODER_BASIS = Basis("tensorrt-llm.decoder_buffers", 2, 1.0, 1.05, "of the size")
+DECODER_SPREAD = Spread(0.1, 0.15)
+# What the trial run takes for each byte of the widest block's tensors, in the allocator and in blocks that it cannot give back: logs of two owners
+# (Llama-3.1-8B FP8 on one and two H100 1.13 to 1.19, gpt-oss-120b on GB10 1.19, within the allocator), capacities of a third: Llama-3.1-8B in BF16
+# 1.2, Qwen3-32B in FP8 blocks 2.2, whose cause was not found; the band reaches both.
 PEAK_FACTOR = 1.5
-PEAK_SPREAD = Spread(0.35, 0.45)
+PEAK_SPREAD = Spread(0.3, 0.6)

@@ -13,9 +13,9 @@ from gpusizer.engines.base.engine import CachePlan, Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import printed_values, words_for
-from gpusizer.engines.base.ledger import banded
+from gpusizer.engines.base.ledger import banded, computed
 from gpusizer.engines.base.pooled import PooledEngine
-from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity, Section
+from gpusizer.engines.base.types import Deployment, Fit, Inputs, Item, Quantity, Section
 from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weights import Cut, ExpertPadding
 from gpusizer.engines.tensorrt_llm import constants as fitted
@@ -24,9 +24,11 @@ from gpusizer.engines.tensorrt_llm.drafts import OWN_DRAFTS
 from gpusizer.engines.tensorrt_llm.flags import OF_FILE
 from gpusizer.engines.tensorrt_llm.record import cache_record, compiled, records_of
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.budget import decoder_buffer_bytes
 
 __all__ = ["ENGINE", "TensorRtLlm", "with_defaults"]
 
+_DECODER = (fitted.DECODER_BASIS.source,)
 HANDS_OVER = (1, 0)  # cache_transceiver_config of the PyTorch backend: features/disagg-serving.md
 
 
@@ -97,8 +99,22 @@ class TensorRtLlm(PooledEngine):
         device, step = records.device, records.step
         graphs, peak = step_lines(records.model, step, records.cut, len(stage.layers))
         reductions = reduction_line(device, step, start.layout.tp)
-        found = [*device.outside, *([reductions] if reductions.bytes else []), *([graphs] if step.graphs else []), peak, *device.system]
+        optional = [*([reductions] if reductions.bytes else []), *([graphs] if step.graphs else []), *self._decoder(start, stage)]
+        found = [*device.outside, *optional, peak, *device.system]
         return [*found, pages(device, records.model, [*self.weights(start, stage), *found])] if device.keeps_pages else found
+
+    def _decoder(self, start: Start, stage: Stage) -> list[Item]:
+        """The decoder of a compiled engine, which the last stage has."""
+        if not stage.last or not compiled(start.version, start.deployment):
+            return []
+        sizes: Inputs = {
+            "requests": start.deployment.max_num_seqs or 1,
+            "vocabulary": start.architecture.vocab_size or 0,
+            "copies": fitted.DECODER_COPIES,
+            "element_bytes": fitted.LOGIT_BYTES,
+        }
+        found = computed("decoder_buffers", decoder_buffer_bytes, section=Section.OUTSIDE, band=fitted.DECODER_SPREAD, sources=_DECODER, **sizes)
+        return [found]
 
     # ---- budget and pool -------------------------------------------------------------------------------------------
 

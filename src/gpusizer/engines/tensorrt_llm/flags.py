@@ -9,7 +9,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, passed_over
 from gpusizer.engines.base.settling import drafts_of
 
-__all__ = ["FLAGS", "OF_FILE", "settle"]
+__all__ = ["FLAGS", "OF_FILE", "settle", "settle_case"]
 
 _MEMORY = (
     Flag("--tp_size", "count", "tp", ("--tensor_parallel_size", "--tp"), 1, MAX_RANKS),
@@ -98,6 +98,17 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     if values.pop("enable_attention_dp", False):
         values["dp"], values["tp"] = values.get("tp", 1) * values.get("dp", 1), 1
     return tuple(notices)
+
+
+def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str, Any]) -> None:
+    """A measured case may say its backend beside the version: "1.0.0rc1 (TensorRT engine)"."""
+    version = str(row.get("engine_version") or "").lower()
+    told = next((backend for words, backend in _BACKENDS.items() if words in version), None)
+    if told is not None:
+        flags.setdefault("backend", told)
+
+
+_BACKENDS = {"pytorch backend": "pytorch", "tensorrt engine": "tensorrt"}
 
 
 def _from_file(values: dict[str, Any], file: Mapping[str, Any]) -> None:

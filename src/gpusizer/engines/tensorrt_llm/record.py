@@ -45,6 +45,7 @@ COMPILED_BEFORE = (1, 0)  # by default a compiled engine serves, not the PyTorch
 LARGER_REDUCTIONS = (1, 2)
 BLACKWELL = 10  # compute capability of data-centre cards
 SERVER_DEVICES = 8  # where the catalogue does not say
+LIMITED_TOKENS = (0, 11)  # max_num_tokens is 8,192 by default from here on: NVIDIA/TensorRT-LLM, performance tuning guide
 DEFAULT_INPUT = 1024  # max_input_len of a compiled engine
 MOST_INPUT = 1 << 20
 
@@ -143,9 +144,9 @@ def step_of(deployment: Deployment, version: tuple[int, ...], tokens: int) -> St
 
 
 def _step_tokens(start: Start) -> int:
-    """Tokens of one context batch; a compiled engine sets a workspace aside for the largest batch."""
+    """Tokens of one context batch; a compiled engine without a limit of tokens sets a workspace aside for the largest batch."""
     deployment = start.deployment
-    if compiled(start.version, deployment) and start.left_open("max_num_batched_tokens"):
+    if start.version < LIMITED_TOKENS and compiled(start.version, deployment) and start.left_open("max_num_batched_tokens"):
         return (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", DEFAULT_INPUT) or DEFAULT_INPUT), MOST_INPUT)
     return deployment.max_num_batched_tokens or 1
 

@@ -8,6 +8,7 @@ from gpusizer.formulas.core import ceiling, floor, formula
 
 __all__ = [
     "cuda_graph_bytes",
+    "decoder_buffer_bytes",
     "driver_reserved_bytes",
     "free_bytes",
     "invisible_bytes",
@@ -260,6 +261,42 @@ def reduction_workspace_bytes(*, ranks: Any, message_bytes: Any, buffers: Any) -
     1024.0
     """
     return ranks * message_bytes * buffers
+
+
+@formula(
+    "memory.budget.decoder_buffers",
+    unit="bytes",
+    symbols={"requests": "requests", "vocabulary": "count", "copies": "count", "element_bytes": "bytes per element"},
+    reference="start-up logs of compiled engines: 'Allocated ... GPU memory for decoder'",
+    example={"requests": 2048, "vocabulary": 32000, "copies": 3, "element_bytes": 4},
+)
+def decoder_buffer_bytes(*, requests: Any, vocabulary: Any, copies: Any, element_bytes: Any) -> Any:
+    """Logits that the decoder of a compiled engine keeps for the most requests at once.
+
+    Parameters
+    ----------
+    requests : int
+        Most requests at once. [requests]
+    vocabulary : int
+        Entries of the vocabulary. [count]
+    copies : int
+        How often the logits are held. [count]
+    element_bytes : int
+        Of one logit. [bytes per element]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    Llama-2-70B, 2,048 requests; the log says 785.42 MB.
+
+    >>> decoder_buffer_bytes(requests=2048, vocabulary=32000, copies=3, element_bytes=4)
+    786432000
+    """
+    return requests * vocabulary * copies * element_bytes
 
 
 @formula(
