@@ -136,7 +136,7 @@ def verdict(case: Case, name: str = "vllm") -> tuple[Fit, Deployment, bool]:
     if fit.reason is not None and fit.reason.code == "budget-above-free":
         start = replace(start, memory_fraction=max(floor_div(100 * fit.reason.parameters["free_bytes"], device.memory_bytes) / 100, 0))
         fit = engine.fit(start, architecture, device)
-    possible = device_support(name, architecture, device).refusal is None and bool(fit.quantities)
+    possible = engine.support(start, architecture, device).refusal is None and bool(fit.quantities)
     return fit, start, possible
 
 
@@ -238,7 +238,10 @@ def smallest(case: Case, gpu: str, engine: str = "vllm") -> tuple[int, int] | No
             continue
         for whole in (False, True):
             fit, _, possible = verdict(replace(case, gpu=gpu, tp=tp, pp=pp, whole=whole), engine)
-            if device_support(engine, with_precision(load_architecture(case.model), case.precision), device).refusal is not None:
+            if (
+                device_support(engine, with_precision(load_architecture(case.model), case.precision), device, kv_precision=case.kv).refusal
+                is not None
+            ):
                 return None
             if not possible:
                 continue

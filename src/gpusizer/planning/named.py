@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
-from gpusizer.engines.base.device_support import device_support, weight_formats
+from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.conversion import by_precision
 from gpusizer.planning.devices import devices_of
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import alternatives
@@ -97,8 +98,8 @@ def _of_device(plan: Plan, device: Accelerator, sizes: list[int], options: list[
     one = replace(request, engine=engine_id, precision=precision, max_gpus=None)
     architecture = with_precision(plan.model.stored, precision)
     wanted = Search(one, plan.need, get_engine(engine_id), plan.model.stored, architecture)
-    refusal = device_support(engine_id, architecture, device).refusal
-    if refusal is not None:
+    ((wanted, _),) = by_precision(wanted, [device])  # in what runs there
+    if wanted.support(device).refusal is not None:
         return  # the table of reasons says it for the device as a whole
     for gpus in sizes:
         sure = next((each for each in options if each.verdict == "fits" and each.prefill is None and each.layout.gpus <= gpus), None)
@@ -150,9 +151,9 @@ def _smaller_weights(wanted: Search, device: Accelerator, gpus: int) -> Remedy |
     widest = weight_formats(wanted.architecture)[:1]
     for precision in NARROWER.get(widest[0] if widest else "", ()):
         narrow = with_precision(wanted.stored, precision)
-        if device_support(wanted.engine.id, narrow, device).refusal is not None:
-            continue
         one = replace(wanted, request=replace(wanted.request, precision=precision), architecture=narrow)
+        if one.support(device).refusal is not None:
+            continue
         found = best_layout(one, device, gpus)
         started = found.safe or found.tight
         if started is not None:

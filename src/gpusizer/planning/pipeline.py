@@ -10,6 +10,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.conversion import by_precision
 from gpusizer.planning.devices import devices_of
 from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
@@ -72,6 +73,14 @@ def _alternatives(request: Request, need: Need, model: Model) -> Iterator[Search
 
 
 def _found(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:
+    """What becomes of each accelerator, in the precision that its engine runs there."""
+    found: dict[int, Found] = {}
+    for each, numbers in by_precision(wanted, devices):
+        found |= dict(zip(numbers, _found_in(each, [devices[number] for number in numbers]), strict=True))
+    return [found[number] for number in range(len(devices))]
+
+
+def _found_in(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:
     """What becomes of each accelerator; drafts that were asked for are part of every start."""
     drafts = asked_drafts(wanted.request.speculative, wanted.engine, wanted.bare, wanted.architecture)
     if isinstance(drafts, Notice):

@@ -8,9 +8,12 @@ from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.device_support import Support
 from gpusizer.engines.base.knobs import rungs
+from gpusizer.engines.base.support_table import conversion
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.types import Accelerator
@@ -78,7 +81,7 @@ def remedies_for(fit: Fit, launch: Deployment, architecture: Architecture, accel
             continue
         try:
             model = architecture if deployment.precision == fit.deployment.precision else with_precision(architecture, deployment.precision)
-            after = engine.fit(deployment, model, accelerator)
+            after = engine.judge(deployment, model, accelerator)
         except GpusizerError:
             continue  # this engine cannot be started so
         if after.fits:
@@ -99,7 +102,7 @@ def _settings(fit: Fit, launch: Deployment, architecture: Architecture, accelera
     for rung in rungs(engine.knobs, fit.deployment, 1, smaller_cache=smaller):
         turned |= dict.fromkeys(rung.changes, rung.notice)
         launch = replace(launch, **rung.changes)
-        after = engine.fit(launch, architecture, accelerator)
+        after = engine.judge(launch, architecture, accelerator)
         if after.fits:
             return (Remedy("settings", {}, launch, after, tuple(turned.values())),)
     return ()
@@ -107,8 +110,12 @@ def _settings(fit: Fit, launch: Deployment, architecture: Architecture, accelera
 
 def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[_Change]:
     """Changes in the order of what they cost the user: fewer requests at once, a shorter context, a smaller cache, more of the card, more cards."""
-    yield from _asking_less(fit, launch)
     deployment = fit.deployment
+    support = get_engine(deployment.engine).support(launch, architecture, accelerator)
+    if support.refusal is not None:  # nothing helps but what the device runs
+        yield from _what_runs(launch, architecture, accelerator, support)
+        return
+    yield from _asking_less(fit, launch)
     if deployment.kv_precision in ("auto", "bf16", "fp16") and "fp8" in accelerator.peak_flops:
         yield "smaller-cache", {"before": deployment.kv_precision, "after": "fp8"}, replace(launch, kv_precision="fp8")
     knobs = get_engine(deployment.engine).knobs
@@ -121,6 +128,21 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
     for precision in ("fp8", "int4"):
         if deployment.precision == "checkpoint" and architecture.quantization.method is None:
             yield "smaller-weights", {"before": architecture.dtype, "after": precision}, replace(launch, precision=precision)
+
+
+def _what_runs(launch: Deployment, architecture: Architecture, accelerator: Accelerator, support: Support) -> Iterator[_Change]:
+    """The cache in the model's own format; weights converted to what runs, on as many cards as they then take."""
+    if support.refusal is not None and support.refusal.code == "cache-not-on-device":
+        after = str(support.refusal.parameters["instead"])
+        yield "other-cache", {"before": launch.kv_precision, "after": after}, replace(launch, kv_precision=after)
+    for precision in support.instead:
+        model, way = with_precision(architecture, precision), conversion(launch.engine, accelerator, precision)
+        changed = replace(launch, precision=precision)
+        layouts = (each for _, _, each in _other_layouts(changed, changed, model, accelerator))
+        for each in (changed, *layouts):
+            named = {"name": precision.upper()} if way is None else {"name": way.name, "tool": way.tool}
+            size = {"weights_bytes": checkpoint_bytes(model), "gpus": each.layout.gpus, "tp": each.tp, "pp": each.pp}
+            yield "convert-plainly" if way is None else "convert-first", {**named, **size}, each
 
 
 def _asking_less(fit: Fit, launch: Deployment) -> Iterator[_Change]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.device_support import Support, device_support
+from gpusizer.engines.base.device_support import Support
 from gpusizer.engines.base.layout_rules import dimensions
 from gpusizer.engines.base.ledger import worst_evidence
 from gpusizer.engines.base.types import Evidence, Layout
@@ -52,7 +52,7 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
     Found
         An option, the reason why smaller ones will not do, or both.
     """
-    support = device_support(wanted.engine.id, wanted.architecture, accelerator)
+    support = wanted.support(accelerator)
     if support.refusal is not None:
         return Found(None, Rejected(accelerator, None, support.refusal))
     weights_bytes = wanted.weights_bytes
@@ -266,7 +266,7 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     assumed = not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
     status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
     slow = None if speed_known(accelerator) else Notice("speed-unknown", {"gpu": accelerator.id})
-    said = (*support.notices, *((status,) if status else ()), *wanted.notices)
+    said = (*support.notices, *((status,) if status else ()), *wanted.notices(accelerator))
     return Option(
         rank=0,
         accelerator=accelerator,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.device_support import device_support
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import replicas_needed
 from gpusizer.performance.device_speeds import speed_known
@@ -87,7 +86,7 @@ def search_split(wanted: Search, devices: Sequence[Accelerator]) -> list[Found]:
 
 def _workers(wanted: Search, device: Accelerator) -> list[Candidate] | Rejected:
     """Workers that start: few layouts of the smallest sizes that hold the model."""
-    support = device_support(wanted.engine.id, wanted.architecture, device)
+    support = wanted.support(device)
     if support.refusal is not None:
         return Rejected(device, None, support.refusal)
     if not speed_known(device):
@@ -181,7 +180,7 @@ def _found(wanted: Search, device: Accelerator, best: _Answer | None, refused: R
         reason = Notice("too-slow", reached) if best.holds else Notice("cannot-hold-rate", limit)
         return Found(None, Rejected(device, pair.decode.layout, reason))
     chosen = replace(pair.decode, replicas=pair.decoders, beside=pair.gpus - pair.decode.layout.gpus * pair.decoders)
-    option = option_of(wanted, chosen, device, device_support(wanted.engine.id, wanted.architecture, device))
+    option = option_of(wanted, chosen, device, wanted.support(device))
     load: Load = replace(load_of(wanted.request, wanted.need), concurrency=best.in_flight, request_rate_per_s=None)
     pool = PrefillPool(pair.prefill.launch, pair.prefillers)
     speeds = OptionSpeeds(wanted.architecture, option.speeds.ask, load, pool)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.device_support import device_support
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.latency import speculative_tokens
@@ -148,7 +147,7 @@ def _next(
 
 def _sizes(wanted: Search, device: Accelerator) -> Iterator[_Size]:
     """Layouts by size: every size inside a server; where none holds the model, the first sizes beyond it that do."""
-    support = device_support(wanted.engine.id, wanted.architecture, device)
+    support = wanted.support(device)
     weights_bytes = wanted.weights_bytes
     if support.refusal is not None:
         yield 1, [Rejected(device, None, support.refusal)]
@@ -292,4 +291,4 @@ def _found(wanted: Search, device: Accelerator, best: _Answer | None, refused: R
             reached = {"best_ttft_s": speed.ttft_s.value, "best_tpot_ms": 1000 * speed.tpot_s.value, "gpus": candidate.gpus}
             reason = Notice("too-slow", {**wished, **reached})
         return Found(None, Rejected(device, candidate.layout, reason))
-    return Found(option_of(wanted, candidate, device, device_support(wanted.engine.id, wanted.architecture, device)), None)
+    return Found(option_of(wanted, candidate, device, wanted.support(device)), None)

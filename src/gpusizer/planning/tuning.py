@@ -92,7 +92,10 @@ def best_tight(trials: Sequence[Trial], need: int) -> Trial | None:
 def smaller_cache_runs(wanted: Search, accelerator: Accelerator, plain: Trial) -> bool:
     """Whether a cache of half the bytes is another one than the engine takes by itself, and the device has units for it."""
     wish = wanted.engine.knobs.cache_format
-    return bool(wish) and plain.fit.deployment.kv_precision in PLAIN_CACHES and "fp8" in accelerator.peak_flops
+    if not wish or plain.fit.deployment.kv_precision not in PLAIN_CACHES or "fp8" not in accelerator.peak_flops:
+        return False
+    asked = wanted.support(accelerator, wish)
+    return asked.refusal is None and asked.tier == wanted.support(accelerator).tier
 
 
 class _Climb(NamedTuple):

@@ -9,7 +9,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
-from gpusizer.engines.base.device_support import other_checkpoint
+from gpusizer.engines.base.device_support import convert_first
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
@@ -62,7 +62,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     architecture = with_precision(model.stored, deployment.precision)
     device = accelerator(deployment.gpu)
     engine = get_engine(deployment.engine)
-    fit = engine.fit(deployment, architecture, device)
-    other = other_checkpoint(engine.id, model.stored, deployment.precision)
+    fit = engine.judge(deployment, architecture, device)
+    other = convert_first(engine.id, model.stored, device, deployment.precision)
     said = (*fit.warnings, *notices, *(() if other is None else (other,)))
     return Verdict(model, architecture, device, deployment, replace(fit, warnings=said))

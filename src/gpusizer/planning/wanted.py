@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.device_support import other_checkpoint
+from gpusizer.engines.base.device_support import Support, convert_first
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.types import Deployment, Fit, Layout
+from gpusizer.facts.types import Accelerator
 from gpusizer.planning.drafts import Drafts, draft_flags
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request
@@ -37,6 +38,8 @@ class Search:
         The model as its checkpoint stores it, and in the precision that is wanted.
     drafts : Drafts or None
         What each step drafts.
+    converted : bool
+        The device does not run the published weights: they are made into this precision first.
     """
 
     request: Request
@@ -45,6 +48,7 @@ class Search:
     stored: Architecture
     architecture: Architecture
     drafts: Drafts | None = None
+    converted: bool = False
 
     @property
     def bare(self) -> Deployment:
@@ -68,10 +72,15 @@ class Search:
         """GPUs that one replica may have: what is allowed and what the engine takes; None where neither says."""
         return min((most for most in (self.request.max_gpus, self.engine.most_devices) if most is not None), default=None)
 
-    @cached_property
-    def notices(self) -> tuple[Notice, ...]:
-        """What is said of every option: the precision is that of another checkpoint."""
-        other = other_checkpoint(self.engine.id, self.stored, self.request.precision)
+    def support(self, accelerator: Accelerator, kv_precision: str | None = None) -> Support:
+        """Whether a device runs the engine, the formats, the kinds of attention and a cache: the one that is asked for where none is named."""
+        asked = replace(self.bare, kv_precision=kv_precision or self.request.kv_precision)
+        found = self.engine.support(asked, self.architecture, accelerator)
+        return replace(found, tier=found.tier + self.converted)
+
+    def notices(self, accelerator: Accelerator) -> tuple[Notice, ...]:
+        """What is said of every option: the precision is that of another checkpoint, made with the tool for the device."""
+        other = convert_first(self.engine.id, self.stored, accelerator, self.request.precision)
         return () if other is None else (other,)
 
 

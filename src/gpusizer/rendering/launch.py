@@ -12,9 +12,10 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import other_checkpoint
+from gpusizer.engines.base.support_table import Conversion, conversion
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
-from gpusizer.facts.catalog import model_entry
+from gpusizer.facts.catalog import accelerator, model_entry
 from gpusizer.rendering.document import Block, Fixed
 from gpusizer.rendering.notices import warning_paragraphs
 
@@ -44,18 +45,29 @@ def command_blocks(deployment: Deployment, language: str) -> list[Block]:
 
 def _words(deployment: Deployment) -> tuple[list[str], tuple[str, dict[str, object]] | None]:
     """The command word by word, and the file that it reads."""
-    engine, named = get_engine(deployment.engine), replace(deployment, model=_stored_name(deployment))
+    engine, named = get_engine(deployment.engine), _as_stored(deployment)
     return engine.command(named), engine.options_file(named)
 
 
-def _stored_name(deployment: Deployment) -> str:
-    """The repository of the model; where its files are of another precision, the folder that somebody must make."""
+def _as_stored(deployment: Deployment) -> Deployment:
+    """With the repository of the model; where its files are of another precision, the folder that somebody must make, and how the engine loads it."""
     served = served_name(deployment.model)
     try:
         other = other_checkpoint(deployment.engine, load_architecture(deployment.model), deployment.precision)
     except InputError:
-        return served
-    return served if other is None else f"./{served.rstrip('/').rpartition('/')[2]}-{deployment.precision.lower()}"
+        other = None
+    if other is None:
+        return replace(deployment, model=served)
+    made, way = f"./{served.rstrip('/').rpartition('/')[2]}-{deployment.precision.lower()}", _conversion(deployment)
+    flags = {**deployment.flags, "quantization": way.quantization} if way is not None and way.quantization else deployment.flags
+    return replace(deployment, model=made, flags=flags)
+
+
+def _conversion(deployment: Deployment) -> Conversion | None:
+    try:
+        return conversion(deployment.engine, accelerator(deployment.gpu), deployment.precision.lower())
+    except UnknownIdError:
+        return None
 
 
 def served_name(model: str) -> str:

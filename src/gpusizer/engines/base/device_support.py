@@ -1,30 +1,47 @@
-"""Whether a device runs an engine and a number format: natively, at the speed of a wider format, or not at all."""
+"""Whether a device runs an engine, a number format, a cache and a kind of attention: one answer for plans, starts, remedies and workbooks.
+
+What engines publish stands in the tables of their folders (:mod:`~gpusizer.engines.base.support_table`); what a device computes stands in its facts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Notice
-from gpusizer.engines import declaration
+from gpusizer.engines import declaration, declarations
+from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.support_table import Row, conversion, rows_of
+from gpusizer.engines.base.types import Layout
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 
-__all__ = ["Support", "device_support", "format_families", "other_checkpoint", "support_for", "weight_formats"]
+__all__ = [
+    "Contents",
+    "Support",
+    "contents_of",
+    "convert_first",
+    "device_support",
+    "format_families",
+    "layout_refusal",
+    "mixer_kinds",
+    "other_checkpoint",
+    "support_for",
+    "weight_formats",
+]
 
 _SHARE = 0.02  # formats of less than this share of the parameters decide nothing
 
 # Format of the weights -> the peak that computes it natively.
 _NATIVE = {"fp8": "fp8", "mxfp8": "fp8", "int8": "int8", "nvfp4": "fp4", "mxfp4": "fp4"}
-
-# Compute capability from which weight-only kernels hold a format in memory and compute in 16 bits.
-# vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/quantization/, get_min_capability of each method.
-_WEIGHT_ONLY_FROM = {"fp8": 7.5, "mxfp8": 8.0, "int8": 7.5, "nvfp4": 7.5, "mxfp4": 8.0}
 _BF16_FROM = 8.0
 _PLAIN = ("bf16", "fp16", "fp32")
+_NEWEST = (1 << 20,)  # above every version
+_PATCHED, _REFUSED = 2, 9  # tiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +56,21 @@ class Support:
         What must be said, with what to do instead.
     tier : int
         0 where everything is native and known; one more for each thing that is not.
+    instead : tuple of str
+        Precisions that run there where those of the weights do not, or are not known to; the best first.
     """
 
     refusal: Notice | None
     notices: tuple[Notice, ...]
     tier: int
+    instead: tuple[str, ...] = ()
+
+
+class Contents(NamedTuple):
+    """What of a model decides whether a device runs it: families of formats, the one of most parameters first, and kinds of mixers."""
+
+    families: tuple[str, ...]
+    mixers: tuple[str, ...]
 
 
 @once_per_architecture
@@ -62,7 +89,25 @@ def format_families(stored: Iterable[tuple[StorageFormat, int]]) -> tuple[str, .
     return tuple(name for name, count in sorted(params.items(), key=lambda pair: -pair[1]) if count >= _SHARE * total)
 
 
-def device_support(engine_id: str, architecture: Architecture, accelerator: Accelerator) -> Support:
+@once_per_architecture
+def mixer_kinds(architecture: Architecture) -> tuple[str, ...]:
+    """Kinds of mixers of a model, in the order of the layers: "attention", "sparse-latent", "linear" ..."""
+    kinds: dict[str, None] = {}
+    for layer in architecture.layers:
+        for mixer in layer.mixers:
+            sparse = mixer.kind in ("attention", "latent") and mixer.picks is not None
+            kinds[f"sparse-{mixer.kind}" if sparse else mixer.kind] = None
+    return tuple(kinds)
+
+
+def contents_of(architecture: Architecture) -> Contents:
+    """What of a model decides whether a device runs it."""
+    return Contents(weight_formats(architecture), mixer_kinds(architecture))
+
+
+def device_support(
+    engine_id: str, architecture: Architecture, accelerator: Accelerator, *, version: tuple[int, ...] = _NEWEST, kv_precision: str = "auto"
+) -> Support:
     """Whether a device serves a model with an engine.
 
     Parameters
@@ -73,33 +118,51 @@ def device_support(engine_id: str, architecture: Architecture, accelerator: Acce
         The model in the precision that is wanted.
     accelerator : Accelerator
         The device.
+    version : tuple of int
+        Of the engine; the newest where it is left out.
+    kv_precision : str
+        Number format of the cache.
 
     Returns
     -------
     Support
         Refusal, or notices and a tier.
     """
-    return support_for(engine_id, weight_formats(architecture), accelerator)
+    return support_for(engine_id, contents_of(architecture), accelerator, version=version, kv_precision=kv_precision)
 
 
-def support_for(engine_id: str, families: tuple[str, ...], accelerator: Accelerator) -> Support:
-    """How a device runs families of formats, the one of most parameters first."""
-    known = _runs(engine_id, accelerator)
-    if known == "no":
-        return Support(Notice("engine-not-on-device", {"engine": engine_id, "gpu": accelerator.id}), (), 9)
+def support_for(
+    engine_id: str, contents: Contents, accelerator: Accelerator, *, version: tuple[int, ...] = _NEWEST, kv_precision: str = "auto"
+) -> Support:
+    """How a device runs families of formats, kinds of mixers and a cache; see :func:`device_support`."""
     notices: list[Notice] = []
-    tier = 0
-    if known != "yes":
-        tier += 1
-        notices.append(Notice(f"engine-{known}-on-device", {"engine": engine_id, "gpu": accelerator.id}))
-    for family in () if declaration(engine_id).widens else families:
-        refusal, notice = _format(family, accelerator)
-        if refusal is not None:
-            return Support(refusal, tuple(notices), 9)
-        if notice is not None:
-            notices.append(notice)
-            tier += 1
-    return Support(None, tuple(notices), tier)
+    refusal, said = _runs(engine_id, accelerator, version)
+    if refusal is not None:
+        return Support(refusal, (), _REFUSED)
+    notices += said
+    tier = sum(each.code != "engine-by-package" for each in said)
+    weights = Support(None, (), 0) if declaration(engine_id).widens else _weights(engine_id, contents.families, accelerator, version)
+    cache = cache_format(kv_precision)
+    others = [_mixer(engine_id, kind, accelerator, version) for kind in contents.mixers]
+    others += [] if cache is None else [_cache(engine_id, cache.id, contents.mixers, accelerator, version)]
+    for found in (weights, *others):
+        if found.refusal is not None:
+            return Support(found.refusal, tuple(notices), _REFUSED, found.instead)
+        notices += found.notices
+        tier += found.tier
+    return Support(None, tuple(notices), tier, weights.instead)
+
+
+def layout_refusal(engine_id: str, architecture: Architecture, accelerator: Accelerator, layout: Layout, version: tuple[int, ...]) -> Notice | None:
+    """Why an engine has no kernels for a layout on a device; None where nothing is known against it."""
+    for row in rows_of(engine_id, "layout"):
+        above = row.exceeded(layout)
+        if above is not None and row.on(accelerator, version) and (not row.attention or set(row.attention) & set(mixer_kinds(architecture))):
+            if row.answer != "no":
+                return None
+            name, size = above
+            return Notice("layout-not-on-device", {"engine": declaration(engine_id).label, "gpu": accelerator.id, "name": name, "value": size})
+    return None
 
 
 def other_checkpoint(engine_id: str, stored: Architecture, precision: str) -> Notice | None:
@@ -126,8 +189,63 @@ def other_checkpoint(engine_id: str, stored: Architecture, precision: str) -> No
     return None if made or name == stored.quantization.method else Notice("other-checkpoint", {"precision": name})
 
 
-def _runs(engine_id: str, accelerator: Accelerator) -> str:
-    """What the facts say: yes, partial, no or unknown."""
+def convert_first(engine_id: str, stored: Architecture, accelerator: Accelerator, precision: str) -> Notice | None:
+    """That the files must be converted before the start, with the tool that the engine's makers name for the device.
+
+    Parameters
+    ----------
+    engine_id : str
+        Id of the engine.
+    stored : Architecture
+        The model as it is stored.
+    accelerator : Accelerator
+        The device.
+    precision : str
+        What is loaded.
+
+    Returns
+    -------
+    Notice or None
+        None where the published files can be loaded as they are.
+    """
+    other = other_checkpoint(engine_id, stored, precision)
+    if other is None:
+        return None
+    way = conversion(engine_id, accelerator, precision.lower())
+    if way is None:
+        return other
+    kept = [each.upper() for each in weight_formats(stored) if each not in _PLAIN] or [stored.dtype.upper()]
+    return Notice("convert-first", {"precision": way.to, "name": way.name, "tool": way.tool, "stored": " + ".join(kept)})
+
+
+# ---- the parts of the answer ---------------------------------------------------------------------------------------
+
+
+def _runs(engine_id: str, accelerator: Accelerator, version: tuple[int, ...]) -> tuple[Notice | None, list[Notice]]:
+    """(refusal, notices) of the engine on the device at all."""
+    answer, package = _answer(engine_id, accelerator, version)
+    parameters: dict[str, Any] = {"engine": engine_id, "gpu": accelerator.id}
+    if answer == "no":
+        return _refused("engine-not-on-device", parameters, _others(engine_id, accelerator)), []
+    said = [] if answer == "yes" else [Notice(f"engine-{answer}-on-device", parameters)]
+    return None, [*said, Notice("engine-by-package", {**parameters, "package": package})] if package else said
+
+
+def _answer(engine_id: str, accelerator: Accelerator, version: tuple[int, ...] = _NEWEST) -> tuple[str, str]:
+    """What the table says of the engine on the device, else the facts of the device; and the package by which it runs."""
+    row = _speaks(rows_of(engine_id, "device"), accelerator, version)
+    if row is None or row.answer == "plugin":
+        return _known(engine_id, accelerator), "" if row is None else row.package
+    return row.answer, ""
+
+
+def _refused(code: str, parameters: dict[str, Any], instead: Sequence[str]) -> Notice:
+    """A refusal that says what to take, or that nothing is known to do."""
+    return Notice(code, {**parameters, "instead": instead[0]}) if instead else Notice(f"{code}-alone", parameters)
+
+
+def _known(engine_id: str, accelerator: Accelerator) -> str:
+    """What the facts of the device say: yes, partial, no or unknown."""
     own, other = accelerator.engines.get(engine_id), declaration(engine_id).devices_like
     if own is not None or other is None:
         return own or "unknown"
@@ -135,29 +253,98 @@ def _runs(engine_id: str, accelerator: Accelerator) -> str:
     return "unknown" if like == "no" else like
 
 
-def _format(family: str, accelerator: Accelerator) -> tuple[Notice | None, Notice | None]:
-    """(refusal, notice) for one family of formats."""
+def _others(engine_id: str, accelerator: Accelerator, mixer: str = "") -> list[str]:
+    """Engines that run on the device, and a kind of mixer there; those that are known to run first."""
+    rank = {"yes": 0, "partial": 1}
+    found: list[tuple[int, str]] = []
+    for each in declarations():
+        answer, _ = _answer(each.id, accelerator)
+        row = _speaks((row for row in rows_of(each.id, "attention") if mixer in row.attention), accelerator, _NEWEST)
+        if each.id != engine_id and each.devices_like is None and answer in rank and (row is None or row.answer == "yes"):
+            found.append((rank[answer], each.id))
+    return [id for _, id in sorted(found, key=lambda pair: pair[0])]
+
+
+def _speaks(rows: Iterable[Row], accelerator: Accelerator, version: tuple[int, ...]) -> Row | None:
+    return next((row for row in rows if row.on(accelerator, version)), None)
+
+
+def _weights(engine_id: str, families: tuple[str, ...], accelerator: Accelerator, version: tuple[int, ...]) -> Support:
+    """All families of formats together: what is refused is named in one sentence."""
+    rows = rows_of(engine_id, "weights")
+    refused: list[str] = []
+    runs: list[tuple[str, ...]] = []
+    notices: list[Notice] = []
+    for family in families:
+        row = _speaks((each for each in rows if family in each.formats), accelerator, version)
+        answer = "" if row is None else row.answer
+        instead = _in_its_place(family, accelerator) if row is None or not row.instead else row.instead
+        if answer == "no":
+            refused.append(family)
+            runs.append(instead)
+        elif answer in ("unknown", "partial"):
+            notices.append(Notice("precision-not-proven", {"gpu": accelerator.id, "precision": family, "instead": instead[0]}))
+            runs += [row.instead] if row is not None and row.instead else []
+        elif (said := _computed(family, accelerator, instead)) is not None:
+            notices.append(said)
+    common = tuple(each for each in runs[0] if all(each in other for other in runs)) if runs else ()
+    if not refused:
+        return Support(None, tuple(notices), len(notices), common)
+    parameters = {"engine": engine_id, "gpu": accelerator.id, "precision": " + ".join(refused)}
+    return Support(_not_on_device(engine_id, accelerator, parameters, common or runs[0]), (), _REFUSED, common)
+
+
+def _not_on_device(engine_id: str, accelerator: Accelerator, parameters: dict[str, Any], runs: tuple[str, ...]) -> Notice:
+    """What to take instead, with the tool that makes it where the table names one."""
+    way = conversion(engine_id, accelerator, runs[0])
+    if way is None:
+        return Notice("precision-not-on-device", {**parameters, "instead": runs[0]})
+    return Notice("precision-not-on-device-convert", {**parameters, "instead": way.to, "name": way.name, "tool": way.tool})
+
+
+def _in_its_place(family: str, accelerator: Accelerator) -> tuple[str, ...]:
+    """Eight-bit formats that the device computes, else integers of four bits, which every kernel unpacks."""
+    return (*(name for name in ("fp8", "int8") if name in accelerator.peak_flops and name != family), "int4")
+
+
+def _computed(family: str, accelerator: Accelerator, instead: tuple[str, ...]) -> Notice | None:
+    """How a format is computed that runs: None where natively."""
     peaks = accelerator.peak_flops
     capability = accelerator.capability or None
     if family in ("bf16", "fp16"):
-        if family in peaks:
-            return None, None
         other = "fp16" if family == "bf16" else "bf16"
+        if family in peaks:
+            return None
         if other in peaks and (family == "bf16" or capability is None or capability < _BF16_FROM):
-            return None, Notice("computed-in", {"gpu": accelerator.id, "precision": family, "computed": other})
-        return None, None if peaks else Notice("precision-unknown-on-device", {"gpu": accelerator.id, "precision": family})
+            return Notice("computed-in", {"gpu": accelerator.id, "precision": family, "computed": other})
+        return None if peaks else Notice("precision-unknown-on-device", {"gpu": accelerator.id, "precision": family})
     peak = _NATIVE.get(family)
-    if peak is None:  # integers in groups and GGUF blocks are unpacked by the kernel on every device
-        return None, None
-    if peak in peaks and _has_kernels(family, capability):
-        return None, None
-    instead = next((name for name in ("fp8", "int8") if name in peaks and name != family and _has_kernels(name, capability)), "int4")
-    parameters = {"gpu": accelerator.id, "precision": family, "instead": instead}
-    if not _has_kernels(family, capability):
-        return Notice("precision-not-on-device", parameters), None
-    return None, Notice("precision-not-native", parameters)
+    if peak is None or peak in peaks:  # integers in groups and GGUF blocks are unpacked by the kernel on every device
+        return None
+    return Notice("precision-not-native", {"gpu": accelerator.id, "precision": family, "instead": instead[0]})
 
 
-def _has_kernels(family: str, capability: float | None) -> bool:
-    """Whether kernels are known to exist; without a CUDA capability nothing speaks against it."""
-    return capability is None or capability >= _WEIGHT_ONLY_FROM[family]
+def _mixer(engine_id: str, kind: str, accelerator: Accelerator, version: tuple[int, ...]) -> Support:
+    """A kind of mixer on the device."""
+    row = _speaks((each for each in rows_of(engine_id, "attention") if kind in each.attention), accelerator, version)
+    parameters = {"engine": engine_id, "gpu": accelerator.id, "kind": kind}
+    if row is not None and row.answer == "no":
+        return Support(_refused(f"{kind}-not-on-device", parameters, _others(engine_id, accelerator, kind)), (), _REFUSED)
+    if row is not None and row.answer == "patched":
+        return Support(None, (Notice("mixer-in-patched-builds", parameters),), _PATCHED)
+    return _said(row, Notice("mixer-not-proven", parameters))
+
+
+def _cache(engine_id: str, form: str, mixers: tuple[str, ...], accelerator: Accelerator, version: tuple[int, ...]) -> Support:
+    """A number format of the cache on the device."""
+    rows = (each for each in rows_of(engine_id, "cache") if form in each.formats and (not each.attention or set(each.attention) & set(mixers)))
+    row = _speaks(rows, accelerator, version)
+    parameters = {"engine": engine_id, "gpu": accelerator.id, "precision": form}
+    if row is not None and row.answer == "no":
+        return Support(_refused("cache-not-on-device", parameters, row.instead), (), _REFUSED)
+    return _said(row, Notice("cache-not-proven", parameters))
+
+
+def _said(row: Row | None, notice: Notice) -> Support:
+    """What is not refused: said where nobody knows."""
+    return Support(None, (), 0) if row is None or row.answer == "yes" else Support(None, (notice,), 1)

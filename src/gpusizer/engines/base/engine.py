@@ -18,6 +18,7 @@ from gpusizer.architecture.types import LatentAttention, Notice
 from gpusizer.engines import declaration
 from gpusizer.engines.base.added_weights import checkpoint_drafts
 from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.device_support import Support, device_support, layout_refusal
 from gpusizer.engines.base.drafts import OwnDraft, own_method
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
@@ -97,6 +98,20 @@ class Engine(ABC):
             Ledger of each GPU that differs, cache, verdict with its reason, and the figures of the log with bands.
         """
 
+    def support(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Support:
+        """Whether this version runs the model's formats, its kinds of attention and the cache that is asked for on the device at all."""
+        version = self.version_of(deployment)
+        return device_support(self.id, architecture, accelerator, version=version, kv_precision=deployment.kv_precision)
+
+    def judge(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+        """Does exactly this start? What the engine does not run on the device is refused before memory is looked at; see :meth:`fit`."""
+        support = self.support(deployment, architecture, accelerator)
+        if support.refusal is not None:
+            return self.refused(self.start(deployment, architecture, accelerator), support.refusal)
+        found = self.fit(deployment, architecture, accelerator)
+        said = tuple(each for each in support.notices if each not in found.warnings)
+        return replace(found, warnings=(*found.warnings, *said)) if said else found
+
     @abstractmethod
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
@@ -154,9 +169,17 @@ class Engine(ABC):
 
     def problem(self, start: Start) -> Notice | None:
         """Why this layout cannot be, None where it can."""
-        redundant = start.whole("num_redundant_experts", 0)
-        unknown = self.unknown_mixer(start.architecture)
-        return unknown or layout_problem(start.architecture, start.layout, redundant_experts=redundant, padded_formats=self.padded_formats(start))
+        return (
+            self.unknown_mixer(start.architecture)
+            or layout_problem(
+                start.architecture,
+                start.layout,
+                redundant_experts=start.whole("num_redundant_experts", 0),
+                padded_formats=self.padded_formats(start),
+                cuts_shared=self.shares_cut_experts,
+            )
+            or layout_refusal(self.id, start.architecture, start.accelerator, start.layout, start.version)
+        )
 
     def layouts(self, architecture: Architecture, accelerator: Accelerator, gpus: int, *, across_nodes: bool = True) -> Iterator[LayoutChoice]:
         """Every way to cut one replica over so many GPUs: tensor parallelism inside a node, pipeline stages beyond.

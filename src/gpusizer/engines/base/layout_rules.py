@@ -95,7 +95,12 @@ def shape_dimensions(architecture: Architecture) -> Dimensions:
 
 
 def layout_problem(
-    architecture: Architecture, layout: Layout, *, redundant_experts: int = 0, padded_formats: frozenset[str] = frozenset()
+    architecture: Architecture,
+    layout: Layout,
+    *,
+    redundant_experts: int = 0,
+    padded_formats: frozenset[str] = frozenset(),
+    cuts_shared: bool = False,
 ) -> Notice | None:
     """Why a model cannot be cut this way; None where it can.
 
@@ -109,17 +114,26 @@ def layout_problem(
         Copies of experts, all ranks together.
     padded_formats : frozenset of str
         Formats of routed experts that the engine pads to whole blocks, so that any cut will do.
+    cuts_shared : bool
+        Fewer expert-parallel groups than ranks are legal: the ranks of a group cut its experts.
 
     Returns
     -------
     Notice or None
         A reason's code with what was found.
     """
-    return problem_of(dimensions(architecture), len(architecture.layers), layout, redundant_experts, padded_formats)
+    sizes = dimensions(architecture)
+    return problem_of(sizes, len(architecture.layers), layout, redundant_experts, padded_formats, cuts_shared=cuts_shared)
 
 
 def problem_of(
-    sizes: Dimensions, layers: int, layout: Layout, redundant_experts: int = 0, padded_formats: frozenset[str] = frozenset()
+    sizes: Dimensions,
+    layers: int,
+    layout: Layout,
+    redundant_experts: int = 0,
+    padded_formats: frozenset[str] = frozenset(),
+    *,
+    cuts_shared: bool = False,
 ) -> Notice | None:
     """Why dimensions that are at hand cannot be cut this way; see :func:`layout_problem`."""
     for name, value in (("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("ep", layout.ep), ("dcp", layout.dcp)):
@@ -128,7 +142,9 @@ def problem_of(
     if layout.pp > layers:
         return Notice("pp-more-than-layers", {"pp": layout.pp, "layers": layers})
     return (
-        _tensor_parallel_problem(sizes, layout) or _experts_problem(sizes, layout, redundant_experts) or _block_problem(sizes, layout, padded_formats)
+        _tensor_parallel_problem(sizes, layout)
+        or _experts_problem(sizes, layout, redundant_experts, cuts_shared=cuts_shared)
+        or _block_problem(sizes, layout, padded_formats)
     )
 
 
@@ -151,17 +167,25 @@ def _tensor_parallel_problem(sizes: Dimensions, layout: Layout) -> Notice | None
     return None
 
 
-def _experts_problem(sizes: Dimensions, layout: Layout, redundant: int) -> Notice | None:
+def _expert_cut(layout: Layout) -> int:
+    """Ranks that cut one expert: all of them, or those of a group that shares whole experts with the other groups."""
+    ranks = layout.tp * layout.dp
+    return max(ranks // layout.ep, 1) if layout.ep > 1 else ranks
+
+
+def _experts_problem(sizes: Dimensions, layout: Layout, redundant: int, *, cuts_shared: bool) -> Notice | None:
+    ranks = layout.tp * layout.dp
     if layout.ep > 1:
         if not sizes.experts:
             return Notice("ep-without-experts", {"ep": layout.ep})
-        if layout.ep != layout.tp * layout.dp:
+        if cuts_shared and ranks % layout.ep:
+            return Notice("ep-does-not-divide", {"ep": layout.ep, "ranks": ranks})
+        if not cuts_shared and layout.ep != ranks:
             return Notice("ep-not-tp-times-dp", {"ep": layout.ep, "tp": layout.tp, "dp": layout.dp})
         for experts in sorted(sizes.experts):
             if experts + redundant < layout.ep:
                 return Notice("ep-more-than-experts", {"ep": layout.ep, "experts": experts + redundant})
-        return None
-    cut = layout.tp * layout.dp
+    cut = _expert_cut(layout)
     for width in sorted(sizes.expert_widths):
         if width % cut:
             return Notice("tp-expert-width", {"tp": cut, "width": width})
@@ -172,7 +196,7 @@ def _block_problem(sizes: Dimensions, layout: Layout, padded: frozenset[str]) ->
     for routed, width, block, form in sorted(sizes.blocks):
         if routed and form in padded:
             continue
-        cut = layout.tp if not routed else (1 if layout.ep > 1 else layout.tp * layout.dp)
+        cut = _expert_cut(layout) if routed else layout.tp
         if cut > 1 and width // cut % block:
             return Notice("tp-quantisation-block", {"tp": cut, "width": width, "block": block})
     return None

@@ -16,7 +16,7 @@ from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import LatentAttention, Notice, Tensor
 from gpusizer.engines.base.added_weights import unlisted_tensors
-from gpusizer.engines.base.device_support import format_families
+from gpusizer.engines.base.device_support import Contents, format_families, mixer_kinds
 from gpusizer.engines.base.device_table import Devices
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
@@ -88,7 +88,7 @@ class ModelTables(ABC):
         self.precisions, self.kv_precisions, self.tps = tuple(precisions), tuple(kv_precisions), tps
         self.parts = PartTable(tps, devices.paddings, self.slack_of)
         self.columns: list[ModelColumns] = []
-        self.families: dict[tuple[str, ...], int] = {}
+        self.families: dict[Contents, int] = {}
         self.shared: dict[tuple[Any, ...], dict[Any, Any]] = {}
         self.mixers: dict[tuple[Any, ...], int] = {}
 
@@ -324,7 +324,7 @@ def _precision(tables: ModelTables, model: ModelColumns, precision: str) -> dict
     stored_bytes = _stored_bytes(architecture, kept)
     return {
         "sizes": replace(model.sizes, blocks=blocks),
-        "families": tables.families.setdefault(families, len(tables.families) + 1),
+        "families": tables.families.setdefault(Contents(families, mixer_kinds(architecture)), len(tables.families) + 1),
         **tables.cache_rows(model, architecture, precision),
         "element_bytes": element_bytes(architecture.dtype),
         "block_side": next((side for _, side in shares.values()), 1),

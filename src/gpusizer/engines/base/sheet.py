@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.account import Conclusion, StageFigures
+from gpusizer.engines.base.device_support import Contents
 from gpusizer.engines.base.layout_rules import Dimensions
 from gpusizer.engines.base.types import Item
 from gpusizer.facts.types import Accelerator
@@ -194,8 +195,8 @@ class SheetTables(Protocol):
         """The models."""
 
     @property
-    def families(self) -> Mapping[tuple[str, ...], int]:
-        """Families of number formats by number, as refusals of devices go by them."""
+    def families(self) -> Mapping[Contents, int]:
+        """Families of number formats and kinds of mixers by number, as refusals of devices go by them."""
 
     @property
     def most_groups(self) -> int:

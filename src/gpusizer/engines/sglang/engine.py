@@ -13,7 +13,6 @@ from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
-from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import combined
 from gpusizer.engines.base.offload import offloaded_layers
 from gpusizer.engines.base.pooled import PooledEngine
@@ -86,18 +85,6 @@ class Sglang(PooledEngine):
         if deployment.speculative_tokens and deployment.max_num_seqs is None and requests > DRAFTING_REQUESTS:
             return replace(deployment, max_num_seqs=requests)
         return deployment
-
-    def problem(self, start: Start) -> Notice | None:
-        """Experts may be shared out over fewer ranks than there are: the rest cut them."""
-        layout = start.layout
-        ranks = layout.tp * layout.dp
-        if 1 < layout.ep < ranks and ranks % layout.ep == 0:
-            for experts in sorted(dimensions(start.architecture).experts):
-                if experts < layout.ep:
-                    return Notice("ep-more-than-experts", {"ep": layout.ep, "experts": experts})
-            cut = replace(layout, ep=1)
-            return self.unknown_mixer(start.architecture) or layout_problem(start.architecture, cut, padded_formats=self.padded_formats(start))
-        return super().problem(start)
 
     def rank_requests(self, deployment: Deployment) -> int | None:
         """``--max-running-requests`` is shared out over the ranks."""

@@ -171,8 +171,8 @@ def _items(trace: Trace, outcome: Outcome, worst: Traced, legal: Traced) -> dict
 def _cannot_be(account: Account, tables: Tables, inputs: Inputs) -> Live:
     """Why device or layout cannot be, in the library's words; empty where they can."""
     models, row, precision = tables.models, inputs.model_row, inputs.precision_place
-    families = account.line("families", models.get("families", row, precision))
-    refusal = account.line("device refuses", tables.devices.get("refusal", inputs.gpu_row, families))
+    contents = account.line("families", refusal_place(tables, inputs))
+    refusal = account.line("device refuses", tables.devices.get("refusal", inputs.gpu_row, contents))
     place = recorded(lambda *, place, whole, sizes: place + whole * sizes, place=inputs.tp_place, whole=inputs.whole, sizes=len(TPS))
     illegal = account.line("layout refused", tables.legal.get("reason", models.get("legal", row, precision), place))
     reasons = tables.reasons.area("words")
@@ -184,6 +184,13 @@ def _cannot_be(account: Account, tables: Tables, inputs: Inputs) -> Live:
     inner = chosen(compared(inputs.pp, ">", layers), inputs.too_many_stages(inputs.pp, layers), cut)
     first = chosen(compared(refusal, ">", 0), refused, inner)
     return account.line("why not", chosen(inputs.valid, first, inputs.unknown_words))
+
+
+def refusal_place(tables: Tables, inputs: Inputs) -> Live:
+    """Column of a device's refusals: by what the model holds in its precision, and for each by the cache."""
+    families = tables.models.get("families", inputs.model_row, inputs.precision_place)
+    kinds = len(tables.facts.kv_precisions)
+    return recorded(lambda *, families, kv, kinds: (families - 1) * kinds + kv, families=families, kv=inputs.kv_place, kinds=kinds)
 
 
 def chosen_of(trace: Trace, selected: Selected) -> Chosen:

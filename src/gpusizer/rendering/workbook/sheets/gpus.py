@@ -12,6 +12,7 @@ from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.search import order_unit
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.cells.candidates import CANDIDATES, HUGE, TriedDevice
+from gpusizer.rendering.workbook.cells.selected import refusal_place
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Area, Live, all_of, any_of, chosen, compared, constant, picked, recorded, words
 from gpusizer.rendering.workbook.sentences import layout_words
@@ -90,12 +91,12 @@ def fill_gpus(book: Book, tables: Tables, orders: Table, inputs: Inputs, tried: 
     page.heading()
     page.head(FIRST - 1, [book.say(f"gpus-{title}") for title, _, _ in _COLUMNS], styles)
     devices = list(tables.facts.accelerators)
-    families = tables.models.get("families", inputs.model_row, inputs.precision_place)
+    contents = refusal_place(tables, inputs)
     keys = book.add("Keys", technical=True)
     shown: list[list[Live | None]] = []
     ranks: list[Live] = []
     for number, (device, found) in enumerate(zip(devices, tried, strict=True)):
-        cells = _row(page, tables, orders.rows[number], number, (found, tables.devices.get("refusal", constant(number + 1), families)))
+        cells = _row(page, tables, orders.rows[number], number, (found, tables.devices.get("refusal", constant(number + 1), contents)))
         shown.append(cells)
         needed = cells[4]
         assert needed is not None

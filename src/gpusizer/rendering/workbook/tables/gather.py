@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
@@ -125,12 +126,12 @@ def _label(language: str, widest: str, precision: str) -> str:
 
 
 def family_reasons(facts: Facts) -> list[list[int]]:
-    """For each device and each combination of formats the number of the reason why it does not serve, 0 where it does."""
+    """For each device the number of the reason why it does not serve, 0 where it does: by what a model holds, and for each by the cache."""
     table = []
     for accelerator in facts.accelerators:
         row = []
-        for families in facts.tables.families:
-            refusal = support_for(facts.engine.id, families, accelerator).refusal
+        for contents, kv in product(facts.tables.families, facts.kv_precisions):
+            refusal = support_for(facts.engine.id, contents, accelerator, version=facts.engine.version, kv_precision=kv).refusal
             row.append(0 if refusal is None else facts.reason(text("reason", refusal.code, facts.language, **refusal.parameters)))
         table.append(row)
     return table

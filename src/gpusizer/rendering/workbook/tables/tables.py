@@ -136,7 +136,7 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
         refused = (reason or None for reason in refusal)
         rows.append([device.id, device.name, *numbers, device.node_size, int(device.whole_nodes), *price, *refused])
     words = [(name, 1) for name in ("node", "whole_nodes", "price", "currency")]
-    columns = [("id", 1), ("name", 1), *columns, *words, ("refusal", len(facts.tables.families))]
+    columns = [("id", 1), ("name", 1), *columns, *words, ("refusal", len(facts.tables.families) * len(facts.kv_precisions))]
     return Table(book.add("Devices", technical=True), columns, rows)
 
 
