@@ -90,5 +90,5 @@ def test_every_model_with_every_engine(id: str) -> None:
             assert option.gpus == option.layout.gpus * option.replicas
             assert 4 <= option.held_requests_low <= option.held_requests
             check(option.fit, option.accelerator.id)
-            again = get_engine(engine).fit(option.launch, architecture, option.accelerator)
+            again = get_engine(engine).judge(option.launch, option.architecture, option.accelerator)
             assert (again.fits, again.ranks, again.kv_cache) == (True, option.fit.ranks, option.fit.kv_cache)

@@ -142,7 +142,7 @@ def test_a_card_without_fp8_units_gets_an_answer_with_what_to_do_instead() -> No
     (said,) = [each for each in option["warnings"] if each["code"] == "precision-not-native"]
     assert said["parameters"]["instead"] in ("int8", "int4")
     assert "A100" in said["sentence"]["en"]
-    older = plan("deepseek-v3", gpus=("v100-sxm-32gb",))
+    older = plan("deepseek-v3", gpus=("v100-sxm-32gb",), precision="fp8")
     (rejected,) = older["rejected"]
     assert (rejected["code"], rejected["parameters"]["instead"]) == ("precision-not-on-device", "int4")
 

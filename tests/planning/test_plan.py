@@ -155,7 +155,10 @@ def test_a_format_without_units_is_said_with_what_to_do_instead() -> None:
     a100 = option(answer, "a100-sxm-80gb")
     notice = next(each for each in a100["warnings"] if each["code"] == "precision-not-native")
     assert notice["parameters"]["instead"] == "int8"
-    refused = next(each for each in answer["rejected"] if each["gpu"] == "v100-sxm-32gb")
+    v100 = option(answer, "v100-sxm-32gb")  # no FP8 there: converted first
+    assert v100["precision"] == "int4"
+    assert "convert-first" in [each["code"] for each in v100["warnings"]]
+    (refused,) = plan(model="deepseek-v3", concurrency=10, context_tokens=2048, gpus=("v100-sxm-32gb",), precision="fp8")["rejected"]
     assert refused["code"] == "precision-not-on-device"
 
 

@@ -140,9 +140,8 @@ def _what_runs(launch: Deployment, architecture: Architecture, accelerator: Acce
         changed = replace(launch, precision=precision)
         layouts = (each for _, _, each in _other_layouts(changed, changed, model, accelerator))
         for each in (changed, *layouts):
-            named = {"name": precision.upper()} if way is None else {"name": way.name, "tool": way.tool}
             size = {"weights_bytes": checkpoint_bytes(model), "gpus": each.layout.gpus, "tp": each.tp, "pp": each.pp}
-            yield "convert-plainly" if way is None else "convert-first", {**named, **size}, each
+            yield "convert-first" if precision == support.instead[0] else "convert-otherwise", {"name": way.name, "tool": way.tool, **size}, each
 
 
 def _asking_less(fit: Fit, launch: Deployment) -> Iterator[_Change]:

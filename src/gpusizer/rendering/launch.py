@@ -12,7 +12,7 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import other_checkpoint
-from gpusizer.engines.base.support_table import Conversion, conversion
+from gpusizer.engines.base.support_table import conversion
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import accelerator, model_entry
@@ -58,16 +58,16 @@ def _as_stored(deployment: Deployment) -> Deployment:
         other = None
     if other is None:
         return replace(deployment, model=served)
-    made, way = f"./{served.rstrip('/').rpartition('/')[2]}-{deployment.precision.lower()}", _conversion(deployment)
-    flags = {**deployment.flags, "quantization": way.quantization} if way is not None and way.quantization else deployment.flags
-    return replace(deployment, model=made, flags=flags)
+    made, loaded_as = f"./{served.rstrip('/').rpartition('/')[2]}-{deployment.precision.lower()}", _quantization(deployment)
+    return replace(deployment, model=made, flags={**deployment.flags, "quantization": loaded_as} if loaded_as else deployment.flags)
 
 
-def _conversion(deployment: Deployment) -> Conversion | None:
+def _quantization(deployment: Deployment) -> str:
+    """What the engine must be told to load converted weights; empty where the files say so."""
     try:
-        return conversion(deployment.engine, accelerator(deployment.gpu), deployment.precision.lower())
+        return conversion(deployment.engine, accelerator(deployment.gpu), deployment.precision.lower()).quantization
     except UnknownIdError:
-        return None
+        return ""
 
 
 def served_name(model: str) -> str:

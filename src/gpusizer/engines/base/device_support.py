@@ -206,14 +206,14 @@ def convert_first(engine_id: str, stored: Architecture, accelerator: Accelerator
     Returns
     -------
     Notice or None
-        None where the published files can be loaded as they are.
+        None where the published files can be loaded as they are; "other-checkpoint" where they could be, but others are asked for.
     """
     other = other_checkpoint(engine_id, stored, precision)
     if other is None:
         return None
     way = conversion(engine_id, accelerator, precision.lower())
-    if way is None:
-        return other
+    if not way.quantization and not device_support(engine_id, stored, accelerator).instead:
+        return other  # the device runs what is published as well
     kept = [each.upper() for each in weight_formats(stored) if each not in _PLAIN] or [stored.dtype.upper()]
     return Notice("convert-first", {"precision": way.to, "name": way.name, "tool": way.tool, "stored": " + ".join(kept)})
 
@@ -290,16 +290,9 @@ def _weights(engine_id: str, families: tuple[str, ...], accelerator: Accelerator
     common = tuple(each for each in runs[0] if all(each in other for other in runs)) if runs else ()
     if not refused:
         return Support(None, tuple(notices), len(notices), common)
+    way = conversion(engine_id, accelerator, (common or runs[0])[0])
     parameters = {"engine": engine_id, "gpu": accelerator.id, "precision": " + ".join(refused)}
-    return Support(_not_on_device(engine_id, accelerator, parameters, common or runs[0]), (), _REFUSED, common)
-
-
-def _not_on_device(engine_id: str, accelerator: Accelerator, parameters: dict[str, Any], runs: tuple[str, ...]) -> Notice:
-    """What to take instead, with the tool that makes it where the table names one."""
-    way = conversion(engine_id, accelerator, runs[0])
-    if way is None:
-        return Notice("precision-not-on-device", {**parameters, "instead": runs[0]})
-    return Notice("precision-not-on-device-convert", {**parameters, "instead": way.to, "name": way.name, "tool": way.tool})
+    return Support(Notice("precision-not-on-device", {**parameters, "instead": way.to, "name": way.name, "tool": way.tool}), (), _REFUSED, common)
 
 
 def _in_its_place(family: str, accelerator: Accelerator) -> tuple[str, ...]:

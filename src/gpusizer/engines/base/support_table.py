@@ -25,6 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.engines import declaration
 from gpusizer.engines.base.types import Layout
 from gpusizer.errors import UnknownIdError
@@ -35,6 +36,10 @@ __all__ = ["ANSWERS", "KINDS", "Conversion", "Row", "conversion", "rows_of", "so
 KINDS = ("device", "weights", "cache", "attention", "layout")
 ANSWERS = ("yes", "plugin", "build", "partial", "patched", "unknown", "no")
 _FILE = "support.toml"
+
+# The usual tools where no row names another: a plain copy by dequantising, a small one by calibrating.
+_PLAIN = ("Transformers", ("huggingface/transformers: docs/source/en/quantization/finegrained_fp8.md (dequantize=True)",))
+_QUANTISED = ("LLM Compressor", ("vllm-project/llm-compressor: README.md (W8A8 INT8, FP8, W4A16, NVFP4)",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +145,10 @@ def rows_of(engine_id: str, kind: str) -> tuple[Row, ...]:
     return _table(engine_id)[0].get(kind, ())
 
 
-def conversion(engine_id: str, accelerator: Accelerator, to: str) -> Conversion | None:
-    """How weights become a format on a device; None where the table names no tool."""
-    return next((each for each in _table(engine_id)[1] if each.to == to and _holds(each, accelerator)), None)
+def conversion(engine_id: str, accelerator: Accelerator, to: str) -> Conversion:
+    """How weights become a format on a device: by the tool that the table names, else by the usual one for the format."""
+    named = next((each for each in _table(engine_id)[1] if each.to == to and _holds(each, accelerator)), None)
+    return named or Conversion(to, to.upper(), *(_PLAIN if plain_dtype(to) else _QUANTISED))
 
 
 def sources_of(engine_id: str) -> tuple[str, ...]:
