@@ -131,13 +131,15 @@ def _made_by_hand(words: str) -> tuple[str, str] | None:
     if not (file or words.startswith("./")):
         return None
     stem = words.replace("\\", "/").rpartition("/")[2]
-    head, _, tail = (stem[: -len(".gguf")] if file else stem).rpartition("-")
-    if tail.lower() not in precision_ids():
-        return None
-    try:
-        return model_entry(head).id, tail.lower()
-    except UnknownIdError:
-        return None
+    stem = stem[: -len(".gguf")] if file else stem
+    head, _, tail = stem.rpartition("-")
+    for name, precision in ((stem, "checkpoint"), (head, tail.lower())):  # a copy that is published as it is comes before one that somebody made
+        try:
+            if precision in precision_ids():
+                return model_entry(name).id, precision
+        except UnknownIdError:
+            continue
+    return None
 
 
 def _is_path(words: str) -> bool:
