@@ -133,7 +133,8 @@ def _made_by_hand(words: str) -> tuple[str, str] | None:
     stem = words.replace("\\", "/").rpartition("/")[2]
     stem = stem[: -len(".gguf")] if file else stem
     head, _, tail = stem.rpartition("-")
-    for name, precision in ((stem, "checkpoint"), (head, tail.lower())):  # a copy that is published as it is comes before one that somebody made
+    whole = [(stem, "checkpoint")] if file else []  # a file of a copy that is published in this precision
+    for name, precision in (*whole, (head, tail.lower())):
         try:
             if precision in precision_ids():
                 return model_entry(name).id, precision
