@@ -22,6 +22,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "share": st.floats(1e-6, 1).map(lambda share: round(share, 6)).filter(lambda share: share > 0),
     "rate": st.floats(1e-3, 1e6),
     "seconds": st.integers(1, 10**7).map(lambda ms: ms / 1000),
+    "currency": st.sampled_from(["usd", "CNY", "EUR", "rmb"]),
     "drafts": st.sampled_from(["auto", "off", "mtp", "MTP:2", "3", "eagle3:4:Org/Draft-1.0"]),
 }
 

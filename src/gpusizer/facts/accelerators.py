@@ -4,7 +4,7 @@ A record's keys are short: ``memory.mib`` is what the driver reports (or follows
 ``memory.torch_gib`` what torch reports, ``usual`` false where it is looked at only by its name, ``peak_tflops`` dense rates, ``link`` the fast
 interconnect (``gb_s``: both directions added; ``devices``: how many it joins; ``bridge``, ``domain``: as many over bridges between cards, as many
 beyond a server), ``node`` the usual server,
-``prices`` rows of low, high, currency, per, kind, date, sources, ``measured`` rows of quantity,
+``prices`` rows of low, high, currency, per, kind, date, sources (more of China, and its class, in ``market.toml``), ``measured`` rows of quantity,
 number format, devices, low, high (TFLOP/s or GB/s), method, sources. Sources are keys of ``data/sources.json``.
 Where a card shows as several devices, every figure is for one device.
 """
@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gpusizer.facts.market import china_prices, class_of, is_domestic, is_old, market_sources, rented_whole, sold_in
 from gpusizer.facts.types import Accelerator, Price
 from gpusizer.units import GB, TB, GiB, MiB
 
@@ -34,17 +35,19 @@ def read_sources() -> Mapping[str, str]:
     'stas00/ml-engineering'
     """
     table: dict[str, str] = json.loads((DATA / "sources.json").read_text(encoding="utf-8"))
-    return table
+    return {**table, **market_sources()}
 
 
 @cache
 def read_accelerators() -> tuple[Accelerator, ...]:
     """Every accelerator, in the order of the file."""
     lines = (DATA / "accelerators.jsonl").read_text(encoding="utf-8").strip().split("\n")
-    return tuple(_accelerator(record) for record in json.loads(f"[{','.join(lines)}]"))  # one call is faster than one a line
+    records = json.loads(f"[{','.join(lines)}]")  # one call is faster than one a line
+    newest = max(record.get("year") or 0 for record in records)
+    return tuple(_accelerator(record, newest) for record in records)
 
 
-def _accelerator(record: Mapping[str, Any]) -> Accelerator:
+def _accelerator(record: Mapping[str, Any], newest: int) -> Accelerator:
     memory, link, node = record["memory"], record.get("link", {}), record["node"]
     torch_gib, bandwidth = memory.get("torch_gib"), record.get("bandwidth_gb_s")
     return Accelerator(
@@ -73,7 +76,7 @@ def _accelerator(record: Mapping[str, Any]) -> Accelerator:
         whole_nodes=node.get("whole", False),
         tdp_w=record.get("tdp_w"),
         release_year=record.get("year"),
-        prices=tuple(_price(row) for row in record.get("prices", ())),
+        prices=_prices(record),
         engines=record["engines"],
         china=_china(record.get("china", {"available": "unknown"})),
         measured=tuple(_measured(row) for row in record.get("measured", ())),
@@ -84,12 +87,24 @@ def _accelerator(record: Mapping[str, Any]) -> Accelerator:
         domain_devices=link.get("domain"),
         pcie_generation=int(record["pcie"].partition(".")[0]) if record.get("pcie") else None,
         usual=record.get("usual", True),
+        sold_as=class_of(record, newest),
+        sold_in=sold_in(record),
+        rented_whole=rented_whole(record["id"]),
+        domestic=is_domestic(record["vendor"]),
+        old=is_old(record, newest),
     )
 
 
-def _price(row: list[Any]) -> Price:
+def _prices(record: Mapping[str, Any]) -> tuple[Price, ...]:
+    """Prices of the record and of China. A purchase in yuan is one in China; a rent in yuan may be a foreign cloud's, converted by an index."""
+    china = china_prices(record["id"])
+    rows = [row for row in record.get("prices", ()) if row not in china]
+    return (*(_price(row, "cn" if row[2:4] == ["CNY", "device"] else None) for row in rows), *(_price(row, "cn") for row in china))
+
+
+def _price(row: list[Any], market: str | None) -> Price:
     low, high, currency, per, kind, date, sources = row
-    return Price(Decimal(low), Decimal(high), currency, per, kind, date, "; ".join(_sources(sources)))
+    return Price(Decimal(low), Decimal(high), currency, per, kind, date, "; ".join(_sources(sources)), market)
 
 
 def _china(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,15 +7,32 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["USUAL_NODE", "Accelerator", "ModelEntry", "NumberFormat", "Price", "Scenario"]
+from gpusizer.facts.market import ON_REQUEST
+
+__all__ = ["USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario"]
 
 
 USUAL_NODE = 8  # devices of a server where the catalogue does not say
 
 
 @dataclass(frozen=True, slots=True)
+class Converted:
+    """What an amount was before it was converted, and the rate: units of the new currency for one of the old."""
+
+    low: Decimal
+    high: Decimal
+    currency: str
+    rate: Decimal
+    date: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
-    """What one device costs, as a range, with currency, date and source; ``per`` is "hour" (rent) or "device" (purchase)."""
+    """What one device costs, as a range, with currency, date and source; ``per`` is "hour" (rent) or "device" (purchase).
+
+    ``market`` is the only country that it holds in ("cn"), None for one that anybody pays.
+    """
 
     low: Decimal
     high: Decimal
@@ -24,6 +41,8 @@ class Price:
     kind: str
     date: str
     source: str
+    market: str | None = None
+    converted: Converted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,16 @@ class Accelerator:
         Devices in the usual server (the largest tensor-parallel group without a network).
     whole_nodes : bool
         Sold only as whole servers (SXM, OAM and the like).
+    sold_as : str
+        The class that it is sold in: "data-centre", "workstation", "gaming", "cloud-only", "edge", "hobby" or "announced".
+    sold_in : str or None
+        The only country that it is sold in.
+    rented_whole : bool
+        Clouds rent it by the server alone.
+    old : bool
+        Came out years before the newest part: clouds have it, new ones are remainders.
+    domestic : bool
+        Its maker is at home in China.
     usual : bool
         Whether plans look at it, and whether it may stand for a device of which only the maker and a size are told, without being named. Parts of
         desktops, notebooks and boards that people have at home are known by name alone.
@@ -106,6 +135,11 @@ class Accelerator:
     domain_devices: int | None = None
     pcie_generation: int | None = None
     usual: bool = True
+    sold_as: str = "data-centre"
+    sold_in: str | None = None
+    rented_whole: bool = False
+    old: bool = False
+    domestic: bool = False
 
     @property
     def capability(self) -> float:
@@ -118,7 +152,17 @@ class Accelerator:
     @property
     def considered(self) -> bool:
         """Whether a plan looks at it without being told its name."""
-        return self.usual and self.status != "announced"
+        return self.usual and self.sold_as not in ON_REQUEST
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether one device is a whole computer, counted as such."""
+        return self.sold_as == "edge"
+
+    @property
+    def reach(self) -> int | None:
+        """Devices that one replica may have without a network between servers; None where nobody says."""
+        return max((each for each in (self.devices_per_node, self.fabric_devices, self.domain_devices) if each is not None), default=None)
 
     @property
     def node_size(self) -> int:

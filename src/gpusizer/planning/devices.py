@@ -5,19 +5,23 @@ from __future__ import annotations
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.prices import with_prices
+from gpusizer.facts.vendors import find_vendors
+from gpusizer.planning.prices import in_market, with_prices
 from gpusizer.planning.request import Request
 
 __all__ = ["devices_of"]
 
 
 def devices_of(request: Request) -> list[Accelerator]:
-    """The accelerators to consider, with the prices of whoever asks; announced and unusual parts only where they are named.
+    """The accelerators to consider, with the prices of whoever asks, in the currency that is asked for.
+
+    A name is always considered. A vendor opens every class of its parts but those that people have at home. Without either, plans look at what is
+    sold for data centres, workstations and games, at further classes where they are asked for, and in a market at what can be bought there.
 
     Parameters
     ----------
     request : Request
-        Names, vendor and prices.
+        Names, vendor, classes, market and prices.
 
     Returns
     -------
@@ -29,16 +33,28 @@ def devices_of(request: Request) -> list[Accelerator]:
     UnknownIdError
         No such accelerator or vendor.
     """
+    makers = None if request.vendor is None else _makers(request.vendor)
     if request.gpus:
         named = {each.id: each for each in map(accelerator, request.gpus)}
-        found = [each for each in named.values() if _of_vendor(each, request.vendor)]
+        found = [each for each in named.values() if makers is None or each.vendor in makers]
+    elif makers is None:
+        found = [each for each in accelerators() if (each.considered or each.sold_as in request.include) and _can_be_bought(each, request)]
     else:
-        every = [each for each in accelerators() if each.considered]
-        found = [each for each in every if _of_vendor(each, request.vendor)]
-        if not found:
-            raise UnknownIdError("unknown-vendor", id=request.vendor, nearest=sorted({each.vendor for each in every}))
-    return [with_prices(each, request.prices) for each in found]
+        theirs = [each for each in accelerators() if each.vendor in makers and (each.usual or each.sold_as in request.include)]
+        if not theirs:
+            raise UnknownIdError("vendor-without-parts", id=request.vendor, nearest=sorted({each.vendor for each in accelerators()}))
+        found = [each for each in theirs if _can_be_bought(each, request)] or theirs
+    money, own_too = request.money, request.currency is not None
+    return [in_market(with_prices(each, request.prices), request.country, money, own_too=own_too) for each in found]
 
 
-def _of_vendor(device: Accelerator, vendor: str | None) -> bool:
-    return vendor is None or device.vendor.lower() == vendor.lower()
+def _makers(word: str) -> tuple[str, ...]:
+    """Makers by a name of the catalogue, or by any word for one."""
+    exact = {each.vendor for each in accelerators() if each.vendor.lower() == word.lower()}
+    return tuple(exact) or find_vendors(word)
+
+
+def _can_be_bought(device: Accelerator, request: Request) -> bool:
+    """Whether the market of the request has it; of what nobody looked up, only classes that are asked for."""
+    available = device.china["available"]
+    return request.country != "cn" or available in ("yes", "special") or (available == "unknown" and device.sold_as in request.include)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
@@ -13,7 +14,7 @@ from gpusizer.performance.types import Load, Performance, PrefillPool
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request
 
-__all__ = ["OptionSpeeds", "load_of"]
+__all__ = ["OptionSpeeds", "load_of", "time_together"]
 
 
 def load_of(request: Request, need: Need) -> Load:
@@ -65,3 +66,15 @@ class OptionSpeeds:
             return predict_many(self.architecture, [self.ask], load)[0]
         device, deployment, replicas, fit = self.ask
         return predict(self.architecture, device, deployment, load, replicas=replicas, fit=fit, prefill=self.prefill)
+
+
+def time_together(speeds: Iterable[OptionSpeeds]) -> None:
+    """Work out the times of many options at once: the same figures as one by one, sooner."""
+    alike: dict[tuple[int, Load], list[OptionSpeeds]] = {}
+    for each in speeds:
+        if each.prefill is None and "performance" not in vars(each):
+            alike.setdefault((id(each.architecture), each.load), []).append(each)
+    for group in alike.values():
+        found = predict_many(group[0].architecture, [each.ask for each in group], group[0].load)
+        for each, performance in zip(group, found, strict=True):
+            vars(each)["performance"] = performance

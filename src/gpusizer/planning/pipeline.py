@@ -15,9 +15,11 @@ from gpusizer.planning.devices import devices_of
 from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import Need, need_in_flight, need_of
+from gpusizer.planning.prices import converted_warnings
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import search
+from gpusizer.planning.standing import rare_and_replaced
 from gpusizer.planning.types import Found, Plan, Rejected
 from gpusizer.planning.wanted import Search
 
@@ -47,7 +49,9 @@ def make_plan(request: Request) -> Plan:
         request, need, trace = traced_need(request)
     devices = devices_of(request)
     found = [each for wanted in _alternatives(request, need, model) for each in _found(wanted, devices)]
-    options = ranked([option for each in found for option in (each.option, each.tight) if option is not None], request.sort)
+    every = [option for each in found for option in (each.option, each.tight) if option is not None]
+    left_out = rare_and_replaced(every, (*request.gpus, *((request.vendor,) if request.vendor else ())))
+    options = ranked([option for place, option in enumerate(every) if place not in left_out], request)
     if request.is_simulated and options:
         from gpusizer.planning.finalists import simulated_finalists  # here: most plans need none
 
@@ -59,8 +63,8 @@ def make_plan(request: Request) -> Plan:
         model=model,
         architecture=first,
         options=options,
-        rejected=tuple(each.rejected for each in found if each.rejected is not None),
-        warnings=(*first.warnings, *_context_warning(first, need.context_tokens)),
+        rejected=(*(each.rejected for each in found if each.rejected is not None), *left_out.values()),
+        warnings=(*first.warnings, *_context_warning(first, need.context_tokens), *converted_warnings(options)),
     )
 
 

@@ -9,48 +9,167 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from statistics import median
 
+from gpusizer.architecture.types import Notice
 from gpusizer.errors import UnreadableFileError
 from gpusizer.facts.catalog import accelerator as find_accelerator
-from gpusizer.facts.types import Accelerator, Price
-from gpusizer.formulas.load import deployment_cost
+from gpusizer.facts.catalog import accelerators
+from gpusizer.facts.rates import read_rates
+from gpusizer.facts.types import Accelerator, Converted, Price
+from gpusizer.formulas.load import deployment_cost, servers_needed
 from gpusizer.given_files import WITHOUT_MARK, read_given, state_of
-from gpusizer.planning.types import Cost
+from gpusizer.planning.types import Cost, Option
 
-__all__ = ["purchase_of", "rent_of", "with_prices"]
+__all__ = [
+    "ALIKE",
+    "COMPARED",
+    "converted_warnings",
+    "in_dollars",
+    "in_market",
+    "own_currency",
+    "placed_rent",
+    "purchase_of",
+    "rent_of",
+    "with_prices",
+]
 
-_CURRENCIES = ("USD", "CNY", "EUR")  # the first that is known: amounts of different currencies are never added or compared
-_KINDS = ("own", "on-demand", "list-or-street", "market-index", "spot", "rent-3-years", "owner-cost")  # what a new customer pays comes first
+COMPARED = ("own", "on-demand", "market-index")
+"""Kinds of rent that stand beside each other: what a new customer pays for an hour, without a contract."""
+
+_CURRENCIES = ("USD", "CNY", "EUR")  # the first that is known, where nobody said which: amounts of different currencies are never added or compared
+_KINDS = ("own", "on-demand", "list-or-street", "market-index", "server", "server-1-year", "spot", "rent-3-years", "owner-cost")
+_WHOLE = ("own", "server", *_KINDS[1:])  # of parts that are sold in servers alone
+ALIKE = (*COMPARED, "server-1-year")
+"""Kinds of rent that an order goes by: in China an hour of a server under a contract of a year costs what an hour of a card does on demand."""
+
+_BY_SERVER = "server-1-year"  # what is let as a whole server under a contract
 
 
-def _best(prices: Iterable[Price]) -> Price | None:
-    """The user's own price in whatever currency; else the first kind that is known, in the first currency, the newest."""
+def _best(prices: Iterable[Price], kinds: tuple[str, ...] = _KINDS) -> Price | None:
+    """The user's own price; else one that holds everywhere, in the first currency, of the first kind that is known, the newest."""
 
-    def place(price: Price) -> tuple[bool, int, int]:
+    def place(price: Price) -> tuple[bool, bool, int, int]:
         currency = _CURRENCIES.index(price.currency) if price.currency in _CURRENCIES else len(_CURRENCIES)
-        return price.kind != "own", currency, _KINDS.index(price.kind) if price.kind in _KINDS else len(_KINDS)
+        return price.kind != "own", price.market is not None, currency, kinds.index(price.kind) if price.kind in kinds else len(kinds)
 
     newest_first = sorted(prices, key=lambda price: price.date, reverse=True)
     return min(newest_first, key=place, default=None)
 
 
-def rent_of(accelerator: Accelerator, gpus: int) -> Cost | None:
-    """Rent of so many GPUs for an hour; None where no price is known."""
+def rent_of(accelerator: Accelerator, gpus: int, *, by_card: bool = False) -> Cost | None:
+    """Rent of so many GPUs for an hour; None where no price is known. Clouds let cards; whole servers only where they let nothing less.
+
+    With ``by_card`` a server's price is shared out, as a list of prices does.
+    """
     price = _best(price for price in accelerator.prices if price.per == "hour")
-    return None if price is None else _cost(price, gpus, "hour")
+    if price is None:
+        return None
+    node = accelerator.node_size
+    whole = not by_card and (price.kind == _BY_SERVER or (accelerator.rented_whole and price.kind != "own"))
+    return _cost(price, int(servers_needed(gpus=gpus, devices_per_node=node)) * node if whole else gpus, "hour")
 
 
 def purchase_of(accelerator: Accelerator, gpus: int) -> Cost | None:
     """Price of so many GPUs; None where none is known."""
-    price = _best(price for price in accelerator.prices if price.per == "device")
+    price = _best((price for price in accelerator.prices if price.per == "device"), _WHOLE if accelerator.whole_nodes else _KINDS)
     return None if price is None else _cost(price, gpus, "deployment")
 
 
 def _cost(price: Price, gpus: int, per: str) -> Cost:
     low, high = (deployment_cost(gpus=gpus, price=each) for each in (price.low, price.high))
-    return Cost(low, high, price.currency, per, price.kind, price.date, price.source)
+    old = price.converted
+    if old is not None:
+        old = replace(old, low=deployment_cost(gpus=gpus, price=old.low), high=deployment_cost(gpus=gpus, price=old.high))
+    return Cost(low, high, price.currency, per, price.kind, price.date, price.source, old, price.market)
+
+
+def in_market(accelerator: Accelerator, market: str, currency: str, *, own_too: bool = False) -> Accelerator:
+    """The accelerator with the prices that hold in a market, all in one currency.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        The device.
+    market : str
+        "cn": what is paid in China; else what is paid anywhere, and last what is paid in China.
+    currency : str
+        A currency that has a rate.
+    own_too : bool
+        Whether the user's own prices are converted as well: where a currency was asked for.
+
+    Returns
+    -------
+    Accelerator
+        Prices in a currency without a rate stay as they are.
+    """
+    held = [price for price in accelerator.prices if market != "cn" or price.market == "cn" or price.kind == "own"]
+    return replace(accelerator, prices=tuple(price if price.kind == "own" and not own_too else _converted(price, currency) for price in held))
+
+
+def _converted(price: Price, currency: str) -> Price:
+    rates = read_rates()
+    rate = rates.between(price.currency, currency)
+    if rate is None or price.currency == currency:
+        return price
+    old = Converted(price.low, price.high, price.currency, rate.quantize(_DIGITS), rates.date, rates.source)
+    low, high = ((each * rate).quantize(_CENT) for each in (price.low, price.high))
+    return replace(price, low=low, high=high, currency=currency, converted=old)
+
+
+def converted_warnings(options: Iterable[Option]) -> tuple[Notice, ...]:
+    """That prices were converted: one notice for each currency, with the rate, its date and its source."""
+    costs = [cost for option in options for cost in (option.cost, option.purchase) if cost is not None]
+    rates = {(old.currency, cost.currency): old for cost in costs if (old := cost.converted) is not None}
+    return tuple(
+        Notice("prices-converted", {"old": old, "new": new, "rate": f"{each.rate:.4g}", "date": each.date, "source": each.source})
+        for (old, new), each in sorted(rates.items())
+    )
+
+
+_CENT, _DIGITS = Decimal("0.0001"), Decimal("0.000001")
+
+
+def placed_rent(accelerator: Accelerator, gpus: int) -> float | None:
+    """Where an option stands among rents: its rent for an hour, else what parts with both prices let one expect of the price that is known. [USD]
+
+    Used for the order alone and printed nowhere. None where no price is known.
+
+    >>> from gpusizer.facts.catalog import accelerator
+    >>> placed_rent(accelerator("a40"), 2)
+    0.88
+    """
+    rent = rent_of(accelerator, gpus)
+    if rent is not None and rent.kind in ALIKE:
+        return in_dollars(rent)
+    for cost in (rent, purchase_of(accelerator, gpus)):
+        share = None if cost is None else _shares().get((cost.per, "list-or-street" if cost.kind == "own" else cost.kind))
+        dollars = None if cost is None else in_dollars(cost)
+        if dollars is not None and share is not None:
+            return dollars * share
+    return None
+
+
+def in_dollars(cost: Cost) -> float | None:
+    """An amount to compare with others; None in a currency without a rate. [USD]"""
+    rate = read_rates().between(cost.currency, "USD")
+    return None if rate is None else float(cost.amount * rate)
+
+
+@cache
+def _shares() -> Mapping[tuple[str, str], float]:
+    """By period and kind of price: an hour's rent on demand over that price, the middle of the parts that have both in one currency."""
+    ratios: dict[tuple[str, str], list[float]] = {}
+    for device in accelerators():
+        for market in (None, "cn"):
+            prices = [price for price in device.prices if price.market == market and price.currency == ("USD" if market is None else "CNY")]
+            rent = _best(price for price in prices if price.per == "hour" and price.kind in COMPARED)
+            for price in prices:
+                if rent is not None and price.low:
+                    ratios.setdefault(("hour" if price.per == "hour" else "deployment", price.kind), []).append(float(rent.low / price.low))
+    return {kind: median(found) for kind, found in ratios.items()}
 
 
 LARGEST_FILE = 1 << 20  # bytes of a price file
@@ -106,6 +225,12 @@ def _own_prices(path: str, state: tuple[int, ...]) -> Mapping[str, tuple[Price, 
     if not found:
         raise UnreadableFileError("prices-empty", path=path)
     return found
+
+
+def own_currency(path: str) -> str | None:
+    """The one currency of a price file that has a rate; None where it has several."""
+    found = {price.currency for prices in _own_prices(path, state_of(path)).values() for price in prices}
+    return found.pop() if len(found) == 1 and found <= set(read_rates().per_usd) else None
 
 
 def _tables(path: str) -> dict[str, object]:

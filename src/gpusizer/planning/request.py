@@ -6,151 +6,21 @@ written as a command line, a query string or JSON comes back as the same request
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from gpusizer.engines.base.version import checked_version
-from gpusizer.errors import FlagError, InputError
-from gpusizer.planning.drafts import AUTO, OFF, read_drafts
-from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
+from gpusizer.errors import InputError
+from gpusizer.facts.market import ON_REQUEST
+from gpusizer.planning.drafts import AUTO, OFF
+from gpusizer.planning.fields import Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
-MAX_COUNT = 10**9
-MAX_TOKENS = 2**28  # longer than any context that a model declares
 MAX_ALTERNATIVES = 6  # precisions or engines of one plan
-MAX_WORD = 4096  # characters of a path
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One input of a request.
-
-    Parameters
-    ----------
-    name : str
-        Name in Python, JSON and query strings.
-    kind : str
-        "word", "choice", "count", "tokens", "share", "spread", "rate", "seconds", "drafts".
-    option : str
-        Option of the command line; empty for the argument MODEL.
-    choices : tuple of str
-        What a "choice" may be.
-    many : bool
-        May be given again, or with commas; the value is a tuple.
-    """
-
-    name: str
-    kind: str
-    option: str
-    choices: tuple[str, ...] = ()
-    many: bool = False
-
-    def read(self, value: Any) -> Any:
-        """The value in its own type, from text or from a number.
-
-        Raises
-        ------
-        UnitError, FlagError
-            What cannot be read, or is outside its bounds.
-        """
-        if value is None:
-            return None
-        if self.many:
-            entries = [value] if isinstance(value, str) else list(value)
-            words = (word for entry in entries for word in (entry.split(",") if isinstance(entry, str) else [entry]))
-            return tuple(self._one(word) for word in words)
-        return self._one(value)
-
-    def _one(self, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise FlagError("bad-word", option=self.label, found=str(value)[:40])
-        return _READERS[self.kind](self, value)
-
-    @property
-    def label(self) -> str:
-        """What an error calls it."""
-        return self.option or "MODEL"
-
-    def write(self, value: Any) -> str:
-        """The value as a person would type it; :meth:`read` gives it back."""
-        if self.kind == "share":
-            words = format_share(value)
-            if parse_share(words) == value:
-                return words
-        return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
-
-
-def _word(field: Field, value: Any) -> str:
-    words = str(value).strip()
-    if not words or len(words) > MAX_WORD or "\0" in words:
-        raise FlagError("bad-word", option=field.label, found=words[:40])
-    return words
-
-
-def _choice(field: Field, value: Any) -> str:
-    words = str(value).strip().lower()
-    if words not in field.choices:
-        raise FlagError("bad-choice", option=field.label, expected=list(field.choices), found=str(value)[:40])
-    return words
-
-
-def _whole(field: Field, number: float, highest: int, found: Any, lowest: int = 1) -> int:
-    if not lowest <= number <= highest or number % 1:
-        raise FlagError("out-of-bounds", option=field.label, low=lowest, high=highest, found=str(found)[:40])
-    return int(number)
-
-
-def _count(field: Field, value: Any) -> int:
-    try:
-        number = float(value) if not isinstance(value, str) else int(value.replace(",", "").replace("_", "")[:40])
-    except ValueError as error:
-        raise FlagError("bad-count", option=field.label, found=str(value)[:40]) from error
-    return _whole(field, number, MAX_COUNT, value)
-
-
-def _tokens(field: Field, value: Any) -> int:
-    if isinstance(value, str) and value.strip().startswith("-"):
-        raise FlagError("out-of-bounds", option=field.label, low=1, high=MAX_TOKENS, found=value[:40])
-    return _whole(
-        field, parse_tokens(value) if isinstance(value, str) else value, MAX_TOKENS, value, 0 if field.name == "shared_prefix_tokens" else 1
-    )
-
-
-def _rate(field: Field, value: Any) -> float:
-    words = str(value).strip().lower().removesuffix("/s")
-    try:
-        number = float(words)
-    except ValueError as error:
-        raise FlagError("bad-rate", option=field.label, found=str(value)[:40]) from error
-    if not number > 0:
-        raise FlagError("bad-rate", option=field.label, found=str(value)[:40])
-    if number > MAX_COUNT:
-        raise FlagError("out-of-bounds", option=field.label, low=0, high=MAX_COUNT, found=str(value)[:40])
-    return number
-
-
-def _spread(field: Field, value: Any) -> float:
-    """A standard deviation over its mean: a share that may be 0."""
-    words = str(value).strip()
-    return 0.0 if words in ("0", "0.0", "0%") else parse_share(value)
-
-
-_READERS: Mapping[str, Callable[[Field, Any], Any]] = {
-    "word": _word,
-    "choice": _choice,
-    "count": _count,
-    "tokens": _tokens,
-    "share": lambda field, value: parse_share(value),
-    "spread": _spread,
-    "rate": _rate,
-    "seconds": lambda field, value: parse_duration_s(value),
-    "drafts": lambda field, value: read_drafts(str(value), field.label),
-}
 
 FIELDS: tuple[Field, ...] = (
     Field("model", "word", ""),
@@ -170,8 +40,11 @@ FIELDS: tuple[Field, ...] = (
     Field("engine_version", "word", "--engine-version"),
     Field("gpus", "word", "--gpu", many=True),
     Field("vendor", "word", "--vendor"),
+    Field("include", "choice", "--include", ON_REQUEST, many=True),
+    Field("market", "choice", "--market", ("global", "cn", "cn-domestic")),
     Field("max_gpus", "count", "--max-gpus"),
     Field("prices", "word", "--prices"),
+    Field("currency", "currency", "--currency"),
     Field("ttft_s", "seconds", "--ttft"),
     Field("tpot_s", "seconds", "--tpot"),
     Field("ttft_p50_s", "seconds", "--ttft-p50"),
@@ -184,7 +57,7 @@ FIELDS: tuple[Field, ...] = (
     Field("disaggregate", "choice", "--disaggregate", (OFF, "on", AUTO)),
     Field("tuning", "choice", "--tuning", (AUTO, OFF)),
     Field("method", "choice", "--method", ("engine", "article")),
-    Field("sort", "choice", "--sort", ("gpus", "cost", "speed")),
+    Field("sort", "choice", "--sort", ("best", "gpus", "cost", "speed")),
 )
 """Every input of ``plan``, in the order of the help."""
 
@@ -223,11 +96,17 @@ class Request:
     gpus : tuple of str
         Accelerators to consider; all without.
     vendor : str or None
-        Only accelerators of this vendor.
+        Only accelerators of this vendor, in English or Chinese; "domestic" for all Chinese ones.
+    include : tuple of str
+        Classes of parts to consider beside what is sold for data centres, workstations and games.
+    market : str
+        "cn" for what can be bought in China, at prices of China; "cn-domestic" for the same with Chinese makers first; else "global".
     max_gpus : int or None
         Most GPUs of the whole deployment. [GPUs]
     prices : str or None
         A TOML file of own prices, which come before those of the catalogue.
+    currency : str or None
+        Of all prices, converted by dated rates where need be; that of the market without.
     ttft_s, tpot_s : float or None
         Longest time to the first token, and mean time per token after it. [s]
     ttft_p50_s, ttft_p95_s, ttft_p99_s, tpot_p95_s, tpot_p99_s : float or None
@@ -243,7 +122,7 @@ class Request:
     method : str
         "engine", or "article" for the article's figures first.
     sort : str
-        "gpus", "cost" or "speed".
+        "best" for what somebody who buys would take first, "gpus", "cost" or "speed".
 
     Examples
     --------
@@ -268,8 +147,11 @@ class Request:
     engine_version: str | None = None
     gpus: tuple[str, ...] = ()
     vendor: str | None = None
+    include: tuple[str, ...] = ()
+    market: str = "global"
     max_gpus: int | None = None
     prices: str | None = None
+    currency: str | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None
     ttft_p50_s: float | None = None
@@ -282,7 +164,7 @@ class Request:
     disaggregate: str = OFF
     tuning: str = AUTO
     method: str = "engine"
-    sort: str = "gpus"
+    sort: str = "best"
 
     def __post_init__(self) -> None:
         for each in FIELDS:
@@ -295,6 +177,20 @@ class Request:
     def has_targets(self) -> bool:
         """Whether speed decides, not memory alone."""
         return self.mean_ttft_s is not None or self.mean_tpot_s is not None or self.request_rate is not None or self.sort == "speed"
+
+    @property
+    def country(self) -> str:
+        """Where it is bought: "cn", or "" where nobody says."""
+        return "cn" if self.market.startswith("cn") else ""
+
+    @property
+    def money(self) -> str:
+        """The currency of all prices: the one asked for, that of the market, or that of own prices."""
+        if self.currency is not None or self.country == "cn" or self.prices is None:
+            return self.currency or ("CNY" if self.country == "cn" else "USD")
+        from gpusizer.planning.prices import own_currency  # here: most requests bring none
+
+        return own_currency(self.prices) or "USD"
 
     @property
     def is_simulated(self) -> bool:

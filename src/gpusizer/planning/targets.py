@@ -10,6 +10,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.latency import speculative_tokens
+from gpusizer.formulas.load import replicas_needed
 from gpusizer.performance.acceptance import MOST_ACCEPTED, assumed_acceptance
 from gpusizer.performance.batch import Ask, Sweep
 from gpusizer.performance.device_speeds import speed_known
@@ -251,6 +252,12 @@ def _best(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, 
     return best
 
 
+def _sane_gpus(wanted: Search, candidate: Candidate, device: Accelerator) -> int:
+    """GPUs up to which more of them are spent on speed that nobody set a limit for: one server, or what memory needs."""
+    least = int(replicas_needed(concurrency=wanted.need.concurrency, held=candidate.held_low)) * candidate.layout.gpus
+    return max(least, device.node_size)
+
+
 def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]) -> dict[int, _Answer]:
     if not rows:
         return {}
@@ -262,7 +269,8 @@ def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, 
             kept = kept & (figures <= wish)
     chosen: dict[int, tuple[tuple[float, ...], int]] = {}
     for index, ((number, row), good, tpot, ttft) in enumerate(zip(rows, kept.tolist(), sweep.tpot_s.tolist(), sweep.ttft_s.tolist(), strict=True)):
-        size = (float(row.gpus), tpot) if request.sort != "speed" else (tpot, float(row.gpus))
+        spent = float(request.sort == "speed" and row.gpus > _sane_gpus(wanted, row, devices[number]))
+        size = (float(row.gpus), tpot) if request.sort != "speed" else (spent, tpot, float(row.gpus))
         order = (0.0, *size) if good else (1.0, tpot + ttft, float(row.gpus))
         if number not in chosen or order < chosen[number][0]:
             chosen[number] = (order, index)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Fit, Layout
-from gpusizer.facts.types import Accelerator
+from gpusizer.facts.types import Accelerator, Converted
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.planning.drafts import Drafts
 from gpusizer.planning.model import Model
@@ -43,6 +43,8 @@ class Cost:
     kind: str  # "on-demand", "spot", "rent-3-years" ...: different kinds are not compared
     date: str
     source: str
+    converted: Converted | None = None  # what it was in the currency of its source
+    market: str | None = None  # the only country that it holds in
 
 
 @dataclass(frozen=True, slots=True)

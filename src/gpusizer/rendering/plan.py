@@ -14,10 +14,11 @@ from gpusizer.engines.base.ledger import per_gpu, worst_evidence
 from gpusizer.engines.base.types import Evidence
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.performance.types import Performance
-from gpusizer.planning.rank import COMPARED, SHOWN, runner_up_reason, target_words
+from gpusizer.planning.rank import SHOWN, runner_up_reason, target_words
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
 from gpusizer.rendering.article import article_blocks, article_data
+from gpusizer.rendering.costs import cost_data, price_remark
 from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Table
 from gpusizer.rendering.fit import fit_data
 from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
@@ -86,6 +87,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     figures, need = plan.figures, plan.need
     request = to_mapping(plan.request, defaults=True)
     request |= {
+        "currency": plan.request.money,
         "concurrency": need.concurrency,
         "users": need.users,
         "active_share": need.active_share,
@@ -121,7 +123,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
     fit = fit_data(option.fit, option.launch)
     speed = option.performance
-    reason = None if plan.best is None or option is plan.best else runner_up_reason(option, plan.best, plan.request.sort)
+    reason = None if plan.best is None or option is plan.best else runner_up_reason(option, plan.best, plan.request)
     return {
         "rank": option.rank,
         "verdict": option.verdict,
@@ -151,8 +153,8 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "cost_per_million_tokens": option.cost_per_million_tokens,
         "energy_per_million_tokens_kwh": option.energy_per_million_tokens_kwh,
         "pareto": option.rank in plan.front,
-        "cost": _cost_data(option.cost),
-        "purchase": _cost_data(option.purchase),
+        "cost": cost_data(option.cost),
+        "purchase": cost_data(option.purchase),
         "evidence": evidence_of(option),
         "items": fit["items"],
         "ranks": fit["ranks"],
@@ -225,20 +227,6 @@ def _simulated_blocks(option: Option, language: str) -> list[Block]:
     pace = {f"tpot_{name}": f"{1000 * getattr(one.tpot_s, name):.1f}" for name in ("p50", "p95", "p99")}
     missed = [Notice("misses-percentile", target_words(each)) for each in option.simulated.missed]
     return [Paragraph(text("ui", "plan-simulated", language, requests=one.requests, **seconds, **pace)), *warning_paragraphs(missed, language)]
-
-
-def _cost_data(cost: Cost | None) -> dict[str, Any] | None:
-    if cost is None:
-        return None
-    return {
-        "amount": cost.amount,
-        "high": cost.high,
-        "currency": cost.currency,
-        "per": cost.per,
-        "kind": cost.kind,
-        "date": cost.date,
-        "source": cost.source,
-    }
 
 
 def _rejected_data(rejected: Rejected) -> dict[str, Any]:
@@ -341,7 +329,7 @@ def _options_table(plan: Plan, options: Sequence[Option], language: str) -> Tabl
     rows: list[list[str]] = []
     for option in options:
         sums = per_gpu(option.fit.ranks[option.fit.worst].items)
-        reason = None if option.rank == 1 else runner_up_reason(option, plan.options[0], plan.request.sort)
+        reason = None if option.rank == 1 else runner_up_reason(option, plan.options[0], plan.request)
         rows.append(
             [
                 str(option.rank),
@@ -372,12 +360,11 @@ def _speed_words(speed: Performance | None) -> list[str]:
 
 
 def cost_words(cost: Cost | None, language: str) -> str:
-    """A cost as a range with its currency; empty where it is unknown."""
+    """A cost as a range with its currency; that it is unknown is said."""
     if cost is None:
-        return ""
+        return text("ui", "price-unknown", language)
     amount = f"{cost.amount:,.2f}" if cost.amount == cost.high else f"{cost.amount:,.2f} - {cost.high:,.2f}"
-    kind = "" if cost.kind in COMPARED else f" ({text('ui', f'kind-of-price-{cost.kind}', language)})"
-    return f"{amount} {cost.currency}{kind}"
+    return f"{amount} {cost.currency}{price_remark(cost, language)}"
 
 
 def _rejected_blocks(plan: Plan, language: str) -> list[Block]:

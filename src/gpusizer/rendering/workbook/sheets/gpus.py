@@ -47,7 +47,7 @@ def order_table(book: Book, tables: Tables) -> Table:
     """What a bid asks of each device beside its memory: power, purchase, how many are ordered together, when its prices were."""
     rows = []
     for device in tables.facts.accelerators:
-        rent, bought = rent_of(device, 1), purchase_of(device, 1)
+        rent, bought = rent_of(device, 1, by_card=True), purchase_of(device, 1)
         dates = "; ".join(dict.fromkeys(cost.date for cost in (rent, bought) if cost is not None))
         money = (None, "") if bought is None else (float(bought.amount), bought.currency)
         rows.append([device.id, device.tdp_w, order_unit(device), *money, dates])

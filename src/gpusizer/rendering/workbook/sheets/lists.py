@@ -128,7 +128,7 @@ def fill_sources(book: Book, facts: Facts, made: str, plan: Plan | None) -> None
         if entry is not None and entry.config_source:
             rows.append([model.source.name, say("sources-model"), "", entry.config_source])
     for device in devices:
-        rows += [_price(book, device, price) for price in (rent_of(device, 1), purchase_of(device, 1)) if price is not None]
+        rows += [_price(book, device, price) for price in (rent_of(device, 1, by_card=True), purchase_of(device, 1)) if price is not None]
     _table(book, "sources", columns, rows + _by_source(book, devices), "tall")
 
 

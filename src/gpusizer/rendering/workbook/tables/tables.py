@@ -131,7 +131,7 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
     columns, figures = facts.tables.device_columns()
     rows = []
     for device, numbers, refusal in zip(facts.accelerators, figures, refusals, strict=True):
-        cost = rent_of(device, 1)
+        cost = rent_of(device, 1, by_card=True)
         price = (None, "") if cost is None else (float(cost.amount), cost.currency)
         refused = (reason or None for reason in refusal)
         rows.append([device.id, device.name, *numbers, device.node_size, int(device.whole_nodes), *price, *refused])

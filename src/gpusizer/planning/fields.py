@@ -1,0 +1,155 @@
+"""One input of a request: its name, its option, and how it is read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from gpusizer.errors import FlagError
+from gpusizer.facts.rates import read_rates
+from gpusizer.planning.drafts import read_drafts
+from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
+
+__all__ = ["Field"]
+
+MAX_COUNT = 10**9
+MAX_TOKENS = 2**28  # longer than any context that a model declares
+MAX_WORD = 4096  # characters of a path
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input of a request.
+
+    Parameters
+    ----------
+    name : str
+        Name in Python, JSON and query strings.
+    kind : str
+        "word", "choice", "count", "tokens", "share", "spread", "rate", "seconds", "drafts", "currency".
+    option : str
+        Option of the command line; empty for the argument MODEL.
+    choices : tuple of str
+        What a "choice" may be.
+    many : bool
+        May be given again, or with commas; the value is a tuple.
+    """
+
+    name: str
+    kind: str
+    option: str
+    choices: tuple[str, ...] = ()
+    many: bool = False
+
+    def read(self, value: Any) -> Any:
+        """The value in its own type, from text or from a number.
+
+        Raises
+        ------
+        UnitError, FlagError
+            What cannot be read, or is outside its bounds.
+        """
+        if value is None:
+            return None
+        if self.many:
+            entries = [value] if isinstance(value, str) else list(value)
+            words = (word for entry in entries for word in (entry.split(",") if isinstance(entry, str) else [entry]))
+            return tuple(self._one(word) for word in words)
+        return self._one(value)
+
+    def _one(self, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise FlagError("bad-word", option=self.label, found=str(value)[:40])
+        return _READERS[self.kind](self, value)
+
+    @property
+    def label(self) -> str:
+        """What an error calls it."""
+        return self.option or "MODEL"
+
+    def write(self, value: Any) -> str:
+        """The value as a person would type it; :meth:`read` gives it back."""
+        if self.kind == "share":
+            words = format_share(value)
+            if parse_share(words) == value:
+                return words
+        return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+
+
+def _word(field: Field, value: Any) -> str:
+    words = str(value).strip()
+    if not words or len(words) > MAX_WORD or "\0" in words:
+        raise FlagError("bad-word", option=field.label, found=words[:40])
+    return words
+
+
+def _choice(field: Field, value: Any) -> str:
+    words = str(value).strip().lower()
+    if words not in field.choices:
+        raise FlagError("bad-choice", option=field.label, expected=list(field.choices), found=str(value)[:40])
+    return words
+
+
+def _currency(field: Field, value: Any) -> str:
+    words, known = str(value).strip().upper(), tuple(read_rates().per_usd)
+    words = "CNY" if words == "RMB" else words
+    if words not in known:
+        raise FlagError("bad-choice", option=field.label, expected=list(known), found=str(value)[:40])
+    return words
+
+
+def _whole(field: Field, number: float, highest: int, found: Any, lowest: int = 1) -> int:
+    if not lowest <= number <= highest or number % 1:
+        raise FlagError("out-of-bounds", option=field.label, low=lowest, high=highest, found=str(found)[:40])
+    return int(number)
+
+
+def _count(field: Field, value: Any) -> int:
+    try:
+        number = float(value) if not isinstance(value, str) else int(value.replace(",", "").replace("_", "")[:40])
+    except ValueError as error:
+        raise FlagError("bad-count", option=field.label, found=str(value)[:40]) from error
+    return _whole(field, number, MAX_COUNT, value)
+
+
+def _tokens(field: Field, value: Any) -> int:
+    if isinstance(value, str) and value.strip().startswith("-"):
+        raise FlagError("out-of-bounds", option=field.label, low=1, high=MAX_TOKENS, found=value[:40])
+    return _whole(
+        field, parse_tokens(value) if isinstance(value, str) else value, MAX_TOKENS, value, 0 if field.name == "shared_prefix_tokens" else 1
+    )
+
+
+def _rate(field: Field, value: Any) -> float:
+    words = str(value).strip().lower().removesuffix("/s")
+    try:
+        number = float(words)
+    except ValueError as error:
+        raise FlagError("bad-rate", option=field.label, found=str(value)[:40]) from error
+    if not number > 0:
+        raise FlagError("bad-rate", option=field.label, found=str(value)[:40])
+    if number > MAX_COUNT:
+        raise FlagError("out-of-bounds", option=field.label, low=0, high=MAX_COUNT, found=str(value)[:40])
+    return number
+
+
+def _spread(field: Field, value: Any) -> float:
+    """A standard deviation over its mean: a share that may be 0."""
+    words = str(value).strip()
+    return 0.0 if words in ("0", "0.0", "0%") else parse_share(value)
+
+
+_READERS: Mapping[str, Callable[[Field, Any], Any]] = {
+    "word": _word,
+    "choice": _choice,
+    "count": _count,
+    "tokens": _tokens,
+    "share": lambda field, value: parse_share(value),
+    "spread": _spread,
+    "rate": _rate,
+    "seconds": lambda field, value: parse_duration_s(value),
+    "drafts": lambda field, value: read_drafts(str(value), field.label),
+    "currency": _currency,
+}
