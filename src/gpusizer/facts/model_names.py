@@ -198,6 +198,7 @@ def _entry(model_id: str) -> ModelEntry:
         article=record.get("article", {}),
         config_source=record.get("config_source"),
         notes=tuple(record.get("notes", ())),
+        reasoning_source=record.get("reasoning_source"),
     )
 
 

@@ -201,6 +201,15 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceFloor:
+    """Longest time to the first token and mean time per token that a person who waits calls usable, with sources; infinite where nothing is asked."""
+
+    ttft_s: float
+    tpot_s: float
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelEntry:
     """A catalogue entry: the configuration keys that matter, names, and published figures with their sources."""
 
@@ -218,3 +227,4 @@ class ModelEntry:
     article: Mapping[str, Any] = field(default_factory=dict)
     config_source: str | None = None
     notes: tuple[str, ...] = ()
+    reasoning_source: str | None = None  # who says that it thinks before it answers, None where nobody does

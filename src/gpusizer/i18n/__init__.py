@@ -30,6 +30,7 @@ GROUPS: Mapping[str, str] = {
     "formula": "formulas",
     "symbol": "formulas",
     "scenario": "scenarios",
+    "need": "need",
     "ui": "ui",
     "command": "help",
     "option": "help",

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from gpusizer.engines.base.engine import Engine
     from gpusizer.engines.base.types import Deployment
 
-__all__ = ["AUTO", "OFF", "Drafts", "asked_drafts", "draft_flags", "own_drafts", "read_drafts"]
+__all__ = ["AUTO", "OFF", "ON", "Drafts", "asked_drafts", "draft_flags", "own_drafts", "read_drafts"]
 
-AUTO, OFF = "auto", "off"
+AUTO, OFF, ON = "auto", "off", "on"
 MOST_DRAFTS = 64
 OWN = "mtp"
 _METHOD = r"(?P<method>mtp|eagle3?)(?::(?P<count>\d{1,3}))?(?::(?P<model>[\w./@+-]{1,200}))?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpusizer.architecture.types import Notice
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import scenario
 from gpusizer.facts.types import Scenario
@@ -15,9 +16,15 @@ from gpusizer.planning.request import Request
 if TYPE_CHECKING:
     from gpusizer.performance.types import Performance
 
-__all__ = ["DEFAULT_SCENARIO", "Need", "need_in_flight", "need_of"]
+__all__ = ["DEFAULT_SCENARIO", "REASONING_SCENARIO", "Need", "need_in_flight", "need_of"]
 
-DEFAULT_SCENARIO = "knowledge-base"
+DEFAULT_SCENARIO = "rag-knowledge-base"
+"""Answers a need that says little: pieces of documents in, an answer out."""
+
+REASONING_SCENARIO = "reasoning"
+"""How long the answers of a model are that thinks first."""
+
+SAID = ("concurrency", "users", "active_share", "request_rate", "input_tokens", "output_tokens", "context_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,10 @@ class Need:
         Of one request. [tokens]
     scenario : str or None
         Whose figures fill what was left open; None when everything was given.
+    said : frozenset of str
+        Parts that were given: the others are the scenario's, or follow.
+    request_rate, request_s : float or None
+        Requests that arrive in a second and how long one takes, where the concurrency follows from both. [1/s, s]
     """
 
     concurrency: int
@@ -43,14 +54,26 @@ class Need:
     output_tokens: int
     context_tokens: int
     scenario: str | None
+    said: frozenset[str] = frozenset()
+    request_rate: float | None = None
+    request_s: float | None = None
+
+    @property
+    def split(self) -> Notice | None:
+        """How a context that was given alone is shared out; None for any other need."""
+        if "context_tokens" not in self.said or self.said & {"input_tokens", "output_tokens"}:
+            return None
+        share = self.input_tokens / self.context_tokens
+        return Notice("context-split", {"context_tokens": self.context_tokens, "input_share": share, "scenario": self.scenario or DEFAULT_SCENARIO})
 
 
 def need_in_flight(need: Need, request_rate: float | None, speed: Performance | None) -> Need:
     """The need of requests that arrive at a rate: how many are in flight follows from how long one takes (Little's law); any other need as it is."""
     if request_rate is None or speed is None:
-        return need
+        return replace(need, request_rate=request_rate)
     seconds = request_seconds(ttft_s=speed.ttft_s.value, tpot_s=speed.tpot_s.value, output_tokens=need.output_tokens)
-    return replace(need, concurrency=int(in_flight_requests(request_rate_per_s=request_rate, request_s=seconds)))
+    at_once = int(in_flight_requests(request_rate_per_s=request_rate, request_s=seconds))
+    return replace(need, concurrency=at_once, request_rate=request_rate, request_s=float(seconds))
 
 
 def need_of(request: Request) -> Need:
@@ -83,8 +106,10 @@ def need_of(request: Request) -> Need:
         users = request.users if request.users is not None else typical.users
         share = request.active_share if request.active_share is not None else typical.active_share
         concurrency = concurrent_requests(users=users, active_share=share)
-    open_parts = request.concurrency is None or (request.context_tokens is None and None in (request.input_tokens, request.output_tokens))
-    return Need(concurrency, users, share, *tokens, typical.id if open_parts or request.scenario else None)
+    said = frozenset(name for name in SAID if getattr(request, name) is not None)
+    load_known = bool(said & {"concurrency", "request_rate"}) or said >= {"users", "active_share"}
+    lengths_known = len(said & {"input_tokens", "output_tokens", "context_tokens"}) > 1
+    return Need(concurrency, users, share, *tokens, typical.id if not (load_known and lengths_known) or request.scenario else None, said)
 
 
 def _tokens(request: Request, typical: Scenario) -> tuple[int, int, int]:

@@ -9,12 +9,13 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
+from gpusizer.facts.catalog import scenario
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.conversion import by_precision
 from gpusizer.planning.devices import devices_of
 from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
-from gpusizer.planning.need import Need, need_in_flight, need_of
+from gpusizer.planning.need import REASONING_SCENARIO, Need, need_in_flight, need_of
 from gpusizer.planning.prices import converted_warnings
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
@@ -64,7 +65,12 @@ def make_plan(request: Request) -> Plan:
         architecture=first,
         options=options,
         rejected=(*(each.rejected for each in found if each.rejected is not None), *left_out.values()),
-        warnings=(*first.warnings, *_context_warning(first, need.context_tokens), *converted_warnings(options)),
+        warnings=(
+            *first.warnings,
+            *_context_warning(first, need.context_tokens),
+            *_reasoning_warning(model, need),
+            *converted_warnings(options),
+        ),
     )
 
 
@@ -119,3 +125,11 @@ def _context_warning(architecture: Architecture, context_tokens: int) -> tuple[N
     if longest is None or context_tokens <= longest:
         return ()
     return (Notice("context-beyond-model", {"context_tokens": context_tokens, "longest_tokens": longest}),)
+
+
+def _reasoning_warning(model: Model, need: Need) -> tuple[Notice, ...]:
+    """What was taken for the answers of a model that thinks before it answers, where nobody said."""
+    thinks = model.entry is not None and model.entry.reasoning_source is not None
+    if not thinks or "output_tokens" in need.said or need.scenario == REASONING_SCENARIO:
+        return ()
+    return (Notice("reasoning-answers", {"output_tokens": need.output_tokens, "usual_tokens": scenario(REASONING_SCENARIO).output_tokens}),)

@@ -44,7 +44,7 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
 
     "best" puts first, each only among equals of what stands before it:
 
-    1. what fits on the safe side before what is tight, and what is sold before what is announced;
+    1. what fits on the safe side before what is tight, what is sold before what is announced, and what keeps the floor of service before what is slower;
     2. replicas inside one server, then over servers that are built for it, then over cards and boxes, or many times the GPUs of the leanest;
     3. Chinese makers, where they were asked for first; what is worth its money: four times as dear as the cheapest data-centre part comes later;
     4. what is sold where one buys, then what is sold in China only (in China: what needs a licence);
@@ -77,9 +77,10 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
     def key(option: Option) -> tuple[Any, ...]:
         usual = usualness(option, leanest)
         last = (time_per_token(option), -option.held_requests_low, option.accelerator.id, option.launch.engine, option.launch.precision)
+        sure = (*trust(option), bool(option.slow))
         if worth is not None:
-            return *trust(option), usual, *_best(option, request, worth), *last
-        return *trust(option), usual == RARE, *_asked(option, request), usual, class_place(option), elsewhere(option, request.country), *last
+            return *sure, usual, *_best(option, request, worth), *last
+        return *sure, usual == RARE, *_asked(option, request), usual, class_place(option), elsewhere(option, request.country), *last
 
     order = sorted(options, key=key)
     return tuple(replace(option, rank=place) for place, option in enumerate(order, 1))
@@ -159,6 +160,8 @@ def runner_up_reason(option: Option, best: Option, request: Request) -> Notice:
         return Notice("runner-up-tight", {"held": option.held_requests, "low": option.held_requests_low})
     if option.accelerator.status == "announced" and best.accelerator.status != "announced":
         return Notice("runner-up-announced")
+    if option.slow and not best.slow:
+        return Notice("runner-up-below-service-floor", option.slow[0].parameters)
     dearer, slower, more = _dearer(option, best), _slower(option, best), _more_gpus(option, best)
     asked = {"cost": dearer, "gpus": more, "speed": slower}.get(request.sort)
     if asked is not None:

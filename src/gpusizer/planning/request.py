@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import InputError
 from gpusizer.facts.market import ON_REQUEST
-from gpusizer.planning.drafts import AUTO, OFF
+from gpusizer.planning.drafts import AUTO, OFF, ON
 from gpusizer.planning.fields import Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
@@ -54,8 +54,9 @@ FIELDS: tuple[Field, ...] = (
     Field("tpot_p99_s", "seconds", "--tpot-p99"),
     Field("speculative", "drafts", "--speculative"),
     Field("acceptance", "share", "--acceptance"),
-    Field("disaggregate", "choice", "--disaggregate", (OFF, "on", AUTO)),
     Field("tuning", "choice", "--tuning", (AUTO, OFF)),
+    Field("disaggregate", "choice", "--disaggregate", (OFF, ON, AUTO)),
+    Field("service_floor", "choice", "--service-floor", (ON, OFF)),
     Field("method", "choice", "--method", ("engine", "article")),
     Field("sort", "choice", "--sort", ("best", "gpus", "cost", "speed")),
 )
@@ -80,7 +81,7 @@ class Request:
     users, active_share : int or None, float or None
         People who may use it, and the share of them with a request in flight. [people, share]
     scenario : str or None
-        A typical use; without any need the article's knowledge base.
+        A typical use; without any need a retrieval knowledge base.
     input_tokens, output_tokens, context_tokens : int or None
         Of one request; the context is both together. [tokens]
     shared_prefix_tokens : int
@@ -119,6 +120,8 @@ class Request:
         Prompts on workers of their own: "off", "on", or "auto" where that takes fewer GPUs.
     tuning : str
         "auto" turns the engine's settings before GPUs are added, "off" keeps its defaults.
+    service_floor : str
+        "on" marks what is slower than a person would call usable and puts it last, "off" does not.
     method : str
         "engine", or "article" for the article's figures first.
     sort : str
@@ -163,6 +166,7 @@ class Request:
     acceptance: float | None = None
     disaggregate: str = OFF
     tuning: str = AUTO
+    service_floor: str = ON
     method: str = "engine"
     sort: str = "best"
 

@@ -14,8 +14,10 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import replicas_needed, servers_needed
 from gpusizer.performance.batch import Ask
 from gpusizer.performance.device_speeds import provenance, speed_known
+from gpusizer.planning.launch_length import rounded_start
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
+from gpusizer.planning.service import floor_of
 from gpusizer.planning.sizes import MOST_NODES, first_guess, replica_sizes, smallest_index
 from gpusizer.planning.starts import Trial, too_close
 from gpusizer.planning.tuning import HOPELESS, best_safe, best_tight, tried_trials
@@ -257,6 +259,7 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     Option
         Without its rank.
     """
+    exact, best = best, _with_rounded_length(wanted, best, accelerator)
     node = accelerator.node_size
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
     unit = order_unit(accelerator)
@@ -288,5 +291,17 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
         knobs=best.knobs,
         assumed=assumed,
         drafts=wanted.drafts,
-        speeds=OptionSpeeds(wanted.architecture, Ask(accelerator, best.launch, best.replicas, best.fit), load_of(wanted.request, wanted.need)),
+        speeds=OptionSpeeds(wanted.architecture, Ask(accelerator, exact.launch, exact.replicas, exact.fit), load_of(wanted.request, wanted.need)),
+        floor=floor_of(wanted.request),
     )
+
+
+def _with_rounded_length(wanted: Search, best: Candidate, accelerator: Accelerator) -> Candidate:
+    """The candidate with the length of its launch line rounded up, where it still holds the load; requests are counted at the need's length."""
+    rounded = rounded_start(wanted.engine, wanted.architecture, accelerator, best.launch, best.fit) if not best.beside else None
+    if rounded is None:
+        return best
+    held, low = int(best.held * rounded.share), int(best.held_low * rounded.share)
+    if any(now * best.replicas < min(before * best.replicas, wanted.need.concurrency) for now, before in ((held, best.held), (low, best.held_low))):
+        return best
+    return replace(best, launch=rounded.launch, fit=rounded.fit, held=held, held_low=low)

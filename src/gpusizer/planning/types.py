@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Fit, Layout
-from gpusizer.facts.types import Accelerator, Converted
+from gpusizer.facts.types import Accelerator, Converted, ServiceFloor
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
 from gpusizer.planning.drafts import Drafts
 from gpusizer.planning.model import Model
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request, alternatives
+from gpusizer.planning.service import below_floor
 
 if TYPE_CHECKING:
     from gpusizer.article.answer import ArticleResult
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gpusizer.planning.named import NamedLine
     from gpusizer.planning.nearest import Nearest
     from gpusizer.planning.option_speeds import OptionSpeeds
+    from gpusizer.planning.sensitivity import Sensitivity
 
 __all__ = ["FITS", "TIGHT", "Cost", "Found", "Option", "Plan", "PrefillWorkers", "Rejected", "Undrafted"]
 
@@ -113,6 +115,8 @@ class Option:
         What each step drafts.
     undrafted : Undrafted or None
         The best without drafts, where they were taken by themselves.
+    floor : ServiceFloor or None
+        What is marked as slow; None marks nothing.
     prefill : PrefillWorkers or None
         Workers beside the replicas that only compute prompts; ``layout``, ``launch`` and ``replicas`` are then of those that decode.
     """
@@ -141,6 +145,12 @@ class Option:
     drafts: Drafts | None = None
     undrafted: Undrafted | None = None
     prefill: PrefillWorkers | None = None
+    floor: ServiceFloor | None = None
+
+    @cached_property
+    def slow(self) -> tuple[Notice, ...]:
+        """What is said where it is slower than a person would call usable; timed when it is asked for."""
+        return below_floor(self.floor, self.performance)
 
     @property
     def performance(self) -> Performance | None:
@@ -232,6 +242,20 @@ class Plan:
         from gpusizer.planning.advice import draft_advice
 
         return () if self.best is None else draft_advice(self, self.best)
+
+    @cached_property
+    def sensitivity(self) -> tuple[Sensitivity, ...]:
+        """What the answer's device needs if twice as many are at work, or requests are twice as long."""
+        from gpusizer.planning.sensitivity import sensitivity_of
+
+        return sensitivity_of(self)
+
+    @cached_property
+    def near_misses(self) -> tuple[Notice, ...]:
+        """Fewer GPUs of the answer's device that hold most of the load."""
+        from gpusizer.planning.near_misses import near_misses
+
+        return near_misses(self)
 
     @cached_property
     def figures(self) -> ModelFigures:

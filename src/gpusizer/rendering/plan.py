@@ -24,10 +24,12 @@ from gpusizer.rendering.fit import fit_data
 from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.named import named_blocks, named_data, nearest_blocks, nearest_data
+from gpusizer.rendering.need import near_miss_blocks, need_blocks, need_data, performance_words
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
 from gpusizer.rendering.prefill_workers import launch_of, option_layout, prefill_blocks, prefill_data
+from gpusizer.rendering.sensitivity import sensitivity_blocks, sensitivity_data
 from gpusizer.rendering.speculation import speculative_blocks, speculative_data
-from gpusizer.units import GiB, format_share, format_tokens
+from gpusizer.units import GiB, format_tokens
 
 if TYPE_CHECKING:
     from gpusizer.planning.finalists import Simulated
@@ -61,7 +63,10 @@ def plan_sentence(plan: Plan, language: str) -> str:
     if best.gpus < (best.accelerator.devices_per_node or 0) and best.accelerator.whole_nodes:
         servers = text("ui", "servers-part", language, devices=best.accelerator.devices_per_node)
     layout = option_layout(best)
-    return text("ui", "plan-answer", language, **said, gpus=best.gpus, gpu=best.accelerator.name, servers=servers, layout=layout)
+    answer = text("ui", "plan-answer", language, **said, gpus=best.gpus, gpu=best.accelerator.name, servers=servers, layout=layout)
+    price = cost_words(best.cost, language)
+    priced = text("need", "sentence-price" if price else "sentence-no-price", language, price=price)
+    return answer + performance_words(best, need, language) + priced
 
 
 def _load(plan: Plan, language: str) -> str:
@@ -112,9 +117,12 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         },
         "article": None if plan.article is None else article_data(plan.article),
         "sentence": {language: plan_sentence(plan, language) for language in LANGUAGES},
+        "need": need_data(plan),
         "options": [_option_data(plan, option) for option in plan.options],
         "named": named_data(plan),
         "nearest": nearest_data(plan),
+        "near_misses": [notice_data(each, "need") for each in plan.near_misses],
+        "sensitivity": sensitivity_data(plan),
         "rejected": [_rejected_data(each) for each in plan.rejected],
         "warnings": [notice_data(each, "warning") for each in plan.warnings],
     }
@@ -167,7 +175,8 @@ def _option_data(plan: Plan, option: Option) -> dict[str, Any]:
 
 def _said_of(plan: Plan, option: Option) -> tuple[Notice, ...]:
     """What must be said of an option; of the best also what would be quicker."""
-    return (*option.notices, *plan.advice) if option is plan.best else option.notices
+    said = (*option.notices, *option.slow)
+    return (*said, *plan.advice) if option is plan.best else said
 
 
 def evidence_of(option: Option) -> str:
@@ -257,9 +266,9 @@ class PlanDocument:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """Sentence, one GPU, the first options, why the rest will not do, the article's figures, warnings."""
+        """Sentence, need, one GPU, the first options, what is near to them, why the rest will not do, the article's figures, warnings."""
         plan, language = self.plan, self.language
-        blocks: list[Block] = [Heading(plan_sentence(plan, language))]
+        blocks: list[Block] = [Heading(plan_sentence(plan, language)), *need_blocks(plan, language)]
         article = article_blocks(plan, language)
         if plan.request.method == "article":
             blocks += article
@@ -271,8 +280,8 @@ class PlanDocument:
             more = [f"{each.gpus} x {each.accelerator.name}" for each in plan.options[SHOWN:]]
             code = "more-options" if len(more) <= NAMED else "many-more-options"
             blocks.append(Paragraph(text("ui", code, language, count=len(more), gpus=more[:NAMED])))
-        blocks += nearest_blocks(plan, language)
-        blocks += named_blocks(plan, language)
+        blocks += [*near_miss_blocks(plan, language), *nearest_blocks(plan, language), *named_blocks(plan, language)]
+        blocks += sensitivity_blocks(plan, language)
         blocks += _rejected_blocks(plan, language)
         if plan.request.method != "article":
             blocks += article
@@ -302,10 +311,6 @@ def _one_gpu(plan: Plan, best: Option, language: str) -> list[Block]:
         *prefill_blocks(best, language),
         *speculative_blocks(plan, best, language),
     ]
-    if need.users is not None and need.active_share is not None:
-        share = {"users": need.users, "share": format_share(need.active_share), "concurrency": need.concurrency}
-        share |= {"input": f"{need.input_tokens:,}", "output": f"{need.output_tokens:,}"}
-        blocks.append(Paragraph(text("ui", "plan-need", language, **share)))
     own = [each for each in best.fit.warnings if each not in plan.warnings]  # the model's stand below the whole answer
     blocks += warning_paragraphs((*_said_of(plan, best), *own), language)
     return blocks

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from gpusizer.formulas.load import concurrent_requests
+from gpusizer.planning.need import DEFAULT_SCENARIO
 from gpusizer.planning.request import Request
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
@@ -105,9 +106,7 @@ def _load(cells: _Cells, tables: Tables, account: Account, request: Request) -> 
     """The inputs of the load, as they are used."""
     lists = tables.lists
     cells.section("section-load")
-    scenario = cells.add(
-        "scenario", request.scenario or lists.rows[0][lists.places["scenario"][0]], _offered(tables, "scenario", _count(tables, "scenario"))
-    )
+    scenario = cells.add("scenario", request.scenario or DEFAULT_SCENARIO, _offered(tables, "scenario", _count(tables, "scenario")))
     use = account.line("scenario", first_equal(scenario, lists.area("scenario"), 1))
     users = cells.add("users", request.users, _whole(1, MOST))
     used_users = cells.used(_or(users, lists.get("users", use)))

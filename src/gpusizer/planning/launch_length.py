@@ -1,0 +1,89 @@
+"""The longest request that a launch line allows: the need rounded up to a length that people write, where that costs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.engine import Engine
+from gpusizer.engines.base.pooled import PooledEngine
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.facts.types import Accelerator
+
+__all__ = ["Rounded", "rounded_start", "rounded_tokens"]
+
+STEP, LARGE_STEP = 1024, 4096  # tokens
+LARGE = 32768  # tokens, beyond which the larger step is taken
+
+
+class Rounded(NamedTuple):
+    """A start with a rounded length, and the share of the cache that is left of the exact one's."""
+
+    launch: Deployment
+    fit: Fit
+    share: float
+
+
+def rounded_tokens(context_tokens: int, longest: int | None) -> int:
+    """The length of a launch line for requests of so many tokens.
+
+    Parameters
+    ----------
+    context_tokens : int
+        What a request needs. [tokens]
+    longest : int or None
+        What the model was made for. [tokens]
+
+    Returns
+    -------
+    int
+        Whole 1,024 (above 32k whole 4,096), at most the model's own length, and never less than the need. [tokens]
+
+    Examples
+    --------
+    >>> rounded_tokens(5120, 131072), rounded_tokens(9000, 131072), rounded_tokens(33000, 131072), rounded_tokens(40000, 40960)
+    (5120, 9216, 36864, 40960)
+    >>> rounded_tokens(9000, 8192)
+    9000
+    """
+    step = STEP if context_tokens <= LARGE else LARGE_STEP
+    rounded = -(-context_tokens // step) * step
+    return max(min(rounded, longest or rounded), context_tokens)
+
+
+def rounded_start(engine: Engine, architecture: Architecture, accelerator: Accelerator, launch: Deployment, fit: Fit) -> Rounded | None:
+    """The same start with its length rounded up; None where the length is round, where the engine reserves it, or where it would not start.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who serves: one that sets a pool aside, in which a request takes only what it needs.
+    architecture : Architecture
+        The model.
+    accelerator : Accelerator
+        The device.
+    launch, fit : Deployment, Fit
+        A start with the exact length, and its verdict.
+
+    Returns
+    -------
+    Rounded or None
+        Its launch and verdict.
+    """
+    exact = launch.max_model_len
+    if exact is None or not isinstance(engine, PooledEngine):
+        return None
+    wish = rounded_tokens(exact, architecture.max_position_embeddings)
+    if wish == exact:
+        return None
+    longer = replace(launch, max_model_len=wish)
+    found = engine.fit(longer, architecture, accelerator)
+    if not found.fits or found.quantities["max_concurrency"].low < 1 or _free_bytes(found) < min(_free_bytes(fit), 0):
+        return None
+    return Rounded(longer, found, min(found.kv_cache.blocks / max(fit.kv_cache.blocks, 1), 1.0))
+
+
+def _free_bytes(fit: Fit) -> int:
+    """What the fullest GPU has left under full load. [bytes]"""
+    return min(line.bytes for rank in fit.ranks for line in rank.items if line.id == "free")

@@ -1,0 +1,54 @@
+"""Fewer GPUs that hold most of the load: somebody who counts may take them."""
+
+from __future__ import annotations
+
+from gpusizer.architecture.types import Notice
+from gpusizer.planning.search import best_layout
+from gpusizer.planning.sensitivity import wanted_of
+from gpusizer.planning.sizes import replica_sizes
+from gpusizer.planning.types import FITS, Option, Plan
+
+__all__ = ["near_misses"]
+
+MOST_OF_IT = 0.8  # share of the load that a near miss holds at least
+SIZES_TRIED = 3  # smaller replicas, from the largest
+
+
+def near_misses(plan: Plan) -> tuple[Notice, ...]:
+    """What fewer GPUs of the first option's device hold, where that is most of the load and memory decides.
+
+    Parameters
+    ----------
+    plan : Plan
+        An answer.
+
+    Returns
+    -------
+    tuple of Notice
+        The fewest GPUs that hold four fifths of the requests, or nothing.
+    """
+    best = plan.best
+    if best is None or best.verdict != FITS or best.prefill is not None or plan.request.has_targets or plan.need.concurrency < 2:
+        return ()
+    least = plan.need.concurrency * MOST_OF_IT
+    held = {gpus: low for gpus, low in _smaller(plan, best) if least <= low < plan.need.concurrency}
+    if not held:
+        return ()
+    fewest = min(held)
+    said = {"gpus": fewest, "gpu": best.accelerator.id, "held": held[fewest], "concurrency": plan.need.concurrency}
+    return (Notice("near-miss", said),)
+
+
+def _smaller(plan: Plan, best: Option) -> list[tuple[int, int]]:
+    """GPUs and requests on the safe side of deployments that take fewer: fewer replicas of the same, or smaller ones."""
+    found = [(count * best.layout.gpus, best.held_requests_low // best.replicas * count) for count in range(best.replicas - 1, 0, -1)]
+    wanted = wanted_of(plan, best)
+    sizes = [size for size in replica_sizes(best.accelerator, best.layout.gpus) if size < best.layout.gpus]
+    for size in sizes[-SIZES_TRIED:]:
+        if size * best.accelerator.memory_bytes <= wanted.weights_bytes:
+            continue
+        candidate = best_layout(wanted, best.accelerator, size).safe
+        if candidate is not None:
+            most = (best.gpus - 1) // size
+            found += [(count * size, candidate.held_low * count) for count in range(most, 0, -1)]
+    return found
