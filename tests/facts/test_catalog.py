@@ -43,7 +43,7 @@ def test_scenarios_have_names_sources_and_shares_within_their_range() -> None:
             assert all(has("scenario", name, language) for name in (each.id, *each.departments))
     with pytest.raises(UnknownIdError) as caught:
         scenario("knowlege-base")
-    assert caught.value.parameters["nearest"] == ["knowledge-base"]
+    assert caught.value.parameters["nearest"] == ["knowledge-base", "rag-knowledge-base"]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_every_error_code_has_its_words() -> None:
 
 
 def test_every_notice_has_its_words() -> None:
-    assert not without_words({"Notice"}, "warning", "reason", "knob")
+    assert not without_words({"Notice"}, "warning", "reason", "knob", "need")
 
 
 def test_every_item_has_its_words() -> None:

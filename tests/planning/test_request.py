@@ -118,11 +118,9 @@ def test_queries_that_are_refused(query: str) -> None:
         from_query(query)
 
 
-def test_without_any_need_the_article_s_knowledge_base_speaks() -> None:
-    need = need_of(Request(model="m"))
-    assert need.scenario == "knowledge-base"
-    assert need.users == 1000
-    assert 10 <= need.concurrency <= 50  # the article: 1 % to 5 % of 1,000 employees
+def test_the_article_s_knowledge_base_is_had_by_name() -> None:
+    need = need_of(Request(model="m", scenario="knowledge-base"))
+    assert (need.users, need.concurrency, need.context_tokens) == (1000, 10, 2048)  # the article's example
 
 
 def test_users_times_share_is_rounded_up_and_concurrency_comes_first() -> None:

@@ -13,8 +13,8 @@ from gpusizer.facts.types import Accelerator
 
 __all__ = ["Rounded", "rounded_start", "rounded_tokens"]
 
-STEP, LARGE_STEP = 1024, 4096  # tokens
-LARGE = 32768  # tokens, beyond which the larger step is taken
+STEPS = ((8192, 512), (32768, 1024))  # up to so many tokens, steps of so many [tokens]
+LARGEST_STEP = 4096  # beyond [tokens]
 
 
 class Rounded(NamedTuple):
@@ -38,16 +38,16 @@ def rounded_tokens(context_tokens: int, longest: int | None) -> int:
     Returns
     -------
     int
-        Whole 1,024 (above 32k whole 4,096), at most the model's own length, and never less than the need. [tokens]
+        A multiple of 512, from 8k of 1,024, from 32k of 4,096; at most the model's own length, and never less than the need. [tokens]
 
     Examples
     --------
-    >>> rounded_tokens(5120, 131072), rounded_tokens(9000, 131072), rounded_tokens(33000, 131072), rounded_tokens(40000, 40960)
-    (5120, 9216, 36864, 40960)
+    >>> [rounded_tokens(each, 131072) for each in (2100, 5120, 9000, 33000, 130000)]
+    [2560, 5120, 9216, 36864, 131072]
     >>> rounded_tokens(9000, 8192)
     9000
     """
-    step = STEP if context_tokens <= LARGE else LARGE_STEP
+    step = next((size for most, size in STEPS if context_tokens <= most), LARGEST_STEP)
     rounded = -(-context_tokens // step) * step
     return max(min(rounded, longest or rounded), context_tokens)
 

@@ -53,7 +53,9 @@ def model_document(entry: ModelEntry, architecture: Architecture, cache: Sequenc
             ("aliases", ", ".join(entry.aliases)),
         ],
     )
-    sources = dict.fromkeys(source for source in (entry.published_source, entry.checkpoint_source, entry.config_source) if source)
+    sources = dict.fromkeys(
+        source for source in (entry.published_source, entry.checkpoint_source, entry.config_source, entry.reasoning_source) if source
+    )
     blocks = [*document.blocks, Paragraph(text("ui", "published", language)), published]
     blocks += [Paragraph(text("ui", "source-line", language, source=each)) for each in sources]
     return Document({**document.data, "schema": "gpusizer.model/1", "catalogue": _entry_data(entry)}, blocks)
@@ -154,4 +156,5 @@ def _entry_data(entry: ModelEntry) -> dict[str, Any]:
         "checkpoint_dtype": entry.checkpoint_dtype,
         "checkpoint_source": entry.checkpoint_source,
         "config_source": entry.config_source,
+        "reasoning_source": entry.reasoning_source,
     }

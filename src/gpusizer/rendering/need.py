@@ -77,27 +77,27 @@ def _origin(need: Need, language: str) -> str:
     where = {"scenario": need.scenario, "name": name}
     if not given:
         return text("need", "all-scenario", language, **where)
-    return text("need", "part-scenario", language, **where, given=_named(given, language), rest=_named(rest, language))
+    named = {"given": _named(given, need, language), "rest": _named(rest, need, language)}
+    return text("need", "part-scenario", language, **where, **named)
 
 
-def _named(parts: Iterable[str], language: str) -> str:
-    return printable([text("need", f"part-{part}", language) for part in parts], language)
+def _named(parts: Iterable[str], need: Need, language: str) -> str:
+    share = need.input_tokens / need.context_tokens
+    return printable([text("need", f"part-{part}", language, share=share) for part in parts], language)
 
 
-def _notes(plan: Plan) -> tuple[Notice, ...]:
-    """What else was taken: how a context is split, and the length that the launch line allows."""
-    need, best = plan.need, plan.best
-    allowed = None if best is None else best.launch.max_model_len
-    rounded = None
-    if allowed is not None and allowed != need.context_tokens:
-        rounded = Notice("length-rounded", {"max_model_len": allowed, "context_tokens": need.context_tokens})
-    return tuple(each for each in (need.split, rounded) if each is not None)
+def _rounded(plan: Plan) -> tuple[Notice, ...]:
+    """The length that the launch line allows, where it is not that of the need."""
+    allowed, needed = None if plan.best is None else plan.best.launch.max_model_len, plan.need.context_tokens
+    if allowed is None or allowed == needed:
+        return ()
+    return (Notice("length-rounded", {"max_model_len": allowed, "context_tokens": needed}),)
 
 
 def need_blocks(plan: Plan, language: str) -> list[Block]:
     """The need, and what was made of it."""
-    notes = [text("need", "note-line", language, sentence=notice_words(each, "need", language)) for each in _notes(plan)]
-    return [Paragraph(" ".join([need_line(plan.need, language), *notes]))]
+    notes = [text("need", "note-line", language, sentence=notice_words(each, "need", language)) for each in _rounded(plan)]
+    return [Paragraph(need_line(plan.need, language) + "".join(notes))]
 
 
 def near_miss_blocks(plan: Plan, language: str) -> list[Block]:
@@ -121,7 +121,7 @@ def need_data(plan: Plan) -> dict[str, Any]:
         "scenario": need.scenario,
         "origin": origin,
         "sentence": {language: need_line(need, language) for language in LANGUAGES},
-        "notices": [notice_data(each, "need") for each in _notes(plan)],
+        "notices": [notice_data(each, "need") for each in (*(() if need.split is None else (need.split,)), *_rounded(plan))],
     }
 
 
