@@ -28,7 +28,7 @@ from workbook_reader import DASH, Case, Sheet, cells, shown, stored_values, verd
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make_plan(Request("deepseek-v3", users=1000))
+    return make_plan(Request("deepseek-v3", users=1000, scenario="knowledge-base"))
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_times_and_rates_are_the_library_s_for_any_load_layout_and_device(tmp_pa
     gpus = [each.id for each in listed_devices()]
     seen, regimes = 0, set()
     for model in ("gpt-oss-120b", "deepseek-v4-flash"):
-        made = make_plan(Request(model, concurrency=32, gpus=("h200",)))
+        made = make_plan(Request(model, concurrency=32, scenario="knowledge-base", gpus=("h200",)))
         assert made.best is not None
         architecture, sheet = made.best.architecture, Sheet(plan_workbook(made, "en"), tmp_path / "plan.xlsx")
         for number in range(18):

@@ -22,11 +22,11 @@ def sensitivity_blocks(plan: Plan, language: str) -> list[Block]:
     usual = {name: text("ui", f"option-{name}", language) for name in ("gpus", "layout", "ttft", "tpot", "rate")}
     columns = [
         Column(words["what"]),
-        Column(words["concurrency"], right=True),
-        Column(words["tokens"], right=True),
+        Column(words["concurrency"], right=True, spare=4),
+        Column(words["tokens"], right=True, spare=5),
         Column(usual["gpus"], right=True),
         Column(usual["layout"]),
-        *(Column(usual[name], right=True) for name in ("ttft", "tpot", "rate")),
+        *(Column(usual[name], right=True, spare=place) for place, name in enumerate(("ttft", "tpot", "rate"), 1)),
     ]
     return [Table(columns, [_row(each, language) for each in plan.sensitivity])]
 
