@@ -74,7 +74,7 @@ def test_a_target_of_one_s_own_replaces_the_floor_of_its_kind() -> None:
     assert own is not None
     assert (own.ttft_s, own.tpot_s) == (10.0, float("inf"))
     assert floor_of(Request(model="m", service_floor="off")) is None
-    assert not any(map(marked, slow_and_quick(ttft_s=60)))
+    assert not any(map(marked, slow_and_quick(ttft_s=60, tpot_s=1)))
 
 
 def test_a_card_of_unknown_speed_is_not_called_slow() -> None:
