@@ -44,7 +44,8 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
 
     "best" puts first, each only among equals of what stands before it:
 
-    1. what fits on the safe side before what is tight, what is sold before what is announced, and what keeps the floor of service before what is slower;
+    1. what fits on the safe side before what is tight, what is sold before what is announced, what keeps the floor of service before what is
+       slower;
     2. replicas inside one server, then over servers that are built for it, then over cards and boxes, or many times the GPUs of the leanest;
     3. Chinese makers, where they were asked for first; what is worth its money: four times as dear as the cheapest data-centre part comes later;
     4. what is sold where one buys, then what is sold in China only (in China: what needs a licence);
