@@ -100,6 +100,19 @@ def test_an_older_version_runs_the_backend_that_is_named() -> None:
     assert "compiled-engine-rough" in {notice.code for notice in started("llama-3.1-8b", "h100-sxm-80gb", "0.20.0", precision="fp8").warnings}
 
 
+@pytest.mark.parametrize(
+    ("version", "page_tokens"), [("0.20.0 (PyTorch backend)", 32), ("1.0.0rc1 (TensorRT engine)", 64), ("0.20.0", 64), ("1.1.0", 32)]
+)
+def test_a_measured_case_may_say_its_backend_beside_the_version(version: str, page_tokens: int) -> None:
+    case = deployment_of(
+        {"engine": "tensorrt-llm", "engine_version": version, "model": "meta-llama/Llama-3.1-8B", "gpu": "H100-80GB", "gpu_count": 1}
+    )
+    assert isinstance(case, Case)
+    fit = ENGINE.fit(case.deployment, case.architecture, case.accelerator)
+    assert fit.deployment.block_size == page_tokens
+    assert ("compiled-engine-rough" in {notice.code for notice in fit.warnings}) == (page_tokens == 64)
+
+
 def test_the_command_names_the_backend_once() -> None:
     for flags, backend in (({}, "pytorch"), ({"backend": "tensorrt"}, "tensorrt")):
         words = ENGINE.command(started("llama-3.1-8b", "h100-sxm-80gb", flags=flags).deployment)
