@@ -179,6 +179,7 @@ def test_devices_of_measured_cases_resolve(file: str, share: float) -> None:
     found = [name for name in names if _device(name)]
     assert len(found) >= share * len(names)
     refused = set(names) - set(found)
+    refused -= {"RTX 3080"}  # two sizes share that name: it is asked back
     assert all(any(word in name for word in ("+", "class", "CPU", "stated", "not seen", "RPC", "910B 64")) for name in refused), refused
 
 

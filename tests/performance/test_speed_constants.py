@@ -56,10 +56,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
 
 
 def devices() -> Iterator[Accelerator]:
-    """One device of each generation with each set of number formats, and one of each whose peaks nobody states."""
+    """One device of each generation with each set of number formats."""
     known = [each for each in accelerators() if speed_known(each)]
     yield from {(generation(each), frozenset(each.peak_flops)): each for each in known}.values()
-    yield from (replace(each, peak_flops={}) for each in {generation(each): each for each in known}.values())
 
 
 def ask(model: str, device: Accelerator, load: Load, *, precision: str = "checkpoint", split: bool = False, **fields: Any) -> None:

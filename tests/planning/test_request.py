@@ -17,6 +17,7 @@ from gpusizer.planning.request import FIELDS, Request, from_mapping, from_query,
 WORDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "word": WORDS,
+    "gpu": st.sampled_from(["h200", "RTX 4090 48GB", "48GB;864GB/s;362TFLOPS", "24GiB;300GB/s;vendor=NVIDIA", "昇腾 910B3"]),
     "count": st.integers(1, 10**9),
     "tokens": st.integers(1, 2**28),
     "share": st.floats(1e-6, 1).map(lambda share: round(share, 6)).filter(lambda share: share > 0),

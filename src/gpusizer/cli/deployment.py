@@ -155,8 +155,10 @@ def _launch(model: str | None, gpus: tuple[str, ...], named: dict[str, Any], typ
     from gpusizer.engines.base.flags import launch_from_flags
     from gpusizer.engines.base.pasted import engine_of
     from gpusizer.engines.base.types import Deployment
+    from gpusizer.facts.own_card import given_card
     from gpusizer.planning.pasted import launch_of_command
 
+    gpus = tuple(map(given_card, gpus))
     if not gpus:
         raise FlagError("command-without-gpu") if typed.command else FlagError("missing-argument", name="--gpu")
     if typed.command:

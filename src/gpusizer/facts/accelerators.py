@@ -1,7 +1,8 @@
 """Accelerators: one JSON record a device in ``data/accelerators.jsonl``, read whole in a few milliseconds.
 
 A record's keys are short: ``memory.mib`` is what the driver reports (or follows from the number on the box, ``evidence`` says which),
-``memory.torch_gib`` what torch reports, ``usual`` false where it is looked at only by its name, ``peak_tflops`` dense rates, ``link`` the fast
+``memory.torch_gib`` what torch reports, ``usual`` false where it is looked at only by its name, ``by_size`` where its size
+must be told as well, ``peak_tflops`` dense rates, ``link`` the fast
 interconnect (``gb_s``: both directions added; ``devices``: how many it joins; ``bridge``, ``domain``: as many over bridges between cards, as many
 beyond a server), ``node`` the usual server,
 ``prices`` rows of low, high, currency, per, kind, date, sources (more of China, and its class, in ``market.toml``), ``measured`` rows of quantity,
@@ -92,6 +93,7 @@ def _accelerator(record: Mapping[str, Any], newest: int) -> Accelerator:
         rented_whole=rented_whole(record["id"]),
         domestic=is_domestic(record["vendor"]),
         old=is_old(record, newest),
+        by_size=record.get("by_size", False),
     )
 
 

@@ -6,6 +6,7 @@ from gpusizer.facts.accelerator_names import find_accelerator
 from gpusizer.facts.accelerators import read_accelerators
 from gpusizer.facts.model_names import find_model, known_ids, resolve_model
 from gpusizer.facts.number_formats import read_number_formats
+from gpusizer.facts.own_card import is_own_card, own_card
 from gpusizer.facts.scenarios import find_scenario, read_scenarios
 from gpusizer.facts.types import Accelerator, ModelEntry, NumberFormat, Scenario
 
@@ -31,12 +32,14 @@ def accelerators() -> tuple[Accelerator, ...]:
 
 
 def accelerator(name: str) -> Accelerator:
-    """An accelerator by id, alias or any name that means one device; see :func:`gpusizer.facts.accelerator_names.find_accelerator`.
+    """An accelerator by id, alias or any name that means one device, or a card that a line describes.
 
-    >>> accelerator("NVIDIA H200").id
-    'h200-sxm-141gb'
+    See :func:`gpusizer.facts.accelerator_names.find_accelerator` and :func:`gpusizer.facts.own_card.own_card`.
+
+    >>> accelerator("NVIDIA H200").id, accelerator("48GB,864GB/s").memory_bytes
+    ('h200-sxm-141gb', 48000000000)
     """
-    return find_accelerator(name)
+    return own_card(name) if is_own_card(name) else find_accelerator(name)
 
 
 def scenarios() -> tuple[Scenario, ...]:

@@ -12,6 +12,10 @@ from gpusizer.facts.market import ON_REQUEST
 __all__ = ["USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario"]
 
 
+def _from_memory(source: str) -> bool:
+    return "from memory" in source or "unverified" in source
+
+
 USUAL_NODE = 8  # devices of a server where the catalogue does not say
 
 
@@ -43,6 +47,11 @@ class Price:
     source: str
     market: str | None = None
     converted: Converted | None = None
+
+    @property
+    def unverified(self) -> bool:
+        """Whether nothing but a memory stands behind it."""
+        return _from_memory(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,10 @@ class Accelerator:
     usual : bool
         Whether plans look at it, and whether it may stand for a device of which only the maker and a size are told, without being named. Parts of
         desktops, notebooks and boards that people have at home are known by name alone.
+    by_size : bool
+        Meant only where its size is told: a memory mod, or a rarer edition of a device that is sold under the same name.
+    own : bool
+        Described by who asks, not a record of the catalogue.
     """
 
     id: str
@@ -140,6 +153,8 @@ class Accelerator:
     rented_whole: bool = False
     old: bool = False
     domestic: bool = False
+    by_size: bool = False
+    own: bool = False
 
     @property
     def capability(self) -> float:
@@ -163,6 +178,17 @@ class Accelerator:
     def reach(self) -> int | None:
         """Devices that one replica may have without a network between servers; None where nobody says."""
         return max((each for each in (self.devices_per_node, self.fabric_devices, self.domain_devices) if each is not None), default=None)
+
+    def is_unverified(self, field: str) -> bool:
+        """Whether a fact was not checked: it is marked so, or all its sources are somebody's memory.
+
+        Parameters
+        ----------
+        field : str
+            Name of the field; of one peak with its number format ("peak_flops.fp8").
+        """
+        known = self.sources.get(field, ())
+        return field in self.unverified or (bool(known) and all(map(_from_memory, known)))
 
     @property
     def node_size(self) -> int:

@@ -96,7 +96,7 @@ def predict_many(architecture: Architecture, asks: Sequence[Ask], load: Load) ->
     -------
     list of Performance or None
         In the order of the configurations; the same figures as :func:`gpusizer.performance.predict.predict` gives one by one, None for a device
-        whose bandwidth nobody states.
+        whose bandwidth or peak nobody states.
     """
     known = [number for number, ask in enumerate(asks) if speed_known(ask.accelerator)]
     found: list[Performance | None] = [None] * len(asks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gpusizer.architecture.types import Notice
 from gpusizer.engines import find_declaration
 from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
@@ -23,6 +24,7 @@ __all__ = [
     "peak_flops_per_s",
     "provenance",
     "speed_known",
+    "speed_unknown",
     "vector_flops_per_s",
 ]
 
@@ -66,9 +68,18 @@ def generation(accelerator: Accelerator) -> str:
     return _BY_VENDOR.get(accelerator.vendor, "other")
 
 
+def speed_unknown(accelerator: Accelerator) -> Notice | None:
+    """Why nothing can be said about the speed of a device: nobody states its memory bandwidth, or no peak at all; None where both are known."""
+    if accelerator.bandwidth_bytes_per_s is None:
+        return Notice("speed-unknown", {"gpu": accelerator.id})
+    if not any(accelerator.peak_flops.get(name) for name in _BITS):
+        return Notice("peak-unknown", {"gpu": accelerator.id})
+    return None
+
+
 def speed_known(accelerator: Accelerator) -> bool:
-    """Whether anything can be said about the speed of a device: not where nobody states its memory bandwidth."""
-    return accelerator.bandwidth_bytes_per_s is not None
+    """Whether anything can be said about the speed of a device."""
+    return speed_unknown(accelerator) is None
 
 
 def bandwidth_bytes_per_s(accelerator: Accelerator) -> float:
@@ -101,7 +112,7 @@ def peak_flops_per_s(accelerator: Accelerator, storage: str) -> tuple[float, str
         return float(peaks[name]) * _BITS[name] / 16, "bf16"
     if peaks.get("fp32"):
         return float(peaks["fp32"]), "fp32"
-    return bandwidth_bytes_per_s(accelerator) * speed_constants().of("ridge", "unknown_peak"), "bf16"
+    raise InputError("peak-unknown", gpu=accelerator.id)
 
 
 def vector_flops_per_s(accelerator: Accelerator) -> float:

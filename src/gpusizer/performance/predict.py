@@ -127,7 +127,7 @@ def predict(
     Raises
     ------
     InputError
-        Nobody states the bandwidth of the device ("speed-unknown"), or an engine that nobody knows.
+        Nobody states the bandwidth of the device ("speed-unknown") or a peak of it ("peak-unknown"), or an engine that nobody knows.
     """
     return answer(Question(architecture, accelerator, deployment, load, replicas, fit, prefill))
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpusizer.errors import FlagError
+from gpusizer.facts.own_card import given_card, split_gpus
 from gpusizer.facts.rates import read_rates
 from gpusizer.planning.drafts import read_drafts
 from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
@@ -28,7 +29,7 @@ class Field:
     name : str
         Name in Python, JSON and query strings.
     kind : str
-        "word", "choice", "count", "tokens", "share", "spread", "rate", "seconds", "drafts", "currency".
+        "word", "gpu", "choice", "count", "tokens", "share", "spread", "rate", "seconds", "drafts", "currency".
     option : str
         Option of the command line; empty for the argument MODEL.
     choices : tuple of str
@@ -55,7 +56,7 @@ class Field:
             return None
         if self.many:
             entries = [value] if isinstance(value, str) else list(value)
-            words = (word for entry in entries for word in (entry.split(",") if isinstance(entry, str) else [entry]))
+            words = (word for entry in entries for word in (_split(self, entry) if isinstance(entry, str) else [entry]))
             return tuple(self._one(word) for word in words)
         return self._one(value)
 
@@ -76,6 +77,11 @@ class Field:
             if parse_share(words) == value:
                 return words
         return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+
+
+def _split(field: Field, words: str) -> list[str]:
+    """The entries of a list with commas; a card that is described has commas of its own."""
+    return split_gpus(words) if field.kind == "gpu" else words.split(",")
 
 
 def _word(field: Field, value: Any) -> str:
@@ -143,6 +149,7 @@ def _spread(field: Field, value: Any) -> float:
 
 _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
     "word": _word,
+    "gpu": lambda field, value: given_card(_word(field, value)),
     "choice": _choice,
     "count": _count,
     "tokens": _tokens,

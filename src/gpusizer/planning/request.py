@@ -38,7 +38,7 @@ FIELDS: tuple[Field, ...] = (
     Field("kv_precision", "word", "--kv-precision"),
     Field("engine", "word", "--engine"),
     Field("engine_version", "word", "--engine-version"),
-    Field("gpus", "word", "--gpu", many=True),
+    Field("gpus", "gpu", "--gpu", many=True),
     Field("vendor", "word", "--vendor"),
     Field("include", "choice", "--include", ON_REQUEST, many=True),
     Field("market", "choice", "--market", ("global", "cn", "cn-domestic")),
@@ -95,7 +95,7 @@ class Request:
     engine, engine_version : str, str or None
         Who serves (several to choose from as "vllm,sglang"); the newest version that is known.
     gpus : tuple of str
-        Accelerators to consider; all without.
+        Accelerators to consider; all without. A card of one's own is a line ("48GB,864GB/s,362TFLOPS") or a TOML file, which is read at once.
     vendor : str or None
         Only accelerators of this vendor, in English or Chinese; "domestic" for all Chinese ones.
     include : tuple of str

@@ -13,7 +13,8 @@ from gpusizer.engines.base.types import Evidence, Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import replicas_needed, servers_needed
 from gpusizer.performance.batch import Ask
-from gpusizer.performance.device_speeds import provenance, speed_known
+from gpusizer.performance.device_speeds import provenance, speed_unknown
+from gpusizer.planning.device_notices import device_notices
 from gpusizer.planning.launch_length import rounded_start
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
@@ -266,10 +267,10 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit
     known = provenance(accelerator, best.launch.engine)
     measured = known.device_measured and known.engine_measured
-    assumed = not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
+    assumed = accelerator.own or not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
     status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
-    slow = None if speed_known(accelerator) else Notice("speed-unknown", {"gpu": accelerator.id})
-    said = (*support.notices, *((status,) if status else ()), *wanted.notices(accelerator))
+    slow = speed_unknown(accelerator)
+    said = (*support.notices, *((status,) if status else ()), *wanted.notices(accelerator), *device_notices(accelerator, wanted.request.gpus, order))
     return Option(
         rank=0,
         accelerator=accelerator,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gpusizer.architecture.types import Notice
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import replicas_needed
-from gpusizer.performance.device_speeds import speed_known
+from gpusizer.performance.device_speeds import speed_unknown
 from gpusizer.performance.split_sweep import SplitAsk, SplitSweep
 from gpusizer.performance.types import Load, PrefillPool
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
@@ -89,8 +89,8 @@ def _workers(wanted: Search, device: Accelerator) -> list[Candidate] | Rejected:
     support = wanted.support(device)
     if support.refusal is not None:
         return Rejected(device, None, support.refusal)
-    if not speed_known(device):
-        return Rejected(device, None, Notice("speed-unknown", {"gpu": device.id}))
+    if (slow := speed_unknown(device)) is not None:
+        return Rejected(device, None, slow)
     if wanted.engine.in_role(wanted.bare, "prefill") is None:
         return Rejected(device, None, Notice("no-prefill-workers", {"engine": wanted.engine.declared.label}))
     found: list[Candidate] = []

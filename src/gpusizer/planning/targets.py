@@ -13,7 +13,7 @@ from gpusizer.formulas.latency import speculative_tokens
 from gpusizer.formulas.load import replicas_needed
 from gpusizer.performance.acceptance import MOST_ACCEPTED, assumed_acceptance
 from gpusizer.performance.batch import Ask, Sweep
-from gpusizer.performance.device_speeds import speed_known
+from gpusizer.performance.device_speeds import speed_unknown
 from gpusizer.performance.set_up import quickest_token_s
 from gpusizer.performance.types import Performance
 from gpusizer.planning.drafts import own_drafts
@@ -153,8 +153,8 @@ def _sizes(wanted: Search, device: Accelerator) -> Iterator[_Size]:
     if support.refusal is not None:
         yield 1, [Rejected(device, None, support.refusal)]
         return
-    if not speed_known(device):
-        yield 1, [Rejected(device, None, Notice("speed-unknown", {"gpu": device.id}))]
+    if (unknown := speed_unknown(device)) is not None:
+        yield 1, [Rejected(device, None, unknown)]
         return
     node = device.node_size
     sizes = list(replica_sizes(device, wanted.most_gpus))

@@ -10,9 +10,10 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import convert_first
-from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.device_notices import device_notices
 from gpusizer.planning.model import Model, model_of
 
 __all__ = ["Verdict", "make_fit"]
@@ -64,5 +65,6 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     engine = get_engine(deployment.engine)
     fit = engine.judge(deployment, architecture, device)
     other = convert_first(engine.id, model.stored, device, deployment.precision)
-    said = (*fit.warnings, *notices, *(() if other is None else (other,)))
+    gpus = Layout(fit.deployment.tp, fit.deployment.pp, fit.deployment.dp).gpus
+    said = (*fit.warnings, *notices, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), gpus))
     return Verdict(model, architecture, device, deployment, replace(fit, warnings=said))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpusizer.facts.types import Accelerator, Price
-from gpusizer.i18n import has, printable, text
+from gpusizer.i18n import printable, text
 from gpusizer.rendering.catalog import as_data, columns
 from gpusizer.rendering.document import Block, Document, Fixed, Heading, Paragraph, Table
+from gpusizer.rendering.notices import field_words
 from gpusizer.units import GB, TB, GiB
 
 __all__ = ["accelerator_document", "accelerators_document"]
@@ -104,18 +105,21 @@ def accelerator_document(accelerator: Accelerator, language: str) -> Document:
     china = {"available": available, "note": accelerator.china.get("note", ""), "sources": cited.marks(accelerator.china.get("sources", ()))}
     blocks.append(Paragraph(text("ui", "china-line", language, **china)))
     blocks.extend(Paragraph(note) for note in accelerator.notes)
-    if accelerator.unverified:
-        names = [_field(name, language) for name in accelerator.unverified]
+    if _unverified(accelerator):
+        names = [field_words(name, language) for name in _unverified(accelerator)]
         blocks.append(Paragraph(text("ui", "unverified-line", language, fields=names)))
     blocks.append(Fixed("\n".join(f"[{number}] {source}" for source, number in cited.all.items())))
     return Document({"schema": "gpusizer.accelerator/1", **as_data(accelerator)}, blocks)
 
 
-def _field(name: str, language: str) -> str:
-    """The words of a field; of one peak its number format."""
-    field, _, form = name.partition(".")
-    words = text("ui", f"field-{field}", language) if has("ui", f"field-{field}", language) else field
-    return f"{words} {form.upper()}".strip()
+def _unverified(accelerator: Accelerator) -> list[str]:
+    """Facts that nobody checked, the engines' answers among them where nothing else is said."""
+    prices = ["prices"] if any(price.unverified for price in accelerator.prices) else []
+    return [
+        *accelerator.unverified,
+        *(name for name in accelerator.sources if name not in accelerator.unverified and accelerator.is_unverified(name)),
+        *prices,
+    ]
 
 
 def _measured(row: Mapping[str, Any], cited: _Numbered, language: str) -> list[str]:

@@ -9,10 +9,10 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import engine_name
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator
-from gpusizer.i18n import LANGUAGES, text
+from gpusizer.i18n import LANGUAGES, has, text
 from gpusizer.rendering.document import Paragraph
 
-__all__ = ["notice_data", "notice_words", "warning_paragraphs"]
+__all__ = ["field_words", "notice_data", "notice_words", "warning_paragraphs"]
 
 
 def notice_words(notice: Notice, group: str, language: str) -> str:
@@ -37,7 +37,16 @@ def notice_words(notice: Notice, group: str, language: str) -> str:
         named["gpu"] = _gpu_name(gpu)
     if isinstance(engine := named.get("engine"), str):
         named["engine"] = engine_name(engine)
+    if isinstance(fields := named.get("fields"), list):
+        named["fields"] = [field_words(field, language) for field in fields]
     return text(group, notice.code, language, **named)
+
+
+def field_words(name: str, language: str) -> str:
+    """The words of a fact of a device; of one peak with its number format."""
+    field, _, form = name.partition(".")
+    words = text("ui", f"field-{field}", language) if has("ui", f"field-{field}", language) else field
+    return f"{words} {form.upper()}".strip()
 
 
 def notice_data(notice: Notice, group: str) -> dict[str, Any]:

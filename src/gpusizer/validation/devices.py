@@ -127,6 +127,8 @@ def _one(name: str, *, by_size: bool) -> tuple[Accelerator, Notice | None]:
     alike = alike or _named_within(remarks) or _named_within(name)
     if size:  # "40GB class (A100 inferred)" is no A100 of 80 GB
         alike = [device for device in alike if abs(device.marketing_memory_gb - float(size[1])) <= _NEAR * float(size[1])]
+    elif len({device.marketing_memory_gb for device in alike}) > 1:  # "RTX 3080": the edition that stands for the others
+        alike = [device for device in alike if device.usual]
     if alike and len({device.marketing_memory_gb for device in alike}) == 1:
         return alike[0], None if len(alike) == 1 else Notice("device-alike", {"found": name, "gpu": alike[0].id})
     if size is None or not by_size or _OTHER_MAKERS.search(name):

@@ -153,10 +153,10 @@ def listed_devices(named: Sequence[str] = ()) -> tuple[Accelerator, ...]:
     Returns
     -------
     tuple of Accelerator
-        In the order of the catalogue.
+        In the order of the catalogue; cards that are described in the request come last.
     """
-    wanted = {accelerator(name).id for name in named}
-    return tuple(each for each in accelerators() if each.usual or each.id in wanted)
+    wanted = {each.id: each for each in map(accelerator, named)}
+    return *(each for each in accelerators() if each.usual or each.id in wanted), *(each for each in wanted.values() if each.own)
 
 
 def _plain_key(name: str) -> str:
