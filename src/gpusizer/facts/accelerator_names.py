@@ -24,7 +24,7 @@ _SIZE_TOLERANCE = 0.03  # 180, 183 and 179 GB are one B200; 94 and 96 GB two dev
 _NEAR_SIZE = 0.35  # how far memory may differ among near names
 MOST_NEAR = 3
 MOST_LISTED = 12
-_COUNT = re.compile(r"^(\d{1,3})\s*(?:[x*]\s*(?=[a-z])|[x*]\s+|(?:张|块|台|片)\s*)|\s*(?:[*]\s*|\sx\s*)(\d{1,3})$|(双|两|四|八)(?=\s|$)")
+_COUNT = re.compile(r"^(?:\d{1,3}|[双两四八])\s*(?:x\s+|x(?=[a-z])|[*]\s*)|(?:\s*[*]\s*|\s+x\s*)\d{1,3}$|\s(?:\d{1,2}|[双两四八])x$")
 _EDITIONS = ("workstation", "maxq", "server")  # words behind a name that make another edition of it
 
 
@@ -226,14 +226,8 @@ def _listed(devices: Sequence[Accelerator]) -> list[str]:
 
 def _refusal(name: str, words: str) -> UnknownIdError:
     """Why a name means no device: a count in it, no accelerator at all, one that is not modelled, or unknown, with near ones."""
-    count = _COUNT.search(words)
-    if count:
-        devices = _candidates(_COUNT.sub(" ", words))
-        if devices:
-            number = next(each for each in count.groups() if each)
-            return UnknownIdError(
-                "count-in-name", id=name, count={"双": "2", "两": "2", "四": "4", "八": "8"}.get(number, number), nearest=_listed(devices)
-            )
+    if _COUNT.search(words) and (devices := _candidates(_COUNT.sub(" ", words))):
+        return UnknownIdError("count-in-name", id=name, nearest=_listed(devices))
     elsewhere = hardware_words()["elsewhere"]
     if not said(words).makers - {"AMD", "Intel", "Hygon"}:
         starts = tuple(re.match(r"[a-z]*", word)[0] for word in re.findall(r"[a-z0-9]+", words))  # type: ignore[index]
@@ -255,10 +249,10 @@ def _nearest(words: str) -> list[str]:
     for entry, device in _names():
         if _made_by(device, told):
             by_key.setdefault(entry.key, []).append(device)
-    if told.key in by_key:
-        return [each.id for each in _unique(by_key[told.key])][:MOST_NEAR]
-    close = difflib.get_close_matches(told.key, by_key, 2 * MOST_NEAR, 0.6) if told.key else []
-    close += [each for each in by_key if len(each) >= 3 and each in told.key and each not in close]
+    known = by_key.get(told.key) or [device for entry, device in _names() if entry.key == told.key]  # or a chip of another maker than is told
+    if told.key and known:
+        return [each.id for each in _unique(known)][:MOST_NEAR]
+    close = _close(told.key, by_key)
     found = _unique(device for key in close for device in by_key[key])
     if found and not told.makers:  # names of another maker that only look alike are of no use
         found = [each for each in found if each.vendor == found[0].vendor]
@@ -266,3 +260,16 @@ def _nearest(words: str) -> list[str]:
         found = [each for each in _unique(device for devices in by_key.values() for device in devices) if each.considered]
     near = [each for each in found if all(abs(each.marketing_memory_gb - size) <= _NEAR_SIZE * size for size in told.sizes)]
     return [each.id for each in near or found][:MOST_NEAR]
+
+
+def _close(key: str, keys: Iterable[str]) -> list[str]:
+    """Names that look like one: those with its numbers first, then by their letters, then those that stand within it."""
+    known = list(keys)
+    if not key:
+        return []
+    numbers = re.findall(r"\d{3,}", key)
+    same = [each for each in known if numbers and re.findall(r"\d{3,}", each) == numbers]
+    alike_ones = difflib.get_close_matches(key, known, 2 * MOST_NEAR, 0.6)
+    within = [each for each in known if len(each) >= 3 and each in key]
+    found = difflib.get_close_matches(key, same, MOST_NEAR, 0.0) + alike_ones + within
+    return list(dict.fromkeys(found or difflib.get_close_matches(key, known, MOST_NEAR, 0.4)))

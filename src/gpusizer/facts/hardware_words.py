@@ -83,8 +83,9 @@ def plain_name(name: str) -> str:
     if len(name) > LONGEST_NAME:
         return ""
     wanted = unicodedata.normalize("NFKC", name).strip().lower()
-    bracket = re.fullmatch(r"[a-z]{2}\d{2,3}[a-z0-9]*(?: [a-z]+)* \[([^\[\]]+)\](?: \(rev [0-9a-f]+\))?", wanted)
+    bracket = re.fullmatch(r"[a-z0-9 ./-]{2,30} \[([^\[\]]+)\](?: \(rev [0-9a-f]+\))?", wanted)
     wanted = bracket[1] if bracket else wanted
+    wanted = re.sub(r"(?<![a-z0-9])(\d{1,2}|[双两四八]) ?(?:卡|张卡?|块|台|片)", r" \1x ", wanted)
     words = hardware_words()["chinese"]
     wanted = _chinese().sub(lambda found: f" {words[found[0]]} ", wanted)
     wanted = re.sub(r"\bmoore threads\b", "mthreads", wanted)
@@ -96,7 +97,7 @@ def plain_name(name: str) -> str:
 
 def without_remarks(words: str) -> str:
     """A plain name without what stands in parentheses; "Max+ 395" is one name, "A + B" are two."""
-    return re.sub(r"(?<=\w)\+(?=\s)", " ", re.sub(r"\([^()]*\)", " ", words))
+    return re.sub(r"(?<=\w)\+(?=\s|$)", " ", re.sub(r"\([^()]*\)", " ", words))
 
 
 def said(words: str) -> Said:

@@ -2,7 +2,7 @@
 
 The parts of a line stand in any order between commas or semicolons: a memory (``48GB``, 10^9 bytes; ``48GiB``, 2^30), a memory bandwidth
 (``864GB/s``), a dense 16-bit peak (``362TFLOPS``), and further figures by name (``fp8=733TFLOPS``, ``vendor=NVIDIA``, ``compute-capability=8.9``).
-Only the memory must be told; what is not told is unknown. The id of such a card is its line with semicolons: it says everything and can be read again.
+Only the memory must be told; what is not told is unknown. The id of such a card is its line with semicolons: it says all and can be read again.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import convert_first
-from gpusizer.engines.base.types import Deployment, Fit, Layout
+from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.device_notices import device_notices
@@ -65,6 +65,5 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     engine = get_engine(deployment.engine)
     fit = engine.judge(deployment, architecture, device)
     other = convert_first(engine.id, model.stored, device, deployment.precision)
-    gpus = Layout(fit.deployment.tp, fit.deployment.pp, fit.deployment.dp).gpus
-    said = (*fit.warnings, *notices, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), gpus))
+    said = (*fit.warnings, *notices, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus))
     return Verdict(model, architecture, device, deployment, replace(fit, warnings=said))

@@ -65,7 +65,7 @@ def accelerators_document(accelerators: Sequence[Accelerator], language: str) ->
             f"{each.memory_bytes / GiB:.1f}",
             f"{each.memory_bytes / GB:.1f}",
             _optional(each.bandwidth_bytes_per_s, GB, ",.0f"),
-            str(each.devices_per_node or ""),
+            str(each.devices_per_node or "-"),
             _optional(each.peak_flops.get("bf16"), TB, ",.0f"),
             _optional(each.peak_flops.get("fp8"), TB, ",.0f"),
             _price(next(iter(each.prices), None), language),
@@ -137,12 +137,12 @@ def _measured(row: Mapping[str, Any], cited: _Numbered, language: str) -> list[s
 
 
 def _optional(value: float | None, unit: int, form: str) -> str:
-    return "" if value is None else format(value / unit, form)
+    return "-" if value is None else format(value / unit, form)
 
 
 def _price(price: Price | None, language: str) -> str:
     if price is None:
-        return ""
+        return "-"
     amount = f"{price.low:,}" if price.low == price.high else f"{price.low:,} - {price.high:,}"
     return f"{amount} {price.currency} / {text('ui', f'per-{price.per}', language)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import engine_name
 from gpusizer.engines.base.ledger import per_gpu, worst_evidence
 from gpusizer.engines.base.types import Deployment, Fit, Item
+from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
@@ -62,10 +64,20 @@ def _item_data(item: Item) -> dict[str, Any]:
     }
 
 
+def _machine(deployment: Deployment, first: Accelerator) -> tuple[int, str]:
+    """How many of the first kind, and its name; the further kinds behind it where devices differ."""
+    kinds = Counter(deployment.devices)
+    if len(kinds) < 2:
+        return deployment.layout.gpus, first.name
+    further = [f"{count} x {accelerator(id).name}" for id, count in kinds.items() if id != first.id]
+    return kinds.get(first.id, 1), " + ".join([first.name, *further])
+
+
 def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -> str:
     """The sentence to copy."""
     deployment = fit.deployment
-    said = {"model": name, "gpus": deployment.layout.gpus, "gpu": accelerator.name, "layout": layout_words(deployment.layout)}
+    gpus, machine = _machine(deployment, accelerator)
+    said = {"model": name, "gpus": gpus, "gpu": machine, "layout": layout_words(deployment.layout)}
     said |= {"engine": engine_name(deployment.engine), "version": version_of(deployment)}
     if not fit.fits:
         reason = fit.reason or Notice("does-not-fit")
