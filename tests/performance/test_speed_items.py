@@ -98,7 +98,7 @@ def test_options_of_a_plan_explain_what_they_show() -> None:
 
 # ---- devices --------------------------------------------------------------------------------------------------------
 
-UNKNOWN = "kunlun-p800-96gb"  # nobody states its bandwidth
+UNKNOWN = "hygon-bw1100-144gb"  # nobody states its bandwidth
 
 
 def test_without_a_bandwidth_no_speed_is_predicted_and_it_is_said() -> None:

@@ -267,8 +267,8 @@ def _close(key: str, keys: Iterable[str]) -> list[str]:
     known = list(keys)
     if not key:
         return []
-    numbers = re.findall(r"\d{3,}", key)
-    same = [each for each in known if numbers and re.findall(r"\d{3,}", each) == numbers]
+    number = re.match(r"[a-z]*\d{3,}", key)  # "590" may be an MLU590, "h2000" is no P2000
+    same = [each for each in known if number and re.match(("[a-z]*" if key.isdigit() else "") + number[0] + r"(?!\d)", each)]
     alike_ones = difflib.get_close_matches(key, known, 2 * MOST_NEAR, 0.6)
     within = [each for each in known if len(each) >= 3 and each in key]
     found = difflib.get_close_matches(key, same, MOST_NEAR, 0.0) + alike_ones + within

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Evidence, Fit, Quantity
+from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum
 from gpusizer.formulas.serving.rates import deployment_rate_tokens_per_s
 from gpusizer.performance.concurrency import memory_answer, running_places
 from gpusizer.performance.constants import owners_of, speed_constants
-from gpusizer.performance.device_speeds import engine_family, provenance
+from gpusizer.performance.device_speeds import engine_family, provenance, speed_unknown
 from gpusizer.performance.links import network_bytes_per_s
 from gpusizer.performance.notes import Note, Notes, unnoted
 from gpusizer.performance.served_rank import ServedRank, Service
@@ -135,6 +136,8 @@ def predict(
 def answer(question: Question) -> Performance:
     """Times and rates, as :func:`predict` gives them."""
     deployment, load = question.deployment, question.load
+    if (unknown := speed_unknown(question.accelerator)) is not None:
+        raise InputError(unknown.code, **unknown.parameters)
     known = question.fit or memory_answer(question.architecture, question.accelerator, deployment, load)
     rank = set_up(question.architecture, question.accelerator, known, load, built=question.built, host=question.host)
     asked = Asked(rank, deployment.dp * question.replicas, question.accelerator, known, load)

@@ -14,6 +14,8 @@ from gpusizer.units import GB, TB, GiB
 
 __all__ = ["accelerator_document", "accelerators_document"]
 
+DASH = "–"  # what nobody states
+
 # What a reader asks of one device, in this order; peaks, prices and measured rates follow in tables of their own.
 _FIELDS = (
     "vendor",
@@ -65,7 +67,7 @@ def accelerators_document(accelerators: Sequence[Accelerator], language: str) ->
             f"{each.memory_bytes / GiB:.1f}",
             f"{each.memory_bytes / GB:.1f}",
             _optional(each.bandwidth_bytes_per_s, GB, ",.0f"),
-            str(each.devices_per_node or "-"),
+            str(each.devices_per_node or DASH),
             _optional(each.peak_flops.get("bf16"), TB, ",.0f"),
             _optional(each.peak_flops.get("fp8"), TB, ",.0f"),
             _price(next(iter(each.prices), None), language),
@@ -137,12 +139,12 @@ def _measured(row: Mapping[str, Any], cited: _Numbered, language: str) -> list[s
 
 
 def _optional(value: float | None, unit: int, form: str) -> str:
-    return "-" if value is None else format(value / unit, form)
+    return DASH if value is None else format(value / unit, form)
 
 
 def _price(price: Price | None, language: str) -> str:
     if price is None:
-        return "-"
+        return DASH
     amount = f"{price.low:,}" if price.low == price.high else f"{price.low:,} - {price.high:,}"
     return f"{amount} {price.currency} / {text('ui', f'per-{price.per}', language)}"
 
