@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.flags import checked_launch
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.simulation.summary import Summary
+from gpusizer.planning.words import checked_start
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import Request
@@ -156,7 +156,7 @@ def fit(deployment: Deployment) -> FitAnswer:
     >>> fit(Deployment(model="deepseek-v3", gpu="h200-sxm-141gb", tp=8, max_model_len=8192)).fits
     True
     """
-    launch = checked_launch(deployment)
+    launch = checked_start(deployment)
     return FitAnswer(make_fit(launch.deployment, launch.notices))
 
 
@@ -180,5 +180,5 @@ def simulate(request: SimulationRequest) -> SimulationAnswer:
     >>> answer.summary.requests, answer.summary.e2e_s.p50 == answer.summary.e2e_s.p99
     (1, True)
     """
-    launch = checked_launch(request.deployment)
+    launch = checked_start(request.deployment)
     return SimulationAnswer(make_simulations([replace(request, deployment=launch.deployment)], notices=launch.notices)[0])

@@ -96,7 +96,7 @@ def starts(draw: st.DrawFn) -> Deployment:
         model=draw(st.sampled_from(MODELS)),
         gpu=draw(st.sampled_from(CARDS)),
         engine=engine,
-        precision=draw(st.sampled_from(("q4_k_m", "checkpoint", "q8_0") if gguf else ("checkpoint", "fp8", "int4", "bf16"))),
+        precision=draw(st.sampled_from(("q4_k_m", "bf16", "q8_0") if gguf else ("checkpoint", "fp8", "int4", "bf16"))),
         kv_precision=draw(st.sampled_from(caches)),
         max_model_len=draw(st.sampled_from((None, 4096, 20_000))),
         max_num_seqs=draw(st.sampled_from((None, 4, 32))),

@@ -227,7 +227,7 @@ def test_no_more_cards_than_the_program_knows() -> None:
         assert fit.reason is not None
         assert (fit.reason.code, fit.reason.parameters) == ("more-devices-than-engine", {"gpus": 17, "most": 16})
     # 1.3 TB in 16 bits: 24 cards of 80 GB would hold them, 16 do not
-    found = make_plan(Request(model="deepseek-v3", engine="llama.cpp", gpus=("h100",), concurrency=1, context_tokens=512))
+    found = make_plan(Request(model="deepseek-v3", engine="llama.cpp", precision="bf16", gpus=("h100",), concurrency=1, context_tokens=512))
     assert not found.options
     refused = found.rejected[0]
     assert refused.layout is not None

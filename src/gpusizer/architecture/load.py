@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from gpusizer.architecture.failures import named_failures
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.readers import read_config
-from gpusizer.errors import UnreadableFileError
+from gpusizer.architecture.types import Notice
+from gpusizer.errors import InputError, UnreadableFileError
 
 __all__ = ["load_architecture", "read_json"]
 
@@ -63,7 +65,7 @@ def load_architecture(source: str) -> Architecture:
     Parameters
     ----------
     source : str
-        A catalogue id or alias in any letter case, the path of a ``config.json``, a folder that holds one (its safetensors headers are read as well),
+        A catalogue id or alias in any letter case, the id of a quantised copy ("X-AWQ") or another name that means one model, the path of a ``config.json``, a folder that holds one (its safetensors headers are read as well),
         or a ``.gguf`` file.
 
     Returns
@@ -73,7 +75,7 @@ def load_architecture(source: str) -> Architecture:
     """
     path = _path(source)
     if path is None and not source.lower().endswith((".gguf", ".json")):
-        return _entry(source.strip().lower())  # outside the net: what goes wrong with an entry of ours is a defect
+        return _entry(source.strip())  # outside the net: what goes wrong with an entry of ours is a defect
     with named_failures(source):
         return _of_file(Path(source))
 
@@ -141,10 +143,24 @@ def _gguf(path: Path) -> Architecture:
 
 @lru_cache(maxsize=1024)
 def _entry(source: str) -> Architecture:
-    """A model of the catalogue by any of its names."""
-    from gpusizer.facts.catalog import model_entry  # here: a path needs no catalogue
+    """A model of the catalogue by any of its names; a quantised copy of one that has no entry of its own, in the precision that its name says."""
+    from gpusizer.facts.model_words import QUANTISED, model_meant  # here: a path needs no catalogue
 
-    return _model(model_entry(source).id)
+    meant = model_meant(source)
+    model = _model(meant.id)
+    if meant.exact:
+        return model
+    if meant.precision is None:
+        return replace(model, warnings=(*model.warnings, Notice("model-taken", {"found": source, "model": model.name})))
+    if meant.precision == QUANTISED:
+        raise InputError("quantised-how", id=source)
+    from gpusizer.architecture.precision.asked import asked_precision
+    from gpusizer.architecture.precision.requantise import with_precision
+
+    asked = asked_precision(meant.precision, model=model)
+    copy = with_precision(model, asked.precision)
+    said = Notice("model-taken-in", {"found": source, "model": model.name, "precision": asked.precision})
+    return replace(copy, warnings=(*copy.warnings, said, *((asked.notice,) if asked.notice else ())))
 
 
 @cache  # the catalogue is finite, and equal ids are one object

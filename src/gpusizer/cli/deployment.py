@@ -152,10 +152,10 @@ def launch_of(model: str | None, gpus: tuple[str, ...], values: dict[str, Any]) 
 
 def _launch(model: str | None, gpus: tuple[str, ...], named: dict[str, Any], typed: Typed) -> Launch:
     """The start that was typed, with or without a pasted command."""
-    from gpusizer.engines.base.flags import launch_from_flags
     from gpusizer.engines.base.pasted import engine_of
     from gpusizer.engines.base.types import Deployment
     from gpusizer.facts.own_card import given_card
+    from gpusizer.planning.words import start_from_flags
     from gpusizer.planning.pasted import launch_of_command
 
     gpus = tuple(map(given_card, gpus))
@@ -168,7 +168,7 @@ def _launch(model: str | None, gpus: tuple[str, ...], named: dict[str, Any], typ
     if model is None:
         raise FlagError("missing-argument", name="MODEL")
     flags = {**_several(gpus, named.get("engine", "vllm")), **typed.flags}
-    return launch_from_flags(replace(Deployment(model=model, gpu=gpus[0]), **named), flags)
+    return start_from_flags(replace(Deployment(model=model, gpu=gpus[0]), **named), flags)
 
 
 def _several(gpus: tuple[str, ...], engine: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import ModelEntry
 
-__all__ = ["find_model", "known_ids", "name_key", "resolve_model"]
+__all__ = ["LONGEST_NAME", "find_model", "known_ids", "name_key", "names_of", "nearest_models", "reductions", "resolve_model"]
 
 MODELS = Path(__file__).parent / "models"
 LONGEST_NAME = 200
@@ -45,6 +45,12 @@ def known_ids() -> tuple[str, ...]:
     return tuple(_index()["ids"])
 
 
+def names_of() -> Mapping[str, str]:
+    """Every name by its key, and the id that it means."""
+    names: Mapping[str, str] = _index()["names"]
+    return names
+
+
 def find_model(name: str) -> ModelEntry:
     """The entry with this id or alias, any letter case, with or without the organisation.
 
@@ -68,7 +74,7 @@ def find_model(name: str) -> ModelEntry:
     """
     found = _lookup(name)
     if found is None:
-        raise UnknownIdError("unknown-model", id=name, nearest=_nearest(name))
+        raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(name))
     return _entry(found)
 
 
@@ -97,10 +103,10 @@ def resolve_model(name: str) -> tuple[ModelEntry, str | None]:
     if (found := _lookup(name)) is not None:
         return _entry(found), None
     for words in _spellings(name):
-        for key, precision in _reductions(words):
+        for key, precision in reductions(words):
             if key in _index()["names"]:
                 return _entry(_index()["names"][key]), precision
-    raise UnknownIdError("unknown-model", id=name, nearest=_nearest(name))
+    raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(name))
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -122,6 +128,16 @@ def _lookup(name: str) -> str | None:
 
 # What a suffix says about the stored weights.
 _PRECISIONS: tuple[tuple[str, str], ...] = (
+    (r"-qat(?:-q4-0)?", "q4_0"),
+    (r"-w8a8-fp8", "fp8"),
+    (r"-(?:quantized[.-])?w4a8(?:-(?:int8|fp8|mtp|quarot|dynamic|per-channel))*", "int4"),
+    (r"-w8a8(?:-(?:mtp|quarot|dynamic))+", "int8"),
+    (r"-(?:unsloth-)?bnb-(?:4bit|4-bit|nf4)", "int4"),
+    (r"-(?:unsloth-)?bnb-(?:8bit|8-bit)", "int8"),
+    (r"-(?:gptq-)?int4-int8mix", "int4"),
+    (r"-int4-mixed-(?:autoround|auto-round)", "int4"),
+    (r"-nvfp4a16", "nvfp4"),
+    (r"-mxfp8", "mxfp8"),
     (r"-(?:quantized[.-])?w4a16(?:-g\d+)?", "int4"),
     (r"-(?:quantized[.-])?w8a(?:8|16)(?:-int8)?", "int8"),
     (r"-fp8(?:-(?:dynamic|block|static|tensorwise|kv))?", "fp8"),
@@ -138,11 +154,14 @@ _PRECISIONS: tuple[tuple[str, str], ...] = (
 )
 _SAYS_PRECISION = re.compile(r"\d-?bit|int\d|fp\d|awq|gptq|w\da\d|bf16|q\d")
 # Suffixes that leave the shapes as they are.
-_SAME_SHAPE = re.compile(r"-(?:instruct|chat|it|base|hf|gguf|thinking|mtp|dynamic|v\d|\d{4}|\d{6,8}|preview|abliterated|heretic|imat|exp)$")
-_MAKERS = re.compile(r"^(?:meta|nvidia|huihui|unsloth|thudm|zai|openai|mistralai|google|microsoft|qwen(?=-qwen))-")
+_SAME_SHAPE = re.compile(r"-(?:instruct|chat|it|base|hf|gguf|thinking|mtp|dynamic|v\d|\d{4}|\d{6,8}|preview|abliterated|heretic|imat|i1|exp)$")
+_MAKERS = re.compile(
+    r"^(?:meta|nvidia|huihui|unsloth|thudm|zai-org|zai|zhipuai|openai|mistralai|google|microsoft|qwen(?=-qwen)|deepseek-ai|moonshotai|minimaxai|ibm-granite"
+    r"|baidu|tencent|bytedance-seed|stepfun-ai|allenai|coherelabs|lgai-exaone|meituan-longcat|inclusionai)-"
+)
 
 
-def _reductions(name: str) -> Iterator[tuple[str, str | None]]:
+def reductions(name: str) -> Iterator[tuple[str, str | None]]:
     """Ever shorter keys of a name, with the precision that was taken off."""
     key = name_key(name)
     precision: str | None = None
@@ -169,9 +188,9 @@ def _reductions(name: str) -> Iterator[tuple[str, str | None]]:
         yield _MAKERS.sub("", key), precision
 
 
-def _nearest(name: str) -> list[str]:
+def nearest_models(name: str) -> list[str]:
     """Up to three ids whose name is close, none where nothing is."""
-    names: Mapping[str, str] = _index()["names"]
+    names = names_of()
     key = name_key(name) if len(name) <= LONGEST_NAME else ""
     close = difflib.get_close_matches(key, names, 6, 0.6)
     return list(dict.fromkeys(names[each] for each in close))[:3]

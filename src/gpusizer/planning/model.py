@@ -8,6 +8,7 @@ from pathlib import Path
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.facts.catalog import model_entry
+from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.types import ModelEntry
 
 __all__ = ["Model", "model_of"]
@@ -56,4 +57,4 @@ def model_of(source: str) -> Model:
     'DeepSeek-V3'
     """
     stored = load_architecture(source)
-    return Model(source, None if Path(source).exists() else model_entry(source), stored)
+    return Model(source, None if Path(source).exists() else model_entry(model_meant(source).id), stored)

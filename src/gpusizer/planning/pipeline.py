@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
@@ -17,6 +18,7 @@ from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import REASONING_SCENARIO, Need, need_in_flight, need_of
 from gpusizer.planning.prices import converted_warnings
+from gpusizer.planning.words import named
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import search
@@ -40,6 +42,7 @@ def make_plan(request: Request) -> Plan:
     Plan
         Options in order, what was rejected and why, the article's figures beside them.
     """
+    request, choices, said = _in_our_words(request)
     model = model_of(request.model)
     trace = None
     if request.trace is None:
@@ -49,7 +52,7 @@ def make_plan(request: Request) -> Plan:
 
         request, need, trace = traced_need(request)
     devices = devices_of(request)
-    found = [each for wanted in _alternatives(request, need, model) for each in _found(wanted, devices)]
+    found = [each for wanted in _alternatives(choices, need) for each in _found(wanted, devices)]
     every = [option for each in found for option in (each.option, each.tight) if option is not None]
     left_out = rare_and_replaced(every, (*request.gpus, *((request.vendor,) if request.vendor else ())))
     options = ranked([option for place, option in enumerate(every) if place not in left_out], request)
@@ -66,6 +69,7 @@ def make_plan(request: Request) -> Plan:
         options=options,
         rejected=(*(each.rejected for each in found if each.rejected is not None), *left_out.values()),
         warnings=(
+            *said,
             *first.warnings,
             *_context_warning(first, need.context_tokens),
             *_reasoning_warning(model, need),
@@ -74,12 +78,25 @@ def make_plan(request: Request) -> Plan:
     )
 
 
-def _alternatives(request: Request, need: Need, model: Model) -> Iterator[Search]:
-    """What is looked for, once for each engine and precision that may be chosen from ("fp8,int4", "vllm,sglang")."""
+def _in_our_words(request: Request) -> tuple[Request, list[Request], tuple[Notice, ...]]:
+    """The request with model and precision as engines take them, one for each engine and precision to choose from, and what was taken for what."""
+    choices: list[Request] = []
+    notices: list[Notice] = []
     for engine in alternatives(request.engine):
-        for precision in alternatives(request.precision):
-            one = replace(request, engine=engine, precision=precision)
-            yield Search(one, need, get_engine(engine), model.stored, with_precision(model.stored, precision))
+        for words in alternatives(request.precision):
+            one = named(request.model, words, engine)
+            choice = replace(request, model=one.model, engine=engine, precision=one.precision)
+            choices += [choice] if choice not in choices else []
+            notices += [each for each in one.notices if each not in notices]
+    first = [each.precision for each in choices if each.engine == choices[0].engine]
+    return replace(choices[0], engine=request.engine, precision=",".join(dict.fromkeys(first))), choices, tuple(notices)
+
+
+def _alternatives(choices: Sequence[Request], need: Need) -> Iterator[Search]:
+    """What is looked for, once for each engine and precision that may be chosen from ("fp8,int4", "vllm,sglang")."""
+    for one in choices:
+        stored = load_architecture(one.model)
+        yield Search(one, need, get_engine(one.engine), stored, with_precision(stored, one.precision))
 
 
 def _found(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:

@@ -8,13 +8,13 @@ from gpusizer.architecture.precision.gguf_recipes import RECIPES
 from gpusizer.architecture.precision.requantise import precision_ids
 from gpusizer.facts.number_formats import GGUF_BLOCKS
 
-__all__ = ["precision_of_words"]
+__all__ = ["FORK_TYPES", "precision_of_words"]
 
 LONGEST_WORDS = 200
 
 # Types of forks of llama.cpp that a file may hold: the type of llama.cpp itself with the same bits per weight, or the next
 # (ikawrakow/ik_llama.cpp: ggml/src/ggml-common.h). Row-interleaved variants (_R4, _R8) hold the same bits.
-_FORK_TYPES = {
+FORK_TYPES = {
     "iq2_ks": "iq2_xxs",
     "iq2_k": "iq2_xs",
     "iq2_kl": "iq2_s",
@@ -81,7 +81,7 @@ def _recipe(kind: str, rest: str) -> tuple[str | None, bool]:
         return kind + _HEADER_SIZES[size[1]], False
     if kind in precision_ids():
         return kind, False
-    base = "q8_0" if kind.startswith("q8_k") else _FORK_TYPES.get(kind)
+    base = "q8_0" if kind.startswith("q8_k") else FORK_TYPES.get(kind)
     if base:
         return base, True
     for ending in ("_m", "_s", ""):

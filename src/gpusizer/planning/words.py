@@ -1,0 +1,161 @@
+"""What somebody names: a model and a precision in their own words become an id (or a repository, or a path) and a precision that engines are asked.
+
+One place for ``plan``, ``fit``, ``simulate``, Python and JSON. Nothing is taken for something else without a notice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.asked import asked_precision
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import declaration
+from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.flags import Launch, checked_launch, launch_from_flags
+from gpusizer.engines.base.types import Deployment
+from gpusizer.errors import InputError
+from gpusizer.facts.model_words import QUANTISED, MeantModel, model_meant
+
+__all__ = ["GGUF_DEFAULT", "Named", "checked_start", "named", "start_from_flags"]
+
+GGUF_DEFAULT = "q4_k_m"
+"""What engines that run GGUF files take where nobody names a precision: the usual tag of their libraries."""
+
+_OPEN = "checkpoint"
+_RECIPE = re.compile(r"i?q\d|tq\d|gguf")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What was meant.
+
+    Parameters
+    ----------
+    model : str
+        A path or an id as it was typed, the repository of a quantised copy, or the id of the catalogue.
+    precision : str
+        One that :func:`gpusizer.architecture.precision.requantise.with_precision` knows.
+    notices : tuple of Notice
+        What was taken for what.
+    """
+
+    model: str
+    precision: str
+    notices: tuple[Notice, ...] = ()
+
+
+def named(model: str, precision: str, engine: str, *, elsewhere: bool = False) -> Named:
+    """What a model and a precision in somebody's words mean to an engine.
+
+    Parameters
+    ----------
+    model : str
+        A name in any words that mean one model, or a path.
+    precision : str
+        A word; "checkpoint" where nothing was said.
+    engine : str
+        Id or alias.
+    elsewhere : bool
+        Of a command for another machine: the name of a file or folder that is not here tells the model.
+
+    Returns
+    -------
+    Named
+        Model and precision as engines take them.
+
+    Examples
+    --------
+    >>> found = named("unsloth/Qwen3-8B-GGUF", "checkpoint", "llama.cpp")
+    >>> found.model, found.precision, [notice.code for notice in found.notices]
+    ('qwen3-8b', 'q4_k_m', ['model-taken-in'])
+    >>> named("Qwen/Qwen3-14B-AWQ", "checkpoint", "vllm").model, named("qwen3-14b", "4bit", "vllm").precision
+    ('Qwen/Qwen3-14B-AWQ', 'int4')
+    """
+    declared = declaration(engine)
+    if _is_path(model):
+        stored = load_architecture(model)
+        return _asked(model, precision, declared, stored, file=_is_gguf(model))
+    if model.lower().endswith((".gguf", ".json")) and not elsewhere:
+        return Named(model, precision)  # a file that is not there: reading it says so
+    return _of_catalogue(model, precision, declared, model_meant(model), elsewhere=elsewhere)
+
+
+def _of_catalogue(model: str, precision: str, declared: Declaration, meant: MeantModel, *, elsewhere: bool) -> Named:
+    stored = load_architecture(meant.id)
+    if meant.exact:
+        return _asked(model if "://" not in model else meant.repository or meant.id, precision, declared, stored)
+    open_ended = precision.strip().lower() == _OPEN
+    if meant.precision is None or (meant.precision == QUANTISED and not open_ended):
+        found = _asked(meant.id, precision, declared, stored)
+        return replace(found, notices=(Notice("model-taken", {"found": model, "model": stored.name}), *found.notices))
+    if meant.precision == QUANTISED:
+        raise InputError("quantised-how", id=model)
+    if not open_ended:
+        found = _asked(meant.id, precision, declared, stored)
+        decides = {"found": model, "model": stored.name, "precision": found.precision}
+        return replace(found, notices=(Notice("model-taken-precision-decides", decides), *found.notices))
+    if meant.repository is not None and not (elsewhere or declared.takes_gguf or _RECIPE.match(meant.precision)):
+        return Named(meant.repository, _OPEN)  # the copy itself is what the engine loads, and what its name means is a warning of the model
+    kept = meant.precision == "gguf" and declared.takes_gguf and _carried(stored)
+    asked = asked_precision(_OPEN if kept else meant.precision, gguf=declared.takes_gguf, model=stored)
+    said = Notice("model-taken-in", {"found": model, "model": stored.name, "precision": asked.precision})
+    mix = (asked.notice,) if asked.notice is not None and asked.notice.code.startswith("mix") else ()
+    made_by_hand = elsewhere and meant.repository is None and ":" not in model  # a file or a folder that is called after the model and its format
+    return Named(meant.id, asked.precision, mix if made_by_hand else (said, *mix))
+
+
+def _asked(model: str, precision: str, declared: Declaration, stored: Architecture, *, file: bool = False) -> Named:
+    """The precision of a known model: as asked, else as stored, else the usual one of engines that run GGUF files."""
+    asked = asked_precision(precision, gguf=declared.takes_gguf, model=stored)
+    notices = (asked.notice,) if asked.notice is not None else ()
+    if asked.precision != _OPEN or not declared.takes_gguf or file or _carried(stored):
+        return Named(model, asked.precision, notices)
+    return Named(model, GGUF_DEFAULT, (*notices, Notice("gguf-default", {"engine": declared.id, "precision": GGUF_DEFAULT})))
+
+
+def _carried(stored: Architecture) -> bool:
+    """Whether a checkpoint is published in a format that GGUF files hold as it is: MXFP4, NVFP4."""
+    return stored.quantization.method is not None and any(name in ("mxfp4", "nvfp4") for name in weight_formats(stored)[:1])
+
+
+def _is_path(words: str) -> bool:
+    try:
+        return bool(words) and Path(words).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_gguf(words: str) -> bool:
+    path = Path(words)
+    return words.lower().endswith(".gguf") or (path.is_dir() and not (path / "config.json").is_file())
+
+
+def start_from_flags(bare: Deployment, flags: Mapping[str, Any]) -> Launch:
+    """A start from flags that somebody typed, its model and its precision in their own words; see :func:`launch_from_flags`."""
+    bare, notices = _in_our_words(bare)
+    launch = launch_from_flags(bare, flags)
+    return replace(launch, notices=(*notices, *launch.notices))
+
+
+def checked_start(deployment: Deployment) -> Launch:
+    """A deployment that was built by hand, its model and its precision in its maker's own words; see :func:`checked_launch`.
+
+    >>> checked_start(Deployment(model="Qwen3 8B", gpu="rtx4090-24gb", precision="awq")).deployment.precision
+    'int4'
+    """
+    checked_launch(replace(deployment, flags={}))
+    deployment, notices = _in_our_words(deployment)
+    launch = checked_launch(deployment)
+    return replace(launch, notices=(*notices, *launch.notices))
+
+
+def _in_our_words(deployment: Deployment) -> tuple[Deployment, tuple[Notice, ...]]:
+    found = named(deployment.model, deployment.precision, deployment.engine)
+    return replace(deployment, model=found.model, precision=found.precision), found.notices
