@@ -90,12 +90,18 @@ def parse_share(words: str | float) -> float:
 
 
 def parse_duration_s(words: str | float) -> float:
-    """A time in seconds.
+    """A time in seconds; words need a unit, a number is in seconds.
 
-    >>> parse_duration_s("50ms"), parse_duration_s("2s"), parse_duration_s("1.5")
+    >>> parse_duration_s("50ms"), parse_duration_s("2s"), parse_duration_s(1.5)
     (0.05, 2.0, 1.5)
+    >>> parse_duration_s("2")
+    Traceback (most recent call last):
+    gpusizer.errors.UnitError: time-without-unit: found='2', seconds='2s', milliseconds='2ms'
     """
     parts = _split(words) if isinstance(words, str) else (words, "")
+    if isinstance(words, str) and parts is not None and not parts[1] and parts[0] > 0:
+        number = words.strip()
+        raise UnitError("time-without-unit", found=number, seconds=f"{number}s", milliseconds=f"{number}ms")
     if parts is None or parts[1] not in _SECONDS or not 0 < parts[0] * _SECONDS[parts[1]] < _LONGEST_S:
         raise UnitError("bad-duration", found=words)
     return float(parts[0] * _SECONDS[parts[1]])

@@ -76,7 +76,8 @@ class Field:
             words = format_share(value)
             if parse_share(words) == value:
                 return words
-        return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+        words = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+        return f"{words}s" if self.kind == "seconds" else words
 
 
 def _split(field: Field, words: str) -> list[str]:

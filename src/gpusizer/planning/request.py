@@ -6,6 +6,7 @@ written as a command line, a query string or JSON comes back as the same request
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -266,15 +267,21 @@ def from_query(query: str) -> Request:
         elif name in values:
             raise InputError("given-twice", name=name)
         elif value:
-            values[name] = value
+            values[name] = _in_unit_of_name(name, value)
     return from_mapping(values)
+
+
+def _in_unit_of_name(name: str, value: str) -> str | float:
+    """A bare number of a field whose name says seconds: a query has no numbers, only words."""
+    plain = name in _BY_NAME and _BY_NAME[name].kind == "seconds" and re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value)
+    return float(value) if plain else value
 
 
 def to_arguments(request: Request) -> list[str]:
     """A request as arguments of ``gpusizer plan``.
 
     >>> to_arguments(Request(model="deepseek-v3", concurrency=10, ttft_s=0.5))
-    ['deepseek-v3', '--concurrency', '10', '--ttft', '0.5']
+    ['deepseek-v3', '--concurrency', '10', '--ttft', '0.5s']
     """
     found: list[str] = []
     for name, words in _written(request):
