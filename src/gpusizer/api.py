@@ -138,13 +138,15 @@ def plan(request: Request) -> PlanAnswer:
     return PlanAnswer(make_plan(request))
 
 
-def fit(deployment: Deployment) -> FitAnswer:
+def fit(deployment: Deployment, *, hub: str | None = None) -> FitAnswer:
     """Does exactly this start, and what will its log say?
 
     Parameters
     ----------
     deployment : Deployment
         One start of one engine.
+    hub : str or None
+        "huggingface" or "modelscope": where a model is looked up that the catalogue lacks; without it nothing touches a network.
 
     Returns
     -------
@@ -156,7 +158,7 @@ def fit(deployment: Deployment) -> FitAnswer:
     >>> fit(Deployment(model="deepseek-v3", gpu="h200-sxm-141gb", tp=8, max_model_len=8192)).fits
     True
     """
-    launch = checked_start(deployment)
+    launch = checked_start(deployment, hub=hub)
     return FitAnswer(make_fit(launch.deployment, launch.notices))
 
 

@@ -14,7 +14,7 @@ from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnreadableFileError
 
-__all__ = ["load_architecture", "read_json"]
+__all__ = ["load_architecture", "read_json", "remember", "remembered"]
 
 _MAX_CONFIG_BYTES = 8 << 20  # the largest published one has 3 MB
 
@@ -65,19 +65,37 @@ def load_architecture(source: str) -> Architecture:
     Parameters
     ----------
     source : str
-        A catalogue id or alias in any letter case, the id of a quantised copy ("X-AWQ") or another name that means one model, the path of a ``config.json``, a folder that holds one (its safetensors headers are read as well),
-        or a ``.gguf`` file.
+        A catalogue id or alias in any letter case, the id of a quantised copy ("X-AWQ") or another name that means one model; the path of a
+        ``config.json``, a folder that holds one (its safetensors headers are read as well), or a ``.gguf`` file.
 
     Returns
     -------
     Architecture
         The model; the same object each time for a catalogue id.
     """
+    if (known := remembered(source)) is not None:
+        return known
     path = _path(source)
     if path is None and not source.lower().endswith((".gguf", ".json")):
         return _entry(source.strip())  # outside the net: what goes wrong with an entry of ours is a defect
     with named_failures(source):
         return _of_file(Path(source))
+
+
+_REMEMBERED: dict[str, Architecture] = {}
+_MOST_REMEMBERED = 256
+
+
+def remember(source: str, model: Architecture) -> None:
+    """Keep a model that was read elsewhere (from a hub) under its name for the rest of the process."""
+    while len(_REMEMBERED) >= _MOST_REMEMBERED:
+        del _REMEMBERED[next(iter(_REMEMBERED))]
+    _REMEMBERED[source.strip()] = model
+
+
+def remembered(source: str) -> Architecture | None:
+    """A model that was read elsewhere, by the name that it was kept under."""
+    return _REMEMBERED.get(source.strip()) if _REMEMBERED else None
 
 
 def _of_file(path: Path) -> Architecture:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpusizer.cli.group import HELP, Command
+from gpusizer.cli.group import BARE, HELP, Command, with_usual_values
 from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeploymentCommand", "Typed", "deployment_parameters", "launch_of"]
 
-_NAMED = ("engine", "engine_version", "precision", "kv_precision")
+_NAMED = ("engine", "engine_version", "precision", "kv_precision", "hub")
 _LONGEST_INPUT = 1 << 17  # bytes of the standard input that are read
 
 
@@ -41,6 +41,7 @@ class DeploymentCommand(Command):
         if "--" in args:
             own, command = args[: args.index("--")], args[args.index("--") + 1 :]
             command = [sys.stdin.read(_LONGEST_INPUT)] if command == ["-"] else command
+        own = with_usual_values(own)
         options = self._options(ctx)
         try:
             rest, flags = _own_and_flags(own, options, command)
@@ -135,6 +136,18 @@ def deployment_parameters(language: str) -> list[click.Parameter]:
         *(
             click.Option(["--" + name.replace("_", "-"), name], metavar=text("option", "kind-word", language), help=text("option", name, language))
             for name in _NAMED
+            if "--" + name not in BARE
+        ),
+        *(
+            click.Option(
+                [name],
+                is_flag=False,
+                flag_value=values[0],
+                type=click.Choice(values),
+                metavar="|".join(values),
+                help=text("option", name[2:], language),
+            )
+            for name, values in BARE.items()
         ),
     ]
 
@@ -167,8 +180,8 @@ def _launch(model: str | None, gpus: tuple[str, ...], named: dict[str, Any], typ
         return launch_of_command(typed.command, gpu=gpus[0], model=model, engine=engine, given=named, flags=flags)
     if model is None:
         raise FlagError("missing-argument", name="MODEL")
-    flags = {**_several(gpus, named.get("engine", "vllm")), **typed.flags}
-    return start_from_flags(replace(Deployment(model=model, gpu=gpus[0]), **named), flags)
+    flags, hub = {**_several(gpus, named.get("engine", "vllm")), **typed.flags}, named.pop("hub", None)
+    return start_from_flags(replace(Deployment(model=model, gpu=gpus[0]), **named), flags, hub=hub)
 
 
 def _several(gpus: tuple[str, ...], engine: str) -> dict[str, Any]:

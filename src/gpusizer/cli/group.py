@@ -12,12 +12,15 @@ import click
 from gpusizer.errors import FlagError, UnknownIdError
 from gpusizer.i18n import LANGUAGES, has, table, text
 
-__all__ = ["COMMANDS", "HELP", "Command", "Group", "build", "language_option", "wished_language"]
+__all__ = ["BARE", "COMMANDS", "HELP", "Command", "Group", "build", "language_option", "wished_language", "with_usual_values"]
 
 COMMANDS = ("plan", "fit", "simulate", "validate", "models", "accelerators", "engines", "scenarios", "explain", "workbook")
 """Each is a module of this package with ``build(language)``."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
+
+BARE = {"--hub": ("huggingface", "modelscope")}
+"""Options that may stand without a value: a word behind that is none of these values is no value of theirs, and the first stands for none."""
 
 
 def wished_language(arguments: Sequence[str]) -> str | None:
@@ -97,6 +100,20 @@ class Command(_Spoken):
         settings["params"] = [*settings.get("params", ()), language_option(language)]
         settings["context_settings"] = HELP
         super().__init__(name, **settings)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options that may stand alone get their usual value, so that MODEL behind them stays MODEL."""
+        return super().parse_args(ctx, with_usual_values(args))
+
+
+def with_usual_values(args: Sequence[str]) -> list[str]:
+    """Arguments in which no option of :data:`BARE` stands without a value.
+
+    >>> with_usual_values(["--hub", "org/model"]), with_usual_values(["org/model", "--hub", "modelscope"])
+    (['--hub=huggingface', 'org/model'], ['org/model', '--hub', 'modelscope'])
+    """
+    values = [*args[1:], ""]
+    return [f"{word}={BARE[word][0]}" if word in BARE and value.lower() not in BARE[word] else word for word, value in zip(args, values, strict=True)]
 
 
 class Group(_Spoken, click.Group):

@@ -18,15 +18,20 @@ from typing import Any
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.model_names import LONGEST_NAME, known_ids, name_key, names_of, nearest_models, reductions
 
-__all__ = ["QUANTISED", "MeantModel", "model_meant"]
+__all__ = ["QUANTISED", "MeantModel", "model_meant", "repository_of"]
 
 QUANTISED = "quantised"  # the name says that it is a quantised copy and not in what
 _MOST_CANDIDATES = 8
 _ADDRESS = re.compile(
-    r"^(?:https?://)?(?:www\.)?(?:(?:huggingface\.co|hf\.co|hf-mirror\.com)(?:/models)?|modelscope\.(?:cn|ai)(?:/models)?|ollama\.com(?:/library)?)/", re.I
+    r"^(?:https?://)?(?:www\.)?(?:(?:huggingface\.co|hf\.co|hf-mirror\.com)(?:/models)?|modelscope\.(?:cn|ai)(?:/models)?|ollama\.com(?:/library)?)/",
+    re.I,
 )
 _PLACE = re.compile(r"(?:/(?:tree|blob|resolve|files|file|summary|raw)(?:/.*)?|[?#].*)$", re.I)
-_FOREIGN: tuple[tuple[str, str, str], ...] = ((r"mlx", "MLX (mlx-lm, LM Studio)", "mlx"), (r"exl2", "ExLlamaV2", "exl2"), (r"exl3", "ExLlamaV3", "exl3"))
+_FOREIGN: tuple[tuple[str, str, str], ...] = (
+    (r"mlx", "MLX (mlx-lm, LM Studio)", "mlx"),
+    (r"exl2", "ExLlamaV2", "exl2"),
+    (r"exl3", "ExLlamaV3", "exl3"),
+)
 _GGUF = re.compile(r"(?:^|[-.])gguf(?:$|[-.])")
 _TUNED = ("-instruct", "-it", "-chat")
 
@@ -83,8 +88,8 @@ def model_meant(name: str) -> MeantModel:
         raise UnknownIdError("unknown-model", id=name, nearest=[])
     names = names_of()
     if (found := names.get(name_key(name))) is not None:
-        return MeantModel(found, None, True, _repository(name))
-    plain, repository = _plain(name), _repository(name)
+        return MeantModel(found, None, True, repository_of(name))
+    plain, repository = _plain(name), repository_of(name)
     key = name_key(plain)
     _refuse(name, plain, key)
     quantised = re.search(r"(?:^|-)quantised(?:$|-)", key) is not None
@@ -107,8 +112,24 @@ def _bare(name: str) -> str:
     return (_PLACE.sub("", _ADDRESS.sub("", plain)) if _ADDRESS.match(plain) else plain).rstrip("/")
 
 
-def _repository(name: str) -> str | None:
-    """Owner and name, where both are written as a hub writes them."""
+def repository_of(name: str) -> str | None:
+    """Owner and name, where both are written as a hub writes them.
+
+    Parameters
+    ----------
+    name : str
+        As typed, or the address of a page.
+
+    Returns
+    -------
+    str or None
+        None for anything else.
+
+    Examples
+    --------
+    >>> repository_of("https://modelscope.cn/models/Qwen/Qwen3-8B/summary"), repository_of("qwen3-8b")
+    ('Qwen/Qwen3-8B', None)
+    """
     bare = _bare(name)
     return bare if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", bare, re.ASCII) else None
 

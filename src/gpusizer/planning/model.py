@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.load import load_architecture, remembered
 from gpusizer.architecture.model import Architecture
 from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.model_words import model_meant
@@ -57,4 +57,5 @@ def model_of(source: str) -> Model:
     'DeepSeek-V3'
     """
     stored = load_architecture(source)
-    return Model(source, None if Path(source).exists() else model_entry(model_meant(source).id), stored)
+    elsewhere = remembered(source) is not None or Path(source).exists()
+    return Model(source, None if elsewhere else model_entry(model_meant(source).id), stored)

@@ -39,7 +39,7 @@ def launch_of_command(
     engine : str or None
         Id or alias; where the command starts with flags and names no engine.
     given : mapping or None
-        ``engine_version``, ``precision``, ``kv_precision`` where somebody said them.
+        ``engine_version``, ``precision``, ``kv_precision``, and the ``hub`` to look a model up, where somebody said them.
     flags : mapping or None
         Flags beside the command; they decide.
 
@@ -59,6 +59,10 @@ def launch_of_command(
     if asked is None:
         raise FlagError("command-without-model")
     said = dict(given or {})
+    if (hub := said.get("hub")) is not None:
+        from gpusizer.hub import look_up  # here: most commands touch no network
+
+        asked = look_up(asked, hub)
     found = named(asked, said.get("precision", "checkpoint"), pasted.engine, elsewhere=model is None)
     bare = Deployment(
         model=found.model,

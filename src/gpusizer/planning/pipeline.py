@@ -42,6 +42,10 @@ def make_plan(request: Request) -> Plan:
     Plan
         Options in order, what was rejected and why, the article's figures beside them.
     """
+    if request.hub is not None:
+        from gpusizer.hub import look_up  # here: most plans touch no network
+
+        request = replace(request, model=look_up(request.model, request.hub))
     request, choices, said = _in_our_words(request)
     model = model_of(request.model)
     trace = None

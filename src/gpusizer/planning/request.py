@@ -21,6 +21,7 @@ from gpusizer.planning.fields import Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
+HUBS = ("huggingface", "modelscope")  # as gpusizer.hub has them, which most requests never load
 MAX_ALTERNATIVES = 6  # precisions or engines of one plan
 
 FIELDS: tuple[Field, ...] = (
@@ -60,6 +61,7 @@ FIELDS: tuple[Field, ...] = (
     Field("service_floor", "choice", "--service-floor", (ON, OFF)),
     Field("method", "choice", "--method", ("engine", "article")),
     Field("sort", "choice", "--sort", ("best", "gpus", "cost", "speed")),
+    Field("hub", "choice", "--hub", HUBS),
 )
 """Every input of ``plan``, in the order of the help."""
 
@@ -127,6 +129,8 @@ class Request:
         "engine", or "article" for the article's figures first.
     sort : str
         "best" for what somebody who buys would take first, "gpus", "cost" or "speed".
+    hub : str or None
+        "huggingface" or "modelscope": where a model is looked up that the catalogue lacks; without it nothing touches a network.
 
     Examples
     --------
@@ -170,6 +174,7 @@ class Request:
     service_floor: str = ON
     method: str = "engine"
     sort: str = "best"
+    hub: str | None = None
 
     def __post_init__(self) -> None:
         for each in FIELDS:

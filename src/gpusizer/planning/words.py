@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.load import load_architecture, remembered
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.asked import asked_precision
 from gpusizer.architecture.types import Notice
@@ -79,6 +79,8 @@ def named(model: str, precision: str, engine: str, *, elsewhere: bool = False) -
     ('Qwen/Qwen3-14B-AWQ', 'int4')
     """
     declared = declaration(engine)
+    if (known := remembered(model)) is not None:
+        return _asked(model, precision, declared, known)
     if _is_path(model):
         stored = load_architecture(model)
         return _asked(model, precision, declared, stored, file=_is_gguf(model))
@@ -137,23 +139,34 @@ def _is_gguf(words: str) -> bool:
     return words.lower().endswith(".gguf") or (path.is_dir() and not (path / "config.json").is_file())
 
 
-def start_from_flags(bare: Deployment, flags: Mapping[str, Any]) -> Launch:
+def start_from_flags(bare: Deployment, flags: Mapping[str, Any], *, hub: str | None = None) -> Launch:
     """A start from flags that somebody typed, its model and its precision in their own words; see :func:`launch_from_flags`."""
+    bare = _looked_up(bare, hub)
     bare, notices = _in_our_words(bare)
     launch = launch_from_flags(bare, flags)
     return replace(launch, notices=(*notices, *launch.notices))
 
 
-def checked_start(deployment: Deployment) -> Launch:
+def checked_start(deployment: Deployment, *, hub: str | None = None) -> Launch:
     """A deployment that was built by hand, its model and its precision in its maker's own words; see :func:`checked_launch`.
 
     >>> checked_start(Deployment(model="Qwen3 8B", gpu="rtx4090-24gb", precision="awq")).deployment.precision
     'int4'
     """
     checked_launch(replace(deployment, flags={}))
+    deployment = _looked_up(deployment, hub)
     deployment, notices = _in_our_words(deployment)
     launch = checked_launch(deployment)
     return replace(launch, notices=(*notices, *launch.notices))
+
+
+def _looked_up(deployment: Deployment, hub: str | None) -> Deployment:
+    """With the model read from a hub, where one is named and the catalogue lacks it."""
+    if hub is None:
+        return deployment
+    from gpusizer.hub import look_up  # here: most starts touch no network
+
+    return replace(deployment, model=look_up(deployment.model, hub))
 
 
 def _in_our_words(deployment: Deployment) -> tuple[Deployment, tuple[Notice, ...]]:

@@ -17,7 +17,7 @@ from gpusizer.architecture.files.headers import TensorHeader, open_checked
 from gpusizer.errors import UnreadableFileError
 from gpusizer.facts.number_formats import SAFETENSORS_BITS
 
-__all__ = ["read_safetensors", "read_safetensors_folder"]
+__all__ = ["parse_header", "parse_index", "read_safetensors", "read_safetensors_folder"]
 
 _MAX_HEADER_BYTES = 64 << 20  # the library takes 100 MB; the largest published ones are below 1 MB a file
 _MAX_WIDE_BYTES = 8 << 20  # a header beyond ASCII takes four bytes a character once it is parsed
@@ -60,6 +60,27 @@ def read_safetensors(path: Path) -> list[TensorHeader]:
             text = file.read(length)
     except OSError as error:
         raise UnreadableFileError("file-missing", path=str(path)) from error
+    headers, end = parse_header(text, path)
+    if 8 + length + end > size:
+        raise UnreadableFileError("file-truncated", path=str(path), expected_bytes=8 + length + end, found_bytes=size)
+    return headers
+
+
+def parse_header(text: bytes, path: Path) -> tuple[list[TensorHeader], int]:
+    """Every tensor that a header lists, and where their data end after it.
+
+    Parameters
+    ----------
+    text : bytes
+        The header in JSON.
+    path : Path
+        What an error calls the file.
+
+    Returns
+    -------
+    list of TensorHeader, int
+        In the order of their data; the end of the last. [bytes]
+    """
     entries = _parse(text, path, _MAX_TENSORS)
     entries.pop("__metadata__", None)
     tensors = sorted((_tensor(name, entry, path) for name, entry in entries.items()), key=lambda pair: pair[0])
@@ -68,9 +89,7 @@ def read_safetensors(path: Path) -> list[TensorHeader]:
         if first < end:
             raise UnreadableFileError("header-contradiction", path=str(path), name=header.name[:80], field="data_offsets")
         end = max(end, last)
-    if 8 + length + end > size:
-        raise UnreadableFileError("file-truncated", path=str(path), expected_bytes=8 + length + end, found_bytes=size)
-    return [header for _, header in tensors]
+    return [header for _, header in tensors], end
 
 
 def _parse(text: bytes, path: Path, most: int) -> dict[str, Any]:
@@ -171,9 +190,28 @@ def _index_names(index: Path) -> list[str]:
     if size > _MAX_HEADER_BYTES:
         raise UnreadableFileError("header-too-large", path=str(index), found_bytes=size, limit_bytes=_MAX_HEADER_BYTES)
     try:
-        weight_map = _parse(index.read_bytes(), index, _MAX_TENSORS_IN_ALL).get("weight_map")
+        text = index.read_bytes()
     except OSError as error:
         raise UnreadableFileError("file-missing", path=str(index)) from error
+    return parse_index(text, index)
+
+
+def parse_index(text: bytes, index: Path) -> list[str]:
+    """Names of the files that an index lists, none of them outside its folder.
+
+    Parameters
+    ----------
+    text : bytes
+        The index in JSON.
+    index : Path
+        What an error calls it.
+
+    Returns
+    -------
+    list of str
+        Sorted, each once.
+    """
+    weight_map = _parse(text, index, _MAX_TENSORS_IN_ALL).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise UnreadableFileError("header-contradiction", path=str(index), name="weight_map", field="weight_map")
     names = sorted(set(weight_map.values()))

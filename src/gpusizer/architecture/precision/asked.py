@@ -122,7 +122,9 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
         if re.search(rf"(?<![a-z]){pattern}(?![a-z])", name):
             raise InputError("precision-elsewhere", id=words[:LONGEST_WORDS], engine=engine, kind=kind, precision=_nearest_bits(name))
     if gguf and model is not None and model.quantization.method == "mxfp4" and name in RECIPES and name != "mxfp4_moe":
-        return AskedPrecision("mxfp4_moe", Notice("mix-stands", {"found": words, "precision": "mxfp4_moe"}))  # the quantiser leaves such experts alone
+        return AskedPrecision(
+            "mxfp4_moe", Notice("mix-stands", {"found": words, "precision": "mxfp4_moe"})
+        )  # the quantiser leaves such experts alone
     known = name in precision_ids() or _is_mix(name)
     if known or name in _SAME:
         precision = name if known else _SAME[name]
@@ -224,7 +226,9 @@ def _nearest_bits(name: str) -> str:
     """A recipe of llama.cpp with about as many bits as a word says ("exl3_4.0bpw"); four where it says none."""
     found = re.search(r"(\d(?:\.\d{1,2})?)_?(?:bpw|bit)", name)
     bits = float(found[1]) if found else 4.0
-    return next((recipe for most, recipe in ((2.6, "q2_k"), (3.6, "q3_k_m"), (4.8, "q4_k_m"), (5.6, "q5_k_m"), (6.8, "q6_k")) if bits <= most), "q8_0")
+    return next(
+        (recipe for most, recipe in ((2.6, "q2_k"), (3.6, "q3_k_m"), (4.8, "q4_k_m"), (5.6, "q5_k_m"), (6.8, "q6_k")) if bits <= most), "q8_0"
+    )
 
 
 def _near(name: str) -> list[str]:
