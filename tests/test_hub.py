@@ -51,7 +51,7 @@ REPOSITORIES: dict[str, dict[str, bytes]] = {
     "someone/Tiny-1": {"config.json": json.dumps(CONFIG).encode(), **shards()},
     "someone/Bare-1": {"config.json": json.dumps(CONFIG).encode()},
     "someone/Files-GGUF-1": {"Files-1-Q4_K_M.gguf": b"GGUF"},
-    "someone/Huge-1": {"config.json": b" " * (hub._MAX_CONFIG_BYTES + 1)},  # noqa: SLF001
+    "someone/Huge-1": {"config.json": b" " * (hub._MAX_CONFIG_BYTES + 1)},  # noqa: SLF001 the bound is meant
     "someone/List-1": {"config.json": b"[1, 2]"},
     "someone/Lying-1": {"config.json": json.dumps(CONFIG).encode(), "model.safetensors": (1 << 60).to_bytes(8, "little")},
 }

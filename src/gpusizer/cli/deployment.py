@@ -138,18 +138,14 @@ def deployment_parameters(language: str) -> list[click.Parameter]:
             for name in _NAMED
             if "--" + name not in BARE
         ),
-        *(
-            click.Option(
-                [name],
-                is_flag=False,
-                flag_value=values[0],
-                type=click.Choice(values),
-                metavar="|".join(values),
-                help=text("option", name[2:], language),
-            )
-            for name, values in BARE.items()
-        ),
+        *(_bare(name, values, language) for name, values in BARE.items()),
     ]
+
+
+def _bare(name: str, values: tuple[str, ...], language: str) -> click.Option:
+    """An option that may stand without a value."""
+    words = text("option", name[2:], language)
+    return click.Option([name], is_flag=False, flag_value=values[0], type=click.Choice(values), metavar="|".join(values), help=words)
 
 
 def launch_of(model: str | None, gpus: tuple[str, ...], values: dict[str, Any]) -> Launch:

@@ -88,7 +88,7 @@ def model_meant(name: str) -> MeantModel:
         raise UnknownIdError("unknown-model", id=name, nearest=[])
     names = names_of()
     if (found := names.get(name_key(name))) is not None:
-        return MeantModel(found, None, True, repository_of(name))
+        return MeantModel(found, None, exact=True, repository=repository_of(name))
     plain, repository = _plain(name), repository_of(name)
     key = name_key(plain)
     _refuse(name, plain, key)
@@ -97,10 +97,10 @@ def model_meant(name: str) -> MeantModel:
         key = re.sub(r"-?quantised(?=$|-)", "", key).strip("-")
     for words, precision in _readings(key):
         if (meant := _known(words)) is not None:
-            return MeantModel(meant, precision or (QUANTISED if quantised else None), False, repository)
+            return MeantModel(meant, precision or (QUANTISED if quantised else None), exact=False, repository=repository)
     candidates = _beginning_with(key)
     if len(candidates) == 1:
-        return MeantModel(candidates[0], QUANTISED if quantised else None, False, repository)
+        return MeantModel(candidates[0], QUANTISED if quantised else None, exact=False, repository=repository)
     if candidates:
         raise UnknownIdError("ambiguous-model", id=name, nearest=candidates[:_MOST_CANDIDATES], count=len(candidates))
     raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(key) or nearest_models(name))

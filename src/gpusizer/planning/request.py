@@ -21,7 +21,6 @@ from gpusizer.planning.fields import Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
-HUBS = ("huggingface", "modelscope")  # as gpusizer.hub has them, which most requests never load
 MAX_ALTERNATIVES = 6  # precisions or engines of one plan
 
 FIELDS: tuple[Field, ...] = (
@@ -61,7 +60,7 @@ FIELDS: tuple[Field, ...] = (
     Field("service_floor", "choice", "--service-floor", (ON, OFF)),
     Field("method", "choice", "--method", ("engine", "article")),
     Field("sort", "choice", "--sort", ("best", "gpus", "cost", "speed")),
-    Field("hub", "choice", "--hub", HUBS),
+    Field("hub", "choice", "--hub", ("huggingface", "modelscope")),
 )
 """Every input of ``plan``, in the order of the help."""
 
@@ -272,14 +271,8 @@ def from_query(query: str) -> Request:
         elif name in values:
             raise InputError("given-twice", name=name)
         elif value:
-            values[name] = _in_unit_of_name(name, value)
+            values[name] = value
     return from_mapping(values)
-
-
-def _in_unit_of_name(name: str, value: str) -> str | float:
-    """A bare number of a field whose name says seconds: a query has no numbers, only words."""
-    plain = name in _BY_NAME and _BY_NAME[name].kind == "seconds" and re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value)
-    return float(value) if plain else value
 
 
 def to_arguments(request: Request) -> list[str]:

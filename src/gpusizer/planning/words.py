@@ -14,6 +14,7 @@ from typing import Any
 from gpusizer.architecture.load import load_architecture, remembered
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.asked import asked_precision
+from gpusizer.architecture.precision.requantise import precision_ids
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration
 from gpusizer.engines.base.declaration import Declaration
@@ -84,7 +85,10 @@ def named(model: str, precision: str, engine: str, *, elsewhere: bool = False) -
     if _is_path(model):
         stored = load_architecture(model)
         return _asked(model, precision, declared, stored, file=_is_gguf(model))
-    if model.lower().endswith((".gguf", ".json")) and not elsewhere:
+    if elsewhere and (made := _made_by_hand(model)) is not None:
+        model, said = made
+        precision = said if precision.strip().lower() == _OPEN else precision
+    elif model.lower().endswith((".gguf", ".json")) and not elsewhere:
         return Named(model, precision)  # a file that is not there: reading it says so
     return _of_catalogue(model, precision, declared, model_meant(model), elsewhere=elsewhere)
 
@@ -120,6 +124,21 @@ def _asked(model: str, precision: str, declared: Declaration, stored: Architectu
     if asked.precision != _OPEN or not declared.takes_gguf or file or _carried(stored):
         return Named(model, asked.precision, notices)
     return Named(model, GGUF_DEFAULT, (*notices, Notice("gguf-default", {"engine": declared.id, "precision": GGUF_DEFAULT})))
+
+
+def _made_by_hand(words: str) -> tuple[str, str] | None:
+    """A file or folder that is called after a model and the precision that somebody made of it: "./Qwen3-32B-int4", "Qwen3-8B-Q4_K_M.gguf"."""
+    file = words.lower().endswith(".gguf")
+    if not (file or words.startswith("./")):
+        return None
+    stem = words.replace("\\", "/").rpartition("/")[2]
+    head, _, tail = (stem[: -len(".gguf")] if file else stem).rpartition("-")
+    if tail.lower() not in precision_ids():
+        return None
+    try:
+        return (head, tail.lower()) if model_meant(head).exact else None
+    except InputError:
+        return None
 
 
 def _carried(stored: Architecture) -> bool:

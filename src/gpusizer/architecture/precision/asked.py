@@ -121,10 +121,6 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
     for pattern, engine, kind in _ELSEWHERE:
         if re.search(rf"(?<![a-z]){pattern}(?![a-z])", name):
             raise InputError("precision-elsewhere", id=words[:LONGEST_WORDS], engine=engine, kind=kind, precision=_nearest_bits(name))
-    if gguf and model is not None and model.quantization.method == "mxfp4" and name in RECIPES and name != "mxfp4_moe":
-        return AskedPrecision(
-            "mxfp4_moe", Notice("mix-stands", {"found": words, "precision": "mxfp4_moe"})
-        )  # the quantiser leaves such experts alone
     known = name in precision_ids() or _is_mix(name)
     if known or name in _SAME:
         precision = name if known else _SAME[name]
@@ -138,7 +134,7 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
     own = _own_mix(_STORED.get(name, name))
     if own is None:
         raise UnknownIdError("unknown-precision", id=words[:LONGEST_WORDS], nearest=_near(name))
-    return _stand_in(words, *own, model)
+    return _stand_in(words, own, model)
 
 
 def _plain(words: str) -> str:
@@ -184,8 +180,9 @@ def _own_mix(name: str) -> tuple[str, str, bool] | None:
     return word, base, marked or large
 
 
-def _stand_in(words: str, word: str, base: str, own: bool, model: Architecture | None) -> AskedPrecision:
+def _stand_in(words: str, mix: tuple[str, str, bool], model: Architecture | None) -> AskedPrecision:
     """The recipe that stands for a publisher's own mix: nearest in size where the size is published, else of the same bits."""
+    word, base, own = mix
     sparse = model is not None and bool(model.parameters.groups.get("routed_experts", 0))
     recipe = f"{base}+q4_k_m" if own and sparse and _SMALL.match(base) else base
     published = published_file_bytes(model.id, word) if model is not None else None
