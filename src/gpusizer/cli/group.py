@@ -113,7 +113,9 @@ def with_usual_values(args: Sequence[str]) -> list[str]:
     (['--hub=huggingface', 'org/model'], ['org/model', '--hub', 'modelscope'])
     """
     values = [*args[1:], ""]
-    return [f"{word}={BARE[word][0]}" if word in BARE and value.lower() not in BARE[word] else word for word, value in zip(args, values, strict=False)]
+    return [
+        f"{word}={BARE[word][0]}" if word in BARE and value.lower() not in BARE[word] else word for word, value in zip(args, values, strict=False)
+    ]
 
 
 class Group(_Spoken, click.Group):
