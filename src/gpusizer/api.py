@@ -9,13 +9,13 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.simulation.summary import Summary
-from gpusizer.planning.words import checked_start
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import Request
 from gpusizer.planning.simulate import Simulation, SimulationRequest, make_simulations
 from gpusizer.planning.types import Option, Plan
 from gpusizer.planning.verdict import Verdict, make_fit
+from gpusizer.planning.words import checked_start
 from gpusizer.rendering.fit import fit_document
 from gpusizer.rendering.forms.json import plain, to_json
 from gpusizer.rendering.plan import plan_data, plan_sentence

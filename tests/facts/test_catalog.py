@@ -214,6 +214,12 @@ def test_every_counted_model_has_an_entry_with_the_same_parameters() -> None:
         assert entry.checkpoint_bytes == line["checkpoint_bytes"], entry.id
 
 
+# Copies whose context is not the published one (test_contexts.py): a port's, a library's table or class default, or an earlier file of the vendor.
+OTHER_CONTEXT = frozenset(
+    ("gemma-3-4b-it", "gemma-3-12b-it", "gemma-3-27b-it", "qwen2.5-72b-instruct", "mistral-7b-v0.1", "step-3.7-flash", "step-3.7-flash-fp8")
+)
+
+
 @pytest.mark.shared
 def test_an_entry_stores_the_same_bytes_as_the_whole_configuration(shared: Path) -> None:
     for line in shared_lines("model-oracle.jsonl"):
@@ -226,7 +232,8 @@ def test_an_entry_stores_the_same_bytes_as_the_whole_configuration(shared: Path)
             continue  # settings of a file beside the configuration
         ours, theirs = load_architecture(entry.id), read_config(whole, id=entry.id)
         assert checkpoint_bytes(ours) == checkpoint_bytes(theirs), entry.id
-        assert ours.max_position_embeddings == theirs.max_position_embeddings, entry.id
+        if entry.id not in OTHER_CONTEXT:
+            assert ours.max_position_embeddings == theirs.max_position_embeddings, entry.id
         assert ours.dtype == theirs.dtype, entry.id
 
 

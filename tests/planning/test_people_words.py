@@ -1,4 +1,4 @@
-"""What people type: words for precisions, names of models, times. Each row is of our own choosing; what it means stands in no table of the product."""
+"""What people type: words for precisions, names of models, times. Each row is of our own choosing, and what it means stands beside it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gpusizer.errors import InputError, UnitError, UnknownIdError
 from gpusizer.facts.catalog import model_ids
 from gpusizer.facts.model_words import QUANTISED, model_meant
 from gpusizer.i18n import has
-from gpusizer.planning.words import named
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request, from_mapping
+from gpusizer.planning.words import named
 from gpusizer.units import GB, GiB, parse_duration_s
 
 # Precisions ------------------------------------------------------------------------------------------------------------------

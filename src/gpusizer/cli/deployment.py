@@ -164,8 +164,8 @@ def _launch(model: str | None, gpus: tuple[str, ...], named: dict[str, Any], typ
     from gpusizer.engines.base.pasted import engine_of
     from gpusizer.engines.base.types import Deployment
     from gpusizer.facts.own_card import given_card
-    from gpusizer.planning.words import start_from_flags
     from gpusizer.planning.pasted import launch_of_command
+    from gpusizer.planning.words import start_from_flags
 
     gpus = tuple(map(given_card, gpus))
     if not gpus:

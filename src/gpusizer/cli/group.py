@@ -112,10 +112,10 @@ def with_usual_values(args: Sequence[str]) -> list[str]:
     >>> with_usual_values(["--hub", "org/model"]), with_usual_values(["org/model", "--hub", "modelscope"])
     (['--hub=huggingface', 'org/model'], ['org/model', '--hub', 'modelscope'])
     """
-    values = [*args[1:], ""]
-    return [
-        f"{word}={BARE[word][0]}" if word in BARE and value.lower() not in BARE[word] else word for word, value in zip(args, values, strict=False)
-    ]
+    found: list[str] = []
+    for word, value in zip(args, [*args[1:], ""], strict=False):
+        found.append(f"{word}={BARE[word][0]}" if word in BARE and value.lower() not in BARE[word] else word)
+    return found
 
 
 class Group(_Spoken, click.Group):

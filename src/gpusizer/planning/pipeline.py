@@ -18,13 +18,13 @@ from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import REASONING_SCENARIO, Need, need_in_flight, need_of
 from gpusizer.planning.prices import converted_warnings
-from gpusizer.planning.words import named
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import search
 from gpusizer.planning.standing import rare_and_replaced
 from gpusizer.planning.types import Found, Plan, Rejected
 from gpusizer.planning.wanted import Search
+from gpusizer.planning.words import named
 
 __all__ = ["make_plan"]
 
