@@ -18,6 +18,7 @@ PUBLISHED = {
     "phi-4-reasoning": 32_768,
     "seed-oss-36b-instruct": 524_288,
     "qwen2.5-32b": 131_072,
+    "qwen2.5-72b": 131_072,
     "qwen2.5-vl-7b-instruct": 128_000,
     "qwen3-4b": 40_960,
     "qwen3-coder-480b-a35b-instruct": 262_144,
