@@ -29,10 +29,11 @@ def build(language: str) -> click.Command:
     def one(model_id: str) -> Document:
         from gpusizer.architecture.load import load_architecture
         from gpusizer.facts.catalog import model_entry
+        from gpusizer.facts.model_words import model_meant
         from gpusizer.rendering.models import model_document
 
-        entry = model_entry(model_id)
-        architecture = load_architecture(entry.id)
+        entry = model_entry(model_meant(model_id).id)
+        architecture = load_architecture(model_id)
         return model_document(entry, architecture, _figures(architecture), language)
 
     def check(source: str) -> Document:
