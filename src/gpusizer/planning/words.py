@@ -132,13 +132,16 @@ def _made_by_hand(words: str) -> tuple[str, str] | None:
     if not (file or words.startswith("./")):
         return None
     stem = words.replace("\\", "/").rpartition("/")[2]
-    head, _, tail = (stem[: -len(".gguf")] if file else stem).rpartition("-")
-    if tail.lower() not in precision_ids():
-        return None
-    try:
-        return (head, tail.lower()) if model_meant(head).exact else None
-    except InputError:
-        return None
+    stem = stem[: -len(".gguf")] if file else stem
+    head, _, tail = stem.rpartition("-")
+    whole = [(stem, _OPEN)] if file else []  # a file of a copy that is published in this precision
+    for name, precision in (*whole, (head, tail.lower())):
+        try:
+            if precision in precision_ids() and model_meant(name).exact:
+                return name, precision
+        except InputError:
+            continue
+    return None
 
 
 def _carried(stored: Architecture) -> bool:
