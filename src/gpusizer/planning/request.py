@@ -6,7 +6,6 @@ written as a command line, a query string or JSON comes back as the same request
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
