@@ -37,7 +37,9 @@ FLASH_ATTENTION_LATENT = (0, 12)  # latent attention with blocks of 16 on Hopper
 LARGER_STEPS = (0, 28)  # 16,384 tokens on cards of 160 GiB
 LONG_CONTEXT = 32768  # [tokens]
 CHUNKED_STEPS = (0, 8)  # before, a step holds a whole prompt unless the context is long
+SEQUENCES_EVERYWHERE = (0, 8), (0, 8, 4)  # 1,024 requests on every card of the new engine, taken back by vllm-project/vllm#16158
 MANY_SEQUENCES = (0, 8, 5)  # 1,024 requests on large cards
+NEW_ENGINE_FROM = 8.0  # compute capability that the new engine asked for then
 DEFAULT_MODES = 2  # graphs: whole for decoding, in pieces for mixed batches
 BATCHES_IN_FLIGHT = (0, 26)  # windows are kept for every batch in flight
 
@@ -66,6 +68,9 @@ def batched_tokens(accelerator: Accelerator, version: tuple[int, ...]) -> int:
 
 def sequences(accelerator: Accelerator, version: tuple[int, ...]) -> int:
     """Default of ``--max-num-seqs`` for a server."""
+    first, last = SEQUENCES_EVERYWHERE
+    if first <= version < last and accelerator.capability >= NEW_ENGINE_FROM:
+        return 1024
     large = accelerator.memory_bytes / GiB >= 70 and not _a100(accelerator) and not accelerator.unified_memory
     return 1024 if large and version >= MANY_SEQUENCES else 256
 
