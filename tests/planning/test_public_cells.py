@@ -20,7 +20,7 @@ from typing import Any
 import gpusizer
 from conftest import DATA, lines_of
 from gpusizer import Deployment, Request
-from gpusizer.errors import GpusizerError
+from gpusizer.errors import GpusizerError, UnknownIdError
 
 HEADROOM = 1.2  # vllm-project/recipes@8959cf6: models/Qwen/Qwen3.8-27B.yaml, vram_minimum_gb
 LEAST_RECIPES = 0.995
@@ -111,9 +111,17 @@ def test_no_more_gpus_than_the_command_of_a_recipe() -> None:
 
 def starts(row: dict[str, Any], hardware: str) -> bool:
     tp, ep = row["cells"][hardware]
-    launch = Deployment(row["model"], CARDS[hardware], precision=row["precision"], engine="sglang", tp=tp, ep=ep, max_model_len=4096)
+    return verdict(row["model"], CARDS[hardware], row["precision"], tp, ep)
+
+
+@cache
+def verdict(model: str, gpu: str, precision: str, tp: int, ep: int) -> bool:
+    """Whether it starts; base, instruct and thinking checkpoints of one shape share it."""
+    launch = Deployment(model, gpu, precision=precision, engine="sglang", tp=tp, ep=ep, max_model_len=4096)
     try:
         return gpusizer.fit(launch).fits
+    except UnknownIdError:
+        raise
     except GpusizerError:
         return False
 
