@@ -64,8 +64,8 @@ def plan_sentence(plan: Plan, language: str) -> str:
         servers = text("ui", "servers-part", language, devices=best.accelerator.devices_per_node)
     layout = option_layout(best)
     answer = text("ui", "plan-answer", language, **said, gpus=best.gpus, gpu=best.accelerator.name, servers=servers, layout=layout)
-    price = cost_words(best.cost, language)
-    priced = text("need", "sentence-price" if price else "sentence-no-price", language, price=price)
+    code = "sentence-no-price" if best.cost is None else "sentence-price"
+    priced = text("need", code, language, price=cost_words(best.cost, language))
     return answer + performance_words(best, need, language) + priced
 
 
