@@ -47,14 +47,15 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
     1. what fits on the safe side before what is tight, what is sold before what is announced, what keeps the floor of service before what is
        slower;
     2. replicas inside one server, then over servers that are built for it, then over cards and boxes, or many times the GPUs of the leanest;
-    3. Chinese makers, where they were asked for first; what is worth its money: four times as dear as the cheapest data-centre part comes later;
+    3. Chinese makers, where they were asked for first; what is worth its money: four times as dear as the cheapest data-centre part comes
+       later, of an old part twice;
     4. what is sold where one buys, then what is sold in China only (in China: what needs a licence);
     5. data-centre parts, then workstation cards and single gaming cards, then gaming cards, then the classes that were asked for; current parts, then
        those of which new ones are remainders;
-    6. what is known to run, then what is not; what has room, then what holds the load only with settings that leave little; one card or whole
+    6. what is known to run, then what is not; what has room, then what holds the load only with settings that leave little; one card, two or whole
        servers, then a part of a server;
     7. what costs the same for what it does (rent times the time per token, quicker than one reads counting no further) within a factor of two: there,
-       ranks on one fabric, a rent by the hour, fewer GPUs, what was measured, the cheaper, the quicker.
+       ranks on one fabric, a rent by the hour, fewer GPUs to order, what costs less to buy, fewer GPUs, what was measured, the cheaper, the quicker.
 
     "cost" goes by the rent of the GPUs that work, "gpus" by their number, "speed" by the time per token, all three after 1 and the last group of 2. A
     rent that is not known, or of another kind, comes behind those that are, in the order of what it would be by its purchase price or contract.
@@ -90,8 +91,19 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
 def _best(option: Option, request: Request, worth: Worth) -> tuple[Any, ...]:
     device, steps = option.accelerator, worth.steps(option)
     sold = (elsewhere(option, request.country), class_place(option), device.old, less_known(option) is not None)
-    like = (squeezed(option), part_of_server(option), steps, beyond_fabric(option), certainty(option, request.country), option.gpus, option.assumed)
-    return _foreign(option, request), steps >= DEAR, *sold, *like, worth.cost(option)
+    like = (squeezed(option), part_of_server(option), steps, beyond_fabric(option), certainty(option, request.country))
+    buy = _LAST if option.purchase is None else in_dollars(option.purchase) or _LAST
+    return (
+        _foreign(option, request),
+        steps >= DEAR - device.old,
+        *sold,
+        *like,
+        option.gpus_to_order,
+        buy,
+        option.gpus,
+        option.assumed,
+        worth.cost(option),
+    )
 
 
 def _foreign(option: Option, request: Request) -> bool:
@@ -193,8 +205,12 @@ def _like(option: Option, best: Option, dearer: Notice | None, more: Notice | No
         return Notice("runner-up-squeezed")
     if part_of_server(option) and not part_of_server(best):
         return Notice("runner-up-part-of-server", {"gpus": option.gpus, "devices": option.accelerator.node_size})
+    if option.gpus_to_order > max(best.gpus_to_order, option.gpus):
+        return Notice("runner-up-sold-whole", {"gpus": option.gpus_to_order})
     if more is not None:
         return more
+    if (buy := _dearer_to_buy(option, best)) is not None:
+        return buy
     return Notice("runner-up-assumed") if option.assumed and not best.assumed else dearer
 
 

@@ -36,6 +36,7 @@ DEAR = 2  # times that the worth doubles, from which an option stands behind che
 MOST_SERVERS = 2  # of one replica, where no fabric joins them
 SPRAWL = 4  # times the GPUs of the leanest option
 MOST_OVER_PCIE = 4
+MOST_SINGLE = 2  # GPUs of a server that clouds let without the rest
 _HARMLESS = ("sequences",)
 _LESS_KNOWN = ("engine-unknown-on-device", "engine-partial-on-device", "precision-unknown-on-device")
 
@@ -117,8 +118,8 @@ def less_known(option: Option) -> Notice | None:
 
 
 def part_of_server(option: Option) -> bool:
-    """Whether it takes some GPUs of a server or rack that is sold whole: clouds let one or all of them."""
-    return 1 < option.gpus < option.gpus_to_order
+    """Whether it takes some GPUs of a server or rack that is sold whole: clouds let one, two or all of them."""
+    return MOST_SINGLE < option.gpus < option.gpus_to_order
 
 
 def squeezed(option: Option) -> bool:
@@ -161,7 +162,8 @@ class Worth:
         self._cost: Mapping[int, float] = {id(option): _cost(option) for option in options}
         sure = [option for option in options if not any(trust(option)) and usualness(option, leanest) == PLAIN]
         usual = [option for option in sure if option.accelerator.sold_as == CLASSES[0] and option.accelerator.sold_in is None]
-        self._least = min((self._cost[id(option)] for option in (usual or sure or options)), default=inf)
+        easy = [option for option in usual if certainty(option, "") == 0 and not squeezed(option)]
+        self._least = min((self._cost[id(option)] for option in (easy or usual or sure or options)), default=inf)
         self._priced = [(class_place(option), option.gpus, self._steps(self._cost[id(option)])) for option in options if self._cost[id(option)] < inf]
 
     def cost(self, option: Option) -> float:
@@ -169,7 +171,7 @@ class Worth:
         return self._cost[id(option)]
 
     def steps(self, option: Option) -> int:
-        """Times that it is twice as dear as the cheapest of the data-centre parts."""
+        """Times that it is twice as dear as the cheapest data-centre part that has room and a rent by the hour."""
         cost = self._cost[id(option)]
         if cost < inf:
             return self._steps(cost)
