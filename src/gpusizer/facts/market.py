@@ -74,7 +74,8 @@ def class_of(record: Mapping[str, Any], newest: int) -> str:
     gone = record["status"] == "discontinued"
     if gone and form in ("data-centre", "workstation"):
         return "hobby"
-    return "hobby" if form == "gaming" and (gone or is_old(record, newest)) else form
+    let = any(row[3] == "hour" for row in record.get("prices", ()))  # no longer made, yet clouds have it
+    return "hobby" if form == "gaming" and ((gone and not let) or is_old(record, newest)) else form
 
 
 def is_old(record: Mapping[str, Any], newest: int) -> bool:
