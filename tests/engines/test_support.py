@@ -241,7 +241,7 @@ def test_deepseek_on_910b_is_converted_to_w8a8_on_two_servers(model: str) -> Non
         ("qwen3-32b-fp8", "a100-sxm-80gb", "vllm", "checkpoint"),
         ("qwen3-32b", "910b3", "vllm", "checkpoint"),
         ("qwen3-32b-fp8", "ascend950dt-96gb", "vllm", "checkpoint"),
-        ("qwen3-32b-fp8", "m4-max-64gb", "llama.cpp", "checkpoint"),
+        ("qwen3-32b-fp8", "l4-24gb", "sglang", "checkpoint"),
     ],
 )
 def test_a_plan_takes_the_best_format_that_runs(model: str, gpu: str, engine: str, precision: str) -> None:
@@ -262,7 +262,8 @@ def test_what_somebody_named_and_cannot_run_is_refused_with_what_to_take() -> No
 
 def test_a_copy_that_somebody_wants_is_no_conversion_that_a_device_asks_for() -> None:
     """FP8 weights run on a 4090 as they are: INT4 is another copy; on Ascend W8A8 is made with its own tool."""
-    assert [each.code for each in planned("qwen3-32b-fp8", "rtx4090-24gb", precision="int4").options[0].notices] == ["other-checkpoint"]
+    copy = [each.code for each in planned("qwen3-32b-fp8", "rtx4090-24gb", precision="int4").options[0].notices]
+    assert ("other-checkpoint" in copy, "convert-first" in copy) == (True, False)
     assert "convert-first" in [each.code for each in planned("qwen3-32b", "910b3", precision="int8").options[0].notices]
 
 
