@@ -45,7 +45,7 @@ WORDS = [
     ("bnb", "int4", "q4_k_m"),
     ("nf4", "int4", "q4_k_m"),
     ("fp8-dynamic", "fp8", "q8_0"),
-    ("fp8_block", "fp8", "q8_0"),
+    ("fp8_block", "fp8_block", "q8_0"),
     ("float8", "fp8", "q8_0"),
     ("f16", "fp16", "fp16"),
     ("half", "fp16", "fp16"),
@@ -164,7 +164,7 @@ def test_plan_fit_python_and_json_take_the_same_words() -> None:
 # Models ----------------------------------------------------------------------------------------------------------------------
 
 NAMES: list[tuple[str, str, str | None]] = [
-    ("Qwen/Qwen3-14B-FP8", "qwen3-14b", "fp8"),
+    ("Qwen/Qwen3-14B-FP8", "qwen3-14b", "fp8_block"),
     ("Qwen/Qwen3-32B-AWQ", "qwen3-32b", "int4"),
     ("Qwen/Qwen2.5-72B-Instruct-GPTQ-Int4", "qwen2.5-72b-instruct", "int4"),
     ("Qwen/Qwen2.5-72B-Instruct-GPTQ-Int8", "qwen2.5-72b-instruct", "int8"),

@@ -97,13 +97,21 @@ def model_meant(name: str) -> MeantModel:
         key = re.sub(r"-?quantised(?=$|-)", "", key).strip("-")
     for words, precision in _readings(key):
         if (meant := _known(words)) is not None:
-            return MeantModel(meant, precision or (QUANTISED if quantised else None), exact=False, repository=repository)
+            said = _as_published(precision, repository) or (QUANTISED if quantised else None)
+            return MeantModel(meant, said, exact=False, repository=repository)
     candidates = _beginning_with(key)
     if len(candidates) == 1:
         return MeantModel(candidates[0], QUANTISED if quantised else None, exact=False, repository=repository)
     if candidates:
         raise UnknownIdError("ambiguous-model", id=name, nearest=candidates[:_MOST_CANDIDATES], count=len(candidates))
     raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(key) or nearest_models(name))
+
+
+def _as_published(precision: str | None, repository: str | None) -> str | None:
+    """The precision of a suffix as the owner of a repository means it."""
+    owner = (repository or "").partition("/")[0].lower()
+    own: dict[str, str] = _tables()["publishers"].get(owner, {})
+    return own.get(precision or "", precision)
 
 
 def _bare(name: str) -> str:

@@ -134,7 +134,7 @@ def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerat
 def _remedy_words(remedy: Remedy, language: str) -> str:
     after = remedy.fit
     settings = [notice_words(each, "knob", language) for each in remedy.knobs]
-    change = settings or text("remedy", remedy.code, language, **remedy.parameters)
+    change = settings or text("remedy", remedy.code, language, layout=layout_words(remedy.launch.layout), **remedy.parameters)
     return text("ui", "remedy-line", language, change=change, tokens=after.kv_cache.tokens, requests=f"{after.max_concurrency:,.2f}")
 
 

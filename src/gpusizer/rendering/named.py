@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gpusizer.i18n import text
 from gpusizer.planning.request import FIELDS
 from gpusizer.rendering.document import Block, Paragraph, Points
-from gpusizer.rendering.launch import command_line
+from gpusizer.rendering.launch import command_line, layout_words
 from gpusizer.rendering.notices import notice_data, notice_words
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _words(line: NamedLine, language: str) -> str:
     words = text("ui", "named-no", language, **said, reason=notice_words(line.reason, "reason", language))
     if line.remedy is None:
         return words + with_settings
-    change = text("remedy", line.remedy.code, language, **line.remedy.parameters)
+    change = text("remedy", line.remedy.code, language, layout=layout_words(line.remedy.launch.layout), **line.remedy.parameters)
     return words + text("ui", "named-remedy", language, change=change)
 
 

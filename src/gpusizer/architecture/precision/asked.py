@@ -46,7 +46,7 @@ _STORED: Mapping[str, str] = {
     **dict.fromkeys(("int4_autoround", "int4_auto_round", "bnb_4bit", "bnb_nf4", "4bit_bnb", "unsloth_bnb_4bit", "hqq", "uint4"), "int4"),
     **dict.fromkeys(("w8a8", "w8a8_int8", "int8_w8a8", "w8a16", "w8", "8bit", "gptq_int8", "gptq_8bit", "awq_int8", "awq_8bit"), "int8"),
     **dict.fromkeys(("bnb_8bit", "8bit_bnb", "int8_gptq", "smoothquant", "eetq", "uint8"), "int8"),
-    **dict.fromkeys(("fp8_dynamic", "fp8_block", "fp8_static", "fp8_tensorwise", "fp8_kv", "fp8_e5m2", "ptpc_fp8"), "fp8"),
+    **dict.fromkeys(("fp8_dynamic", "fp8_static", "fp8_tensorwise", "fp8_kv", "fp8_e5m2", "ptpc_fp8"), "fp8"),
     **dict.fromkeys(("q8", "q8_k_xl"), "q8_0"),
     **dict.fromkeys(("q4", "q4_k", "gguf"), "q4_k_m"),
     **dict.fromkeys(("q5", "q5_k", "5bit"), "q5_k_m"),
@@ -70,7 +70,7 @@ _ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (r"mlx", "MLX (mlx-lm, LM Studio)", "mlx"),
 )
 # What a GGUF file holds in the place of a format that it lacks.
-_AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", "mxfp8": "q8_0"}
+_AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", "fp8_block": "q8_0", "mxfp8": "q8_0"}
 # A publisher's own mix, by what is left of its word without "_xl": the recipe of the same bits.
 _OWN_BASE: Mapping[str, str] = {"q2_k": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q6_k": "q6_k", "q8_k": "q8_0"}
 _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}  # embedding and head at 8 bits

@@ -17,6 +17,7 @@ __all__ = ["precision_ids", "with_precision"]
 # What a linear weight becomes when an engine or a publisher requantises; embeddings, head, norms, router and towers keep the main format.
 _REQUANTISED: dict[str, StorageFormat] = {
     "fp8": StorageFormat("fp8", 8, 1, 0, scale_bits=16),  # a BF16 scale per output row, as llm-compressor's FP8-dynamic
+    "fp8_block": StorageFormat("fp8_block", 8, 128, 128, scale_bits=32),  # as DeepSeek and Qwen publish it
     "int8": StorageFormat("int8", 8, 1, 0, scale_bits=16),  # W8A8 and W8A16 with a scale per output row
     "int4": integer_groups(4, 128),  # W4A16, symmetric
     "mxfp4": scaled_format("mxfp4"),

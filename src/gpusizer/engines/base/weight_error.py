@@ -11,7 +11,17 @@ __all__ = ["WEIGHT_ERROR", "weight_error"]
 
 # Bands of stored tensors, as shares. A precision stands for what publishers make of it: which layers they leave out differs most for NVFP4 (n = 6
 # checkpoints of publishers other than the one whose list is known: -35, -16, -13, -7, -5, +12 %).
-WEIGHT_ERROR = {"plain": 0.006, "checkpoint": 0.03, "rocm": 0.045, "fp8": 0.012, "int8": 0.012, "int4": 0.04, "mxfp4": 0.04, "nvfp4": 0.2}
+WEIGHT_ERROR = {
+    "plain": 0.006,
+    "checkpoint": 0.03,
+    "rocm": 0.045,
+    "fp8": 0.012,
+    "fp8_block": 0.012,
+    "int8": 0.012,
+    "int4": 0.04,
+    "mxfp4": 0.04,
+    "nvfp4": 0.2,
+}
 
 _LISTS = ("ignore", "exclude_modules", "modules_to_not_convert", "ignored_layers", "quantized_layers", "config_groups")
 

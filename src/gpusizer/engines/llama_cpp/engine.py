@@ -27,7 +27,7 @@ from gpusizer.facts.types import Accelerator
 __all__ = ["ENGINE", "LlamaCpp"]
 
 NEWEST = (11550,)  # by 412 builds a month since b7900 of February 2026
-_NOT_IN_GGUF = frozenset({"fp8", "mxfp8", "int8", "int4", "int2"})
+_NOT_IN_GGUF = frozenset({"fp8", "fp8_block", "mxfp8", "int8", "int4", "int2"})
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 
 
