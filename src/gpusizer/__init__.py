@@ -9,7 +9,10 @@ The public face: :func:`plan`, :func:`fit`, :func:`simulate`, :func:`load_archit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from gpusizer.errors import speak_with
 
 if TYPE_CHECKING:
     from gpusizer.api import FitAnswer, PlanAnswer, SimulationAnswer, fit, plan, simulate
@@ -46,6 +49,16 @@ _HOME = {
     "plan": "gpusizer.api",
     "simulate": "gpusizer.api",
 }
+
+
+def _sentence(code: str, parameters: Mapping[str, Any]) -> str:
+    """The words of an error in English, which programs log; the command line chooses its own language."""
+    from gpusizer.i18n import error_sentence
+
+    return error_sentence(code, "en", parameters)
+
+
+speak_with(_sentence)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.simulation.summary import Summary
 from gpusizer.planning.pipeline import make_plan
@@ -16,19 +18,38 @@ from gpusizer.planning.simulate import Simulation, SimulationRequest, make_simul
 from gpusizer.planning.types import Option, Plan
 from gpusizer.planning.verdict import Verdict, make_fit
 from gpusizer.planning.words import checked_start
-from gpusizer.rendering.fit import fit_document
+from gpusizer.rendering.fit import fit_document, fit_sentence
 from gpusizer.rendering.forms.json import plain, to_json
-from gpusizer.rendering.plan import plan_data, plan_sentence
-from gpusizer.rendering.simulate import simulation_data
+from gpusizer.rendering.html_table import html_table
+from gpusizer.rendering.ledger import ledger_table
+from gpusizer.rendering.plan import plan_sentence
+from gpusizer.rendering.plan_data import plan_data
+from gpusizer.rendering.plan_document import PlanDocument
+from gpusizer.rendering.plan_options import options_table
+from gpusizer.rendering.plan_rows import plan_rows
+from gpusizer.rendering.render import ENDINGS, ending_of, form_names, form_of_ending, render_file
+from gpusizer.rendering.simulate import simulation_data, simulation_sentence
+from gpusizer.rendering.written_files import write_file
 
 __all__ = ["FitAnswer", "PlanAnswer", "SimulationAnswer", "fit", "plan", "simulate"]
 
 
-@dataclass(frozen=True)
+_SHOWN = 8  # options of a plan that a notebook shows
+
+
+@dataclass(frozen=True, repr=False)
 class PlanAnswer:
     """A plan; ``result`` is the plan itself, ``to_dict`` and ``to_json`` are the document of ``gpusizer plan --format json``."""
 
     result: Plan
+
+    def __repr__(self) -> str:
+        return f"<PlanAnswer: {self.sentence()}; {len(self.options)} options>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence and the first options."""
+        table = options_table(self.result, self.options[:_SHOWN], "en")
+        return html_table(self.sentence(), table.narrow or table)
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -38,6 +59,40 @@ class PlanAnswer:
     def sentence(self, language: str = "en") -> str:
         """The answer in one sentence."""
         return plan_sentence(self.result, language)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Options, then what was rejected, as flat records: the fields of ``gpusizer plan --format csv``, for a data frame."""
+        return plan_rows(self.result)
+
+    def save(self, path: str | PathLike[str], language: str = "en") -> None:
+        """Write the answer to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Its ending says the form: .txt, .csv, .json, .md, .xlsx.
+        language : str
+            "en" or "zh".
+
+        Raises
+        ------
+        FlagError
+            No form has this ending.
+        InputError
+            The file cannot be written.
+        """
+        path = fspath(path)
+        form = form_of_ending(ending_of(path))
+        if form == "xlsx":
+            from gpusizer.rendering.workbook import plan_workbook
+            from gpusizer.rendering.workbook.request import workbook_request
+
+            write_file(plan_workbook(make_plan(workbook_request(self.result.request)), language), path)
+            return
+        if form not in form_names():
+            known = [each for each, name in ENDINGS.items() if name == "xlsx" or name in form_names()]
+            raise FlagError("unknown-ending", output=path, ending=ending_of(path) or "?", expected=known)
+        write_file(render_file(PlanDocument(self.result, language), form).encode("utf-8", errors="replace"), path)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data by the schema ``gpusizer.plan/1``."""
@@ -49,11 +104,22 @@ class PlanAnswer:
         return to_json(self.to_dict())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitAnswer:
     """A verdict; ``to_dict`` and ``to_json`` are the document of ``gpusizer fit --format json``."""
 
     verdict: Verdict
+
+    def __repr__(self) -> str:
+        return f"<FitAnswer: {self.sentence()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence and one GPU's memory."""
+        return html_table(self.sentence(), ledger_table(self.result.ranks[self.result.worst].items, "en"))
+
+    def sentence(self, language: str = "en") -> str:
+        """The answer in one sentence."""
+        return fit_sentence(self.result, self.verdict.model.name, self.accelerator, language)
 
     @property
     def result(self) -> Fit:
@@ -95,11 +161,14 @@ class FitAnswer:
         return to_json(self.to_dict())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimulationAnswer:
     """A simulated run; ``to_dict`` and ``to_json`` are the document of ``gpusizer simulate --format json``."""
 
     result: Simulation
+
+    def __repr__(self) -> str:
+        return f"<SimulationAnswer: {simulation_sentence(self.result, 'en')}>"
 
     @property
     def summary(self) -> Summary | None:

@@ -9,12 +9,13 @@
     │   └── FlagError                  a flag that the chosen engine does not have, or a value out of bounds
     └── DefectError                    exit code 1: ours
 
-The words for a code live in ``i18n`` under ``error.<code>`` and ``hint.<code>``.
+The words for a code live in ``i18n`` under ``error.<code>`` and ``hint.<code>``; whoever knows them lends them here (:func:`speak_with`), so that
+``str(error)`` is a sentence although errors know no language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = [
@@ -26,7 +27,21 @@ __all__ = [
     "UnknownIdError",
     "UnreadableFileError",
     "UnsupportedArchitectureError",
+    "speak_with",
 ]
+
+_words: list[Callable[[str, Mapping[str, Any]], str]] = []
+
+
+def speak_with(words: Callable[[str, Mapping[str, Any]], str]) -> None:
+    """Take the words of errors from a function.
+
+    Parameters
+    ----------
+    words : callable
+        From a code and its parameters to a sentence.
+    """
+    _words[:] = [words]
 
 
 class GpusizerError(Exception):
@@ -44,6 +59,8 @@ class GpusizerError(Exception):
     >>> error = UnknownIdError("unknown-model", id="deepsek-v3", nearest=["deepseek-v3"])
     >>> error.code, error.parameters["nearest"], error.exit_code
     ('unknown-model', ['deepseek-v3'], 2)
+    >>> print(error)
+    there is no model "deepsek-v3"; did you mean deepseek-v3? `gpusizer models list` shows all; a path of a config.json, a folder or a .gguf works too
     """
 
     exit_code = 1
@@ -54,6 +71,11 @@ class GpusizerError(Exception):
         super().__init__(code)
 
     def __str__(self) -> str:
+        return _words[0](self.code, self.parameters) if _words else self.bare
+
+    @property
+    def bare(self) -> str:
+        """The code and its parameters, without words."""
         pairs = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())
         return f"{self.code}: {pairs}" if pairs else self.code
 

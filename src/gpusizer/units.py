@@ -64,7 +64,7 @@ def parse_bytes(words: str | int) -> int:
     (80000000000, 85899345920, 512)
     >>> parse_bytes("80G")
     Traceback (most recent call last):
-    gpusizer.errors.UnitError: ambiguous-size: found='80G', decimal='80GB', binary='80GiB'
+    gpusizer.errors.UnitError: "80G" has two readings, 80GB and 80GiB; write 80GB (10^9) or 80GiB (2^30)
     """
     parts = _split(str(words))
     if parts is not None and parts[1] in ("k", "m", "g", "t"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -119,15 +120,17 @@ def test_chinese_by_locale_and_by_option() -> None:
 def test_output_is_written_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "answer.json"
     code, out, err = run(capsys, "models", "list", "--format", "json", "--output", str(target))
-    assert (code, out, err) == (ANSWERED, "", "")
+    assert (code, out) == (ANSWERED, "")
+    assert err.startswith(f"wrote {target} (")
+    assert err.endswith("kB)\n")
     assert json.loads(target.read_text(encoding="utf-8"))["schema"] == "gpusizer.models/1"
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize(("name", "begins"), [("a.json", "{"), ("a.MD", "| id |"), ("a.csv", "id,"), ("a", "id  ")])
+@pytest.mark.parametrize(("name", "begins"), [("a.json", "{"), ("a.MD", "| id |"), ("a.csv", "id,"), ("a.txt", "id  "), ("a", "id  ")])
 def test_the_ending_of_the_file_says_the_form(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, begins: str) -> None:
     target = tmp_path / name
-    assert run(capsys, "models", "list", "--output", str(target)) == (ANSWERED, "", "")
+    assert run(capsys, "models", "list", "--output", str(target))[:2] == (ANSWERED, "")
     assert target.read_text(encoding="utf-8").startswith(begins)
 
 
@@ -136,6 +139,26 @@ def test_an_ending_that_contradicts_the_form_is_refused(tmp_path: Path, capsys: 
     refused(capsys, "models", "list", *order, str(tmp_path / "a.json"))
     refused(capsys, "fit", SMALL, "--gpu", "h100", "--output", str(tmp_path / "a.xlsx"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ending_that_no_form_has_is_refused_with_those_that_are_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "models", "list", "--output", str(tmp_path / "a.docx"))
+    assert all(each in said for each in (".docx", ".txt", ".csv", ".md", ".json"))
+    assert ".xlsx" not in said, "a list is no workbook"
+    assert ".xlsx" in refused(capsys, "plan", SMALL, "--output", str(tmp_path / "a.docx"))
+    assert list(tmp_path.iterdir()) == []
+    assert run(capsys, "models", "list", "--format", "text", "--output", str(tmp_path / "a.log"))[0] == ANSWERED
+
+
+def test_what_was_written_is_said_in_the_language_of_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "plan.xlsx"
+    code, out, err = run(capsys, "plan", SMALL, "--gpu", "h100", "--concurrency", "4", "--output", str(target), "--language", "zh")
+    assert (code, out) == (ANSWERED, "")
+    assert err == f"已写入 {target}（{target.stat().st_size / 1000:.0f} kB）\n"
+
+
+def test_a_device_that_is_written_to_gets_no_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "scenarios", "list", "--output", os.devnull) == (ANSWERED, "", "")
 
 
 def test_what_was_there_survives_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

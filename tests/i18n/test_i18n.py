@@ -13,6 +13,7 @@ import pytest
 
 import gpusizer
 from gpusizer import errors
+from gpusizer.facts.catalog import accelerators
 from gpusizer.i18n import GROUPS, choose_language, has, table, text
 from gpusizer.rendering.formulas import registry
 
@@ -115,3 +116,44 @@ def test_a_stranger_s_text_stays_on_one_line_and_is_never_a_template() -> None:
 
 def test_a_code_without_words_shows_itself() -> None:
     assert text("error", "no-such-code", "zh", a=1) == "no-such-code: a=1"
+
+
+UNSAID = {
+    "zh": (
+        "编号",
+        "来历",
+        "布局",
+        "可容纳路数",
+        "路由器",
+        "输入嵌入",
+        "输出头",
+        "旋转位置表",
+        "第二份副本",
+        "文章的方法",
+        "文章方法",
+        "不适用",
+        "分配器之外",
+    ),
+    "en": ("how known", "How known", "will not do", "outside the allocator", "tokens/s, full", "requests at once"),
+}
+"""Words that engineers do not say. They say ID, 依据, 并行策略, 最大并发, 门控, 词嵌入, 输出层, RoPE 表, 常见估算法, 不可行; evidence, not viable,
+non-torch memory, concurrent."""
+
+
+@pytest.mark.parametrize("language", UNSAID)
+def test_words_are_those_that_engineers_say(language: str) -> None:
+    said = {code: words for name in FILES for code, words in texts(language, name).items()}
+    assert {code: word for code, words in said.items() for word in UNSAID[language] if word in words} == {}
+
+
+def test_what_counts_a_device_is_a_card_a_machine_or_a_part() -> None:
+    """In Chinese a Mac is a 台, a card a 张, one die of a module a 颗."""
+    from gpusizer.facts.catalog import accelerator
+    from gpusizer.rendering.devices import counted_devices, device_name
+
+    for id, words in (("h20", "2 张 H20 96GB"), ("m4-max-128gb", "2 台 M4 Max 128 GB"), ("gb10-128gb", "2 台 DGX Spark（GB10）")):
+        assert counted_devices(2, accelerator(id), "zh") == words
+    assert counted_devices(2, accelerator("ascend910c-128gb"), "zh").startswith("2 颗 Ascend 910C（")
+    assert counted_devices(2, accelerator("m4-max-128gb"), "en") == "2 x M4 Max 128 GB"
+    left = [each.name for each in accelerators() if re.search(r"one of the|per GPU|memory mod|\(integrated", device_name(each.name, "zh"))]
+    assert left == []

@@ -29,7 +29,8 @@ def named_failures(path: str) -> Iterator[None]:
     ...     {}["hidden_size"]
     Traceback (most recent call last):
     ...
-    gpusizer.errors.UnreadableFileError: unreadable-config: path='config.json', detail="KeyError: 'hidden_size'", place='-'
+    gpusizer.errors.UnreadableFileError: config.json holds a value that cannot be used (KeyError: 'hidden_size', at -); correct the value, \
+or fetch the file from its publisher again; if it is a published file, report this line
     """
     try:
         yield

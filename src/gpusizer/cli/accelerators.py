@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from gpusizer.cli.catalog_group import catalog_group
+from gpusizer.cli import completions
+from gpusizer.cli.catalog_group import Entry, Listing, catalog_group
+from gpusizer.cli.list_filters import accelerator_filters, matching
 
 if TYPE_CHECKING:
     from gpusizer.rendering.document import Document
@@ -17,11 +20,11 @@ __all__ = ["build"]
 def build(language: str) -> click.Command:
     """The group in one language."""
 
-    def all_of_them() -> Document:
+    def all_of_them(vendor: str | None, memory: Callable[[float], bool] | None, words: str | None) -> Document:
         from gpusizer.facts.catalog import accelerators
         from gpusizer.rendering.accelerators import accelerators_document
 
-        return accelerators_document(accelerators(), language)
+        return accelerators_document(matching(accelerators(), vendor, memory, words), language)
 
     def one(accelerator_id: str) -> Document:
         from gpusizer.facts.catalog import accelerator
@@ -29,4 +32,6 @@ def build(language: str) -> click.Command:
 
         return accelerator_document(accelerator(accelerator_id), language)
 
-    return catalog_group("accelerators", language, all_of_them=all_of_them, one=one, example="h200-sxm-141gb")
+    examples = ["gpusizer accelerators list --vendor huawei --memory '>=64GB'"]
+    listing = Listing(all_of_them, accelerator_filters, examples)
+    return catalog_group("accelerators", language, listing=listing, entry=Entry(one, "h200-sxm-141gb", completions.accelerators))

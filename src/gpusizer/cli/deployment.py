@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpusizer.cli import completions
 from gpusizer.cli.group import BARE, HELP, Command, with_usual_values
+from gpusizer.cli.near_misses import nearest_options
 from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from gpusizer.engines.base.flag import Flag
     from gpusizer.engines.base.flags import Launch
 
 __all__ = ["DeploymentCommand", "Typed", "deployment_parameters", "launch_of"]
 
 _NAMED = ("engine", "engine_version", "precision", "kv_precision", "hub")
+_FLAGS = ("--max-model-len", "--max-num-seqs", "--tp")  # what the engines call what a plan calls otherwise
 _LONGEST_INPUT = 1 << 17  # bytes of the standard input that are read
 
 
@@ -46,7 +51,9 @@ class DeploymentCommand(Command):
         try:
             rest, flags = _own_and_flags(own, options, command)
         except FlagError as error:
-            raise _with_options(error, options) from None
+            if not ctx.resilient_parsing:
+                raise _with_options(error, options) from None
+            rest, flags = own, {}  # somebody is still typing
         ctx.obj = Typed(flags, command)
         return super().parse_args(ctx, rest)
 
@@ -57,6 +64,21 @@ class DeploymentCommand(Command):
             if isinstance(parameter, click.Option):
                 found |= dict.fromkeys((*parameter.opts, *parameter.secondary_opts), not parameter.is_flag)
         return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options, and the flags of the engine that was typed."""
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-"):
+            return found
+        from click.shell_completion import CompletionItem
+
+        from gpusizer.engines import find_declaration
+        from gpusizer.engines.base.flags import flag_table
+
+        engine = find_declaration(ctx.params.get("engine") or "vllm")
+        flags = () if engine is None else flag_table(engine.id).counted
+        named = (flag for flag in flags if flag.spelling.startswith(incomplete))
+        return [*found, *(CompletionItem(flag.spelling, help=text("flag", flag.target, self.language)) for flag in named)]
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Flags and a pasted command as well."""
@@ -116,7 +138,8 @@ def _with_options(error: FlagError, options: Mapping[str, bool]) -> FlagError:
     if error.code != "unknown-option":
         return error
     option, near = error.parameters["option"], error.parameters["nearest"]
-    return FlagError(error.code, option=option, nearest=[*get_close_matches(option, options, 2, 0.7), *near][:3])
+    spelled = [*get_close_matches(option, options, 2, 0.7), *near]
+    return FlagError(error.code, option=option, nearest=nearest_options(option, {*options, *_FLAGS}, spelled))
 
 
 def _value_of(option: str, args: Sequence[str]) -> str | None:
@@ -131,10 +154,15 @@ def _value_of(option: str, args: Sequence[str]) -> str | None:
 def deployment_parameters(language: str) -> list[click.Parameter]:
     """The argument MODEL, ``--gpu``, and what of a deployment is no flag of its engine."""
     return [
-        click.Argument(["model"], metavar="MODEL", required=False),
-        click.Option(["--gpu"], multiple=True, metavar="ID", help=text("option", "gpu", language)),
+        click.Argument(["model"], metavar="MODEL", required=False, shell_complete=completions.models),
+        click.Option(["--gpu"], multiple=True, metavar="ID", help=text("option", "gpu", language), shell_complete=completions.accelerators),
         *(
-            click.Option(["--" + name.replace("_", "-"), name], metavar=text("option", "kind-word", language), help=text("option", name, language))
+            click.Option(
+                ["--" + name.replace("_", "-"), name],
+                metavar=text("option", "kind-word", language),
+                help=text("option", name, language),
+                shell_complete=completions.complete_field(name),
+            )
             for name in _NAMED
             if "--" + name not in BARE
         ),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpusizer.cli.catalog_group import catalog_group
+from gpusizer.cli import completions
+from gpusizer.cli.catalog_group import Entry, Listing, catalog_group
 
 if TYPE_CHECKING:
     from gpusizer.rendering.document import Document
@@ -29,4 +30,4 @@ def build(language: str) -> click.Command:
 
         return engine_document(get_engine(engine_id).id, language)
 
-    return catalog_group("engines", language, all_of_them=all_of_them, one=one, example="vllm")
+    return catalog_group("engines", language, listing=Listing(all_of_them), entry=Entry(one, "vllm", completions.engines))

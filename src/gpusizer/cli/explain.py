@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gpusizer.cli.group import Command
-from gpusizer.cli.output import deliver, format_option, output_option
+from gpusizer.cli.output import format_option, output_option, show
 from gpusizer.i18n import text
 
 __all__ = ["build"]
@@ -16,10 +16,9 @@ def build(language: str) -> click.Command:
 
     def run(formula_id: str | None, form: str, output: str | None) -> None:
         from gpusizer.rendering.formulas import formula_document, formulas_document
-        from gpusizer.rendering.render import render
 
         document = formula_document(formula_id, language) if formula_id else formulas_document(language)
-        deliver(render(document, form), output)
+        show(document, form, output)
 
     return Command(
         "explain",

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from gpusizer.cli.near_misses import nearest_options
 from gpusizer.errors import GpusizerError
-from gpusizer.i18n import has, printable, text
+from gpusizer.i18n import error_sentence, printable
 
 __all__ = ["defect_line", "error_line", "usage_line"]
 
@@ -25,19 +26,15 @@ def error_line(error: GpusizerError, language: str) -> str:
 
 def line(code: str, language: str, **parameters: Any) -> str:
     """``gpusizer: what is wrong; what to try``, on one line whatever the parameters hold."""
-    parts = [text("error", code, language, **parameters)]
-    if has("hint", code, language):
-        nearest = parameters.get("nearest", True)
-        variant = code if nearest or not has("hint", f"{code}-none", language) else f"{code}-none"
-        parts.append(text("hint", variant, language, **parameters))
-    opening, joint = {"en": ("gpusizer: ", "; "), "zh": ("gpusizer：", "；")}[language]
-    return opening + joint.join(" ".join(part.split()) for part in parts)
+    return {"en": "gpusizer: ", "zh": "gpusizer："}[language] + error_sentence(code, language, parameters)
 
 
 def usage_line(error: click.UsageError, language: str) -> str:
     """The line for a wrong command line that click found."""
     if isinstance(error, click.NoSuchOption):
-        return line("unknown-option", language, option=error.option_name, nearest=list(error.possibilities or ()))
+        known = {spelling for parameter in _context(error).command.params for spelling in parameter.opts}
+        nearest = nearest_options(error.option_name, known, list(error.possibilities or ()))
+        return line("unknown-option", language, option=error.option_name, nearest=nearest)
     if isinstance(error, click.MissingParameter):
         return line("missing-argument", language, name=error.param.make_metavar(_context(error)) if error.param else printable(error.param_hint))
     if isinstance(error, click.BadOptionUsage):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from gpusizer.cli.deployment import DeploymentCommand, deployment_parameters, launch_of
-from gpusizer.cli.output import deliver, format_option, output_option
+from gpusizer.cli.output import format_option, output_option, show
 from gpusizer.i18n import text
 
 __all__ = ["build"]
@@ -20,12 +20,11 @@ def build(language: str) -> click.Command:
         from gpusizer.planning.remedies import remedies_for
         from gpusizer.planning.verdict import make_fit
         from gpusizer.rendering.fit import fit_document
-        from gpusizer.rendering.render import render
 
         launched = launch_of(model, gpu, values)
         verdict = make_fit(launched.deployment, launched.notices)
         remedies = remedies_for(verdict.fit, verdict.launch, verdict.architecture, verdict.accelerator)
-        deliver(render(fit_document(verdict.fit, verdict.launch, verdict.model.name, verdict.accelerator, remedies, language), form), output)
+        show(fit_document(verdict.fit, verdict.launch, verdict.model.name, verdict.accelerator, remedies, language), form, output)
         return 0 if verdict.fit.fits else 3
 
     return DeploymentCommand(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gpusizer.errors import FlagError, UnknownIdError
 from gpusizer.i18n import LANGUAGES, has, table, text
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 __all__ = ["BARE", "COMMANDS", "HELP", "Command", "Group", "build", "language_option", "wished_language", "with_usual_values"]
 
-COMMANDS = ("plan", "fit", "simulate", "validate", "models", "accelerators", "engines", "scenarios", "explain", "workbook")
+COMMANDS = ("plan", "fit", "simulate", "validate", "models", "accelerators", "engines", "scenarios", "explain", "workbook", "completion")
 """Each is a module of this package with ``build(language)``."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -143,9 +146,19 @@ class Group(_Spoken, click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Build the one that was called; an unknown name is refused with the nearest ones."""
         maker = self.makers.get(cmd_name)
+        if maker is None and ctx.resilient_parsing:  # somebody is still typing
+            return None
         if maker is None:
             raise UnknownIdError("unknown-command", id=cmd_name, nearest=difflib.get_close_matches(cmd_name, self.makers, 3) or list(self.makers))
         return maker(self.language)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The sub-commands with their one-line helps, then options; nothing is built for it."""
+        from click.shell_completion import CompletionItem
+
+        texts = table("command", self.language)
+        found = [CompletionItem(name, help=texts[f"{self.prefix}{name}"]) for name in self.makers if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The sub-commands with one line each."""

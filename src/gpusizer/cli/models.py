@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpusizer.cli.catalog_group import catalog_group, listing_command, one_command
+from gpusizer.cli import completions
+from gpusizer.cli.catalog_group import Entry, Listing, catalog_group, listing_command, one_command
+from gpusizer.cli.list_filters import has_words, words_filter
 
 if TYPE_CHECKING:
     from gpusizer.architecture.model import Architecture
@@ -19,12 +21,14 @@ __all__ = ["build"]
 def build(language: str) -> click.Command:
     """The group in one language."""
 
-    def all_of_them() -> Document:
+    def all_of_them(words: str | None) -> Document:
         from gpusizer.architecture.load import load_architecture
         from gpusizer.facts.catalog import model_entry, model_ids
-        from gpusizer.rendering.models import models_document
+        from gpusizer.rendering.models import model_words, models_document
 
-        return models_document([(model_entry(each), load_architecture(each).parameters) for each in model_ids()], language)
+        found = [(model_entry(each), load_architecture(each)) for each in model_ids()]
+        kept = [(entry, model.parameters) for entry, model in found if has_words(words, model_words(entry, model))]
+        return models_document(kept, language)
 
     def one(model_id: str) -> Document:
         from gpusizer.architecture.load import load_architecture
@@ -50,13 +54,14 @@ def build(language: str) -> click.Command:
         return number_formats_document(number_formats(), language)
 
     def checking(language: str) -> click.Command:
-        return one_command("models", "check", "PATH", language, check, "./config.json")
+        return one_command("models", "check", "PATH", language, Entry(check, "./config.json", completions.models))
 
     def formats(language: str) -> click.Command:
-        return listing_command("models", "formats", language, number_formats)
+        return listing_command("models", "formats", language, Listing(number_formats))
 
     more: dict[str, Callable[[str], click.Command]] = {"check": checking, "formats": formats}
-    return catalog_group("models", language, all_of_them=all_of_them, one=one, example="deepseek-v3", more=more)
+    listing = Listing(all_of_them, lambda language: [words_filter(language)], ["gpusizer models list --filter 'qwen3 moe'"])
+    return catalog_group("models", language, listing=listing, entry=Entry(one, "deepseek-v3", completions.models), more=more)
 
 
 def _figures(architecture: Architecture) -> list[tuple[str, int]]:

@@ -1,22 +1,19 @@
-"""Where an answer goes: stdout, or a file that is written whole or not at all."""
+"""Where an answer goes: stdout, or a file that is written whole or not at all, which a line on stderr then names."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from os.path import splitext
 
 import click
 
-from gpusizer.cli.files import write_file
 from gpusizer.errors import FlagError, InputError
 from gpusizer.i18n import text
-from gpusizer.rendering.render import form_names
+from gpusizer.rendering.document import Answer
+from gpusizer.rendering.render import ENDINGS, ending_of, form_names, form_of_ending, render, render_file
+from gpusizer.units import KB, MB
 
-__all__ = ["deliver", "deliver_bytes", "format_option", "output_option"]
-
-
-_ENDINGS = {".csv": "csv", ".json": "json", ".markdown": "markdown", ".md": "markdown", ".svg": "svg", ".xlsx": "xlsx"}
+__all__ = ["deliver", "deliver_bytes", "format_option", "output_option", "show"]
 
 
 def format_option(language: str, *further: str) -> click.Option:
@@ -25,8 +22,11 @@ def format_option(language: str, *further: str) -> click.Option:
 
     def check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str:
         output: str | None = ctx.params.get("output")
-        ending = splitext(output or "")[1].lower()
-        named = _ENDINGS.get(ending)
+        ending = ending_of(output or "")
+        named = form_of_ending(ending)
+        if value is None and ending and named is None:
+            endings = [each for each, form in ENDINGS.items() if form in formats]
+            raise FlagError("unknown-ending", output=output, ending=ending, expected=endings)
         value = value or named or formats[0]
         if value == "xlsx" and "xlsx" not in formats:
             raise FlagError("no-workbook", expected=list(formats))
@@ -44,21 +44,36 @@ def output_option(language: str) -> click.Option:
     return click.Option(["--output"], is_eager=True, metavar="FILE", help=text("option", "output", language))
 
 
-def deliver(answer: str, output: str | None) -> None:
-    """Print an answer, or write it to a file whole or not at all: what was there before survives a failure.
+def show(document: Answer, form: str, output: str | None) -> None:
+    """Print an answer in one form, or write it to a file.
 
     Parameters
     ----------
-    answer : str
+    document : Answer
+        The answer.
+    form : str
+        What ``--format`` or the ending said.
+    output : str or None
+        A path; None and "-" mean stdout.
+    """
+    deliver((render if output in (None, "-") else render_file)(document, form), output)
+
+
+def deliver(words: str, output: str | None) -> None:
+    """Print a text, or write it to a file whole or not at all: what was there before survives a failure.
+
+    Parameters
+    ----------
+    words : str
         The text, without or with its last line end.
     output : str or None
         A path; None and "-" mean stdout.
     """
-    answer = answer if answer.endswith("\n") else answer + "\n"
+    words = words if words.endswith("\n") else words + "\n"
     if output is None or output == "-":
-        _to_stdout(lambda: sys.stdout.write(answer))
+        _to_stdout(lambda: sys.stdout.write(words))
     else:
-        write_file(answer.encode("utf-8", errors="replace"), output)
+        _to_file(words.encode("utf-8", errors="replace"), output)
 
 
 def deliver_bytes(answer: Callable[[], bytes], output: str | None) -> None:
@@ -77,7 +92,27 @@ def deliver_bytes(answer: Callable[[], bytes], output: str | None) -> None:
         content = answer()
         _to_stdout(lambda: sys.stdout.buffer.write(content))
     else:
-        write_file(answer(), output)
+        _to_file(answer(), output)
+
+
+def _to_file(content: bytes, output: str) -> None:
+    """Write a file and say so; a pipe or a device is left without a word."""
+    from gpusizer.rendering.written_files import write_file
+
+    if write_file(content, output):
+        language = getattr(click.get_current_context().command, "language", "en")
+        click.echo(text("ui", "wrote", language, path=output, size=size_words(len(content))), err=True)
+
+
+def size_words(size: int) -> str:
+    """Bytes of a file in the unit that people read.
+
+    >>> size_words(84_300), size_words(12), size_words(3_450_000)
+    ('84 kB', '12 B', '3.5 MB')
+    """
+    if size < KB:
+        return f"{size} B"
+    return f"{size / KB:.0f} kB" if size < MB else f"{size / MB:.1f} MB"
 
 
 def _to_stdout(write: Callable[[], int]) -> None:

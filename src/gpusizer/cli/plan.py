@@ -2,60 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import click
 
 from gpusizer.cli.group import Command
-from gpusizer.cli.output import deliver, deliver_bytes, format_option, output_option
+from gpusizer.cli.output import deliver_bytes, format_option, output_option, show
 from gpusizer.cli.request_options import request_parameters
 from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 
 __all__ = ["build"]
 
+_FORMS_WITH_FIELDS = ("json", "csv")
+
 
 def build(language: str) -> click.Command:
     """The command in one language."""
 
-    def run(form: str, output: str | None, **values: Any) -> int:
-        from gpusizer.engines import declaration
-        from gpusizer.planning.drafts import AUTO, OFF
+    def run(form: str, output: str | None, *, detail: bool, top: int | None, fields: tuple[str, ...], **values: Any) -> int:
         from gpusizer.planning.pipeline import make_plan
-        from gpusizer.planning.request import alternatives, from_mapping
-        from gpusizer.rendering.plan import PlanDocument
-        from gpusizer.rendering.render import render
+        from gpusizer.planning.request import from_mapping
+        from gpusizer.rendering.plan_document import PlanDocument
 
         if form == "xlsx" and output is None:
             raise FlagError("workbook-needs-output")
+        _refuse_what_the_form_lacks(form, top, fields)
         request = from_mapping(values)
-        if form == "xlsx":  # no cell counts drafts, and few engines' cells take settings: nothing is done that nobody asked for
-            request = replace(
-                request,
-                speculative=OFF if request.speculative == AUTO else request.speculative,
-                tuning=request.tuning if all(declaration(each).sheet_takes_settings for each in alternatives(request.engine)) else OFF,
-            )
-        plan = make_plan(request)
         if form == "xlsx":
             from gpusizer.rendering.workbook import plan_workbook
+            from gpusizer.rendering.workbook.request import workbook_request
 
+            plan = make_plan(workbook_request(request))
             deliver_bytes(lambda: plan_workbook(plan, language), output)
-            return 0 if plan.options else 3
-        deliver(render(PlanDocument(plan, language), form), output)
+        else:
+            plan = make_plan(request)
+            show(PlanDocument(plan, language, detail=detail, top=top, fields=fields), form, output)
         return 0 if plan.options else 3
 
     return Command(
         "plan",
         language,
         callback=run,
-        params=[*request_parameters(language), format_option(language, "xlsx"), output_option(language)],
+        params=[*request_parameters(language), *_shown_options(language), format_option(language, "xlsx"), output_option(language)],
         help=text("command", "plan", language),
         examples=(
             "gpusizer plan deepseek-v3 --users 1000",
-            "gpusizer plan qwen3-32b --concurrency 32 --input-tokens 8k --output-tokens 1k",
+            "gpusizer plan qwen3-32b --concurrency 32 --input-tokens 8k --output-tokens 1k --detail",
             "gpusizer plan deepseek-v3 --concurrency 64 --tpot 20ms --speculative mtp --acceptance 70%",
-            "gpusizer plan deepseek-v3 --users 1000 --format xlsx --output plan.xlsx",
+            "gpusizer plan deepseek-v3 --users 1000 --output plan.xlsx",
+            "gpusizer plan deepseek-v3 --users 1000 --format csv --top 5 --fields gpu,gpus,tp,ttft_s,rent_low",
             "gpusizer plan ./config.json --gpu h20-96gb --max-gpus 16 --format json --output plan.json",
         ),
     )
+
+
+def _shown_options(language: str) -> list[click.Parameter]:
+    """What of the answer is shown."""
+    from gpusizer.planning.request import Field
+
+    top = Field("top", "count", "--top")
+    fields = Field("fields", "word", "--fields", many=True)
+
+    def option(field: Field, kind: str, empty: Any) -> click.Option:
+        def read(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+            return empty if value is None else field.read(value)
+
+        return click.Option(
+            [field.option], metavar=text("option", f"kind-{kind}", language), callback=read, help=text("option", field.name, language)
+        )
+
+    detail = click.Option(["--detail"], is_flag=True, help=text("option", "detail", language))
+    return [detail, option(top, "count", None), option(fields, "names", ())]
+
+
+def _refuse_what_the_form_lacks(form: str, top: int | None, fields: tuple[str, ...]) -> None:
+    """Fields are for programs, and a workbook has all options."""
+    if fields and form not in _FORMS_WITH_FIELDS:
+        raise FlagError("option-of-forms", option="--fields", expected=list(_FORMS_WITH_FIELDS), form=form)
+    if top is not None and form == "xlsx":
+        raise FlagError("option-of-forms", option="--top", expected=["text", "markdown", *_FORMS_WITH_FIELDS], form=form)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gpusizer.cli.completions import complete_field
 from gpusizer.cli.group import BARE
 from gpusizer.i18n import text
 from gpusizer.planning.request import FIELDS, Field
@@ -35,8 +36,15 @@ def field_parameter(field: Field, language: str) -> click.Parameter:
         return field.read(value or None) if field.many else field.read(value)
 
     if not field.option:
-        return click.Argument([field.name], metavar="MODEL", callback=read)
+        return click.Argument([field.name], metavar="MODEL", callback=read, shell_complete=complete_field(field.name))
     metavar = "|".join(field.choices) if field.choices else text("option", f"kind-{field.kind}", language)
     usual: dict[str, Any] = {"is_flag": False, "flag_value": field.choices[0]} if field.option in BARE else {}
-    words = text("option", field.name, language)
-    return click.Option([field.option, field.name], multiple=field.many, metavar=metavar, callback=read, help=words, **usual)
+    return click.Option(
+        [field.option, field.name],
+        multiple=field.many,
+        metavar=metavar,
+        callback=read,
+        help=text("option", field.name, language),
+        shell_complete=complete_field(field.name, field.choices),
+        **usual,
+    )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpusizer.cli.catalog_group import catalog_group
+from gpusizer.cli import completions
+from gpusizer.cli.catalog_group import Entry, Listing, catalog_group
 
 if TYPE_CHECKING:
     from gpusizer.rendering.document import Document
@@ -29,4 +30,4 @@ def build(language: str) -> click.Command:
 
         return scenario_document(scenario(scenario_id), language)
 
-    return catalog_group("scenarios", language, all_of_them=all_of_them, one=one, example="knowledge-base")
+    return catalog_group("scenarios", language, listing=Listing(all_of_them), entry=Entry(one, "knowledge-base", completions.scenarios))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gpusizer.cli.deployment import DeploymentCommand, deployment_parameters, launch_of
-from gpusizer.cli.output import deliver, format_option, output_option
+from gpusizer.cli.output import deliver, format_option, output_option, show
 from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 
@@ -27,7 +27,6 @@ def build(language: str) -> click.Command:
     def run(model: str | None, gpu: tuple[str, ...], form: str, output: str | None, **values: Any) -> int:
         from gpusizer.planning.simulate import make_simulations, requests_from
         from gpusizer.rendering.queue_chart import queue_svg
-        from gpusizer.rendering.render import render
         from gpusizer.rendering.simulate import simulations_document
 
         launched = launch_of(model, gpu, values)
@@ -43,7 +42,7 @@ def build(language: str) -> click.Command:
         if form == "svg":
             deliver(queue_svg(() if first.summary is None else first.summary.queue, language), output)
         else:
-            deliver(render(simulations_document(found, language), form), output)
+            show(simulations_document(found, language), form, output)
         return 0 if all(each.verdict.fit.fits for each in found) else 3
 
     return DeploymentCommand(

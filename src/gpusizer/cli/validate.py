@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gpusizer.cli.group import Command
-from gpusizer.cli.output import deliver, format_option, output_option
+from gpusizer.cli.output import format_option, output_option, show
 from gpusizer.i18n import text
 
 __all__ = ["build"]
@@ -15,12 +15,11 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(cases: str, form: str, output: str | None) -> None:
-        from gpusizer.rendering.render import render
         from gpusizer.rendering.validate import validation_document
         from gpusizer.validation.case_file import each_case
         from gpusizer.validation.validate import validate
 
-        deliver(render(validation_document(validate(each_case(cases)), language), form), output)
+        show(validation_document(validate(each_case(cases)), language), form, output)
 
     return Command(
         "validate",

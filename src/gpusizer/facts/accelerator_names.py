@@ -47,8 +47,8 @@ def find_accelerator(name: str) -> Accelerator:
     ['h100-sxm-80gb', 'h100-sxm-80gb', 'a100-sxm-40gb', 'rtx4090-48gb', 'ascend910b3-64gb']
     >>> find_accelerator("Ascend 910B 64GB")
     Traceback (most recent call last):
-    gpusizer.errors.UnknownIdError: ambiguous-accelerator: id='Ascend 910B 64GB', nearest=['ascend910b1-64gb', 'ascend910b2-64gb', \
-'ascend910b3-64gb', 'ascend910b4-1-64gb']
+    gpusizer.errors.UnknownIdError: "Ascend 910B 64GB" fits several accelerators; say which: ascend910b1-64gb, ascend910b2-64gb, \
+ascend910b3-64gb, ascend910b4-1-64gb
     """
     wanted = plain_name(name)
     if wanted in _by_id():

@@ -70,7 +70,8 @@ def find_model(name: str) -> ModelEntry:
     512
     >>> find_model("deepsek-v3")
     Traceback (most recent call last):
-    gpusizer.errors.UnknownIdError: unknown-model: id='deepsek-v3', nearest=['deepseek-v3', 'deepseek-v3.2', 'deepseek-v3.1']
+    gpusizer.errors.UnknownIdError: there is no model "deepsek-v3"; did you mean deepseek-v3, deepseek-v3.2, deepseek-v3.1? \
+`gpusizer models list` shows all; a path of a config.json, a folder or a .gguf works too
     """
     found = _lookup(name)
     if found is None:

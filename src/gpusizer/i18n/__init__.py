@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["GROUPS", "LANGUAGES", "choose_language", "has", "printable", "table", "text"]
+__all__ = ["GROUPS", "LANGUAGES", "choose_language", "error_sentence", "has", "one_line", "printable", "system_words", "table", "text"]
 
 LANGUAGES = ("en", "zh")
 
@@ -94,6 +94,32 @@ def text(group: str, code: str, language: str, **parameters: Any) -> str:
     return _Words(language).vformat(template, (), parameters)
 
 
+def error_sentence(code: str, language: str, parameters: Mapping[str, Any]) -> str:
+    """What is wrong and what to try, on one line whatever the parameters hold.
+
+    >>> error_sentence("unknown-engine", "en", {"id": "vlm", "nearest": ["vllm"]})
+    'there is no engine "vlm"; did you mean vllm? `gpusizer engines list` shows all'
+    """
+    if isinstance(detail := parameters.get("detail"), str):
+        parameters = {**parameters, "detail": system_words(detail, language)}
+    parts = [text("error", code, language, **parameters)]
+    if has("hint", code, language):
+        nearest = parameters.get("nearest", True)
+        variant = code if nearest or not has("hint", f"{code}-none", language) else f"{code}-none"
+        parts.append(text("hint", variant, language, **parameters))
+    return {"en": "; ", "zh": "；"}[language].join(" ".join(part.split()) for part in parts)
+
+
+def system_words(detail: str, language: str) -> str:
+    """What an operating system said, in the language of the answer where it is common; else as it is.
+
+    >>> system_words("Permission denied", "zh"), system_words("No such device", "zh")
+    ('没有权限', 'No such device')
+    """
+    code = "os-" + "-".join("".join(letter if letter.isalnum() else " " for letter in detail.lower()).split())
+    return text("ui", code, language) if has("ui", code, language) else detail
+
+
 def printable(value: Any, language: str = "en") -> str:
     """A parameter as text on one line: lists joined, control characters dropped, long text cut.
 
@@ -103,14 +129,22 @@ def printable(value: Any, language: str = "en") -> str:
     if value is None:
         return "-"
     if isinstance(value, str):
-        line = " ".join(value.split())
-        line = "".join(character for character in line if character.isprintable())
+        line = one_line(value)
         return line if len(line) <= 300 else line[:299] + "…"
     if isinstance(value, Mapping):
         return JOIN[language].join(f"{key}={printable(entry, language)}" for key, entry in value.items())
     if isinstance(value, Sequence | set | frozenset):
         return JOIN[language].join(printable(entry, language) for entry in value)
     return str(value)
+
+
+def one_line(words: str) -> str:
+    """A text on one line, without control characters and whole.
+
+    >>> one_line("one\\ntwo\\x1b[31m")
+    'one two[31m'
+    """
+    return "".join(character for character in " ".join(words.split()) if character.isprintable())
 
 
 def choose_language(wish: str | None = None, environment: Mapping[str, str] = os.environ) -> str:

@@ -71,7 +71,7 @@ class PrefillWorkers:
         return self.launch.layout.gpus * self.workers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Option:
     """One deployment that holds the load.
 
@@ -152,6 +152,31 @@ class Option:
         """What is said where it is slower than a person would call usable; timed when it is asked for."""
         return below_floor(self.floor, self.performance)
 
+    def __repr__(self) -> str:
+        sizes = {name: getattr(self.layout, name) for name in ("tp", "pp", "dp", "ep")}
+        cut = " ".join(f"{name}{size}" for name, size in sizes.items() if name == "tp" or size > 1)
+        return f"<Option {self.rank}: {self.gpus} x {self.gpu}, {self.replicas} x ({cut})>"
+
+    @property
+    def gpu(self) -> str:
+        """Id of the device."""
+        return self.accelerator.id
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Time to the first token at the load that is asked for; None where no speed is known. [s]"""
+        return None if self.performance is None else self.performance.ttft_s.value
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Mean time per output token after the first. [s]"""
+        return None if self.performance is None else self.performance.tpot_s.value
+
+    @property
+    def output_tokens_per_s(self) -> float | None:
+        """Output tokens of the whole deployment. [tokens/s]"""
+        return None if self.performance is None else self.performance.output_tokens_per_s.value
+
     @property
     def performance(self) -> Performance | None:
         """Times and rates at the load that is asked for; None where no speed is known."""
@@ -198,7 +223,7 @@ class Found:
     tight: Option | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """The whole answer: every input after defaults, the model, ranked options, what was rejected."""
 
@@ -209,6 +234,9 @@ class Plan:
     options: tuple[Option, ...]
     rejected: tuple[Rejected, ...]
     warnings: tuple[Notice, ...]
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.architecture.id or self.model.name}: {len(self.options)} options, the first {self.best!r}>"
 
     @property
     def best(self) -> Option | None:

@@ -8,7 +8,8 @@ from typing import Any
 from gpusizer.facts.types import Accelerator, Price
 from gpusizer.i18n import printable, text
 from gpusizer.rendering.catalog import as_data, columns
-from gpusizer.rendering.document import Block, Document, Fixed, Heading, Paragraph, Table
+from gpusizer.rendering.devices import currency_words, date_words, device_name
+from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
 from gpusizer.rendering.notices import field_words
 from gpusizer.units import GB, TB, GiB
 
@@ -63,19 +64,35 @@ def accelerators_document(accelerators: Sequence[Accelerator], language: str) ->
     rows = [
         [
             each.id,
-            each.name,
+            device_name(each.name, language),
             f"{each.memory_bytes / GiB:.1f}",
             f"{each.memory_bytes / GB:.1f}",
             _optional(each.bandwidth_bytes_per_s, GB, ",.0f"),
             str(each.devices_per_node or DASH),
             _optional(each.peak_flops.get("bf16"), TB, ",.0f"),
             _optional(each.peak_flops.get("fp8"), TB, ",.0f"),
-            _price(next(iter(each.prices), None), language),
+            _price(each, next(iter(each.prices), None), language),
         ]
         for each in accelerators
     ]
     data = {"schema": "gpusizer.accelerators/1", "accelerators": list(accelerators)}
-    return Document(data, [Table(heading, rows), Paragraph(text("ui", "memory-note", language))])
+    return Document(data, [Table(heading, rows), Paragraph(text("ui", "memory-note", language))], csv=_plain_table(accelerators))
+
+
+_PLAIN = ("id", "name", "vendor", "status", "memory_bytes", "bandwidth_bytes_per_s", "devices_per_node", "whole_nodes", "tdp_w", "release_year")
+
+
+def _plain_table(accelerators: Sequence[Accelerator]) -> Table:
+    """The same for a spreadsheet: fields that are named alike in every language, numbers as numbers."""
+    formats = list(dict.fromkeys(name for each in accelerators for name in each.peak_flops))
+    titles = [*_PLAIN, *(f"peak_flops_{name}" for name in formats), "price_low", "price_high", "price_currency", "price_per", "price_date"]
+    rows = []
+    for each in accelerators:
+        price = next(iter(each.prices), None)
+        cost = ("",) * 5 if price is None else (price.low, price.high, price.currency, price.per, price.date)
+        values = [*(getattr(each, name) for name in _PLAIN), *(each.peak_flops.get(name) for name in formats), *cost]
+        rows.append(["" if value is None else str(value).lower() if isinstance(value, bool) else str(value) for value in values])
+    return Table([Column(title) for title in titles], rows)
 
 
 def accelerator_document(accelerator: Accelerator, language: str) -> Document:
@@ -86,7 +103,10 @@ def accelerator_document(accelerator: Accelerator, language: str) -> Document:
         value = getattr(accelerator, name)
         if value not in (None, (), {}, "", False):
             rows.append([text("ui", f"field-{name}", language), _value(name, value, language), cited.marks(accelerator.sources.get(name, ()))])
-    blocks: list[Block] = [Heading(f"{accelerator.name} ({accelerator.id})"), Table(columns(language, "name", "value", "source"), rows)]
+    blocks: list[Block] = [
+        Heading(f"{device_name(accelerator.name, language)} ({accelerator.id})"),
+        Table(columns(language, "name", "value", "source"), rows),
+    ]
     if accelerator.peak_flops:
         peaks = [
             [form.upper(), f"{rate / TB:,.4g}", cited.marks(accelerator.sources.get(f"peak_flops.{form}", ()))]
@@ -98,7 +118,8 @@ def accelerator_document(accelerator: Accelerator, language: str) -> Document:
         blocks.append(Table(columns(language, "measured", "value", "method-of-measure", "source", numbers=("value",)), measured))
     if accelerator.prices:
         prices = [
-            [_price(price, language), _kind(price, language), price.date, cited.marks(price.source.split("; "))] for price in accelerator.prices
+            [_price(accelerator, price, language), _kind(price, language), date_words(price.date, language), cited.marks(price.source.split("; "))]
+            for price in accelerator.prices
         ]
         blocks.append(Table(columns(language, "price", "kind", "date", "source"), prices))
     engines = [f"{engine} {text('ui', f'engine-{answer}', language)}" for engine, answer in accelerator.engines.items()]
@@ -142,11 +163,13 @@ def _optional(value: float | None, unit: int, form: str) -> str:
     return DASH if value is None else format(value / unit, form)
 
 
-def _price(price: Price | None, language: str) -> str:
+def _price(accelerator: Accelerator, price: Price | None, language: str) -> str:
     if price is None:
         return DASH
     amount = f"{price.low:,}" if price.low == price.high else f"{price.low:,} - {price.high:,}"
-    return f"{amount} {price.currency} / {text('ui', f'per-{price.per}', language)}"
+    per = "device-machine" if price.per == "device" and accelerator.unified_memory else price.per
+    words = {"amount": amount, "currency": currency_words(price.currency, language), "per": text("ui", f"per-{per}", language)}
+    return text("ui", "price-per", language, **words)
 
 
 def _kind(price: Price, language: str) -> str:
@@ -158,6 +181,8 @@ def _value(name: str, value: Any, language: str) -> str:
         return f"{value:,} ({value / GB:.1f} GB, {value / GiB:.1f} GiB)"
     if name.endswith("_bytes_per_s"):
         return f"{value / GB:,.0f} GB/s"
+    if name == "status":
+        return text("ui", f"status-{value}", language)
     if name == "memory_evidence":
         return text("ui", f"evidence-{value}", language)
     if value is True:

@@ -15,7 +15,7 @@ from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Point
 from gpusizer.rendering.notices import notice_data, notice_words
 from gpusizer.units import GB, GiB
 
-__all__ = ["ARTICLE_CARDS", "article_blocks", "article_data"]
+__all__ = ["ARTICLE_CARDS", "article_blocks", "article_cards", "article_data"]
 
 ARTICLE_CARDS = ("h100-sxm-80gb", "a100-sxm-80gb", "h20-sxm-96gb", "h200-sxm-141gb", "l40s-48gb", "rtx4090-24gb")
 """NVIDIA cards to compare with, as the article's own table: what a reader in its place would choose from."""
@@ -42,7 +42,7 @@ def article_data(result: ArticleResult) -> dict[str, Any]:
             {"id": item.id, "bytes": item.bytes, "formula": item.formula, "inputs": {name: _plain(value) for name, value in item.inputs.items()}}
             for item in result.items
         ],
-        "cards": [{"gpu": card.id, "gpus": number} for card, number in article_gpus(result, _cards())],
+        "cards": [{"gpu": card.id, "gpus": number} for card, number in article_gpus(result, article_cards())],
         "differences": [notice_data(each, "warning") for each in result.notices],
     }
 
@@ -63,7 +63,7 @@ def article_blocks(plan: Plan, language: str) -> list[Block]:
             return []
         return [Paragraph(text("ui", "article-none", language, precision=plan.request.precision))]
     heading = {"precision": result.precision.upper(), "concurrency": result.concurrency, "context": result.context_tokens}
-    cards = article_gpus(result, _cards())
+    cards = article_gpus(result, article_cards())
     words = {"total": result.total_bytes, "cards": text("ui", "or", language).join(f"{number} x {card.name}" for card, number in cards[:3])}
     code = "article-answer" if _too_few(plan, cards) else "article-answer-right"
     return [
@@ -71,6 +71,7 @@ def article_blocks(plan: Plan, language: str) -> list[Block]:
         _table(result, language),
         Paragraph(text("ui", code, language, **words)),
         Points([notice_words(each, "warning", language) for each in result.notices]),
+        Paragraph(text("ui", "article-source", language)),
     ]
 
 
@@ -100,7 +101,8 @@ def _too_few(plan: Plan, cards: Sequence[tuple[Accelerator, int]]) -> bool:
     return any(number < needed.get(card.id, 0) or (card.id in refused and card.id not in needed) for card, number in cards[:3])
 
 
-def _cards() -> list[Accelerator]:
+def article_cards() -> list[Accelerator]:
+    """The cards that the article's reader would choose from."""
     return [accelerator(id) for id in ARTICLE_CARDS]
 
 

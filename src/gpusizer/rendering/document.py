@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Answer", "Block", "Column", "Document", "Fixed", "Heading", "Paragraph", "Points", "Table"]
+__all__ = ["Answer", "Block", "Column", "Command", "Document", "Fixed", "Heading", "Lines", "Paragraph", "Points", "Table"]
 
 
 class Heading(NamedTuple):
@@ -27,10 +27,27 @@ class Points(NamedTuple):
     lines: Sequence[str]
 
 
+class Lines(NamedTuple):
+    """Short facts that belong together, each on a line of its own."""
+
+    lines: Sequence[str]
+
+
 class Fixed(NamedTuple):
-    """Lines whose spacing matters: a bar, a command, a formula."""
+    """Lines whose spacing matters: a bar, a formula."""
 
     words: str
+
+
+class Command(NamedTuple):
+    """A command, word by word, each quoted for a shell: a narrow screen breaks it where a shell joins it again."""
+
+    parts: Sequence[str]
+
+    @property
+    def words(self) -> str:
+        """The command on one line."""
+        return " ".join(self.parts)
 
 
 class Column(NamedTuple):
@@ -42,13 +59,14 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of text below headings."""
+    """Rows of text below headings; ``narrow`` is the same with fewer and shorter columns, for a screen that has no room for all."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
+    narrow: Table | None = None
 
 
-Block = Heading | Paragraph | Points | Fixed | Table
+Block = Heading | Paragraph | Points | Lines | Fixed | Command | Table
 
 
 class Answer(Protocol):

@@ -14,10 +14,11 @@ from gpusizer.engines.base.types import Deployment, Fit, Item
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
-from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
+from gpusizer.rendering.devices import counted_devices, device_name, device_unit
+from gpusizer.rendering.document import Block, Column, Document, Heading, Lines, Table
 from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
-from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
+from gpusizer.rendering.notices import notice_data, notice_words, warning_lines
 from gpusizer.units import GiB
 
 if TYPE_CHECKING:
@@ -64,20 +65,20 @@ def _item_data(item: Item) -> dict[str, Any]:
     }
 
 
-def _machine(deployment: Deployment, first: Accelerator) -> tuple[int, str]:
+def _machine(deployment: Deployment, first: Accelerator, language: str) -> tuple[int, str]:
     """How many of the first kind, and its name; the further kinds behind it where devices differ."""
     kinds = Counter(deployment.devices)
     if len(kinds) < 2:
-        return deployment.layout.gpus, first.name
-    further = [f"{count} x {accelerator(id).name}" for id, count in kinds.items() if id != first.id]
-    return kinds.get(first.id, 1), " + ".join([first.name, *further])
+        return deployment.layout.gpus, device_name(first.name, language)
+    further = [counted_devices(count, accelerator(id), language) for id, count in kinds.items() if id != first.id]
+    return kinds.get(first.id, 1), " + ".join([device_name(first.name, language), *further])
 
 
 def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -> str:
     """The sentence to copy."""
     deployment = fit.deployment
-    gpus, machine = _machine(deployment, accelerator)
-    said = {"model": name, "gpus": gpus, "gpu": machine, "layout": layout_words(deployment.layout)}
+    gpus, machine = _machine(deployment, accelerator, language)
+    said = {"model": name, "gpus": gpus, "gpu": machine, "layout": layout_words(deployment.layout), "unit": device_unit(accelerator, language)}
     said |= {"engine": engine_name(deployment.engine), "version": version_of(deployment)}
     if not fit.fits:
         reason = fit.reason or Notice("does-not-fit")
@@ -115,20 +116,30 @@ def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerat
         "deployment": {each.name: getattr(fit.deployment, each.name) for each in fields(fit.deployment)},
         "remedies": [_remedy_data(each) for each in remedies],
     }
-    worst = fit.ranks[fit.worst]
-    blocks: list[Block] = [Heading(sentences[language])]
-    if len(worst.items) > 1:
-        blocks += [ledger_bar(per_gpu(worst.items), language), ledger_table(worst.items, language), *budget_paragraphs(fit, language)]
+    items = fit.ranks[fit.worst].items
+    blocks: list[Block] = [Heading(sentences[language]), *command_blocks(launch, language), *_facts(fit, remedies, language)]
+    blocks += warning_lines(fit.warnings, language)
+    if len(items) > 1:
+        blocks += [ledger_bar(per_gpu(items), language), ledger_table(items, language), *budget_paragraphs(fit, language)]
     if len(fit.ranks) > 1:
         blocks.append(_ranks_table(fit, language))
-    if fit.kv_cache.blocks:
-        cache = fit.kv_cache
+    return Document(data, blocks, csv=_items_table(items))
+
+
+def _facts(fit: Fit, remedies: Sequence[Remedy], language: str) -> list[Block]:
+    """The cache in the engine's own terms, and what would help, a line each."""
+    lines, cache = [], fit.kv_cache
+    if cache.blocks:
         words = {"blocks": cache.blocks, "block_size": cache.block_size, "token": cache.bytes_per_token, "request": cache.fixed_bytes_per_request}
-        blocks.append(Paragraph(text("ui", "fit-cache-fixed" if cache.fixed_bytes_per_request else "fit-cache", language, **words)))
-    blocks += [Paragraph(_remedy_words(each, language)) for each in remedies]
-    blocks += warning_paragraphs(fit.warnings, language)
-    blocks += command_blocks(launch, language)
-    return Document(data, blocks, csv=ledger_table(worst.items, language))
+        lines.append(text("ui", "fit-cache-fixed" if cache.fixed_bytes_per_request else "fit-cache", language, **words))
+    lines += [_remedy_words(each, language) for each in remedies]
+    return [Lines(lines)] if lines else []
+
+
+def _items_table(items: Sequence[Item]) -> Table:
+    """The ledger for a spreadsheet: fields that are named alike in every language, bytes as numbers."""
+    names = ("id", "bytes", "low_bytes", "high_bytes", "evidence", "formula")
+    return Table([Column(name) for name in names], [[str(getattr(item, name) or "") for name in names] for item in items])
 
 
 def _remedy_words(remedy: Remedy, language: str) -> str:

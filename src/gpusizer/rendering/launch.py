@@ -16,7 +16,7 @@ from gpusizer.engines.base.support_table import conversion
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import accelerator, model_entry
-from gpusizer.rendering.document import Block, Fixed
+from gpusizer.rendering.document import Block, Command
 from gpusizer.rendering.notices import warning_paragraphs
 
 __all__ = ["command_blocks", "command_line", "launch_notices", "layout_words", "served_name", "version_of"]
@@ -24,11 +24,8 @@ __all__ = ["command_blocks", "command_line", "launch_notices", "layout_words", "
 
 def command_line(deployment: Deployment) -> str | None:
     """The launch command, quoted for a shell; None where a word has characters that no line shows: shells do not agree on how to write them."""
-    words, file = _words(deployment)
-    if not all(map(str.isprintable, words)):
-        return None
-    line = " ".join(_quoted(word) for word in words)
-    return line if file is None else f"echo {_quoted(json.dumps(file[1]))} > {_quoted(file[0])} && {line}"
+    parts = _parts(deployment)
+    return None if parts is None else " ".join(parts)
 
 
 def launch_notices(deployment: Deployment) -> tuple[Notice, ...]:
@@ -39,8 +36,17 @@ def launch_notices(deployment: Deployment) -> tuple[Notice, ...]:
 
 def command_blocks(deployment: Deployment, language: str) -> list[Block]:
     """The command, or the sentence that says why there is none."""
-    line = command_line(deployment)
-    return [*warning_paragraphs(launch_notices(deployment), language)] if line is None else [Fixed(line)]
+    parts = _parts(deployment)
+    return [*warning_paragraphs(launch_notices(deployment), language)] if parts is None else [Command(parts)]
+
+
+def _parts(deployment: Deployment) -> list[str] | None:
+    """The command word by word, quoted for a shell, with what writes the file that it reads; None where no line shows it."""
+    words, file = _words(deployment)
+    if not all(map(str.isprintable, words)):
+        return None
+    before = [] if file is None else ["echo", _quoted(json.dumps(file[1])), ">", _quoted(file[0]), "&&"]
+    return [*before, *map(_quoted, words)]
 
 
 def _words(deployment: Deployment) -> tuple[list[str], tuple[str, dict[str, object]] | None]:

@@ -12,6 +12,8 @@ from gpusizer.units import GB, GiB
 
 __all__ = ["PARTS", "budget_paragraphs", "ledger_bar", "ledger_table"]
 
+_LEGEND = 4  # parts that a line of the legend names
+
 PARTS: Mapping[str, str] = {
     "weights_bytes": "W",
     "activation_peak_bytes": "A",
@@ -70,7 +72,7 @@ def ledger_bar(sums: Mapping[str, int], language: str) -> Fixed:
     """The bar of one GPU and its legend."""
     total = sum(sums.get(part, 0) for part in [*PARTS, "free_bytes"])
     parts = [(letter, sums.get(part, 0)) for part, letter in PARTS.items()]
-    legend = "  ".join(f"{letter} {text('ui', f'part-{part}', language)} {sums[part] / GiB:,.1f}" for part, letter in PARTS.items() if sums.get(part))
-    return Fixed(
-        f"{bar(parts, total)} {total / GiB:,.1f} GiB\n{legend}  . {text('ui', 'part-free_bytes', language)} {sums.get('free_bytes', 0) / GiB:,.1f}"
-    )
+    legend = [f"{letter} {text('ui', f'part-{part}', language)} {sums[part] / GiB:,.1f}" for part, letter in PARTS.items() if sums.get(part)]
+    legend.append(f". {text('ui', 'part-free_bytes', language)} {sums.get('free_bytes', 0) / GiB:,.1f}")
+    lines = [f"{bar(parts, total)} {total / GiB:,.1f} GiB", *("  ".join(legend[at : at + _LEGEND]) for at in range(0, len(legend), _LEGEND))]
+    return Fixed("\n".join(lines))

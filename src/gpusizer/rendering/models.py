@@ -9,13 +9,13 @@ from typing import Any, assert_never
 from gpusizer.architecture.model import Architecture, ParameterCount
 from gpusizer.architecture.types import DenseMLP, FeedForward, Layer, Mixer, MixtureOfExperts
 from gpusizer.facts.types import ModelEntry
-from gpusizer.i18n import text
+from gpusizer.i18n import has, text
 from gpusizer.rendering.catalog import columns, facts_table
-from gpusizer.rendering.document import Block, Document, Heading, Paragraph, Table
+from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 from gpusizer.rendering.notices import notice_data, warning_paragraphs
 from gpusizer.units import GB, GiB
 
-__all__ = ["architecture_document", "model_document", "models_document"]
+__all__ = ["architecture_document", "model_document", "model_words", "models_document"]
 
 
 def models_document(models: Sequence[tuple[ModelEntry, ParameterCount]], language: str) -> Document:
@@ -37,7 +37,18 @@ def models_document(models: Sequence[tuple[ModelEntry, ParameterCount]], languag
     heading = columns(language, "id", "name", *numbers, "licence", "aliases", numbers=numbers, spare=spare)
     counted = [{**_entry_data(each), "total_params": count.total, "activated_params": count.activated} for each, count in models]
     data = {"schema": "gpusizer.models/1", "models": counted}
-    return Document(data, [Table(heading[:-1], [row[:-1] for row in rows])], csv=Table(heading, rows))
+    fields = ("id", "name", "total_params", "activated_params", "checkpoint_bytes", "licence")
+    plain = [["" if each[name] is None else str(each[name]) for name in fields] + [", ".join(each["aliases"])] for each in counted]
+    table = Table([Column(name) for name in (*fields, "aliases")], plain)
+    return Document(data, [Table(heading[:-1], [row[:-1] for row in rows])], csv=table)
+
+
+def model_words(entry: ModelEntry, architecture: Architecture) -> tuple[str, ...]:
+    """What a model may be looked for by: its names, and how it is made."""
+    experts = any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards)
+    codes = {code for layer in architecture.layers for mixer in layer.mixers for code, _ in mixer.labels}
+    made = ("moe" if experts else "dense", "mtp" if architecture.mtp else "", "mla" if "mixer-latent" in codes else "")
+    return (entry.id, entry.name, entry.licence or "", *entry.aliases, *made, *(code.removeprefix("mixer-") for code in codes))
 
 
 def model_document(entry: ModelEntry, architecture: Architecture, cache: Sequence[tuple[str, int]], language: str) -> Document:
@@ -87,7 +98,7 @@ def architecture_document(architecture: Architecture, cache: Sequence[tuple[str,
     ]
     kinds = Counter(_layer(layer, language) for layer in architecture.layers)
     groups = sorted(count.groups.items(), key=lambda pair: -pair[1])
-    shares = [[name, f"{value:,}", f"{100 * value / count.total:.1f}%"] for name, value in groups if value]
+    shares = [[_group(name, language), f"{value:,}", f"{100 * value / count.total:.1f}%"] for name, value in groups if value]
     blocks: list[Block] = [
         Heading(f"{architecture.name} ({architecture.id})" if architecture.id else architecture.name),
         facts_table(language, facts),
@@ -137,6 +148,11 @@ def _feed_forward(block: FeedForward, language: str) -> str:
             return text("ui", "dense", language, width=block.width)
         case _:
             assert_never(block)
+
+
+def _group(name: str, language: str) -> str:
+    """The words of a group of parameters."""
+    return text("ui", f"group-{name}", language) if has("ui", f"group-{name}", language) else name
 
 
 def _count(value: int | None) -> str:

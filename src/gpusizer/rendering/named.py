@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from gpusizer.i18n import text
 from gpusizer.planning.request import FIELDS
+from gpusizer.rendering.devices import device_name, device_unit
 from gpusizer.rendering.document import Block, Paragraph, Points
 from gpusizer.rendering.launch import command_line, layout_words
 from gpusizer.rendering.notices import notice_data, notice_words
 
 if TYPE_CHECKING:
+    from gpusizer.facts.types import Accelerator
     from gpusizer.planning.named import NamedLine
     from gpusizer.planning.types import Plan
 
@@ -41,7 +43,7 @@ def named_data(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _words(line: NamedLine, language: str) -> str:
-    said = {"gpus": line.gpus, "gpu": line.accelerator.name, "held": line.held, "low": line.held_low}
+    said = {"gpus": line.gpus, **_device(line.accelerator, language), "held": line.held, "low": line.held_low}
     settings = [notice_words(each, "knob", language) for each in line.knobs]
     with_settings = text("ui", "named-settings", language, settings=settings) if settings else ""
     if line.reason is None:
@@ -59,7 +61,7 @@ def nearest_blocks(plan: Plan, language: str) -> list[Block]:
     if found is None:
         return []
     option = found.option
-    words = {"gpus": option.gpus, "gpu": option.accelerator.name, "held": option.held_requests_low, "options": _options(found.lifted)}
+    words = {"gpus": option.gpus, **_device(option.accelerator, language), "held": option.held_requests_low, "options": _options(found.lifted)}
     return [Paragraph(text("ui", "plan-nearest", language, **words))]
 
 
@@ -70,6 +72,11 @@ def nearest_data(plan: Plan) -> dict[str, Any] | None:
         return None
     option = found.option
     return {"gpu": option.accelerator.id, "gpus": option.gpus, "verdict": option.verdict, "lifted": list(found.lifted)}
+
+
+def _device(accelerator: Accelerator, language: str) -> dict[str, str]:
+    """A device with the word that counts it."""
+    return {"unit": device_unit(accelerator, language), "gpu": device_name(accelerator.name, language)}
 
 
 def _options(names: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from gpusizer.rendering.document import Block, Paragraph
 from gpusizer.rendering.notices import notice_data, notice_words
 from gpusizer.units import format_share
 
-__all__ = ["load_words", "near_miss_blocks", "need_blocks", "need_data", "need_line", "performance_words"]
+__all__ = ["load_words", "near_miss_blocks", "need_data", "need_line", "need_lines", "performance_words"]
 
 
 def need_line(need: Need, language: str) -> str:
@@ -31,7 +31,7 @@ def need_line(need: Need, language: str) -> str:
     >>> from gpusizer.planning.need import need_of
     >>> from gpusizer.planning.request import Request
     >>> print(need_line(need_of(Request(model="m", concurrency=8, input_tokens=900, output_tokens=100)), "en"))
-    Need: 8 at once, 900 tokens in and 100 out each. All of it as given.
+    Need: 8 concurrent, 900 tokens in and 100 out each. All of it as given.
     """
     sizes = {"input": need.input_tokens, "output": need.output_tokens, "context": need.context_tokens}
     together = need.input_tokens + need.output_tokens
@@ -94,10 +94,10 @@ def _rounded(plan: Plan) -> tuple[Notice, ...]:
     return (Notice("length-rounded", {"max_model_len": allowed, "context_tokens": needed}),)
 
 
-def need_blocks(plan: Plan, language: str) -> list[Block]:
+def need_lines(plan: Plan, language: str) -> list[str]:
     """The need, and what was made of it."""
     notes = [text("need", "note-line", language, sentence=notice_words(each, "need", language)) for each in _rounded(plan)]
-    return [Paragraph(need_line(plan.need, language) + "".join(notes))]
+    return [need_line(plan.need, language) + "".join(notes)]
 
 
 def near_miss_blocks(plan: Plan, language: str) -> list[Block]:

@@ -10,9 +10,10 @@ from gpusizer.engines import engine_name
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.i18n import LANGUAGES, has, text
-from gpusizer.rendering.document import Paragraph
+from gpusizer.rendering.devices import device_name
+from gpusizer.rendering.document import Lines, Paragraph
 
-__all__ = ["field_words", "notice_data", "notice_words", "warning_paragraphs"]
+__all__ = ["field_words", "notice_data", "notice_words", "warning_lines", "warning_paragraphs", "warning_words"]
 
 
 def notice_words(notice: Notice, group: str, language: str) -> str:
@@ -34,11 +35,13 @@ def notice_words(notice: Notice, group: str, language: str) -> str:
     """
     named = dict(notice.parameters)
     if isinstance(gpu := named.get("gpu"), str):
-        named["gpu"] = _gpu_name(gpu)
+        named["gpu"] = _gpu_name(gpu, language)
     if isinstance(engine := named.get("engine"), str):
         named["engine"] = engine_name(engine)
     if isinstance(fields := named.get("fields"), list):
         named["fields"] = [field_words(field, language) for field in fields]
+    if isinstance(status := named.get("status"), str) and has("ui", f"status-{status}", language):
+        named["status"] = text("ui", f"status-{status}", language)
     return text(group, notice.code, language, **named)
 
 
@@ -60,11 +63,22 @@ def notice_data(notice: Notice, group: str) -> dict[str, Any]:
 
 def warning_paragraphs(notices: Iterable[Notice], language: str) -> list[Paragraph]:
     """One paragraph a warning."""
-    return [Paragraph(text("ui", "warning-line", language, sentence=notice_words(each, "warning", language))) for each in notices]
+    return [Paragraph(warning_words(each, language)) for each in notices]
 
 
-def _gpu_name(id: str) -> str:
+def warning_lines(notices: Iterable[Notice], language: str) -> list[Lines]:
+    """Warnings together, each once; nothing where there are none."""
+    lines = [warning_words(each, language) for each in notices]
+    return [Lines(list(dict.fromkeys(lines)))] if lines else []
+
+
+def warning_words(notice: Notice, language: str) -> str:
+    """One warning as a sentence that says it is one."""
+    return text("ui", "warning-line", language, sentence=notice_words(notice, "warning", language))
+
+
+def _gpu_name(id: str, language: str) -> str:
     try:
-        return accelerator(id).name
+        return device_name(accelerator(id).name, language)
     except UnknownIdError:
         return id

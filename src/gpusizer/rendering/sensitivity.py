@@ -18,7 +18,7 @@ def sensitivity_blocks(plan: Plan, language: str) -> list[Block]:
     """A table of the need as it is, twice the share at work, and twice the context, on the device of the first option."""
     if plan.best is None or not plan.sensitivity:
         return []
-    words = {name: text("need", f"sensitivity-{name}", language, gpu=plan.best.accelerator.name) for name in ("what", "concurrency", "tokens")}
+    words = {name: text("need", f"sensitivity-{name}", language, gpu=device) for name in ("what", "concurrency", "tokens")}
     usual = {name: text("ui", f"option-{name}", language) for name in ("gpus", "layout", "ttft", "tpot", "rate")}
     columns = [
         Column(words["what"]),

@@ -11,6 +11,7 @@ from gpusizer.engines import engine_name
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.performance.simulation.summary import Percentiles, Summary
 from gpusizer.planning.simulate import Simulation
+from gpusizer.rendering.devices import device_name, device_unit
 from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
 from gpusizer.rendering.launch import command_blocks, command_line, layout_words, version_of
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
@@ -77,7 +78,8 @@ def simulation_sentence(simulation: Simulation, language: str) -> str:
     """The sentence to copy."""
     verdict, summary = simulation.verdict, simulation.summary
     deployment = verdict.fit.deployment
-    said = {"model": verdict.model.name, "gpus": _gpus(simulation), "gpu": verdict.accelerator.name, "engine": engine_name(deployment.engine)}
+    said = {"model": verdict.model.name, "gpus": _gpus(simulation), "engine": engine_name(deployment.engine)}
+    said |= {"unit": device_unit(verdict.accelerator, language), "gpu": device_name(verdict.accelerator.name, language)}
     said |= {"layout": layout_words(deployment.layout, simulation.request.replicas), "version": version_of(deployment)}
     if summary is None:
         reason = verdict.fit.reason or Notice("does-not-fit")

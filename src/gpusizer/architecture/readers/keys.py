@@ -85,7 +85,8 @@ class Keys:
         >>> Keys({"layers": -3}).integer("layers")
         Traceback (most recent call last):
         ...
-        gpusizer.errors.UnsupportedArchitectureError: bad-config-value: key='layers', found='-3', expected='0 .. 1099511627776'
+        gpusizer.errors.UnsupportedArchitectureError: the configuration gives layers = -3; 0 .. 1099511627776 was expected; correct that key; \
+in doubt fetch config.json again from where the model is published
         """
         name, value = self._found(names)
         return default if value is None else self._whole(name, value, low, high)

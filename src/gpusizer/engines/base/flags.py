@@ -246,7 +246,8 @@ def checked_deployment(deployment: Deployment) -> Deployment:
     --------
     >>> checked_deployment(Deployment(model="qwen3-8b", gpu="h200-sxm-141gb", max_model_len=-5))
     Traceback (most recent call last):
-    gpusizer.errors.FlagError: out-of-bounds: option='max_model_len', low=1, high=268435456, found='-5'
+    gpusizer.errors.FlagError: max_model_len: a number from 1 to 268,435,456 was expected, "-5" was found; correct the number; \
+`--help` says what it means
     """
     return checked_launch(deployment).deployment
 

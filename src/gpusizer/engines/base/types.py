@@ -147,7 +147,7 @@ class Quantity:
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fit:
     """Does exactly this deployment start, and what will its log say? ``ranks`` are those that differ; ``worst`` is the index of the tightest."""
 
@@ -163,3 +163,7 @@ class Fit:
     warnings: tuple[Notice, ...] = ()
     host_layers: float = 0.0  # share of the decoder layers whose weights lie in the memory of the host
     host_experts: float = 0.0  # the same for the routed experts of the other layers
+
+    def __repr__(self) -> str:
+        start, found = self.deployment, f"{self.kv_cache.tokens} cache tokens" if self.fits else getattr(self.reason, "code", "does not fit")
+        return f"<Fit {start.model} on {start.layout.gpus} x {start.gpu}, {start.engine}: {found}>"

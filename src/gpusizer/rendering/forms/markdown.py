@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from gpusizer.i18n import printable
-from gpusizer.rendering.document import Answer, Fixed, Heading, Points, Table
+from gpusizer.i18n import one_line
+from gpusizer.rendering.document import Answer, Command, Fixed, Heading, Lines, Points, Table
 
 __all__ = ["write"]
 
@@ -18,9 +18,9 @@ def write(document: Answer) -> str:
             parts.append(_table(block))
         elif isinstance(block, Heading):
             parts.append(f"## {_plain(block.words)}")
-        elif isinstance(block, Fixed):
+        elif isinstance(block, Fixed | Command):
             parts.append("\n".join(f"    {line}" for line in block.words.splitlines()))
-        elif isinstance(block, Points):
+        elif isinstance(block, Points | Lines):
             parts.append("\n".join(f"- {_plain(line)}" for line in block.lines))
         else:
             parts.append(_plain(block.words))
@@ -51,5 +51,5 @@ def _plain(words: str) -> str:
     >>> print(_plain("<b>[x](y)`|*"), _plain("[a][b] ![c] __d__ kv_cache https://example.org a@b.org &lt;"))
     &lt;b>[x]\(y)\`|\* [a]\[b] !\[c] \_\_d\_\_ kv_cache https:\//example.org a\@b.org &amp;lt;
     """
-    line = _MARKS.sub(lambda mark: "\\" + mark[0], printable(words))
+    line = _MARKS.sub(lambda mark: "\\" + mark[0], one_line(words))
     return re.sub(r"&(?=[#\w]+;)", "&amp;", line).replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""Text for a terminal: tables drawn to its width. Plain where nobody watches, bold headings on a terminal."""
+"""Text for a terminal: tables drawn to its width, sentences folded to it. Plain where nobody watches, bold headings on a terminal."""
 
 from __future__ import annotations
 
@@ -7,42 +7,90 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
-from gpusizer.i18n import printable
-from gpusizer.rendering.document import Answer, Fixed, Heading, Points, Table
+from gpusizer.i18n import one_line
+from gpusizer.rendering.document import Answer, Block, Command, Fixed, Heading, Lines, Points, Table
 
-__all__ = ["bar", "cell_len", "fold", "write"]
+__all__ = ["bar", "cell_len", "fold", "write", "write_file"]
 
-WIDE = 400  # where nobody watches, no cell is cut
+WIDE = 400  # where nobody watches, no cell is cut and no sentence is folded
 _LINE = 24  # cells of text that may be folded stay at least this wide
-_GAP = 3  # cells between two columns
+_GAPS = (3, 2)  # cells between two columns; the second in the narrow form of a table
+_FOLDED_FIRST = 10  # columns of a narrow form whose spare place is below are worth folding others for
 
 # What stays together on a line: a word, or a Chinese character with the punctuation that may not begin or end a line.
 _WIDE = "\u2e80-\uffef"
 _PIECES = re.compile(rf"\s+|[（“《]*(?:[^\s{_WIDE}“”]+|[{_WIDE}])[，。；：、）”》！？]*|\S")
 
 
+class Screen(NamedTuple):
+    """Cells of a line, and whether headings are bold."""
+
+    width: int = WIDE
+    bold: bool = False
+
+
 def write(document: Answer) -> str:
-    """The whole answer, blocks parted by an empty line; on a terminal tables keep to its width."""
-    width, bold = _screen()
+    """The whole answer as a terminal shows it, blocks parted by an empty line: tables and sentences keep to its width."""
+    return _written(document, Screen(*_screen()))
+
+
+def write_file(document: Answer) -> str:
+    """The whole answer as a file holds it, whatever terminal there is: nothing is folded, cut or bold."""
+    return _written(document, Screen())
+
+
+def _written(document: Answer, screen: Screen) -> str:
     parts: list[str] = []
     for block in document.blocks:
-        if isinstance(block, Table):
-            shown, left_out = _fitting(block, width)
-            parts.append(_draw(shown, width, bold=bold))
-            if left_out:
-                parts.append(f"  … {'; '.join(left_out)}")
-        elif isinstance(block, Heading):
-            words = printable(block.words)
-            parts.append(f"\x1b[1m{words}\x1b[0m" if bold else words)
-        elif isinstance(block, Fixed):
-            parts.append("\n".join(f"  {line}".rstrip() for line in block.words.splitlines()))
-        elif isinstance(block, Points):
-            parts.append("\n".join(f"- {printable(line)}" for line in block.lines))
-        else:
-            parts.append(printable(block.words))
+        parts += _drawn(block, screen)
     return "\n\n".join(parts).replace("\n\n  ", "\n  ") + "\n"
+
+
+def _drawn(block: Block, screen: Screen) -> list[str]:
+    """One block; of a table also what it leaves out."""
+    width, bold = screen
+    match block:
+        case Table():
+            shown, gap, left_out = _fitting(block, width)
+            drawn = _draw(shown, width, gap, bold=bold)
+            return [drawn, _hanging("; ".join(left_out), "  … ", width)] if left_out else [drawn]
+        case Heading():
+            return ["\n".join(f"\x1b[1m{line}\x1b[0m" if bold else line for line in _folded(one_line(block.words), width))]
+        case Fixed():
+            return ["\n".join(f"  {line}".rstrip() for line in block.words.splitlines())]
+        case Command():
+            return ["\n".join(_command(block.parts, width))]
+        case Points():
+            return ["\n".join(_hanging(line, "- ", width) for line in block.lines)]
+        case Lines():
+            return ["\n".join(_hanging(line, "", width) for line in block.lines)]
+        case _:
+            return ["\n".join(_folded(one_line(block.words), width))]
+
+
+def _folded(words: str, width: int) -> list[str]:
+    """Lines of a sentence; one line where nobody watches."""
+    return [words] if width >= WIDE else fold(words, width)
+
+
+def _hanging(line: str, mark: str, width: int) -> str:
+    """A point whose further lines stand below its first word."""
+    lines = _folded(one_line(line), width if width >= WIDE else width - len(mark))
+    return "\n".join((mark if place == 0 else " " * len(mark)) + each for place, each in enumerate(lines))
+
+
+def _command(parts: Sequence[str], width: int) -> list[str]:
+    """A command in lines that a shell joins again, one where it has room; a word is never broken."""
+    lines, line = [], "  "
+    for word in parts:
+        if line.strip() and len(line) + len(word) + 3 > width < WIDE:
+            lines.append(line + " \\")
+            line = "    "
+        line += word if not line.strip() else f" {word}"
+    return [*lines, line]
 
 
 def bar(parts: list[tuple[str, int]], total: int, width: int = 60) -> str:
@@ -79,19 +127,47 @@ def _screen() -> tuple[int, bool]:
     return shutil.get_terminal_size((120, 40)).columns, bold
 
 
-def _fitting(table: Table, width: int) -> tuple[Table, list[str]]:
-    """The table without columns for which a terminal is too narrow, and their headings; words are never broken for the sake of a spare column."""
+def _fitting(table: Table, width: int) -> tuple[Table, int, list[str]]:
+    """The table that a screen has room for, the cells between its columns, and the headings of those that are left out.
+
+    The wide form where all of it has room, else the narrow one; then spare columns go, the last first. Words are never broken for their sake; of a
+    narrow form those below ``_FOLDED_FIRST`` go only where folding the others is not enough.
+    """
+    if table.narrow is None:
+        return _without_spare(table, width, _GAPS[0])
+    if sum(_natural_width(table, place) for place in range(len(table.columns))) + _GAPS[0] * (len(table.columns) - 1) <= width:
+        return table, _GAPS[0], []
+    shown, gap, _ = _without_spare(table.narrow, width, _GAPS[1], _FOLDED_FIRST)
+    if _room(shown, range(len(shown.columns)), gap) > width:
+        shown, gap, _ = _without_spare(shown, width, gap, line=1)
+    elif _room(shown, range(len(shown.columns)), _GAPS[0]) <= width:
+        gap = _GAPS[0]
+    return shown, gap, []  # whoever made the narrow form says where the rest is
+
+
+def _without_spare(table: Table, width: int, gap: int, least_spare: int = 1, line: int = _LINE) -> tuple[Table, int, list[str]]:
+    """The table without as many spare columns as it takes, and the headings of those."""
     kept = list(range(len(table.columns)))
-    needs = [_least_width(table, place) for place in kept]
-    while sum(needs[place] for place in kept) + _GAP * (len(kept) - 1) > width:
+    while _room(table, kept, gap, line) > width:
         spare = max(kept, key=lambda place: table.columns[place].spare, default=None)
-        if spare is None or not table.columns[spare].spare:
+        if spare is None or table.columns[spare].spare < least_spare:
             break
         kept.remove(spare)
-    if len(kept) == len(needs):
-        return table, []
-    left_out = [column.title for place, column in enumerate(table.columns) if place not in kept]
-    return Table([table.columns[place] for place in kept], [[row[place] for place in kept] for row in table.rows]), left_out
+    if len(kept) == len(table.columns):
+        return table, gap, []
+    shown = Table([table.columns[place] for place in kept], [[row[place] for place in kept] for row in table.rows])
+    return shown, gap, [column.title for place, column in enumerate(table.columns) if place not in kept]
+
+
+def _room(table: Table, places: Sequence[int], gap: int, line: int = _LINE) -> int:
+    """Cells that some columns of a table take at least."""
+    return sum(_least_width(table, place, line) for place in places) + gap * (len(places) - 1)
+
+
+def _natural_width(table: Table, place: int) -> int:
+    """Cells of a column of which nothing is folded but long sentences."""
+    widest = max(map(cell_len, (row[place] for row in table.rows)), default=0)
+    return max(_least_width(table, place), min(widest, 2 * _LINE))
 
 
 def _least_width(table: Table, place: int, line: int = _LINE) -> int:
@@ -101,15 +177,15 @@ def _least_width(table: Table, place: int, line: int = _LINE) -> int:
     words = max((cell_len(word) for text in (column.title, *cells) for word in text.split()), default=0)
     widest = max(map(cell_len, cells), default=0)
     if column.right:
-        return max(words, widest)
+        return words if line < _LINE else max(words, widest)
     return max(words if column.spare else min(words, _LINE), min(widest, line))  # what may be left out is never cut within a word
 
 
-def _widths(table: Table, width: int) -> list[int]:
+def _widths(table: Table, width: int, gap: int) -> list[int]:
     """Cells of each column: as wide as what is in it, or the least, and then what is left over from left to right."""
     places = range(len(table.columns))
     wanted = [max(map(cell_len, (table.columns[place].title, *(row[place] for row in table.rows)))) for place in places]
-    room = width - _GAP * (len(wanted) - 1)
+    room = width - gap * (len(wanted) - 1)
     if sum(wanted) <= room:
         return wanted
     least = [_least_width(table, place) for place in places]
@@ -120,20 +196,20 @@ def _widths(table: Table, width: int) -> list[int]:
     return least
 
 
-def _draw(table: Table, width: int, *, bold: bool) -> str:
+def _draw(table: Table, width: int, gap: int, *, bold: bool) -> str:
     """Aligned columns: numbers to the right, long text folded between words, a rule below the headings."""
-    cells = [[printable(cell) if cell else "" for cell in row] for row in table.rows]
-    widths = _widths(Table(table.columns, cells), width)
+    cells = [[one_line(cell) if cell else "" for cell in row] for row in table.rows]
+    widths = _widths(Table(table.columns, cells), width, gap)
     right = [column.right for column in table.columns]
-    heading = _row([column.title for column in table.columns], widths, right)
-    rule = "─" * (sum(widths) + _GAP * (len(widths) - 1))
+    heading = _row([column.title for column in table.columns], widths, right, gap)
+    rule = "─" * (sum(widths) + gap * (len(widths) - 1))
     lines = [*([f"\x1b[1m{line}\x1b[0m" for line in heading] if bold else heading), rule]
     for row in cells:
-        lines += _row(row, widths, right)
+        lines += _row(row, widths, right, gap)
     return "\n".join(lines)
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], gap: int) -> list[str]:
     """The lines of one row."""
     folded = [fold(cell, width) for cell, width in zip(cells, widths, strict=True)]
     lines = []
@@ -141,9 +217,9 @@ def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> 
         parts = []
         for cell, width, numbers in zip(folded, widths, right, strict=True):
             words = cell[place] if place < len(cell) else ""
-            gap = " " * (width - cell_len(words))
-            parts.append(gap + words if numbers else words + gap)
-        lines.append((" " * _GAP).join(parts).rstrip())
+            fill = " " * (width - cell_len(words))
+            parts.append(fill + words if numbers else words + fill)
+        lines.append((" " * gap).join(parts).rstrip())
     return lines
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.formulas.load import cost_per_million_tokens, deployment_cost, energy_per_million_tokens_kwh, servers_needed
+from gpusizer.i18n import text
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
 from gpusizer.rendering.workbook.cells.selected import Chosen
@@ -112,7 +113,16 @@ class Answer:
             "gpu": gpu,
         }
         servers = account.line("servers", _servers(language, all_of_it, devices.get("node", row), devices.get("whole_nodes", row)))
-        yes = templated(language, "ui", "plan-answer", **said, gpus=all_of_it.gpus, servers=servers, layout=all_of_it.layout)
+        yes = templated(
+            language,
+            "ui",
+            "plan-answer",
+            **said,
+            gpus=all_of_it.gpus,
+            unit=text("ui", "unit-cards", language),
+            servers=servers,
+            layout=all_of_it.layout,
+        )
         reason = account.line("reason words", _reason(self.book, found, inputs))
         alone = layout_words(inputs.tp, inputs.pp, inputs.whole, constant(1))
         no = templated(language, "workbook", "answer-no", **said, layout=alone, reason=reason)

@@ -9,7 +9,7 @@ from typing import Any
 from gpusizer.i18n import text
 from gpusizer.planning.types import Cost, Option, Plan
 from gpusizer.rendering.launch import layout_words
-from gpusizer.rendering.plan import cost_words, evidence_of
+from gpusizer.rendering.plan_options import cost_words, evidence_of
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.cells.speed import LiveSpeed
 from gpusizer.rendering.workbook.grid import Grid

@@ -10,6 +10,7 @@ from gpusizer.article.answer import article_bytes_per_element, article_kinds, ar
 from gpusizer.article.model_figures import cache_figures
 from gpusizer.errors import FlagError
 from gpusizer.planning.prices import rent_of
+from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.tables.gather import TPS, Facts, ModelFacts, family_reasons
 from gpusizer.rendering.workbook.tables.table import Table
@@ -134,7 +135,7 @@ def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Tab
         cost = rent_of(device, 1, by_card=True)
         price = (None, "") if cost is None else (float(cost.amount), cost.currency)
         refused = (reason or None for reason in refusal)
-        rows.append([device.id, device.name, *numbers, device.node_size, int(device.whole_nodes), *price, *refused])
+        rows.append([device.id, device_name(device.name, book.language), *numbers, device.node_size, int(device.whole_nodes), *price, *refused])
     words = [(name, 1) for name in ("node", "whole_nodes", "price", "currency")]
     columns = [("id", 1), ("name", 1), *columns, *words, ("refusal", len(facts.tables.families) * len(facts.kv_precisions))]
     return Table(book.add("Devices", technical=True), columns, rows)

@@ -18,7 +18,7 @@ _GLANCE_S = 0.02
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
-def write_file(content: bytes, output: str) -> None:
+def write_file(content: bytes, output: str) -> bool:
     """Write a file; a pipe or a device takes the bytes as they come.
 
     Parameters
@@ -27,6 +27,11 @@ def write_file(content: bytes, output: str) -> None:
         What the file holds.
     output : str
         Its path.
+
+    Returns
+    -------
+    bool
+        Whether it is a file that stays: no pipe, no device.
 
     Raises
     ------
@@ -40,10 +45,11 @@ def write_file(content: bytes, output: str) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if _is_stream(output):
             _to_stream(content, output)
-        else:
-            _replace(Path(os.path.realpath(output)), content)  # a link stays, its target is replaced
+            return False
+        _replace(Path(os.path.realpath(output)), content)  # a link stays, its target is replaced
     except (OSError, ValueError) as error:
         raise InputError("cannot-write", path=output, detail=getattr(error, "strerror", None) or str(error)) from error
+    return True
 
 
 def _is_stream(output: str) -> bool:
