@@ -7,6 +7,7 @@ from typing import Any
 from gpusizer.i18n import text
 from gpusizer.planning.sensitivity import Sensitivity
 from gpusizer.planning.types import Plan
+from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.document import Block, Column, Table
 from gpusizer.rendering.launch import layout_words
 from gpusizer.rendering.notices import notice_data, notice_words
@@ -18,6 +19,7 @@ def sensitivity_blocks(plan: Plan, language: str) -> list[Block]:
     """A table of the need as it is, twice the share at work, and twice the context, on the device of the first option."""
     if plan.best is None or not plan.sensitivity:
         return []
+    device = device_name(plan.best.accelerator.name, language)
     words = {name: text("need", f"sensitivity-{name}", language, gpu=device) for name in ("what", "concurrency", "tokens")}
     usual = {name: text("ui", f"option-{name}", language) for name in ("gpus", "layout", "ttft", "tpot", "rate")}
     columns = [
