@@ -59,8 +59,8 @@ class GpusizerError(Exception):
     >>> error = UnknownIdError("unknown-model", id="deepsek-v3", nearest=["deepseek-v3"])
     >>> error.code, error.parameters["nearest"], error.exit_code
     ('unknown-model', ['deepseek-v3'], 2)
-    >>> print(error)
-    there is no model "deepsek-v3"; did you mean deepseek-v3? `gpusizer models list` shows all; a path of a config.json, a folder or a .gguf works too
+    >>> print(UnknownIdError("unknown-engine", id="vlm", nearest=["vllm"]))
+    there is no engine "vlm"; did you mean vllm? `gpusizer engines list` shows all
     """
 
     exit_code = 1

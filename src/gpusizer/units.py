@@ -96,7 +96,7 @@ def parse_duration_s(words: str | float) -> float:
     (0.05, 2.0, 1.5)
     >>> parse_duration_s("2")
     Traceback (most recent call last):
-    gpusizer.errors.UnitError: time-without-unit: found='2', seconds='2s', milliseconds='2ms'
+    gpusizer.errors.UnitError: "2" has no unit; write 2s or 2ms
     """
     parts = _split(words) if isinstance(words, str) else (words, "")
     if isinstance(words, str) and parts is not None and not parts[1] and parts[0] > 0:

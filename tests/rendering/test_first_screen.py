@@ -23,7 +23,7 @@ NEEDS = {
     "a small model, one GPU": Request("qwen3-8b", concurrency=4, context_tokens=8192),
     "several servers": Request("deepseek-v3", concurrency=400, input_tokens=8192, output_tokens=1024, gpus=("h100",)),
     "two engines, one device": Request("qwen3-32b", concurrency=32, input_tokens=8192, output_tokens=1024, engine="vllm,sglang", gpus=("h100",)),
-    "a rate": Request("qwen3-32b", request_rate=2, input_tokens=1000, output_tokens=200, gpus=("h100", "h200", "l40s", "a100")),
+    "a rate": Request("qwen3-32b", request_rate=2, input_tokens=1000, output_tokens=200, gpus=("h100", "h200", "l40s", "a100-sxm-80gb")),
     "a longer name": Request("qwen3-235b-a22b-instruct-2507", concurrency=16, input_tokens=4096, output_tokens=1024),
 }
 

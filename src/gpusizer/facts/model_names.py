@@ -71,7 +71,7 @@ def find_model(name: str) -> ModelEntry:
     >>> find_model("deepsek-v3")
     Traceback (most recent call last):
     gpusizer.errors.UnknownIdError: there is no model "deepsek-v3"; did you mean deepseek-v3, deepseek-v3.2, deepseek-v3.1? \
-`gpusizer models list` shows all; a path of a config.json, a folder or a .gguf works too
+`gpusizer models list` shows all; a path of a config.json, a folder or a .gguf works too, and --hub looks owner/name up
     """
     found = _lookup(name)
     if found is None:

@@ -11,7 +11,7 @@ from gpusizer.i18n import has, text
 __all__ = ["counted_devices", "currency_words", "date_words", "device_name", "device_unit", "short_device_name"]
 
 # What a name says of a device that is part of a card or module, or of how it is sold; the words of other languages stand in ``ui``.
-_PART = re.compile(r", one of the (\w+) (\w+) (?:of|on) a (\w+)$")
+_PART = re.compile(r", one of the (\w+) (\w+) (?:of|on) an? ([\w ]+)$")
 _BRACKETS = re.compile(r"\s*\(([^()]*)\)")
 
 
