@@ -25,7 +25,7 @@ def test_commands_and_options() -> None:
     assert offered("pl") == ["plan"]
     assert {"plan", "fit", "models", "completion"} <= set(offered(""))
     assert offered("plan", "qwen3-8b", "--conc") == ["--concurrency"]
-    assert offered("plan", "qwen3-8b", "--sort", "") == ["gpus", "cost", "speed"]
+    assert offered("plan", "qwen3-8b", "--sort", "") == ["best", "gpus", "cost", "speed"]
 
 
 def test_models_accelerators_and_engines() -> None:
