@@ -32,8 +32,8 @@ def plan_sentence(plan: Plan, language: str) -> str:
     layout = option_layout(best)
     said |= {"unit": device_unit(best.accelerator, language), "gpu": device_name(best.accelerator.name, language)}
     answer = text("ui", "plan-answer", language, **said, gpus=best.gpus, servers=servers, layout=layout)
-    price = "" if best.cost is None else cost_words(best.cost, language)
-    priced = text("need", "sentence-price" if price else "sentence-no-price", language, price=price)
+    code = "sentence-no-price" if best.cost is None else "sentence-price"
+    priced = text("need", code, language, price=cost_words(best.cost, language))
     return answer + performance_words(best, need, language) + priced
 
 
