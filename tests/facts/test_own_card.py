@@ -67,7 +67,7 @@ def test_a_card_like_one_of_the_catalogue_answers_like_it() -> None:
 def test_no_speed_is_invented(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     card = accelerator(line)
     assert not speed_known(card)
-    with pytest.raises(InputError, match="unknown"):
+    with pytest.raises(InputError, match="cannot be predicted"):
         bandwidth_bytes_per_s(card) if card.bandwidth_bytes_per_s is None else peak_flops_per_s(card, "16")
     option = make_plan(Request("qwen3-0.6b", concurrency=1, context_tokens=1024, gpus=(line,))).options[0]
     assert option.speeds.performance is None

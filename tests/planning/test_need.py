@@ -122,11 +122,11 @@ def test_where_each_part_comes_from_is_said(said: dict[str, Any], given: tuple[s
 
 def test_every_plan_has_its_line_in_text_and_json() -> None:
     from gpusizer.planning.pipeline import make_plan
-    from gpusizer.rendering.plan import PlanDocument
+    from gpusizer.rendering.plan_document import PlanDocument
     from gpusizer.rendering.render import render
 
     made = make_plan(Request(model="qwen3-8b", concurrency=3, input_tokens=1000, output_tokens=24, gpus=("h100",)))
-    for language, word in (("en", "Need: 3 at once"), ("zh", "需求：3 路并发")):
+    for language, word in (("en", "Need: 3 concurrent"), ("zh", "需求：3 路并发")):
         document = PlanDocument(made, language)
         assert word in render(document, "text")
         assert document.data["need"]["sentence"][language].startswith(word)

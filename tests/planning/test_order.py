@@ -26,7 +26,9 @@ from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.prices import ALIKE, placed_rent, rent_of
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Option, Plan
-from gpusizer.rendering.plan import PlanDocument, plan_data, plan_sentence
+from gpusizer.rendering.plan import plan_sentence
+from gpusizer.rendering.plan_data import plan_data
+from gpusizer.rendering.plan_options import options_table
 
 FEW = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 R1 = {"model": "deepseek-r1", "concurrency": 10, "input_tokens": 7168, "output_tokens": 1024}
@@ -290,7 +292,7 @@ def test_a_price_that_nobody_knows_is_said_and_pushes_no_part_out() -> None:
     unknown = [option for option in found.options if option.cost is None and option.purchase is None]
     assert unknown
     assert unknown[0].rank < len(found.options)
-    assert text("ui", "price-unknown", "en") in json.dumps(PlanDocument(found, "en").csv.rows)
+    assert text("ui", "price-unknown", "en") in json.dumps(options_table(found, found.options, "en").rows)
 
 
 # ---- China ------------------------------------------------------------------------------------------------------------------

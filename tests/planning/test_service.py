@@ -83,7 +83,7 @@ def test_a_card_of_unknown_speed_is_not_called_slow() -> None:
 
 
 def test_a_best_option_that_is_slow_says_so_to_readers() -> None:
-    from gpusizer.rendering.plan import PlanDocument
+    from gpusizer.rendering.plan_document import PlanDocument
     from gpusizer.rendering.render import render
 
     made = make_plan(Request(model="llama-3.1-8b-instruct", concurrency=4, input_tokens=60000, output_tokens=500, gpus=("l4-24gb",)))
