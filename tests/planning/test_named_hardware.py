@@ -27,7 +27,7 @@ def test_card_and_server_have_a_line_or_an_option_unless_the_engine_does_not_run
     if any(each.layout is None and each.reason.code == "engine-not-on-device" for each in found.rejected):
         assert not found.named
         return
-    device = next(each.accelerator for each in (*found.options, *found.rejected))
+    device = found.options[0].accelerator if found.options else found.rejected[0].accelerator
     sizes = {1, device.devices_per_node or 1}
     shown = {option.gpus for option in found.options} | {line.gpus for line in found.named}
     assert sizes <= shown

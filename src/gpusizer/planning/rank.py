@@ -45,7 +45,7 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
     "best" puts first, each only among equals of what stands before it:
 
     1. what fits on the safe side before what is tight, what is sold before what is announced, what keeps the floor of service before what is
-       slower;
+       slower, and what has no known speed between them;
     2. replicas inside one server, then over servers that are built for it, then over cards and boxes, or many times the GPUs of the leanest;
     3. Chinese makers, where they were asked for first; what is worth its money: four times as dear as the cheapest data-centre part comes
        later, of an old part twice;
@@ -79,7 +79,7 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
     def key(option: Option) -> tuple[Any, ...]:
         usual = usualness(option, leanest)
         last = (time_per_token(option), -option.held_requests_low, option.accelerator.id, option.launch.engine, option.launch.precision)
-        sure = (*trust(option), bool(option.slow))
+        sure = (*trust(option), 2 if option.slow else int(option.performance is None))
         if worth is not None:
             return *sure, usual, *_best(option, request, worth), *last
         return *sure, usual == RARE, *_asked(option, request), usual, class_place(option), elsewhere(option, request.country), *last

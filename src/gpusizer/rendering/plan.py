@@ -32,8 +32,9 @@ def plan_sentence(plan: Plan, language: str) -> str:
     layout = option_layout(best)
     said |= {"unit": device_unit(best.accelerator, language), "gpu": device_name(best.accelerator.name, language)}
     answer = text("ui", "plan-answer", language, **said, gpus=best.gpus, servers=servers, layout=layout)
-    code = "sentence-no-price" if best.cost is None else "sentence-price"
-    priced = text("need", code, language, price=cost_words(best.cost, language))
+    paid = best.cost or best.purchase
+    code = "sentence-no-price" if paid is None else "sentence-price" if best.cost is not None else "sentence-purchase"
+    priced = text("need", code, language, price=cost_words(paid, language))
     return answer + performance_words(best, need, language) + priced
 
 
