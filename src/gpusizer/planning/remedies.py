@@ -128,6 +128,9 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
     for precision in ("fp8", "int4"):
         if deployment.precision == "checkpoint" and architecture.quantization.method is None:
             yield "smaller-weights", {"before": architecture.dtype, "after": precision}, replace(launch, precision=precision)
+            for tokens in _shorter(deployment.max_model_len or 0):
+                both = {"before": architecture.dtype, "after": precision, "tokens": tokens}
+                yield "smaller-weights-shorter-context", both, replace(launch, precision=precision, max_model_len=tokens)
 
 
 def _what_runs(launch: Deployment, architecture: Architecture, accelerator: Accelerator, support: Support) -> Iterator[_Change]:
@@ -159,9 +162,15 @@ def _asking_less(fit: Fit, launch: Deployment) -> Iterator[_Change]:
     longest = int(fit.reason.parameters.get("longest_tokens", 0)) if fit.reason is not None else 0
     if longest >= _SHORTEST:
         yield "shorter-context", {"before": context, "after": longest}, replace(launch, max_model_len=longest)
-    while context // 2 >= _SHORTEST:
-        context //= 2
-        yield "shorter-context", {"before": deployment.max_model_len, "after": context}, replace(launch, max_model_len=context)
+    for tokens in _shorter(context):
+        yield "shorter-context", {"before": deployment.max_model_len, "after": tokens}, replace(launch, max_model_len=tokens)
+
+
+def _shorter(context_tokens: int) -> Iterator[int]:
+    """Ever shorter contexts, by halves. [tokens]"""
+    while context_tokens // 2 >= _SHORTEST:
+        context_tokens //= 2
+        yield context_tokens
 
 
 def _other_layouts(deployment: Deployment, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[_Change]:

@@ -35,7 +35,7 @@ __all__ = [
     "too_large",
 ]
 
-LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
+LARGER_TRIED = 5  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
 LAYOUTS_TRIED = 2
 BUSY_RANKS = 2  # requests for each rank, below which some ranks would often idle
 

@@ -9,7 +9,7 @@ __all__ = ["precision_asked"]
 
 # Methods that say how a checkpoint was made, not into what a plain one is turned.
 _AS_STORED = frozenset(
-    ["auto", "none", "modelopt", "modelopt-mixed", "compressed-tensors", "ascend", "quark", "torchao", "gguf", "humming", "inc", "experts-int8"]
+    ["auto", "none", "modelopt", "modelopt-mixed", "compressed-tensors", "quark", "torchao", "gguf", "humming", "inc", "experts-int8"]
 )
 
 
@@ -34,8 +34,8 @@ def precision_asked(model: str, precision: str, quantization: str | None = None,
     --------
     >>> [precision_asked("qwen3-8b", "checkpoint", *words) for words in (("fp8", None), (None, "half"), (None, "bfloat16"))]
     ['fp8', 'fp16', 'checkpoint']
-    >>> precision_asked("deepseek-v3", "checkpoint", "fp8", "half")
-    'checkpoint'
+    >>> precision_asked("deepseek-v3", "checkpoint", "fp8", "half"), precision_asked("deepseek-v3", "checkpoint", "ascend")
+    ('checkpoint', 'int8')
     """
     if precision != "checkpoint" or (quantization is None and dtype is None):
         return precision
@@ -46,6 +46,8 @@ def precision_asked(model: str, precision: str, quantization: str | None = None,
     stored = load_architecture(model)
     formats = weight_formats(stored)
     quantised = [name for name in formats if plain_dtype(name) is None]
+    if quantization is not None and quantization.lower() == "ascend":  # files of msModelSlim: W8A8 where the model's own name says no other
+        return "checkpoint" if any(name.startswith("int") for name in quantised) else "int8"
     if quantization is not None and quantization.lower().replace("_", "-") not in _AS_STORED:
         found, _ = precision_of_words(quantization)
         if found is None:
