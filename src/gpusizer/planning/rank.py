@@ -45,10 +45,10 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
     "best" puts first, each only among equals of what stands before it:
 
     1. what fits on the safe side before what is tight, what is sold before what is announced, what keeps the floor of service before what is
-       slower, and what has no known speed between them;
+       slower;
     2. replicas inside one server, then over servers that are built for it, then over cards and boxes, or many times the GPUs of the leanest;
-    3. Chinese makers, where they were asked for first; what is worth its money: four times as dear as the cheapest data-centre part comes
-       later, of an old part twice;
+    3. Chinese makers, where they were asked for first; what has a known speed; what is worth its money: four times as dear as the cheapest
+       data-centre part comes later, of an old part twice;
     4. what is sold where one buys, then what is sold in China only (in China: what needs a licence);
     5. data-centre parts, then workstation cards and single gaming cards, then gaming cards, then the classes that were asked for; current parts, then
        those of which new ones are remainders;
@@ -79,7 +79,7 @@ def ranked(options: Sequence[Option], request: Request) -> tuple[Option, ...]:
     def key(option: Option) -> tuple[Any, ...]:
         usual = usualness(option, leanest)
         last = (time_per_token(option), -option.held_requests_low, option.accelerator.id, option.launch.engine, option.launch.precision)
-        sure = (*trust(option), 2 if option.slow else int(option.performance is None))
+        sure = (*trust(option), bool(option.slow))
         if worth is not None:
             return *sure, usual, *_best(option, request, worth), *last
         return *sure, usual == RARE, *_asked(option, request), usual, class_place(option), elsewhere(option, request.country), *last
@@ -95,6 +95,7 @@ def _best(option: Option, request: Request, worth: Worth) -> tuple[Any, ...]:
     buy = _LAST if option.purchase is None else in_dollars(option.purchase) or _LAST
     return (
         _foreign(option, request),
+        option.performance is None,
         steps >= DEAR - device.old,
         *sold,
         *like,

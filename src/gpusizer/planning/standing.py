@@ -184,4 +184,5 @@ class Worth:
 
 def _cost(option: Option) -> float:
     rent, time = placed_rent(option.accelerator, option.gpus), time_per_token(option)
-    return inf if rent is None or time == inf else float(f"{rent * max(time, COMFORTABLE_S):.3g}")  # no order by the cents of a conversion
+    doubt = 1 if option.cost is not None and option.cost.kind in ALIKE else WORTH  # placed by another price: a step behind one that is known
+    return inf if rent is None or time == inf else float(f"{doubt * rent * max(time, COMFORTABLE_S):.3g}")  # no order by the cents of a conversion

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HOPELESS", "PLAIN_CACHES", "best_safe", "best_tight", "smaller_cache_runs", "tried_trials"]
 
+MOST_SERVERS = 2
+"""Servers of a replica up to which settings are turned: what spans more is built, not squeezed."""
+
 HOPELESS = 0.1
 """Share of a GPU that is missing, beyond which no setting and no other cut of the same size helps."""
 
@@ -47,7 +50,7 @@ def tried_trials(wanted: Search, accelerator: Accelerator, layout: Layout, fewes
     """
     plain = trial_of(wanted, accelerator, layout)
     need = wanted.need.concurrency
-    if plain.held_low >= need or wanted.request.tuning == "off" or _hopeless(plain):
+    if plain.held_low >= need or wanted.request.tuning == "off" or _hopeless(plain) or layout.gpus > MOST_SERVERS * accelerator.node_size:
         return [plain]
     smaller = wanted.request.kv_precision == "auto" and smaller_cache_runs(wanted, accelerator, plain)
     ladder = list(rungs(wanted.engine.knobs, plain.fit.deployment, need, smaller_cache=smaller))
