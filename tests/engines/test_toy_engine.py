@@ -50,7 +50,21 @@ def test_it_is_found_by_its_names_and_gone_afterwards() -> None:
 def test_it_is_fitted_by_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:
     """Weights and the reserve leave the rest of the card to the cache."""
     found = answer(
-        capsys, "fit", "qwen3-8b", "--gpu", "h100", "--engine", "toy", "--ways", "2", "--reserve-gib", "10", "--longest", "8k", "--colour", "red"
+        capsys,
+        "fit",
+        "qwen3-8b",
+        "--gpu",
+        "h100-sxm-80gb",
+        "--engine",
+        "toy",
+        "--ways",
+        "2",
+        "--reserve-gib",
+        "10",
+        "--longest",
+        "8k",
+        "--colour",
+        "red",
     )
     per_gpu = found["per_gpu"]
     assert found["deployment"]["tp"] == 2

@@ -162,7 +162,7 @@ def test_the_sentence_carries_speed_and_price() -> None:
 
 def test_what_is_unknown_is_said_briefly_in_the_sentence() -> None:
     options = plan(model="qwen3-8b", concurrency=1, context_tokens=2048)["options"]
-    unpriced = next(each["gpu"] for each in options if each["cost"] is None and each["ttft_s"] is not None)
+    unpriced = next(each["gpu"] for each in options if each["cost"] is each["purchase"] is None and each["ttft_s"] is not None)
     sentence = plan(model="qwen3-8b", concurrency=1, context_tokens=2048, gpus=(unpriced,))["sentence"]
     assert "price unknown" in sentence["en"]
     assert "价格未知" in sentence["zh"]

@@ -83,9 +83,9 @@ def test_a_plan_that_turned_settings_opens_with_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("engine", "release"), [("sglang", None), ("sglang", "0.5.21"), ("tensorrt-llm", None), ("vllm,sglang", None)])
 def test_a_plan_for_another_engine_opens_with_its_own_answer(engine: str, release: str | None, tmp_path: Path) -> None:
-    made = make_plan(Request("deepseek-v4-flash", engine=engine, engine_version=release, concurrency=24, context_tokens=12000))
-    best, content = made.best, plan_workbook(made, "en")
-    assert best is not None
+    made = make_plan(Request("deepseek-v4-flash", engine=engine, engine_version=release, concurrency=24, context_tokens=12000, tuning="off"))
+    best = next(option for option in made.options if option.layout.dp == 1)  # cells know no ranks with requests of their own
+    content = plan_workbook(made, "en")
     assert best.performance is not None
     sheet, stored, found = Sheet(content, tmp_path / "plan.xlsx"), stored_values(content), {}
     sheet.model.evaluate()
@@ -165,7 +165,7 @@ def test_times_and_rates_are_the_library_s_for_any_load_layout_and_device(tmp_pa
         made = make_plan(Request(model, concurrency=32, scenario="knowledge-base", gpus=("h200",)))
         assert made.best is not None
         architecture, sheet = made.best.architecture, Sheet(plan_workbook(made, "en"), tmp_path / "plan.xlsx")
-        for number in range(18):
+        for number in range(24):
             tokens = chance.choice(((100, 200), (4000, 1), (20000, 700), (1, 2000)))
             case = Case(
                 model, "checkpoint", "auto", chance.choice(gpus) if number else "h200-sxm-141gb", chance.choice((1, 2, 4, 8, 16)),

@@ -35,7 +35,7 @@ __all__ = [
     "too_large",
 ]
 
-LARGER_TRIED = 5  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
+LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all
 LAYOUTS_TRIED = 2
 BUSY_RANKS = 2  # requests for each rank, below which some ranks would often idle
 
@@ -91,13 +91,15 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
 def _worth_trying(sizes: Sequence[int], smallest: int, attempt: Callable[[int], Tried]) -> Iterator[int]:
     """Sizes from the smallest that holds the model, while a larger replica may still take fewer GPUs in all."""
     fewest: int | None = None
-    for index in range(smallest, min(smallest + LARGER_TRIED, len(sizes))):
-        if fewest is not None and sizes[index] >= fewest:
+    left = LARGER_TRIED
+    for index in range(smallest, len(sizes)):
+        if left == 0 or (fewest is not None and sizes[index] >= fewest):
             return
         yield index
         safe = attempt(index).safe
         if safe is not None:
             fewest = safe.gpus if fewest is None else min(fewest, safe.gpus)
+            left -= not safe.knobs or safe.plain is not None  # counted from the size that holds the model as the engine starts it
 
 
 def _fewest_tight(tried: Iterable[Tried], allowed: int | None) -> Candidate | None:

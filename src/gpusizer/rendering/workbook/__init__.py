@@ -78,6 +78,8 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         The file.
     """
     request, need, best = plan.request, plan.need, _recorded(plan)
+    if best is not None and best is not plan.best:  # the workbook's first is the first that its cells can say
+        plan = replace(plan, options=(best, *(each for each in plan.options if each is not best)))
     engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version, settings_of(best))
     with _undisturbed():
         stored = load_architecture(request.model)
