@@ -21,8 +21,8 @@ from gpusizer.planning.prices import converted_warnings
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
 from gpusizer.planning.search import search
-from gpusizer.planning.standing import rare_and_replaced
-from gpusizer.planning.types import Found, Plan, Rejected
+from gpusizer.planning.standing import rare_and_replaced, somebody_runs
+from gpusizer.planning.types import Found, Option, Plan, Rejected
 from gpusizer.planning.wanted import Search
 from gpusizer.planning.words import named
 
@@ -56,9 +56,11 @@ def make_plan(request: Request) -> Plan:
 
         request, need, trace = traced_need(request)
     devices = devices_of(request)
-    found = [each for wanted in _alternatives(choices, need) for each in _found(wanted, devices)]
-    every = [option for each in found for option in (each.option, each.tight) if option is not None]
-    left_out = rare_and_replaced(every, (*request.gpus, *((request.vendor,) if request.vendor else ())))
+    named_parts = (*request.gpus, *((request.vendor,) if request.vendor else ()))
+    found, every = _all_found(choices, need, devices, usual=not named_parts)
+    if not named_parts and not somebody_runs(every):
+        found, every = _all_found(choices, need, devices, usual=False)
+    left_out = rare_and_replaced(every, named_parts)
     options = ranked([option for place, option in enumerate(every) if place not in left_out], request)
     if request.is_simulated and options:
         from gpusizer.planning.finalists import simulated_finalists  # here: most plans need none
@@ -94,6 +96,12 @@ def _in_our_words(request: Request) -> tuple[Request, list[Request], tuple[Notic
             notices += [each for each in one.notices if each not in notices]
     first = [each.precision for each in choices if each.engine == choices[0].engine]
     return replace(choices[0], engine=request.engine, precision=",".join(dict.fromkeys(first))), choices, tuple(notices)
+
+
+def _all_found(choices: Sequence[Request], need: Need, devices: Sequence[Accelerator], *, usual: bool) -> tuple[list[Found], list[Option]]:
+    """What becomes of each accelerator in each engine and precision, and the options among it; ``usual`` looks at replicas that somebody runs."""
+    found = [each for wanted in _alternatives(choices, need) for each in _found(replace(wanted, usual=usual), devices)]
+    return found, [option for each in found for option in (each.option, each.tight) if option is not None]
 
 
 def _alternatives(choices: Sequence[Request], need: Need) -> Iterator[Search]:

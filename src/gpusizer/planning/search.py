@@ -20,6 +20,7 @@ from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.service import floor_of
 from gpusizer.planning.sizes import MOST_NODES, first_guess, replica_sizes, smallest_index
+from gpusizer.planning.standing import MOST_SERVERS, joins_servers
 from gpusizer.planning.starts import Trial, too_close
 from gpusizer.planning.tuning import HOPELESS, best_safe, best_tight, tried_trials
 from gpusizer.planning.types import FITS, TIGHT, Found, Option, Rejected
@@ -60,6 +61,12 @@ def search(wanted: Search, accelerator: Accelerator) -> Found:
         return Found(None, Rejected(accelerator, None, support.refusal))
     weights_bytes = wanted.weights_bytes
     sizes = [gpus for gpus in replica_sizes(accelerator, wanted.most_gpus) if gpus * accelerator.memory_bytes > weights_bytes]
+    if wanted.usual and not joins_servers(accelerator) and sizes:
+        most = MOST_SERVERS * accelerator.node_size
+        if sizes[0] > most:
+            nodes = int(servers_needed(gpus=sizes[0], devices_per_node=accelerator.node_size))
+            return Found(None, Rejected(accelerator, None, Notice("nobody-runs-it", {"nodes": nodes})))
+        sizes = [gpus for gpus in sizes if gpus <= most]
     tried: dict[int, Tried] = {}
 
     def attempt(index: int) -> Tried:

@@ -7,22 +7,26 @@ from math import inf, log2
 
 from gpusizer.architecture.types import Notice
 from gpusizer.facts.market import CLASSES
+from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import servers_needed
 from gpusizer.planning.prices import ALIKE, placed_rent
 from gpusizer.planning.types import FITS, Option, Rejected
 
 __all__ = [
     "DEAR",
+    "MOST_SERVERS",
     "RARE",
     "Worth",
     "beyond_fabric",
     "certainty",
     "class_place",
     "elsewhere",
+    "joins_servers",
     "less_known",
     "own_servers",
     "part_of_server",
     "rare_and_replaced",
+    "somebody_runs",
     "squeezed",
     "time_per_token",
     "trust",
@@ -51,6 +55,11 @@ def own_servers(option: Option) -> int:
     return int(servers_needed(gpus=option.layout.gpus, devices_per_node=option.accelerator.node_size))
 
 
+def joins_servers(device: Accelerator) -> bool:
+    """Whether its servers are built to work as one: whole ones and modules, not cards and boxes."""
+    return device.whole_nodes or "OAM" in (device.form_factor or "")
+
+
 def usualness(option: Option, leanest: int) -> int:
     """Who runs such a layout: everybody inside one server, many over servers that are built for it, few over cards and boxes.
 
@@ -68,10 +77,14 @@ def usualness(option: Option, leanest: int) -> int:
     """
     device = option.accelerator
     crosses = option.layout.gpus > (device.reach or option.layout.gpus)
-    built = device.whole_nodes or "OAM" in (device.form_factor or "")
-    if (crosses and not built) or (option.nodes > 1 and option.gpus > SPRAWL * leanest):
+    if (crosses and not joins_servers(device)) or (option.nodes > 1 and option.gpus > SPRAWL * leanest):
         return RARE
     return USUAL if crosses else PLAIN
+
+
+def somebody_runs(options: Sequence[Option]) -> bool:
+    """Whether one of them is a layout that people run, on a part that a plan looks at by itself."""
+    return any(option.accelerator.considered and usualness(option, option.gpus) < RARE for option in options)
 
 
 def rare_and_replaced(options: Sequence[Option], named: Sequence[str]) -> dict[int, Rejected]:
@@ -89,13 +102,16 @@ def rare_and_replaced(options: Sequence[Option], named: Sequence[str]) -> dict[i
     dict of int to Rejected
         By place among the options, why each is left out.
     """
-    if named or not any(option.accelerator.considered and usualness(option, option.gpus) < RARE for option in options):
+    if named or not somebody_runs(options):
         return {}
-    return {
-        place: Rejected(option.accelerator, option.layout, Notice("nobody-runs-it", {"nodes": own_servers(option)}))
-        for place, option in enumerate(options)
-        if own_servers(option) > MOST_SERVERS and usualness(option, option.gpus) == RARE
-    }
+    leanest = min(option.gpus for option in options if option.accelerator.considered)
+    found: dict[int, Rejected] = {}
+    for place, option in enumerate(options):
+        if own_servers(option) > MOST_SERVERS and usualness(option, option.gpus) == RARE:
+            found[place] = Rejected(option.accelerator, option.layout, Notice("nobody-runs-it", {"nodes": own_servers(option)}))
+        elif option.nodes > MOST_SERVERS and option.gpus > 2 * SPRAWL * leanest:
+            found[place] = Rejected(option.accelerator, option.layout, Notice("sprawls", {"gpus": option.gpus, "leanest": leanest}))
+    return found
 
 
 def class_place(option: Option) -> int:

@@ -38,6 +38,8 @@ class Search:
         The model as its checkpoint stores it, and in the precision that is wanted.
     drafts : Drafts or None
         What each step drafts.
+    usual : bool
+        Only replicas that somebody runs: no more servers than a few where no fabric joins them.
     converted : bool
         The device does not run the published weights: they are made into this precision first.
     """
@@ -49,6 +51,7 @@ class Search:
     architecture: Architecture
     drafts: Drafts | None = None
     converted: bool = False
+    usual: bool = False
 
     @property
     def bare(self) -> Deployment:
