@@ -73,15 +73,15 @@ def options_table(plan: Plan, options: Sequence[Option], language: str) -> Table
     Parameters
     ----------
     plan : Plan
-        The whole answer: what tells its options apart decides the columns.
+        The whole answer.
     options : sequence of Option
-        Those to show.
+        Those to show: what tells them apart decides the columns.
     language : str
         "en" or "zh".
     """
     several = {
-        "engine": len({option.launch.engine for option in plan.options}) > 1,
-        "precision": len({option.launch.precision for option in plan.options}) > 1,
+        "engine": len({option.launch.engine for option in options}) > 1,
+        "precision": len({option.launch.precision for option in options}) > 1,
     }
     cells = {name: cell for name, cell in _cells(plan, language).items() if several.get(name, True)}
     short = {**cells, **_short_cells(options, language)}
