@@ -10,7 +10,6 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.latency import speculative_tokens
-from gpusizer.formulas.load import replicas_needed
 from gpusizer.performance.acceptance import MOST_ACCEPTED, assumed_acceptance
 from gpusizer.performance.batch import Ask, Sweep
 from gpusizer.performance.device_speeds import speed_unknown
@@ -237,30 +236,37 @@ def _ladder(wanted: Search, candidate: Candidate) -> list[int]:
 
 
 def _best(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]) -> dict[int, _Answer]:
-    """By device: the candidate to take. A second pass looks between the steps of the first."""
-    best = _pass(wanted, devices, rows)
-    between: list[tuple[int, Candidate]] = []
-    for number, answer in best.items():
-        chosen = answer.candidate
-        same = sorted(row.replicas for which, row in rows if which == number and row.fit is chosen.fit and row.replicas < chosen.replicas)
-        if answer.kept and same and wanted.request.sort != "speed":
-            step = max((chosen.replicas - same[-1]) // STEPS, 1)
-            between.extend((number, replace(chosen, replicas=count)) for count in range(same[-1] + 1, chosen.replicas, step))
-    for number, finer in _pass(wanted, devices, between).items():
+    """By device: the candidate to take. A second pass looks between the steps of the first, for every start that may take fewer GPUs."""
+    best, kept = _pass(wanted, devices, rows)
+    if wanted.request.sort == "speed":
+        return best
+    finer_best, _ = _pass(wanted, devices, list(_between(best, rows, kept)))
+    for number, finer in finer_best.items():
         if finer.order < best[number].order:
             best[number] = finer
     return best
 
 
-def _sane_gpus(wanted: Search, candidate: Candidate, device: Accelerator) -> int:
-    """GPUs up to which more of them are spent on speed that nobody set a limit for: one server, or what memory needs."""
-    least = int(replicas_needed(concurrency=wanted.need.concurrency, held=candidate.held_low)) * candidate.layout.gpus
-    return max(least, device.node_size)
+def _between(best: Mapping[int, _Answer], rows: Sequence[tuple[int, Candidate]], kept: Sequence[bool]) -> Iterator[tuple[int, Candidate]]:
+    """Numbers of replicas between the fewest that keep the targets and the next lower one that was tried."""
+    starts: dict[tuple[int, int], list[tuple[int, bool, Candidate]]] = {}
+    for (number, row), good in zip(rows, kept, strict=True):
+        starts.setdefault((number, id(row.fit)), []).append((row.replicas, good, row))
+    for (number, _), tried in starts.items():
+        fewest = min((count for count, good, _ in tried if good), default=None)
+        lower = None if fewest is None else max((count for count, _, _ in tried if count < fewest), default=None)
+        if fewest is None or lower is None:
+            continue
+        row, most = tried[0][2], best[number].candidate.gpus  # one is kept, so the best of this device is
+        for count in range(lower + 1, fewest, max((fewest - lower) // STEPS, 1)):
+            if count * row.layout.gpus < most:
+                yield number, replace(row, replicas=count)
 
 
-def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]) -> dict[int, _Answer]:
+def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]) -> tuple[dict[int, _Answer], list[bool]]:
+    """By device the best of some rows, and which rows keep the targets."""
     if not rows:
-        return {}
+        return {}, []
     request, asks = wanted.request, [Ask(devices[number], row.launch, row.replicas, row.fit) for number, row in rows]
     sweep = Sweep(wanted.architecture, asks, load_of(request, wanted.need))
     kept = sweep.holds_rate
@@ -268,13 +274,14 @@ def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, 
         if wish is not None:
             kept = kept & (figures <= wish)
     chosen: dict[int, tuple[tuple[float, ...], int]] = {}
-    for index, ((number, row), good, tpot, ttft) in enumerate(zip(rows, kept.tolist(), sweep.tpot_s.tolist(), sweep.ttft_s.tolist(), strict=True)):
-        spent = float(request.sort == "speed" and row.gpus > _sane_gpus(wanted, row, devices[number]))
-        size = (float(row.gpus), tpot) if request.sort != "speed" else (spent, tpot, float(row.gpus))
+    goods: list[bool] = kept.tolist()
+    for index, ((number, row), good, tpot, ttft) in enumerate(zip(rows, goods, sweep.tpot_s.tolist(), sweep.ttft_s.tolist(), strict=True)):
+        size = (float(row.gpus), tpot) if request.sort != "speed" else (tpot, float(row.gpus))
         order = (0.0, *size) if good else (1.0, tpot + ttft, float(row.gpus))
         if number not in chosen or order < chosen[number][0]:
             chosen[number] = (order, index)
-    return {number: _Answer(rows[index][1], sweep.performance(index), order[0] == 0.0, order) for number, (order, index) in chosen.items()}
+    answers = {number: _Answer(rows[index][1], sweep.performance(index), order[0] == 0.0, order) for number, (order, index) in chosen.items()}
+    return answers, goods
 
 
 def _with_drafts(drafting: Search, device: Accelerator, chosen: _Answer, alone: _Answer | None) -> Found:
