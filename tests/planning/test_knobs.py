@@ -83,3 +83,13 @@ def test_the_printed_command_holds_what_was_turned(model: str, engine: str) -> N
         assert again.fits
         assert [line.bytes for line in again.ranks[again.worst].items] == [line.bytes for line in option.fit.ranks[option.fit.worst].items]
         assert [flag["code"] for flag in document["flags"]] == [knob.code for knob in option.knobs]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.sampled_from(MODELS), st.integers(1, 200), st.sampled_from([0.03, 0.08]))
+def test_with_targets_turning_settings_never_costs_gpus_either(model: str, concurrency: int, tpot_s: float) -> None:
+    need = {"model": model, "concurrency": concurrency, "context_tokens": 8192, "tpot_s": tpot_s, "speculative": "off", "gpus": CARDS[:3]}
+    plain = {option.accelerator.id: option.gpus for option in options(**need, tuning="off")}
+    turned = {option.accelerator.id: option for option in options(**need)}
+    assert all(turned[card].gpus <= gpus for card, gpus in plain.items())
+    assert all(option.performance is not None and option.performance.tpot_s.value <= tpot_s for option in turned.values())

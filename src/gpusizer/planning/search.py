@@ -34,6 +34,7 @@ __all__ = [
     "search",
     "spread_candidates",
     "too_large",
+    "tried_layout",
 ]
 
 LARGER_TRIED = 4  # sizes from the smallest that holds the model: a larger replica may hold the load with fewer GPUs in all

@@ -15,9 +15,9 @@ from gpusizer.performance.batch import Ask, Sweep
 from gpusizer.performance.device_speeds import speed_unknown
 from gpusizer.performance.set_up import quickest_token_s
 from gpusizer.performance.types import Performance
-from gpusizer.planning.drafts import own_drafts
+from gpusizer.planning.drafts import OFF, own_drafts
 from gpusizer.planning.option_speeds import load_of
-from gpusizer.planning.search import best_layout, candidate_of, layouts_of, option_of, spread_candidates, too_large
+from gpusizer.planning.search import best_layout, candidate_of, layouts_of, option_of, spread_candidates, too_large, tried_layout
 from gpusizer.planning.sizes import first_guess, replica_sizes, smallest_index
 from gpusizer.planning.starts import deployment_for
 from gpusizer.planning.types import Found, Rejected, Undrafted
@@ -61,7 +61,10 @@ def search_targets(wanted: Search, devices: Sequence[Accelerator]) -> list[Found
     """
     refused: dict[int, Rejected] = {}
     seen: _Seen = {}
-    best = _smallest(wanted, devices, refused, seen)
+    plain = replace(wanted, request=replace(wanted.request, tuning=OFF))
+    best = _smallest(plain, devices, refused, seen)
+    if wanted.request.tuning != OFF:
+        best |= _better_with_settings(wanted, devices, best, seen)
     own = own_drafts(wanted.request.speculative, wanted.engine, wanted.bare, wanted.architecture)
     if own is None:
         return [_found(wanted, devices[number], best.get(number), refused.get(number)) for number in range(len(devices))]
@@ -89,12 +92,36 @@ def _smallest(wanted: Search, devices: Sequence[Accelerator], refused: dict[int,
             if found is None:
                 del waiting[number]
                 continue
-            starts = [start for each in found for start in (each, each.plain) if start is not None]
-            rows.extend((number, replace(start, replicas=replicas)) for start in starts for replicas in _ladder(wanted, start))
+            rows.extend((number, replace(each, replicas=replicas)) for each in found for replicas in _ladder(wanted, each))
         for number, answer in _best(wanted, devices, rows).items():
             if number not in best or answer.order < best[number].order:
                 best[number] = answer
     return best
+
+
+def _better_with_settings(wanted: Search, devices: Sequence[Accelerator], best: Mapping[int, _Answer], seen: _Seen) -> dict[int, _Answer]:
+    """By device: what takes fewer GPUs once settings are turned: the widest cut of each size that memory, not speed, kept from doing."""
+    rows: list[tuple[int, Candidate]] = []
+    for number, device in enumerate(devices):
+        known = best.get(number)
+        kept = known.candidate if known is not None and known.kept else None
+        for gpus, tried in seen.get(number, {}).items():
+            layout = next((each.layout for each in tried if each.layout is not None and _memory_decides(each, kept)), None)
+            if layout is None or (kept is not None and gpus > kept.gpus):
+                continue
+            turned = tried_layout(wanted, device, layout, None if kept is None else kept.gpus).safe
+            if turned is not None and turned.knobs:
+                most = inf if kept is None else kept.gpus
+                rows += [(number, replace(turned, replicas=count)) for count in _ladder(wanted, turned) if count * layout.gpus < most]
+    answers = _best(wanted, devices, rows)
+    return {number: each for number, each in answers.items() if each.kept and (number not in best or each.order < best[number].order)}
+
+
+def _memory_decides(tried: Candidate | Rejected, kept: Candidate | None) -> bool:
+    """Whether a layout does not start for want of memory, or holds so few requests that it takes as many GPUs as the best that is known."""
+    if isinstance(tried, Rejected):
+        return tried.reason.code in NO_ROOM
+    return kept is None or tried.gpus >= kept.gpus
 
 
 def _better_with_drafts(drafting: Search, devices: Sequence[Accelerator], best: Mapping[int, _Answer], seen: _Seen) -> dict[int, _Answer]:
