@@ -10,6 +10,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Layout
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.latency import speculative_tokens
+from gpusizer.formulas.load import replicas_needed
 from gpusizer.performance.acceptance import MOST_ACCEPTED, assumed_acceptance
 from gpusizer.performance.batch import Ask, Sweep
 from gpusizer.performance.device_speeds import speed_unknown
@@ -61,9 +62,9 @@ def search_targets(wanted: Search, devices: Sequence[Accelerator]) -> list[Found
     """
     refused: dict[int, Rejected] = {}
     seen: _Seen = {}
-    plain = replace(wanted, request=replace(wanted.request, tuning=OFF))
-    best = _smallest(plain, devices, refused, seen)
-    if wanted.request.tuning != OFF:
+    quickest = wanted.request.sort == "speed"  # settings are for room: there they matter only where nothing starts without
+    best = _smallest(wanted if quickest else replace(wanted, request=replace(wanted.request, tuning=OFF)), devices, refused, seen)
+    if wanted.request.tuning != OFF and not quickest:
         best |= _better_with_settings(wanted, devices, best, seen)
     own = own_drafts(wanted.request.speculative, wanted.engine, wanted.bare, wanted.architecture)
     if own is None:
@@ -92,7 +93,8 @@ def _smallest(wanted: Search, devices: Sequence[Accelerator], refused: dict[int,
             if found is None:
                 del waiting[number]
                 continue
-            rows.extend((number, replace(each, replicas=replicas)) for each in found for replicas in _ladder(wanted, each))
+            starts = [start for each in found for start in (each, each.plain) if start is not None]
+            rows.extend((number, replace(start, replicas=replicas)) for start in starts for replicas in _ladder(wanted, start))
         for number, answer in _best(wanted, devices, rows).items():
             if number not in best or answer.order < best[number].order:
                 best[number] = answer
@@ -290,6 +292,12 @@ def _between(best: Mapping[int, _Answer], rows: Sequence[tuple[int, Candidate]],
                 yield number, replace(row, replicas=count)
 
 
+def _sane_gpus(wanted: Search, candidate: Candidate, device: Accelerator) -> int:
+    """GPUs up to which more of them are spent on speed that nobody set a limit for: one server, or what memory needs."""
+    least = int(replicas_needed(concurrency=wanted.need.concurrency, held=candidate.held_low)) * candidate.layout.gpus
+    return max(least, device.node_size)
+
+
 def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, Candidate]]) -> tuple[dict[int, _Answer], list[bool]]:
     """By device the best of some rows, and which rows keep the targets."""
     if not rows:
@@ -303,7 +311,8 @@ def _pass(wanted: Search, devices: Sequence[Accelerator], rows: list[tuple[int, 
     chosen: dict[int, tuple[tuple[float, ...], int]] = {}
     goods: list[bool] = kept.tolist()
     for index, ((number, row), good, tpot, ttft) in enumerate(zip(rows, goods, sweep.tpot_s.tolist(), sweep.ttft_s.tolist(), strict=True)):
-        size = (float(row.gpus), tpot) if request.sort != "speed" else (tpot, float(row.gpus))
+        spent = float(request.sort == "speed" and row.gpus > _sane_gpus(wanted, row, devices[number]))
+        size = (float(row.gpus), tpot) if request.sort != "speed" else (spent, tpot, float(row.gpus))
         order = (0.0, *size) if good else (1.0, tpot + ttft, float(row.gpus))
         if number not in chosen or order < chosen[number][0]:
             chosen[number] = (order, index)
