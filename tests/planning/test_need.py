@@ -309,3 +309,11 @@ def test_a_near_miss_takes_fewer_gpus_and_holds_most(model: str, gpu: str, concu
         said = near["parameters"]
         assert said["gpus"] < answer["options"][0]["gpus"]
         assert 0.8 * concurrency <= said["held"] < concurrency
+
+
+def test_a_load_beyond_all_reason_is_answered_like_any_other() -> None:
+    """The numbers of replicas are not gone through one by one."""
+    answer = plan(model="qwen3-8b", concurrency=999_999_999, context_tokens=131072, gpus=("h100-sxm-80gb",))
+    assert answer["options"][0]["max_concurrency_low"] >= 999_999_999
+    for near in answer["near_misses"]:
+        assert 0.8 * 999_999_999 <= near["parameters"]["held"] < 999_999_999

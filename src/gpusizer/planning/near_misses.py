@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import ceil
+
 from gpusizer.architecture.types import Notice
+from gpusizer.formulas.load import replicas_needed
 from gpusizer.planning.search import best_layout
 from gpusizer.planning.sensitivity import wanted_of
 from gpusizer.planning.sizes import replica_sizes
@@ -30,8 +34,7 @@ def near_misses(plan: Plan) -> tuple[Notice, ...]:
     best = plan.best
     if best is None or best.verdict != FITS or best.prefill is not None or plan.request.has_targets or plan.need.concurrency < 2:
         return ()
-    least = plan.need.concurrency * MOST_OF_IT
-    held = {gpus: low for gpus, low in _smaller(plan, best) if least <= low < plan.need.concurrency}
+    held = dict(_smaller(plan, best))
     if not held:
         return ()
     fewest = min(held)
@@ -39,9 +42,9 @@ def near_misses(plan: Plan) -> tuple[Notice, ...]:
     return (Notice("near-miss", said),)
 
 
-def _smaller(plan: Plan, best: Option) -> list[tuple[int, int]]:
-    """GPUs and requests on the safe side of deployments that take fewer: fewer replicas of the same, or smaller ones."""
-    found = [(count * best.layout.gpus, best.held_requests_low // best.replicas * count) for count in range(best.replicas - 1, 0, -1)]
+def _smaller(plan: Plan, best: Option) -> Iterator[tuple[int, int]]:
+    """GPUs and requests on the safe side of deployments that take fewer and hold most: fewer replicas of the same, or smaller ones."""
+    yield from _fewest(plan.need.concurrency, best.layout.gpus, best.held_requests_low // best.replicas, best.replicas - 1)
     wanted = wanted_of(plan, best)
     sizes = [size for size in replica_sizes(best.accelerator, best.layout.gpus) if size < best.layout.gpus]
     for size in sizes[-SIZES_TRIED:]:
@@ -49,6 +52,11 @@ def _smaller(plan: Plan, best: Option) -> list[tuple[int, int]]:
             continue
         candidate = best_layout(wanted, best.accelerator, size).safe
         if candidate is not None:
-            most = (best.gpus - 1) // size
-            found += [(count * size, candidate.held_low * count) for count in range(most, 0, -1)]
-    return found
+            yield from _fewest(plan.need.concurrency, size, candidate.held_low, (best.gpus - 1) // size)
+
+
+def _fewest(need: int, gpus: int, held_low: int, most: int) -> Iterator[tuple[int, int]]:
+    """The fewest replicas, at most so many, that hold most of the load and not all of it: their GPUs and requests."""
+    count = int(replicas_needed(concurrency=ceil(MOST_OF_IT * need), held=max(held_low, 1)))
+    if 0 < count <= most and count * held_low < need:
+        yield count * gpus, count * held_low
