@@ -17,7 +17,7 @@ from gpusizer.engines.base.support_table import conversion
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.tuning import PLAIN_CACHES
+from gpusizer.planning.tuning import has_smaller_cache
 
 __all__ = ["Remedy", "remedies_for"]
 
@@ -97,7 +97,7 @@ def remedies_for(fit: Fit, launch: Deployment, architecture: Architecture, accel
 def _settings(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> tuple[Remedy, ...]:
     """Every setting that a plan would turn, one on top of the other, where none of them is enough alone."""
     engine = get_engine(fit.deployment.engine)
-    smaller = fit.deployment.kv_precision in PLAIN_CACHES and "fp8" in accelerator.peak_flops and bool(engine.knobs.cache_format)
+    smaller = has_smaller_cache(engine.knobs, fit.deployment, accelerator)
     turned: dict[str, Notice] = {}  # a setting that is turned twice is said once
     for rung in rungs(engine.knobs, fit.deployment, 1, smaller_cache=smaller):
         turned |= dict.fromkeys(rung.changes, rung.notice)

@@ -8,8 +8,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.knobs import Rung, rungs
-from gpusizer.engines.base.types import Layout, Section
+from gpusizer.engines.base.knobs import Knobs, Rung, rungs
+from gpusizer.engines.base.types import Deployment, Layout, Section
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.load import replicas_needed
 from gpusizer.planning.starts import Trial, trial_of
@@ -17,9 +17,9 @@ from gpusizer.planning.starts import Trial, trial_of
 if TYPE_CHECKING:
     from gpusizer.planning.wanted import Search
 
-__all__ = ["HOPELESS", "PLAIN_CACHES", "best_safe", "best_tight", "smaller_cache_runs", "tried_trials"]
+__all__ = ["HOPELESS", "PLAIN_CACHES", "best_safe", "best_tight", "has_smaller_cache", "smaller_cache_runs", "tried_trials"]
 
-MOST_SERVERS = 2
+TURNED_SERVERS = 2
 """Servers of a replica up to which settings are turned: what spans more is built, not squeezed."""
 
 HOPELESS = 0.1
@@ -50,7 +50,7 @@ def tried_trials(wanted: Search, accelerator: Accelerator, layout: Layout, fewes
     """
     plain = trial_of(wanted, accelerator, layout)
     need = wanted.need.concurrency
-    if plain.held_low >= need or wanted.request.tuning == "off" or _hopeless(plain) or layout.gpus > MOST_SERVERS * accelerator.node_size:
+    if plain.held_low >= need or wanted.request.tuning == "off" or _hopeless(plain) or layout.gpus > TURNED_SERVERS * accelerator.node_size:
         return [plain]
     smaller = wanted.request.kv_precision == "auto" and smaller_cache_runs(wanted, accelerator, plain)
     ladder = list(rungs(wanted.engine.knobs, plain.fit.deployment, need, smaller_cache=smaller))
@@ -92,12 +92,17 @@ def best_tight(trials: Sequence[Trial], need: int) -> Trial | None:
     return min((each for each in trials if each.held), key=lambda each: _replicas(need, each.held), default=None)
 
 
+def has_smaller_cache(knobs: Knobs, complete: Deployment, accelerator: Accelerator) -> bool:
+    """Whether the engine has a cache of half the bytes, does not take it by itself, and the device has units for it."""
+    return bool(knobs.cache_format) and complete.kv_precision in PLAIN_CACHES and "fp8" in accelerator.peak_flops
+
+
 def smaller_cache_runs(wanted: Search, accelerator: Accelerator, plain: Trial) -> bool:
     """Whether a cache of half the bytes is another one than the engine takes by itself, and the device has units for it."""
-    wish = wanted.engine.knobs.cache_format
-    if not wish or plain.fit.deployment.kv_precision not in PLAIN_CACHES or "fp8" not in accelerator.peak_flops:
+    knobs = wanted.engine.knobs
+    if not has_smaller_cache(knobs, plain.fit.deployment, accelerator):
         return False
-    asked = wanted.support(accelerator, wish)
+    asked = wanted.support(accelerator, knobs.cache_format)
     return asked.refusal is None and asked.tier == wanted.support(accelerator).tier
 
 
