@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -14,9 +15,11 @@ from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnreadableFileError
 
-__all__ = ["load_architecture", "read_json", "remember", "remembered"]
+__all__ = ["is_pasted", "load_architecture", "pasted_name", "read_json", "read_pasted", "remember", "remembered"]
 
 _MAX_CONFIG_BYTES = 8 << 20  # the largest published one has 3 MB
+_PASTED = "pasted:"
+_LONGEST_NAME = 80
 
 
 def read_json(path: Path) -> Any:
@@ -43,19 +46,24 @@ def read_json(path: Path) -> Any:
         raise UnreadableFileError("file-missing", path=str(path)) from error
     if text.startswith(b"version https://git-lfs"):
         raise UnreadableFileError("lfs-pointer", path=str(path))
+    return _parsed(text, str(path))
+
+
+def _parsed(text: bytes, path: str) -> Any:
+    """The value that JSON holds; ``path`` is what an error calls its place."""
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path))
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, not UTF-8, or an endless number
-        raise UnreadableFileError("not-json", path=str(path)) from error
+        raise UnreadableFileError("not-json", path=path) from error
 
 
-def _once(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]], path: str) -> dict[str, Any]:
     """An object of JSON; a key that stands there twice with two values is refused, since either may be meant."""
     values = dict(pairs)
     if len(values) < len(pairs):
         for key, value in pairs:
             if values[key] != value:
-                raise UnreadableFileError("key-twice", path=str(path), key=key[:80])
+                raise UnreadableFileError("key-twice", path=path, key=key[:80])
     return values
 
 
@@ -117,13 +125,67 @@ def _path(source: str) -> Path | None:
         return None
 
 
+def pasted_name(text: str) -> str:
+    """The name of a configuration that somebody pasted: it depends on the text alone.
+
+    >>> pasted_name("{}")
+    'pasted:44136fa355b3678a1146ad16f7e8649e'
+    """
+    return _PASTED + hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:32]
+
+
+def is_pasted(source: str) -> bool:
+    """Whether a name is that of a configuration that somebody pasted."""
+    return source.startswith(_PASTED)
+
+
+def read_pasted(text: str) -> None:
+    """Read a configuration that somebody pasted, and keep it under its :func:`pasted_name` for the rest of the process.
+
+    Parameters
+    ----------
+    text : str
+        What stands in a ``config.json``.
+
+    Raises
+    ------
+    InputError
+        As for a file.
+
+    Examples
+    --------
+    >>> read_pasted('{"model_type": "nobody"}')
+    Traceback (most recent call last):
+    gpusizer.errors.UnsupportedArchitectureError: ...
+    """
+    written, source = text.encode("utf-8", errors="replace"), pasted_name(text)
+    if remembered(source) is None:
+        if len(written) > _MAX_CONFIG_BYTES:
+            raise UnreadableFileError("file-too-large", path="config.json", found_bytes=len(written), limit_bytes=_MAX_CONFIG_BYTES)
+        with named_failures("config.json"):
+            config = _parsed(written, "config.json")
+            model = _of_config(config, "config.json", source, _own_name(config))
+            _ = model.parameters
+        remember(source, model)
+
+
+def _own_name(config: Any) -> str:
+    """What a configuration calls its model, in case it does."""
+    said = config.get("_name_or_path") if isinstance(config, dict) else None
+    name = said.rstrip("/").rpartition("/")[2] if isinstance(said, str) else ""
+    return name if 0 < len(name) <= _LONGEST_NAME and name.isprintable() else "config.json"
+
+
 def _config(path: Path) -> Architecture:
-    config = read_json(path)
-    if not isinstance(config, dict):
-        raise UnreadableFileError("not-json", path=str(path))
     name = path.parent.name if path.name == "config.json" else path.stem
+    return _of_config(read_json(path), str(path), name or path.stem, name or path.stem)
+
+
+def _of_config(config: Any, path: str, id: str, name: str) -> Architecture:
+    if not isinstance(config, dict):
+        raise UnreadableFileError("not-json", path=path)
     config.pop("gpusizer", None)  # our own words stand in entries of the catalogue alone
-    return read_config(config, id=name or path.stem, name=name or path.stem)
+    return read_config(config, id=id, name=name)
 
 
 def _folder(folder: Path) -> Architecture:

@@ -9,7 +9,7 @@ import click
 
 from gpusizer.cli import completions
 from gpusizer.cli.catalog_group import Entry, Listing, catalog_group
-from gpusizer.cli.list_filters import accelerator_filters, matching
+from gpusizer.cli.list_filters import accelerator_filters
 
 if TYPE_CHECKING:
     from gpusizer.rendering.document import Document
@@ -21,16 +21,14 @@ def build(language: str) -> click.Command:
     """The group in one language."""
 
     def all_of_them(vendor: str | None, memory: Callable[[float], bool] | None, words: str | None) -> Document:
-        from gpusizer.facts.catalog import accelerators
-        from gpusizer.rendering.accelerators import accelerators_document
+        from gpusizer.answers import accelerators_answer
 
-        return accelerators_document(matching(accelerators(), vendor, memory, words), language)
+        return accelerators_answer(language, vendor, memory, words)
 
     def one(accelerator_id: str) -> Document:
-        from gpusizer.facts.catalog import accelerator
-        from gpusizer.rendering.accelerators import accelerator_document
+        from gpusizer.answers import accelerator_answer
 
-        return accelerator_document(accelerator(accelerator_id), language)
+        return accelerator_answer(accelerator_id, language)
 
     examples = ["gpusizer accelerators list --vendor huawei --memory '>=64GB'"]
     listing = Listing(all_of_them, accelerator_filters, examples)

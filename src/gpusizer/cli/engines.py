@@ -19,15 +19,13 @@ def build(language: str) -> click.Command:
     """The group in one language."""
 
     def all_of_them() -> Document:
-        from gpusizer.engines import engine_ids
-        from gpusizer.rendering.engines import engines_document
+        from gpusizer.answers import engines_answer
 
-        return engines_document(engine_ids(), language)
+        return engines_answer(language)
 
     def one(engine_id: str) -> Document:
-        from gpusizer.engines import get_engine
-        from gpusizer.rendering.engines import engine_document
+        from gpusizer.answers import engine_answer
 
-        return engine_document(get_engine(engine_id).id, language)
+        return engine_answer(engine_id, language)
 
     return catalog_group("engines", language, listing=Listing(all_of_them), entry=Entry(one, "vllm", completions.engines))

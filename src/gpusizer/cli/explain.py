@@ -15,10 +15,9 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(formula_id: str | None, form: str, output: str | None) -> None:
-        from gpusizer.rendering.formulas import formula_document, formulas_document
+        from gpusizer.answers import formula_answer
 
-        document = formula_document(formula_id, language) if formula_id else formulas_document(language)
-        show(document, form, output)
+        show(formula_answer(formula_id, language), form, output)
 
     return Command(
         "explain",

@@ -17,14 +17,12 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(model: str | None, gpu: tuple[str, ...], form: str, output: str | None, **values: Any) -> int:
-        from gpusizer.planning.remedies import remedies_for
+        from gpusizer.answers import fit_answer
         from gpusizer.planning.verdict import make_fit
-        from gpusizer.rendering.fit import fit_document
 
         launched = launch_of(model, gpu, values)
         verdict = make_fit(launched.deployment, launched.notices)
-        remedies = remedies_for(verdict.fit, verdict.launch, verdict.architecture, verdict.accelerator)
-        show(fit_document(verdict.fit, verdict.launch, verdict.model.name, verdict.accelerator, remedies, language), form, output)
+        show(fit_answer(verdict, language), form, output)
         return 0 if verdict.fit.fits else 3
 
     return DeploymentCommand(

@@ -19,15 +19,13 @@ def build(language: str) -> click.Command:
     """The group in one language."""
 
     def all_of_them() -> Document:
-        from gpusizer.facts.catalog import scenarios
-        from gpusizer.rendering.catalog import scenarios_document
+        from gpusizer.answers import scenarios_answer
 
-        return scenarios_document(scenarios(), language)
+        return scenarios_answer(language)
 
     def one(scenario_id: str) -> Document:
-        from gpusizer.facts.catalog import scenario
-        from gpusizer.rendering.catalog import scenario_document
+        from gpusizer.answers import scenario_answer
 
-        return scenario_document(scenario(scenario_id), language)
+        return scenario_answer(scenario_id, language)
 
     return catalog_group("scenarios", language, listing=Listing(all_of_them), entry=Entry(one, "knowledge-base", completions.scenarios))

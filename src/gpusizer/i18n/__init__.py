@@ -35,6 +35,7 @@ GROUPS: Mapping[str, str] = {
     "command": "help",
     "option": "help",
     "flag": "flags",
+    "web": "web",
     "workbook": "workbook",
 }
 """The file that holds each group of texts."""

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.load import is_pasted, load_architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import other_checkpoint
@@ -82,6 +82,8 @@ def served_name(model: str) -> str:
     >>> served_name("deepseek-v3"), served_name("deepseek-v3-base"), served_name("QWEN/qwen3-8b")
     ('deepseek-ai/DeepSeek-V3', 'deepseek-ai/DeepSeek-V3-Base', 'Qwen/Qwen3-8B')
     """
+    if is_pasted(model):
+        return f"./{load_architecture(model).name.removesuffix('config.json') or 'model'}"  # wherever its checkpoint lies
     try:
         if Path(model).exists():
             return model
