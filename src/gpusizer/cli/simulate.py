@@ -26,7 +26,7 @@ def build(language: str) -> click.Command:
 
     def run(model: str | None, gpu: tuple[str, ...], form: str, output: str | None, **values: Any) -> int:
         from gpusizer.planning.simulate import make_simulations, requests_from
-        from gpusizer.rendering.queue_chart import queue_svg
+        from gpusizer.rendering.charts.queue_chart import queue_chart
         from gpusizer.rendering.simulate import simulations_document
 
         launched = launch_of(model, gpu, values)
@@ -40,7 +40,7 @@ def build(language: str) -> click.Command:
             click.echo("\r" + " " * (WIDTH + 12) + "\r", nl=False, err=True)
         first = found[0]
         if form == "svg":
-            deliver(queue_svg(() if first.summary is None else first.summary.queue, language), output)
+            deliver(queue_chart(() if first.summary is None else first.summary.queue, language) + "\n", output)
         else:
             show(simulations_document(found, language), form, output)
         return 0 if all(each.verdict.fit.fits for each in found) else 3

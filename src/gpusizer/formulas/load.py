@@ -7,6 +7,7 @@ from typing import Any
 from gpusizer.formulas.core import ceil_div, ceiling, floor, formula, maximum
 
 __all__ = [
+    "cache_in_use_bytes",
     "concurrent_requests",
     "cost_per_million_tokens",
     "deployment_cost",
@@ -76,6 +77,40 @@ def held_requests(*, max_concurrency: Any) -> Any:
     58
     """
     return floor(max_concurrency + _ROUNDING)
+
+
+@formula(
+    "load.cache_in_use",
+    unit="bytes",
+    symbols={"pool_bytes": "bytes", "max_concurrency": "requests", "concurrency": "requests", "replicas": "replicas"},
+    reference="arithmetic: requests of one length share the pool evenly, and replicas share the requests",
+    example={"pool_bytes": 44_920_000_000, "max_concurrency": 124.86, "concurrency": 50, "replicas": 1},
+)
+def cache_in_use_bytes(*, pool_bytes: Any, max_concurrency: Any, concurrency: Any, replicas: Any) -> Any:
+    """Cache of one GPU that requests of full length take.
+
+    Parameters
+    ----------
+    pool_bytes : int
+        Cache of the GPU. [bytes]
+    max_concurrency : float
+        Requests of full length that the cache of one replica holds. [requests]
+    concurrency : float
+        Requests in flight on all replicas together. [requests]
+    replicas : int
+        Copies of the engine. [replicas]
+
+    Returns
+    -------
+    float
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> cache_in_use_bytes(pool_bytes=1000, max_concurrency=10, concurrency=8, replicas=2)
+    400.0
+    """
+    return pool_bytes * concurrency / (max_concurrency * replicas)
 
 
 @formula(

@@ -57,6 +57,10 @@ class OptionSpeeds:
         """With as many such requests as the cache holds."""
         return self._under(replace(self.load, concurrency=inf, request_rate_per_s=None))
 
+    def under(self, load: Load) -> Performance | None:
+        """At another load; at the one that is asked for the very figures of ``performance``."""
+        return self.performance if load == self.load else self._under(load)
+
     def with_acceptance(self, share: float) -> Performance | None:
         """At the load that is asked for, if this share of the drafts is accepted."""
         return self._under(replace(self.load, acceptance=share))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from gpusizer.planning.types import Option
 if TYPE_CHECKING:
     from gpusizer.planning.finalists import Missed
 
-__all__ = ["COMPARED", "SHOWN", "front_of", "ranked", "runner_up_reason", "target_words"]
+__all__ = ["COMPARED", "SHOWN", "comparable_rent", "foreign", "front_of", "pareto", "ranked", "runner_up_reason", "target_words"]
 
 _LAST = float("inf")
 
@@ -94,7 +94,7 @@ def _best(option: Option, request: Request, worth: Worth) -> tuple[Any, ...]:
     like = (squeezed(option), part_of_server(option), steps, beyond_fabric(option), certainty(option, request.country))
     buy = _LAST if option.purchase is None else in_dollars(option.purchase) or _LAST
     return (
-        _foreign(option, request),
+        foreign(option, request),
         option.performance is None,
         steps >= DEAR - device.old,
         *sold,
@@ -107,7 +107,7 @@ def _best(option: Option, request: Request, worth: Worth) -> tuple[Any, ...]:
     )
 
 
-def _foreign(option: Option, request: Request) -> bool:
+def foreign(option: Option, request: Request) -> bool:
     """Whether a Chinese maker was asked for first and this is none."""
     return request.market == "cn-domestic" and not option.accelerator.domestic
 
@@ -115,8 +115,8 @@ def _foreign(option: Option, request: Request) -> bool:
 def _asked(option: Option, request: Request) -> tuple[Any, ...]:
     if request.sort == "cost":
         placed = placed_rent(option.accelerator, option.gpus)
-        return _rent(option, request), _LAST if placed is None else placed, option.gpus
-    return (time_per_token(option), option.gpus) if request.sort == "speed" else (option.gpus, _foreign(option, request))
+        return comparable_rent(option, request), _LAST if placed is None else placed, option.gpus
+    return (time_per_token(option), option.gpus) if request.sort == "speed" else (option.gpus, foreign(option, request))
 
 
 def front_of(options: Sequence[Option], sort: str) -> frozenset[int]:
@@ -134,8 +134,26 @@ def front_of(options: Sequence[Option], sort: str) -> frozenset[int]:
     frozenset of int
         Ranks.
     """
+    return pareto(options, comparable_rent if sort == "cost" else lambda option: float(option.gpus))
+
+
+def pareto(options: Sequence[Option], size: Callable[[Option], float]) -> frozenset[int]:
+    """Ranks of the options that no other beats in both size and time per token.
+
+    Parameters
+    ----------
+    options : sequence of Option
+        In their order.
+    size : callable
+        What is to be small beside the time: GPUs, or money.
+
+    Returns
+    -------
+    frozenset of int
+        Ranks.
+    """
     best, front = _LAST, set()
-    sizes = {option.rank: _rent(option) if sort == "cost" else float(option.gpus) for option in options}
+    sizes = {option.rank: size(option) for option in options}
     for option in sorted(options, key=lambda each: (sizes[each.rank], time_per_token(each))):
         if time_per_token(option) < best:
             best = time_per_token(option)
@@ -143,7 +161,7 @@ def front_of(options: Sequence[Option], sort: str) -> frozenset[int]:
     return frozenset(front)
 
 
-def _rent(option: Option, request: Request | None = None) -> float:
+def comparable_rent(option: Option, request: Request | None = None) -> float:
     """Rent on demand of the GPUs that work; last where it is unknown, of another kind, of another market or of a currency without a rate. [USD]"""
     cost = option.cost
     if cost is None or cost.kind not in ALIKE or (request is not None and cost.market not in (None, request.country)):
@@ -200,7 +218,7 @@ def _sold_otherwise(option: Option, best: Option, country: str) -> Notice | None
 
 def _like(option: Option, best: Option, dearer: Notice | None, more: Notice | None) -> Notice | None:
     """What tells options of one kind apart: clearly dearer, a part of a server, more GPUs, not measured, dearer at all."""
-    if _rent(best) < _LAST and 2 * _rent(best) <= _rent(option) < _LAST:
+    if comparable_rent(best) < _LAST and 2 * comparable_rent(best) <= comparable_rent(option) < _LAST:
         return dearer
     if squeezed(option) and not squeezed(best):
         return Notice("runner-up-squeezed")
@@ -235,9 +253,9 @@ def _dearer(option: Option, best: Option) -> Notice | None:
     if best.cost is not None and (option.cost is None or option.cost.currency != best.cost.currency):
         return Notice("runner-up-no-price")
     if option.cost is not None and best.cost is not None:
-        if _rent(option) == _LAST and _rent(best) < _LAST:
+        if comparable_rent(option) == _LAST and comparable_rent(best) < _LAST:
             return Notice("runner-up-other-rent")
-        if _LAST > _rent(option) > _rent(best):
+        if _LAST > comparable_rent(option) > comparable_rent(best):
             figures = {"amount": float(option.cost.amount), "best": float(best.cost.amount), "gpus": option.gpus, "currency": option.cost.currency}
             return Notice("runner-up-dearer", figures)
         return None

@@ -15,7 +15,7 @@ from gpusizer.rendering.devices import device_name, device_unit
 from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Paragraph, Table
 from gpusizer.rendering.launch import command_blocks, command_line, layout_words, version_of
 from gpusizer.rendering.notices import notice_data, notice_words, warning_paragraphs
-from gpusizer.rendering.queue_chart import sparkline
+from gpusizer.rendering.sparkline import sparkline
 
 __all__ = ["percentiles_data", "simulation_data", "simulation_document", "simulation_sentence", "simulations_document"]
 

@@ -1,0 +1,130 @@
+"""How fast an option is as the load rises: time to the first token, time per token, output tokens a second, one above the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gpusizer.engines.base.types import Quantity
+from gpusizer.i18n import text
+from gpusizer.performance.types import Performance
+from gpusizer.planning.request import Request
+from gpusizer.planning.speed_sweep import SpeedSweep, speed_sweep
+from gpusizer.planning.types import Option, Plan
+from gpusizer.rendering.charts.layout import Entry, legend
+from gpusizer.rendering.charts.plot import TITLE, Field, Scale, log_scale, scale_of
+from gpusizer.rendering.charts.svg import FONT, WIDTH, chart, shape, words_at
+
+__all__ = ["latency_chart"]
+
+_TOP, _HEIGHT, _GAP, _RIGHT = 32.0, 100.0, 42.0, 14.0
+
+
+class _Panel(NamedTuple):
+    """A quantity: its name in the answer, how it is read, its factor in the unit of the axis, and its targets by name."""
+
+    name: str
+    read: Callable[[Performance], Quantity]
+    factor: float
+    targets: tuple[str, ...]
+
+
+_PANELS = (
+    _Panel("ttft_s", lambda performance: performance.ttft_s, 1.0, ("ttft_s", "mean_ttft_s")),
+    _Panel("tpot_s", lambda performance: performance.tpot_s, 1000.0, ("tpot_s", "mean_tpot_s")),
+    _Panel("output_tokens_per_s", lambda performance: performance.output_tokens_per_s, 1.0, ()),
+)
+
+
+def latency_chart(plan: Plan, option: Option, language: str, prefix: str = "latency-chart") -> str:
+    """Times and rates of an option against the load, with their bands, the load that is asked for, what memory holds, and the targets.
+
+    Parameters
+    ----------
+    plan : Plan
+        The answer.
+    option : Option
+        One of its options.
+    language : str
+        "en" or "zh".
+    prefix : str
+        Of the ids inside: one that no other picture of the page has.
+
+    Returns
+    -------
+    str
+        SVG; empty where no speed is known.
+    """
+    sweep = speed_sweep(option)
+    if sweep is None or len(sweep.points) < 2:
+        return ""
+    targets = {panel.name: _target(plan.request, panel) for panel in _PANELS}
+    scales = [_scale(sweep, panel, targets[panel.name], number) for number, panel in enumerate(_PANELS)]
+    loads = [point.load for point in sweep.points]
+    across = log_scale(min(loads), max(loads), Field.left_for(scales), WIDTH - _RIGHT)
+    marks = [("gz-asked", "mark-asked", sweep.asked), ("gz-held", "mark-held", sweep.most)]
+    marks = [mark for mark in marks if across.low <= mark[2] <= across.high]
+    parts = [_mark(name, across.at(load), scales) for name, _, load in marks]
+    for number, (panel, scale) in enumerate(zip(_PANELS, scales, strict=True)):
+        last = number == len(_PANELS) - 1
+        parts += _drawn(
+            Field(across, scale), sweep, panel, targets[panel.name], language, below=text("chart", f"axis-{sweep.by}", language) if last else None
+        )
+    bottom = scales[-1].start + 2 * FONT + 20
+    entries = [Entry("gz-line-1", text("chart", "predicted", language), "line"), Entry("gz-band", text("chart", "band", language))]
+    entries += [Entry(name, text("chart", f"{code}-{sweep.by}", language, load=load), "line") for name, code, load in marks]
+    below, height = legend(entries, bottom)
+    title = text("chart", "latency-chart", language)
+    return chart("latency", prefix, bottom + height + 4, [*parts, *below], title=title, description=_description(sweep, option, language))
+
+
+def _target(request: Request, panel: _Panel) -> float | None:
+    """What is asked of the mean; None where nothing is. [s]"""
+    return next((value for name in panel.targets if (value := getattr(request, name, None)) is not None), None)
+
+
+def _scale(sweep: SpeedSweep, panel: _Panel, target: float | None, number: int) -> Scale:
+    values = [panel.factor * value for point in sweep.points for value in (panel.read(point.performance).low, panel.read(point.performance).high)]
+    top = _TOP + number * (_HEIGHT + _GAP)
+    return scale_of([*values, *([] if target is None else [panel.factor * target])], top + _HEIGHT, top)
+
+
+def _drawn(field: Field, sweep: SpeedSweep, panel: _Panel, target: float | None, language: str, *, below: str | None) -> list[str]:
+    """One quantity: its band, its line, its target, and its value at the load that is asked for."""
+    read = [(point.load, panel.read(point.performance)) for point in sweep.points]
+    parts = field.axes(title=text("chart", f"axis-{panel.name}", language), below=below)
+    parts.append(field.band([(load, panel.factor * each.low, panel.factor * each.high) for load, each in read]))
+    parts.append(field.line([(load, panel.factor * each.value) for load, each in read], "gz-line-1"))
+    if target is not None:
+        height = field.y.at(panel.factor * target)
+        parts.append(shape("path", "gz-target", d=f"M{field.x.start:.1f} {height:.1f}H{field.x.end:.1f}", data_target=target))
+        parts.append(
+            words_at(field.x.start + 6, height - 4, text("chart", f"target-{panel.name}", language, target=panel.factor * target), name="gz-label")
+        )
+    asked = next((each for load, each in read if load == sweep.asked), None)
+    if asked is not None:
+        x, y = field.at(sweep.asked, panel.factor * asked.value)
+        value = {f"data_{panel.name}": repr(asked.value)}
+        parts.append(shape("circle", "gz-dot", cx=x, cy=y, r=4.5, **value))
+        words = text("chart", f"value-{panel.name}", language, value=panel.factor * asked.value)
+        parts.append(words_at(field.x.end, field.y.end - TITLE, words, anchor="end"))
+    return parts
+
+
+def _mark(name: str, place: float, scales: Sequence[Scale]) -> str:
+    """A load as a line through all panels."""
+    return shape("path", name, d="".join(f"M{place:.1f} {scale.start:.1f}V{scale.end:.1f}" for scale in scales))
+
+
+def _description(sweep: SpeedSweep, option: Option, language: str) -> str:
+    """The figures at the load that is asked for, and at the ends."""
+    first, last = sweep.points[0], sweep.points[-1]
+    words = {"asked": sweep.asked, "first": first.load, "last": last.load}
+    for name, point in (("first", first), ("last", last)):
+        words |= {f"{name}_ttft": point.performance.ttft_s.value, f"{name}_tpot": 1000 * point.performance.tpot_s.value}
+    said = text("chart", f"latency-says-{sweep.by}", language, **words)
+    performance = option.performance
+    if performance is None or all(point.load != sweep.asked for point in sweep.points):
+        return said
+    now = {"ttft": performance.ttft_s.value, "tpot": 1000 * performance.tpot_s.value, "rate": performance.output_tokens_per_s.value}
+    return text("chart", f"latency-asked-{sweep.by}", language, asked=sweep.asked, **now) + said
