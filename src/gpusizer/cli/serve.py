@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gpusizer.cli.extras import needs_extra
 from gpusizer.cli.group import Command
 from gpusizer.i18n import text
 
@@ -14,12 +15,11 @@ def build(language: str) -> click.Command:
     """The command in one language."""
 
     def run(host: str, port: int) -> int:
-        import uvicorn
+        with needs_extra("web", "gpusizer serve"):
+            from gpusizer.web.server import serve
+            from gpusizer.web.settings import Settings
 
-        from gpusizer.web.app import create_app
-        from gpusizer.web.settings import Settings
-
-        uvicorn.run(create_app(Settings()), host=host, port=port)
+        serve(Settings(), host, port, lambda address: click.echo(text("ui", "serving", language, address=address)))
         return 0
 
     return Command(
