@@ -8,10 +8,46 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from gpusizer.errors import GpusizerError
-from gpusizer.i18n import LANGUAGES, error_sentence, text
+from gpusizer.i18n import error_sentence, text
 from gpusizer.web.job import Job
 
-__all__ = ["rendered"]
+__all__ = ["PAGES", "link", "rendered"]
+
+PAGES = (
+    ("/", "nav-plan"),
+    ("/fit", "nav-fit"),
+    ("/models", "nav-models"),
+    ("/accelerators", "nav-accelerators"),
+    ("/formulas", "nav-formulas"),
+    ("/accuracy", "nav-accuracy"),
+    ("/docs", "nav-docs"),
+)
+"""Pages that the header leads to: address, and the code of the name."""
+
+NAMES = {"en": "English", "zh": "中文"}
+"""What each language calls itself."""
+
+
+def link(job: Job, path: str, query: str = "", language: str = "") -> str:
+    """An address on this server, in the language of the page.
+
+    Parameters
+    ----------
+    job : Job
+        What was asked: what stands before every address, and the language.
+    path : str
+        The page.
+    query : str
+        What is asked there.
+    language : str
+        Another language than the page's.
+
+    Examples
+    --------
+    >>> link(Job("plan", "page", "zh", root_path="/gpusizer"), "/", "model=qwen3-8b"), link(Job("plan", "page", "zh"), "/fit", language="en")
+    ('/gpusizer/?model=qwen3-8b&lang=zh', '/fit?lang=en')
+    """
+    return f"{job.root_path}{path}?{query}{'&' if query else ''}lang={language or job.language}"
 
 
 @cache
@@ -23,11 +59,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals["languages"] = LANGUAGES
+    found.globals |= {"languages": NAMES, "pages": PAGES}
     return found
 
 
-def rendered(template: str, job: Job, **values: Any) -> str:
+def rendered(template: str, job: Job, at: str = "/", **values: Any) -> str:
     """A page.
 
     Parameters
@@ -36,6 +72,8 @@ def rendered(template: str, job: Job, **values: Any) -> str:
         Its file in this folder.
     job : Job
         What was asked: language and address.
+    at : str
+        Path of the page: the header marks it, and the switch of the language leads back to it.
     **values
         What the template shows.
 
@@ -43,7 +81,7 @@ def rendered(template: str, job: Job, **values: Any) -> str:
     -------
     str
         HTML. In a template ``t("code", ...)`` is a text of the group "web", ``say("group", "code", ...)`` one of another group, ``wrong(error)`` the
-        sentence of an error, ``here`` the job.
+        sentence of an error, ``here`` the job, ``link(path, query)`` an address on this server.
     """
     language = job.language
 
@@ -56,4 +94,7 @@ def rendered(template: str, job: Job, **values: Any) -> str:
     def wrong(error: GpusizerError) -> str:
         return error_sentence(error.code, language, error.parameters)
 
-    return _environment().get_template(template).render(here=job, t=t, say=say, wrong=wrong, **values)
+    def to(path: str, query: str = "", language: str = "") -> str:
+        return link(job, path, query, language)
+
+    return _environment().get_template(template).render(here=job, at=at, t=t, say=say, wrong=wrong, link=to, **values)
