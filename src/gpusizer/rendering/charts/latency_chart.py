@@ -61,7 +61,7 @@ def latency_chart(plan: Plan, option: Option, language: str, prefix: str = "late
     targets = {panel.name: _target(plan.request, panel) for panel in _PANELS}
     scales = [_scale(sweep, panel, targets[panel.name], number) for number, panel in enumerate(_PANELS)]
     loads = [point.load for point in sweep.points]
-    across = log_scale(min(loads), max(loads), Field.left_for(scales), WIDTH - _RIGHT)
+    across = log_scale(min(loads), max(loads), Field.left_for(scales), WIDTH - _RIGHT, tight=True)
     marks = [("gz-asked", "mark-asked", sweep.asked), ("gz-held", "mark-held", sweep.most)]
     marks = [mark for mark in marks if across.low <= mark[2] <= across.high]
     parts = [_mark(name, across.at(load), scales) for name, _, load in marks]
@@ -84,7 +84,11 @@ def _target(request: Request, panel: _Panel) -> float | None:
 
 
 def _scale(sweep: SpeedSweep, panel: _Panel, target: float | None, number: int) -> Scale:
-    values = [panel.factor * value for point in sweep.points for value in (panel.read(point.performance).low, panel.read(point.performance).high)]
+    """Room for the line and its band; beyond what the option holds, where nobody plans to be, for the line alone."""
+    values = []
+    for point in sweep.points:
+        each = panel.read(point.performance)
+        values += [panel.factor * value for value in ([each.value] if point.load > max(sweep.most, sweep.asked) else [each.low, each.high])]
     top = _TOP + number * (_HEIGHT + _GAP)
     return scale_of([*values, *([] if target is None else [panel.factor * target])], top + _HEIGHT, top)
 

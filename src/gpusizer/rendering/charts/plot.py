@@ -62,17 +62,18 @@ def _rounds(low: float, high: float) -> list[float]:
     return found[first : max(last, first + 1) + 1]
 
 
-def log_scale(low: float, high: float, start: float, end: float) -> Scale:
-    """By orders of magnitude, both ends on a round value.
+def log_scale(low: float, high: float, start: float, end: float, *, tight: bool = False) -> Scale:
+    """By orders of magnitude, both ends on a round value, or where the values end.
 
-    >>> log_scale(3, 90, 0, 1).ticks
-    (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+    >>> log_scale(3, 90, 0, 1).ticks, log_scale(3, 90, 0, 1, tight=True).ticks
+    ((2.0, 5.0, 10.0, 20.0, 50.0, 100.0), (5.0, 10.0, 20.0, 50.0))
     """
-    rounds = _rounds(low, high)
+    rounds = [value for value in _rounds(low, high) if not tight or low <= value <= high]
+    low, high = (low, high) if tight else (rounds[0], rounds[-1])
     ticks = next((few for steps in _FEWER if len(few := [each for each in rounds if f"{each:e}"[0] in steps]) <= _TICKS), rounds)
     while len(ticks) > _TICKS:
         ticks = ticks[::2]
-    return Scale(rounds[0], rounds[-1], start, end, tuple(ticks), log=True)
+    return Scale(low, high, start, end, tuple(ticks), log=True)
 
 
 def line_scale(high: float, start: float, end: float, *, over: float | None = None) -> Scale:
@@ -144,8 +145,8 @@ class Field:
         return shape("polyline", name, points=path_of(self.at(*point) for point in points), **dashed, **attributes)
 
     def band(self, points: Sequence[tuple[float, float, float]], name: str = "gz-band") -> str:
-        """Between a lower and an upper line: ``points`` are x, low and high."""
-        edge = [(x, high) for x, _, high in points] + [(x, low) for x, low, _ in reversed(points)]
+        """Between a lower and an upper line, as far as the field goes: ``points`` are x, low and high."""
+        edge = [(x, min(high, self.y.high)) for x, _, high in points] + [(x, max(low, self.y.low)) for x, low, _ in reversed(points)]
         return shape("polygon", name, points=path_of(self.at(*point) for point in edge))
 
 
