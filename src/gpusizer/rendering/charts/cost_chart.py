@@ -14,14 +14,14 @@ from gpusizer.planning.rank import comparable_rent, pareto
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Cost, Option, Plan
 from gpusizer.rendering.charts.layout import Box, Entry, Labels, diamond, legend, notes
-from gpusizer.rendering.charts.plot import Field, scale_of
-from gpusizer.rendering.charts.svg import FONT, WIDTH, chart, element, shape
+from gpusizer.rendering.charts.plot import RIGHT, Field, scale_of
+from gpusizer.rendering.charts.svg import WIDTH, chart, element, shape
 from gpusizer.rendering.devices import counted_devices, currency_words, short_device_name
 from gpusizer.rendering.plan_options import cost_words
 
 __all__ = ["cost_chart"]
 
-_TOP, _HEIGHT, _RIGHT = 32.0, 260.0, 14.0
+_TOP, _HEIGHT = 32.0, 260.0
 _LABELS = 8
 _NAMED = 4  # devices that a note names
 
@@ -60,25 +60,24 @@ def cost_chart(plan: Plan, language: str, prefix: str = "cost-chart") -> str:
     Returns
     -------
     str
-        SVG; empty where no option has both a price and a speed.
+        SVG; empty where fewer than two options have both a price and a speed.
     """
     axis = _axis(plan)
-    if axis is None:
+    if axis is None or len(axis.options) < 2:
         return ""
     drawn = axis.options
     speeds = [1000 * (option.tpot_s or 0) for option in drawn]
     y = scale_of([axis.amount(option) for option in drawn], _TOP + _HEIGHT, _TOP)
-    field = Field(scale_of(speeds, Field.left_for([y]), WIDTH - _RIGHT), y)
+    field = Field(scale_of(speeds, Field.left_for([y]), WIDTH - RIGHT), y)
     title = text("chart", f"axis-{axis.kind}", language, currency=currency_words(axis.currency, language))
     front = pareto(drawn, axis.amount)
     parts = field.axes(title=title, below=text("chart", "axis-tpot_s-mean", language))
     joined = sorted((1000 * (option.tpot_s or 0), axis.amount(option)) for option in drawn if option.rank in front)
     parts.append(field.line(joined, "gz-line-2", "9 4", data_front=" ".join(str(option.rank) for option in drawn if option.rank in front)))
     parts += _points(plan, axis, field, front, language)
-    bottom = _TOP + _HEIGHT + 2 * FONT + 20
-    below, height = legend(_entries(language), bottom)
-    said, more = notes(_left_out(plan, axis, language), bottom + height + 4)
-    whole = bottom + height + 8 + more
+    below, height = legend(_entries(language), field.bottom)
+    said, more = notes(_left_out(plan, axis, language), field.bottom + height + 4)
+    whole = field.bottom + height + 4 + more
     description = _description(plan, axis, front, language)
     return chart("cost", prefix, whole, [*parts, *below, *said], title=text("chart", f"cost-chart-{axis.kind}", language), description=description)
 

@@ -9,15 +9,15 @@ from gpusizer.engines.base.types import Quantity
 from gpusizer.i18n import text
 from gpusizer.performance.types import Performance
 from gpusizer.planning.request import Request
-from gpusizer.planning.speed_sweep import SpeedSweep, speed_sweep
+from gpusizer.planning.speed_sweep import CONCURRENCY, SpeedSweep, speed_sweep
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.charts.layout import Entry, legend
-from gpusizer.rendering.charts.plot import TITLE, Field, Scale, log_scale, scale_of
-from gpusizer.rendering.charts.svg import FONT, WIDTH, chart, shape, words_at
+from gpusizer.rendering.charts.plot import RIGHT, TITLE, Field, Scale, log_scale, scale_of
+from gpusizer.rendering.charts.svg import WIDTH, chart, shape, words_at
 
 __all__ = ["latency_chart"]
 
-_TOP, _HEIGHT, _GAP, _RIGHT = 32.0, 100.0, 42.0, 14.0
+_TOP, _HEIGHT, _GAP = 32.0, 100.0, 42.0
 
 
 class _Panel(NamedTuple):
@@ -61,21 +61,24 @@ def latency_chart(plan: Plan, option: Option, language: str, prefix: str = "late
     targets = {panel.name: _target(plan.request, panel) for panel in _PANELS}
     scales = [_scale(sweep, panel, targets[panel.name], number) for number, panel in enumerate(_PANELS)]
     loads = [point.load for point in sweep.points]
-    across = log_scale(min(loads), max(loads), Field.left_for(scales), WIDTH - _RIGHT, tight=True)
-    marks = [("gz-asked", "mark-asked", sweep.asked), ("gz-held", "mark-held", sweep.most)]
-    marks = [mark for mark in marks if across.low <= mark[2] <= across.high]
-    parts = [_mark(name, across.at(load), scales) for name, _, load in marks]
-    for number, (panel, scale) in enumerate(zip(_PANELS, scales, strict=True)):
-        last = number == len(_PANELS) - 1
-        parts += _drawn(
-            Field(across, scale), sweep, panel, targets[panel.name], language, below=text("chart", f"axis-{sweep.by}", language) if last else None
-        )
-    bottom = scales[-1].start + 2 * FONT + 20
+    last = max(loads) if sweep.by == CONCURRENCY else sweep.most
+    across = log_scale(min(loads), last, Field.left_for(scales), WIDTH - RIGHT, tight=True)
+    parts = [_mark(name, across.at(load), scales) for name, load, _ in _marks(sweep, across, language)]
+    fields = [Field(across, scale) for scale in scales]
+    for field, panel in zip(fields, _PANELS, strict=True):
+        below = text("chart", f"axis-{sweep.by}", language) if field is fields[-1] else None
+        parts += _drawn(field, sweep, panel, targets[panel.name], language, below=below)
     entries = [Entry("gz-line-1", text("chart", "predicted", language), "line"), Entry("gz-band", text("chart", "band", language))]
-    entries += [Entry(name, text("chart", f"{code}-{sweep.by}", language, load=load), "line") for name, code, load in marks]
-    below, height = legend(entries, bottom)
-    title = text("chart", "latency-chart", language)
-    return chart("latency", prefix, bottom + height + 4, [*parts, *below], title=title, description=_description(sweep, option, language))
+    entries += [Entry(name, words, "line") for name, _, words in _marks(sweep, across, language)]
+    under, height = legend(entries, fields[-1].bottom)
+    title, description = text("chart", "latency-chart", language), _description(sweep, option, language)
+    return chart("latency", prefix, fields[-1].bottom + height, [*parts, *under], title=title, description=description)
+
+
+def _marks(sweep: SpeedSweep, across: Scale, language: str) -> list[tuple[str, float, str]]:
+    """The load that is asked for and what the option holds, as far as the axis goes: class, load and words."""
+    marks = (("gz-asked", sweep.asked, "mark-asked"), ("gz-held", sweep.most, "mark-held"))
+    return [(name, load, text("chart", f"{code}-{sweep.by}", language, load=load)) for name, load, code in marks if across.low <= load <= across.high]
 
 
 def _target(request: Request, panel: _Panel) -> float | None:

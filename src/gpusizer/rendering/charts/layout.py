@@ -43,7 +43,7 @@ def wrapped(words: str, width: float) -> list[str]:
     """
     pieces: list[str] = []
     for letter in words:
-        if pieces and not (letter != " " and (pieces[-1].endswith(" ") or _breaks(pieces[-1][-1:], letter))):
+        if pieces and not (letter != " " and (_ends(pieces[-1]) or _breaks(pieces[-1][-1:], letter))):
             pieces[-1] += letter
         else:
             pieces.append(letter)
@@ -53,6 +53,11 @@ def wrapped(words: str, width: float) -> list[str]:
             lines.append("")
         lines[-1] += piece
     return [line.rstrip() for line in lines]
+
+
+def _ends(piece: str) -> bool:
+    """Whether a line may end behind a space: a count stays with what it counts."""
+    return piece.endswith(" ") and not piece.endswith("× ")
 
 
 def _breaks(before: str, letter: str) -> bool:
@@ -142,10 +147,8 @@ class Labels:
 
     def keep_clear_of_line(self, points: Iterable[tuple[float, float]]) -> None:
         """No label covers any of this line."""
-        for (x, y), (right, below) in pairwise(points):
-            steps = max(int(max(abs(right - x), abs(below - y)) / _CLEAR), 1)
-            for step in range(steps + 1):
-                self.keep_clear(x + (right - x) * step / steps, y + (below - y) * step / steps, _CLEAR / 2)
+        for start, end in pairwise(points):
+            self._taken += _along(start, end)
 
     def beside(self, x: float, y: float, words: str) -> list[str]:
         """The label of a point, right of it or left, above or below, near it or further off at the end of a thin line; empty where none fits."""
@@ -155,17 +158,35 @@ class Labels:
                 left = x + across * gap - width * (1 - across) / 2
                 base = y + down * (gap + FONT * 0.3) + FONT * 0.35
                 box = Box(left, base - FONT * 0.85, left + width, base + FONT * 0.25)
-                if self._inside(box) and not any(box.meets(other) for other in self._taken):
-                    self._taken.append(box)
+                leader = [] if gap == _GAPS[0] else _leader(x, y, box)
+                if self._inside(box) and not any(each.meets(other) for other in self._taken for each in (box, *leader)):
+                    self._taken += [box, *leader]
                     label = words_at(left, base, words, name="gz-label")
-                    return [label] if gap == _GAPS[0] else [self._leader(x, y, box), label]
+                    return [_thin_line(x, y, box), label] if leader else [label]
         return []
-
-    def _leader(self, x: float, y: float, box: Box) -> str:
-        """From a point to the nearest place of its label."""
-        nearest = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
-        return shape("path", "gz-axis", d=f"M{x:.1f} {y:.1f}L{nearest[0]:.1f} {nearest[1]:.1f}")
 
     def _inside(self, box: Box) -> bool:
         room = self._bounds
         return box.left >= room.left and box.right <= room.right and box.top >= room.top and box.bottom <= room.bottom
+
+
+def _along(start: tuple[float, float], end: tuple[float, float]) -> list[Box]:
+    """A straight line as small boxes."""
+    (x, y), (right, below) = start, end
+    steps = max(int(max(abs(right - x), abs(below - y)) / _CLEAR), 1)
+    places = ((x + (right - x) * step / steps, y + (below - y) * step / steps) for step in range(steps + 1))
+    return [Box(across - _CLEAR / 2, down - _CLEAR / 2, across + _CLEAR / 2, down + _CLEAR / 2) for across, down in places]
+
+
+def _nearest(x: float, y: float, box: Box) -> tuple[float, float]:
+    return min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
+
+
+def _leader(x: float, y: float, box: Box) -> list[Box]:
+    """The thin line from a point to its label, but for the part inside the mark and the one at the label."""
+    return _along((x, y), _nearest(x, y, box))[2:-1]
+
+
+def _thin_line(x: float, y: float, box: Box) -> str:
+    across, down = _nearest(x, y, box)
+    return shape("path", "gz-axis", d=f"M{x:.1f} {y:.1f}L{across:.1f} {down:.1f}")

@@ -29,6 +29,9 @@ _PARTS = {
 }
 
 
+_LIGHT = ("gz-kv-free", "gz-free")  # parts that are there and not in use: pale, in an outline
+
+
 def memory_bar(subject: Option | Fit, language: str, *, concurrency: float | None = None, prefix: str = "memory-bar") -> str:
     """What the fullest GPU holds, part by part, up to its capacity.
 
@@ -74,7 +77,9 @@ def _drawn(said: list[tuple[str, str, int, str]], total: int, budget: int, langu
     parts: list[str] = []
     left = _EDGE
     for part, name, size, words in said:
-        parts.append(shape("rect", name, x=left, y=top, width=max(size * unit - 1, 0.5), height=_HEIGHT, data_part=part, data_bytes=size))
+        inset = 0.5 if name in _LIGHT else 0.0
+        box = {"x": left + inset, "y": top + inset, "width": max(size * unit - 1 - 2 * inset, 0.5), "height": _HEIGHT - 2 * inset}
+        parts.append(shape("rect", name, **box, data_part=part, data_bytes=size))
         parts += _inside(name, words, size, left, size * unit, top)
         left += size * unit
     parts += _marks(total, budget, unit, top, language)
@@ -88,7 +93,7 @@ def _drawn(said: list[tuple[str, str, int, str]], total: int, budget: int, langu
 
 def _inside(name: str, words: str, size: int, left: float, width: float, top: float) -> list[str]:
     """Name and size inside a part, as much of them as there is room for."""
-    figure, ink = f"{size / GB:,.1f}", "gz-text" if name == "gz-free" else "gz-on"
+    figure, ink = f"{size / GB:,.1f}", "gz-text" if name in _LIGHT else "gz-on"
     lines = [line for line in (words, figure) if width_of(line) + 6 <= width]
     if figure not in lines:
         return []

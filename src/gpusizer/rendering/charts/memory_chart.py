@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.i18n import text
-from gpusizer.planning.memory_lines import MemoryLine, in_flight, memory_lines
+from gpusizer.planning.memory_lines import MemoryLine, MemoryPoint, in_flight, memory_lines
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.charts.layout import Box, Entry, Labels, legend
-from gpusizer.rendering.charts.plot import Field, line_scale
-from gpusizer.rendering.charts.svg import FONT, LINE, WIDTH, chart, shape, words_at
+from gpusizer.rendering.charts.plot import RIGHT, Field, line_scale
+from gpusizer.rendering.charts.svg import LINE, WIDTH, chart, shape, words_at
 from gpusizer.units import GB
 
 __all__ = ["memory_chart"]
 
-_TOP, _HEIGHT, _RIGHT = 32.0, 220.0, 14.0
+_TOP, _HEIGHT = 32.0, 220.0
 _OVER = 1.12  # times the device: its words stand above its line
 _MOST = 8  # times what is asked for, up to which requests are shown where memory holds more
 
@@ -40,26 +42,32 @@ def memory_chart(plan: Plan, option: Option, language: str, prefix: str = "memor
     str
         SVG.
     """
-    fit = option.fit
-    total, asked = sum(per_gpu(fit.ranks[fit.worst].items).values()), in_flight(plan, option)
+    total, asked = sum(per_gpu(option.fit.ranks[option.fit.worst].items).values()), in_flight(plan, option)
     lines = memory_lines(plan, option)
-    held = max((line.points[-1].concurrency for line in lines if line.times == 1 and line.points), default=0)
-    most = min(max((line.points[-1].concurrency for line in lines if line.points), default=asked), max(held * 1.1, asked * _MOST))
-    y = line_scale(total / GB, _TOP + _HEIGHT, _TOP, over=_OVER)
-    field = Field(line_scale(max(most, asked), Field.left_for([y]), WIDTH - _RIGHT), y)
+    field = _field(lines, total, asked)
+    point = next((each for line in lines if line.times == 1 for each in line.points if each.concurrency == asked), None)
     parts = field.axes(title=text("chart", "axis-memory", language), below=text("chart", "axis-concurrency", language))
-    parts += _always(field, lines, language)
-    parts += _levels(field, total, fit.budget_bytes, language)
+    parts += [*_always(field, lines, language), *_capacity(field, total, language)]
     parts += [_line(field, line) for line in reversed(lines) if line.points]
-    parts += _asked(field, lines, asked, language)
     entries = [Entry(_STYLES[line.times][0], _line_words(line, language), "line", _STYLES[line.times][1]) for line in lines]
-    if fit.budget_bytes < total:
-        entries.append(Entry("gz-budget", text("chart", "budget", language, budget=fit.budget_bytes), "line"))
-    below, height = legend(entries, _TOP + _HEIGHT + 2 * FONT + 20)
-    description = text("chart", "joined", language).join(_line_words(line, language) for line in lines)
-    description = text("chart", "memory-chart-says", language, total=total, lines=description)
-    whole = _TOP + _HEIGHT + 2 * FONT + 20 + height + 4
-    return chart("memory", prefix, whole, [*parts, *below], title=text("chart", "memory-chart", language), description=description)
+    if point is None:
+        parts.append(_beyond(field, asked))
+        entries.append(Entry("gz-asked", text("chart", "mark-asked-concurrency", language, load=asked), "line"))
+    else:
+        parts += _asked(field, lines, point, total, language)
+    below, height = legend(entries, field.bottom)
+    said = text("chart", "joined", language).join(_line_words(line, language) for line in lines)
+    description = text("chart", "memory-chart-says", language, total=total, lines=said)
+    title = text("chart", "memory-chart", language)
+    return chart("memory", prefix, field.bottom + height, [*parts, *below], title=title, description=description)
+
+
+def _field(lines: Sequence[MemoryLine], total: int, asked: int) -> Field:
+    """As far as any length reaches, but not out of sight of what is asked for."""
+    ends = {line.times: line.points[-1].concurrency for line in lines if line.points}
+    most = min(max(ends.values(), default=asked), max(ends.get(1.0, 0) * 1.1, asked * _MOST))
+    y = line_scale(total / GB, _TOP + _HEIGHT, _TOP, over=_OVER)
+    return Field(line_scale(max(most, asked), Field.left_for([y]), WIDTH - RIGHT), y)
 
 
 def _line_words(line: MemoryLine, language: str) -> str:
@@ -70,11 +78,12 @@ def _line_words(line: MemoryLine, language: str) -> str:
 def _line(field: Field, line: MemoryLine) -> str:
     """One length, as far as the field goes."""
     name, dash = _STYLES[line.times]
-    return field.line(_within(_places(line), field.x.high), name, dash, data_context_tokens=line.context_tokens)
+    return field.line(_within(line, field.x.high), name, dash, data_context_tokens=line.context_tokens)
 
 
-def _within(points: list[tuple[float, float]], most: float) -> list[tuple[float, float]]:
-    """Points up to the edge, the last piece cut there."""
+def _within(line: MemoryLine, most: float) -> list[tuple[float, float]]:
+    """The points of a line up to the edge, the last piece cut there."""
+    points = [(float(point.concurrency), point.bytes / GB) for point in line.points]
     kept = [point for point in points if point[0] <= most]
     if len(kept) < len(points) and kept:
         (x, y), (beyond, above) = kept[-1], points[len(kept)]
@@ -82,46 +91,35 @@ def _within(points: list[tuple[float, float]], most: float) -> list[tuple[float,
     return kept
 
 
-def _always(field: Field, lines: tuple[MemoryLine, ...], language: str) -> list[str]:
+def _always(field: Field, lines: Sequence[MemoryLine], language: str) -> list[str]:
     """What lies there before the first request; nothing for an engine whose start is made for its requests."""
     first = next((line.points[0] for line in lines if line.times == 1 and line.points), None)
     if first is None or first.concurrency:
         return []
-    height, foot = field.y.at(first.bytes / GB), field.y.start
+    left, right, height, foot = field.x.start, field.x.end, field.y.at(first.bytes / GB), field.y.start
     words = text("chart", "always", language, size=first.bytes)
-    return [
-        shape("rect", "gz-band", x=field.x.start, y=height, width=field.x.end - field.x.start, height=foot - height, data_always_bytes=first.bytes),
-        words_at((field.x.start + field.x.end) / 2, (height + foot) / 2 + LINE, words, anchor="middle"),
-    ]
+    area = shape("rect", "gz-band", x=left, y=height, width=right - left, height=foot - height, data_always_bytes=first.bytes)
+    return [area, words_at((left + right) / 2, (height + foot) / 2 + LINE, words, anchor="middle")]
 
 
-def _levels(field: Field, total: int, budget: int, language: str) -> list[str]:
-    """What the device has, and what the engine allows itself of it."""
-    left, right = field.x.start, field.x.end
+def _capacity(field: Field, total: int, language: str) -> list[str]:
     height = field.y.at(total / GB)
-    parts = [
-        shape("path", "gz-capacity", d=f"M{left:.1f} {height:.1f}H{right:.1f}", data_capacity_bytes=total),
-        words_at(right, height - 5, text("chart", "capacity", language, total=total), anchor="end"),
-    ]
-    if budget < total:
-        parts.append(shape("path", "gz-budget", d=f"M{left:.1f} {field.y.at(budget / GB):.1f}H{right:.1f}", data_budget_bytes=budget))
-    return parts
+    line = shape("path", "gz-capacity", d=f"M{field.x.start:.1f} {height:.1f}H{field.x.end:.1f}", data_capacity_bytes=total)
+    return [line, words_at(field.x.end, height - 5, text("chart", "capacity", language, total=total), anchor="end")]
 
 
-def _asked(field: Field, lines: tuple[MemoryLine, ...], asked: int, language: str) -> list[str]:
-    """The load that is asked for: a point with its words, or a line where memory does not hold it."""
-    point = next((each for line in lines if line.times == 1 for each in line.points if each.concurrency == asked), None)
-    labels = Labels(Box(field.x.start + 2, field.y.at(field.y.high) + LINE, WIDTH, field.y.start - 2))
-    if point is None:
-        place = field.x.at(asked)
-        words = labels.beside(place, field.y.start - 2 * LINE, text("chart", "asked-beyond", language, concurrency=asked))
-        return [shape("path", "gz-asked", d=f"M{place:.1f} {field.y.start:.1f}V{field.y.end:.1f}"), *words]
+def _beyond(field: Field, asked: int) -> str:
+    """The load that is asked for, where it is not held."""
+    place = field.x.at(asked)
+    return shape("path", "gz-asked", d=f"M{place:.1f} {field.y.start:.1f}V{field.y.end:.1f}", data_concurrency=asked)
+
+
+def _asked(field: Field, lines: Sequence[MemoryLine], point: MemoryPoint, total: int, language: str) -> list[str]:
+    """The load that is asked for, and what it takes."""
+    labels = Labels(Box(field.x.start + 2, field.y.end + LINE, WIDTH, field.y.start - 2))
+    labels.keep_clear_of_line([field.at(0, total / GB), field.at(field.x.high, total / GB)])
     for line in lines:
-        labels.keep_clear_of_line([field.at(*each) for each in _within(_places(line), field.x.high)])
+        labels.keep_clear_of_line([field.at(*each) for each in _within(line, field.x.high)])
     x, y = field.at(point.concurrency, point.bytes / GB)
-    words = labels.beside(x, y, text("chart", "asked-bytes", language, concurrency=asked, size=point.bytes))
+    words = labels.beside(x, y, text("chart", "asked-bytes", language, concurrency=point.concurrency, size=point.bytes))
     return [*words, shape("circle", "gz-dot", cx=x, cy=y, r=5, data_concurrency=point.concurrency, data_bytes=point.bytes)]
-
-
-def _places(line: MemoryLine) -> list[tuple[float, float]]:
-    return [(float(point.concurrency), point.bytes / GB) for point in line.points]

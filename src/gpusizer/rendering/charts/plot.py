@@ -6,17 +6,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, log10
+from typing import NamedTuple
 
 from gpusizer.rendering.charts.layout import width_of
 from gpusizer.rendering.charts.svg import FONT, WIDTH, path_of, shape, words_at
 
-__all__ = ["TITLE", "Field", "Scale", "line_scale", "log_scale", "scale_of", "tick_words"]
+__all__ = ["RIGHT", "TITLE", "Field", "Scale", "line_scale", "log_scale", "scale_of", "tick_words"]
 
 _STEPS = (1, 2, 5)
-_FEWER = ("125", "15", "1")  # first digits of ticks by orders of magnitude
-_TICKS = 6  # at most on an axis
+_APART = 15  # between ticks, so that their words are
+_TICKS = 7  # at most on an axis
+RIGHT = 14.0  # of a field, so that the last tick is whole
 TITLE = 13  # from the foot of a title to the field below
 _ORDERS = 8  # times the smallest value from which an axis goes by orders of magnitude
+
+
+class _Digits(NamedTuple):
+    """First digits of ticks by orders of magnitude, and the least distance between two of them in such orders."""
+
+    digits: str
+    closest: float
+
+
+_FEWER = (_Digits("125", log10(2)), _Digits("15", log10(2)), _Digits("1", 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +77,14 @@ def _rounds(low: float, high: float) -> list[float]:
 def log_scale(low: float, high: float, start: float, end: float, *, tight: bool = False) -> Scale:
     """By orders of magnitude, both ends on a round value, or where the values end.
 
-    >>> log_scale(3, 90, 0, 1).ticks, log_scale(3, 90, 0, 1, tight=True).ticks
-    ((2.0, 5.0, 10.0, 20.0, 50.0, 100.0), (5.0, 10.0, 20.0, 50.0))
+    >>> log_scale(3, 90, 0, 99).ticks, log_scale(3, 90, 0, 99, tight=True).ticks, log_scale(3, 90, 0, 9).ticks
+    ((2.0, 5.0, 10.0, 20.0, 50.0, 100.0), (5.0, 10.0, 20.0, 50.0), (10.0, 100.0))
     """
     rounds = [value for value in _rounds(low, high) if not tight or low <= value <= high]
     low, high = (low, high) if tight else (rounds[0], rounds[-1])
-    ticks = next((few for steps in _FEWER if len(few := [each for each in rounds if f"{each:e}"[0] in steps]) <= _TICKS), rounds)
+    unit = abs(end - start) / log10(high / low)
+    few = [each for each in _FEWER if sum(f"{value:e}"[0] in each.digits for value in rounds) <= _TICKS and unit * each.closest >= _APART]
+    ticks = [value for value in rounds if f"{value:e}"[0] in (few[0] if few else _FEWER[-1]).digits]
     while len(ticks) > _TICKS:
         ticks = ticks[::2]
     return Scale(low, high, start, end, tuple(ticks), log=True)
@@ -115,6 +129,11 @@ class Field:
     def left_for(scales: Sequence[Scale]) -> float:
         """Room that the tick words of vertical scales take left of the field."""
         return max(width_of(tick_words(tick)) for scale in scales for tick in scale.ticks) + 8
+
+    @property
+    def bottom(self) -> float:
+        """Where what stands below the horizontal axis and its words begins."""
+        return self.y.start + 2 * FONT + 20
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Place of a point."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from gpusizer.i18n import text
 from gpusizer.performance.simulation.run import Sample
 from gpusizer.rendering.charts.layout import Entry, legend
-from gpusizer.rendering.charts.plot import Field, line_scale
-from gpusizer.rendering.charts.svg import FONT, WIDTH, chart
+from gpusizer.rendering.charts.plot import RIGHT, Field, line_scale
+from gpusizer.rendering.charts.svg import WIDTH, chart
 
 __all__ = ["queue_chart"]
 
-_TOP, _HEIGHT, _RIGHT = 32.0, 180.0, 14.0
+_TOP, _HEIGHT = 32.0, 180.0
 
 
 def queue_chart(queue: Sequence[Sample], language: str, prefix: str = "queue-chart") -> str:
@@ -35,16 +35,15 @@ def queue_chart(queue: Sequence[Sample], language: str, prefix: str = "queue-cha
     last = max((each.at_s for each in queue), default=0.0)
     waiting, running = (max((getattr(each, name) for each in queue), default=0) for name in ("waiting", "running"))
     y = line_scale(max(waiting, running), _TOP + _HEIGHT, _TOP)
-    field = Field(line_scale(last, Field.left_for([y]), WIDTH - _RIGHT), y)
+    field = Field(line_scale(last, Field.left_for([y]), WIDTH - RIGHT), y)
     parts = field.axes(title=text("chart", "axis-requests", language), below=text("chart", "axis-time", language))
     if queue:
         parts.append(field.line([(each.at_s, each.running) for each in queue], "gz-line-1"))
         parts.append(field.line([(each.at_s, each.waiting) for each in queue], "gz-line-3", "9 4"))
-    bottom = _TOP + _HEIGHT + 2 * FONT + 20
     entries = [
         Entry("gz-line-1", text("chart", "queue-running", language, most=running), "line"),
         Entry("gz-line-3", text("chart", "queue-waiting", language, most=waiting), "line", "9 4"),
     ]
-    below, height = legend(entries, bottom)
+    below, height = legend(entries, field.bottom)
     description = text("chart", "queue-says", language, seconds=last, running=running, waiting=waiting)
-    return chart("queue", prefix, bottom + height + 4, [*parts, *below], title=text("chart", "queue-chart", language), description=description)
+    return chart("queue", prefix, field.bottom + height, [*parts, *below], title=text("chart", "queue-chart", language), description=description)

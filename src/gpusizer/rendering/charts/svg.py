@@ -29,7 +29,7 @@ FALLBACK: Mapping[str, Mapping[str, str]] = {
     "gz-grid": {"fill": "none", "stroke": "#d8dee4"},
     "gz-weights": {"fill": "#1f5fa8"},
     "gz-kv": {"fill": "#0b7a5b"},
-    "gz-kv-free": {"fill": "#5f9e8a"},
+    "gz-kv-free": {"fill": "#bfe3d5", "stroke": "#0b7a5b"},
     "gz-activation": {"fill": "#b4480a"},
     "gz-non-torch": {"fill": "#7a6a00"},
     "gz-graphs": {"fill": "#8a3f8f"},
