@@ -38,12 +38,12 @@ def width_of(words: str, size: float = FONT) -> float:
 def wrapped(words: str, width: float) -> list[str]:
     """A text in lines of at most this width, broken at spaces, and between Chinese characters.
 
-    >>> wrapped("one two three", 60)
-    ['one two', 'three']
+    >>> wrapped("one two three", 60), wrapped("we need 2 × H20", 70)
+    (['one two', 'three'], ['we need', '2 × H20'])
     """
     pieces: list[str] = []
     for letter in words:
-        if pieces and not (letter != " " and (_ends(pieces[-1]) or _breaks(pieces[-1][-1:], letter))):
+        if pieces and not _breaks(pieces[-1], letter):
             pieces[-1] += letter
         else:
             pieces.append(letter)
@@ -55,15 +55,15 @@ def wrapped(words: str, width: float) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _ends(piece: str) -> bool:
-    """Whether a line may end behind a space: a count stays with what it counts."""
-    return piece.endswith(" ") and not piece.endswith("× ")
-
-
-def _breaks(before: str, letter: str) -> bool:
-    """Whether a line may end between two letters without a space: where Chinese characters meet, never before a mark that closes."""
-    wide = "W" in (east_asian_width(before), east_asian_width(letter))
-    return wide and letter not in "，。；：、）！？%" and before not in "（"
+def _breaks(piece: str, letter: str) -> bool:
+    """Whether a line may end between a piece and a letter: behind a space, but not between a count and what it counts; and where Chinese characters
+    meet, but not before a mark that closes or behind one that opens."""
+    if letter in " ×":
+        return False
+    if piece.endswith(" "):
+        return not piece.endswith("× ")
+    wide = "W" in (east_asian_width(piece[-1]), east_asian_width(letter))
+    return wide and letter not in "，。；：、）！？%" and not piece.endswith("（")
 
 
 def notes(sentences: Iterable[str], top: float) -> tuple[list[str], float]:

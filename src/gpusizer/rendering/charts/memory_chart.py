@@ -8,8 +8,8 @@ from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.i18n import text
 from gpusizer.planning.memory_lines import MemoryLine, MemoryPoint, in_flight, memory_lines
 from gpusizer.planning.types import Option, Plan
-from gpusizer.rendering.charts.layout import Box, Entry, Labels, legend
-from gpusizer.rendering.charts.plot import RIGHT, Field, line_scale
+from gpusizer.rendering.charts.layout import Entry, legend
+from gpusizer.rendering.charts.plot import RIGHT, TITLE, Field, line_scale
 from gpusizer.rendering.charts.svg import LINE, WIDTH, chart, shape, words_at
 from gpusizer.units import GB
 
@@ -49,12 +49,10 @@ def memory_chart(plan: Plan, option: Option, language: str, prefix: str = "memor
     parts = field.axes(title=text("chart", "axis-memory", language), below=text("chart", "axis-concurrency", language))
     parts += [*_always(field, lines, language), *_capacity(field, total, language)]
     parts += [_line(field, line) for line in reversed(lines) if line.points]
+    parts += _asked(field, asked, point, language)
     entries = [Entry(_STYLES[line.times][0], _line_words(line, language), "line", _STYLES[line.times][1]) for line in lines]
     if point is None:
-        parts.append(_beyond(field, asked))
         entries.append(Entry("gz-asked", text("chart", "mark-asked-concurrency", language, load=asked), "line"))
-    else:
-        parts += _asked(field, lines, point, total, language)
     below, height = legend(entries, field.bottom)
     said = text("chart", "joined", language).join(_line_words(line, language) for line in lines)
     description = text("chart", "memory-chart-says", language, total=total, lines=said)
@@ -108,18 +106,12 @@ def _capacity(field: Field, total: int, language: str) -> list[str]:
     return [line, words_at(field.x.end, height - 5, text("chart", "capacity", language, total=total), anchor="end")]
 
 
-def _beyond(field: Field, asked: int) -> str:
-    """The load that is asked for, where it is not held."""
-    place = field.x.at(asked)
-    return shape("path", "gz-asked", d=f"M{place:.1f} {field.y.start:.1f}V{field.y.end:.1f}", data_concurrency=asked)
-
-
-def _asked(field: Field, lines: Sequence[MemoryLine], point: MemoryPoint, total: int, language: str) -> list[str]:
-    """The load that is asked for, and what it takes."""
-    labels = Labels(Box(field.x.start + 2, field.y.end + LINE, WIDTH, field.y.start - 2))
-    labels.keep_clear_of_line([field.at(0, total / GB), field.at(field.x.high, total / GB)])
-    for line in lines:
-        labels.keep_clear_of_line([field.at(*each) for each in _within(line, field.x.high)])
+def _asked(field: Field, concurrency: int, point: MemoryPoint | None, language: str) -> list[str]:
+    """The load that is asked for: what it takes, or a line where it is not held."""
+    if point is None:
+        place = field.x.at(concurrency)
+        return [shape("path", "gz-asked", d=f"M{place:.1f} {field.y.start:.1f}V{field.y.end:.1f}", data_concurrency=concurrency)]
     x, y = field.at(point.concurrency, point.bytes / GB)
-    words = labels.beside(x, y, text("chart", "asked-bytes", language, concurrency=point.concurrency, size=point.bytes))
-    return [*words, shape("circle", "gz-dot", cx=x, cy=y, r=5, data_concurrency=point.concurrency, data_bytes=point.bytes)]
+    words = text("chart", "asked-bytes", language, concurrency=point.concurrency, size=point.bytes)
+    dot = shape("circle", "gz-dot", cx=x, cy=y, r=5, data_concurrency=point.concurrency, data_bytes=point.bytes)
+    return [dot, words_at(field.x.end, field.y.end - TITLE, words, anchor="end")]

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, log10
-from typing import NamedTuple
 
 from gpusizer.rendering.charts.layout import width_of
 from gpusizer.rendering.charts.svg import FONT, WIDTH, path_of, shape, words_at
 
 __all__ = ["RIGHT", "TITLE", "Field", "Scale", "line_scale", "log_scale", "scale_of", "tick_words"]
 
-_STEPS = (1, 2, 5)
 _APART = 15  # between ticks, so that their words are
 _TICKS = 7  # at most on an axis
 RIGHT = 14.0  # of a field, so that the last tick is whole
@@ -21,14 +19,8 @@ TITLE = 13  # from the foot of a title to the field below
 _ORDERS = 8  # times the smallest value from which an axis goes by orders of magnitude
 
 
-class _Digits(NamedTuple):
-    """First digits of ticks by orders of magnitude, and the least distance between two of them in such orders."""
-
-    digits: str
-    closest: float
-
-
-_FEWER = (_Digits("125", log10(2)), _Digits("15", log10(2)), _Digits("1", 1.0))
+_DIGITS = {"125": log10(2), "13": log10(3), "1": 1.0}
+"""First digits of ticks by orders of magnitude, and the least distance between two of them in such orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +57,11 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
-def _rounds(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, 20, ... from the last one not above ``low`` to the first one not below ``high``."""
-    powers = range(floor(log10(low)) - 1, ceil(log10(high)) + 2)
-    found = [float(f"{step}e{power}") for power in powers for step in _STEPS]
-    first = max(number for number, value in enumerate(found) if value <= low * (1 + 1e-9))
-    last = min(number for number, value in enumerate(found) if value >= high * (1 - 1e-9))
-    return found[first : max(last, first + 1) + 1]
+def _with_digits(digits: str, low: float, high: float) -> list[float]:
+    """Powers of ten times these digits, from ``low`` to ``high``."""
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    found = (float(f"{digit}e{power}") for power in powers for digit in digits)
+    return [value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
 
 
 def log_scale(low: float, high: float, start: float, end: float, *, tight: bool = False) -> Scale:
@@ -80,11 +70,15 @@ def log_scale(low: float, high: float, start: float, end: float, *, tight: bool 
     >>> log_scale(3, 90, 0, 99).ticks, log_scale(3, 90, 0, 99, tight=True).ticks, log_scale(3, 90, 0, 9).ticks
     ((2.0, 5.0, 10.0, 20.0, 50.0, 100.0), (5.0, 10.0, 20.0, 50.0), (10.0, 100.0))
     """
-    rounds = [value for value in _rounds(low, high) if not tight or low <= value <= high]
-    low, high = (low, high) if tight else (rounds[0], rounds[-1])
-    unit = abs(end - start) / log10(high / low)
-    few = [each for each in _FEWER if sum(f"{value:e}"[0] in each.digits for value in rounds) <= _TICKS and unit * each.closest >= _APART]
-    ticks = [value for value in rounds if f"{value:e}"[0] in (few[0] if few else _FEWER[-1]).digits]
+    if not tight:
+        rounds = _with_digits("125", low / 10, high * 10)
+        low, high = (
+            max(value for value in rounds if value <= low * (1 + 1e-9)),
+            min(value for value in rounds if value >= high * (1 - 1e-9) and value > low),
+        )
+    room = abs(end - start) / log10(high / low)
+    close = (_with_digits(digits, low, high) for digits, closest in _DIGITS.items() if room * closest >= _APART or digits == "1")
+    ticks = next((found for found in close if len(found) <= _TICKS), _with_digits("1", low, high))
     while len(ticks) > _TICKS:
         ticks = ticks[::2]
     return Scale(low, high, start, end, tuple(ticks), log=True)
@@ -97,7 +91,7 @@ def line_scale(high: float, start: float, end: float, *, over: float | None = No
     ((0.0, 20.0, 40.0, 60.0, 80.0, 100.0), 83)
     """
     top = high if high > 0 else 1.0
-    step = next(value for value in _rounds(top / 1000, top) if ceil(top / value * (1 - 1e-9)) < _TICKS)
+    step = next(value for value in _with_digits("125", top / 1000, top) if ceil(top / value * (1 - 1e-9)) < _TICKS)
     last = step * ceil(top / step * (1 - 1e-9)) if over is None else top * over
     return Scale(0.0, last, start, end, tuple(float(f"{step * number:.6g}") for number in range(floor(last / step * (1 + 1e-9)) + 1)))
 
