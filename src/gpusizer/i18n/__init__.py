@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["GROUPS", "LANGUAGES", "choose_language", "error_sentence", "has", "one_line", "printable", "system_words", "table", "text"]
+__all__ = ["GROUPS", "LANGUAGES", "choose_language", "error_sentence", "error_words", "has", "one_line", "printable", "system_words", "table", "text"]
 
 LANGUAGES = ("en", "zh")
 
@@ -102,14 +102,23 @@ def error_sentence(code: str, language: str, parameters: Mapping[str, Any]) -> s
     >>> error_sentence("unknown-engine", "en", {"id": "vlm", "nearest": ["vllm"]})
     'there is no engine "vlm"; did you mean vllm? `gpusizer engines list` shows all'
     """
+    return {"en": "; ", "zh": "；"}[language].join(part for part in error_words(code, language, parameters) if part)
+
+
+def error_words(code: str, language: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong, and what to try (empty where nothing is known to help), each on one line.
+
+    >>> error_words("bad-share", "en", {"found": "120%"})
+    ('a share above 0% and up to 100% was expected, "120%" was found', 'write 2% or 0.02')
+    """
     if isinstance(detail := parameters.get("detail"), str):
         parameters = {**parameters, "detail": system_words(detail, language)}
-    parts = [text("error", code, language, **parameters)]
+    hint = ""
     if has("hint", code, language):
         nearest = parameters.get("nearest", True)
         variant = code if nearest or not has("hint", f"{code}-none", language) else f"{code}-none"
-        parts.append(text("hint", variant, language, **parameters))
-    return {"en": "; ", "zh": "；"}[language].join(" ".join(part.split()) for part in parts)
+        hint = text("hint", variant, language, **parameters)
+    return " ".join(text("error", code, language, **parameters).split()), " ".join(hint.split())
 
 
 def system_words(detail: str, language: str) -> str:

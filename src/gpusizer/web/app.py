@@ -1,25 +1,35 @@
-"""The application: pages, the API, static files; each address is one line of a table."""
+"""The application: what answers each address, and what stands before all of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
+from gpusizer.errors import InputError
 from gpusizer.i18n import LANGUAGES
-from gpusizer.web.asking import answered
-from gpusizer.web.job import PAGE, PART, Job
+from gpusizer.web.addresses import Address, addresses
+from gpusizer.web.asking import answered, refused
+from gpusizer.web.documented import api_schema
+from gpusizer.web.file_names import ENDINGS, parted
+from gpusizer.web.guards import Guards
+from gpusizer.web.job import PAGE, Job
+from gpusizer.web.metrics import METRICS_TYPE, Metrics
+from gpusizer.web.observed import ROUTE, Observed
 from gpusizer.web.settings import Settings
+from gpusizer.web.static_files import static_file
 from gpusizer.web.work import Work
 
 __all__ = ["create_app"]
 
-_PAGES = {"/": ("plan", PAGE), "/answer": ("plan", PART), "/report": ("plan", "html")}
-"""Addresses of pages: what is asked, and the form of the answer."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_NOT_FOUND = 404
+_FRESH = {"Cache-Control": "no-store"}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -30,34 +40,72 @@ def create_app(settings: Settings) -> FastAPI:
     settings : Settings
         Who may ask it, how much, and how long.
     """
-    work = Work(settings)
+    metrics = Metrics()
+    work = Work(settings, metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await work.warm([Job("plan", PAGE, language, root_path=settings.root_path) for language in LANGUAGES])
         yield
 
-    app = FastAPI(title="gpusizer", version=version("gpusizer"), docs_url=None, redoc_url=None, lifespan=lifespan, root_path=settings.root_path)
+    app = FastAPI(docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
+    app.openapi = api_schema  # type: ignore[method-assign]  # as FastAPI suggests: ours follows from the fields of a request
     app.state.work = work
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    for path, (kind, form) in _PAGES.items():
-        _add_page(app, path, kind, form)
-
-    @app.get("/healthz", response_model=dict[str, str])
-    async def healthz() -> dict[str, str]:
-        """Whether it answers."""
-        return {"status": "ok", "version": version("gpusizer")}
-
-    @app.get("/api/v1/plan")
-    async def plan(request: Request) -> Response:
-        """From a need to hardware."""
-        return await answered(request, "plan", "json")
-
+    app.add_middleware(Guards, settings=settings)
+    app.add_middleware(Observed, metrics=metrics)
+    app.add_exception_handler(HTTPException, _http_problem)
+    for address in addresses():
+        _add(app, address.path, _answering(address), address.methods)
+    _add_own(app, metrics)
     return app
 
 
-def _add_page(app: FastAPI, path: str, kind: str, form: str) -> None:
-    async def page(request: Request) -> Response:
-        return await answered(request, kind, form)
+def _add(app: FastAPI, path: str, endpoint: Endpoint, methods: Sequence[str]) -> None:
+    async def noted(request: Request) -> Response:
+        request.scope[ROUTE] = path
+        return await endpoint(request)
 
-    app.add_api_route(path, page, include_in_schema=False, methods=["GET"])
+    app.add_route(path, noted, methods=list(methods))
+
+
+def _answering(address: Address) -> Endpoint:
+    """What answers one address."""
+
+    async def answer(request: Request) -> Response:
+        form, name = address.form, ""
+        if "id" in request.path_params:
+            name, form = parted(request.path_params["id"], form or "")
+        elif form is None:
+            form = ENDINGS.get(request.path_params["ending"])
+        if not form or (not name and "id" in request.path_params):
+            return refused(InputError("no-such-page"), request.scope)
+        return await answered(request, address.kind, form, name, shown=address.shown)
+
+    return answer
+
+
+def _add_own(app: FastAPI, metrics: Metrics) -> None:
+    """Addresses that ask nothing of a worker."""
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": version("gpusizer")}, headers=_FRESH)
+
+    async def measured(request: Request) -> Response:
+        return Response(metrics.text(), media_type=METRICS_TYPE, headers=_FRESH)
+
+    async def static(request: Request) -> Response:
+        return static_file(request)
+
+    for path, endpoint in (("/healthz", healthz), ("/metrics", measured), ("/static/{name}", static)):
+        _add(app, path, endpoint, ("GET", "HEAD"))
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """No such address, or no such method of it."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == _NOT_FOUND:
+        return refused(InputError("no-such-page"), request.scope)
+    allowed = dict(error.headers or {}).get("Allow", "")
+    response = refused(InputError("no-such-method", found=request.method[:20], expected=sorted(allowed.split(", "))), request.scope)
+    response.headers["Allow"] = allowed
+    return response

@@ -28,6 +28,8 @@ class Job:
         What the address names beyond the kind: an id.
     root_path : str
         What stands before every address of ours.
+    body : bytes
+        A JSON object that was sent with it; empty without one.
     """
 
     kind: str
@@ -36,13 +38,32 @@ class Job:
     query: str = ""
     path: str = ""
     root_path: str = ""
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer: status, media type, content, and the name of the file that it should become."""
+    """One answer.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    media_type : str
+        Of the content.
+    body : bytes
+        The content.
+    file_name : str or None
+        Name of the file that it should become.
+    style_hash : str or None
+        "sha256-..." of the one style that stands in an HTML file that carries its own.
+    is_packed : bool
+        Whether the content is packed with gzip.
+    """
 
     status: int
     media_type: str
     body: bytes
     file_name: str | None = None
+    style_hash: str | None = None
+    is_packed: bool = False

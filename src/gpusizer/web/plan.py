@@ -7,7 +7,8 @@ from gpusizer.errors import GpusizerError
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.rendering.plan_document import PlanDocument
 from gpusizer.web.asked import Asked, asked_of, pairs_of
-from gpusizer.web.job import PART, Job
+from gpusizer.web.bodies import pairs_of_body
+from gpusizer.web.job import PAGE, PART, Job
 from gpusizer.web.templating import rendered
 
 __all__ = ["answer", "page", "workbook"]
@@ -38,7 +39,8 @@ def page(job: Job, error: GpusizerError | None = None) -> str:
 
 
 def _asked(job: Job) -> Asked:
-    asked = asked_of(pairs_of(job.query or FIRST))
+    pairs = pairs_of(job.query or ("" if job.body else FIRST if job.form in (PAGE, PART) else ""))
+    asked = asked_of([*pairs, *pairs_of_body(job.body)])
     if asked.config is not None:
         read_pasted(asked.config)
     return asked

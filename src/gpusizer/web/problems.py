@@ -5,42 +5,78 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gpusizer.errors import GpusizerError
-from gpusizer.i18n import error_sentence
+from gpusizer.errors import GpusizerError, UnknownIdError
+from gpusizer.i18n import error_sentence, error_words
 from gpusizer.rendering.forms.json import plain
 from gpusizer.web.job import Reply
 
-__all__ = ["PROBLEM", "problem", "problem_reply", "status_of"]
+__all__ = ["PROBLEM", "STATUSES", "problem", "problem_reply", "status_of"]
 
 PROBLEM = "application/problem+json"
 
-_STATUS = {"not-json": 400, "busy": 503, "took-too-long": 503, "body-too-large": 413, "query-too-long": 414, "no-such-page": 404}
-_STATUS_OF_INPUT = 422
+STATUSES = {
+    "bad-http": 400,
+    "body-too-large": 413,
+    "body-too-slow": 408,
+    "busy": 503,
+    "headers-too-long": 431,
+    "host-not-trusted": 421,
+    "no-such-method": 405,
+    "no-such-page": 404,
+    "not-json-body": 400,
+    "query-too-long": 414,
+    "took-too-long": 503,
+    "took-too-much": 503,
+    "unknown-type-of-body": 415,
+    "worker-lost": 503,
+}
+"""Statuses of errors that HTTP has a number for."""
+
+_NOT_FOUND, _UNUSABLE, _OURS = 404, 422, 500
+_TYPE = "urn:gpusizer:error:"
 
 
-def status_of(error: GpusizerError) -> int:
-    """The HTTP status of an error: 4xx for what the asker can mend, 500 for a defect of ours."""
-    return _STATUS.get(error.code, _STATUS_OF_INPUT if error.exit_code == 2 else 500)
+def status_of(error: GpusizerError, *, path: str = "") -> int:
+    """The HTTP status of an error: 4xx for what the asker can mend, 500 for a defect of ours.
+
+    Parameters
+    ----------
+    error : GpusizerError
+        The error.
+    path : str
+        What the address names beyond the kind of question: where there is nothing of that name there is no such address.
+
+    Examples
+    --------
+    >>> unknown = UnknownIdError("unknown-model", id="nobody", nearest=[])
+    >>> status_of(unknown), status_of(unknown, path="nobody")
+    (422, 404)
+    """
+    if path and isinstance(error, UnknownIdError):
+        return _NOT_FOUND
+    return STATUSES.get(error.code, _UNUSABLE if error.exit_code == 2 else _OURS)
 
 
-def problem(error: GpusizerError, language: str, status: int | None = None) -> dict[str, Any]:
+def problem(error: GpusizerError, language: str, *, path: str = "") -> dict[str, Any]:
     """A problem as plain data.
 
-    >>> from gpusizer.errors import UnknownIdError
-    >>> problem(UnknownIdError("unknown-engine", id="vlm", nearest=["vllm"]), "en")["detail"]
-    'there is no engine "vlm"; did you mean vllm? `gpusizer engines list` shows all'
+    >>> found = problem(UnknownIdError("unknown-engine", id="vlm", nearest=["vllm"]), "en")
+    >>> found["title"], found["hint"], found["parameters"]
+    ('there is no engine "vlm"', 'did you mean vllm? `gpusizer engines list` shows all', {'id': 'vlm', 'nearest': ['vllm']})
     """
+    words, hint = error_words(error.code, language, error.parameters)
     return {
-        "type": f"urn:gpusizer:error:{error.code}",
-        "title": error.code,
-        "status": status or status_of(error),
+        "type": _TYPE + error.code,
+        "title": words,
+        "status": status_of(error, path=path),
         "detail": error_sentence(error.code, language, error.parameters),
         "code": error.code,
         "parameters": plain(dict(error.parameters)),
+        "hint": hint or None,
     }
 
 
-def problem_reply(error: GpusizerError, language: str, status: int | None = None) -> Reply:
+def problem_reply(error: GpusizerError, language: str, *, path: str = "") -> Reply:
     """A problem as a reply."""
-    found = problem(error, language, status)
-    return Reply(found["status"], PROBLEM, json.dumps(found, ensure_ascii=False).encode())
+    found = problem(error, language, path=path)
+    return Reply(found["status"], PROBLEM, json.dumps(found, ensure_ascii=False).encode(errors="replace"))

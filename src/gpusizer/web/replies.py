@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from gpusizer.errors import DefectError, GpusizerError, InputError
+from gpusizer.errors import GpusizerError, InputError
+from gpusizer.rendering.failures import defect_of
+from gpusizer.web.file_names import file_name
 from gpusizer.web.job import PAGE, PART, Job, Reply
 from gpusizer.web.problems import problem_reply, status_of
 
@@ -16,6 +21,16 @@ __all__ = ["KINDS", "MEDIA_TYPES", "reply_to"]
 
 KINDS: Mapping[str, str] = {
     "plan": "gpusizer.web.plan",
+    "models": "gpusizer.web.models",
+    "model": "gpusizer.web.models",
+    "accelerators": "gpusizer.web.accelerators",
+    "accelerator": "gpusizer.web.accelerators",
+    "engines": "gpusizer.web.engines",
+    "engine": "gpusizer.web.engines",
+    "scenarios": "gpusizer.web.scenarios",
+    "scenario": "gpusizer.web.scenarios",
+    "formulas": "gpusizer.web.formulas",
+    "formula": "gpusizer.web.formulas",
 }
 """Kinds of questions, and the module that answers each with ``answer(job) -> Answer``, ``page(job) -> str`` and ``workbook(job) -> bytes``,
 as far as it has them; ``page`` takes an error as well, and shows it beside what was filled in."""
@@ -34,7 +49,7 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 """Media type of each form."""
 
-_ENDINGS = {"csv": "csv", "markdown": "md", "xlsx": "xlsx", "html": "html"}
+_OWN_STYLE = re.compile(rb"<style>(.*?)</style>", re.S)
 
 
 def reply_to(job: Job) -> Reply:
@@ -52,37 +67,45 @@ def reply_to(job: Job) -> Reply:
     """
     os.chdir("/")  # a name that a stranger types is never a folder of whoever started the server
     try:
-        module = import_module(KINDS[job.kind])
-        return _replied(job, module)
+        return _replied(job, import_module(KINDS[job.kind]))
     except GpusizerError as error:
         return _refused(job, error)
+    except MemoryError:
+        return _refused(job, InputError("took-too-much"))
     except Exception as error:
-        return _refused(job, DefectError("defect", detail=type(error).__name__))
+        return problem_reply(defect_of(error), job.language)
 
 
 def _replied(job: Job, module: ModuleType) -> Reply:
-    media_type = MEDIA_TYPES[job.form]
+    media_type, name = MEDIA_TYPES[job.form], file_name(job)
     if job.form in (PAGE, PART):
-        return Reply(200, media_type, _made(module, "page")(job).encode())
-    name = f"gpusizer-{job.kind}.{_ENDINGS[job.form]}" if job.form in _ENDINGS else None
+        return Reply(200, media_type, _made(module, "page")(job).encode(errors="replace"))
     if job.form == "xlsx":
         return Reply(200, media_type, _made(module, "workbook")(job), name)
     from gpusizer.rendering.render import form_names, render_file
 
     if job.form not in form_names():
-        raise InputError("no-such-page", found=job.form)
-    return Reply(200, media_type, render_file(_made(module, "answer")(job), job.form).encode(errors="replace"), name)
+        raise InputError("no-such-page")
+    body = render_file(_made(module, "answer")(job), job.form).encode(errors="replace")
+    return Reply(200, media_type, body, name, _style_hash(body) if job.form == "html" else None)
+
+
+def _style_hash(page: bytes) -> str | None:
+    """What allows the one style of a report that carries its own, and no other."""
+    found = _OWN_STYLE.search(page)
+    return None if found is None else "sha256-" + base64.b64encode(hashlib.sha256(found[1]).digest()).decode()
 
 
 def _made(module: ModuleType, name: str) -> Callable[..., Any]:
     made: Callable[..., Any] | None = getattr(module, name, None)
     if made is None:
-        raise InputError("no-such-page", found=name)
+        raise InputError("no-such-page")
     return made
 
 
 def _refused(job: Job, error: GpusizerError) -> Reply:
-    if job.form not in (PAGE, PART):
-        return problem_reply(error, job.language)
-    page = import_module(KINDS[job.kind]).page
-    return Reply(status_of(error), MEDIA_TYPES[PAGE], page(job, error).encode())
+    """On a page of ours the error stands beside what was filled in."""
+    page = getattr(import_module(KINDS[job.kind]), "page", None)
+    if job.form not in (PAGE, PART) or page is None:
+        return problem_reply(error, job.language, path=job.path)
+    return Reply(status_of(error, path=job.path), MEDIA_TYPES[PAGE], page(job, error).encode(errors="replace"))

@@ -11,6 +11,8 @@ import uvicorn
 
 from gpusizer.errors import DefectError, InputError
 from gpusizer.web.app import create_app
+from gpusizer.web.door import door_of
+from gpusizer.web.observed import write_log
 from gpusizer.web.settings import Settings
 
 __all__ = ["address_of", "serve"]
@@ -37,6 +39,8 @@ def serve(settings: Settings, host: str, port: int, started: Callable[[str], Non
     InputError
         ``cannot-listen``.
     """
+    write_log()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for workers: each is one of many, and threads reserve memory
     with _bound(host, port) as listening:
         server = _Server(_config(settings), lambda: started(address_of(listening, settings.root_path)))
         for name in _ENDS:
@@ -66,13 +70,14 @@ def _config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(settings),
         loop="asyncio",
-        http="h11",
+        http=door_of(settings),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        h11_max_incomplete_event_size=settings.header_bytes,
         timeout_graceful_shutdown=int(settings.time_limit_s + _TO_FINISH_S),
     )
 

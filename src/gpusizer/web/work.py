@@ -1,49 +1,26 @@
-"""Worker processes, and answers that are kept: the same question is computed once, and one that takes too long is stopped without harm to others."""
+"""Worker processes: the same question is computed once, and one that takes too long is stopped without harm to others."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
 
 import anyio
 from anyio import to_process
 
 from gpusizer.errors import InputError
 from gpusizer.web.job import Job, Reply
-from gpusizer.web.replies import reply_to
+from gpusizer.web.kept import Kept
+from gpusizer.web.metrics import Metrics
 from gpusizer.web.settings import Settings
+from gpusizer.web.worker import work_on
 
 __all__ = ["Work"]
 
-
-@dataclass
-class Kept:
-    """Replies by job, the last used kept, within so many bytes."""
-
-    most_bytes: int
-    _replies: OrderedDict[Job, Reply] = field(default_factory=OrderedDict)
-    _bytes: int = 0
-
-    def get(self, job: Job) -> Reply | None:
-        """The reply to a job, where it is kept."""
-        found = self._replies.get(job)
-        if found is not None:
-            self._replies.move_to_end(job)
-        return found
-
-    def put(self, job: Job, reply: Reply) -> None:
-        """Keep a reply, and let the oldest go."""
-        size = _size(job, reply)
-        if job in self._replies or size > self.most_bytes // 8:
-            return
-        self._replies[job] = reply
-        self._bytes += size
-        while self._bytes > self.most_bytes:
-            self._bytes -= _size(*self._replies.popitem(last=False))
-
-
-def _size(job: Job, reply: Reply) -> int:
-    return len(reply.body) + len(job.query) + 500  # objects around them
+_START_S = 60.0  # a first question loads everything
+_SPARE_S = 5.0  # a worker ends by itself so long after it should have been ended
 
 
 class Work:
@@ -53,56 +30,107 @@ class Work:
     ----------
     settings : Settings
         How many processes, how long, how much is kept.
+    metrics : Metrics
+        What is counted.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._kept = Kept(settings.kept_bytes)
-        self._limiter: anyio.CapacityLimiter | None = None
-        self._running: dict[Job, anyio.Event] = {}
+        self._flights: dict[Job, asyncio.Task[Reply]] = {}
+        self._first: Sequence[Job] = ()
+        metrics.kept_bytes.set_function(lambda: self._kept.bytes)
+        metrics.waiting.set_function(lambda: self._places.statistics().tasks_waiting)
+        metrics.workers_busy.set_function(lambda: self._places.borrowed_tokens)
 
-    async def warm(self, jobs: list[Job]) -> None:
-        """Start every process and let it load what it needs; keep the replies to the first questions."""
+    @cached_property
+    def _unbounded(self) -> anyio.CapacityLimiter:
+        """The bound is :attr:`_places`."""
+        return anyio.CapacityLimiter(float("inf"))
+
+    @cached_property
+    def _places(self) -> anyio.CapacityLimiter:
+        """One for each process; made within the loop that serves."""
+        return anyio.CapacityLimiter(self._settings.workers)
+
+    async def warm(self, first: Sequence[Job]) -> None:
+        """Start every process and let it load what it needs; keep the replies to the first questions.
+
+        Parameters
+        ----------
+        first : sequence of Job
+            What will be asked first.
+        """
+        self._first = first
         async with anyio.create_task_group() as group:
-            for number in range(max(self._settings.workers, len(jobs))):
-                group.start_soon(self._computed, jobs[number % len(jobs)])
-        for job in jobs:
-            await self.reply(job)
+            for number in range(max(self._settings.workers, len(first))):
+                group.start_soon(self._warm_one, first[number % len(first)])
 
     async def reply(self, job: Job) -> Reply:
-        """The reply to a job: kept, awaited from somebody who asks the same at this moment, or computed.
+        """The reply to a job: kept, awaited together with others who ask the same at this moment, or computed.
 
         Raises
         ------
         InputError
-            ``busy`` where too many wait, ``took-too-long`` beyond the limit of time.
+            ``busy`` where too many wait, ``took-too-long`` beyond the limit of time, ``worker-lost`` where the process ended.
         """
-        while (kept := self._kept.get(job)) is None:
-            running = self._running.get(job)
-            if running is None:
-                break
-            await running.wait()
-            if self._kept.get(job) is None and job not in self._running:
-                break
+        kept = self._kept.get(job)
         if kept is not None:
+            self._metrics.kept_hits.inc()
             return kept
-        done = self._running[job] = anyio.Event()
-        try:
-            reply = await self._computed(job)
-            if reply.status < 500:
-                self._kept.put(job, reply)
-            return reply
-        finally:
-            del self._running[job]
-            done.set()
+        flight = self._flights.get(job)
+        if flight is None:
+            if self._places.statistics().tasks_waiting >= self._settings.waiting:
+                raise InputError("busy")
+            flight = self._flights[job] = asyncio.create_task(self._flown(job))
+        return await asyncio.shield(flight)  # whoever leaves takes nothing from the others
 
-    async def _computed(self, job: Job) -> Reply:
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._settings.workers)
-        if self._limiter.statistics().tasks_waiting >= self._settings.waiting:
-            raise InputError("busy")
+    async def _flown(self, job: Job) -> Reply:
         try:
-            with anyio.fail_after(self._settings.time_limit_s):
-                return await to_process.run_sync(reply_to, job, cancellable=True, limiter=self._limiter)
+            return await self._in_turn(job)
+        finally:
+            del self._flights[job]
+
+    async def _in_turn(self, job: Job) -> Reply:
+        """The reply, once a process is free: time in the queue is no time of the answer."""
+        limit_s = self._settings.time_limit_s
+        try:
+            with anyio.fail_after(limit_s):
+                await self._places.acquire()
         except TimeoutError as error:
-            raise InputError("took-too-long", limit_s=self._settings.time_limit_s) from error
+            raise InputError("busy") from error
+        try:
+            return await self._computed(job, limit_s)
+        except TimeoutError as error:
+            self._replace_lost()
+            raise InputError("took-too-long", limit_s=limit_s) from error
+        except anyio.BrokenWorkerProcess as error:
+            self._replace_lost()
+            raise InputError("worker-lost") from error
+        finally:
+            self._places.release()
+
+    async def _computed(self, job: Job, limit_s: float) -> Reply:
+        """The reply, from a process that is free or new."""
+        with anyio.fail_after(limit_s), self._metrics.seconds.labels(job.kind).time():
+            reply = await to_process.run_sync(
+                work_on, job, self._settings.worker_bytes, limit_s + _SPARE_S, cancellable=True, limiter=self._unbounded
+            )
+        if reply.status < 500:
+            self._kept.put(job, reply)
+        return reply
+
+    async def _warm_one(self, job: Job) -> None:
+        async with self._places:
+            await self._computed(job, _START_S)
+
+    def _replace_lost(self) -> None:
+        """A new process loads what it needs before somebody waits for it."""
+        self._metrics.workers_lost.inc()
+        if self._first:
+            self._warming = asyncio.create_task(self._warmed_again())
+
+    async def _warmed_again(self) -> None:
+        with suppress(TimeoutError, anyio.BrokenWorkerProcess):  # whoever asks next is told
+            await self._warm_one(self._first[0])

@@ -1,0 +1,78 @@
+"""Inputs as JSON Schema, made from the fields of a request and the flags of engines: types, bounds, defaults and words exist once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from gpusizer.engines.base.flag import Flag
+from gpusizer.i18n import has, text
+from gpusizer.planning.fields import MAX_COUNT, MAX_TOKENS, MAX_WORD, Field
+from gpusizer.planning.request import Request
+
+__all__ = ["field_schema", "flag_schema"]
+
+_WORD: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_WORD}
+_SHARE: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+_OF_FIELDS: Mapping[str, Mapping[str, Any]] = {
+    "word": _WORD,
+    "gpu": _WORD,
+    "choice": {"type": "string"},
+    "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
+    "tokens": {"type": "integer", "minimum": 1, "maximum": MAX_TOKENS},
+    "share": _SHARE,
+    "rate": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_COUNT},
+    "seconds": {"type": "number", "exclusiveMinimum": 0},
+    "drafts": _WORD,
+    "currency": {"type": "string", "minLength": 3, "maxLength": 3},
+}
+_OF_FLAGS: Mapping[str, Mapping[str, Any]] = {
+    "count": {"type": "integer"},
+    "tokens": {"type": "integer"},
+    "share": _SHARE,
+    "switch": {"type": "boolean"},
+    "json": {"type": "object"},
+}
+_DEFAULTS = {each.name: each.default for each in fields(Request)}
+
+
+def field_schema(field: Field, language: str) -> dict[str, Any]:
+    """A field of a request as JSON Schema.
+
+    What is announced is a number where the quantity is one (tokens, seconds, shares); words with a unit ("128k", "50ms", "2%") are read all the same.
+
+    Parameters
+    ----------
+    field : Field
+        The field.
+    language : str
+        Of its description.
+
+    Examples
+    --------
+    >>> from gpusizer.planning.request import FIELDS
+    >>> field_schema(next(each for each in FIELDS if each.name == "sort"), "en")["enum"]
+    ['best', 'gpus', 'cost', 'speed']
+    """
+    one = dict(_OF_FIELDS[field.kind])
+    if field.name == "shared_prefix_tokens":
+        one["minimum"] = 0
+    if field.choices:
+        one["enum"] = list(field.choices)
+    schema = {"type": "array", "items": one} if field.many else one
+    default = _DEFAULTS.get(field.name)
+    code = field.name if has("option", field.name) else f"argument-{field.name}"
+    return {**schema, **({"default": default} if isinstance(default, str | int) else {}), "description": text("option", code, language)}
+
+
+def flag_schema(flag: Flag, language: str) -> dict[str, Any]:
+    """A flag of an engine as JSON Schema.
+
+    >>> from gpusizer.engines.base.flags import COMMON
+    >>> flag_schema(COMMON[1], "en")["description"]
+    'Tensor parallel: every layer is cut over so many GPUs.'
+    """
+    schema = dict(_OF_FLAGS.get(flag.kind, _WORD))
+    bounds = {"minimum": int(flag.low), "maximum": int(flag.high)} if schema["type"] == "integer" else {}
+    return {**schema, **bounds, "description": text("flag", flag.target, language)}
