@@ -5,17 +5,11 @@ A plan has its own document, :class:`~gpusizer.rendering.plan_document.PlanDocum
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from operator import eq, ge, gt, le, lt
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-from gpusizer.errors import FlagError, UnknownIdError
-from gpusizer.units import parse_bytes
 
 if TYPE_CHECKING:
     from gpusizer.architecture.model import Architecture
-    from gpusizer.facts.types import Accelerator
     from gpusizer.planning.verdict import Verdict
     from gpusizer.rendering.document import Document
 
@@ -27,19 +21,12 @@ __all__ = [
     "engines_answer",
     "fit_answer",
     "formula_answer",
-    "has_words",
-    "memory_bound",
     "model_answer",
     "models_answer",
     "number_formats_answer",
     "scenario_answer",
     "scenarios_answer",
 ]
-
-_COMPARED: dict[str, Callable[[float, float], bool]] = {">=": ge, "<=": le, ">": gt, "<": lt, "=": eq, "": ge}
-_BOUND = re.compile(r"(>=|<=|>|<|=)?\s*(.+)")
-_CLOSE = 0.05  # a card of 80 GB reports a little more or less
-
 
 def fit_answer(verdict: Verdict, language: str) -> Document:
     """What becomes of a start, with changes that would make it start."""
@@ -54,6 +41,7 @@ def models_answer(language: str, words: str | None = None) -> Document:
     """The models of the catalogue that have every word."""
     from gpusizer.architecture.load import load_architecture
     from gpusizer.facts.catalog import model_entry, model_ids
+    from gpusizer.facts.filters import has_words
     from gpusizer.rendering.models import model_words, models_document
 
     found = [(model_entry(each), load_architecture(each)) for each in model_ids()]
@@ -102,7 +90,7 @@ def accelerators_answer(
     vendor : str or None
         A part of the maker's name.
     memory : callable or None
-        Whether a memory will do, as of :func:`memory_bound`.
+        Whether a memory will do, as of :func:`gpusizer.facts.filters.memory_bound`.
     words : str or None
         All of them stand somewhere in what is known of it.
 
@@ -112,9 +100,10 @@ def accelerators_answer(
         No such vendor.
     """
     from gpusizer.facts.catalog import accelerators
+    from gpusizer.facts.filters import matching
     from gpusizer.rendering.accelerators import accelerators_document
 
-    return accelerators_document(_matching(accelerators(), vendor, memory, words), language)
+    return accelerators_document(matching(accelerators(), vendor, memory, words), language)
 
 
 def accelerator_answer(accelerator_id: str, language: str) -> Document:
@@ -162,51 +151,6 @@ def formula_answer(formula_id: str | None, language: str) -> Document:
     from gpusizer.rendering.formulas import formula_document, formulas_document
 
     return formula_document(formula_id, language) if formula_id else formulas_document(language)
-
-
-def memory_bound(words: str) -> Callable[[float], bool]:
-    """A bound on bytes, as people write it; a size alone is the least. The size is the one on the box, of which the driver reports some per cent more
-    or less, so "=80GB" means about 80 GB.
-
-    >>> fits = memory_bound(">=80GB")
-    >>> fits(85e9), fits(79.6e9), fits(48e9), memory_bound("=48GB")(47.5e9), memory_bound("<24GB")(24e9)
-    (True, True, False, True, False)
-    """
-    found = _BOUND.fullmatch(words.strip())
-    if found is None:
-        raise FlagError("bad-word", option="--memory", found=words[:40])
-    sign, size = found[1] or "", parse_bytes(found[2])
-
-    def fits(bytes_: float) -> bool:
-        near = abs(bytes_ - size) <= _CLOSE * size
-        return "=" in sign or not sign if near else _COMPARED[sign](bytes_, size)
-
-    return fits
-
-
-def has_words(wish: str | None, texts: Iterable[str]) -> bool:
-    """Whether every word that was asked for stands somewhere in the texts, in any letter case.
-
-    >>> has_words("moe 30b", ("qwen3-30b-a3b", "moe")), has_words("moe", ("qwen3-8b", "dense")), has_words(None, ())
-    (True, False, True)
-    """
-    whole = "\n".join(texts).lower()
-    return all(word in whole for word in (wish or "").lower().split())
-
-
-def _matching(found: Iterable[Accelerator], vendor: str | None, memory: Callable[[float], bool] | None, words: str | None) -> list[Accelerator]:
-    every = list(found)
-    if vendor is not None:
-        makers = sorted({each.vendor for each in every})
-        if not any(vendor.lower() in maker.lower() for maker in makers):
-            raise UnknownIdError("unknown-vendor", id=vendor[:40], nearest=makers)
-        every = [each for each in every if vendor.lower() in each.vendor.lower()]
-    return [
-        each
-        for each in every
-        if (memory is None or memory(each.memory_bytes))
-        and has_words(words, (each.id, each.name, each.vendor, each.form_factor or "", each.architecture or "", each.status, *each.aliases))
-    ]
 
 
 def _figures(architecture: Architecture) -> list[tuple[str, int]]:

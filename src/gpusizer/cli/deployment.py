@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -178,46 +178,8 @@ def _bare(name: str, values: tuple[str, ...], language: str) -> click.Option:
 
 def launch_of(model: str | None, gpus: tuple[str, ...], values: dict[str, Any]) -> Launch:
     """The start that was typed, with or without a pasted command; what belongs to it leaves ``values``."""
-    from gpusizer.planning.request import Request
+    from gpusizer.planning.asked_start import asked_start
 
     typed: Typed = click.get_current_context().obj
-    if model is not None:
-        Request(model=model)  # the same bounds as everywhere
     named = {name: value for name in _NAMED if (value := values.pop(name)) is not None}
-    return _launch(model, gpus, named, typed)
-
-
-def _launch(model: str | None, gpus: tuple[str, ...], named: dict[str, Any], typed: Typed) -> Launch:
-    """The start that was typed, with or without a pasted command."""
-    from gpusizer.engines.base.pasted import engine_of
-    from gpusizer.engines.base.types import Deployment
-    from gpusizer.facts.own_card import given_card
-    from gpusizer.planning.pasted import launch_of_command
-    from gpusizer.planning.words import start_from_flags
-
-    gpus = tuple(map(given_card, gpus))
-    if not gpus:
-        raise FlagError("command-without-gpu") if typed.command else FlagError("missing-argument", name="--gpu")
-    if typed.command:
-        engine = named.pop("engine", None)
-        flags = {**_several(gpus, engine or engine_of(typed.command)), **typed.flags}
-        return launch_of_command(typed.command, gpu=gpus[0], model=model, engine=engine, given=named, flags=flags)
-    if model is None:
-        raise FlagError("missing-argument", name="MODEL")
-    flags, hub = {**_several(gpus, named.get("engine", "vllm")), **typed.flags}, named.pop("hub", None)
-    return start_from_flags(replace(Deployment(model=model, gpu=gpus[0]), **named), flags, hub=hub)
-
-
-def _several(gpus: tuple[str, ...], engine: str) -> dict[str, Any]:
-    """Accelerators that were named one by one: so many of a kind, or unequal ones where the engine shares layers over them."""
-    from gpusizer.engines import declaration
-    from gpusizer.facts.catalog import accelerator
-
-    ids = [accelerator(gpu).id for gpu in gpus]
-    if len(ids) == 1:
-        return {}
-    if len(set(ids)) == 1:
-        return {"--gpus": len(ids)}
-    if not declaration(engine).layout_by_devices:
-        raise FlagError("unequal-gpus", engine=declaration(engine).id, found=ids)
-    return {"--devices": ",".join(ids)}
+    return asked_start(model, gpus, command=typed.command, named=named, flags=typed.flags)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from gpusizer.cli.near_misses import nearest_options
 from gpusizer.errors import GpusizerError
 from gpusizer.i18n import error_sentence, printable
+from gpusizer.rendering.failures import defect_of
 
 __all__ = ["defect_line", "error_line", "usage_line"]
 
@@ -51,9 +51,7 @@ def usage_line(error: click.UsageError, language: str) -> str:
 
 def defect_line(error: Exception, language: str) -> str:
     """The line for an exception that nobody foresaw: its kind and place, for the report."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = frame.filename.replace("\\", "/").rsplit("/gpusizer/", 1)[-1]
-    return line("defect", language, detail=f"{type(error).__name__} ({printable(str(error))[:200]}) in {place}:{frame.lineno}")
+    return error_line(defect_of(error), language)
 
 
 def _context(error: click.UsageError) -> click.Context:

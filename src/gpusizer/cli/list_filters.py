@@ -1,4 +1,4 @@
-"""Filters of lists: words that an entry has, a vendor, a size of memory."""
+"""Options that filter lists: words that an entry has, a vendor, a size of memory."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def accelerator_filters(language: str) -> Sequence[click.Option]:
 
 
 def _read_memory(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Callable[[float], bool] | None:
-    from gpusizer.answers import memory_bound
+    if value is None:
+        return None
+    from gpusizer.facts.filters import memory_bound  # here: help needs no facts
 
-    return None if value is None else memory_bound(value)
+    return memory_bound(value)
