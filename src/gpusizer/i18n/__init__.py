@@ -37,6 +37,7 @@ GROUPS: Mapping[str, str] = {
     "flag": "flags",
     "web": "web",
     "workbook": "workbook",
+    "tool": "agents",
     "chart": "charts",
 }
 """The file that holds each group of texts."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from gpusizer.errors import FlagError
+from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.own_card import given_card, split_gpus
 from gpusizer.facts.rates import read_rates
 from gpusizer.planning.drafts import read_drafts
@@ -17,7 +17,9 @@ __all__ = ["Field"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
+MAX_ENTRIES = 512  # of a list of accelerators
 MAX_WORD = 4096  # characters of a path
+MAX_BITS = 64  # of a whole number: JSON may bring longer ones, which no arithmetic takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,22 @@ class Field:
         if value is None:
             return None
         if self.many:
-            entries = [value] if isinstance(value, str) else list(value)
-            words = (word for entry in entries for word in (_split(self, entry) if isinstance(entry, str) else [entry]))
-            return tuple(self._one(word) for word in words)
+            return tuple(map(self._one, self._entries(value)))
         return self._one(value)
+
+    def _entries(self, value: Any) -> list[Any]:
+        """The entries of a list, or of words with commas, as many as a catalogue has."""
+        given = list(value) if isinstance(value, list | tuple) else [value]
+        found = [word for entry in given[: MAX_ENTRIES + 1] for word in (_split(self, entry) if isinstance(entry, str) else [entry])]
+        if len(found) > MAX_ENTRIES:
+            raise InputError("bad-list", found=str(found[0])[:40], most=MAX_ENTRIES)
+        return found
 
     def _one(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise FlagError("bad-word", option=self.label, found=str(value)[:40])
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            raise FlagError("out-of-bounds", option=self.label, low=0, high=MAX_COUNT, found=f"2^{value.bit_length() - 1} ...")
         return _READERS[self.kind](self, value)
 
     @property

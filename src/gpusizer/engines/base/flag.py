@@ -23,6 +23,7 @@ MAX_COUNT = 1 << 24
 LONGEST_VALUE = 20_000  # characters
 MOST_VALUES = 4_096
 _SHOWN = 40  # characters of a value that an error repeats
+_MOST_BITS = 64  # of a whole number: JSON may bring longer ones
 _DEEPEST = 12  # nested JSON
 
 Kind = Literal["count", "tokens", "bytes", "number", "share", "switch", "setting", "word", "json", "numbers", "words"]
@@ -107,6 +108,8 @@ class Flag:
             return None
         if isinstance(value, str) and len(value) > LONGEST_VALUE:
             raise FlagError("bad-word", option=self.spelling, found=value[:_SHOWN])
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise FlagError("out-of-bounds", option=self.spelling, low=self.low, high=self.high, found=f"2^{value.bit_length() - 1} ...")
         match self.kind:
             case "count" | "tokens":
                 return self._whole(value)
