@@ -62,7 +62,7 @@ class Field:
 
     def _entries(self, value: Any) -> list[Any]:
         """The entries of a list, or of words with commas, as many as a catalogue has."""
-        given = list(value) if isinstance(value, list | tuple) else [value]
+        given = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
         found = [word for entry in given[: MAX_ENTRIES + 1] for word in (_split(self, entry) if isinstance(entry, str) else [entry])]
         if len(found) > MAX_ENTRIES:
             raise InputError("bad-list", found=str(found[0])[:40], most=MAX_ENTRIES)
