@@ -28,6 +28,7 @@ __all__ = [
     "scenarios_answer",
 ]
 
+
 def fit_answer(verdict: Verdict, language: str) -> Document:
     """What becomes of a start, with changes that would make it start."""
     from gpusizer.planning.remedies import remedies_for

@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["BARE", "COMMANDS", "HELP", "Command", "Group", "build", "language_option", "wished_language", "with_usual_values"]
 
-COMMANDS = ("plan", "fit", "simulate", "validate", "models", "accelerators", "engines", "scenarios", "explain", "workbook", "serve", "mcp", "completion")
+COMMANDS = (
+    "plan",
+    "fit",
+    "simulate",
+    "validate",
+    "models",
+    "accelerators",
+    "engines",
+    "scenarios",
+    "explain",
+    "workbook",
+    "serve",
+    "mcp",
+    "completion",
+)
 """Each is a module of this package with ``build(language)``."""
 
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpusizer.answers import accelerator_answer, accelerators_answer, model_answer, models_answer
+from gpusizer.answers import accelerator_answer, accelerators_answer, fit_answer, formula_answer, model_answer, models_answer
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.filters import memory_bound
 from gpusizer.i18n import text
@@ -14,12 +14,9 @@ from gpusizer.mcp.outputs import OUTPUTS
 from gpusizer.mcp.parameters import DETAIL, FLAGS, GPU, LANGUAGE, START_FLAGS, Parameter, asked_fields, own, read_all
 from gpusizer.planning.asked_start import asked_start
 from gpusizer.planning.pipeline import make_plan
-from gpusizer.planning.remedies import remedies_for
 from gpusizer.planning.request import from_mapping
 from gpusizer.planning.verdict import make_fit
 from gpusizer.rendering import brief
-from gpusizer.rendering.fit import fit_document
-from gpusizer.rendering.formulas import formula_document, formulas_document
 
 __all__ = ["Tool", "tools"]
 
@@ -112,15 +109,13 @@ def _fit(values: _Values, language: str) -> _Values:
     command, further = values.pop("command", None), values.pop("flags", {})
     launched = asked_start(model, gpus, command=() if command is None else [command], named=named, flags={**further, **values})
     verdict = make_fit(launched.deployment, launched.notices)
-    remedies = remedies_for(verdict.fit, verdict.launch, verdict.architecture, verdict.accelerator)
-    document = fit_document(verdict.fit, verdict.launch, verdict.model.name, verdict.accelerator, remedies, language)
-    return brief.fit_brief(document.data, language, detail=detail)
+    return brief.fit_brief(fit_answer(verdict, language).data, language, detail=detail)
 
 
 def _explain(values: _Values, language: str) -> _Values:
     if "id" in values:
-        return brief.formula_brief(formula_document(values["id"], language).data, language)
-    return brief.formulas_brief(formulas_document(language).data, language, values.get("query", ""), _top(values, _LIST_TOP))
+        return brief.formula_brief(formula_answer(values["id"], language).data, language)
+    return brief.formulas_brief(formula_answer(None, language).data, language, values.get("query", ""), _top(values, _LIST_TOP))
 
 
 def _models(values: _Values, language: str) -> _Values:

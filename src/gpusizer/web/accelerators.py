@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpusizer.answers import accelerator_answer, accelerators_answer, memory_bound
+from gpusizer.answers import accelerator_answer, accelerators_answer
+from gpusizer.facts.filters import memory_bound
 from gpusizer.rendering.document import Document
 from gpusizer.web.job import Job
 from gpusizer.web.listed import filters_of
