@@ -16,7 +16,7 @@ CONCURRENCY, RATE = "concurrency", "request-rate"
 _LIGHTER = 1 / 16  # of the load that is asked for: where the sweep begins
 _BEYOND = 1.5  # times what memory holds: where it ends, requests that wait for room included
 _MOST_RATE = 0.97  # of what an open loop holds: beyond it queues grow without end
-_POINTS = 8  # evenly spread over the orders of magnitude, beside the marked ones
+_POINTS = 7  # evenly spread over the orders of magnitude, beside the marked ones
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def _point(option: Option, place: tuple[float, float], axis: _Axis, language: st
     said = {"gpus": counted_devices(option.gpus, option.accelerator, language), "cost": cost_words(axis.cost(option), language)}
     words = text("chart", f"point-{axis.kind}", language, rank=option.rank, tpot=1000 * (option.tpot_s or 0), **said)
     title = element("title", escape(words))
-    data = {"data_rank": option.rank, "data_amount": axis.amount(option), "data_tpot_s": repr(option.tpot_s)}
+    data = {"data_rank": option.rank, "data_amount": axis.amount(option), "data_tpot_s": option.tpot_s}
     if best:
         return diamond("gz-best", x, y, title, **data)
     return shape("circle", "gz-front" if front else "gz-point", title, cx=x, cy=y, r=4.5 if front else 4, **data)

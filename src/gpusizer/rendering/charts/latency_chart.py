@@ -111,8 +111,7 @@ def _drawn(field: Field, sweep: SpeedSweep, panel: _Panel, target: float | None,
     asked = next((each for load, each in read if load == sweep.asked), None)
     if asked is not None:
         x, y = field.at(sweep.asked, panel.factor * asked.value)
-        value = {f"data_{panel.name}": repr(asked.value)}
-        parts.append(shape("circle", "gz-dot", cx=x, cy=y, r=4.5, **value))
+        parts.append(shape("circle", "gz-dot", cx=x, cy=y, r=4.5, **{f"data_{panel.name}": asked.value}))
         words = text("chart", f"value-{panel.name}", language, value=panel.factor * asked.value)
         parts.append(words_at(field.x.end, field.y.end - TITLE, words, anchor="end"))
     return parts

@@ -36,14 +36,14 @@ def width_of(words: str, size: float = FONT) -> float:
 
 
 def wrapped(words: str, width: float) -> list[str]:
-    """A text in lines of at most this width, broken at spaces, and between Chinese characters.
+    """A text in lines of at most this width, broken at spaces, between Chinese characters, and anywhere in a word that is longer than a line.
 
     >>> wrapped("one two three", 60), wrapped("we need 2 × H20", 70)
     (['one two', 'three'], ['we need', '2 × H20'])
     """
     pieces: list[str] = []
     for letter in words:
-        if pieces and not _breaks(pieces[-1], letter):
+        if pieces and not _breaks(pieces[-1], letter) and width_of(pieces[-1] + letter) <= width:
             pieces[-1] += letter
         else:
             pieces.append(letter)

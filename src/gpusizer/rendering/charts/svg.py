@@ -54,17 +54,19 @@ FALLBACK: Mapping[str, Mapping[str, str]] = {
 
 
 def element(tag: str, content: str = "", /, **attributes: object) -> str:
-    """One element; ``content`` is SVG, attributes are escaped here, those that are None left out.
+    """One element; ``content`` is SVG, attributes are escaped here, those that are None left out; places are rounded, data is not.
 
-    >>> element("rect", x=1.0, data_part='a"b', fill=None)
-    '<rect x="1" data-part="a&quot;b"/>'
+    >>> element("rect", x=1.04, data_part='a"b', data_share=1.04, fill=None)
+    '<rect x="1" data-part="a&quot;b" data-share="1.04"/>'
     """
-    said = "".join(f' {name.rstrip("_").replace("_", "-")}="{escape(_printed(value))}"' for name, value in attributes.items() if value is not None)
+    named = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items() if value is not None}
+    said = "".join(f' {name}="{escape(_printed(name, value))}"' for name, value in named.items())
     return f"<{tag}{said}>{content}</{tag}>" if content else f"<{tag}{said}/>"
 
 
-def _printed(value: object) -> str:
-    return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else one_line(str(value))
+def _printed(name: str, value: object) -> str:
+    place = isinstance(value, float) and not name.startswith("data-")
+    return f"{value:.1f}".removesuffix(".0") if place else one_line(str(value))
 
 
 def shape(tag: str, name: str, content: str = "", /, **attributes: object) -> str:
