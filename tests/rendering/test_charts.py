@@ -9,8 +9,8 @@ from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import pytest
-from charted import REQUESTS, SVG, charts_of, hostile, plan_of, read
 
+from charted import REQUESTS, SVG, charts_of, hostile, plan_of, read
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.types import Deployment
 from gpusizer.planning.memory_lines import in_flight

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from charted import REQUESTS, charts_of, hostile, plan_of
 
+from charted import REQUESTS, charts_of, hostile, plan_of
 from gpusizer.rendering.charts import stylesheet
 
 if TYPE_CHECKING:
