@@ -2,7 +2,8 @@
 """Writes every output shown in the documents anew: ``scripts/update_docs.py``; with ``--check`` it only says which are stale.
 
 In a document, what a command prints stands between ``<!-- output: COMMAND -->`` and ``<!-- end -->``. A command that names a file
-which is not here (measured cases that are not committed) is left as it is.
+which is not here (measured cases that are not committed) is left as it is. What a server also hands out has its one source in the package and is
+copied from there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 from gpusizer.cli.main import main as gpusizer
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+COPIES = {ROOT / "llms.txt": ROOT / "src" / "gpusizer" / "mcp" / "llms.txt"}
 PLAIN = {"LANG": "C", "LC_ALL": "C", "COLUMNS": "120"}  # outputs are those of this environment
 MARK = re.compile(r"(<!-- output: (?P<command>.+?) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 
@@ -54,8 +56,9 @@ def renewed(document: str, output: Callable[[str], str | None] = output) -> str:
 
 def stale() -> dict[Path, str]:
     """The documents that would change, with their new text."""
-    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS if path.exists()}
-    return {path: new for path, old in texts.items() if (new := renewed(old)) != old}
+    texts = {path: path.read_text(encoding="utf-8") for path in (*DOCUMENTS, *COPIES) if path.exists()}
+    fresh = {path: COPIES[path].read_text(encoding="utf-8") if path in COPIES else renewed(old) for path, old in texts.items()}
+    return {path: fresh[path] for path, old in texts.items() if fresh[path] != old}
 
 
 def main() -> int:

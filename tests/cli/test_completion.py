@@ -24,6 +24,7 @@ def offered(*words: str) -> list[str]:
 def test_commands_and_options() -> None:
     assert offered("pl") == ["plan"]
     assert {"plan", "fit", "models", "completion"} <= set(offered(""))
+    assert offered("mcp", "--hub", "m") == ["modelscope"]
     assert offered("plan", "qwen3-8b", "--conc") == ["--concurrency"]
     assert offered("plan", "qwen3-8b", "--sort", "") == ["best", "gpus", "cost", "speed"]
 

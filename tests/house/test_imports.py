@@ -28,6 +28,14 @@ def test_help_imports_no_numbers_no_drawing_no_network(arguments: list[str]) -> 
     assert not heavy & loaded
 
 
+def test_what_an_extra_brings_is_loaded_by_its_command_alone() -> None:
+    program = "import sys; from gpusizer.cli.main import main; code = main(sys.argv[1:]); print(*sorted(sys.modules), sep='\\n'); sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", program, "plan", "qwen3-8b", "--gpu", "h200"], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines())
+    assert "gpusizer.planning.pipeline" in loaded
+    assert not {"mcp", "anyio", "pydantic", "starlette", "fastapi", "uvicorn", "gpusizer.mcp"} & loaded
+
+
 def test_the_public_face_is_light() -> None:
     program = "import sys, gpusizer; print(*sorted(sys.modules), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
