@@ -156,6 +156,9 @@ class Accelerator:
     by_size: bool = False
     own: bool = False
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # so that answers can be kept by device; those of one id with other prices are told apart by equality
+
     @property
     def capability(self) -> float:
         """CUDA compute capability as a number, 0 where there is none."""

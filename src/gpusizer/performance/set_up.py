@@ -15,6 +15,7 @@ from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum, minimum
 from gpusizer.formulas.latency import speculative_tokens
+from gpusizer.once import Remembered
 from gpusizer.performance.acceptance import MOST_ACCEPTED, assumed_acceptance
 from gpusizer.performance.concurrency import completed, running_places
 from gpusizer.performance.constants import Constants, speed_constants
@@ -66,17 +67,17 @@ def _work_and_speeds(
 ) -> tuple[StepWork, Speeds]:
     cut = Parallelism.of(deployment.layout)
     work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8, on_host=on_host)
-    known, key = _known_speeds(architecture), (id(accelerator), state, cut, on_host)  # one deployment is asked under several loads
+    known, key = _known_speeds(architecture), (accelerator, state, cut, on_host)  # one deployment is asked under several loads
     found = known.get(key)
-    if found is None or found[0] is not accelerator or found[1] is not constants:
-        found = known[key] = (accelerator, constants, speeds_of(work, accelerator, state, cut, constants))
-    return work, found[2]
+    if found is None or found[0] is not constants:
+        found = known[key] = (constants, speeds_of(work, accelerator, state, cut, constants))
+    return work, found[1]
 
 
 @once_per_architecture
-def _known_speeds(architecture: Architecture) -> dict[Hashable, tuple[Accelerator, Constants, Speeds]]:
-    """Speeds by device, engine and layout, with what they were computed from."""
-    return {}
+def _known_speeds(architecture: Architecture) -> Remembered[Hashable, tuple[Constants, Speeds]]:
+    """Speeds by device, engine and layout, with the constants that they were computed from."""
+    return Remembered(1024)
 
 
 def on_host_of(fit: Fit) -> OnHost:

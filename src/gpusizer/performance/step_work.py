@@ -16,6 +16,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, Mixer, MixtureOfExperts, Split, StateMixer, Tensor
 from gpusizer.engines.base.types import Layout
 from gpusizer.engines.base.weights import ROUTED, once_per_architecture
+from gpusizer.once import Remembered
 from gpusizer.performance.kernel_counts import Kernels, Product, layer_kernels, storage_class
 
 __all__ = [
@@ -305,10 +306,8 @@ def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_byt
     StepWork
         Bytes, arithmetic, rows and messages.
     """
-    known, key = _known_work(architecture), (cut, cache_element_bytes, on_host)
-    if key not in known:
-        known[key] = _shared_out(_work(architecture, cut, cache_element_bytes), on_host)
-    return known[key]
+    key = (cut, cache_element_bytes, on_host)
+    return _known_work(architecture).once(key, lambda: _shared_out(_work(architecture, cut, cache_element_bytes), on_host))
 
 
 def _shared_out(work: StepWork, on_host: OnHost) -> StepWork:
@@ -326,9 +325,9 @@ def _shared_out(work: StepWork, on_host: OnHost) -> StepWork:
 
 
 @once_per_architecture
-def _known_work(architecture: Architecture) -> dict[tuple[Parallelism, float, OnHost], StepWork]:
+def _known_work(architecture: Architecture) -> Remembered[tuple[Parallelism, float, OnHost], StepWork]:
     """Work by layout: devices share it."""
-    return {}
+    return Remembered(256)
 
 
 def _work(architecture: Architecture, cut: Parallelism, cache_element_bytes: float) -> StepWork:

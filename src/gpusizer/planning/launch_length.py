@@ -10,6 +10,7 @@ from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.starts import known_fit
 
 __all__ = ["Rounded", "rounded_start", "rounded_tokens"]
 
@@ -78,12 +79,7 @@ def rounded_start(engine: Engine, architecture: Architecture, accelerator: Accel
     if wish == exact:
         return None
     longer = replace(launch, max_model_len=wish)
-    found = engine.fit(longer, architecture, accelerator)
-    if not found.fits or found.quantities["max_concurrency"].low < 1 or _free_bytes(found) < min(_free_bytes(fit), 0):
+    found = known_fit(engine, longer, architecture, accelerator)
+    if not found.fits or found.low_concurrency < found.deployment.dp or found.free_bytes < min(fit.free_bytes, 0):
         return None
     return Rounded(longer, found, min(found.kv_cache.blocks / max(fit.kv_cache.blocks, 1), 1.0))
-
-
-def _free_bytes(fit: Fit) -> int:
-    """What the fullest GPU has left under full load. [bytes]"""
-    return min(line.bytes for rank in fit.ranks for line in rank.items if line.id == "free")

@@ -86,6 +86,7 @@ def _cost(price: Price, gpus: int, per: str) -> Cost:
     return Cost(low, high, price.currency, per, price.kind, price.date, price.source, old, price.market)
 
 
+@lru_cache(maxsize=1024)  # a catalogue in a few markets: what is known of a device holds from one request to the next
 def in_market(accelerator: Accelerator, market: str, currency: str, *, own_too: bool = False) -> Accelerator:
     """The accelerator with the prices that hold in a market, all in one currency.
 

@@ -10,14 +10,16 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.types import Deployment, Fit, Layout
+from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import held_requests
+from gpusizer.once import Remembered
 
 if TYPE_CHECKING:
     from gpusizer.planning.wanted import Search
 
-__all__ = ["Trial", "deployment_for", "held_range", "too_close", "trial_of"]
+__all__ = ["Trial", "deployment_for", "held_range", "known_fit", "too_close", "trial_of"]
 
 
 class Trial(NamedTuple):
@@ -93,9 +95,10 @@ def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout) -> 
 
 def held_range(fit: Fit) -> tuple[int, int]:
     """Requests of full length that one replica holds: as predicted, and on the safe side of the band; never more than it runs at once."""
-    low = fit.quantities["max_concurrency"].low * fit.deployment.dp if "max_concurrency" in fit.quantities else fit.max_concurrency
     most = (fit.deployment.max_num_seqs or 2**31) * fit.deployment.dp
-    return min(int(held_requests(max_concurrency=fit.max_concurrency)), most), min(int(held_requests(max_concurrency=max(low, 0))), most)
+    return min(int(held_requests(max_concurrency=fit.max_concurrency)), most), min(
+        int(held_requests(max_concurrency=max(fit.low_concurrency, 0))), most
+    )
 
 
 def too_close(fit: Fit) -> Notice:
@@ -110,16 +113,11 @@ def too_close(fit: Fit) -> Notice:
     return Notice("too-close-to-start", {"low_bytes": free - spread, "value_bytes": free})
 
 
-def _short_bytes(fit: Fit) -> int:
-    """What the fullest GPU of a start that fits lacks under full load. [bytes]"""
-    return max((-line.bytes for rank in fit.ranks for line in rank.items if line.id == "free"), default=0)
-
-
 def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
     """The start and its verdict; where the engine's own share of the card is more than there is at the start or under load, on one that is not."""
-    fit = engine.fit(deployment, architecture, accelerator)
-    if fit.fits and (short := _short_bytes(fit)) > 0 and fit.deployment.memory_fraction is not None:
-        share = floor_div(100 * (fit.deployment.memory_fraction * accelerator.memory_bytes - short), accelerator.memory_bytes) / 100
+    fit = known_fit(engine, deployment, architecture, accelerator)
+    if fit.fits and fit.free_bytes < 0 and fit.deployment.memory_fraction is not None:
+        share = floor_div(100 * (fit.deployment.memory_fraction * accelerator.memory_bytes + fit.free_bytes), accelerator.memory_bytes) / 100
     elif fit.reason is not None and fit.reason.code == "budget-above-free":
         share = floor_div(100 * fit.reason.parameters["free_bytes"], accelerator.memory_bytes) / 100
     else:
@@ -127,4 +125,15 @@ def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, acc
     if share <= 0:
         return deployment, fit
     smaller = replace(deployment, memory_fraction=share)
-    return smaller, engine.fit(smaller, architecture, accelerator)
+    return smaller, known_fit(engine, smaller, architecture, accelerator)
+
+
+def known_fit(engine: Engine, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
+    """The engine's verdict on a start, kept for the next need that asks for the same one."""
+    return _known_fits(architecture).once((engine, deployment, accelerator), lambda: engine.fit(deployment, architecture, accelerator))
+
+
+@once_per_architecture
+def _known_fits(architecture: Architecture) -> Remembered[tuple[Engine, Deployment, Accelerator], Fit]:
+    """Verdicts by start: a plan asks for a few hundred, most of which do not depend on how many users there are."""
+    return Remembered(2048)

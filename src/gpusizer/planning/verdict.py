@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
@@ -65,5 +65,5 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     engine = get_engine(deployment.engine)
     fit = engine.judge(deployment, architecture, device)
     other = convert_first(engine.id, model.stored, device, deployment.precision)
-    said = (*fit.warnings, *notices, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus))
-    return Verdict(model, architecture, device, deployment, replace(fit, warnings=said))
+    said = (*notices, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus))
+    return Verdict(model, architecture, device, deployment, fit.warned(*said))

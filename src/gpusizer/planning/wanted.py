@@ -53,7 +53,7 @@ class Search:
     converted: bool = False
     usual: bool = False
 
-    @property
+    @cached_property
     def bare(self) -> Deployment:
         """A start of this engine in the version that is asked for, with nothing else said."""
         return Deployment(self.request.model, "", engine=self.engine.id, engine_version=self.request.engine_version)
@@ -79,7 +79,7 @@ class Search:
         """Whether a device runs the engine, the formats, the kinds of attention and a cache: the one that is asked for where none is named."""
         asked = replace(self.bare, kv_precision=kv_precision or self.request.kv_precision)
         found = self.engine.support(asked, self.architecture, accelerator)
-        return replace(found, tier=found.tier + self.converted)
+        return replace(found, tier=found.tier + 1) if self.converted else found
 
     def notices(self, accelerator: Accelerator) -> tuple[Notice, ...]:
         """What is said of every option: the precision is that of another checkpoint, made with the tool for the device."""

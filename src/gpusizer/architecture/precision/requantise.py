@@ -11,6 +11,7 @@ from gpusizer.architecture.storage.formats import StorageFormat, integer_groups,
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.errors import UnknownIdError
+from gpusizer.once import Remembered, once_per_object
 
 __all__ = ["precision_ids", "with_precision"]
 
@@ -61,6 +62,16 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
     Architecture
         The model, its shapes unchanged.
     """
+    return _known(architecture).once(precision, lambda: _with_precision(architecture, precision))
+
+
+@once_per_object
+def _known(architecture: Architecture) -> Remembered[str, Architecture]:
+    """A model in the precisions that were asked for: equal ones are one object."""
+    return Remembered(16)
+
+
+def _with_precision(architecture: Architecture, precision: str) -> Architecture:
     name = precision.lower().replace("-", "_")
     if name == "checkpoint" or (name == architecture.quantization.method and _mostly(architecture, name)):
         return architecture

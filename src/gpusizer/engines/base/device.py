@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gpusizer.engines.base.band import Basis, Spread
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Evidence, Inputs, Item, Section
@@ -18,6 +20,7 @@ _SPREAD = Spread(0.2, 0.3)
 _BASIS = Basis("base.driver_reserved", 9, 15, 183, "GiB of card")
 
 
+@lru_cache(maxsize=1024)
 def visible_bytes(accelerator: Accelerator) -> int:
     """What a process sees of a device: the reading where one is known, else the driver's total less what it keeps.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
@@ -131,6 +132,7 @@ def device_support(
     return support_for(engine_id, contents_of(architecture), accelerator, version=version, kv_precision=kv_precision)
 
 
+@lru_cache(maxsize=4096)  # a few hundred devices, a handful of engines, versions and families of formats
 def support_for(
     engine_id: str, contents: Contents, accelerator: Accelerator, *, version: tuple[int, ...] = _NEWEST, kv_precision: str = "auto"
 ) -> Support:

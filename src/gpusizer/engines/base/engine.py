@@ -24,18 +24,19 @@ from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
+from gpusizer.engines.base.types import Account, Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, rope_table_bytes
+from gpusizer.once import Remembered
 
 __all__ = ["CachePlan", "Engine", "LayoutChoice", "Stage", "StageResult", "Start"]
 
 
 @once_per_architecture
-def _known_weights(architecture: Architecture) -> dict[tuple[object, ...], list[Item]]:
+def _known_weights(architecture: Architecture) -> Remembered[tuple[object, ...], list[Item]]:
     """Weights of stages by what they depend on, for one architecture."""
-    return {}
+    return Remembered(1024)
 
 
 class Engine(ABC):
@@ -110,7 +111,7 @@ class Engine(ABC):
             return self.refused(self.start(deployment, architecture, accelerator), support.refusal)
         found = self.fit(deployment, architecture, accelerator)
         said = tuple(each for each in support.notices if each not in found.warnings)
-        return replace(found, warnings=(*found.warnings, *said)) if said else found
+        return found.warned(*said)
 
     @abstractmethod
     def command(self, deployment: Deployment) -> list[str]:
@@ -253,7 +254,7 @@ class Engine(ABC):
     def layout_refusal(self, architecture: Architecture, accelerator: Accelerator, layout: Layout) -> Notice | None:
         """Why this engine cannot lay the model out so, None where it can."""
         bare = Deployment(model="", gpu=accelerator.id, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep, engine=self.id)
-        return self.problem(Start(bare, architecture, accelerator, self.newest))
+        return Start(bare, architecture, accelerator, self.newest).lasting(self.problem)
 
     def weights(self, start: Start, stage: Stage) -> list[Item]:
         """Everything that stays on one GPU after loading: stored tensors, second copies, tables, draft layers."""
@@ -276,9 +277,7 @@ class Engine(ABC):
         kinds = layer_kinds(start.architecture)
         rest = (start.version, asked.layout, asked.precision, asked.speculative_tokens, stage.first, stage.last)
         known, key = _known_weights(start.architecture), (self.id, device, rest, *kinds[stage.layers.start : stage.layers.stop])
-        if key not in known:
-            known[key] = self.weights(start, stage)
-        return known[key]
+        return known.once(key, lambda: self.weights(start, stage))
 
     def weight_error_of(self, start: Start) -> float:
         """Band of stored tensors after loading, as a share; a class figure unless the engine tells formats apart."""
@@ -345,11 +344,11 @@ class Engine(ABC):
             deployment=start.deployment,
             fits=False,
             reason=reason,
-            ranks=(Rank(0, 0, (rest,)),),
             worst=0,
             kv_cache=KVCache(0, 0, 0, 0, 0),
             max_concurrency=0.0,
-            quantities={},
+            low_concurrency=0.0,
+            free_bytes=rest.bytes,
             budget_bytes=self.budget_bytes(start),
-            warnings=self.warnings(start),
+            account=Account(lambda: (Rank(0, 0, (rest,)),), dict, lambda: self.warnings(start)),
         )

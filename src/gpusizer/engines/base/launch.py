@@ -14,10 +14,20 @@ from gpusizer.engines.base.types import Deployment, Item, Layout, Quantity
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.stages import stage_size
+from gpusizer.once import Remembered, once_per_object
 
 __all__ = ["CachePlan", "LayoutChoice", "Stage", "StageResult", "Start", "stage_layers"]
 
 T = TypeVar("T")
+
+
+_SHARED = 32  # things that follow from model, device, layout and version
+
+
+@once_per_object
+def _known_frames(architecture: Architecture) -> Remembered[tuple[object, ...], Remembered[Callable[[Start], Any], Any]]:
+    """What starts on one device in one layout have in common."""
+    return Remembered(1024)
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,19 @@ class Start:
             self._known[make] = make(self)
         found: T = self._known[make]
         return found
+
+    def lasting(self, make: Callable[[Start], T]) -> T:
+        """What follows from model, device, layout and version alone, whatever is set on top: worked out once for all starts that share them."""
+        found: T = self._shared.once(make, lambda: make(self))
+        return found
+
+    @cached_property
+    def _shared(self) -> Remembered[Callable[[Start], Any], Any]:
+        said = self.deployment
+        if said.flags or said.devices or said.device_memory_bytes:
+            return Remembered(_SHARED)  # shared with nobody
+        key = (self.accelerator, self.version, self.layout, said.engine, said.precision, said.speculative_tokens, said.fork, said.similar_precision)
+        return _known_frames(self.architecture).once(key, lambda: Remembered(_SHARED))
 
     def left_open(self, name: str) -> bool:
         """Whether the operator said nothing of a field that has a value now."""

@@ -25,10 +25,11 @@ from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.launch import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes
-from gpusizer.engines.base.types import Deployment, Fit, Item, KVCache, Quantity, Rank, Section
+from gpusizer.engines.base.types import Account, Deployment, Fit, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.verdict import reason_of
 from gpusizer.engines.base.weights import layer_kinds
 from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_bytes, pool_concurrency, pool_tokens
 
 __all__ = ["PooledEngine"]
@@ -90,7 +91,7 @@ class PooledEngine(Engine):
             Ledger of each GPU that differs, cache, verdict with its reason, and the figures of the log with bands.
         """
         start = self.start(deployment, architecture, accelerator)
-        problem = self.problem(start)
+        problem = start.lasting(self.problem)
         if problem is not None:
             return self.refused(start, problem)
         results = self._stage_results(start)
@@ -103,34 +104,41 @@ class PooledEngine(Engine):
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
         if found.reason == Reason.MEMORY:
             worst = found.shortfalls.index(found.shortfall_bytes)
-        ranks = self._ranks(start, results, blocks)
         plan = results[worst].plan
         cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self.printed_tokens(start, plan, blocks) * start.layout.dp)
+        used = max(each.used_bytes + pool_bytes(blocks=blocks, block_bytes=each.block_bytes) for each in figures)
         return Fit(
             deployment=start.deployment,
             fits=reason is None,
             reason=reason,
-            ranks=ranks,
             worst=worst,
             kv_cache=cache,
             max_concurrency=self.concurrency(start, plan, blocks) * start.layout.dp,
-            quantities=self.quantities(start, results, (blocks, low, high), worst),
-            budget_bytes=self.budget_bytes(start),
-            warnings=self.warnings(start),
+            low_concurrency=self.concurrency(start, plan, low) * start.layout.dp,
+            free_bytes=free_bytes(device_total_bytes=start.device_total_bytes, used_bytes=used),
+            budget_bytes=start.once(self.budget_bytes),
+            account=Account(
+                lambda: self._ranks(start, results, blocks),
+                lambda: self.quantities(start, results, (blocks, low, high), worst),
+                lambda: self.warnings(start),
+            ),
         )
 
     def _stage_results(self, start: Start) -> list[StageResult]:
         """Every stage; those with the same layers at the same kind of place are computed once."""
-        kinds = layer_kinds(start.architecture)
         known: dict[tuple[object, ...], StageResult] = {}
         results: list[StageResult] = []
-        for stage in self.stages(start):
-            key = (stage.first, stage.last, *kinds[stage.layers.start : stage.layers.stop])
+        for stage, key in start.lasting(self.told_stages):
             if key not in known:
                 known[key] = self.stage_result(start, stage)
             same = known[key]
             results.append(same if same.stage is stage else StageResult(stage, same.items, same.available, same.plan, same.blocks))
         return results
+
+    def told_stages(self, start: Start) -> tuple[tuple[Stage, tuple[object, ...]], ...]:
+        """The stages, each with what tells it apart from others."""
+        kinds = layer_kinds(start.architecture)
+        return tuple((stage, (stage.first, stage.last, *kinds[stage.layers.start : stage.layers.stop])) for stage in self.stages(start))
 
     def stage_result(self, start: Start, stage: Stage) -> StageResult:
         """One stage: its items, what is left for the cache, and how many blocks that makes."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 from gpusizer.architecture.types import Notice
 
-__all__ = ["Deployment", "Evidence", "Fit", "Inputs", "Item", "KVCache", "Layout", "Quantity", "Rank", "Section"]
+__all__ = ["Account", "Deployment", "Evidence", "Fit", "Inputs", "Item", "KVCache", "Layout", "Quantity", "Rank", "Section"]
 
 
 Inputs: TypeAlias = dict[str, Any]
@@ -91,7 +92,7 @@ class Deployment:
     device_memory_bytes: tuple[int, ...] = ()  # their memory where the owner told it [bytes]
     fork: str = ""  # a fork of the engine with a cache of its own
     similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
-    flags: Mapping[str, Any] = field(default_factory=dict)  # further flags of the engine, by its own names
+    flags: Mapping[str, Any] = field(default_factory=dict, hash=False)  # further flags of the engine, by its own names; compared, not hashed
 
     @property
     def layout(self) -> Layout:
@@ -147,6 +148,14 @@ class Quantity:
     high: float
 
 
+class Account(NamedTuple):
+    """What stands behind a verdict, written out when somebody reads it: of most starts that a plan tries only the verdict counts."""
+
+    ranks: Callable[[], tuple[Rank, ...]]
+    quantities: Callable[[], Mapping[str, Quantity]]
+    warnings: Callable[[], tuple[Notice, ...]]
+
+
 @dataclass(frozen=True, repr=False)
 class Fit:
     """Does exactly this deployment start, and what will its log say? ``ranks`` are those that differ; ``worst`` is the index of the tightest."""
@@ -154,15 +163,34 @@ class Fit:
     deployment: Deployment  # with every default filled in
     fits: bool
     reason: Notice | None
-    ranks: tuple[Rank, ...]
     worst: int
     kv_cache: KVCache
     max_concurrency: float
-    quantities: Mapping[str, Quantity]  # by the names of ``validate``
+    low_concurrency: float  # on the safe side of the estimate
+    free_bytes: int  # what the fullest GPU has left under full load, negative where it lacks some
     budget_bytes: int  # what the engine allows itself of one GPU
-    warnings: tuple[Notice, ...] = ()
+    account: Account = field(compare=False)
     host_layers: float = 0.0  # share of the decoder layers whose weights lie in the memory of the host
     host_experts: float = 0.0  # the same for the routed experts of the other layers
+
+    @cached_property
+    def ranks(self) -> tuple[Rank, ...]:
+        """The GPUs that differ, each with its ledger."""
+        return self.account.ranks()
+
+    @cached_property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Figures of the log by the names of ``validate``."""
+        return self.account.quantities()
+
+    @cached_property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What a reader of the answer must know."""
+        return self.account.warnings()
+
+    def warned(self, *said: Notice) -> Fit:
+        """The same answer with more to say."""
+        return replace(self, account=self.account._replace(warnings=lambda: (*self.warnings, *said))) if said else self
 
     def __repr__(self) -> str:
         start, found = self.deployment, f"{self.kv_cache.tokens} cache tokens" if self.fits else getattr(self.reason, "code", "does not fit")

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Layer, MixtureOfExperts, Split, Tensor
-from gpusizer.engines.base.once import once_per_object
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_heads_per_rank, padded_size, padded_vocabulary
+from gpusizer.once import Remembered, once_per_object
 
 __all__ = [
     "Cut",
@@ -195,15 +195,12 @@ class WeightTable:
     kinds: tuple[tuple[StoredTensor, ...], ...]
     kind_of: tuple[int, ...]
     mtp_kinds: tuple[int, ...]
-    _known: dict[tuple[int, Cut], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
-    _sizes: dict[tuple[int, Cut], tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _known: Remembered[tuple[int, Cut], dict[str, int]] = field(default_factory=partial(Remembered, 1024), repr=False, compare=False)
+    _sizes: Remembered[tuple[int, Cut], tuple[int, ...]] = field(default_factory=partial(Remembered, 1024), repr=False, compare=False)
 
     def layer_bytes(self, kind: int, cut: Cut) -> dict[str, int]:
         """Bytes of one layer of a kind on one rank, by parameter group. [bytes]"""
-        key = (kind, cut)
-        if key not in self._known:
-            self._known[key] = group_bytes(self.kinds[kind], cut)
-        return self._known[key]
+        return self._known.once((kind, cut), lambda: group_bytes(self.kinds[kind], cut))
 
     def stage_bytes(self, layers: range, cut: Cut, *, first: bool, last: bool, tied: bool, towers: bool = True) -> dict[str, int]:
         """Bytes of one pipeline stage on one rank, by parameter group.
@@ -257,15 +254,15 @@ class WeightTable:
             counts[self.kind_of[index]] = counts.get(self.kind_of[index], 0) + 1
         found = []
         for kind, count in counts.items():
-            key = (kind, cut)
-            if key not in self._sizes:
-                self._sizes[key] = matrix_bytes(bare_matrices(self.kinds[kind]), cut)
-            found.append((count, self._sizes[key]))
+            found.append((count, self._matrix_sizes(kind, cut)))
         if first:
             found.append((1, matrix_bytes(bare_matrices(self.embedding), cut)))
         if last:
             found.append((1, matrix_bytes(bare_matrices(self.head), cut)))
         return found
+
+    def _matrix_sizes(self, kind: int, cut: Cut) -> tuple[int, ...]:
+        return self._sizes.once((kind, cut), lambda: matrix_bytes(bare_matrices(self.kinds[kind]), cut))
 
     def draft_groups(self, cut: Cut) -> dict[str, int]:
         """Bytes of the multi-token-prediction layers on one rank, by parameter group; embedding and head are shared with the model. [bytes]"""

@@ -15,7 +15,7 @@ from gpusizer.engines.base.launch_words import device_names, printed_values, wor
 from gpusizer.engines.base.ledger import free_line
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
-from gpusizer.engines.base.types import Deployment, Fit, Layout, Rank
+from gpusizer.engines.base.types import Account, Deployment, Fit, Layout, Rank
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
 from gpusizer.engines.llama_cpp.ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
@@ -145,17 +145,22 @@ class LlamaCpp(PlacedEngine):
         longest = deployment.max_model_len or min(found.cells.full, found.context)
         settled = {"ctx_size": found.cells.tokens, "kv_unified": found.options.unified}
         completed = replace(start.deployment, max_model_len=longest, flags={**deployment.flags, **settled})
+        held = found.cells.tokens / max(completed.max_model_len or 1, 1)
         return Fit(
             deployment=completed,
             fits=reason is None,
             reason=reason,
-            ranks=ranks,
             worst=worst,
             kv_cache=cache_of(found, worst if cards else HOST),
-            max_concurrency=found.cells.tokens / max(completed.max_model_len or 1, 1),
-            quantities=figures_of(start, found, ranks if cards else ()),
+            max_concurrency=held,
+            low_concurrency=held,
+            free_bytes=-short,
             budget_bytes=free[0] if free else 0,
-            warnings=(*self.warnings(start), *converted, *_told(architecture, options, found)),
+            account=Account(
+                lambda: ranks,
+                lambda: figures_of(start, found, ranks if cards else ()),
+                lambda: (*self.warnings(start), *converted, *_told(architecture, options, found)),
+            ),
             **_host_shares(found.placement),
         )
 

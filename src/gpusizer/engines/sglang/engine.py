@@ -226,12 +226,11 @@ class Sglang(PooledEngine):
             requests = min(int(line.inputs["requests"]) for line in table) * found.deployment.dp
             found = replace(found, deployment=replace(found.deployment, max_num_seqs=requests))
         context = found.deployment.max_model_len or 1
-        tight = min(rank.items[-1].bytes for rank in found.ranks)
-        if found.fits and tight < 0:
-            found = replace(found, warnings=(*found.warnings, Notice("activations-may-not-fit", {"missing_bytes": -tight})))
+        if found.fits and found.free_bytes < 0:
+            found = found.warned(Notice("activations-may-not-fit", {"missing_bytes": -found.free_bytes}))
         if found.fits and 0 < found.kv_cache.tokens // found.deployment.dp < context:
             longest = found.kv_cache.tokens // found.deployment.dp
-            found = replace(found, warnings=(*found.warnings, Notice("context-above-pool", {"max_model_len": context, "longest_tokens": longest})))
+            found = found.warned(Notice("context-above-pool", {"max_model_len": context, "longest_tokens": longest}))
         return found
 
     def in_role(self, deployment: Deployment, role: str) -> Deployment | None:

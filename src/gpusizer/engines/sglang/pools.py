@@ -22,6 +22,7 @@ from gpusizer.errors import FlagError
 from gpusizer.formulas.memory.cache_blocks import page_bytes
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
 from gpusizer.formulas.memory.pools import state_rows, window_request_cap
+from gpusizer.once import Remembered
 
 __all__ = ["Pools", "formats", "positive", "stage_pools"]
 
@@ -110,8 +111,8 @@ def _windows_apart(architecture: Architecture) -> bool:
 
 
 @once_per_architecture
-def _known(architecture: Architecture) -> dict[tuple[object, ...], Pools]:
-    return {}
+def _known(architecture: Architecture) -> Remembered[tuple[object, ...], Pools]:
+    return Remembered(256)
 
 
 def stage_pools(start: Start, stage: Stage) -> Pools:
@@ -126,11 +127,7 @@ def stage_pools(start: Start, stage: Stage) -> Pools:
         start.version,
         stage.layers,
     )
-    if key not in known:
-        if len(known) > 256:
-            known.clear()
-        known[key] = _stage_pools(start, stage)
-    return known[key]
+    return known.once(key, lambda: _stage_pools(start, stage))
 
 
 def _stage_pools(start: Start, stage: Stage) -> Pools:

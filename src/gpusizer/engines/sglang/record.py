@@ -15,7 +15,6 @@ from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import banded, computed
-from gpusizer.engines.base.once import once_per_object
 from gpusizer.engines.base.prefill import PrefillCut, prefill_cut
 from gpusizer.engines.base.types import Inputs, Item, Layout, Section
 from gpusizer.engines.base.weights import Cut, weight_table
@@ -24,6 +23,7 @@ from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_size
 from gpusizer.engines.sglang.pools import positive
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.constants import constant_for_each_bytes, set_aside_bytes
+from gpusizer.once import once_per_object
 from gpusizer.units import GiB, MiB
 
 __all__ = [

@@ -139,7 +139,7 @@ class TensorRtLlm(PooledEngine):
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
         """Does exactly this start, and what will its log say?"""
         found = super().fit(deployment, architecture, accelerator)
-        warnings = list(found.warnings)
+        warnings: list[Notice] = []
         tokens, context = found.kv_cache.tokens // found.deployment.dp, found.deployment.max_model_len or 1
         if found.fits and 0 < tokens < context:
             warnings.append(Notice("context-above-pool", {"max_model_len": context, "longest_tokens": tokens}))
@@ -149,7 +149,7 @@ class TensorRtLlm(PooledEngine):
             warnings.append(Notice("pages-count-as-used", {"gpu": accelerator.id}))
         if compiled(self.version_of(found.deployment), found.deployment):
             warnings.append(Notice("compiled-engine-rough", {"engine": self.id}))
-        return replace(found, warnings=tuple(warnings))
+        return found.warned(*warnings)
 
     def in_role(self, deployment: Deployment, role: str) -> Deployment | None:
         """Both kinds of workers move caches; those of prompts do without the overlap of steps (``trtllm-serve disaggregated`` stands in front)."""

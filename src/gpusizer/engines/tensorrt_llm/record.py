@@ -17,13 +17,13 @@ from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import banded, computed
-from gpusizer.engines.base.once import once_per_object
 from gpusizer.engines.base.prefill import PrefillCut, PrefillModel, prefill_cut, prefill_model
 from gpusizer.engines.base.types import Deployment, Item, Section
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.errors import FlagError
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.memory.constants import constant_for_each_bytes
+from gpusizer.once import Remembered, once_per_object
 
 __all__ = [
     "CacheRecord",
@@ -213,19 +213,15 @@ class CacheRecord:
 
 
 @once_per_object
-def _known(architecture: Architecture) -> dict[tuple[object, ...], CacheRecord]:
-    return {}
+def _known(architecture: Architecture) -> Remembered[tuple[object, ...], CacheRecord]:
+    return Remembered(256)
 
 
 def cache_record(start: Start, stage: Stage) -> CacheRecord:
     """What the layers of a stage cache, and the draft layers behind the last (remembered by all that it depends on)."""
     known, deployment = _known(start.architecture), start.deployment
     key = (deployment.kv_precision, deployment.tp, deployment.speculative_tokens > 0, stage.layers, stage.last)
-    if key not in known:
-        if len(known) > 256:
-            known.clear()
-        known[key] = _cache_record(start, stage)
-    return known[key]
+    return known.once(key, lambda: _cache_record(start, stage))
 
 
 def _cache_record(start: Start, stage: Stage) -> CacheRecord:

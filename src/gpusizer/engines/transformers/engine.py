@@ -20,7 +20,7 @@ from gpusizer.engines.base.launch_words import TORCH_NAMES, visible_devices
 from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
-from gpusizer.engines.base.types import Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
+from gpusizer.engines.base.types import Account, Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture
 from gpusizer.engines.transformers.memory import Batch, StageCache, stage_cache
 from gpusizer.engines.transformers.moments import EAGER, SDPA, Moments, Setting, default_attention, moments_of, work_of
@@ -145,13 +145,17 @@ class Transformers(PlacedEngine):
             deployment=start.deployment,
             fits=short <= 0,
             reason=_reason(parts[worst], batch, short, longest, worst) if short > 0 else None,
-            ranks=ranks,
             worst=worst,
             kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens),
             max_concurrency=float(most),
-            quantities=_figures(ranks, tokens, most, safe),
+            low_concurrency=float(safe),
+            free_bytes=-short,
             budget_bytes=start.visible_bytes,
-            warnings=(*self.warnings(start), *notices, *_attention_notices(parts[worst].setting, start, batch)),
+            account=Account(
+                lambda: ranks,
+                lambda: _figures(ranks, tokens, most, safe),
+                lambda: (*self.warnings(start), *notices, *_attention_notices(parts[worst].setting, start, batch)),
+            ),
         )
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.formulas.memory.cache_blocks import blocks_of_group, hybrid_block_tokens, page_bytes
 from gpusizer.formulas.memory.kv_cache import attention_token_bytes
 from gpusizer.formulas.memory.weights import cut_units, padded_size
+from gpusizer.once import Remembered
 
 __all__ = ["CacheLayout", "CacheRequest", "Group", "Kept", "cache_layout"]
 
@@ -186,18 +187,13 @@ class CacheLayout:
 
 
 @once_per_architecture
-def _layouts(architecture: Architecture) -> dict[CacheRequest, CacheLayout]:
-    return {}
+def _layouts(architecture: Architecture) -> Remembered[CacheRequest, CacheLayout]:
+    return Remembered(256)
 
 
 def cache_layout(architecture: Architecture, request: CacheRequest) -> CacheLayout:
     """Pages and groups of a model (remembered)."""
-    known = _layouts(architecture)
-    if request not in known:
-        if len(known) > 256:
-            known.clear()
-        known[request] = _plan(architecture, request)
-    return known[request]
+    return _layouts(architecture).once(request, lambda: _plan(architecture, request))
 
 
 def _plan(architecture: Architecture, request: CacheRequest) -> CacheLayout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
@@ -36,12 +37,13 @@ from gpusizer.engines.vllm.account import (
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
-from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, model_record, step_record, version_rules
+from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, step_record, version_rules
 from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes, unfolds_scales
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_tokens, pool_tokens_by_group
+from gpusizer.once import Remembered
 
 __all__ = ["ENGINE", "Vllm"]
 
@@ -121,9 +123,11 @@ class Vllm(PooledEngine):
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
         """Kernels, and so padding and copies, are chosen by vendor and compute capability."""
-        step = start.once(step_record)
-        tokens = step.tokens if model_record(start.architecture).deeper_levels else 0
-        return start.once(self.cut), weight_error(start), unfolds_scales(start), step.library_bytes, tokens
+        tokens = start.once(step_record).tokens if model_record(start.architecture).deeper_levels else 0
+        return *start.lasting(self._kernels), tokens
+
+    def _kernels(self, start: Start) -> tuple[object, ...]:
+        return self.cut(start), weight_error(start), unfolds_scales(start), library_bytes(start.accelerator)
 
     def weight_error_of(self, start: Start) -> float:
         """Band of the stored tensors by their format."""
@@ -138,16 +142,18 @@ class Vllm(PooledEngine):
         model, step, device, rules = (
             model_record(start.architecture),
             start.once(step_record),
-            start.once(device_record),
+            start.lasting(device_record),
             version_rules(start.version),
         )
         cut, place = start.layout, _place(stage)
         known, key = _known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, place, rules)
-        if key not in known:  # devices of one class take the same step
+
+        def lines() -> tuple[Any, Item, Item]:
             layout = layout_record(cut.tp, cut.dp, whole_experts=cut.ep > 1)
             buffers = workspace(model, step, layout)
-            known[key] = (buffers, *step_lines(model, step, layout, place, rules, buffers))
-        buffers, peak, graphs = known[key]
+            return buffers, *step_lines(model, step, layout, place, rules, buffers)
+
+        buffers, peak, graphs = known.once(key, lines)  # devices of one class take the same step
         return [*device.outside, growth(device, rules, buffers), peak, *([graphs] if step.graphs else [])]
 
     def budget_bytes(self, start: Start) -> int:
@@ -163,7 +169,7 @@ class Vllm(PooledEngine):
         if fixed:
             return Quantity(fixed, fixed, fixed)
         factor = model_record(start.architecture).estimate_factor
-        return left_of(self.budget_bytes(start), charged(items, factor, charges_graphs=self.charges_graphs(start)))
+        return left_of(start.once(self.budget_bytes), charged(items, factor, charges_graphs=self.charges_graphs(start)))
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""
@@ -193,7 +199,12 @@ class Vllm(PooledEngine):
         )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
-        """Blocks of the groups of layers."""
+        """Blocks of the groups of layers (remembered by what they depend on, for starts of one layout)."""
+        said = start.deployment
+        key = (said.kv_precision, said.block_size, in_flight_tokens(said, start.version), stage.layers, stage.last)
+        return start.lasting(_known_plans).once(key, lambda: self._cache_plan(start, stage))
+
+    def _cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         deployment = start.deployment
         layout = cache_layout(start.architecture, start.once(self.cache_request))
         flight = in_flight_tokens(deployment, start.version)
@@ -206,9 +217,11 @@ class Vllm(PooledEngine):
         far = 1 << 27  # tokens: further than any window
         fixed = sum(group.blocks(far, flight, states, dcp) for group in layout.groups if group.kind != FULL) * size
 
+        @lru_cache(maxsize=16)
         def blocks_of(context_tokens: int) -> int:
             return sum(group.blocks(context_tokens, flight, states, dcp) for group in layout.groups)
 
+        @lru_cache(maxsize=16)
         def counted(context_tokens: int) -> int:
             needs = [group.blocks(context_tokens, flight, states, dcp) for group in layout.groups]
             first = max(sum(page for _, page in group.members) for group in layout.groups if group.kind == FULL)
@@ -226,7 +239,7 @@ class Vllm(PooledEngine):
 
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
         """Not enough free memory for the budget at the start."""
-        device, budget = start.once(device_record), self.budget_bytes(start)
+        device, budget = start.lasting(device_record), start.once(self.budget_bytes)
         if not version_rules(start.version).checks_budget or not above_free(budget, device):
             return None
         return Notice(
@@ -254,9 +267,8 @@ class Vllm(PooledEngine):
         if result.reason is not None and result.reason.code == "context-too-long" and deployment.flags.get("context_to_fit"):
             longest = result.reason.parameters["longest_tokens"]  # ``--max-model-len auto`` shrinks until it fits
             result = super().fit(replace(deployment, max_model_len=longest), architecture, accelerator) if longest else result
-        short = min(rank.items[-1].bytes for rank in result.ranks)
-        if result.fits and short < 0:
-            return replace(result, warnings=(*result.warnings, Notice("tight-at-full-load", {"bytes": -short})))
+        if result.fits and result.free_bytes < 0:
+            return result.warned(Notice("tight-at-full-load", {"bytes": -result.free_bytes}))
         return result
 
     def warnings(self, start: Start) -> tuple[Notice, ...]:
@@ -302,9 +314,14 @@ class Vllm(PooledEngine):
 
 
 @once_per_architecture
-def _known_steps(architecture: Architecture) -> dict[Hashable, tuple[Any, Item, Item]]:
+def _known_steps(architecture: Architecture) -> Remembered[Hashable, tuple[Any, Item, Item]]:
     """Work buffers, activation peak and graphs of the steps that were asked for."""
-    return {}
+    return Remembered(1024)
+
+
+def _known_plans(start: Start) -> Remembered[Hashable, CachePlan]:
+    """How blocks are cut, by format and step."""
+    return Remembered(64)
 
 
 def _place(stage: Stage) -> Place:

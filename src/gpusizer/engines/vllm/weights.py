@@ -15,6 +15,7 @@ from gpusizer.engines.base.types import Inputs, Item, Section
 from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, weight_table
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import allocation_slack_bytes, group_sum_bytes, rope_table_bytes
+from gpusizer.once import Remembered
 from gpusizer.units import MiB
 
 __all__ = [
@@ -198,16 +199,15 @@ def slack_of(sizes: Iterable[int]) -> int:
 
 
 @once_per_architecture
-def _slacks(architecture: Architecture) -> dict[tuple[Stage, Cut], int]:
-    return {}
+def _slacks(architecture: Architecture) -> Remembered[tuple[Stage, Cut], int]:
+    return Remembered(1024)
 
 
 def slack_bytes(architecture: Architecture, stage: Stage, cut: Cut) -> int:
     """What the allocator counts beyond the matrices of a stage (remembered). [bytes]"""
-    known = _slacks(architecture)
-    if (stage, cut) not in known:
-        if len(known) > 1024:
-            known.clear()
-        parameters = weight_table(architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last)
-        known[stage, cut] = sum(count * slack_of(sizes) for count, sizes in parameters)
-    return known[stage, cut]
+    return _slacks(architecture).once((stage, cut), lambda: _slack_bytes(architecture, stage, cut))
+
+
+def _slack_bytes(architecture: Architecture, stage: Stage, cut: Cut) -> int:
+    parameters = weight_table(architecture).stage_parameters(stage.layers, cut, first=stage.first, last=stage.last)
+    return sum(count * slack_of(sizes) for count, sizes in parameters)
