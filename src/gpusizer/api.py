@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import Any
@@ -101,7 +102,7 @@ class PlanAnswer:
 
     def to_json(self) -> str:
         """What :meth:`to_dict` gives, as JSON."""
-        return to_json(self.to_dict())
+        return to_json(plan_data(self.result))
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,12 +154,15 @@ class FitAnswer:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data by the schema ``gpusizer.fit/1``."""
-        data: dict[str, Any] = plain(fit_document(self.result, self.launch, self.verdict.model.name, self.accelerator, self.remedies, "en").data)
+        data: dict[str, Any] = plain(self._data())
         return data
 
     def to_json(self) -> str:
         """What :meth:`to_dict` gives, as JSON."""
-        return to_json(self.to_dict())
+        return to_json(self._data())
+
+    def _data(self) -> Mapping[str, Any]:
+        return fit_document(self.result, self.launch, self.verdict.model.name, self.accelerator, self.remedies, "en").data
 
 
 @dataclass(frozen=True, repr=False)
@@ -182,7 +186,7 @@ class SimulationAnswer:
 
     def to_json(self) -> str:
         """What :meth:`to_dict` gives, as JSON."""
-        return to_json(self.to_dict())
+        return to_json(simulation_data(self.result))
 
 
 def plan(request: Request) -> PlanAnswer:

@@ -22,21 +22,30 @@ def plain(value: Any) -> Any:
     >>> plain({"a": (Decimal("2.5"), Decimal(3)), "b": float("nan")})
     {'a': [2.5, 3], 'b': None}
     """
-    if value is None or isinstance(value, str | bool | int):
+    value = _opened(value)
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _opened(value: Any) -> Any:
+    """The outermost layer of a value as JSON can hold it; what lies inside stays as it is."""
+    if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, Decimal | Fraction):
-        return int(value) if value == int(value) else float(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): entry for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, (Decimal, Fraction)):
+        return int(value) if value == int(value) else float(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, set | frozenset):
-        return sorted(plain(entry) for entry in value)
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    return str(value)
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return sorted(map(plain, value)) if isinstance(value, (set, frozenset)) else str(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_opened)
 
 
 def to_json(value: Any) -> str:
@@ -54,7 +63,7 @@ def to_json(value: Any) -> str:
       "warnings": []
     }
     """
-    data = plain(value)
+    data = _opened(value)
     if not isinstance(data, dict) or not data:
         return _line(data) + "\n"
     return "{\n" + ",\n".join(f"  {_line(key)}: {_field(entry)}" for key, entry in data.items()) + "\n}\n"
@@ -66,7 +75,8 @@ def write(document: Answer) -> str:
 
 
 def _field(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict | list):
+    value = _opened(value)
+    if isinstance(value, list) and value and isinstance(_opened(value[0]), dict | list):
         return "[\n" + ",\n".join("    " + _line(entry) for entry in value) + "\n  ]"
     if isinstance(value, dict) and value:
         return "{\n" + ",\n".join(f"    {_line(key)}: {_line(entry)}" for key, entry in value.items()) + "\n  }"
@@ -74,7 +84,10 @@ def _field(value: Any) -> str:
 
 
 def _line(value: Any) -> str:
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        line = _ENCODER.encode(value)
+    except (TypeError, ValueError):  # what the encoder cannot turn by itself: a number that is not finite, a key that is no text
+        line = _ENCODER.encode(plain(value))
     if line.isprintable():
         return line
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in line)  # what turns or hides text is spelled out
