@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
@@ -16,7 +16,7 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.rendering.devices import counted_devices, device_name, device_unit
 from gpusizer.rendering.document import Block, Column, Document, Heading, Lines, Table
-from gpusizer.rendering.launch import command_blocks, command_line, launch_notices, layout_words, version_of
+from gpusizer.rendering.launch import command_blocks, command_line, launch_command, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_lines
 from gpusizer.units import GiB
@@ -24,26 +24,37 @@ from gpusizer.units import GiB
 if TYPE_CHECKING:
     from gpusizer.planning.remedies import Remedy
 
-__all__ = ["fit_data", "fit_document", "fit_sentence"]
+__all__ = ["fit_data", "fit_document", "fit_sentence", "memory_data"]
 
 
 def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
     """One verdict as the contract's JSON; the worst rank is described, ``ranks`` lists all that differ; ``launch`` leaves defaults open."""
-    worst = fit.ranks[fit.worst]
+    memory, command = memory_data(fit), launch_command(launch)
     return {
         "fits": fit.fits,
         "reason": None if fit.reason is None else notice_data(fit.reason, "reason"),
         "engine": fit.deployment.engine,
         "engine_version": version_of(fit.deployment),
-        "per_gpu": {**_totals(worst.items), "budget_bytes": fit.budget_bytes},
-        "kv_cache": fit.kv_cache,
+        "per_gpu": memory["per_gpu"],
+        "kv_cache": memory["kv_cache"],
         "max_concurrency": fit.max_concurrency,
-        "evidence": worst_evidence(worst.items),
+        "evidence": worst_evidence(fit.ranks[fit.worst].items),
         "quantities": {name: {"value": each.value, "low": each.low, "high": each.high} for name, each in fit.quantities.items()},
+        "items": memory["items"],
+        "ranks": memory["ranks"],
+        "command": command.line,
+        "warnings": [notice_data(each, "warning") for each in (*fit.warnings, *command.notices)],
+    }
+
+
+def memory_data(fit: Fit) -> dict[str, Any]:
+    """The memory of one GPU as the contract's JSON: of the worst rank the sums and the items, of all that differ the sums; and the cache."""
+    worst = fit.ranks[fit.worst]
+    return {
+        "per_gpu": {**_totals(worst.items), "budget_bytes": fit.budget_bytes},
+        "kv_cache": asdict(fit.kv_cache),
         "items": [_item_data(item) for item in worst.items],
         "ranks": [{"pp_rank": rank.pp_rank, "tp_rank": rank.tp_rank, "per_gpu": _totals(rank.items)} for rank in fit.ranks],
-        "command": command_line(launch),
-        "warnings": [notice_data(each, "warning") for each in (*fit.warnings, *launch_notices(launch))],
     }
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from gpusizer.architecture.load import is_pasted, load_architecture
 from gpusizer.architecture.types import Notice
@@ -19,40 +21,51 @@ from gpusizer.facts.catalog import accelerator, model_entry
 from gpusizer.rendering.document import Block, Command
 from gpusizer.rendering.notices import warning_paragraphs
 
-__all__ = ["command_blocks", "command_line", "launch_notices", "layout_words", "served_name", "version_of"]
+__all__ = ["command_blocks", "command_line", "launch_command", "layout_words", "served_name", "version_of"]
+
+
+class LaunchCommand(NamedTuple):
+    """How a deployment is started.
+
+    Parameters
+    ----------
+    parts : sequence of str or None
+        The command word by word, quoted for a shell, with what writes the file that it reads; None where a word has characters that no line shows:
+        shells do not agree on how to write them.
+    notices : tuple of Notice
+        Why there is no command; empty where there is one.
+    """
+
+    parts: Sequence[str] | None
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def line(self) -> str | None:
+        """The command on one line."""
+        return None if self.parts is None else " ".join(self.parts)
+
+
+def launch_command(deployment: Deployment) -> LaunchCommand:
+    """The command that starts a deployment, or why there is none."""
+    engine, named = get_engine(deployment.engine), _as_stored(deployment)
+    words = engine.command(named)
+    hidden = next((word for word in words if not word.isprintable()), None)
+    if hidden is not None:
+        return LaunchCommand(None, (Notice("no-launch-command", {"found": hidden}),))
+    file = engine.options_file(named)
+    before = [] if file is None else ["echo", _quoted(json.dumps(file[1])), ">", _quoted(file[0]), "&&"]
+    return LaunchCommand([*before, *map(_quoted, words)])
 
 
 def command_line(deployment: Deployment) -> str | None:
-    """The launch command, quoted for a shell; None where a word has characters that no line shows: shells do not agree on how to write them."""
-    parts = _parts(deployment)
-    return None if parts is None else " ".join(parts)
-
-
-def launch_notices(deployment: Deployment) -> tuple[Notice, ...]:
-    """Why there is no command; empty where there is one."""
-    hidden = next((word for word in _words(deployment)[0] if not word.isprintable()), None)
-    return () if hidden is None else (Notice("no-launch-command", {"found": hidden}),)
+    """The launch command on one line; None where there is none."""
+    return launch_command(deployment).line
 
 
 def command_blocks(deployment: Deployment, language: str) -> list[Block]:
     """The command, or the sentence that says why there is none."""
-    parts = _parts(deployment)
-    return [*warning_paragraphs(launch_notices(deployment), language)] if parts is None else [Command(parts)]
-
-
-def _parts(deployment: Deployment) -> list[str] | None:
-    """The command word by word, quoted for a shell, with what writes the file that it reads; None where no line shows it."""
-    words, file = _words(deployment)
-    if not all(map(str.isprintable, words)):
-        return None
-    before = [] if file is None else ["echo", _quoted(json.dumps(file[1])), ">", _quoted(file[0]), "&&"]
-    return [*before, *map(_quoted, words)]
-
-
-def _words(deployment: Deployment) -> tuple[list[str], tuple[str, dict[str, object]] | None]:
-    """The command word by word, and the file that it reads."""
-    engine, named = get_engine(deployment.engine), _as_stored(deployment)
-    return engine.command(named), engine.options_file(named)
+    command = launch_command(deployment)
+    return [*warning_paragraphs(command.notices, language)] if command.parts is None else [Command(command.parts)]
 
 
 def _as_stored(deployment: Deployment) -> Deployment:

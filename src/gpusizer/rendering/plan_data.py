@@ -11,8 +11,8 @@ from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Option, Plan, Rejected
 from gpusizer.rendering.article import article_data
 from gpusizer.rendering.costs import cost_data
-from gpusizer.rendering.fit import fit_data
-from gpusizer.rendering.launch import command_line, launch_notices, version_of
+from gpusizer.rendering.fit import memory_data
+from gpusizer.rendering.launch import launch_command, version_of
 from gpusizer.rendering.named import named_data, nearest_data
 from gpusizer.rendering.need import need_data
 from gpusizer.rendering.notices import notice_data
@@ -81,7 +81,7 @@ def plan_data(plan: Plan, top: int | None = None) -> dict[str, Any]:
 
 def option_data(plan: Plan, option: Option) -> dict[str, Any]:
     """One option as the contract's JSON."""
-    fit = fit_data(option.fit, option.launch)
+    memory, command = memory_data(option.fit), launch_command(launch_of(option))
     speed = option.performance
     reason = why_not_first(plan, option)
     return {
@@ -99,8 +99,8 @@ def option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "engine": option.fit.deployment.engine,
         "engine_version": version_of(option.fit.deployment),
         "speculative": speculative_data(plan, option),
-        "per_gpu": fit["per_gpu"],
-        "kv_cache": fit["kv_cache"],
+        "per_gpu": memory["per_gpu"],
+        "kv_cache": memory["kv_cache"],
         "kv_cache_tokens": option.fit.kv_cache.tokens,
         "max_concurrency": option.held_requests,
         "max_concurrency_low": option.held_requests_low,
@@ -116,12 +116,12 @@ def option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "cost": cost_data(option.cost),
         "purchase": cost_data(option.purchase),
         "evidence": evidence_of(option),
-        "items": fit["items"],
-        "ranks": fit["ranks"],
-        "command": command_line(launch_of(option)),
+        "items": memory["items"],
+        "ranks": memory["ranks"],
+        "command": command.line,
         "prefill": prefill_data(option),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
-        "warnings": [notice_data(each, "warning") for each in (*said_of(plan, option), *option.fit.warnings, *launch_notices(launch_of(option)))],
+        "warnings": [notice_data(each, "warning") for each in (*said_of(plan, option), *option.fit.warnings, *command.notices)],
     }
 
 

@@ -9,7 +9,7 @@ from gpusizer.engines.base.types import Deployment
 from gpusizer.i18n import text
 from gpusizer.planning.types import Option
 from gpusizer.rendering.document import Block, Paragraph
-from gpusizer.rendering.fit import fit_data
+from gpusizer.rendering.fit import memory_data
 from gpusizer.rendering.launch import command_blocks, command_line, layout_words
 
 __all__ = ["launch_of", "option_layout", "prefill_blocks", "prefill_data"]
@@ -41,7 +41,7 @@ def prefill_data(option: Option) -> dict[str, Any] | None:
         "workers": pool.workers,
         "gpus": pool.gpus,
         "layout": {name: getattr(pool.launch.layout, name) for name in ("tp", "pp", "dp", "ep")},
-        "per_gpu": fit_data(pool.fit, pool.launch)["per_gpu"],
+        "per_gpu": memory_data(pool.fit)["per_gpu"],
         "kv_cache_tokens": pool.fit.kv_cache.tokens,
         "command": command_line(_in_role(pool.launch, "prefill")),
     }

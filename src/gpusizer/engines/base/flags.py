@@ -63,7 +63,9 @@ class FlagTable:
         self.flags: tuple[Flag, ...] = (*own, *(flag for flag in COMMON if flag.spelling not in taken))
         self._by_spelling = {normal(spelling): flag for flag in reversed(self.flags) for spelling in reversed(flag.spellings)}
         self._by_name: dict[str, Flag] = {}
+        self.by_target: dict[str, Flag] = {}
         for flag in self.flags:
+            self.by_target.setdefault(flag.target, flag)
             for spelling in flag.spellings:
                 self._by_name.setdefault(self.plain(spelling), flag)
 
@@ -90,7 +92,7 @@ class FlagTable:
 
     def named(self, name: str) -> Flag | None:
         """The flag of a Python word, a field or an environment variable."""
-        return self._by_name.get(self.plain(name)) or next((flag for flag in self.flags if flag.target == name), None)
+        return self._by_name.get(self.plain(name)) or self.by_target.get(name)
 
     def nearest(self, spelling: str) -> list[str]:
         """Up to three long spellings that are close to one that is not known."""

@@ -62,12 +62,10 @@ def words_for(values: Mapping[str, Any], engine_id: str) -> tuple[list[str], lis
     """
     environment: list[str] = []
     words: list[str] = []
-    done: set[str] = set()
-    for flag in flag_table(engine_id).flags:
-        if flag.target not in values or flag.target in done:
+    for target, flag in flag_table(engine_id).by_target.items():
+        if target not in values:
             continue
-        done.add(flag.target)
-        value = values[flag.target]
+        value = values[target]
         if not flag.spelling.startswith("-"):
             environment.append(f"{flag.spelling}={_text(value)}")
         else:
