@@ -147,15 +147,34 @@ def answer(question: Question) -> Performance:
     return conclude(asked, service, limit)
 
 
-def serve(rank: ServedRank, load: Load, ranks: Any, note: Note = unnoted) -> tuple[Service, Any]:
-    """What one of ``ranks`` delivers, and the highest rate that it holds (None unless requests arrive at a rate); numbers or columns."""
+def serve(rank: ServedRank, load: Load, ranks: Any, note: Note = unnoted, running: Any = None) -> tuple[Service, Any]:
+    """What one rank delivers, and the highest rate that it holds; numbers or columns.
+
+    Parameters
+    ----------
+    rank : ServedRank
+        One of ``ranks``.
+    load : Load
+        What all of them serve.
+    ranks : number
+        Data-parallel ranks of all replicas.
+    note : Note
+        Writes down how the figures came about.
+    running : number or None
+        Requests that decode together on a rank, where an earlier answer to the same found them: they need not be sought again. [requests]
+
+    Returns
+    -------
+    tuple of (Service, number or None)
+        None unless requests arrive at a rate. [requests/s]
+    """
     if load.request_rate_per_s is not None:
-        return open_loop(rank, load.request_rate_per_s / ranks, note)
+        return open_loop(rank, load.request_rate_per_s / ranks, note, running)
     if load.burst is not None:
         limit = load.burst if load.concurrency is None else load.concurrency
-        return burst(rank, maximum(load.burst / ranks, 1.0), maximum(limit / ranks, 1.0), note), None
+        return burst(rank, maximum(load.burst / ranks, 1.0), maximum(limit / ranks, 1.0), note, running), None
     wanted = load.concurrency or 1.0
-    return closed_loop(rank, rank.traffic.places if wanted == inf else maximum(wanted / ranks, 1.0), note), None
+    return closed_loop(rank, rank.traffic.places if wanted == inf else maximum(wanted / ranks, 1.0), note, running), None
 
 
 def conclude(asked: Asked, service: Service, limit: float | None) -> Performance:
@@ -176,7 +195,7 @@ def conclude(asked: Asked, service: Service, limit: float | None) -> Performance
     elif (load.concurrency or 1.0) / ranks > places:
         regime = "cache-limited"
         notices.append(Notice("cache-limits-concurrency", {"concurrency": load.concurrency, "running": places * ranks}))
-    return _answer(asked, service, regime, most, notices, partial(_explained, asked))
+    return _answer(asked, service, regime, most, notices, partial(_explained, asked, service.running))
 
 
 def _busy_share(load: Load, ranks: int) -> float:
@@ -185,11 +204,11 @@ def _busy_share(load: Load, ranks: int) -> float:
     return min(wanted / ranks, 1.0)
 
 
-def _explained(asked: Asked) -> tuple[SpeedItem, ...]:
-    """Every figure that decides the answer: the same calls, written down."""
+def _explained(asked: Asked, running: float) -> tuple[SpeedItem, ...]:
+    """Every figure that decides the answer: the same calls, written down, with as many running as the answer found."""
     notes = Notes()
     running_places(asked.rank.work, asked.accelerator, asked.fit, asked.load, notes)
-    service, _ = serve(asked.rank, asked.load, asked.ranks, notes)
+    service, _ = serve(asked.rank, asked.load, asked.ranks, notes, running)
     _whole_rate(asked, service, notes, _busy_share(asked.load, asked.ranks))
     return tuple(notes.items)
 

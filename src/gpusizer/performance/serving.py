@@ -145,8 +145,8 @@ def _admission(rank: ServedRank, running: Any, tpot: Any, note: Note) -> Any:
     )
 
 
-def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Service:
-    """A fixed number of requests in flight: each that ends is replaced at once."""
+def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted, running: Any = None) -> Service:
+    """A fixed number of requests in flight: each that ends is replaced at once; ``running`` is how many decode together, where that was sought."""
     traffic, constants = rank.traffic, rank.constants
     inside = minimum(requests, traffic.places)
     together = note("together", together_share)(
@@ -162,9 +162,9 @@ def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Servic
         tried["at"], tried["turn"] = running, _turn(rank, inside, together, running)
         return running_requests(inside=inside, think_s=tried["turn"].think_s, response_s=tried["turn"].response_s)
 
-    running = fixed_point(then, inside * STARTS["closed"], inside)
+    running = fixed_point(then, inside * STARTS["closed"], inside) if running is None else running
     others = maximum(inside - 1, 0) / inside
-    known = tried["at"] is running and note is unnoted  # the loop ended on its last trial
+    known = tried.get("at") is running and note is unnoted  # the loop ended on its last trial
     turn = tried["turn"] if known else _turn(rank, inside, together, running, note)
     share = traffic.first_burst_share * constants.first_burst
     ttft = note("ttft", ttft_seconds)(
@@ -179,7 +179,7 @@ def closed_loop(rank: ServedRank, requests: Any, note: Note = unnoted) -> Servic
     return Service(ttft, turn.tpot_s, slow_pace(rank, turn.tpot_s, turn.times.added_s, running, note), rate, running)
 
 
-def burst(rank: ServedRank, requests: Any, limit: Any, note: Note = unnoted) -> Service:
+def burst(rank: ServedRank, requests: Any, limit: Any, note: Note = unnoted, running: Any = None) -> Service:
     """All requests are there at the same moment and nobody comes after; the client may hold some back until others end.
 
     Those that have a place start together: their prompts come first, beside the first tokens where steps are shared. Whoever has none starts when
@@ -187,7 +187,7 @@ def burst(rank: ServedRank, requests: Any, limit: Any, note: Note = unnoted) -> 
     """
     traffic, constants = rank.traffic, rank.constants
     inside = minimum(minimum(requests, limit), traffic.places)
-    steady = closed_loop(rank, inside)
+    steady = closed_loop(rank, inside, running=running)
     waves = requests / inside
     again = minimum(maximum(waves - 1, 0), 1)  # 0 where all run together, 1 where places are filled anew for at least one more wave
     out, others = maximum(traffic.output_tokens, 1), inside - 1
@@ -249,7 +249,7 @@ def _burst_pace(rank: ServedRank, times: StepTimes, steady: Service, inside: Any
     return note("tpot", blended)(first=first, later=later, again=again), alone, beside
 
 
-def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -> tuple[Service, Any]:
+def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted, running: Any = None) -> tuple[Service, Any]:
     """Requests arrive at random moments at a mean rate: the service, and the highest rate that it can hold. [requests/s]"""
     traffic, constants = rank.traffic, rank.constants
     most = closed_loop(rank, traffic.places).output_tokens_per_s / maximum(traffic.output_tokens, 1)
@@ -260,7 +260,7 @@ def open_loop(rank: ServedRank, request_rate_per_s: Any, note: Note = unnoted) -
         tpot = _token_seconds(rank, step_times(rank, running), running, running, unnoted)
         return open_running_requests(request_rate_per_s=offered, answer_steps=steps, tpot_s=tpot, places=traffic.places)
 
-    running = fixed_point(then, traffic.places * STARTS["open"], traffic.places)
+    running = fixed_point(then, traffic.places * STARTS["open"], traffic.places) if running is None else running
     times = step_times(rank, running, note)
     tpot = _token_seconds(rank, times, running, running, note)
     served = times.share_s

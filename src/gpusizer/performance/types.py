@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Evidence, Quantity
@@ -92,8 +93,7 @@ class PrefillPool:
     workers: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedItem:
+class SpeedItem(NamedTuple):
     """One line of the explanation: a figure, the formula that gave it, and what went into the formula.
 
     Parameters

@@ -133,7 +133,7 @@ def _speed_data(speed: Performance) -> dict[str, Any]:
         "limit_requests_per_s": speed.limit_requests_per_s,
         "evidence": speed.evidence,
         "owners": speed.owners,
-        "items": list(speed.items),
+        "items": [each._asdict() for each in speed.items],
         "notices": [notice_data(each, "warning") for each in speed.notices],
     }
 
