@@ -94,7 +94,9 @@ def text(group: str, code: str, language: str, **parameters: Any) -> str:
     if template is None:
         pairs = ", ".join(f"{key}={printable(value, language)}" for key, value in parameters.items())
         return f"{code}: {pairs}" if pairs else code
-    return _Words(language).vformat(template, (), parameters)
+    return "".join(
+        words if name is None else words + _filled(parameters.get(name, "?"), ending, language) for words, name, ending in _pieces(template)
+    )
 
 
 def error_sentence(code: str, language: str, parameters: Mapping[str, Any]) -> str:
@@ -156,7 +158,8 @@ def one_line(words: str) -> str:
     >>> one_line("one\\ntwo\\x1b[31m")
     'one two[31m'
     """
-    return "".join(character for character in " ".join(words.split()) if character.isprintable())
+    line = " ".join(words.split())
+    return line if line.isprintable() else "".join(character for character in line if character.isprintable())
 
 
 def choose_language(wish: str | None = None, environment: Mapping[str, str] = os.environ) -> str:
@@ -171,28 +174,24 @@ def choose_language(wish: str | None = None, environment: Mapping[str, str] = os
     return "zh" if locale.lower().startswith("zh") else "en"
 
 
-class _Words(string.Formatter):
-    """str.format with byte units, shares, joined lists, and "?" for what is lacking."""
+@cache
+def _pieces(template: str) -> tuple[tuple[str, str | None, str], ...]:
+    """A template cut at its placeholders: the words before each, its name (None behind the last one), and its ending."""
+    return tuple((words, name, ending or "") for words, name, ending, _ in string.Formatter().parse(template))
 
-    def __init__(self, language: str) -> None:
-        self.language = language
 
-    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        return kwargs.get(str(key), "?")
+def _filled(value: Any, ending: str, language: str) -> str:
+    """What stands in the place of a placeholder: bytes, shares and lists in our own way, the rest as :meth:`str.format` has it."""
+    if not ending or isinstance(value, bool) or not isinstance(value, (int, float)):
+        return printable(value, language)
+    if ending in ("GB", "GiB"):
+        from gpusizer import units
 
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if not format_spec or isinstance(value, bool) or not isinstance(value, int | float):
-            return printable(value, self.language)
-        if format_spec in ("GB", "GiB"):
-            from gpusizer import units
+        return f"{value / getattr(units, ending):,.1f} {ending}"
+    if ending == "GB3":
+        from gpusizer.units import GB
 
-            return f"{value / getattr(units, format_spec):,.1f} {format_spec}"
-        if format_spec == "GB3":
-            from gpusizer.units import GB
-
-            return f"{value / GB:,.3f} GB"
-        if format_spec == "percent":
-            return f"{100 * value:.3g}%"
-        if format_spec == "count":
-            return f"{value:,}"
-        return format(value, format_spec)
+        return f"{value / GB:,.3f} GB"
+    if ending == "percent":
+        return f"{100 * value:.3g}%"
+    return f"{value:,}" if ending == "count" else format(value, ending)
