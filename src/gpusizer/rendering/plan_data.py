@@ -133,7 +133,7 @@ def _speed_data(speed: Performance) -> dict[str, Any]:
         "limit_requests_per_s": speed.limit_requests_per_s,
         "evidence": speed.evidence,
         "owners": speed.owners,
-        "items": [each._asdict() for each in speed.items],
+        "items": [{"id": id, "value": value, "unit": unit, "formula": formula, "inputs": inputs} for id, value, unit, formula, inputs in speed.items],
         "notices": [notice_data(each, "warning") for each in speed.notices],
     }
 
