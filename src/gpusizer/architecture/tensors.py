@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Tensor
+from gpusizer.once import once_per_object
 
 __all__ = ["checkpoint_bytes", "header_group", "stored_tensors"]
 
@@ -59,6 +60,19 @@ def checkpoint_bytes(architecture: Architecture, *, mtp: bool = True) -> int:
     int
         Exact from the files' headers where those were read, else from shapes and formats. [bytes]
     """
+    known = _known_bytes(architecture)
+    if mtp not in known:
+        known[mtp] = _checkpoint_bytes(architecture, mtp=mtp)
+    return known[mtp]
+
+
+@once_per_object
+def _known_bytes(architecture: Architecture) -> dict[bool, int]:
+    """Sizes with and without multi-token prediction, once they were asked for."""
+    return {}
+
+
+def _checkpoint_bytes(architecture: Architecture, *, mtp: bool) -> int:
     if architecture.header_bytes is not None:
         layers = len(architecture.layers)
         return sum(size for name, size in architecture.header_bytes.items() if mtp or header_group(name, layers) != "mtp")

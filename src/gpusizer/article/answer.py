@@ -14,6 +14,7 @@ What its reader would put in:
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,6 +38,7 @@ from gpusizer.formulas.article import (
     article_weights_bytes,
 )
 from gpusizer.formulas.core import ceil_div
+from gpusizer.once import once_per_object
 from gpusizer.units import GB
 
 if TYPE_CHECKING:
@@ -207,11 +209,18 @@ def cache_bytes_of_request(architecture: Architecture, context_tokens: int) -> i
     >>> cache_bytes_of_request(load_architecture("deepseek-v3"), 2048)
     143917056
     """
+    return sum(
+        layers * row_bytes * _rows(kind, window, ratio, context_tokens)
+        for (kind, window, ratio, row_bytes), layers in _cached_rows(architecture).items()
+    )
+
+
+@once_per_object
+def _cached_rows(architecture: Architecture) -> Mapping[tuple[str, int | None, int, int], int]:
+    """Kind, window, ratio and bytes of the rows that layers cache in 16 bits, and how many layers cache such."""
     form = cache_format("auto", architecture.dtype)
-    if form is None:
-        return 0
-    caches = [cache for layer in architecture.layers for cache in layer_caches(layer, form, tp=1)]
-    return sum(cache.row_bytes * _rows(cache.kind, cache.window, cache.ratio, context_tokens) for cache in caches)
+    caches = [] if form is None else [cache for layer in architecture.layers for cache in layer_caches(layer, form, tp=1)]
+    return Counter((cache.kind, cache.window, cache.ratio, cache.row_bytes) for cache in caches)
 
 
 def _rows(kind: str, window: int | None, ratio: int, context_tokens: int) -> int:
