@@ -49,11 +49,13 @@ def register(declared: Declaration) -> None:
         Its names, and where its ``ENGINE`` and its ``FLAGS`` are.
     """
     _ELSEWHERE[declared.id] = declared
+    _by_name.cache_clear()
 
 
 def unregister(id: str) -> None:
     """Take a registered engine away again."""
     _ELSEWHERE.pop(id, None)
+    _by_name.cache_clear()
 
 
 def find_declaration(id: str) -> Declaration | None:
@@ -62,8 +64,13 @@ def find_declaration(id: str) -> Declaration | None:
     >>> [each.id for each in map(find_declaration, ("vLLM", "trt-llm")) if each], find_declaration("lmdeploy")
     (['vllm', 'tensorrt-llm'], None)
     """
-    key = id.lower()
-    return next((each for each in declarations() if key == each.id or key in each.aliases), None)
+    return _by_name().get(id.lower())
+
+
+@cache
+def _by_name() -> Mapping[str, Declaration]:
+    """Every engine by id and alias; of two with the same name the first."""
+    return {name: each for each in reversed(declarations()) for name in (each.id, *each.aliases)}
 
 
 def declaration(id: str) -> Declaration:
