@@ -19,7 +19,8 @@ from gpusizer.performance.concurrency import memory_answer
 from gpusizer.performance.constants import constant_tables, speed_constants
 from gpusizer.performance.device_speeds import speed_known
 from gpusizer.performance.links import link_bytes_per_s
-from gpusizer.performance.predict import predict
+from gpusizer.performance.predict import predict, serve
+from gpusizer.performance.set_up import set_up
 from gpusizer.performance.types import Load, Performance, PrefillPool
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
@@ -63,6 +64,17 @@ def checked(speed: Performance) -> None:
 def test_called_with_its_inputs_a_formula_gives_the_figure(model: str, engine: str, cut: dict[str, Any], drafts: int, load: Load) -> None:
     deployment = Deployment(model=model, gpu=H200.id, engine=engine, speculative_tokens=drafts, **cut)
     checked(predict(load_architecture(model), H200, deployment, load, replicas=2))
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
+@pytest.mark.parametrize(("model", "engine", "cut", "drafts"), CUTS)
+def test_who_is_told_how_many_run_finds_what_was_found_by_seeking(model: str, engine: str, cut: dict[str, Any], drafts: int, load: Load) -> None:
+    deployment = Deployment(model=model, gpu=H200.id, engine=engine, speculative_tokens=drafts, **cut)
+    architecture = load_architecture(model)
+    rank = set_up(architecture, H200, memory_answer(architecture, H200, deployment, load), load)
+    sought, most = serve(rank, load, 2)
+    assert serve(rank, load, 2, running=sought.running) == (sought, most)
+    assert serve(rank, load, 2, running=sought.running / 2)[0] != sought  # and it matters
 
 
 def test_prompts_elsewhere_are_explained_as_well() -> None:
