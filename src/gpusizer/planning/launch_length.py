@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from gpusizer.architecture.model import Architecture
@@ -78,7 +77,7 @@ def rounded_start(engine: Engine, architecture: Architecture, accelerator: Accel
     wish = rounded_tokens(exact, architecture.max_position_embeddings)
     if wish == exact:
         return None
-    longer = replace(launch, max_model_len=wish)
+    longer = launch.changed(max_model_len=wish)
     found = known_fit(engine, longer, architecture, accelerator)
     if not found.fits or found.low_concurrency < found.deployment.dp or found.free_bytes < min(fit.free_bytes, 0):
         return None

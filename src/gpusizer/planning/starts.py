@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gpusizer.planning.wanted import Search
 
 __all__ = ["Trial", "deployment_for", "held_range", "known_fit", "too_close", "trial_of"]
+
+
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 
 
 class Trial(NamedTuple):
@@ -47,7 +50,7 @@ class Trial(NamedTuple):
     risky: bool = False
 
 
-def trial_of(wanted: Search, accelerator: Accelerator, layout: Layout, changes: Mapping[str, Any] | None = None) -> Trial:
+def trial_of(wanted: Search, accelerator: Accelerator, layout: Layout, changes: Mapping[str, Any] = NO_CHANGES) -> Trial:
     """Start one layout, with fields changed or as the engine would by itself.
 
     Parameters
@@ -58,7 +61,7 @@ def trial_of(wanted: Search, accelerator: Accelerator, layout: Layout, changes: 
         The device.
     layout : Layout
         A legal cut.
-    changes : mapping or None
+    changes : mapping
         Fields of the deployment.
 
     Returns
@@ -67,16 +70,16 @@ def trial_of(wanted: Search, accelerator: Accelerator, layout: Layout, changes: 
         The start, its verdict, what it holds.
     """
     engine, architecture = wanted.engine, wanted.architecture
-    asked = replace(deployment_for(wanted, accelerator, layout), **(changes or {}))
+    asked = deployment_for(wanted, accelerator, layout, changes)
     launch, fit = _fit(engine.for_requests(asked, architecture, accelerator, wanted.need.concurrency), engine, architecture, accelerator)
     held, low = held_range(fit) if fit.fits else (0, 0)
     return Trial(launch, fit, held, low)
 
 
-def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout) -> Deployment:
-    """The start that a plan proposes: the engine's own defaults, and the context that is needed."""
+def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout, changes: Mapping[str, Any] = NO_CHANGES) -> Deployment:
+    """The start that a plan proposes: the engine's own defaults, the context that is needed, and what is changed."""
     request = wanted.request
-    return Deployment(
+    fields: dict[str, Any] = dict(
         model=request.model,
         gpu=accelerator.id,
         tp=layout.tp,
@@ -91,6 +94,7 @@ def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout) -> 
         max_model_len=wanted.need.context_tokens,
         **wanted.draft_fields,
     )
+    return Deployment(**fields | dict(changes))
 
 
 def held_range(fit: Fit) -> tuple[int, int]:
@@ -124,7 +128,7 @@ def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, acc
         return deployment, fit
     if share <= 0:
         return deployment, fit
-    smaller = replace(deployment, memory_fraction=share)
+    smaller = deployment.changed(memory_fraction=share)
     return smaller, known_fit(engine, smaller, architecture, accelerator)
 
 

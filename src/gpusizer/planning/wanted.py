@@ -77,7 +77,7 @@ class Search:
 
     def support(self, accelerator: Accelerator, kv_precision: str | None = None) -> Support:
         """Whether a device runs the engine, the formats, the kinds of attention and a cache: the one that is asked for where none is named."""
-        asked = replace(self.bare, kv_precision=kv_precision or self.request.kv_precision)
+        asked = self.bare.changed(kv_precision=kv_precision or self.request.kv_precision)
         found = self.engine.support(asked, self.architecture, accelerator)
         return replace(found, tier=found.tier + 1) if self.converted else found
 

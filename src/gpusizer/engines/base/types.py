@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from gpusizer.architecture.types import Notice
@@ -98,6 +99,18 @@ class Deployment:
     def layout(self) -> Layout:
         """The layout of one replica."""
         return Layout(self.tp, self.pp, self.dp, self.ep, self.dcp)
+
+    def changed(self, **values: Any) -> Deployment:
+        """The same start with other values of some fields: what ``dataclasses.replace`` gives, in half the time.
+
+        >>> Deployment("m", "g", tp=8).changed(max_num_seqs=64) == Deployment("m", "g", tp=8, max_num_seqs=64)
+        True
+        """
+        return Deployment(**dict(zip(_FIELDS, _values_of(self), strict=True)) | values)
+
+
+_FIELDS = tuple(each.name for each in fields(Deployment))
+_values_of = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
@@ -92,8 +91,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     fraction = deployment.memory_fraction
     if fraction is None:
         fraction = 0.9 if version < HIGHER_FRACTION else 0.92
-    return replace(
-        deployment,
+    return deployment.changed(
         engine="vllm",
         max_model_len=context,
         max_num_seqs=int(batch_requests(default_requests=requests, step_tokens=tokens)),
