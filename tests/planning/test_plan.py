@@ -135,7 +135,8 @@ def test_more_load_never_takes_fewer_gpus(model: str, gpu: str, concurrency: int
 @given(st.sampled_from(["qwen3-8b", "qwen3-30b-a3b", "deepseek-v2-lite"]), st.sampled_from(CARDS), st.integers(1, 200), st.integers(256, 16384))
 def test_what_is_planned_holds_the_load(model: str, gpu: str, concurrency: int, context: int) -> None:
     for each in plan(model=model, gpus=(gpu,), concurrency=concurrency, context_tokens=context)["options"]:
-        assert each["max_concurrency_low"] >= concurrency
+        held = "max_concurrency_low" if each["verdict"] == "fits" else "max_concurrency"  # one that is tight holds the load by the middle alone
+        assert each[held] >= concurrency
         assert each["max_concurrency"] >= each["max_concurrency_low"]
         assert each["per_gpu"]["free_bytes"] >= 0
 
