@@ -9,11 +9,16 @@ from typing import Any
 
 from gpusizer.facts.market import ON_REQUEST
 
-__all__ = ["USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario"]
+__all__ = ["USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario", "is_source"]
 
 
-def _from_memory(source: str) -> bool:
-    return "from memory" in source or "unverified" in source
+def is_source(words: str) -> bool:
+    """Whether it names something that a reader can look up, not somebody's memory.
+
+    >>> is_source("data sheet"), is_source("unverified: from memory or from a choice of server")
+    (True, False)
+    """
+    return "unverified" not in words and "from memory" not in words
 
 
 USUAL_NODE = 8  # devices of a server where the catalogue does not say
@@ -51,7 +56,7 @@ class Price:
     @property
     def unverified(self) -> bool:
         """Whether nothing but a memory stands behind it."""
-        return _from_memory(self.source)
+        return not is_source(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,7 @@ class Accelerator:
             Name of the field; of one peak with its number format ("peak_flops.fp8").
         """
         known = self.sources.get(field, ())
-        return field in self.unverified or (bool(known) and all(map(_from_memory, known)))
+        return field in self.unverified or (bool(known) and not any(map(is_source, known)))
 
     @property
     def node_size(self) -> int:

@@ -12,6 +12,7 @@ __all__ = [
     "cost_per_million_tokens",
     "deployment_cost",
     "energy_per_million_tokens_kwh",
+    "gpus_power_w",
     "held_requests",
     "in_flight_requests",
     "replicas_needed",
@@ -291,3 +292,33 @@ def energy_per_million_tokens_kwh(*, gpus: Any, tdp_w: Any, output_tokens_per_s:
     2.45
     """
     return gpus * tdp_w * 1000 / (output_tokens_per_s * 3600)
+
+
+@formula(
+    "energy.power",
+    unit="W",
+    symbols={"gpus": "GPUs", "tdp_w": "W"},
+    reference="arithmetic with the power limit of the data sheet: GPUs alone, without server, cooling and network",
+    example={"gpus": 8, "tdp_w": 700},
+)
+def gpus_power_w(*, gpus: Any, tdp_w: Any) -> Any:
+    """Power of the GPUs at their limit.
+
+    Parameters
+    ----------
+    gpus : int
+        GPUs that work. [GPUs]
+    tdp_w : float
+        Power limit of one. [W]
+
+    Returns
+    -------
+    float
+        Power. [W]
+
+    Examples
+    --------
+    >>> gpus_power_w(gpus=8, tdp_w=700)
+    5600
+    """
+    return gpus * tdp_w

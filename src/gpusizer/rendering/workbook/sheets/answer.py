@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gpusizer.formulas.load import cost_per_million_tokens, deployment_cost, energy_per_million_tokens_kwh, servers_needed
+from gpusizer.formulas.load import cost_per_million_tokens, deployment_cost, energy_per_million_tokens_kwh, gpus_power_w, servers_needed
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
@@ -214,7 +214,7 @@ class Answer:
         bought = recorded(deployment_cost, gpus=order, price=purchase)
         many = joined(_text(orders.get("currency", row)), self.book.say("for-gpus-before"), printed(order, "#,##0"), self.book.say("for-gpus-after"))
         self.add("out_purchase", shown(purchase, bought), "number", chosen(compared(purchase, ">", 0), many, words("")))
-        watts = self.account.line("watts", shown(tdp, recorded(lambda *, gpus, tdp: gpus * tdp, gpus=gpus, tdp=tdp)))
+        watts = self.account.line("watts", shown(tdp, recorded(gpus_power_w, gpus=gpus, tdp_w=tdp)))
         self.add("out_power_w", in_units(watts, KW), "kilowatts", self.book.say("power-unit"), named=watts)
         energy = recorded(energy_per_million_tokens_kwh, gpus=gpus, tdp_w=tdp, output_tokens_per_s=rate)
         self.add("out_energy_per_million_tokens_kwh", or_dash(watts, or_dash(rate, energy)), "kilowatt-hours")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from gpusizer.facts.catalog import number_formats, scenarios
-from gpusizer.facts.types import Accelerator
+from gpusizer.facts.types import Accelerator, is_source
 from gpusizer.i18n import has, text
 from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.types import Cost, Plan
@@ -17,7 +17,7 @@ from gpusizer.rendering.workbook.tables.gather import Facts
 from gpusizer.rendering.workbook.tables.tables import Tables
 from gpusizer.units import GB, KiB
 
-__all__ = ["fill_formats", "fill_formulas", "fill_models", "fill_sources", "is_source"]
+__all__ = ["fill_formats", "fill_formulas", "fill_models", "fill_sources"]
 
 HEAD = 3
 _NAMED = 5
@@ -104,15 +104,6 @@ def fill_formulas(book: Book) -> None:
         for each in registry().values()
     ]
     _table(book, "formulas", columns, rows)
-
-
-def is_source(words: str) -> bool:
-    """Whether it names something that a reader can look up, not somebody's memory.
-
-    >>> is_source("data sheet"), is_source("unverified: from memory or from a choice of server")
-    (True, False)
-    """
-    return "unverified" not in words and "from memory" not in words
 
 
 def fill_sources(book: Book, facts: Facts, made: str, plan: Plan | None) -> None:
