@@ -21,7 +21,6 @@ from gpusizer.planning.verdict import Verdict, make_fit
 from gpusizer.planning.words import checked_start
 from gpusizer.rendering.fit import fit_document, fit_sentence
 from gpusizer.rendering.forms.json import plain, to_json
-from gpusizer.rendering.html_table import html_table
 from gpusizer.rendering.ledger import ledger_table
 from gpusizer.rendering.plan import plan_sentence
 from gpusizer.rendering.plan_data import plan_data
@@ -29,6 +28,7 @@ from gpusizer.rendering.plan_document import PlanDocument
 from gpusizer.rendering.plan_options import options_table
 from gpusizer.rendering.plan_rows import plan_rows
 from gpusizer.rendering.render import ENDINGS, ending_of, form_names, form_of_ending, render_file
+from gpusizer.rendering.report.page import table_html
 from gpusizer.rendering.simulate import simulation_data, simulation_sentence
 from gpusizer.rendering.written_files import write_file
 
@@ -50,7 +50,7 @@ class PlanAnswer:
     def _repr_html_(self) -> str:
         """What a notebook shows: the sentence and the first options."""
         table = options_table(self.result, self.options[:_SHOWN], "en")
-        return html_table(self.sentence(), table.narrow or table)
+        return table_html(self.sentence(), table.narrow or table)
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -71,7 +71,7 @@ class PlanAnswer:
         Parameters
         ----------
         path : str or path-like
-            Its ending says the form: .txt, .csv, .json, .md, .xlsx.
+            Its ending says the form: .txt, .csv, .html (the report), .json, .md, .xlsx.
         language : str
             "en" or "zh".
 
@@ -116,7 +116,7 @@ class FitAnswer:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the sentence and one GPU's memory."""
-        return html_table(self.sentence(), ledger_table(self.result.ranks[self.result.worst].items, "en"))
+        return table_html(self.sentence(), ledger_table(self.result.ranks[self.result.worst].items, "en"))
 
     def sentence(self, language: str = "en") -> str:
         """The answer in one sentence."""

@@ -73,15 +73,15 @@ def test_a_notebook_shows_a_small_table_and_no_stranger_s_tags(tmp_path: Path) -
     plan = gpusizer.plan(replace(NEED, model=str(tmp_path / evil)))
     parser = _Tags()
     parser.feed(plan._repr_html_())
-    assert set(parser.tags) == {"table", "caption", "tr", "th", "td"}
+    assert set(parser.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
     assert parser.tags.count("tr") == 1 + min(len(plan.options), 8)
     assert any(evil in words for words in parser.words)
     parser.tags.clear()
     parser.feed(gpusizer.fit(Deployment(str(tmp_path / evil), "h100-sxm-80gb"))._repr_html_())
-    assert set(parser.tags) == {"table", "caption", "tr", "th", "td"}
+    assert set(parser.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
 
 
-@pytest.mark.parametrize("name", ["plan.txt", "plan.csv", "plan.json", "plan.md", "plan.xlsx"])
+@pytest.mark.parametrize("name", ["plan.txt", "plan.csv", "plan.html", "plan.json", "plan.md", "plan.xlsx"])
 def test_a_file_has_the_form_that_its_ending_says(plan: PlanAnswer, tmp_path: Path, name: str) -> None:
     target = tmp_path / name
     plan.save(target)

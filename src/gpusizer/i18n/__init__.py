@@ -36,6 +36,7 @@ GROUPS: Mapping[str, str] = {
     "option": "help",
     "flag": "flags",
     "web": "web",
+    "report": "report",
     "workbook": "workbook",
     "tool": "agents",
     "chart": "charts",

@@ -13,7 +13,7 @@ from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading,
 from gpusizer.rendering.notices import field_words
 from gpusizer.units import GB, TB, GiB
 
-__all__ = ["accelerator_document", "accelerators_document"]
+__all__ = ["accelerator_document", "accelerators_document", "unverified_fields"]
 
 DASH = "–"  # what nobody states
 
@@ -128,15 +128,20 @@ def accelerator_document(accelerator: Accelerator, language: str) -> Document:
     china = {"available": available, "note": accelerator.china.get("note", ""), "sources": cited.marks(accelerator.china.get("sources", ()))}
     blocks.append(Paragraph(text("ui", "china-line", language, **china)))
     blocks.extend(Paragraph(note) for note in accelerator.notes)
-    if _unverified(accelerator):
-        names = [field_words(name, language) for name in _unverified(accelerator)]
+    if unverified_fields(accelerator):
+        names = [field_words(name, language) for name in unverified_fields(accelerator)]
         blocks.append(Paragraph(text("ui", "unverified-line", language, fields=names)))
     blocks.append(Fixed("\n".join(f"[{number}] {source}" for source, number in cited.all.items())))
     return Document({"schema": "gpusizer.accelerator/1", **as_data(accelerator)}, blocks)
 
 
-def _unverified(accelerator: Accelerator) -> list[str]:
-    """Facts that nobody checked, the engines' answers among them where nothing else is said."""
+def unverified_fields(accelerator: Accelerator) -> list[str]:
+    """Facts that nobody checked, the engines' answers among them where nothing else is said.
+
+    >>> from gpusizer.facts.catalog import accelerator
+    >>> unverified_fields(accelerator("b300-sxm-288gb"))
+    ['release_year', 'engines']
+    """
     prices = ["prices"] if any(price.unverified for price in accelerator.prices) else []
     return [
         *accelerator.unverified,

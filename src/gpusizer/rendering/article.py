@@ -15,7 +15,7 @@ from gpusizer.rendering.document import Block, Column, Heading, Paragraph, Point
 from gpusizer.rendering.notices import notice_data, notice_words
 from gpusizer.units import GB, GiB
 
-__all__ = ["ARTICLE_CARDS", "article_blocks", "article_cards", "article_data"]
+__all__ = ["ARTICLE_CARDS", "article_blocks", "article_cards", "article_data", "article_verdict"]
 
 ARTICLE_CARDS = ("h100-sxm-80gb", "a100-sxm-80gb", "h20-sxm-96gb", "h200-sxm-141gb", "l40s-48gb", "rtx4090-24gb")
 """NVIDIA cards to compare with, as the article's own table: what a reader in its place would choose from."""
@@ -63,15 +63,32 @@ def article_blocks(plan: Plan, language: str) -> list[Block]:
             return []
         return [Paragraph(text("ui", "article-none", language, precision=plan.request.precision))]
     heading = {"precision": result.precision.upper(), "concurrency": result.concurrency, "context": result.context_tokens}
+    return [
+        Heading(text("ui", "article-heading", language, **heading)),
+        _table(result, language),
+        *article_verdict(plan, result, language),
+        Paragraph(text("ui", "article-source", language)),
+    ]
+
+
+def article_verdict(plan: Plan, result: ArticleResult, language: str) -> list[Block]:
+    """What the article's reader would buy, whether that would do, and what is wrong with the figures.
+
+    Parameters
+    ----------
+    plan : Plan
+        The whole answer.
+    result : ArticleResult
+        Its figures by the article's method.
+    language : str
+        "en" or "zh".
+    """
     cards = article_gpus(result, article_cards())
     words = {"total": result.total_bytes, "cards": text("ui", "or", language).join(f"{number} x {card.name}" for card, number in cards[:3])}
     code = "article-answer" if _too_few(plan, cards) else "article-answer-right"
     return [
-        Heading(text("ui", "article-heading", language, **heading)),
-        _table(result, language),
         Paragraph(text("ui", code, language, **words)),
         Points([notice_words(each, "warning", language) for each in result.notices]),
-        Paragraph(text("ui", "article-source", language)),
     ]
 
 

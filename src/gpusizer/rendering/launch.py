@@ -21,7 +21,7 @@ from gpusizer.facts.catalog import accelerator, model_entry
 from gpusizer.rendering.document import Block, Command
 from gpusizer.rendering.notices import warning_paragraphs
 
-__all__ = ["command_blocks", "command_line", "launch_command", "layout_words", "served_name", "version_of"]
+__all__ = ["command_blocks", "command_line", "launch_command", "layout_words", "quoted", "served_name", "version_of"]
 
 
 class LaunchCommand(NamedTuple):
@@ -53,8 +53,8 @@ def launch_command(deployment: Deployment) -> LaunchCommand:
     if hidden is not None:
         return LaunchCommand(None, (Notice("no-launch-command", {"found": hidden}),))
     file = engine.options_file(named)
-    before = [] if file is None else ["echo", _quoted(json.dumps(file[1])), ">", _quoted(file[0]), "&&"]
-    return LaunchCommand([*before, *map(_quoted, words)])
+    before = [] if file is None else ["echo", quoted(json.dumps(file[1])), ">", quoted(file[0]), "&&"]
+    return LaunchCommand([*before, *map(quoted, words)])
 
 
 def command_line(deployment: Deployment) -> str | None:
@@ -126,10 +126,10 @@ def layout_words(layout: Layout, replicas: int = 1) -> str:
     return words if replicas == 1 else f"{replicas} x ({words})" if len(parts) > 1 else f"{replicas} x {words}"
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     r"""A word for any of the usual shells: fish reads a backslash between single quotes, zsh a "=" in front, fish a "%".
 
-    >>> print(_quoted("a b"), _quoted("it's"), _quoted("a\\b"), _quoted("=ls"), _quoted("a-b"))
+    >>> print(quoted("a b"), quoted("it's"), quoted("a\\b"), quoted("=ls"), quoted("a-b"))
     'a b' 'it'"'"'s' 'a'"\\"'b' '=ls' a-b
     """
     if word.startswith(("=", "%")) or "\\" in word:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.i18n import text
 from gpusizer.planning.types import Plan
@@ -11,7 +12,7 @@ from gpusizer.rendering.plan_options import cost_words
 from gpusizer.rendering.prefill_workers import option_layout
 from gpusizer.units import format_tokens
 
-__all__ = ["plan_sentence", "weights_words"]
+__all__ = ["plan_sentence", "precision_words", "weights_words"]
 
 
 def plan_sentence(plan: Plan, language: str) -> str:
@@ -49,9 +50,18 @@ def _load(plan: Plan, language: str) -> str:
 
 def weights_words(plan: Plan, language: str) -> str:
     """The precision of the weights as people say it."""
-    precision = plan.request.precision if plan.best is None else plan.best.launch.precision
+    return precision_words(plan.request.precision if plan.best is None else plan.best.launch.precision, plan.architecture, language)
+
+
+def precision_words(precision: str, architecture: Architecture, language: str) -> str:
+    """A precision as people say it; of a checkpoint with the widest format of its weights.
+
+    >>> from gpusizer.architecture.load import load_architecture
+    >>> precision_words("checkpoint", load_architecture("deepseek-v3"), "en"), precision_words("int4", load_architecture("qwen3-8b"), "en")
+    ('FP8 checkpoint', 'INT4')
+    """
     if precision != "checkpoint":
         return precision.upper()
-    formats = weight_formats(plan.architecture)
-    widest = formats[0].upper() if formats else plan.architecture.dtype.upper()
+    formats = weight_formats(architecture)
+    widest = formats[0].upper() if formats else architecture.dtype.upper()
     return text("ui", "precision-checkpoint", language, precision=widest)

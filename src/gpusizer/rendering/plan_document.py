@@ -24,6 +24,7 @@ from gpusizer.rendering.plan_lines import answer_lines, article_line, more_line,
 from gpusizer.rendering.plan_options import options_table, said_of
 from gpusizer.rendering.plan_rows import picked, rows_table
 from gpusizer.rendering.prefill_workers import launch_of, prefill_blocks
+from gpusizer.rendering.report.cover import BARE, Cover
 from gpusizer.rendering.sensitivity import sensitivity_blocks
 from gpusizer.rendering.speculation import speculative_blocks
 
@@ -49,6 +50,8 @@ class PlanDocument:
         So many options alone.
     fields : tuple of str
         What programs get of an option; all without.
+    cover : Cover
+        Title, customer and date of the report.
     """
 
     plan: Plan
@@ -56,6 +59,7 @@ class PlanDocument:
     detail: bool = False
     top: int | None = None
     fields: tuple[str, ...] = ()
+    cover: Cover = BARE
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -67,6 +71,14 @@ class PlanDocument:
     def csv(self) -> Table:
         """Every option and what was rejected, a flat row each."""
         return rows_table(self.plan, self.language, self.top, self.fields)
+
+    @property
+    def html(self) -> str:
+        """The report, as one page."""
+        from gpusizer.rendering.report.build import plan_report  # here: most plans are no pages
+        from gpusizer.rendering.report.page import report_page
+
+        return report_page(plan_report(self.plan, self.language, self.cover))
 
     @cached_property
     def blocks(self) -> list[Block]:

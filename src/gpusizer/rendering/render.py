@@ -14,7 +14,16 @@ from gpusizer.rendering.document import Answer
 
 __all__ = ["ENDINGS", "ending_of", "form_names", "form_of_ending", "render", "render_file"]
 
-ENDINGS = {".txt": "text", ".csv": "csv", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".svg": "svg", ".xlsx": "xlsx"}
+ENDINGS = {
+    ".txt": "text",
+    ".csv": "csv",
+    ".html": "html",
+    ".json": "json",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".svg": "svg",
+    ".xlsx": "xlsx",
+}
 """The form that the ending of a file says."""
 
 _FIRST = "text"  # what people read without asking for a form
@@ -24,7 +33,7 @@ def form_names() -> tuple[str, ...]:
     """Every form, the one for people first.
 
     >>> form_names()
-    ('text', 'csv', 'json', 'markdown')
+    ('text', 'csv', 'html', 'json', 'markdown')
     """
     found = sorted(module.name for module in pkgutil.iter_modules(forms.__path__))
     return (_FIRST, *(name for name in found if name != _FIRST))
