@@ -9,6 +9,8 @@ from gpusizer.i18n import printable, text
 from gpusizer.planning.request import to_arguments
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.article import article_verdict
+from gpusizer.rendering.charts import cost_chart, latency_chart, memory_bar
+from gpusizer.rendering.devices import counted_devices
 from gpusizer.rendering.document import Block, Command, Lines, Points
 from gpusizer.rendering.launch import command_blocks, quoted
 from gpusizer.rendering.named import named_blocks, nearest_blocks
@@ -50,6 +52,7 @@ def plan_report(plan: Plan, language: str, cover: Cover) -> Report:
     else:
         found["options"] = [comparison(plan, notes, language), *near_miss_blocks(plan, language), *named_blocks(plan, language)]
         found["sensitivity"] = sensitivity_blocks(plan, language)
+        found["pictures"] = _pictures(plan, best, language)
         found["launch"] = _launch(plan, best, language)
     found["article"] = [] if plan.article is None else article_verdict(plan, plan.article, language)
     found["risks"] = [Points(risk_lines(plan, language))]
@@ -63,6 +66,13 @@ def plan_report(plan: Plan, language: str, cover: Cover) -> Report:
         sections=[Section(code, text("report", f"section-{code}", language), blocks) for code, blocks in found.items() if blocks],
         sources=notes.linked(),
     )
+
+
+def _pictures(plan: Plan, best: Option, language: str) -> list[Picture]:
+    """One GPU's memory and the speed of the recommended option, and all options by price and speed; what cannot be drawn is left out."""
+    drawn = {"memory-bar": memory_bar(best, language), "latency-chart": latency_chart(plan, best, language), "cost-chart": cost_chart(plan, language)}
+    recommended = counted_devices(best.gpus, best.accelerator, language)
+    return [Picture(svg, text("report", f"picture-{code}", language, option=recommended)) for code, svg in drawn.items() if svg]
 
 
 def _launch(plan: Plan, best: Option, language: str) -> list[Block]:
