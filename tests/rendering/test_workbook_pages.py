@@ -17,10 +17,16 @@ import pytest
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids, scenarios
+from gpusizer.i18n import text
 from gpusizer.performance.predict import Load, predict
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Plan
+from gpusizer.rendering.launch import layout_words
+from gpusizer.rendering.need import need_lines
+from gpusizer.rendering.report.comparison import comparison
+from gpusizer.rendering.report.risks import risk_lines
+from gpusizer.rendering.report.view import Footnotes
 from gpusizer.rendering.workbook import listed_devices, plan_workbook
 from gpusizer.units import GiB
 from workbook_reader import DASH, Case, Sheet, cells, shown, stored_values, verdict, wrong_values
@@ -145,6 +151,23 @@ def test_the_first_page_shows_what_the_library_says(bid: Sheet, plan: Plan) -> N
     assert {word for row in page for word in (row[1][:4], row[5][:4])} >= {"TTFT", "TPOT", "TP: ", "PP: ", "EP: "}
 
 
+def test_below_the_answer_stands_what_a_report_says(bid: Sheet, plan: Plan) -> None:
+    """Need, each cell of the options side by side, a larger need and every risk; that these words compute nothing is said once an input changes."""
+    bid.model.evaluate()
+    page = shown(bid, rows=140)
+    said = {cell for row in page for cell in row if cell}
+    compared = comparison(plan, Footnotes(), "en")
+    for row in (compared.titles, *(found for _, found in compared.rows)):
+        assert {"\n".join(line.words for line in cell) for cell in row if cell} <= said
+    assert {*need_lines(plan, "en"), *risk_lines(plan, "en")} <= said
+    larger = [each.option for each in plan.sensitivity if each.option is not None]
+    assert {f"{option.gpus:,} / {layout_words(option.layout, option.replicas)}" for option in larger} <= said
+    changed = text("workbook", "handed-changed", "en")
+    assert changed not in said
+    bid.set(in_users=30000)
+    assert changed in {cell for row in shown(bid, rows=140) for cell in row}
+
+
 def test_other_inputs_have_other_runners_up(bid: Sheet) -> None:
     bid.set(in_users=30000)
     page, devices = shown(bid), shown(bid, bid.sheets.index("GPUs"), 120)[4:]
@@ -240,7 +263,7 @@ def test_every_sheet_is_set_up_for_paper_and_the_file_says_what_it_is(plan_en: b
         assert sheet.print_area
         assert (sheet.oddFooter.left.text, sheet.oddFooter.right.text) == ("GPU sizing: DeepSeek-V3", "&P / &N")
         assert sheet.title in {"Start", "The article's method"} or sheet.print_title_rows
-    assert book["Start"].page_setup.fitToHeight in (None, 1)
+    assert book["Start"].page_setup.fitToHeight == 2  # the live answer, and what a report says
     assert book["GPUs"].page_setup.fitToHeight == 0
     assert book["Start"].page_setup.orientation == "portrait"
     assert {"in_title", "in_customer", "in_date"} <= set(book.defined_names)

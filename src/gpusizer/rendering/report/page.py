@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpusizer.i18n import one_line, text
-from gpusizer.rendering.charts.svg import stylesheet
 from gpusizer.rendering.document import Block, Heading, Table
 from gpusizer.rendering.report.view import Report
 
@@ -27,6 +26,8 @@ _CHINESE = re.compile("[\u4e00-\u9fff]")
 @cache
 def style_sheet() -> str:
     """The style of every page, the same for all: a server can name its hash in a content policy."""
+    from gpusizer.rendering.charts import stylesheet  # here: most answers are no pages
+
     return (TEMPLATES / "page.css").read_text(encoding="utf-8") + stylesheet()
 
 
@@ -74,16 +75,15 @@ def blocks_page(blocks: Sequence[Block]) -> str:
 def table_html(caption: str, table: Table) -> str:
     """A table with its caption, without any style.
 
-        >>> from gpusizer.rendering.charts.svg import stylesheet
-    from gpusizer.rendering.document import Column
-        >>> print(table_html("<b>", Table([Column("GPU"), Column("n", right=True)], [["a & b", "8"]])))
-        <table>
-        <caption>&lt;b&gt;</caption>
-        <thead><tr><th scope="col">GPU</th><th scope="col" class="number">n</th></tr></thead>
-        <tbody>
-        <tr><td data-of="GPU">a &amp; b</td><td data-of="n" class="number">8</td></tr>
-        </tbody>
-        </table>
+    >>>     from gpusizer.rendering.document import Column
+    >>> print(table_html("<b>", Table([Column("GPU"), Column("n", right=True)], [["a & b", "8"]])))
+    <table>
+    <caption>&lt;b&gt;</caption>
+    <thead><tr><th scope="col">GPU</th><th scope="col" class="number">n</th></tr></thead>
+    <tbody>
+    <tr><td data-of="GPU">a &amp; b</td><td data-of="n" class="number">8</td></tr>
+    </tbody>
+    </table>
     """
     drawn: Markup = _environment().get_template("macros.html").make_module().table(table, one_line(caption))  # type: ignore[attr-defined]
     return str(drawn).strip()

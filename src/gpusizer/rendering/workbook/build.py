@@ -18,6 +18,7 @@ from gpusizer.rendering.workbook.live import DASH, chosen, compared, constant
 from gpusizer.rendering.workbook.sheets.answer import Answer, deployed
 from gpusizer.rendering.workbook.sheets.article import fill_article
 from gpusizer.rendering.workbook.sheets.gpus import fill_gpus, order_table
+from gpusizer.rendering.workbook.sheets.handed import fill_handed
 from gpusizer.rendering.workbook.sheets.lists import fill_formats, fill_formulas, fill_models, fill_sources
 from gpusizer.rendering.workbook.sheets.memory import fill_memory, fill_parts
 from gpusizer.rendering.workbook.sheets.speed import fill_speed, no_speed
@@ -75,8 +76,10 @@ def build(facts: Facts, start: Beginning, today: date, plan: Plan | None = None)
     answer = Answer(page, tables, orders, account, inputs, found, whole, speed)
     answer.fill()
     fill_parts(page, PARTS_ROW, found, fill_memory(book, found), CHART_ROW)
-    last = answer.legend(answer.runners_up(RUNNERS_ROW, ranking, runners) + 1, made)
-    page.printed(last, paper="tall", pages=1)
+    last, pages = answer.legend(answer.runners_up(RUNNERS_ROW, ranking, runners) + 1, made), 1
+    if plan is not None and runners is not None:
+        last, pages = fill_handed(page, last + 2, plan, runners.same), 2
+    page.printed(last, paper="tall", pages=pages)
     fill_article(book, tables, inputs, found)
     fill_models(book, tables)
     fill_formats(book)
