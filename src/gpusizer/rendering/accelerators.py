@@ -140,7 +140,7 @@ def unverified_fields(accelerator: Accelerator) -> list[str]:
 
     >>> from gpusizer.facts.catalog import accelerator
     >>> unverified_fields(accelerator("b300-sxm-288gb"))
-    ['release_year', 'engines']
+    ['release_year']
     """
     prices = ["prices"] if any(price.unverified for price in accelerator.prices) else []
     return [

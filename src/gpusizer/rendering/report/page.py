@@ -75,7 +75,7 @@ def blocks_page(blocks: Sequence[Block]) -> str:
 def table_html(caption: str, table: Table) -> str:
     """A table with its caption, without any style.
 
-    >>>     from gpusizer.rendering.document import Column
+    >>> from gpusizer.rendering.document import Column
     >>> print(table_html("<b>", Table([Column("GPU"), Column("n", right=True)], [["a & b", "8"]])))
     <table>
     <caption>&lt;b&gt;</caption>
