@@ -14,7 +14,7 @@ from gpusizer.formulas.core import REGISTRY, Formula, Symbol
 from gpusizer.i18n import has, text
 from gpusizer.rendering.document import Column, Document, Fixed, Heading, Paragraph, Table
 
-__all__ = ["describe", "formula_document", "formulas_document", "registry"]
+__all__ = ["describe", "formula_document", "formulas_document", "registry", "worked"]
 
 
 def registry() -> Mapping[str, Formula]:
@@ -40,6 +40,39 @@ def describe(formula: Formula, language: str) -> dict[str, Any]:
             "with_numbers": str(formula.function(**numbers).text),
             "result": formula.example_result(),
         },
+    }
+
+
+def worked(formula_id: str, inputs: Mapping[str, Any], language: str) -> dict[str, str]:
+    """A formula with the numbers of an answer in it.
+
+    Parameters
+    ----------
+    formula_id : str
+        A registered formula.
+    inputs : mapping of str to float
+        Its arguments.
+    language : str
+        "en" or "zh".
+
+    Returns
+    -------
+    dict
+        Its name, expression, the same with numbers, unit and reference.
+
+    Examples
+    --------
+    >>> found = worked("memory.constants.share", {"share": 0.08, "of_bytes": 1000}, "en")
+    >>> found["expression"], found["with_numbers"]
+    ('share*of_bytes', '0.08*1000')
+    """
+    found = REGISTRY[formula_id] if formula_id in REGISTRY else registry()[formula_id]
+    return {
+        "name": _name(found, language),
+        "expression": str(found.function(**{name: Symbol(name) for name in inputs}).text),
+        "with_numbers": str(found.function(**{name: Symbol(_number(value)) for name, value in inputs.items()}).text),
+        "unit": found.unit,
+        "reference": found.reference,
     }
 
 

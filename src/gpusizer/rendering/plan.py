@@ -5,14 +5,14 @@ from __future__ import annotations
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.i18n import text
-from gpusizer.planning.types import Plan
+from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.devices import device_name, device_unit
 from gpusizer.rendering.need import performance_words
 from gpusizer.rendering.plan_options import cost_words
 from gpusizer.rendering.prefill_workers import option_layout
 from gpusizer.units import format_tokens
 
-__all__ = ["plan_sentence", "precision_words", "weights_words"]
+__all__ = ["plan_sentence", "precision_words", "servers_words", "weights_words"]
 
 
 def plan_sentence(plan: Plan, language: str) -> str:
@@ -27,9 +27,7 @@ def plan_sentence(plan: Plan, language: str) -> str:
     best = plan.best
     if best is None:
         return text("ui", "plan-none", language, **said)
-    servers = text("ui", "servers-one" if best.nodes == 1 else "servers-many", language, nodes=best.nodes)
-    if best.gpus < (best.accelerator.devices_per_node or 0) and best.accelerator.whole_nodes:
-        servers = text("ui", "servers-part", language, devices=best.accelerator.devices_per_node)
+    servers = servers_words(best, language)
     layout = option_layout(best)
     said |= {"unit": device_unit(best.accelerator, language), "gpu": device_name(best.accelerator.name, language)}
     answer = text("ui", "plan-answer", language, **said, gpus=best.gpus, servers=servers, layout=layout)
@@ -37,6 +35,13 @@ def plan_sentence(plan: Plan, language: str) -> str:
     code = "sentence-no-price" if paid is None else "sentence-price" if best.cost is not None else "sentence-purchase"
     priced = text("need", code, language, price=cost_words(paid, language))
     return answer + performance_words(best, need, language) + priced
+
+
+def servers_words(option: Option, language: str) -> str:
+    """How many servers an option takes, or that it is a part of one."""
+    if option.gpus < (option.accelerator.devices_per_node or 0) and option.accelerator.whole_nodes:
+        return text("ui", "servers-part", language, devices=option.accelerator.devices_per_node)
+    return text("ui", "servers-one" if option.nodes == 1 else "servers-many", language, nodes=option.nodes)
 
 
 def _load(plan: Plan, language: str) -> str:

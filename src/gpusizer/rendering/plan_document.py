@@ -28,7 +28,7 @@ from gpusizer.rendering.report.cover import BARE, Cover
 from gpusizer.rendering.sensitivity import sensitivity_blocks
 from gpusizer.rendering.speculation import speculative_blocks
 
-__all__ = ["PlanDocument"]
+__all__ = ["PlanDocument", "rejected_blocks"]
 
 FIRST = 7
 """Options on the first screen; as many as a person reads, ``SHOWN``, where details are asked for."""
@@ -91,7 +91,7 @@ class PlanDocument:
         if best is None:
             blocks += [Lines(need_lines(plan, language)), *near_miss_blocks(plan, language), *nearest_blocks(plan, language)]
             blocks += named_blocks(plan, language)
-            blocks += _rejected_blocks(plan, language)
+            blocks += rejected_blocks(plan, language)
         else:
             blocks += _answer_blocks(plan, best, language)
             blocks += [*self._options(), *prefill_blocks(best, language)]
@@ -135,11 +135,11 @@ def _detail_blocks(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_bar(per_gpu(items), language),
         ledger_table(items, language),
         *budget_paragraphs(best.fit, language),
-        *_rejected_blocks(plan, language),
+        *rejected_blocks(plan, language),
     ]
 
 
-def _rejected_blocks(plan: Plan, language: str) -> list[Block]:
+def rejected_blocks(plan: Plan, language: str) -> list[Block]:
     """Why the rest will not do: one line a device; devices with the same reason share it."""
     chosen = {option.accelerator.id for option in plan.options}
     grouped: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ from gpusizer.rendering.notices import notice_words
 from gpusizer.rendering.prefill_workers import option_layout
 from gpusizer.units import GiB
 
-__all__ = ["amount_words", "cost_words", "evidence_of", "options_table", "said_of", "verdict_words", "why_not_first"]
+__all__ = ["amount_words", "cost_words", "evidence_of", "option_cells", "options_table", "said_of", "speed_bands", "verdict_words", "why_not_first"]
 
 _DEAR = 1000
 _NUMBERS = ("gpus", "order", "weights-gib", "cache-gib", "holds", "ttft", "tpot", "rate", "saturated", "rent", "million")
@@ -83,7 +83,7 @@ def options_table(plan: Plan, options: Sequence[Option], language: str) -> Table
         "engine": len({option.launch.engine for option in options}) > 1,
         "precision": len({option.launch.precision for option in options}) > 1,
     }
-    cells = {name: cell for name, cell in _cells(plan, language).items() if several.get(name, True)}
+    cells = {name: cell for name, cell in option_cells(plan, language).items() if several.get(name, True)}
     short = {**cells, **_short_cells(options, language)}
     names = [name for name in _NARROW if name in cells]
     currency = _currency(options)
@@ -96,8 +96,16 @@ def options_table(plan: Plan, options: Sequence[Option], language: str) -> Table
     return Table(columns, rows, Table(fewer, [[short[name](option) for name in names] for option in options]))
 
 
-def _cells(plan: Plan, language: str) -> dict[str, Callable[[Option], str]]:
-    """What each column says of an option, in the order of the columns."""
+def option_cells(plan: Plan, language: str) -> dict[str, Callable[[Option], str]]:
+    """What each column says of an option, by the code of the column, in the order of the columns.
+
+    Parameters
+    ----------
+    plan : Plan
+        The whole answer.
+    language : str
+        "en" or "zh".
+    """
 
     def memory(name: str) -> Callable[[Option], str]:
         return lambda option: f"{per_gpu(option.fit.ranks[option.fit.worst].items)[name] / GiB:,.1f}"
@@ -139,6 +147,19 @@ _SPEEDS: dict[str, Callable[[Option], str]] = {
     "rate": lambda option: "-" if option.performance is None else f"{option.performance.output_tokens_per_s.value:,.0f}",
     "saturated": lambda option: "-" if option.saturated is None else f"{option.saturated.output_tokens_per_s.value:,.0f}",
 }
+
+
+def speed_bands(option: Option) -> dict[str, str]:
+    """From - to of the figures of speed, by the code of their column; empty where no speed is known."""
+    speed = option.performance
+    if speed is None:
+        return {}
+    ttft, tpot, rate = speed.ttft_s, speed.tpot_s, speed.output_tokens_per_s
+    return {
+        "ttft": f"{ttft.low:.2f} - {ttft.high:.2f}",
+        "tpot": f"{1000 * tpot.low:.1f} - {1000 * tpot.high:.1f}",
+        "rate": f"{rate.low:,.0f} - {rate.high:,.0f}",
+    }
 
 
 def _short_cells(options: Sequence[Option], language: str) -> dict[str, Callable[[Option], str]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from gpusizer.architecture.load import read_pasted
 from gpusizer.errors import GpusizerError
 from gpusizer.planning.pipeline import make_plan
@@ -9,6 +12,10 @@ from gpusizer.rendering.plan_document import PlanDocument
 from gpusizer.web.asked import Asked, asked_of, pairs_of
 from gpusizer.web.bodies import pairs_of_body
 from gpusizer.web.job import PAGE, PART, Job
+from gpusizer.web.plan_form import Group, datalists, field_of_error, form_groups, said_of_error
+from gpusizer.web.plan_links import PlanLinks, suggestions
+from gpusizer.web.plan_page import PlanPage
+from gpusizer.web.plan_why import article_of, memory_whys, speed_whys
 from gpusizer.web.templating import rendered
 
 __all__ = ["answer", "page", "workbook"]
@@ -33,9 +40,31 @@ def workbook(job: Job) -> bytes:
 
 def page(job: Job, error: GpusizerError | None = None) -> str:
     """The page of a plan, or its part that a script puts in place of the old answer."""
-    document = None if error is not None else answer(job)
-    template = "plan-answer.html" if job.form == PART else "plan.html"
-    return rendered(template, job, document=document, error=error)
+    if error is not None:
+        return _refused(job, error)
+    asked, language = _asked(job), job.language
+    plan = make_plan(asked.request)
+    shown = PlanPage(plan, PlanLinks(job, asked), language, asked.shown.get("top"))
+    best = plan.best
+    whys = {} if best is None else {"memory": memory_whys(best, language), "speed": speed_whys(best, language)}
+    groups = form_groups(pairs_of(job.query or FIRST), plan, None, language)
+    return _page(job, groups, page=shown, error=None, whys=whys, article=article_of(plan, language))
+
+
+def _refused(job: Job, error: GpusizerError) -> str:
+    """The page where there is no answer: what was typed stays, and what is wrong stands beside it."""
+    try:
+        typed = pairs_of(job.query)
+    except GpusizerError:
+        typed = []
+    near = suggestions(job, typed, field_of_error(error, typed), error)
+    groups = form_groups(typed, None, error, job.language)
+    return _page(job, groups, page=None, error=error, said=said_of_error(error, job.language), near=near)
+
+
+def _page(job: Job, groups: Sequence[Group], **values: Any) -> str:
+    template = "plan-part.html" if job.form == PART else "plan.html"
+    return rendered(template, job, groups=groups, lists=datalists(job.language), **values)
 
 
 def _asked(job: Job) -> Asked:

@@ -108,4 +108,5 @@ def _refused(job: Job, error: GpusizerError) -> Reply:
     page = getattr(import_module(KINDS[job.kind]), "page", None)
     if job.form not in (PAGE, PART) or page is None:
         return problem_reply(error, job.language, path=job.path)
-    return Reply(status_of(error, path=job.path), MEDIA_TYPES[PAGE], page(job, error).encode(errors="replace"))
+    status = 200 if job.form == PART else status_of(error, path=job.path)  # to its script a part that says what is wrong is an answer like another
+    return Reply(status, MEDIA_TYPES[PAGE], page(job, error).encode(errors="replace"))

@@ -10,12 +10,14 @@ from pathlib import Path
 from fastapi import Request, Response
 
 from gpusizer.errors import InputError
+from gpusizer.rendering import charts
 from gpusizer.web.asking import refused, response_of, unchanged
 from gpusizer.web.job import Reply
 from gpusizer.web.worker import packed
 
 __all__ = ["static_file"]
 
+_STYLES = "gpusizer.css"
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -31,4 +33,6 @@ def static_file(request: Request) -> Response:
 @cache
 def _files() -> Mapping[str, Reply]:
     folder = Path(__file__).parent / "static"
-    return {path.name: packed(Reply(200, _TYPES[path.suffix], path.read_bytes())) for path in folder.iterdir() if path.suffix in _TYPES}
+    found = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in _TYPES}
+    found[_STYLES] += charts.stylesheet().encode()  # a page asks for one stylesheet
+    return {name: packed(Reply(200, _TYPES[Path(name).suffix], content)) for name, content in found.items()}

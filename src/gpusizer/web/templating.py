@@ -11,7 +11,7 @@ from gpusizer.errors import GpusizerError
 from gpusizer.i18n import error_sentence, text
 from gpusizer.web.job import Job
 
-__all__ = ["PAGES", "link", "rendered"]
+__all__ = ["LONGEST", "PAGES", "link", "rendered"]
 
 PAGES = (
     ("/", "nav-plan"),
@@ -26,6 +26,10 @@ PAGES = (
 
 NAMES = {"en": "English", "zh": "中文"}
 """What each language calls itself."""
+
+
+LONGEST = 15_000
+"""Characters of a query up to which a state has an address; a longer one (a configuration that was pasted) is sent as the body of a form."""
 
 
 def link(job: Job, path: str, query: str = "", language: str = "") -> str:
@@ -59,7 +63,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals |= {"languages": NAMES, "pages": PAGES}
+    found.globals |= {"languages": NAMES, "pages": PAGES, "longest": LONGEST}
     return found
 
 
