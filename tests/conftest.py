@@ -6,12 +6,17 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from server_process import ServerProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from visits import Visits
 
 # How fast a machine draws an example is no property of the product.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -67,3 +72,24 @@ def server_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerP
 def server(server_process: ServerProcess) -> str:
     """Where it answers: ``http://127.0.0.1:PORT``."""
     return server_process.address
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    from visits import CHROMIUM, chromium
+
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}")
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visits(browser: Browser, server: str) -> Iterator[Visits]:
+    """Pages of one test; at its end none has complained, and nobody else was asked."""
+    from visits import Visits
+
+    found = Visits(browser, server)
+    yield found
+    found.end()

@@ -27,6 +27,7 @@ from gpusizer.rendering.plan_document import rejected_blocks
 from gpusizer.rendering.plan_lines import answer_lines
 from gpusizer.rendering.plan_options import option_cells, said_of, speed_bands, verdict_words, why_not_first
 from gpusizer.rendering.prefill_workers import launch_of, option_layout, prefill_blocks
+from gpusizer.rendering.render import form_names
 from gpusizer.rendering.sensitivity import sensitivity_blocks
 from gpusizer.rendering.speculation import speculative_blocks
 from gpusizer.web.plan_links import FORMS, PlanLinks
@@ -260,7 +261,8 @@ class PlanPage:
     @property
     def downloads(self) -> list[tuple[str, str, str]]:
         """The same answer in other forms: name, address, and where a form is sent to where there is none."""
-        return [(text("web", f"form-{name}", self.language), self.links.form(name), self.links.sent(name)) for name in FORMS]
+        known = ("xlsx", *form_names())
+        return [(text("web", f"form-{name}", self.language), self.links.form(name), self.links.sent(name)) for name in FORMS if name in known]
 
     def _row(self, option: Option) -> Row:
         plan, language = self.plan, self.language

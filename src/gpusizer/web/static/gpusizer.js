@@ -54,6 +54,9 @@
     return pairs;
   };
 
+  // Too long for an address.
+  const isLong = (pairs) => String(pairs).length > Number(form.dataset.longest);
+
   const show = (fragment) => {
     const open = new Map([...answer.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
     answer.replaceChildren(...fragment.childNodes);
@@ -109,7 +112,7 @@
   const ask = async () => {
     const pairs = asked();
     if (!pairs.has("model") && !pairs.has("config")) return;
-    const long = String(pairs).length > Number(form.dataset.longest); // too long for an address: this state has none
+    const long = isLong(pairs);
     const to = form.dataset.part;
     const part = await (long ? fetched(`${to}?lang=${pairs.get("lang")}`, { method: "POST", body: pairs }) : fetched(`${to}?${pairs}`));
     if (!part) return;
@@ -182,6 +185,16 @@
       history.pushState(null, "", link.href);
       fresh = true;
     }
+  });
+
+  // A state without an address changes its language as a form.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-language]");
+    if (!link || !isLong(asked())) return;
+    event.preventDefault();
+    form.method = "post";
+    form.action = `${form.getAttribute("action")}?lang=${link.dataset.language}`;
+    form.submit();
   });
 
   addEventListener("popstate", () => load(location.href));

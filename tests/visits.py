@@ -1,0 +1,68 @@
+"""A real browser, and pages that it opens: whatever a test does, no page may complain or ask another host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 60_000
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without what it does by itself over a network."""
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield started
+        started.close()
+
+
+class Visits:
+    """Opens pages of one server, each in a context of its own, and watches them.
+
+    Parameters
+    ----------
+    browser : Browser
+        The browser.
+    server : str
+        Where the server answers.
+    """
+
+    def __init__(self, browser: Browser, server: str) -> None:
+        self._browser = browser
+        self.server = server
+        self.contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+
+    def open(self, address: str = "/?lang=en", **options: Any) -> Page:
+        """A page in a context of its own; ``options`` are those of a context."""
+        context = self._browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(address if address.startswith("http") else self.server + address)
+        return page
+
+    def strangers(self) -> list[str]:
+        """Requests to anybody else."""
+        own = urlsplit(self.server).netloc
+        return [each for each in self.requests if urlsplit(each).netloc != own and urlsplit(each).scheme not in ("data", "blob")]
+
+    def end(self) -> None:
+        """Close every page; none may have complained or asked anybody else."""
+        for context in self.contexts:
+            context.close()
+        assert self.complaints == []
+        assert self.strangers() == []
