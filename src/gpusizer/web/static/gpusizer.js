@@ -21,7 +21,7 @@
       selection.removeAllRanges();
     }
     const words = button.textContent;
-    button.textContent = button.dataset.done ?? "✓";
+    button.textContent = "✓";
     setTimeout(() => (button.textContent = words), 1200);
   };
 
@@ -181,10 +181,13 @@
     const link = event.target.closest("a.state");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
-    if (await load(link.href)) {
-      history.pushState(null, "", link.href);
-      fresh = true;
-    }
+    const before = answer.querySelector("h1").textContent;
+    if (!(await load(link.href))) return;
+    history.pushState(null, "", link.href);
+    fresh = true;
+    const again = [...answer.querySelectorAll("a.state")].find((each) => each.href === link.href) ?? answer;
+    again.focus({ preventScroll: true });
+    if (answer.querySelector("h1").textContent !== before) answer.scrollIntoView();
   });
 
   // A state without an address changes its language as a form.
