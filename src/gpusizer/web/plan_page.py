@@ -17,7 +17,7 @@ from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.charts import cost_chart, latency_chart, memory_bar, memory_chart
 from gpusizer.rendering.devices import counted_devices, device_name
 from gpusizer.rendering.document import Block, Table
-from gpusizer.rendering.launch import command_line, launch_notices
+from gpusizer.rendering.launch import LaunchCommand, launch_command
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_table
 from gpusizer.rendering.named import named_blocks, nearest_blocks
 from gpusizer.rendering.need import near_miss_blocks, need_lines
@@ -138,9 +138,9 @@ class PlanPage:
         return text("web", "no-answer", self.language) if best is None else counted_devices(best.gpus, best.accelerator, self.language)
 
     @cached_property
-    def command(self) -> str | None:
-        """How the answer is started."""
-        return None if self.plan.best is None else command_line(launch_of(self.plan.best))
+    def command(self) -> LaunchCommand:
+        """How the answer is started, or why no command is printed."""
+        return LaunchCommand(None) if self.plan.best is None else launch_command(launch_of(self.plan.best))
 
     @cached_property
     def facts(self) -> Sequence[str]:
@@ -244,7 +244,8 @@ class PlanPage:
     def warnings(self) -> Sequence[str]:
         """What must be known of the answer, each once."""
         plan, best = self.plan, self.plan.best
-        own = () if best is None else (*said_of(plan, best), *(each for each in best.fit.warnings if each not in plan.warnings))
+        of_start = () if best is None else (each for each in best.fit.warnings if each not in plan.warnings)
+        own = () if best is None else (*self.command.notices, *said_of(plan, best), *of_start)
         found = warning_lines((*own, *plan.warnings), self.language)
         return found[0].lines if found else []
 
@@ -267,7 +268,8 @@ class PlanPage:
     def _row(self, option: Option) -> Row:
         plan, language = self.plan, self.language
         reason = why_not_first(plan, option)
-        said = (*said_of(plan, option), *option.fit.warnings, *launch_notices(launch_of(option)))
+        command = launch_command(launch_of(option))
+        said = (*said_of(plan, option), *option.fit.warnings, *command.notices)
         settings = [text("ui", "plan-knobs", language, knobs=[notice_words(each, "knob", language) for each in option.knobs])] if option.knobs else []
         with_ledger = option is plan.best or any(option is pick.option for pick in self.picked) or len(plan.options) == 1
         return Row(
@@ -279,7 +281,7 @@ class PlanPage:
             self._figures(option),
             "" if reason is None else notice_words(reason, "reason", language),
             list(dict.fromkeys([*settings, *(warning_words(each, language) for each in said)])),
-            command_line(launch_of(option)),
+            command.line,
             ledger_table(option.fit.ranks[option.fit.worst].items, language) if with_ledger else None,
             self.links.changed(gpus=(option.accelerator.id,), vendor=None),
         )
