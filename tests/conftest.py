@@ -74,9 +74,9 @@ def server(server_process: ServerProcess) -> str:
     return server_process.address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """The system's Chromium; for a module alone, as its loop of events keeps others from starting."""
     from visits import CHROMIUM, chromium
 
     if not CHROMIUM.exists():
