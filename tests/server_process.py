@@ -27,6 +27,7 @@ class ServerProcess:
     """
 
     def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
         source = str(Path(__file__).resolve().parents[1] / "src")
         path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))

@@ -77,7 +77,7 @@ def _answering(address: Address) -> Endpoint:
             name, form = parted(request.path_params["id"], form or "")
         elif form is None:
             form = ENDINGS.get(request.path_params["ending"])
-        if not form or (not name and "id" in request.path_params):
+        if not form or not name.isprintable() or (not name and "id" in request.path_params):
             return refused(InputError("no-such-page"), request.scope)
         return await answered(request, address.kind, form, name, shown=address.shown)
 

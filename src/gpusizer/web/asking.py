@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,13 +15,13 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from gpusizer.errors import FlagError, GpusizerError, InputError
-from gpusizer.i18n import LANGUAGES
+from gpusizer.i18n import LANGUAGES, error_sentence
 from gpusizer.web.asked import pairs_of
 from gpusizer.web.file_names import disposition
 from gpusizer.web.headers import content_policy
 from gpusizer.web.job import PAGE, PART, Job, Reply
 from gpusizer.web.language import preferred_language
-from gpusizer.web.problems import problem_reply, status_of
+from gpusizer.web.problems import PROBLEM, problem_reply, status_of
 from gpusizer.web.replies import MEDIA_TYPES
 from gpusizer.web.templating import rendered
 from gpusizer.web.work import Work
@@ -51,6 +52,8 @@ async def answered(request: Request, kind: str, form: str, path: str = "", *, sh
             return same
         work: Work = request.app.state.work
         reply = await work.reply(job)
+        if reply.media_type == PROBLEM and _wants_page(request):  # of a kind or a form that has no page of its own
+            return _page(json.loads(reply.body)["detail"], reply.status, request, job.language)
     except GpusizerError as error:
         return refused(error, request.scope, part=form == PART)
     return response_of(reply, request.headers, tag, shown=shown)
@@ -107,11 +110,16 @@ def refused(error: GpusizerError, scope: Scope, *, part: bool = False) -> Respon
         language = _language_of(request)
     except FlagError:
         language = preferred_language(request.headers.get("accept-language", ""))
-    if not (part or _wants_page(request)):
-        return response_of(problem_reply(error, language), request.headers)
-    job = Job("plan", PART if part else PAGE, language, root_path=scope.get("root_path", ""))
-    page = rendered("problem-part.html" if part else "problem.html", job, error=error)
-    return response_of(Reply(status_of(error), MEDIA_TYPES[PAGE], page.encode(errors="replace")), request.headers)
+    if part or _wants_page(request):
+        return _page(error_sentence(error.code, language, error.parameters), status_of(error), request, language, part=part)
+    return response_of(problem_reply(error, language), request.headers)
+
+
+def _page(words: str, status: int, request: Request, language: str, *, part: bool = False) -> Response:
+    """A page that says what is wrong, or the part of one."""
+    job = Job("plan", PART if part else PAGE, language, root_path=request.scope.get("root_path", ""))
+    page = rendered("problem-part.html" if part else "problem.html", job, words=words)
+    return response_of(Reply(status, MEDIA_TYPES[PAGE], page.encode(errors="replace")), request.headers)
 
 
 async def _job_of(request: Request, kind: str, form: str, path: str) -> Job:
