@@ -37,6 +37,7 @@ GROUPS: Mapping[str, str] = {
     "flag": "flags",
     "web": "web",
     "report": "report",
+    "api": "api",
     "workbook": "workbook",
     "tool": "agents",
     "chart": "charts",

@@ -240,7 +240,7 @@ def from_mapping(values: Mapping[str, Any]) -> Request:
     for name in values:
         if name not in _BY_NAME:
             raise InputError("unknown-field", id=str(name)[:40], nearest=get_close_matches(str(name), _BY_NAME, 3, 0.4))
-    if "model" not in values:
+    if values.get("model") is None:
         raise InputError("missing-field", name="model")
     return Request(**{name: value for name, value in values.items() if value is not None})
 

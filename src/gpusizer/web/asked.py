@@ -18,7 +18,6 @@ __all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "pairs_of"]
 _NOT_OVER_HTTP = ("trace", "prices", "hub")
 _FILES = (".gguf", ".json", ".toml", ".safetensors")
 _MOST_FIELDS = 200
-_LONGEST_LIST = 16_000  # characters
 
 PLAN_FIELDS = tuple(each for each in FIELDS if each.name not in _NOT_OVER_HTTP)
 """Inputs of a plan that a stranger may give."""
@@ -111,9 +110,6 @@ def asked_of(pairs: Iterable[tuple[str, Any]]) -> Asked:
             raise InputError("given-twice", name=name[:40])
         else:
             values[name] = tuple(_entries(value)) if name in many else value
-    for name in many & values.keys():
-        if len(values[name]) > _MOST_FIELDS or sum(len(str(each)) for each in values[name]) > _LONGEST_LIST:
-            raise InputError("too-many-fields", most=_MOST_FIELDS)
     own = {name: values.pop(name) for name in list(values) if name in _OWN}
     config = own.pop("config", None)
     _refuse_files(values)

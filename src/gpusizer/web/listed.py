@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from gpusizer.errors import InputError
+from gpusizer.planning.fields import MAX_WORD
 from gpusizer.web.asked import pairs_of
 from gpusizer.web.job import Job
 
@@ -35,6 +36,8 @@ def filters_of(job: Job, *names: str) -> dict[str, str]:
     for name, value in pairs_of(job.query):
         if name not in names:
             raise InputError("unknown-field", id=name[:40], nearest=get_close_matches(name, names, 3, 0.4))
+        if len(value) > MAX_WORD:
+            raise InputError("bad-word", option=name, found=value[:40])
         if name in found:
             raise InputError("given-twice", name=name)
         found[name] = value

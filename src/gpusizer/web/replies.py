@@ -67,6 +67,8 @@ def reply_to(job: Job) -> Reply:
     """
     os.chdir("/")  # a name that a stranger types is never a folder of whoever started the server
     try:
+        if job.kind not in KINDS:
+            raise InputError("no-such-page")
         return _replied(job, import_module(KINDS[job.kind]))
     except GpusizerError as error:
         return _refused(job, error)
@@ -105,7 +107,7 @@ def _made(module: ModuleType, name: str) -> Callable[..., Any]:
 
 def _refused(job: Job, error: GpusizerError) -> Reply:
     """On a page of ours the error stands beside what was filled in."""
-    page = getattr(import_module(KINDS[job.kind]), "page", None)
+    page = getattr(import_module(KINDS[job.kind]), "page", None) if job.kind in KINDS else None
     if job.form not in (PAGE, PART) or page is None:
         return problem_reply(error, job.language, path=job.path)
     status = 200 if job.form == PART else status_of(error, path=job.path)  # to its script a part that says what is wrong is an answer like another
