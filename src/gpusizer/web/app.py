@@ -14,14 +14,13 @@ from gpusizer.errors import InputError
 from gpusizer.i18n import LANGUAGES
 from gpusizer.web.addresses import Address, addresses
 from gpusizer.web.asking import answered, refused
-from gpusizer.web.documented import api_schema
 from gpusizer.web.file_names import ENDINGS, parted
 from gpusizer.web.guards import Guards
 from gpusizer.web.job import PAGE, Job
 from gpusizer.web.metrics import METRICS_TYPE, Metrics
 from gpusizer.web.observed import ROUTE, Observed
 from gpusizer.web.settings import Settings
-from gpusizer.web.static_files import static_file
+from gpusizer.web.static_files import description, static_file
 from gpusizer.web.work import Work
 
 __all__ = ["create_app"]
@@ -48,8 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         await work.warm([Job("plan", PAGE, language, root_path=settings.root_path) for language in LANGUAGES])
         yield
 
-    app = FastAPI(docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
-    app.openapi = api_schema  # type: ignore[method-assign]  # as FastAPI suggests: ours follows from the fields of a request
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
     app.state.work = work
     app.add_middleware(Guards, settings=settings)
     app.add_middleware(Observed, metrics=metrics)
@@ -93,10 +91,13 @@ def _add_own(app: FastAPI, metrics: Metrics) -> None:
     async def measured(request: Request) -> Response:
         return Response(metrics.text(), media_type=METRICS_TYPE, headers=_FRESH)
 
+    async def described(request: Request) -> Response:
+        return description(request)
+
     async def static(request: Request) -> Response:
         return static_file(request)
 
-    for path, endpoint in (("/healthz", healthz), ("/metrics", measured), ("/static/{name}", static)):
+    for path, endpoint in (("/healthz", healthz), ("/metrics", measured), ("/openapi.json", described), ("/static/{name}", static)):
         _add(app, path, endpoint, ("GET", "HEAD"))
 
 
@@ -105,7 +106,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == _NOT_FOUND:
         return refused(InputError("no-such-page"), request.scope)
-    allowed = dict(error.headers or {}).get("Allow", "")
-    response = refused(InputError("no-such-method", found=request.method[:20], expected=sorted(allowed.split(", "))), request.scope)
-    response.headers["Allow"] = allowed
+    allowed = sorted(dict(error.headers or {}).get("Allow", "").split(", "))
+    response = refused(InputError("no-such-method", found=request.method[:20], expected=allowed), request.scope)
+    response.headers["Allow"] = ", ".join(allowed)
     return response

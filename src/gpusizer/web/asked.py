@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -118,7 +119,7 @@ def asked_of(pairs: Iterable[tuple[str, Any]]) -> Asked:
         request = from_mapping(values)
         model_meant(request.model)
         return Asked(request, None, shown)
-    text = str(config)
+    text = config if isinstance(config, str) else json.dumps(config, ensure_ascii=False)
     values.pop("model", None)
     return Asked(from_mapping({"model": pasted_name(text), **values}), text, shown)
 

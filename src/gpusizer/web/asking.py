@@ -26,7 +26,7 @@ from gpusizer.web.replies import MEDIA_TYPES
 from gpusizer.web.templating import rendered
 from gpusizer.web.work import Work
 
-__all__ = ["LANGUAGE", "answered", "refused", "response_of", "unchanged"]
+__all__ = ["LANGUAGE", "answered", "language_of", "refused", "response_of", "unchanged"]
 
 LANGUAGE = "lang"
 _RETRY_S = 5
@@ -107,7 +107,7 @@ def refused(error: GpusizerError, scope: Scope, *, part: bool = False) -> Respon
     """
     request = Request(scope)
     try:
-        language = _language_of(request)
+        language = language_of(request)
     except FlagError:
         language = preferred_language(request.headers.get("accept-language", ""))
     if part or _wants_page(request):
@@ -130,14 +130,14 @@ async def _job_of(request: Request, kind: str, form: str, path: str) -> Job:
     elif body and _type_of(request) != _JSON:
         raise InputError("unknown-type-of-body", expected=[_JSON], found=_type_of(request)[:60])
     pairs = [(name, value) for name, value in pairs_of(query) if name != LANGUAGE]
-    return Job(kind, form, _language_of(request), urlencode(pairs), path, request.scope.get("root_path", ""), body)
+    return Job(kind, form, language_of(request), urlencode(pairs), path, request.scope.get("root_path", ""), body)
 
 
 def _type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _language_of(request: Request) -> str:
+def language_of(request: Request) -> str:
     """The language to answer in.
 
     Raises
