@@ -49,9 +49,8 @@ def test_a_request_has_the_numbers_of_the_command_line(capsys: pytest.CaptureFix
     code, out, _ = run(capsys, "plan", *to_arguments(request), "--format", "json")
     assert code in (0, DOES_NOT_FIT)
     asked = [httpx.get(f"{server}{API}/plan?{to_query(request)}", timeout=60)]
-    asked += [
-        httpx.post(f"{server}{API}/plan", json=body, timeout=60) for body in (wish, {**wish, "max_gpus": str(wish.get("max_gpus") or "") or None})
-    ]
+    in_words = {name: str(value) if name in ("users", "max_gpus", "context_tokens") else value for name, value in wish.items()}
+    asked += [httpx.post(f"{server}{API}/plan", json=body, timeout=60) for body in (wish, in_words, {**wish, "currency": None})]
     for found in asked:
         assert found.status_code == 200, found.text[:300]
         assert found.json() == json.loads(out)
@@ -59,7 +58,7 @@ def test_a_request_has_the_numbers_of_the_command_line(capsys: pytest.CaptureFix
 
 def test_a_start_has_the_numbers_of_the_command_line(capsys: pytest.CaptureFixture[str], server: str) -> None:
     _, out, _ = run(capsys, "fit", "deepseek-v3", "--gpu", "h200", "--tp", "8", "--max-model-len", "32k", "--format", "json")
-    flags = {"tensor-parallel-size": 8, "max-model-len": "32k"}
+    flags: dict[str, Any] = {"tensor-parallel-size": 8, "max-model-len": "32k"}
     for found in (
         httpx.get(f"{server}{API}/fit", params={"model": "deepseek-v3", "gpu": "h200", **flags}, timeout=60),
         httpx.post(f"{server}{API}/fit", json={"model": "deepseek-v3", "gpu": "h200", "flags": flags}, timeout=60),
@@ -197,17 +196,17 @@ def test_a_method_that_is_not_answered_says_which_are(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "header", "chinese"),
+    ("asked", "header", "answered"),
     [
-        ("", "", False),
-        ("zh", "", True),
-        ("en", "zh", False),
-        ("", "zh-CN,zh;q=0.9,en;q=0.8", True),
-        ("", "de,en;q=0.5,zh;q=0.4", False),
-        ("", "ja", False),
+        ("", "", "en"),
+        ("zh", "", "zh"),
+        ("en", "zh", "en"),
+        ("", "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("", "de,en;q=0.5,zh;q=0.4", "en"),
+        ("", "ja", "en"),
     ],
 )
-def test_the_language_is_the_one_that_was_asked_for(server: str, asked: str, header: str, chinese: bool) -> None:
+def test_the_language_is_the_one_that_was_asked_for(server: str, asked: str, header: str, answered: str) -> None:
     """Answers, refusals, and what no address answers."""
     headers, query = {"Accept-Language": header}, {"lang": asked} if asked else {}
     texts = [httpx.get(f"{server}{API}/plan.txt", params={"model": "qwen3-8b", "gpus": "h200", **query}, headers=headers).text]
