@@ -25,10 +25,9 @@ def build(language: str) -> click.Command:
     def run(host: str, port: int, trusted_host: tuple[str, ...], **said: Any) -> int:
         with needs_extra("web", "gpusizer serve"):
             from gpusizer.web.server import serve
-            from gpusizer.web.settings import Settings, trusted_by_default
+            from gpusizer.web.settings import Settings, trusted
 
-        trusted = tuple(map(str.lower, trusted_host)) or trusted_by_default(host)
-        settings = Settings(trusted_hosts=trusted, **{name: value for name, value in said.items() if value is not None})
+        settings = Settings(trusted_hosts=trusted(trusted_host, host), **{name: value for name, value in said.items() if value is not None})
         serve(settings, host, port, lambda address: click.echo(text("ui", "serving", language, address=address)))
         return 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpusizer.units import KB, MB, GiB
 
-__all__ = ["ANY_HOST", "Settings", "trusted_by_default"]
+__all__ = ["ANY_HOST", "Settings", "trusted"]
 
 ANY_HOST = "*"
 _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
@@ -55,10 +56,21 @@ class Settings:
     kept_bytes: int = int(64 * MB)
 
 
-def trusted_by_default(host: str) -> tuple[str, ...]:
-    """The names that are answered where nobody says which: a page of somebody else's must not reach a server of one machine by a name of its own.
+def trusted(names: Sequence[str], host: str) -> tuple[str, ...]:
+    """The names that are answered: a page of somebody else's must not reach a server of a closed network by a name of its own.
 
-    >>> trusted_by_default("127.0.0.1"), trusted_by_default("0.0.0.0")
-    (('127.0.0.1', '::1', 'localhost'), ('*',))
+    Parameters
+    ----------
+    names : sequence of str
+        Those that were given.
+    host : str
+        Where the server listens; where nobody says a name, one that listens on all networks answers to any.
+
+    Examples
+    --------
+    >>> trusted([], "127.0.0.1"), trusted([], "0.0.0.0"), trusted(["Sizer.Example"], "0.0.0.0")
+    (('127.0.0.1', '::1', 'localhost'), ('*',), ('sizer.example', '127.0.0.1', '::1', 'localhost'))
     """
-    return _THIS_MACHINE if host.lower() in _THIS_MACHINE or host.startswith("127.") else (ANY_HOST,)
+    if names or host.lower() in _THIS_MACHINE or host.startswith("127."):
+        return (*map(str.lower, names), *_THIS_MACHINE)
+    return (ANY_HOST,)
