@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -130,7 +131,8 @@ async def _job_of(request: Request, kind: str, form: str, path: str) -> Job:
     elif body and _type_of(request) != _JSON:
         raise InputError("unknown-type-of-body", expected=[_JSON], found=_type_of(request)[:60])
     pairs = [(name, value) for name, value in pairs_of(query) if name != LANGUAGE]
-    return Job(kind, form, language_of(request), urlencode(pairs), path, request.scope.get("root_path", ""), body)
+    day = date.today().isoformat() if form == "html" else ""  # a report is of its day
+    return Job(kind, form, language_of(request), urlencode(pairs), path, request.scope.get("root_path", ""), body, day)
 
 
 def _type_of(request: Request) -> str:
@@ -185,7 +187,7 @@ def _takes_gzip(header: str) -> bool:
 
 def _tag(job: Job) -> str:
     """By question and version; weak, since packed and plain content share it."""
-    said = "\n".join((_version(), job.kind, job.form, job.language, job.query, job.path, job.root_path))
+    said = "\n".join((_version(), job.kind, job.form, job.language, job.query, job.path, job.root_path, job.day))
     return f'W/"{hashlib.sha256(said.encode(errors="replace")).hexdigest()[:32]}"'
 
 

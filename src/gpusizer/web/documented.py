@@ -20,8 +20,8 @@ __all__ = ["api_schema"]
 
 _ANYWHERE = (400, 408, 413, 414, 421, 422, 431, 500, 503)
 _NAMED = (*_ANYWHERE, 404)
-_WITH_WORKBOOK = ("plan",)
-_AS_FILES = ("html", "mail")  # what is made of a plan alone
+_MORE_FORMS: Mapping[str, Sequence[str]] = {"plan": ("mail", "xlsx")}
+"""Forms that an answer has beside those of every document."""
 
 
 @lru_cache(maxsize=8)
@@ -136,7 +136,7 @@ def _files(kind: str, language: str) -> dict[str, Any]:
 
 def _endings(kind: str) -> list[str]:
     """Endings that an answer of this kind has."""
-    forms = {each for each in form_names() if kind in _WITH_WORKBOOK or each not in _AS_FILES} | ({"xlsx"} if kind in _WITH_WORKBOOK else set())
+    forms = (*form_names(), *_MORE_FORMS.get(kind, ()))
     return [ending for ending, form in ENDINGS.items() if form in forms]
 
 

@@ -30,6 +30,8 @@ class Job:
         What stands before every address of ours.
     body : bytes
         A JSON object that was sent with it; empty without one.
+    day : str
+        The day that it is, where the answer says so.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Job:
     path: str = ""
     root_path: str = ""
     body: bytes = b""
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from typing import Any
 from gpusizer.architecture.load import read_pasted
 from gpusizer.errors import GpusizerError
 from gpusizer.planning.pipeline import make_plan
+from gpusizer.rendering.mail import mail_words
 from gpusizer.rendering.plan_document import PlanDocument
+from gpusizer.rendering.report.cover import read_cover
 from gpusizer.web.asked import Asked, asked_of, pairs_of
 from gpusizer.web.bodies import pairs_of_body
 from gpusizer.web.job import PAGE, PART, Job
@@ -18,7 +20,7 @@ from gpusizer.web.plan_page import PlanPage
 from gpusizer.web.plan_why import article_of, memory_whys, speed_whys
 from gpusizer.web.templating import rendered
 
-__all__ = ["answer", "page", "workbook"]
+__all__ = ["answer", "mail", "page", "workbook"]
 
 FIRST = "model=deepseek-v3&users=1000"
 """What the page answers before anybody has asked."""
@@ -27,7 +29,14 @@ FIRST = "model=deepseek-v3&users=1000"
 def answer(job: Job) -> PlanDocument:
     """The plan that an address asks for."""
     asked = _asked(job)
-    return PlanDocument(make_plan(asked.request), job.language, top=asked.shown.get("top"), fields=asked.shown.get("fields", ()))
+    shown = asked.shown
+    cover = read_cover(shown.get("title"), shown.get("customer"), shown.get("date") or job.day or None)
+    return PlanDocument(make_plan(asked.request), job.language, top=shown.get("top"), fields=shown.get("fields", ()), cover=cover)
+
+
+def mail(job: Job) -> str:
+    """The plan as lines for a mail."""
+    return mail_words(make_plan(_asked(job).request), job.language)
 
 
 def workbook(job: Job) -> bytes:

@@ -32,8 +32,8 @@ KINDS: Mapping[str, str] = {
     "formulas": "gpusizer.web.formulas",
     "formula": "gpusizer.web.formulas",
 }
-"""Kinds of questions, and the module that answers each with ``answer(job) -> Answer``, ``page(job) -> str`` and ``workbook(job) -> bytes``,
-as far as it has them; ``page`` takes an error as well, and shows it beside what was filled in."""
+"""Kinds of questions, and the module that answers each with ``answer(job) -> Answer``, ``page(job) -> str``, ``mail(job) -> str`` and
+``workbook(job) -> bytes``, as far as it has them; ``page`` takes an error as well, and shows it beside what was filled in."""
 
 MEDIA_TYPES: Mapping[str, str] = {
     "json": "application/json",
@@ -84,6 +84,8 @@ def _replied(job: Job, module: ModuleType) -> Reply:
         return Reply(200, media_type, _made(module, "page")(job).encode(errors="replace"))
     if job.form == "xlsx":
         return Reply(200, media_type, _made(module, "workbook")(job), name)
+    if job.form == "mail":
+        return Reply(200, media_type, _made(module, "mail")(job).encode(errors="replace"))
     from gpusizer.rendering.render import form_names, render_file
 
     if job.form not in form_names():
