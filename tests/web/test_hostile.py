@@ -96,11 +96,11 @@ def post(server: str, content: bytes | object, path: str = API) -> httpx.Respons
 def test_markup_in_a_name_stays_text(server: str, name: str, path: str) -> None:
     address = server + path + (quote(name, safe="") if path.endswith("s/") else "?model=" + quote(name))
     found = httpx.get(address, headers={"Accept": "text/html"}, timeout=60)
-    assert 400 <= found.status_code < 500
+    assert 400 <= found.status_code < 500 or path == "/answer"  # a part of a page says what is wrong and is swapped in as any other
     assert found.headers["content-type"].startswith("text/html")
     assert "<script>alert" not in found.text
     assert "<img src=x" not in found.text
-    assert "49" not in re.sub(r"<[^>]*>", "", found.text) or "{{" not in name
+    assert "there is no model &#34;49" not in found.text
 
 
 def test_names_are_not_looked_up_on_this_machine(server: str, server_process: ServerProcess, tmp_path: Path) -> None:
@@ -237,14 +237,25 @@ def test_bodies_that_are_no_request(server: str, body: bytes) -> None:
     assert time.monotonic() - begun < QUICKLY_S
 
 
-@pytest.mark.parametrize("key", ["num_hidden_layers", "vocab_size", "hidden_size", "num_attention_heads", "intermediate_size", "num_local_experts"])
-@pytest.mark.parametrize("value", [10**9, 10**30, -1, 0.5, 1e300, "1" * 1000, [1] * 10_000, None, True])
-def test_configurations_that_lie(server: str, key: str, value: object) -> None:
-    """A count beyond reason is refused; one that counts nothing may be left out of account."""
+SIZES = ("num_hidden_layers", "vocab_size", "hidden_size", "num_attention_heads", "intermediate_size")
+
+
+@pytest.mark.parametrize("key", SIZES)
+@pytest.mark.parametrize("value", [10**30, -1, 0.5, 1e300, "1" * 1000, True, {}], ids=lambda value: str(value)[:10])
+def test_configurations_whose_sizes_are_none(server: str, key: str, value: object) -> None:
     begun = time.monotonic()
-    found = post(server, {"config": {**_LLAMA, key: value}, "users": 5, "gpus": ["h200"]}, API + ".txt")
+    problem_of(post(server, {"config": {**_LLAMA, key: value}, "users": 5, "gpus": ["h200"]}))
+    assert time.monotonic() - begun < QUICKLY_S
+
+
+@pytest.mark.parametrize("key", [*SIZES, "num_local_experts"])
+@pytest.mark.parametrize("value", [10**9, [1] * 10_000, None], ids=["many", "a list", "null"])
+def test_configurations_beyond_all_reason(server: str, key: str, value: object) -> None:
+    """Refused, or answered: by no hardware at all, where it is a billion."""
+    begun = time.monotonic()
+    found = post(server, {"config": {**_LLAMA, key: value}, "users": 5, "gpus": ["h200"], "fields": ["gpu"]})
     assert found.status_code == 200 or problem_of(found)
-    assert found.status_code != 200 or key == "num_local_experts" or value is None, found.text[:300]
+    assert found.status_code != 200 or value != 10**9 or key == "num_local_experts" or found.json()["options"] == []
     assert time.monotonic() - begun < QUICKLY_S
 
 
