@@ -1,4 +1,7 @@
-"""Files that a person names: a regular file, a pipe or stdin; never a folder, and never a wait for a partner that is not there."""
+"""Files that a person names: a regular file, a pipe or stdin; never a folder, and never a wait for a partner that is not there.
+
+A stranger names none: :func:`without_files`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,14 @@ import os
 import select
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 
 from gpusizer.errors import UnreadableFileError
 
-__all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "state_of"]
+__all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "stands_here", "state_of", "without_files"]
 
 PATIENCE_S = 3
 """How long a pipe may stay without anybody at its other end."""
@@ -18,6 +25,35 @@ WITHOUT_MARK = "utf-8-sig"
 _GLANCE_S = 0.02
 _STDIN = ("-", "/dev/stdin")
 _READ_BYTES = 1 << 20
+_LONGEST_PATH = 4096
+_NONE_HERE: ContextVar[bool] = ContextVar("none_here", default=False)
+
+
+@contextmanager
+def without_files() -> Iterator[None]:
+    """As if no file stood on this machine: what a stranger types over HTTP is never a path, even where one is called so.
+
+    >>> with without_files():
+    ...     stands_here("/")
+    False
+    >>> stands_here("/")
+    True
+    """
+    before = _NONE_HERE.set(True)
+    try:
+        yield
+    finally:
+        _NONE_HERE.reset(before)
+
+
+def stands_here(words: str) -> bool:
+    """Whether something of this machine goes by this path."""
+    if _NONE_HERE.get() or not words or "\0" in words or len(words) > _LONGEST_PATH:
+        return False
+    try:
+        return Path(words).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def read_given(path: str, *, most_bytes: int, missing: str) -> bytes:
@@ -42,6 +78,8 @@ def read_given(path: str, *, most_bytes: int, missing: str) -> bytes:
     UnreadableFileError
         Nothing there, a folder, a disk, or a pipe that nobody writes into.
     """
+    if _NONE_HERE.get():
+        raise UnreadableFileError(missing, path=path)
     try:
         number = os.dup(0) if path in _STDIN else os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:

@@ -14,6 +14,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnreadableFileError
+from gpusizer.given_files import stands_here
 
 __all__ = ["is_pasted", "load_architecture", "pasted_name", "read_json", "read_pasted", "remember", "remembered"]
 
@@ -83,8 +84,7 @@ def load_architecture(source: str) -> Architecture:
     """
     if (known := remembered(source)) is not None:
         return known
-    path = _path(source)
-    if path is None and not source.lower().endswith((".gguf", ".json")):
+    if not stands_here(source) and not source.lower().endswith((".gguf", ".json")):
         return _entry(source.strip())  # outside the net: what goes wrong with an entry of ours is a defect
     with named_failures(source):
         return _of_file(Path(source))
@@ -112,17 +112,6 @@ def _of_file(path: Path) -> Architecture:
     model = read(path)
     _ = model.parameters
     return model
-
-
-def _path(source: str) -> Path | None:
-    """The path, where something stands there."""
-    if not source or "\0" in source or len(source) > 4096:
-        return None
-    try:
-        path = Path(source)
-        return path if path.exists() else None
-    except (OSError, ValueError):
-        return None
 
 
 def pasted_name(text: str) -> str:

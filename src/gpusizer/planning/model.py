@@ -10,6 +10,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.facts.catalog import model_entry
 from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.types import ModelEntry
+from gpusizer.given_files import stands_here
 
 __all__ = ["Model", "model_of"]
 
@@ -57,5 +58,5 @@ def model_of(source: str) -> Model:
     'DeepSeek-V3'
     """
     stored = load_architecture(source)
-    elsewhere = remembered(source) is not None or Path(source).exists()
+    elsewhere = remembered(source) is not None or stands_here(source)
     return Model(source, None if elsewhere else model_entry(model_meant(source).id), stored)

@@ -23,6 +23,7 @@ from gpusizer.engines.base.flags import Launch, checked_launch, launch_from_flag
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
 from gpusizer.facts.model_words import QUANTISED, MeantModel, model_meant
+from gpusizer.given_files import stands_here
 
 __all__ = ["GGUF_DEFAULT", "Named", "checked_start", "named", "start_from_flags"]
 
@@ -82,7 +83,7 @@ def named(model: str, precision: str, engine: str, *, elsewhere: bool = False) -
     declared = declaration(engine)
     if (known := remembered(model)) is not None:
         return _asked(model, precision, declared, known)
-    if _is_path(model):
+    if stands_here(model):
         stored = load_architecture(model)
         return _asked(model, precision, declared, stored, file=_is_gguf(model))
     if elsewhere and (made := _made_by_hand(model)) is not None:
@@ -147,13 +148,6 @@ def _made_by_hand(words: str) -> tuple[str, str] | None:
 def _carried(stored: Architecture) -> bool:
     """Whether a checkpoint is published in a format that GGUF files hold as it is: MXFP4, NVFP4."""
     return stored.quantization.method is not None and any(name in ("mxfp4", "nvfp4") for name in weight_formats(stored)[:1])
-
-
-def _is_path(words: str) -> bool:
-    try:
-        return bool(words) and Path(words).exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _is_gguf(words: str) -> bool:

@@ -7,7 +7,6 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from gpusizer.architecture.load import is_pasted, load_architecture
@@ -18,6 +17,7 @@ from gpusizer.engines.base.support_table import conversion
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import accelerator, model_entry
+from gpusizer.given_files import stands_here
 from gpusizer.rendering.document import Block, Command
 from gpusizer.rendering.notices import warning_paragraphs
 
@@ -97,11 +97,11 @@ def served_name(model: str) -> str:
     """
     if is_pasted(model):
         return f"./{load_architecture(model).name.removesuffix('config.json') or 'model'}"  # wherever its checkpoint lies
+    if stands_here(model):
+        return model
     try:
-        if Path(model).exists():
-            return model
         repositories = [alias for alias in model_entry(model).aliases if "/" in alias]
-    except (OSError, ValueError, UnknownIdError):
+    except UnknownIdError:
         return model
     wish = model.lower()
     named = next((each for each in repositories if wish in (each.lower(), each.lower().rpartition("/")[2])), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -12,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from gpusizer.errors import GpusizerError, InputError
+from gpusizer.given_files import without_files
 from gpusizer.rendering.failures import defect_of
 from gpusizer.web.file_names import file_name
 from gpusizer.web.job import PAGE, PART, Job, Reply
@@ -21,6 +21,7 @@ __all__ = ["KINDS", "MEDIA_TYPES", "reply_to"]
 
 KINDS: Mapping[str, str] = {
     "plan": "gpusizer.web.plan",
+    "fit": "gpusizer.web.fit",
     "models": "gpusizer.web.models",
     "model": "gpusizer.web.models",
     "accelerators": "gpusizer.web.accelerators",
@@ -31,6 +32,8 @@ KINDS: Mapping[str, str] = {
     "scenario": "gpusizer.web.scenarios",
     "formulas": "gpusizer.web.formulas",
     "formula": "gpusizer.web.formulas",
+    "accuracy": "gpusizer.web.accuracy",
+    "docs": "gpusizer.web.docs",
 }
 """Kinds of questions, and the module that answers each with ``answer(job) -> Answer``, ``page(job) -> str``, ``mail(job) -> str`` and
 ``workbook(job) -> bytes``, as far as it has them; ``page`` takes an error as well, and shows it beside what was filled in."""
@@ -65,11 +68,11 @@ def reply_to(job: Job) -> Reply:
     Reply
         The answer, or a problem: on a page as a page.
     """
-    os.chdir("/")  # a name that a stranger types is never a folder of whoever started the server
     try:
         if job.kind not in KINDS:
             raise InputError("no-such-page")
-        return _replied(job, import_module(KINDS[job.kind]))
+        with without_files():
+            return _replied(job, import_module(KINDS[job.kind]))
     except GpusizerError as error:
         return _refused(job, error)
     except MemoryError:

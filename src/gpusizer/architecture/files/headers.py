@@ -12,6 +12,7 @@ from gpusizer.architecture.storage.module_patterns import one_spelling
 from gpusizer.architecture.tensors import checkpoint_bytes, stored_tensors
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import UnreadableFileError
+from gpusizer.given_files import stands_here
 
 __all__ = ["TensorHeader", "open_checked", "with_headers"]
 
@@ -43,7 +44,7 @@ def open_checked(path: Path) -> int:
         Its size. [bytes]
     """
     try:
-        if not path.is_file():
+        if not (stands_here(str(path)) and path.is_file()):
             raise UnreadableFileError("file-missing", path=str(path))
         return path.stat().st_size
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
