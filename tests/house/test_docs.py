@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DATA, ROOT
+from conftest import DATA, ROOT, SHARED_ABSENT
 from gpusizer.cli.main import main
+from gpusizer.facts.accuracy import PATH, measured_accuracy
 from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
 from own_cases import validated
@@ -89,3 +90,13 @@ def test_what_the_documents_show_is_what_the_commands_print(name: str, monkeypat
     for variable, value in SCRIPT["PLAIN"].items():
         monkeypatch.setenv(variable, value)
     assert text(name) == SCRIPT["renewed"](text(name), printed), f"stale: {name}"
+
+
+def test_the_accuracy_in_the_package_is_what_validate_says() -> None:
+    """``scripts/update_docs.py`` writes it anew."""
+    files = SCRIPT["measured_files"]()
+    if not all(path.exists() for path in files):
+        pytest.skip(SHARED_ABSENT)
+    written = PATH.read_text(encoding="utf-8")
+    assert SCRIPT["renewed_accuracy"](written, lambda path: validated(path.name)) == written, "stale: accuracy.json"
+    assert [each.file for each in measured_accuracy().files] == [path.name for path in files]

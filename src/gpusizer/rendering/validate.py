@@ -8,8 +8,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines import engine_name
 from gpusizer.i18n import has, text
+from gpusizer.rendering.accuracy import by_engine, by_quantity, coverage_lines, over_owners, told_apart, unseen
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 
 if TYPE_CHECKING:
@@ -36,32 +36,23 @@ def validation_document(validation: Validation, language: str) -> Document:
     Document
         JSON with every case; tables of the accuracy for people; a row for each case and quantity for spreadsheets.
     """
-    coverage = validation.coverage()
-    blocks: list[Block] = [Paragraph(text("ui", "validate-coverage", language, **coverage))]
-    if validation.not_judged:
-        blocks.append(Paragraph(text("ui", "validate-not-judged", language, count=validation.not_judged)))
+    data = _data(validation)
+    summary = data["summary"]
+    blocks: list[Block] = [*map(Paragraph, coverage_lines(summary, validation.not_judged, language))]
     if validation.summary():
-        blocks += [Heading(text("ui", "accuracy", language)), _by_quantity(validation, language)]
-    engines = validation.engines()
-    if len(engines) > 1:
-        blocks += [Heading(text("ui", "accuracy-by-engine", language)), _by_engine(validation, language)]
-    blocks += _speeds_told_apart(validation, language)
+        blocks += [Heading(text("ui", "accuracy", language)), by_quantity(summary, language)]
+    if len(validation.engines()) > 1:
+        blocks += [Heading(text("ui", "accuracy-by-engine", language)), by_engine(summary, language)]
+    blocks += told_apart(summary, (*validation.regimes(), *validation.owners()), language)
+    if len(validation.owners()) > 1:
+        blocks += [Heading(text("ui", "accuracy-over-owners", language)), over_owners(summary, language)]
     if "tpot_s" in validation.summary():
-        blocks.append(_unseen(language))
+        blocks.append(unseen(language))
     refused = _refusals(validation, language)
     if refused.rows:
         blocks += [Heading(text("ui", "not-covered", language)), refused]
     blocks.append(Paragraph(text("ui", "accuracy-note", language)))
-    return Document(_data(validation), blocks, csv=_all_cases(validation, language))
-
-
-def _unseen(language: str) -> Paragraph:
-    """What the last calibration said of owners that it had left out."""
-    from gpusizer.performance.constants import fit_record
-
-    record = fit_record()
-    words = {name: f"{100 * error:.0f}%" for name, error in record["unseen"].items()}
-    return Paragraph(text("ui", "validate-unseen", language, runs=record["runs"], owners=record["owners"], **words))
+    return Document(data, blocks, csv=_all_cases(validation, language))
 
 
 def _data(validation: Validation) -> dict[str, Any]:
@@ -132,55 +123,6 @@ def _sentence(notice: Notice, language: str) -> str:
     return text(group, notice.code, language, **notice.parameters)
 
 
-def _speeds_told_apart(validation: Validation, language: str) -> list[Block]:
-    """Tables of measured speeds by kind of load and by source; nothing for starts."""
-    blocks: list[Block] = []
-    regimes = {text("ui", f"regime-{regime}", language): accuracies for regime, accuracies in _by_regime(validation).items()}
-    if len(regimes) > 1:
-        blocks += [Heading(text("ui", "accuracy-by-regime", language)), _grouped("load", regimes, language)]
-    sources = _by_source(validation)
-    if sources:
-        blocks += [Heading(text("ui", "accuracy-by-source", language)), _grouped("source", sources, language)]
-    owners = validation.over_owners()
-    if len(validation.owners()) > 1:
-        rows = [[_quantity_name(name, language), str(count), _percent(median)] for name, (count, median) in owners.items()]
-        columns = [Column(text("ui", "quantity", language)), *(Column(text("ui", code, language), right=True) for code in ("owners", "median-error"))]
-        blocks += [Heading(text("ui", "accuracy-over-owners", language)), Table(columns, rows)]
-    return blocks
-
-
-def _grouped(heading: str, groups: Mapping[str, Mapping[str, Accuracy]], language: str) -> Table:
-    rows = [
-        [group, _quantity_name(name, language), *_cells(accuracy)]
-        for group, accuracies in groups.items()
-        for name, accuracy in accuracies.items()
-        if accuracy.n
-    ]
-    return Table([Column(text("ui", heading, language)), Column(text("ui", "quantity", language)), *_error_columns(language)], rows)
-
-
-def _by_quantity(validation: Validation, language: str) -> Table:
-    rows = [[_quantity_name(name, language), *_cells(accuracy)] for name, accuracy in validation.summary().items() if accuracy.n]
-    return Table([Column(text("ui", "quantity", language)), *_error_columns(language)], rows)
-
-
-def _by_engine(validation: Validation, language: str) -> Table:
-    return _grouped("engine", {engine_name(engine): validation.summary(engine) for engine in validation.engines()}, language)
-
-
-def _error_columns(language: str) -> list[Column]:
-    return [Column(text("ui", code, language), right=True) for code in ("cases", "median-error", "p90-error", "bias", "inside-band")]
-
-
-def _cells(accuracy: Accuracy) -> list[str]:
-    return [
-        str(accuracy.n),
-        *map(_percent, (accuracy.median_abs_error, accuracy.p90_abs_error)),
-        _signed(accuracy.bias),
-        _percent(accuracy.inside_band),
-    ]
-
-
 def _refusals(validation: Validation, language: str) -> Table:
     """Reasons with the number of cases, the commonest first."""
     counts: dict[str, int] = {}
@@ -203,16 +145,3 @@ def _all_cases(validation: Validation, language: str) -> Table:
             numbers = [compared.predicted, compared.low, compared.high, compared.measured, compared.error]
             rows.append([case.id, case.engine, name, *("" if number is None else f"{number}" for number in numbers), ""])
     return Table([Column(text("ui", code, language)) for code in codes], rows)
-
-
-def _quantity_name(name: str, language: str) -> str:
-    """What a quantity of ``validate`` is called."""
-    return text("ui", f"quantity-{name}", language)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}%"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:+.1f}%"
