@@ -24,7 +24,7 @@ from gpusizer.units import GiB
 if TYPE_CHECKING:
     from gpusizer.planning.remedies import Remedy
 
-__all__ = ["fit_data", "fit_document", "fit_sentence", "memory_data"]
+__all__ = ["cache_words", "fit_data", "fit_document", "fit_sentence", "memory_data", "ranks_table", "remedy_words"]
 
 
 def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
@@ -133,17 +133,23 @@ def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerat
     if len(items) > 1:
         blocks += [ledger_bar(per_gpu(items), language), ledger_table(items, language), *budget_paragraphs(fit, language)]
     if len(fit.ranks) > 1:
-        blocks.append(_ranks_table(fit, language))
+        blocks.append(ranks_table(fit, language))
     return Document(data, blocks, csv=_items_table(items))
+
+
+def cache_words(fit: Fit, language: str) -> str:
+    """The cache in the engine's own terms; empty where it counts no blocks."""
+    cache = fit.kv_cache
+    if not cache.blocks:
+        return ""
+    words = {"blocks": cache.blocks, "block_size": cache.block_size, "token": cache.bytes_per_token, "request": cache.fixed_bytes_per_request}
+    return text("ui", "fit-cache-fixed" if cache.fixed_bytes_per_request else "fit-cache", language, **words)
 
 
 def _facts(fit: Fit, remedies: Sequence[Remedy], language: str) -> list[Block]:
     """The cache in the engine's own terms, and what would help, a line each."""
-    lines, cache = [], fit.kv_cache
-    if cache.blocks:
-        words = {"blocks": cache.blocks, "block_size": cache.block_size, "token": cache.bytes_per_token, "request": cache.fixed_bytes_per_request}
-        lines.append(text("ui", "fit-cache-fixed" if cache.fixed_bytes_per_request else "fit-cache", language, **words))
-    lines += [_remedy_words(each, language) for each in remedies]
+    said = cache_words(fit, language)
+    lines = [*([said] if said else []), *(remedy_words(each, language) for each in remedies)]
     return [Lines(lines)] if lines else []
 
 
@@ -153,7 +159,8 @@ def _items_table(items: Sequence[Item]) -> Table:
     return Table([Column(name) for name in names], [[str(getattr(item, name) or "") for name in names] for item in items])
 
 
-def _remedy_words(remedy: Remedy, language: str) -> str:
+def remedy_words(remedy: Remedy, language: str) -> str:
+    """One change that would make it start, and what it would hold then."""
     after = remedy.fit
     settings = [notice_words(each, "knob", language) for each in remedy.knobs]
     change = settings or text("remedy", remedy.code, language, layout=layout_words(remedy.launch.layout), **remedy.parameters)
@@ -167,11 +174,12 @@ def _remedy_data(remedy: Remedy) -> dict[str, Any]:
         "kv_cache_tokens": remedy.fit.kv_cache.tokens,
         "max_concurrency": remedy.fit.max_concurrency,
         "command": command_line(remedy.launch),
-        "sentence": {language: _remedy_words(remedy, language) for language in LANGUAGES},
+        "sentence": {language: remedy_words(remedy, language) for language in LANGUAGES},
     }
 
 
-def _ranks_table(fit: Fit, language: str) -> Table:
+def ranks_table(fit: Fit, language: str) -> Table:
+    """The ranks that differ, side by side."""
     names = ("weights_bytes", "activation_peak_bytes", "kv_cache_pool_bytes", "free_bytes")
     heading = [
         Column(text("ui", "pp-rank", language), right=True),

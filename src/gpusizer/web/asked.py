@@ -14,7 +14,7 @@ from gpusizer.facts.model_words import model_meant
 from gpusizer.planning.fields import Field
 from gpusizer.planning.request import FIELDS, Request, from_mapping, to_query
 
-__all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "pairs_of"]
+__all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "pairs_of", "refuse_files"]
 
 _NOT_OVER_HTTP = ("trace", "prices", "hub")
 _FILES = (".gguf", ".json", ".toml", ".safetensors")
@@ -113,7 +113,7 @@ def asked_of(pairs: Iterable[tuple[str, Any]]) -> Asked:
             values[name] = tuple(_entries(value)) if name in many else value
     own = {name: values.pop(name) for name in list(values) if name in _OWN}
     config = own.pop("config", None)
-    _refuse_files(values)
+    refuse_files(values, ("model", "gpus"))
     shown = {each.name: each.read(own[each.name]) for each in OWN if each.name in own}
     if config is None:
         request = from_mapping(values)
@@ -128,12 +128,25 @@ def _entries(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _refuse_files(values: Mapping[str, Any]) -> None:
-    """What would be read from this machine, or from a network."""
+def refuse_files(values: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse what would be read from this machine, or from a network.
+
+    Parameters
+    ----------
+    values : mapping
+        What was given, by name.
+    names : iterable of str
+        Those whose values may be mistaken for a file.
+
+    Raises
+    ------
+    InputError
+        ``not-over-http``.
+    """
     for name in _NOT_OVER_HTTP:
         if values.get(name) is not None:
             raise InputError("not-over-http", name=name)
-    for name in ("model", "gpus"):
+    for name in names:
         for word in _entries(values.get(name, "")):
             if str(word).strip().lower().endswith(_FILES):
                 raise InputError("not-over-http", name=name)

@@ -31,6 +31,14 @@
   });
   ready(document);
 
+  // A form without an answer that changes as one types keeps its address short: what is empty is not sent.
+  const short = document.querySelector("form[data-short]");
+  const empty = (is) => {
+    for (const each of short?.elements ?? []) if (each.name && !each.value) each.disabled = is;
+  };
+  short?.addEventListener("submit", () => empty(true));
+  addEventListener("pageshow", () => empty(false));
+
   let form = document.getElementById("ask");
   if (!form) return;
   const answer = document.getElementById("answer");
