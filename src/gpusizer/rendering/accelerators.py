@@ -13,7 +13,7 @@ from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading,
 from gpusizer.rendering.notices import field_words
 from gpusizer.units import GB, TB, GiB
 
-__all__ = ["accelerator_document", "accelerators_document", "unverified_fields"]
+__all__ = ["DASH", "accelerator_document", "accelerators_document", "price_words", "unverified_fields"]
 
 DASH = "–"  # what nobody states
 
@@ -71,7 +71,7 @@ def accelerators_document(accelerators: Sequence[Accelerator], language: str) ->
             str(each.devices_per_node or DASH),
             _optional(each.peak_flops.get("bf16"), TB, ",.0f"),
             _optional(each.peak_flops.get("fp8"), TB, ",.0f"),
-            _price(each, next(iter(each.prices), None), language),
+            price_words(each, next(iter(each.prices), None), language),
         ]
         for each in accelerators
     ]
@@ -118,8 +118,8 @@ def accelerator_document(accelerator: Accelerator, language: str) -> Document:
         blocks.append(Table(columns(language, "measured", "value", "method-of-measure", "source", numbers=("value",)), measured))
     if accelerator.prices:
         prices = [
-            [_price(accelerator, price, language), _kind(price, language), date_words(price.date, language), cited.marks(price.source.split("; "))]
-            for price in accelerator.prices
+            [price_words(accelerator, each, language), _kind(each, language), date_words(each.date, language), cited.marks(each.source.split("; "))]
+            for each in accelerator.prices
         ]
         blocks.append(Table(columns(language, "price", "kind", "date", "source"), prices))
     engines = [f"{engine} {text('ui', f'engine-{answer}', language)}" for engine, answer in accelerator.engines.items()]
@@ -168,7 +168,8 @@ def _optional(value: float | None, unit: int, form: str) -> str:
     return DASH if value is None else format(value / unit, form)
 
 
-def _price(accelerator: Accelerator, price: Price | None, language: str) -> str:
+def price_words(accelerator: Accelerator, price: Price | None, language: str) -> str:
+    """A price with its currency, by the hour or the device; a dash where nobody states one."""
     if price is None:
         return DASH
     amount = f"{price.low:,}" if price.low == price.high else f"{price.low:,} - {price.high:,}"

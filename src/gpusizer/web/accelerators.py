@@ -5,10 +5,11 @@ from __future__ import annotations
 from gpusizer.answers import accelerator_answer, accelerators_answer
 from gpusizer.facts.filters import memory_bound
 from gpusizer.rendering.document import Document
+from gpusizer.web.accelerators_page import page
 from gpusizer.web.job import Job
 from gpusizer.web.listed import filters_of
 
-__all__ = ["answer"]
+__all__ = ["answer", "page"]
 
 
 def answer(job: Job) -> Document:

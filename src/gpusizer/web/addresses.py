@@ -59,7 +59,8 @@ def addresses() -> Iterator[Address]:
     yield Address("/", "plan", PAGE, _ASKED)
     yield Address("/answer", "plan", PART, _ASKED)
     yield Address("/report", "plan", "html", _ASKED, shown=True)
-    for kind in (*QUESTIONS, *LISTS):
+    yield Address("/docs", "docs", PAGE)
+    for kind in (*QUESTIONS, *LISTS, "accuracy"):
         methods = _ASKED if kind in QUESTIONS else _READ
         for root, form in (("", PAGE), (API, "json")):
             yield Address(f"{root}/{kind}", kind, form, methods)

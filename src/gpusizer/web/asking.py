@@ -119,7 +119,7 @@ def refused(error: GpusizerError, scope: Scope, *, part: bool = False) -> Respon
 def _page(words: str, status: int, request: Request, language: str, *, part: bool = False) -> Response:
     """A page that says what is wrong, or the part of one."""
     job = Job("plan", PART if part else PAGE, language, root_path=request.scope.get("root_path", ""))
-    page = rendered("problem-part.html" if part else "problem.html", job, words=words)
+    page = rendered("problem-part.html" if part else "problem.html", job, "/no-such-page", words=words)
     return response_of(Reply(status, MEDIA_TYPES[PAGE], page.encode(errors="replace")), request.headers)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gpusizer.answers import engine_answer, engines_answer
 from gpusizer.rendering.document import Document
+from gpusizer.web.engines_page import page
 from gpusizer.web.job import Job
 from gpusizer.web.listed import filters_of
 
-__all__ = ["answer"]
+__all__ = ["answer", "page"]
 
 
 def answer(job: Job) -> Document:

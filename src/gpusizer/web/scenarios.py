@@ -6,8 +6,9 @@ from gpusizer.answers import scenario_answer, scenarios_answer
 from gpusizer.rendering.document import Document
 from gpusizer.web.job import Job
 from gpusizer.web.listed import filters_of
+from gpusizer.web.scenarios_page import page
 
-__all__ = ["answer"]
+__all__ = ["answer", "page"]
 
 
 def answer(job: Job) -> Document:

@@ -1,0 +1,127 @@
+"""The further pages in a real browser: nothing for axe, nothing wider than a phone, nothing in English on the Chinese pages, no other host."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from visits import Visits
+
+PAGES = {
+    "fit": "/fit",
+    "fit-no": "/fit?model=qwen3-14b&gpu=rtx4090-24gb&max-model-len=32k",
+    "fit-empty": "/fit?model=qwen3-14b",
+    "models": "/models?filter=deepseek",
+    "model": "/models/deepseek-v3",
+    "accelerators": "/accelerators?filter=h200",
+    "accelerator": "/accelerators/b300-sxm-288gb",
+    "engines": "/engines",
+    "engine": "/engines/vllm",
+    "scenarios": "/scenarios",
+    "scenario": "/scenarios/rag-knowledge-base",
+    "formulas": "/formulas?filter=kv_cache",
+    "formula": "/formulas/memory.kv_cache.tokens",
+    "accuracy": "/accuracy",
+    "docs": "/docs",
+}
+NARROW = {"width": 375, "height": 700}
+LOOKS = [("en", "light", 1280), ("zh", "dark", 375), ("zh", "light", 1280), ("en", "dark", 375)]
+
+
+def opened(visits: Visits, address: str, language: str, **options: object) -> Page:
+    """A page with everything unfolded."""
+    page = visits.open(f"{address}{'&' if '?' in address else '?'}lang={language}", **options)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    return page
+
+
+@pytest.mark.parametrize(("language", "scheme", "width"), LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_and_nothing_scrolls_aside(visits: Visits, name: str, language: str, scheme: str, width: int) -> None:
+    page = opened(visits, PAGES[name], language, color_scheme=scheme, viewport={"width": width, "height": 900})
+    found = Axe().run(page).response["violations"]
+    assert [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("h1").count() == 1
+    assert page.locator("nav.pages [aria-current]").count() == (0 if name[:6] in ("engine", "scenar") else 1)
+
+
+@pytest.mark.parametrize("address", ["/nowhere", "/models/nobody-knows-this", "/fit?command=vllm+serve+nobody&gpu=h200", "/accelerators?memory=much"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_axe_finds_nothing_where_something_is_wrong(visits: Visits, address: str, language: str) -> None:
+    page = opened(visits, address, language, viewport=NARROW)
+    assert Axe().run(page).response["violations"] == []
+    assert page.is_visible("[role=alert]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    visits.complaints = [each for each in visits.complaints if "status of 4" not in each]  # the browser's own remark on 404 and 422
+
+
+VISIBLE = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!element.closest("[lang=en], script, code, pre, textarea, datalist, .hidden")) found.push(walker.currentNode.data);
+  }
+  return [...found, ...[...document.querySelectorAll("[placeholder]")].map((each) => each.placeholder)];
+}"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_chinese_pages_have_no_english_sentence(visits: Visits, name: str) -> None:
+    """Names, units, flags and commands are the same in every language; three English words in a row are a sentence."""
+    texts = opened(visits, PAGES[name], "zh").evaluate(VISIBLE)
+    english = {match for each in texts for match in re.findall(r"\b[a-z]{2,}(?:,? [a-z]{2,}){2,}", re.sub("`.*?`", "", each))}
+    assert english == set()
+
+
+def test_a_remedy_is_one_click_away(visits: Visits) -> None:
+    page = visits.open("/fit?lang=en&command=vllm+serve+Qwen%2FQwen3-14B&gpu=rtx4090-24gb")
+    assert page.get_attribute("[data-verdict]", "data-verdict") == "no"
+    page.click(".remedies a >> nth=0")
+    page.wait_for_selector("[data-verdict=yes]")
+    assert page.input_value("#in-command") == "vllm serve Qwen/Qwen3-14B"
+
+
+def test_a_form_asks_for_what_was_filled_in_and_its_address_stays_short(visits: Visits) -> None:
+    page = visits.open("/fit?lang=en&model=qwen3-14b")
+    assert page.get_attribute("[data-verdict]", "data-verdict") == "none"
+    page.fill("#in-gpu", "h100")
+    page.fill("[name='max-model-len']", "8k")
+    page.click("button[type=submit].main")
+    page.wait_for_selector("[data-verdict=yes]")
+    assert page.url.endswith("/fit?lang=en&engine=vllm&model=qwen3-14b&gpu=h100&max-model-len=8k")
+    page.click("nav.engines >> text=SGLang")
+    page.wait_for_selector("[name='context-length']")
+    assert page.input_value("[name='context-length']") == "8k"
+
+
+def test_a_command_becomes_a_form_and_a_form_a_command(visits: Visits) -> None:
+    page = visits.open("/fit?lang=en")
+    sentence = page.inner_text("h1")
+    page.click("text=Fill in a form")
+    page.wait_for_selector("[name='tensor-parallel-size']")
+    assert page.inner_text("h1") == sentence
+    assert page.input_value("[name='tensor-parallel-size']") == "8"
+    page.click("text=Paste a launch command")
+    page.wait_for_selector("#in-command")
+    assert page.inner_text("h1") == sentence
+
+
+def test_a_line_of_the_ledger_opens_its_formula(visits: Visits) -> None:
+    page = visits.open("/fit?lang=en")
+    page.click("table.ledger >> text=KV cache pool")
+    assert page.is_visible("#why-kv_cache_pool pre >> nth=0") or page.locator("details[open]").count() == 1
+
+
+def test_the_pages_work_without_a_script(visits: Visits) -> None:
+    page = visits.open("/models?lang=en", java_script_enabled=False)
+    page.fill("#filter", "kimi")
+    page.press("#filter", "Enter")
+    page.wait_for_url("**filter=kimi**")
+    page.click("thead a >> nth=1")
+    page.wait_for_url("**sort=total**")
+    assert page.locator("tbody tr").count() > 3
