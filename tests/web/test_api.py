@@ -87,7 +87,8 @@ def test_the_catalogue_is_that_of_the_command_line(
     assert code == 0
     name, _, query = path.partition("?")
     for root in (f"{API}/", "/") if ending else (f"{API}/",):
-        assert httpx.get(f"{server}{root}{name}{ending}?{query}").text.strip() == out.strip()
+        found = httpx.get(f"{server}{root}{name}{ending}?{query}")
+        assert found.json() == json.loads(out) if form == "json" else found.text.strip() == out.strip()
 
 
 def test_a_pasted_configuration_is_a_model(server: str) -> None:

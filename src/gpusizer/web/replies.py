@@ -10,9 +10,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import orjson
+
 from gpusizer.errors import GpusizerError, InputError
 from gpusizer.given_files import without_files
 from gpusizer.rendering.failures import defect_of
+from gpusizer.rendering.forms.json import opened, to_json
 from gpusizer.web.file_names import file_name
 from gpusizer.web.job import PAGE, PART, Job, Reply
 from gpusizer.web.problems import problem_reply, status_of
@@ -93,8 +96,19 @@ def _replied(job: Job, module: ModuleType) -> Reply:
 
     if job.form not in form_names():
         raise InputError("no-such-page")
-    body = render_file(_made(module, "answer")(job), job.form).encode(errors="replace")
+    answer = _made(module, "answer")(job)
+    if job.form == "json":
+        return Reply(200, media_type, _compact(answer.data), name)
+    body = render_file(answer, job.form).encode(errors="replace")
     return Reply(200, media_type, body, name, _style_hash(body) if job.form == "html" else None)
+
+
+def _compact(data: Mapping[str, Any]) -> bytes:
+    """JSON for programs, without a line more than it takes."""
+    try:
+        return orjson.dumps(data, default=opened)
+    except TypeError:  # a number beyond 64 bits, a key that is no text
+        return to_json(data).encode(errors="replace")
 
 
 def _style_hash(page: bytes) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpusizer.rendering.document import Answer
 
-__all__ = ["plain", "to_json", "write"]
+__all__ = ["opened", "plain", "to_json", "write"]
 
 
 def plain(value: Any) -> Any:
@@ -22,13 +22,13 @@ def plain(value: Any) -> Any:
     >>> plain({"a": (Decimal("2.5"), Decimal(3)), "b": float("nan")})
     {'a': [2.5, 3], 'b': None}
     """
-    value = _opened(value)
+    value = opened(value)
     if isinstance(value, dict):
         return {key: plain(entry) for key, entry in value.items()}
     return [plain(entry) for entry in value] if isinstance(value, list) else value
 
 
-def _opened(value: Any) -> Any:
+def opened(value: Any) -> Any:
     """The outermost layer of a value as JSON can hold it; what lies inside stays as it is."""
     if value is None or isinstance(value, (str, int)):
         return value
@@ -45,7 +45,7 @@ def _opened(value: Any) -> Any:
     return sorted(map(plain, value)) if isinstance(value, (set, frozenset)) else str(value)
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_opened)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=opened)
 
 
 def to_json(value: Any) -> str:
@@ -63,7 +63,7 @@ def to_json(value: Any) -> str:
       "warnings": []
     }
     """
-    data = _opened(value)
+    data = opened(value)
     if not isinstance(data, dict) or not data:
         return _line(data) + "\n"
     return "{\n" + ",\n".join(f"  {_line(key)}: {_field(entry)}" for key, entry in data.items()) + "\n}\n"
@@ -75,8 +75,8 @@ def write(document: Answer) -> str:
 
 
 def _field(value: Any) -> str:
-    value = _opened(value)
-    if isinstance(value, list) and value and isinstance(_opened(value[0]), dict | list):
+    value = opened(value)
+    if isinstance(value, list) and value and isinstance(opened(value[0]), dict | list):
         return "[\n" + ",\n".join("    " + _line(entry) for entry in value) + "\n  ]"
     if isinstance(value, dict) and value:
         return "{\n" + ",\n".join(f"    {_line(key)}: {_line(entry)}" for key, entry in value.items()) + "\n  }"
