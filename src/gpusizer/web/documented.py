@@ -9,7 +9,7 @@ from typing import Any
 
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.rendering.render import form_names
-from gpusizer.web.addresses import API, LISTS, QUESTIONS
+from gpusizer.web.addresses import API, LISTS, QUESTIONS, addresses
 from gpusizer.web.documented_answers import ANSWERS
 from gpusizer.web.documented_inputs import EXAMPLES, body_schema, parameters
 from gpusizer.web.file_names import ENDINGS
@@ -71,19 +71,34 @@ def _questions(language: str) -> dict[str, Any]:
 
 
 def _lists(language: str) -> dict[str, Any]:
-    """What the catalogue has."""
+    """What there is, and each thing of it."""
     found: dict[str, Any] = {}
+    listed = dict.fromkeys(each.kind for each in addresses() if each.path == f"{API}/{each.kind}" and each.kind not in QUESTIONS)
+    for kind in listed:
+        inputs = [*parameters(kind, language), _language(language)]
+        found[f"{API}/{kind}"] = _get(kind, kind, language, inputs, _responses(_answer(kind, language), _ANYWHERE, language))
+        inputs.append(_ending(kind, language))
+        found[f"{API}/{kind}.{{ending}}"] = _get(f"{kind}_file", kind, language, inputs, _responses(_files(kind, language), _NAMED, language))
     for kind, one in LISTS.items():
-        name = {"name": "id", "in": "path", "required": True, "description": text("api", "id", language), "example": EXAMPLES[one]["id"]}
-        given, spoken = parameters(kind, language), _language(language)
-        rows = (
-            (f"{API}/{kind}", kind, kind, [*given, spoken], _answer(kind, language), _ANYWHERE),
-            (f"{API}/{kind}.{{ending}}", f"{kind}_file", kind, [*given, spoken, _ending(kind, language)], _files(kind, language), _NAMED),
-            (f"{API}/{kind}/{{id}}", one, one, [{**name, "schema": {"type": "string", "minLength": 1}}, spoken], _answer(one, language), _NAMED),
-        )
-        for path, called, about, inputs, answers, statuses in rows:
-            found[path] = {"get": _operation(f"get_{called}", about, language, inputs, _responses(answers, statuses, language), "catalogue")}
+        inputs = [_id(one, language), _language(language)]
+        found[f"{API}/{kind}/{{id}}"] = _get(one, one, language, inputs, _responses(_answer(one, language), _NAMED, language))
     return found
+
+
+def _get(name: str, about: str, language: str, inputs: Sequence[Mapping[str, Any]], responses: Mapping[str, Any]) -> dict[str, Any]:
+    return {"get": _operation(f"get_{name}", about, language, inputs, responses, "catalogue")}
+
+
+def _id(one: str, language: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1}
+    return {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": text("api", "id", language),
+        "schema": schema,
+        "example": EXAMPLES[one]["id"],
+    }
 
 
 def _server(language: str) -> dict[str, Any]:
