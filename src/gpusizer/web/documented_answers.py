@@ -198,7 +198,7 @@ ANSWERS: Mapping[str, _Schema] = {
     "Scenario": _one("scenario", _SCENARIO),
     "Formulas": _all(schema=_is("formulas"), formulas=_list(_NAMED_FORMULA)),
     "Formula": _one("formula", _NAMED_FORMULA),
-    "Accuracy": _all(schema=_is("accuracy"), date=_TEXT, files=_list(_all(subject=_TEXT, file=_TEXT, owners=_list(_FREE), summary=_FREE))),
+    "Accuracy": _all(schema=_is("accuracy"), date=_TEXT, files=_list(_all(subject=_TEXT, file=_TEXT, owners=_TEXTS, summary=_FREE))),
     "Option": _OPTION,
     "PerGpu": _some(
         **dict.fromkeys(("device_total_bytes", "weights_bytes", "kv_cache_pool_bytes", "activation_peak_bytes", "cuda_graph_bytes"), _NUMBER),
