@@ -77,7 +77,7 @@ def _lists(language: str) -> dict[str, Any]:
     for kind in listed:
         inputs = [*parameters(kind, language), _language(language)]
         found[f"{API}/{kind}"] = _get(kind, kind, language, inputs, _responses(_answer(kind, language), _ANYWHERE, language))
-        inputs.append(_ending(kind, language))
+        inputs = [*inputs, _ending(kind, language)]
         found[f"{API}/{kind}.{{ending}}"] = _get(f"{kind}_file", kind, language, inputs, _responses(_files(kind, language), _NAMED, language))
     for kind, one in LISTS.items():
         inputs = [_id(one, language), _language(language)]
