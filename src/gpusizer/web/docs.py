@@ -99,7 +99,7 @@ def _kind(schema: Mapping[str, Any], shape: Mapping[str, Any]) -> str:
         return " | ".join(map(str, shape["enum"]))
     if "anyOf" in shape or "oneOf" in shape:
         kinds = (_kind(schema, _followed(schema, each)) for each in (*shape.get("anyOf", ()), *shape.get("oneOf", ())))
-        return " | ".join(dict.fromkeys(kind for kind in kinds if kind != "null"))
+        return " | ".join(dict.fromkeys(word for kind in kinds for word in kind.split(" | ") if word != "null"))
     kind = shape.get("type", "")
     names = [kind] if isinstance(kind, str) else [each for each in kind if each != "null"]
     inner = _kind(schema, _followed(schema, shape["items"])) if "items" in shape else ""
