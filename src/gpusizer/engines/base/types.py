@@ -201,6 +201,14 @@ class Fit:
         """What a reader of the answer must know."""
         return self.account.warnings()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Written out, for another process: what stands behind a verdict reads its start, which stays where it is."""
+        return {**vars(self), "account": None, "ranks": self.ranks, "quantities": self.quantities, "warnings": self.warnings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        said = Account(lambda: state["ranks"], lambda: state["quantities"], lambda: state["warnings"])
+        vars(self).update({**state, "account": said})
+
     def warned(self, *said: Notice) -> Fit:
         """The same answer with more to say."""
         return replace(self, account=self.account._replace(warnings=lambda: (*self.warnings, *said))) if said else self
