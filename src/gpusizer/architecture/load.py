@@ -224,10 +224,10 @@ def _entry(source: str) -> Architecture:
     if meant.precision == QUANTISED:
         raise InputError("quantised-how", id=source)
     from gpusizer.architecture.precision.asked import asked_precision
-    from gpusizer.architecture.precision.requantise import with_precision
+    from gpusizer.architecture.precision.copies import copy_of
 
     asked = asked_precision(meant.precision, model=model)
-    copy = with_precision(model, asked.precision)
+    copy = copy_of(model, meant.repository or source, asked.precision, _model)
     said = Notice("model-taken-in", {"found": source, "model": model.name, "precision": asked.precision})
     return replace(copy, warnings=(*copy.warnings, said, *((asked.notice,) if asked.notice else ())))
 

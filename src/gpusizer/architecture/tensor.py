@@ -41,6 +41,8 @@ class Tensor:
         How many tensors of this shape the layer stores: the number of experts for an expert's matrix.
     linear : bool
         A weight of a matrix product: it may be quantised and costs FLOPs. Embeddings, norms, biases and convolutions are not.
+    places : int
+        Places in a parameter that stacks queries, keys and values: 2 for keys that are the values as well.
     dtype : str or None
         Number format when it differs from the checkpoint's main one ("fp32" for some routers); None follows the checkpoint.
 
@@ -58,6 +60,7 @@ class Tensor:
     copies: int = 1
     linear: bool = False
     dtype: str | None = None
+    places: int = 1
 
     @property
     def params(self) -> int:

@@ -23,6 +23,7 @@ _NOTHING = frozenset({"none", "null"})
 _PAIR = re.compile(r"""'([A-Za-z_][\w-]{0,63})'\s*:\s*""")
 _OPTION = re.compile(r"--?([A-Za-z][\w-]{0,63})(?:=(.*))?", re.DOTALL)
 _ASSIGNED = re.compile(r"([A-Za-z_][\w-]{0,63})=(.*)", re.DOTALL)
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}:")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}")
 _SUM = re.compile(r"\$\(\(\s*(\d{1,9})\s*\*\s*(\d{1,9})\s*\)\)")
 _WORD = re.compile(r"""\$\(\(\s*\d{1,9}\s*\*\s*\d{1,9}\s*\)\)|(?:[^\s"';]|"[^"]{0,4000}"?|'[^']{0,4000}'?)+|;""")
@@ -52,6 +53,8 @@ def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
     {'n_gpu_layers': 99, 'cache_type_k': 'q8_0'}
     >>> launch_words("{'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0")
     {'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0'}
+    >>> launch_words("max-model-len: 8192; language-model-only: True")
+    {'max_model_len': 8192, 'language_model_only': True}
     >>> launch_words("tensor_parallel_size=2, max_model_len=30_000; free_gpu_memory_fraction 0.9")
     {'tensor_parallel_size': 2, 'max_model_len': 30000, 'free_gpu_memory_fraction': 0.9}
     """
@@ -101,6 +104,8 @@ def _next(words: list[str], index: int) -> tuple[str | None, Any, int]:
     assigned = _ASSIGNED.fullmatch(word)
     if assigned:
         return _long(assigned[1]), _value(assigned[2]), index + 1
+    if _LABEL.fullmatch(word) and following is not None and following != ";" and not _starts_option(following):
+        return _long(word[:-1]), _value(following), index + 2
     if _NAME.fullmatch(word) and following is not None and following != ";" and not _starts_option(following) and not _ASSIGNED.fullmatch(following):
         value = _value(following)
         if not isinstance(value, str) or "_" in word or "-" in word:

@@ -13,6 +13,8 @@ from typing import Any
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.copies import copy_of
+from gpusizer.architecture.precision.listed import FAMILIES
 from gpusizer.architecture.precision.precision_words import precision_of_words
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_dtype
@@ -144,6 +146,17 @@ def _case(row: Mapping[str, Any]) -> Case:
         raise InputError("case-without-device", found=text(row, "gpu"))
     notices = list(devices.notices)
     precision = gguf_precision(engine, wish, architecture) if gguf else _precision(row, words, wish, architecture)
+    other = stored.id != entry.id  # the checkpoint of another publisher stands for it
+    if (
+        wish is not None
+        and wish in FAMILIES
+        and not gguf
+        and (other or precision in FAMILIES)
+        and (named or precision_of_words(text(row, "model"))[0])
+    ):
+        name = re.sub(r"[\s()]+", "-", text(row, "model"))
+        architecture, precision, other = copy_of(load_architecture(entry.id), name, wish, load_architecture), "checkpoint", False
+        notices += [notice for notice in architecture.warnings if notice.code in ("usual-list", "recipe-guessed")]
     told = told and (wish is not None or not gguf)
     if alike:
         notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
@@ -165,8 +178,8 @@ def _case(row: Mapping[str, Any]) -> Case:
         unpredictable |= _unpredictable_placement(
             words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room
         )
-    if stored.id != entry.id:
-        fields["similar_precision"] = wish or "other"  # the checkpoint of another publisher stands for it
+    if other:
+        fields["similar_precision"] = wish or "other"
     if gguf and (alike or OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
         fields["similar_precision"] = "other"
         precision = mixed_precision(precision, architecture)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator
 
 from gpusizer.errors import UnknownIdError
-from gpusizer.facts.catalog import model_entry, model_ids, resolve_model
+from gpusizer.facts.catalog import model_entry, resolve_model
+from gpusizer.facts.stored_copies import stored_copy_id
 from gpusizer.facts.types import ModelEntry
 from gpusizer.units import GB
 
@@ -88,43 +87,7 @@ def stored_in(entry: ModelEntry, precision: str | None) -> ModelEntry:
     >>> stored_in(model_entry("glm-5.1"), "nvfp4").id, stored_in(model_entry("qwen3-8b"), None).id
     ('glm-5.1-nvfp4', 'qwen3-8b')
     """
-    return entry if precision is None else model_entry(_stored_id(entry.id, precision))
-
-
-@lru_cache(maxsize=256)
-def _stored_id(model_id: str, precision: str) -> str:
-    known = frozenset(model_ids())
-    stem = re.sub(r"-(?:it|instruct|chat)$", "", model_id)
-    if model_id.endswith(f"-{precision}"):
-        return model_id
-    for name in (f"{model_id}-{precision}", f"{stem}-{precision}", f"{stem}-instruct-{precision}"):
-        if name in known:
-            return name
-    shapes = _whole_numbers(model_entry(model_id).config)
-    for name in sorted(known, reverse=True):
-        if name.endswith(f"-{precision}"):
-            other = _whole_numbers(model_entry(name).config)
-            common = shapes.keys() & other.keys()
-            apart = shapes.keys() ^ other.keys()
-            if len(common) >= _ALIKE_KEYS and len(apart) <= _LONELY_KEYS and all(shapes[key] == other[key] for key in common):
-                return name
-    return model_id
-
-
-_ALIKE_KEYS, _LONELY_KEYS = 8, 2  # whole numbers of two configurations: so many agree, none differs, so many stand in one of them only
-
-
-def _whole_numbers(config: Mapping[str, Any], prefix: str = "") -> dict[str, int]:
-    """The shapes of a configuration: its whole numbers, those of its parts as well."""
-    found: dict[str, int] = {}
-    for key, value in config.items():
-        if key == "quantization_config":
-            continue
-        if isinstance(value, Mapping):
-            found |= _whole_numbers(value, f"{prefix}{key}.")
-        elif isinstance(value, int) and not isinstance(value, bool):
-            found[prefix + key] = value
-    return found
+    return entry if precision is None else model_entry(stored_copy_id(entry.id, precision))
 
 
 _SAME_SIZE = 0.03

@@ -42,6 +42,8 @@ class Quantization:
         The first that names the tensor decides.
     exact : mapping of str to StorageFormat
         Formats by path, as file headers tell them; they come before everything else.
+    ends : tuple of Quantization
+        The lightest and the heaviest that the files may be, where nobody tells which tensors are quantised; empty where it is known.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Quantization:
     groups: Mapping[str, StorageFormat] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     exact: Mapping[str, StorageFormat] = field(default_factory=dict)
+    ends: tuple[Quantization, ...] = ()
     _seen: dict[str, StorageFormat | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property

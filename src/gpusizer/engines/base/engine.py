@@ -24,6 +24,7 @@ from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
+from gpusizer.engines.base.recipe_band import recipe_line
 from gpusizer.engines.base.types import Account, Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
@@ -44,6 +45,7 @@ class Engine(ABC):
 
     id: ClassVar[str] = ""
     newest: ClassVar[tuple[int, ...]] = (0,)
+    stacked: ClassVar[bool] = False  # queries, keys and values are one parameter: keys that are the values take both places
     weight_error: ClassVar[float] = 0.01  # band of stored tensors after loading, as a share
     weight_sources: ClassVar[tuple[str, ...]] = ()
     # Kinds of mixers that it is known to run; None for an engine that takes a model's own code.
@@ -70,7 +72,7 @@ class Engine(ABC):
         """How the weights of one rank are made."""
         layout = start.layout
         experts_tp = 1 if layout.ep > 1 else layout.tp * layout.dp
-        return Cut(tp=layout.tp, experts_tp=experts_tp, ep=layout.ep, towers_tp=layout.tp)
+        return Cut(tp=layout.tp, experts_tp=experts_tp, ep=layout.ep, towers_tp=layout.tp, stacked=self.stacked)
 
     def padded_formats(self, start: Start) -> frozenset[str]:
         """Formats of routed experts that are padded to whole blocks, so that any cut will do."""
@@ -263,6 +265,7 @@ class Engine(ABC):
         towers = not start.flag("language_model_only")
         groups = table.stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=architecture.tied_head, towers=towers)
         items = weight_items(groups, error=self.weight_error_of(start), evidence=self.weight_evidence(start), sources=self.weight_sources)
+        items += recipe_line(architecture, stage, cut, counted_bytes=sum(groups.values()), towers=towers)
         return items + self.added_weights(start, stage, cut)
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...] | None:

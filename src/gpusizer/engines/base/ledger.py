@@ -14,6 +14,7 @@ from gpusizer.formulas.memory.constants import constant_bytes
 from gpusizer.formulas.memory.loaded import group_sum_bytes
 
 __all__ = [
+    "RECIPE_LINE",
     "WEIGHT_LINES",
     "banded",
     "combined",
@@ -109,6 +110,9 @@ def banded(id: str, constant: Band, *, section: Section, evidence: Evidence = Ev
     return computed(id, constant_bytes, section=section, band=constant, evidence=evidence, sources=constant.sources, fitted_bytes=constant.bytes)
 
 
+RECIPE_LINE = "weights_recipe"
+"""What the files may hold more or less where nobody tells which tensors are quantised: its ends are physical, not measured."""
+
 WEIGHT_LINES = (
     "weights_embedding",
     "weights_attention",
@@ -165,7 +169,7 @@ def total_bytes(items: Iterable[Item]) -> int:
 
 
 def combined(items: Iterable[Item], sign: int = 1, base: float = 0) -> Quantity:
-    """Sum (or ``base`` less the sum) with its band: deviations of different items are taken as independent.
+    """Sum (or ``base`` less the sum) with its band: deviations of different items are taken as independent, physical ends are added.
 
     >>> from gpusizer.engines.base.band import Limits
     >>> ten = {"fitted_bytes": 10, "section": Section.OUTSIDE}
@@ -173,13 +177,19 @@ def combined(items: Iterable[Item], sign: int = 1, base: float = 0) -> Quantity:
     Quantity(value=20, low=15.0, high=25.0)
     """
     value, below, above = 0, 0.0, 0.0
+    physical_below, physical_above = 0, 0
     for line in items:
         value += line.bytes
+        if line.id == RECIPE_LINE:
+            physical_below += line.bytes - line.low_bytes
+            physical_above += line.high_bytes - line.bytes
+            continue
         below += (line.bytes - line.low_bytes) ** 2
         above += (line.high_bytes - line.bytes) ** 2
+    lower, upper = sqrt(below) + physical_below, sqrt(above) + physical_above
     if sign < 0:
-        return Quantity(base - value, base - value - sqrt(above), base - value + sqrt(below))
-    return Quantity(base + value, base + value - sqrt(below), base + value + sqrt(above))
+        return Quantity(base - value, base - value - upper, base - value + lower)
+    return Quantity(base + value, base + value - lower, base + value + upper)
 
 
 def per_gpu(items: Iterable[Item]) -> dict[str, int]:

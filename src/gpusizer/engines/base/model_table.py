@@ -86,7 +86,7 @@ class ModelTables(ABC):
     def __init__(self, devices: Devices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
         self.devices, self.engine = devices, devices.engine
         self.precisions, self.kv_precisions, self.tps = tuple(precisions), tuple(kv_precisions), tps
-        self.parts = PartTable(tps, devices.paddings, self.slack_of)
+        self.parts = PartTable(tps, devices.paddings, self.slack_of, self.engine.stacked)
         self.columns: list[ModelColumns] = []
         self.families: dict[Contents, int] = {}
         self.shared: dict[tuple[Any, ...], dict[Any, Any]] = {}

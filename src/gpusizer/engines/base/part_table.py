@@ -15,7 +15,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Tensor
 from gpusizer.engines.base.ledger import WEIGHT_LINES, weight_line
-from gpusizer.engines.base.weights import Cut, ExpertPadding, StoredTensor, bare_matrices, group_bytes, matrix_bytes, parameter_of
+from gpusizer.engines.base.weights import Cut, ExpertPadding, StoredTensor, bare_matrices, group_bytes, matrix_bytes, parameter_of, stored_as
 
 __all__ = ["LINES", "Part", "PartTable", "Tally", "tally_of"]
 
@@ -99,7 +99,7 @@ class Tally:
         """A part as engines cut it."""
         counts: dict[StoredTensor, int] = {}
         for (tensor, _, count), form in zip(part, forms, strict=True):
-            one = StoredTensor(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
+            one = stored_as(tensor, form)
             counts[one] = counts.get(one, 0) + count
         return tuple(one if count == 1 else replace(one, count=count) for one, count in counts.items())
 
@@ -115,7 +115,7 @@ def _part(pairs: Iterable[tuple[Tensor, StorageFormat]]) -> Part:
     found: dict[tuple[object, ...], list[object]] = {}
     for tensor, form in pairs:
         parameter = parameter_of(tensor)
-        key = (tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, tensor.linear, tensor.dtype, form, parameter)
+        key = (tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, tensor.linear, tensor.dtype, form, parameter, tensor.places)
         if key in found:
             found[key][2] += 1  # type: ignore[operator]
         else:
@@ -166,11 +166,14 @@ class PartTable:
         Padding of expert kernels, one for each class of devices.
     slack_of : callable
         What the engine's allocator counts beyond matrices of given sizes.
+    stacked : bool
+        Queries, keys and values are one parameter.
     """
 
     tps: tuple[int, ...]
     paddings: tuple[tuple[ExpertPadding, ...], ...]
     slack_of: Callable[[Iterable[int]], int]
+    stacked: bool = False
     rows: list[list[float | None]] = field(default_factory=list)
     _known: dict[tuple[tuple[StoredTensor, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
 
@@ -221,7 +224,7 @@ class PartTable:
             matrices = bare_matrices(tensors) if slack else ()
             for tp in (self.tps[place] for place in places):
                 for whole in ways if tp > 1 else (0,):
-                    cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp)
+                    cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp, stacked=self.stacked)
                     self._tally_cut(sizes, (tensors, matrices), cut, (whole, tp), shares)
                     if ways == (0,) and routed and tp > 1:
                         for name in ("slack", "blocks"):

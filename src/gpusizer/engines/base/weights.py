@@ -17,6 +17,7 @@ from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, kv_hea
 from gpusizer.once import Remembered, once_per_object
 
 __all__ = [
+    "ROUTED",
     "Cut",
     "ExpertPadding",
     "StoredTensor",
@@ -28,6 +29,7 @@ __all__ = [
     "once_per_architecture",
     "parameter_of",
     "routed_block",
+    "stored_as",
     "weight_table",
 ]
 
@@ -72,6 +74,8 @@ class Cut:
         Every rank holds shared experts whole (sequence-parallel experts).
     dense_tp, head_tp : int
         Ranks that cut dense blocks and shared experts, and the head, where they are not those of attention; 0 where they are. [ranks]
+    stacked : bool
+        Queries, keys and values are one parameter, which has a place for values that are the keys.
     """
 
     tp: int = 1
@@ -84,6 +88,7 @@ class Cut:
     whole_shared: bool = False
     dense_tp: int = 0
     head_tp: int = 0
+    stacked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,12 @@ class StoredTensor:
     form: StorageFormat
     count: int
     parameter: str = ""  # the parameter that an engine makes of it, together with its neighbours; "" for what is small
+    places: int = 1  # in a parameter of queries, keys and values: 2 for keys that are the values
+
+
+def stored_as(tensor: Tensor, form: StorageFormat) -> StoredTensor:
+    """One tensor in a format."""
+    return StoredTensor(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor), tensor.places)
 
 
 def _rank_bytes(stored: StoredTensor, cut: Cut) -> int:
@@ -122,7 +133,7 @@ def _rank_bytes(stored: StoredTensor, cut: Cut) -> int:
         for padding in cut.paddings:
             if padding.format_id == stored.form.id:
                 shape = _padded(shape, stored.split, padding)
-    return stored.count * stored.form.bytes_of(shape, copies)
+    return stored.count * stored.form.bytes_of(shape, copies) * (stored.places if cut.stacked else 1)
 
 
 # Matrices that engines stack into one parameter: queries, keys and values; gate and up; the latent projections; the inputs of a delta rule.
@@ -307,7 +318,7 @@ def _add(total: dict[str, int], part: dict[str, int], count: int = 1) -> None:
 def _tally(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> tuple[StoredTensor, ...]:
     counts: dict[StoredTensor, int] = {}
     for tensor, form in tensors:
-        one = StoredTensor(tensor.shape, tensor.copies, tensor.split, tensor.units, tensor.group, form, 1, parameter_of(tensor))
+        one = stored_as(tensor, form)
         counts[one] = counts.get(one, 0) + 1
     return tuple(replace(one, count=count) for one, count in counts.items())
 

@@ -70,6 +70,7 @@ class Sglang(PooledEngine):
     attention_dp_since: ClassVar[tuple[int, ...] | None] = (0, 4, 0)  # --enable-dp-attention: docs/advanced_features/server_arguments.md
     holds_longest_request: ClassVar[bool] = False  # it starts all the same and refuses longer requests one by one
     weight_error: ClassVar[float] = 0.012
+    stacked: ClassVar[bool] = True
     weight_sources: ClassVar[tuple[str, ...]] = ("sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/model_runner.py, load_model",)
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
@@ -107,6 +108,7 @@ class Sglang(PooledEngine):
             towers_tp=1 if start.flag("mm_enable_dp_encoder") else layout.tp,
             dense_tp=1 if whole_dense and layout.dp > 1 else ranks,
             head_tp=layout.tp if start.flag("enable_dp_lm_head") else ranks,
+            stacked=self.stacked,
         )
 
     def _paddings(self, start: Start) -> tuple[ExpertPadding, ...]:

@@ -38,7 +38,7 @@ from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, step_record, version_rules
-from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes, unfolds_scales
+from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes, unfolds_scales, unfused_experts
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
@@ -79,6 +79,7 @@ class Vllm(PooledEngine):
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = OWN_DRAFTS
     draft_heads: ClassVar[frozenset[str]] = frozenset({"eagle", "eagle3"})
     attention_dp_since: ClassVar[tuple[int, ...] | None] = (0, 9, 0)  # --data-parallel-size of one replica: docs/serving/data_parallel_deployment.md
+    stacked: ClassVar[bool] = True
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
@@ -96,6 +97,7 @@ class Vllm(PooledEngine):
             paddings=expert_paddings(start),
             towers_tp=1 if start.flag("mm_encoder_tp_mode") == "data" else layout.tp,
             whole_shared=layout.ep > 1 and layout.tp > 1 and layout.dp > 1,
+            stacked=self.stacked,
         )
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
@@ -113,6 +115,7 @@ class Vllm(PooledEngine):
             *position_tables(start, stage),
             buffers,
             scales,
+            *unfused_experts(start, stage, cut),
             *unlisted_tensors(start, stage),
             slack,
             *draft_weights(start, stage, cut),

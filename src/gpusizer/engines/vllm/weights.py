@@ -8,13 +8,15 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.tensors import stored_tensors
-from gpusizer.architecture.types import CompressedAttention, LatentAttention, Tensor
+from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Split, Tensor
+from gpusizer.engines.base.band import Spread
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Inputs, Item, Section
-from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, weight_table
+from gpusizer.engines.base.weights import ROUTED, Cut, ExpertPadding, StoredTensor, once_per_architecture, routed_block, weight_table
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import allocation_slack_bytes, group_sum_bytes, rope_table_bytes
+from gpusizer.formulas.memory.loaded import allocation_slack_bytes, expert_index_bytes, group_sum_bytes, rope_table_bytes
+from gpusizer.formulas.memory.weights import cut_units, experts_per_rank
 from gpusizer.once import Remembered
 from gpusizer.units import MiB
 
@@ -30,6 +32,7 @@ __all__ = [
     "slack_of",
     "square_bytes",
     "unfolds_scales",
+    "unfused_experts",
 ]
 
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
@@ -91,6 +94,7 @@ def rotations_of(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tup
     text: Mapping[str, Any] = inner if isinstance(inner, Mapping) else config
     sections = _sections(config)
     apart = "rope_local_base_freq" in text or len(sections) > 1 or any("linear" in (each.get("rope_type"), each.get("type")) for each in sections)
+    proportional = any("proportional" in (each.get("rope_type"), each.get("type")) for each in sections)
     times = 1.0
     for each in sections:
         factor = each.get("factor")
@@ -108,6 +112,8 @@ def rotations_of(architecture: Architecture) -> tuple[tuple[int, ...], tuple[tup
             if not width:
                 continue
             windowed = getattr(mixer, "window", None) is not None and not isinstance(mixer, CompressedAttention)
+            if proportional and isinstance(mixer, Attention) and not windowed:
+                width = mixer.head_dim  # what is not rotated is rotated by nothing (rotary_embedding/gemma4_rope.py)
             kind = int(apart and windowed)
             if isinstance(mixer, CompressedAttention):
                 kind = int(mixer.ratio > 0)
@@ -185,6 +191,57 @@ NATIVE_BYTE_FLOATS = 8.9  # compute capability; below, weights of FP8 are read b
 def unfolds_scales(start: Start) -> bool:
     """Whether every scale of FP8 blocks is unfolded: cards of NVIDIA that have no such arithmetic."""
     return start.accelerator.vendor == "NVIDIA" and 0 < start.capability < NATIVE_BYTE_FLOATS
+
+
+# ---- experts in small integers on ROCm --------------------------------------------------------------------------------
+
+INDICES, INDEX_BYTES = 2, 4  # the group of an input and its place in the order
+REPACKED_SPREAD = Spread(0.5, 0.3)
+
+
+def unfused_experts(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """What experts in symmetric groups of integers keep where no Marlin kernel runs: their indices stay, and as ROCm counts what is taken from the
+    device (vllm/platforms/rocm.py, get_current_memory_usage), so does the memory of one layer that was repacked."""
+    architecture, table = start.architecture, weight_table(start.architecture)
+    if start.accelerator.vendor != "AMD":
+        return []
+    inputs = {index: _integer_inputs(table.kinds[table.kind_of[index]], cut) for index in stage.layers}
+    found = [index for index in stage.layers if inputs[index]]
+    block = routed_block(architecture.layers[found[0]]) if found else None
+    if block is None:
+        return []
+    return [
+        computed(
+            "weights_indices",
+            expert_index_bytes,
+            section=Section.WEIGHTS,
+            sources=(_SOURCE + "quantization/compressed_tensors/compressed_tensors_moe/compressed_tensors_moe_wna16.py",),
+            layers=len(found),
+            experts=experts_per_rank(experts=block.experts, redundant=cut.redundant_experts, ep=cut.ep),
+            inputs=inputs[found[0]],
+            indices=INDICES,
+            index_bytes=INDEX_BYTES,
+        ),
+        computed(
+            "weights_repacked",
+            sum_bytes,
+            section=Section.WEIGHTS,
+            band=REPACKED_SPREAD,
+            experts_bytes=max(table.layer_bytes(table.kind_of[index], cut).get(ROUTED, 0) for index in found),
+        ),
+    ]
+
+
+def _integer_inputs(tensors: Iterable[StoredTensor], cut: Cut) -> int:
+    """Inputs of both matrices of one expert on one rank; 0 where they are not symmetric integers in groups."""
+    sides = {}
+    for stored in tensors:
+        form = stored.form
+        symmetric = form.id.startswith("int") and form.columns and not (form.zero_bits or form.column_bits)
+        if symmetric and stored.group == ROUTED and len(stored.shape) == 2:
+            down = stored.split is Split.ROW
+            sides[down] = cut_units(size=stored.shape[1], parts=cut.experts_tp if down else 1)
+    return sum(sides.values())
 
 
 # ---- slack of the allocator -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ __all__ = [
     "absorbed_latent_bytes",
     "adapter_bytes",
     "allocation_slack_bytes",
+    "expert_index_bytes",
     "group_sum_bytes",
     "offloaded_bytes",
     "rope_table_bytes",
@@ -75,6 +76,40 @@ def unlisted_bytes(*, published_bytes: Any, listed_bytes: Any) -> Any:
     1582000000
     """
     return published_bytes - listed_bytes
+
+
+@formula(
+    "memory.weights.expert_index",
+    unit="bytes",
+    symbols={"layers": "layers", "experts": "experts", "inputs": "elements", "indices": "indices per input", "index_bytes": "bytes per index"},
+    reference="vllm-project/vllm@0072125a5: compressed_tensors_moe_wna16.py: w13_weight_g_idx, w13_g_idx_sort_indices, and the same of w2",
+    example={"layers": 48, "experts": 512, "inputs": 2304, "indices": 2, "index_bytes": 4},
+)
+def expert_index_bytes(*, layers: Any, experts: Any, inputs: Any, indices: Any, index_bytes: Any) -> Any:
+    """Indices of groups that a kernel for experts in small integers keeps for each input of its matrices.
+
+    Parameters
+    ----------
+    layers, experts : int
+        Layers with experts on this GPU; experts of one layer there. [layers, experts]
+    inputs : int
+        Inputs of both matrices of one expert. [elements]
+    indices : int
+        Indices that are kept for an input: its group, and its place in the order. [indices per input]
+    index_bytes : int
+        Size of an index. [bytes per index]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> expert_index_bytes(layers=48, experts=512, inputs=2048 + 256, indices=2, index_bytes=4)
+    452984832
+    """
+    return layers * experts * inputs * indices * index_bytes
 
 
 @formula(

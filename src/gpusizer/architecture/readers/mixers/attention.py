@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
@@ -153,7 +153,8 @@ def _projections(layer: LayerContext, geometry: Geometry, name: str, *, own_keys
     else:
         tensors = column(q, width * (2 if gated else 1), hidden, GROUP, geometry.heads, bias=inputs)
     if own_keys:
-        tensors += kv_columns(k, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
+        stored = kv_columns(k, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
+        tensors += stored if own_values else tuple(replace(tensor, places=2) for tensor in stored)
     if own_values:
         tensors += kv_columns(v, geometry.kv_heads * geometry.v_head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
     out = name + words.o_name

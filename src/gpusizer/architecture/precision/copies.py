@@ -1,0 +1,98 @@
+"""A quantised copy of a model by its name: the publisher's usual list, a copy that is known, or the tool's list between physical ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.listed import FAMILIES, FORMATS, listed
+from gpusizer.architecture.precision.publishers import usual_list
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.storage.quantization import Quantization
+from gpusizer.architecture.tensors import checkpoint_bytes
+from gpusizer.architecture.types import Notice
+from gpusizer.facts.stored_copies import stored_copy_id
+
+__all__ = ["copy_of", "ends_of"]
+
+LONGEST_FOUND = 200
+_FOUR_BITS_FLOATING = frozenset({"nvfp4", "mxfp4"})
+
+
+def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str], Architecture]) -> Architecture:
+    """A quantised copy of a model whose configuration nobody gave.
+
+    Parameters
+    ----------
+    model : Architecture
+        The model as its maker stores it.
+    name : str
+        The copy's name, with its owner where one is known.
+    precision : str
+        What the name says, one of :func:`gpusizer.architecture.precision.requantise.precision_ids`.
+    entry : callable
+        Reads a model of the catalogue by its id.
+
+    Returns
+    -------
+    Architecture
+        The publisher's usual list; else the list of another publisher's copy, or of the tool, with the lightest and the heaviest that the
+        files may be. What was taken is a warning.
+
+    Examples
+    --------
+    >>> from gpusizer.architecture.load import load_architecture
+    >>> copy = copy_of(load_architecture("qwen3-14b"), "cyankiwi/Qwen3-14B-AWQ-4bit", "int4", load_architecture)
+    >>> copy.quantization.linear.id, copy.quantization.ends
+    ('int4_g32', ())
+    """
+    plain = with_precision(model, precision)
+    if plain is model or precision not in FAMILIES:
+        return plain
+    usual = usual_list(name, model)
+    found = {"found": name[:LONGEST_FOUND]}
+    if usual is not None and not usual.guessed:
+        formats = usual.of(model, precision, FAMILIES[precision][0])
+        said = Notice("usual-list", {**found, "source": usual.source})
+        return replace(model, quantization=formats, header_bytes=None, warnings=(*model.warnings, said))
+    other = stored_copy_id(model.id, precision)
+    if other != model.id:
+        stored = entry(other)  # another publisher's copy: its list of what stays in 16 bits is a real one
+    elif usual is not None:
+        stored = replace(model, quantization=usual.of(model, precision, FAMILIES[precision][0]), header_bytes=None)
+    else:
+        stored = plain
+    ends = ends_of(model, precision)
+    copy = replace(stored, quantization=replace(stored.quantization, ends=ends))
+    low, high = (checkpoint_bytes(replace(model, quantization=end, header_bytes=None)) for end in ends)
+    said = Notice("recipe-guessed", {**found, "low_bytes": low, "high_bytes": high})
+    return replace(copy, warnings=(*model.warnings, said))
+
+
+def ends_of(model: Architecture, precision: str) -> tuple[Quantization, Quantization]:
+    """The lightest and the heaviest that the files of a copy may be.
+
+    Every linear matrix with the largest groups; or routed experts alone (of a dense model: all but linear attention, beside it and with floating
+    formats of four bits all but attention of any kind) with the smallest groups and zero points.
+
+    Parameters
+    ----------
+    model : Architecture
+        The model.
+    precision : str
+        A key of ``FAMILIES``.
+
+    Returns
+    -------
+    tuple of Quantization
+        Lightest, heaviest.
+    """
+    words = [word for word in FAMILIES[precision] if word != "nf4"]
+    groups = model.parameters.groups
+    if groups.get("routed_experts"):
+        kept = [group for group in groups if group != "routed_experts"]
+    else:
+        attention = bool(groups.get("linear_attention")) or precision in _FOUR_BITS_FLOATING
+        kept = ["linear_attention", *(["attention"] if attention else [])]
+    return listed(model, precision, FORMATS[words[0]], {}), listed(model, precision, FORMATS[words[-1]], dict.fromkeys(kept))
