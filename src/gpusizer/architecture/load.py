@@ -218,7 +218,7 @@ def _entry(source: str) -> Architecture:
     meant = model_meant(source)
     model = _model(meant.id)
     if meant.exact:
-        return model
+        return _of_another(model, source)
     if meant.precision is None:
         return replace(model, warnings=(*model.warnings, Notice("model-taken", {"found": source, "model": model.name})))
     if meant.precision == QUANTISED:
@@ -230,6 +230,17 @@ def _entry(source: str) -> Architecture:
     copy = copy_of(model, meant.repository or source, asked.precision, _model)
     said = Notice("model-taken-in", {"found": source, "model": model.name, "precision": asked.precision})
     return replace(copy, warnings=(*copy.warnings, said, *((asked.notice,) if asked.notice else ())))
+
+
+def _of_another(model: Architecture, source: str) -> Architecture:
+    """A quantised entry, or another publisher's copy that has its name."""
+    from gpusizer.architecture.precision.copies import copy_of
+    from gpusizer.architecture.precision.precision_words import precision_of_words
+    from gpusizer.facts.stored_copies import published_by_another
+
+    precision, _ = precision_of_words(source)
+    another = precision is not None and model.quantization.method is not None and published_by_another(model.id, source)
+    return copy_of(model, source, str(precision), _model) if another else model
 
 
 @cache  # the catalogue is finite, and equal ids are one object

@@ -156,7 +156,7 @@ _PRECISIONS: tuple[tuple[str, str], ...] = (
 )
 _SAYS_PRECISION = re.compile(r"\d-?bit|int\d|fp\d|awq|gptq|w\da\d|bf16|q\d")
 # Suffixes that leave the shapes as they are.
-_SAME_SHAPE = re.compile(r"-(?:instruct|chat|it|base|hf|gguf|thinking|mtp|dynamic|v\d|\d{4}|\d{6,8}|preview|abliterated|heretic|imat|i1|exp)$")
+_SAME_SHAPE = re.compile(r"-(?:instruct|chat|it|base|hf|gguf|thinking|mtp|dynamic|v\d|\d{4}|\d{6,8}|preview|abliterated|heretic|imat|i1|exp|qat)$")
 _MAKERS = re.compile(
     r"^(?:meta|nvidia|huihui|unsloth|thudm|zai-org|zai|zhipuai|openai|mistralai|google|microsoft|qwen(?=-qwen)|deepseek-ai|moonshotai|minimaxai|ibm-granite"
     r"|baidu|tencent|bytedance-seed|stepfun-ai|allenai|coherelabs|lgai-exaone|meituan-longcat|inclusionai)-"

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpusizer.facts.catalog import model_entry, model_ids
 
-__all__ = ["stored_copy_id"]
+__all__ = ["published_by_another", "stored_copy_id"]
 
 _ALIKE_KEYS, _LONELY_KEYS = 8, 2  # whole numbers of two configurations: so many agree, none differs, so many stand in one of them only
 
@@ -51,6 +51,32 @@ def stored_copy_id(model_id: str, precision: str) -> str:
             if len(common) >= _ALIKE_KEYS and len(apart) <= _LONELY_KEYS and all(shapes[key] == other[key] for key in common):
                 return name
     return model_id
+
+
+def published_by_another(model_id: str, name: str) -> bool:
+    """Whether a name has an owner who is none of those that the entry is published by.
+
+    Parameters
+    ----------
+    model_id : str
+        Id of the catalogue.
+    name : str
+        As typed: owner and name.
+
+    Returns
+    -------
+    bool
+        False where the name or the entry has no owner.
+
+    Examples
+    --------
+    >>> names = ("nvidia/Qwen3.6-35B-A3B-NVFP4", "RedHatAI/Qwen3.6-35B-A3B-NVFP4", "Qwen3.6-35B-A3B-NVFP4")
+    >>> [published_by_another("qwen3.6-35b-a3b-nvfp4", name) for name in names]
+    [False, True, False]
+    """
+    owner = name.rpartition("/")[0].rpartition("/")[2].lower()
+    owners = {alias.partition("/")[0].lower() for alias in model_entry(model_id).aliases if "/" in alias}
+    return bool(owner and owners) and owner not in owners
 
 
 def _whole_numbers(config: Mapping[str, Any], prefix: str = "") -> dict[str, int]:

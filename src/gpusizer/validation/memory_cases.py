@@ -26,6 +26,7 @@ from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
+from gpusizer.facts.stored_copies import published_by_another
 from gpusizer.facts.types import Accelerator
 from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
@@ -147,16 +148,10 @@ def _case(row: Mapping[str, Any]) -> Case:
     notices = list(devices.notices)
     precision = gguf_precision(engine, wish, architecture) if gguf else _precision(row, words, wish, architecture)
     other = stored.id != entry.id  # the checkpoint of another publisher stands for it
-    if (
-        wish is not None
-        and wish in FAMILIES
-        and not gguf
-        and (other or precision in FAMILIES)
-        and (named or precision_of_words(text(row, "model"))[0])
-    ):
-        name = re.sub(r"[\s()]+", "-", text(row, "model"))
-        architecture, precision, other = copy_of(load_architecture(entry.id), name, wish, load_architecture), "checkpoint", False
-        notices += [notice for notice in architecture.warnings if notice.code in ("usual-list", "recipe-guessed")]
+    copy = None if gguf else _copy(row, entry.id, wish, named, requantised=other or precision in FAMILIES)
+    if copy is not None:
+        architecture, precision, other = copy, "checkpoint", False
+        notices += [notice for notice in copy.warnings if notice.code in ("usual-list", "recipe-guessed")]
     told = told and (wish is not None or not gguf)
     if alike:
         notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
@@ -193,6 +188,16 @@ def _case(row: Mapping[str, Any]) -> Case:
         **fields,
     )
     return Case(deployment, with_precision(architecture, precision), first, unpredictable, tuple(notices))
+
+
+def _copy(row: Mapping[str, Any], model_id: str, wish: str | None, named: str | None, *, requantised: bool) -> Architecture | None:
+    """The quantised copy that a name tells of; None where it tells of none, or of the entry itself."""
+    name = re.sub(r"[\s()]+", "-", text(row, "model"))
+    if wish is None or wish not in FAMILIES or not (named or precision_of_words(name)[0]):
+        return None
+    if not requantised and not published_by_another(model_id, name):
+        return None
+    return copy_of(load_architecture(model_id), name, wish, load_architecture)
 
 
 def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:

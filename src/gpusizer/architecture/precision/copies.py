@@ -12,7 +12,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
-from gpusizer.facts.stored_copies import stored_copy_id
+from gpusizer.facts.stored_copies import published_by_another, stored_copy_id
 
 __all__ = ["copy_of", "ends_of"]
 
@@ -48,7 +48,7 @@ def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str
     ('int4_g32', ())
     """
     plain = with_precision(model, precision)
-    if plain is model or precision not in FAMILIES:
+    if precision not in FAMILIES or (plain is model and not published_by_another(model.id, name)):
         return plain
     usual = usual_list(name, model)
     found = {"found": name[:LONGEST_FOUND]}
