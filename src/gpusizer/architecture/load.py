@@ -68,7 +68,7 @@ def _once(pairs: list[tuple[str, Any]], path: str) -> dict[str, Any]:
     return values
 
 
-def load_architecture(source: str) -> Architecture:
+def load_architecture(source: str, checkpoint_bytes: int | None = None) -> Architecture:
     """What a model is.
 
     Parameters
@@ -76,18 +76,39 @@ def load_architecture(source: str) -> Architecture:
     source : str
         A catalogue id or alias in any letter case, the id of a quantised copy ("X-AWQ") or another name that means one model; the path of a
         ``config.json``, a folder that holds one (its safetensors headers are read as well), or a ``.gguf`` file.
+    checkpoint_bytes : int or None
+        Size of the files of a quantised copy together, where it is known. [bytes]
 
     Returns
     -------
     Architecture
         The model; the same object each time for a catalogue id.
     """
+    if checkpoint_bytes is not None:
+        return _sized(load_architecture(source), checkpoint_bytes)
     if (known := remembered(source)) is not None:
         return known
     if not stands_here(source) and not source.lower().endswith((".gguf", ".json")):
         return _entry(source.strip())  # outside the net: what goes wrong with an entry of ours is a defect
     with named_failures(source):
         return _of_file(Path(source))
+
+
+_SIZED: dict[tuple[int, int], tuple[Architecture, Architecture]] = {}  # by the model and the size: equal starts share one object
+_MOST_SIZED = 32
+
+
+def _sized(model: Architecture, checkpoint_bytes: int) -> Architecture:
+    """The model with files of a size (remembered)."""
+    from gpusizer.architecture.precision.stated_size import of_size
+
+    key = (id(model), checkpoint_bytes)
+    known = _SIZED.get(key)
+    if known is None or known[0] is not model:
+        while len(_SIZED) >= _MOST_SIZED:
+            del _SIZED[next(iter(_SIZED))]
+        known = _SIZED[key] = (model, of_size(model, checkpoint_bytes))
+    return known[1]
 
 
 _REMEMBERED: dict[str, Architecture] = {}

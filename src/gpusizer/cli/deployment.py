@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DeploymentCommand", "Typed", "deployment_parameters", "launch_of"]
 
-_NAMED = ("engine", "engine_version", "precision", "kv_precision", "hub")
+_NAMED = ("engine", "engine_version", "precision", "checkpoint_bytes", "kv_precision", "hub")
+_SPELLED = {"checkpoint_bytes": ("--checkpoint-size", "kind-bytes")}  # where the option is not the name, or takes no name
 _FLAGS = ("--max-model-len", "--max-num-seqs", "--tp")  # what the engines call what a plan calls otherwise
 _LONGEST_INPUT = 1 << 17  # bytes of the standard input that are read
 
@@ -158,8 +159,8 @@ def deployment_parameters(language: str) -> list[click.Parameter]:
         click.Option(["--gpu"], multiple=True, metavar="ID", help=text("option", "gpu", language), shell_complete=completions.accelerators),
         *(
             click.Option(
-                ["--" + name.replace("_", "-"), name],
-                metavar=text("option", "kind-word", language),
+                [_spelled(name)[0], name],
+                metavar=text("option", _spelled(name)[1], language),
                 help=text("option", name, language),
                 shell_complete=completions.complete_field(name),
             )
@@ -168,6 +169,11 @@ def deployment_parameters(language: str) -> list[click.Parameter]:
         ),
         *(_bare(name, values, language) for name, values in BARE.items()),
     ]
+
+
+def _spelled(name: str) -> tuple[str, str]:
+    """The option of a field, and what kind of word it takes."""
+    return _SPELLED.get(name, ("--" + name.replace("_", "-"), "kind-word"))
 
 
 def _bare(name: str, values: tuple[str, ...], language: str) -> click.Option:

@@ -23,7 +23,7 @@ __all__ = ["Tool", "tools"]
 _PLAN_TOP = 5
 _LIST_TOP = 20
 _MOST = 50  # entries of one answer
-_START = ("engine", "engine_version", "precision", "kv_precision", "hub")
+_START = ("engine", "engine_version", "precision", "checkpoint_bytes", "kv_precision", "hub")
 _Values = dict[str, Any]
 
 

@@ -13,6 +13,7 @@ from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.own_card import given_card
+from gpusizer.planning.fields import checked_size
 from gpusizer.planning.pasted import launch_of_command
 from gpusizer.planning.request import Request
 from gpusizer.planning.words import start_from_flags
@@ -32,7 +33,8 @@ def asked_start(model: str | None, gpus: Sequence[str], *, command: Sequence[str
     command : sequence of str
         A launch command as a shell parts it, or whole as one word; empty without one.
     named : mapping of str to str
-        What is no flag of an engine, where it was said: ``engine``, ``engine_version``, ``precision``, ``kv_precision``, ``hub``.
+        What is no flag of an engine, where it was said: ``engine``, ``engine_version``, ``precision``, ``checkpoint_bytes``,
+        ``kv_precision``, ``hub``.
     flags : mapping
         Flags of the engine by any spelling; they come before those of the command.
 
@@ -57,6 +59,8 @@ def asked_start(model: str | None, gpus: Sequence[str], *, command: Sequence[str
     if not cards:
         raise FlagError("command-without-gpu") if command else FlagError("missing-argument", name="--gpu")
     said: dict[str, Any] = dict(named)
+    if "checkpoint_bytes" in said:
+        said["checkpoint_bytes"] = checked_size(said["checkpoint_bytes"])
     if command:
         engine = said.pop("engine", None)
         several = _several(cards, engine or engine_of(command))

@@ -11,14 +11,16 @@ from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.own_card import given_card, split_gpus
 from gpusizer.facts.rates import read_rates
 from gpusizer.planning.drafts import read_drafts
-from gpusizer.units import format_share, parse_duration_s, parse_share, parse_tokens
+from gpusizer.units import format_share, parse_bytes, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["Field"]
+__all__ = ["CHECKPOINT", "Field", "checked_size"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
 MAX_ENTRIES = 512  # of a list of accelerators
 MAX_WORD = 4096  # characters of a path
+MAX_BYTES = 10**15  # of the files of one model
+MAX_SIZE_WORDS = 40
 MAX_BITS = 64  # of a whole number: JSON may bring longer ones, which no arithmetic takes
 
 
@@ -31,7 +33,7 @@ class Field:
     name : str
         Name in Python, JSON and query strings.
     kind : str
-        "word", "gpu", "choice", "count", "tokens", "share", "spread", "rate", "seconds", "drafts", "currency".
+        "word", "gpu", "choice", "count", "tokens", "bytes", "share", "spread", "rate", "seconds", "drafts", "currency".
     option : str
         Option of the command line; empty for the argument MODEL.
     choices : tuple of str
@@ -158,12 +160,19 @@ def _spread(field: Field, value: Any) -> float:
     return 0.0 if words in ("0", "0.0", "0%") else parse_share(value)
 
 
+def _bytes(field: Field, value: Any) -> int:
+    if isinstance(value, str) and len(value) > MAX_SIZE_WORDS:
+        raise FlagError("bad-word", option=field.label, found=value[:40])
+    return _whole(field, parse_bytes(value) if isinstance(value, str) else value, MAX_BYTES, value)
+
+
 _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
     "word": _word,
     "gpu": lambda field, value: given_card(_word(field, value)),
     "choice": _choice,
     "count": _count,
     "tokens": _tokens,
+    "bytes": _bytes,
     "share": lambda field, value: parse_share(value),
     "spread": _spread,
     "rate": _rate,
@@ -171,3 +180,17 @@ _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
     "drafts": lambda field, value: read_drafts(str(value), field.label),
     "currency": _currency,
 }
+
+
+CHECKPOINT = Field("checkpoint_bytes", "bytes", "--checkpoint-size")
+"""Size of the files of a model, of a plan as of one start."""
+
+
+def checked_size(value: Any) -> int | None:
+    """The size of a model's files within its bounds, as text or as a number; None where nobody told it. [bytes]
+
+    >>> checked_size("23.3GB"), checked_size(None)
+    (23300000000, None)
+    """
+    size: int | None = CHECKPOINT.read(value)
+    return size

@@ -39,13 +39,16 @@ class Model:
         return self.entry.name if self.entry is not None else self.stored.name or self.stored.id or Path(self.source).name
 
 
-def model_of(source: str) -> Model:
+def model_of(source: str, checkpoint_bytes: int | None = None) -> Model:
     """Read a model, once.
 
     Parameters
     ----------
     source : str
         A catalogue id or alias in any letter case, or the path of a configuration, a checkpoint folder or a GGUF file.
+
+    checkpoint_bytes : int or None
+        Size of its files, where the owner told it. [bytes]
 
     Returns
     -------
@@ -57,6 +60,6 @@ def model_of(source: str) -> Model:
     >>> model_of("DeepSeek-V3").name
     'DeepSeek-V3'
     """
-    stored = load_architecture(source)
+    stored = load_architecture(source, checkpoint_bytes)
     elsewhere = remembered(source) is not None or stands_here(source)
     return Model(source, None if elsewhere else model_entry(model_meant(source).id), stored)

@@ -12,6 +12,7 @@ from gpusizer.engines.base.flags import Launch, launch_from_flags
 from gpusizer.engines.base.pasted import read_command
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import FlagError
+from gpusizer.planning.fields import checked_size
 from gpusizer.planning.words import named
 
 __all__ = ["launch_of_command"]
@@ -39,7 +40,7 @@ def launch_of_command(
     engine : str or None
         Id or alias; where the command starts with flags and names no engine.
     given : mapping or None
-        ``engine_version``, ``precision``, ``kv_precision``, and the ``hub`` to look a model up, where somebody said them.
+        ``engine_version``, ``precision``, ``checkpoint_bytes``, ``kv_precision``, and the ``hub`` to look a model up, where somebody said them.
     flags : mapping or None
         Flags beside the command; they decide.
 
@@ -63,13 +64,15 @@ def launch_of_command(
         from gpusizer.hub import look_up  # here: most commands touch no network
 
         asked = look_up(asked, hub)
-    found = named(asked, said.get("precision", "checkpoint"), pasted.engine, elsewhere=model is None)
+    size = checked_size(said.get("checkpoint_bytes"))
+    found = named(asked, said.get("precision", "checkpoint"), pasted.engine, elsewhere=model is None, checkpoint_bytes=size)
     bare = Deployment(
         model=found.model,
         gpu=gpu,
         engine=pasted.engine,
         engine_version=said.get("engine_version", pasted.engine_version),
         precision=found.precision,
+        checkpoint_bytes=size,
         kv_precision=said.get("kv_precision", "auto"),
     )
     launch = launch_from_flags(bare, {**pasted.flags, **(flags or {})})

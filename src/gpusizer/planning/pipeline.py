@@ -47,7 +47,7 @@ def make_plan(request: Request) -> Plan:
 
         request = replace(request, model=look_up(request.model, request.hub))
     request, choices, said = _in_our_words(request)
-    model = model_of(request.model)
+    model = model_of(request.model, request.checkpoint_bytes)
     trace = None
     if request.trace is None:
         need = need_of(request)
@@ -90,7 +90,7 @@ def _in_our_words(request: Request) -> tuple[Request, list[Request], tuple[Notic
     notices: list[Notice] = []
     for engine in alternatives(request.engine):
         for words in alternatives(request.precision):
-            one = named(request.model, words, engine)
+            one = named(request.model, words, engine, checkpoint_bytes=request.checkpoint_bytes)
             choice = replace(request, model=one.model, engine=engine, precision=one.precision)
             choices += [choice] if choice not in choices else []
             notices += [each for each in one.notices if each not in notices]
@@ -107,7 +107,7 @@ def _all_found(choices: Sequence[Request], need: Need, devices: Sequence[Acceler
 def _alternatives(choices: Sequence[Request], need: Need) -> Iterator[Search]:
     """What is looked for, once for each engine and precision that may be chosen from ("fp8,int4", "vllm,sglang")."""
     for one in choices:
-        stored = load_architecture(one.model)
+        stored = load_architecture(one.model, one.checkpoint_bytes)
         yield Search(one, need, get_engine(one.engine), stored, with_precision(stored, one.precision))
 
 

@@ -16,7 +16,7 @@ from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import InputError
 from gpusizer.facts.market import ON_REQUEST
 from gpusizer.planning.drafts import AUTO, OFF, ON
-from gpusizer.planning.fields import Field
+from gpusizer.planning.fields import CHECKPOINT, Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
@@ -35,6 +35,7 @@ FIELDS: tuple[Field, ...] = (
     Field("request_rate", "rate", "--request-rate"),
     Field("trace", "word", "--trace"),
     Field("precision", "word", "--precision"),
+    CHECKPOINT,
     Field("kv_precision", "word", "--kv-precision"),
     Field("engine", "word", "--engine"),
     Field("engine_version", "word", "--engine-version"),
@@ -93,6 +94,8 @@ class Request:
         A file of timestamps and lengths (JSON lines or CSV) that states rate and lengths, and what the first options are simulated with.
     precision, kv_precision : str
         Of the weights ("checkpoint" as published; several to choose from as "checkpoint,fp8") and of the cache ("auto").
+    checkpoint_bytes : int or None
+        Size of the files of a quantised copy together: which tensors it keeps in more bits follows from it. [bytes]
     engine, engine_version : str, str or None
         Who serves (several to choose from as "vllm,sglang"); the newest version that is known.
     gpus : tuple of str
@@ -148,6 +151,7 @@ class Request:
     request_rate: float | None = None
     trace: str | None = None
     precision: str = "checkpoint"
+    checkpoint_bytes: int | None = None
     kv_precision: str = "auto"
     engine: str = "vllm"
     engine_version: str | None = None

@@ -90,6 +90,7 @@ def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout, cha
         engine=wanted.engine.id,
         engine_version=request.engine_version,
         precision=request.precision,
+        checkpoint_bytes=request.checkpoint_bytes,
         kv_precision=request.kv_precision,
         max_model_len=wanted.need.context_tokens,
         **wanted.draft_fields,

@@ -59,7 +59,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     Verdict
         The model as it is loaded, the device, and whether it starts.
     """
-    model = model_of(deployment.model)
+    model = model_of(deployment.model, deployment.checkpoint_bytes)
     architecture = with_precision(model.stored, deployment.precision)
     device = accelerator(deployment.gpu)
     engine = get_engine(deployment.engine)

@@ -13,7 +13,9 @@ from typing import Any
 
 from gpusizer.architecture.load import load_architecture, remembered
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.asked import asked_precision
+from gpusizer.architecture.precision.asked import asked_precision, recipe_of_size
+from gpusizer.architecture.precision.gguf_recipes import RECIPES
+from gpusizer.architecture.precision.listed import FAMILIES
 from gpusizer.architecture.precision.requantise import precision_ids
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration
@@ -24,6 +26,7 @@ from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
 from gpusizer.facts.model_words import QUANTISED, MeantModel, model_meant
 from gpusizer.given_files import stands_here
+from gpusizer.planning.fields import checked_size
 
 __all__ = ["GGUF_DEFAULT", "Named", "checked_start", "named", "start_from_flags"]
 
@@ -53,7 +56,7 @@ class Named:
     notices: tuple[Notice, ...] = ()
 
 
-def named(model: str, precision: str, engine: str, *, elsewhere: bool = False) -> Named:
+def named(model: str, precision: str, engine: str, *, elsewhere: bool = False, checkpoint_bytes: int | None = None) -> Named:
     """What a model and a precision in somebody's words mean to an engine.
 
     Parameters
@@ -66,6 +69,8 @@ def named(model: str, precision: str, engine: str, *, elsewhere: bool = False) -
         Id or alias.
     elsewhere : bool
         Of a command for another machine: the name of a file or folder that is not here tells the model.
+    checkpoint_bytes : int or None
+        Size of the files of a quantised copy. [bytes]
 
     Returns
     -------
@@ -80,6 +85,18 @@ def named(model: str, precision: str, engine: str, *, elsewhere: bool = False) -
     >>> named("Qwen/Qwen3-14B-AWQ", "checkpoint", "vllm").model, named("qwen3-14b", "4bit", "vllm").precision
     ('Qwen/Qwen3-14B-AWQ', 'int4')
     """
+    found = _named(model, precision, engine, elsewhere=elsewhere)
+    if checkpoint_bytes is None:
+        return found
+    if found.precision in RECIPES:
+        recipe = recipe_of_size(load_architecture(found.model), found.precision, checkpoint_bytes)
+        return replace(found, precision=recipe)
+    if found.precision in FAMILIES and not stands_here(found.model):
+        return replace(found, model=f"{found.model}-{found.precision}", precision=_OPEN)  # a copy by its name: its size decides the rest
+    return found
+
+
+def _named(model: str, precision: str, engine: str, *, elsewhere: bool) -> Named:
     declared = declaration(engine)
     if (known := remembered(model)) is not None:
         return _asked(model, precision, declared, known)
@@ -186,5 +203,5 @@ def _looked_up(deployment: Deployment, hub: str | None) -> Deployment:
 
 
 def _in_our_words(deployment: Deployment) -> tuple[Deployment, tuple[Notice, ...]]:
-    found = named(deployment.model, deployment.precision, deployment.engine)
+    found = named(deployment.model, deployment.precision, deployment.engine, checkpoint_bytes=checked_size(deployment.checkpoint_bytes))
     return replace(deployment, model=found.model, precision=found.precision), found.notices

@@ -13,10 +13,13 @@ from typing import Any
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.asked import recipe_of_size
 from gpusizer.architecture.precision.copies import copy_of
+from gpusizer.architecture.precision.gguf_recipes import RECIPES
 from gpusizer.architecture.precision.listed import FAMILIES
 from gpusizer.architecture.precision.precision_words import precision_of_words
 from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.precision.stated_size import of_size
 from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
@@ -27,7 +30,7 @@ from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
 from gpusizer.facts.stored_copies import published_by_another
-from gpusizer.facts.types import Accelerator
+from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
 from gpusizer.validation.devices import devices_of
@@ -64,6 +67,7 @@ KNOWN_BEFORE = [
     "block_size",
     "enforce_eager",
     "speculative",
+    "checkpoint_gib",
     "cuda_graph_max_bs",
     "other_flags",
 ]
@@ -71,6 +75,7 @@ KNOWN_BEFORE = [
 
 LONGEST_FIELD = 20_000
 _PLAIN = ("bf16", "fp16", "fp32")
+_OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs"})
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
@@ -139,22 +144,11 @@ def _case(row: Mapping[str, Any]) -> Case:
     words = launch_words(text(row, "other_flags"), engine.id)
     entry, named = model_of(text(row, "model"))
     gguf = engine.takes_gguf
-    wish, told, alike = _wish(row, words, named)
-    stored = entry if gguf else stored_in(entry, wish)
-    architecture = load_architecture(stored.id)
+    stored = _stored(row, engine, entry, words, named)
+    architecture, precision, told = stored.architecture, stored.precision, stored.told
     devices = devices_of(text(row, "gpu"), whole(row, "gpu_count", 1 << 14), optional=True)
     if not gguf and not devices.each:
         raise InputError("case-without-device", found=text(row, "gpu"))
-    notices = list(devices.notices)
-    precision = gguf_precision(engine, wish, architecture) if gguf else _precision(row, words, wish, architecture)
-    other = stored.id != entry.id  # the checkpoint of another publisher stands for it
-    copy = None if gguf else _copy(row, entry.id, wish, named, requantised=other or precision in FAMILIES)
-    if copy is not None:
-        architecture, precision, other = copy, "checkpoint", False
-        notices += [notice for notice in copy.warnings if notice.code in ("usual-list", "recipe-guessed")]
-    told = told and (wish is not None or not gguf)
-    if alike:
-        notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
     fields, flags = engine_fields(engine.id, row, words, devices)
     if "ik_llama.cpp fork" in text(row, "engine_version"):
         fields["fork"] = "ik_llama.cpp"  # caches latent attention by its own --mla
@@ -173,11 +167,8 @@ def _case(row: Mapping[str, Any]) -> Case:
         unpredictable |= _unpredictable_placement(
             words, flags, told=told, spills=checkpoint_bytes(with_precision(architecture, precision), mtp=False) > room
         )
-    if other:
-        fields["similar_precision"] = wish or "other"
-    if gguf and (alike or OWN_MIX.search(f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}")):
-        fields["similar_precision"] = "other"
-        precision = mixed_precision(precision, architecture)
+    if stored.similar:
+        fields["similar_precision"] = stored.similar
     deployment = Deployment(
         model=entry.id,
         gpu=first.id,
@@ -187,7 +178,63 @@ def _case(row: Mapping[str, Any]) -> Case:
         flags=flags,
         **fields,
     )
-    return Case(deployment, with_precision(architecture, precision), first, unpredictable, tuple(notices))
+    return Case(deployment, with_precision(architecture, precision), first, unpredictable, (*devices.notices, *stored.notices))
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What the files of a case hold: the model, the precision to ask for, whether it can be told, and what is only alike."""
+
+    architecture: Architecture
+    precision: str
+    told: bool
+    similar: str
+    notices: tuple[Notice, ...]
+
+
+def _stored(row: Mapping[str, Any], engine: Declaration, entry: ModelEntry, words: Mapping[str, Any], named: str | None) -> _Stored:
+    wish, told, alike = _wish(row, words, named)
+    size = _size(row)
+    if engine.takes_gguf:
+        return _gguf(row, engine, entry, words, (wish, told, alike), size)
+    other = stored_in(entry, wish)
+    architecture = load_architecture(other.id)
+    precision = _precision(row, words, wish, architecture)
+    similar = (wish or "other") if other.id != entry.id else ""  # the checkpoint of another publisher stands for it
+    copy = _copy(row, entry.id, wish, named, requantised=bool(similar) or precision in FAMILIES)
+    if copy is not None:
+        architecture, precision, similar = copy, "checkpoint", ""
+    if size is not None:
+        architecture, precision, similar = of_size(with_precision(architecture, precision), size), "checkpoint", ""
+    notices = [notice for notice in architecture.warnings if notice.code in _OF_COPIES]
+    if alike:
+        notices.append(Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}))
+    return _Stored(architecture, precision, told, similar, tuple(notices))
+
+
+def _gguf(
+    row: Mapping[str, Any], engine: Declaration, entry: ModelEntry, words: Mapping[str, Any], wished: tuple[str | None, bool, bool], size: int | None
+) -> _Stored:
+    wish, told, alike = wished
+    architecture = load_architecture(entry.id)
+    precision, similar = gguf_precision(engine, wish, architecture), ""
+    notices = (Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}),) if alike else ()
+    said = f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}"
+    if size is not None and precision in RECIPES:
+        precision = recipe_of_size(architecture, precision, size)
+    elif alike or OWN_MIX.search(said):
+        similar, precision = "other", mixed_precision(precision, architecture, said)
+    return _Stored(architecture, precision, told and wish is not None, similar, notices)
+
+
+def _size(row: Mapping[str, Any]) -> int | None:
+    """The size of the files, where a case states it. [bytes]"""
+    size = row.get("checkpoint_gib")
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < LARGEST_NUMBER:
+        raise InputError("bad-case-number", field="checkpoint_gib", found=str(size)[:40], most=LARGEST_NUMBER)
+    return round(size * GiB)
 
 
 def _copy(row: Mapping[str, Any], model_id: str, wish: str | None, named: str | None, *, requantised: bool) -> Architecture | None:

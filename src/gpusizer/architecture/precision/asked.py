@@ -21,7 +21,7 @@ from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.gguf_files import published_file_bytes
 from gpusizer.facts.number_formats import GGUF_BLOCKS
 
-__all__ = ["AskedPrecision", "asked_precision"]
+__all__ = ["AskedPrecision", "asked_precision", "recipe_of_size"]
 
 LONGEST_WORDS = 80
 
@@ -75,6 +75,8 @@ _AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", 
 _OWN_BASE: Mapping[str, str] = {"q2_k": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q6_k": "q6_k", "q8_k": "q8_0"}
 _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}  # embedding and head at 8 bits
 _SMALL = re.compile(r"(i?q[123]_|tq\d_)")  # mixes of few bits keep all but the experts at four and more
+_FORK_ROWS = re.compile(r"_r\d{1,2}$")  # rows interleaved: the same bits
+_SAME_FILE = 0.005  # share by which the file of a recipe may differ from its size: metadata, a word for GB that is GiB's
 _NEAR_BITS = 1.3  # bits per weight by which a recipe may differ from the word and still be tried against a published size
 
 
@@ -166,7 +168,7 @@ def _own_mix(name: str) -> tuple[str, str, bool] | None:
     """(word without the publisher's mark, recipe of the same bits, whether a publisher chose tensor by tensor) of a mix."""
     marked = name.startswith("ud_")
     word = name.removeprefix("ud_")
-    if (fork := FORK_TYPES.get(re.sub(r"_r\d{1,2}$", "", word))) is not None:
+    if (fork := FORK_TYPES.get(_FORK_ROWS.sub("", word))) is not None:
         return word, fork, True
     match = re.fullmatch(r"(i?q\d_(?:[01]|k|[a-z]{1,3})(?:_[sml])?|tq[12]_0)(_x{1,2}l)?(?:_r\d{1,2})?", word)
     if match is None:
@@ -184,13 +186,38 @@ def _stand_in(words: str, mix: tuple[str, str, bool], model: Architecture | None
     """The recipe that stands for a publisher's own mix: nearest in size where the size is published, else of the same bits."""
     word, base, own = mix
     sparse = model is not None and bool(model.parameters.groups.get("routed_experts", 0))
-    recipe = f"{base}+q4_k_m" if own and sparse and _SMALL.match(base) else base
+    rest = "q8_0" if _FORK_ROWS.sub("", word) in FORK_TYPES and not base.startswith("iq1_") else "q4_k_m"
+    recipe = f"{base}+{rest}" if own and sparse and (_SMALL.match(base) or rest == "q8_0") else base
     published = published_file_bytes(model.id, word) if model is not None else None
     if model is None or published is None:
         return AskedPrecision(recipe, Notice("mix-stands", {"found": words, "precision": recipe}))
     recipe, size = _nearest_size(model, base, published, sparse=sparse)
     sizes = {"published_bytes": published, "bytes": size}
     return AskedPrecision(recipe, Notice("mix-stands-published", {"found": words, "precision": recipe, **sizes}))
+
+
+def recipe_of_size(model: Architecture, recipe: str, size_bytes: int) -> str:
+    """The recipe, or mix of recipes, whose file is nearest to a size; the recipe itself where it has that size.
+
+    Parameters
+    ----------
+    model : Architecture
+        The model.
+    recipe : str
+        What the file's name says.
+    size_bytes : int
+        Size of the file. [bytes]
+
+    Returns
+    -------
+    str
+        One that :func:`gpusizer.architecture.precision.requantise.with_precision` knows.
+    """
+    own = checkpoint_bytes(with_precision(model, recipe), mtp=False)
+    if abs(own - size_bytes) <= _SAME_FILE * size_bytes:
+        return recipe
+    found, _ = _nearest_size(model, recipe, size_bytes, sparse=bool(model.parameters.groups.get("routed_experts", 0)))
+    return found
 
 
 _SIZED: dict[tuple[object, ...], tuple[str, int]] = {}  # by the model and what was asked: at most as many as there are published files

@@ -8,7 +8,7 @@ Source: ggml-org/llama.cpp, src/llama-quant.cpp (tensor_allows_quantization, lla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, gguf_format
@@ -36,6 +36,7 @@ RECIPES: dict[str, str] = {
     "iq2_m": "iq2_s",
     "mxfp4_moe": "q8_0",
 }
+_TWICE = "q8_0"  # recipe of the rest of files that hold latent projections twice
 _TINY = frozenset({"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"})
 _SMALLER_BLOCK = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0", "q2_k": "q4_0", "q3_k": "q4_0", "q2_0": "q4_0", "tq1_0": "q4_0", "tq2_0": "q4_0"}
 _EIGHT_EXPERTS_OUTPUT = frozenset(["q2_k", "iq3_xs", "iq3_xxs", "q3_k_s", "q3_k_m", "iq4_nl", "q4_k_s", "q4_k_m", "iq3_s", "iq3_m", "iq4_xs"])
@@ -237,17 +238,23 @@ def gguf_recipe(architecture: Architecture, recipe: str) -> GGUFRecipe:
 
 @dataclass(frozen=True)
 class GGUFMix(Quantization):
-    """Routed experts by one recipe and everything else by another, as publishers mix them ("iq2_xxs+q4_k_m")."""
+    """Routed experts by one recipe and everything else by another, as publishers mix them ("iq2_xxs+q4_k_m").
+
+    Files with everything but the experts at 8 bits are made with ik_llama.cpp, whose converter stores a latent projection whole and in its two
+    parts: a log of such a file counts 612 tensors of Q8_0, seven to each of 61 layers (github.com/ikawrakow/ik_llama.cpp/issues/398).
+    """
 
     parts: tuple[GGUFRecipe, ...] = ()  # of the experts, of the rest
 
     def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
         """Format of the tensor stored under ``path``."""
-        return self.parts[0 if tensor.group == "routed_experts" else 1].format_of(path, tensor)
+        form = self.parts[0 if tensor.group == "routed_experts" else 1].format_of(path, tensor)
+        twice = self.parts[1].recipe == _TWICE and tensor.name.endswith("kv_b_proj.weight")
+        return replace(form, block_bytes=2 * form.block_bytes) if twice else form
 
 
 def gguf_mix(architecture: Architecture, experts: str, rest: str) -> GGUFMix:
-    """Formats of a mix of two recipes.
+    """Formats of a mix of two recipes, between that of the experts everywhere and 8 bits for all else.
 
     Parameters
     ----------
@@ -261,5 +268,6 @@ def gguf_mix(architecture: Architecture, experts: str, rest: str) -> GGUFMix:
     GGUFMix
         Formats by tensor.
     """
-    name = f"{experts}+{rest}"
-    return GGUFMix(name, gguf_format("f16"), parts=(gguf_recipe(architecture, experts), gguf_recipe(architecture, rest)))
+    small, other, most = (gguf_recipe(architecture, recipe) for recipe in (experts, rest, _TWICE))
+    plain, name = gguf_format("f16"), f"{experts}+{rest}"
+    return GGUFMix(name, plain, parts=(small, other), ends=(small, GGUFMix(name, plain, parts=(small, most))))

@@ -1,4 +1,4 @@
-"""A quantised copy whose files' size is known: which tensors it keeps in more bits is solved from what quantisers do, so that the sum is that size."""
+"""A quantised copy whose files have a known size: what it keeps in more bits is solved from what quantisers do, so that the sum is that size."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def _layout(bare: Deployment, chosen: Mapping[str, Any], gpus: int | None) -> La
     from gpusizer.architecture.precision.requantise import with_precision
     from gpusizer.facts.catalog import accelerator
 
-    model = with_precision(load_architecture(bare.model), bare.precision)
+    model = with_precision(load_architecture(bare.model, bare.checkpoint_bytes), bare.precision)
     choices = get_engine(bare.engine).layouts(model, accelerator(bare.gpu), gpus)
     legal = [choice.layout for choice in choices if choice.reason is None and choice.layout.ep == 1]
     return legal[0] if legal else Layout(gpus)

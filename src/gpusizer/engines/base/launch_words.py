@@ -16,7 +16,10 @@ __all__ = ["TORCH_NAMES", "device_names", "printed_values", "visible_devices", "
 
 TORCH_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}  # as engines that stand on PyTorch take a number format
 _NO_FLAGS = frozenset(
-    ["model", "gpu", "engine", "engine_version", "precision", "flags", "devices", "device_memory_bytes", "fork", "similar_precision"]
+    (
+        *("model", "gpu", "engine", "engine_version", "precision", "checkpoint_bytes"),
+        *("flags", "devices", "device_memory_bytes", "fork", "similar_precision"),
+    )
 )
 # Vendor -> the variable that limits what a process sees, and llama.cpp's name of its backend (ggml-org/llama.cpp: ggml/src).
 _VISIBLE = {"AMD": "HIP_VISIBLE_DEVICES", "Huawei": "ASCEND_RT_VISIBLE_DEVICES", "Moore Threads": "MUSA_VISIBLE_DEVICES", "Intel": "ZE_AFFINITY_MASK"}

@@ -81,6 +81,7 @@ class Deployment:
     engine: str = "vllm"
     engine_version: str | None = None
     precision: str = "checkpoint"
+    checkpoint_bytes: int | None = None  # size of the files of a quantised copy, where the owner told it [bytes]
     kv_precision: str = "auto"
     max_model_len: int | None = None
     max_num_seqs: int | None = None

@@ -9,8 +9,9 @@ from gpusizer.engines.base.added_weights import checkpoint_drafts
 from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.engine import Start
-from gpusizer.engines.base.ledger import banded, combined, computed, free_line, total_bytes, weight_items
+from gpusizer.engines.base.ledger import RECIPE_LINE, banded, combined, computed, free_line, total_bytes, weight_items
 from gpusizer.engines.base.placed import safe_room
+from gpusizer.engines.base.recipe_band import ends_line, scaled_ends
 from gpusizer.engines.base.types import Evidence, Inputs, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.engines.llama_cpp.arrangement import Arrangement
@@ -27,7 +28,7 @@ _WEIGHT_SOURCES = (SOURCE + "src/llama-model.cpp, load_tensors",)
 _CONTEXT = Band(300 * MiB, 150 * MiB, 250 * MiB, Basis("llama.cpp.context", 0, 150, 550, "MiB"))
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
 # Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
-RECIPE_ERROR, _SIMILAR_ERROR = 0.02, 0.15
+RECIPE_ERROR, _MIX_ERROR, _SIMILAR_ERROR = 0.02, 0.05, 0.15
 _COMPUTE_SPREAD, _GUESTS_SPREAD = Spread(0.13, 0.15), Spread(0.45, 0.25)
 
 
@@ -120,6 +121,8 @@ def _closed(device: Accelerator, lines: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 def _weight_error(start: Start) -> float:
+    if start.architecture.quantization.ends:
+        return _MIX_ERROR
     return _SIMILAR_ERROR if start.deployment.similar_precision else RECIPE_ERROR
 
 
@@ -128,6 +131,7 @@ def _weight_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
     error = _weight_error(start)
     evidence = Evidence.CALIBRATED if error <= RECIPE_ERROR else Evidence.ASSUMED
     lines = weight_items(found.weights(number), error=error + _layers_adrift(start, found, number), evidence=evidence, sources=_WEIGHT_SOURCES)
+    lines += ends_line(sum(found.weights(number).values()), scaled_ends(start.architecture, found.weights(number)))
     if number:
         return lines
     table, whole = weight_table(start.architecture), Cut(vocabulary_multiple=1)
@@ -227,4 +231,5 @@ def _all_weights(start: Start, found: Arrangement, ranks: Sequence[Rank]) -> Qua
     size = float(sum(total_bytes(_model_lines(rank)) for rank in ranks))
     error = _weight_error(start)
     error += _layers_adrift(start, found, 0) if HOST in found.placement.layer else 0.0
-    return Quantity(size, size * (1 - error), size * (1 + error))
+    ends = [line for rank in ranks for line in rank.items if line.id == RECIPE_LINE]
+    return Quantity(size, size * (1 - error) + sum(line.low_bytes for line in ends), size * (1 + error) + sum(line.high_bytes for line in ends))

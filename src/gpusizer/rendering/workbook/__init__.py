@@ -82,7 +82,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         plan = replace(plan, options=(best, *(each for each in plan.options if each is not best)))
     engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version, settings_of(best))
     with _undisturbed():
-        stored = load_architecture(request.model)
+        stored = load_architecture(request.model, request.checkpoint_bytes)
         key = plan.model.entry.id if plan.model.entry is not None else _plain_key(plan.model.name)
         precision = (request.precision if best is None else best.launch.precision).lower().replace("-", "_")
         precisions = PRECISIONS if precision in PRECISIONS else (*PRECISIONS, precision)
