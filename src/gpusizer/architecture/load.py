@@ -75,7 +75,7 @@ def load_architecture(source: str, checkpoint_bytes: int | None = None) -> Archi
     ----------
     source : str
         A catalogue id or alias in any letter case, the id of a quantised copy ("X-AWQ") or another name that means one model; the path of a
-        ``config.json``, a folder that holds one (its safetensors headers are read as well), or a ``.gguf`` file.
+        ``config.json``, a folder that holds one (its safetensors headers are read as well, or the size that its index states), or a ``.gguf`` file.
     checkpoint_bytes : int or None
         Size of the files of a quantised copy together, where it is known. [bytes]
 
@@ -210,10 +210,15 @@ def _folder(folder: Path) -> Architecture:
         raise UnreadableFileError("config-missing", path=str(folder))
     model = _config(config)
     from gpusizer.architecture.files.headers import with_headers
-    from gpusizer.architecture.files.safetensors import read_safetensors_folder
+    from gpusizer.architecture.files.safetensors import index_total_bytes, read_safetensors_folder
 
     headers = read_safetensors_folder(folder)
-    return with_headers(model, headers) if headers else model
+    if headers:
+        return with_headers(model, headers)
+    from gpusizer.architecture.precision.stated_size import of_size
+
+    total = index_total_bytes(folder)
+    return model if total is None else of_size(model, total)
 
 
 def _gguf(path: Path) -> Architecture:

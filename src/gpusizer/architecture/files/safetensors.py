@@ -17,7 +17,7 @@ from gpusizer.architecture.files.headers import TensorHeader, open_checked
 from gpusizer.errors import UnreadableFileError
 from gpusizer.facts.number_formats import SAFETENSORS_BITS
 
-__all__ = ["parse_header", "parse_index", "read_safetensors", "read_safetensors_folder"]
+__all__ = ["index_total_bytes", "parse_header", "parse_index", "read_safetensors", "read_safetensors_folder"]
 
 _MAX_HEADER_BYTES = 64 << 20  # the library takes 100 MB; the largest published ones are below 1 MB a file
 _MAX_WIDE_BYTES = 8 << 20  # a header beyond ASCII takes four bytes a character once it is parsed
@@ -25,6 +25,7 @@ _MAX_STRING_BYTES = 1 << 20
 _MAX_TENSORS = 200_000  # of one file
 _MAX_TENSORS_IN_ALL = 1_000_000  # of a folder, and of its index
 _MAX_FILES = 10_000
+_MAX_TOTAL_BYTES = 10**15
 _MAX_RANK = 16
 _INDEX = "model.safetensors.index.json"
 _LONG_STRING = re.compile(rb'"[^"]{%d}' % _MAX_STRING_BYTES)
@@ -152,7 +153,7 @@ def read_safetensors_folder(folder: Path) -> list[TensorHeader]:
     Returns
     -------
     list of TensorHeader
-        Empty where the folder holds no safetensors.
+        Empty where the folder holds no safetensors, the index alone among them.
     """
     files = _files(folder)
     headers: dict[str, TensorHeader] = {}
@@ -173,7 +174,7 @@ def _files(folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise UnreadableFileError("file-missing", path=str(folder)) from error
     if index is not None:
-        names = _index_names(index)
+        names = _index_names(index) if present else []  # configuration and index alone: the index tells the size
     else:
         names = [name for name in present if not name.startswith("consolidated")] or present  # a second copy in the maker's own names
         for name in names:
@@ -185,15 +186,30 @@ def _files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def index_total_bytes(folder: Path) -> int | None:
+    """Size of all tensors as the index of a folder states it; None where there is no index, or it states none. [bytes]"""
+    index = folder / _INDEX
+    if not index.is_file():
+        return None
+    metadata = _parse(_index_text(index), index, _MAX_TENSORS_IN_ALL).get("metadata")
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    if isinstance(total, bool) or not isinstance(total, int | float) or not 0 < total <= _MAX_TOTAL_BYTES:
+        return None
+    return round(total)  # some tools write 66970000000.0
+
+
 def _index_names(index: Path) -> list[str]:
+    return parse_index(_index_text(index), index)
+
+
+def _index_text(index: Path) -> bytes:
     size = open_checked(index)
     if size > _MAX_HEADER_BYTES:
         raise UnreadableFileError("header-too-large", path=str(index), found_bytes=size, limit_bytes=_MAX_HEADER_BYTES)
     try:
-        text = index.read_bytes()
+        return index.read_bytes()
     except OSError as error:
         raise UnreadableFileError("file-missing", path=str(index)) from error
-    return parse_index(text, index)
 
 
 def parse_index(text: bytes, index: Path) -> list[str]:

@@ -57,7 +57,7 @@ def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str
         said = Notice("usual-list", {**found, "source": usual.source})
         return replace(model, quantization=formats, header_bytes=None, warnings=(*model.warnings, said))
     other = stored_copy_id(model.id, precision)
-    if other != model.id:
+    if other != model.id or model.id.endswith(f"-{precision}"):
         stored = entry(other)  # another publisher's copy: its list of what stays in 16 bits is a real one
     elif usual is not None:
         stored = replace(model, quantization=usual.of(model, precision, FAMILIES[precision][0]), header_bytes=None)

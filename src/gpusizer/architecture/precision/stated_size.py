@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.config import read_quantization
 from gpusizer.architecture.precision.listed import FAMILIES, FORMATS, QUANTISED_GROUPS, ListedFormats, listed
 from gpusizer.architecture.storage.formats import StorageFormat, plain_format
 from gpusizer.architecture.tensors import checkpoint_bytes, stored_tensors
@@ -79,7 +80,7 @@ def of_size(model: Architecture, size_bytes: int) -> Architecture:
     off = abs(nearest - size_bytes) / nearest
     if off <= (_AS_SAID if quantised else _BEYOND) and not model.quantization.ends:
         return model
-    if quantised and not assumed and model.quantization.method not in FAMILIES:
+    if quantised and not assumed and read_quantization(model.config, model.dtype)[0].method == model.quantization.method:
         return replace(model, warnings=(*model.warnings, Notice("size-differs", {"expected_bytes": nearest, "found_bytes": size_bytes})))
     families = [model.quantization.method] if model.quantization.method in FAMILIES else list(FAMILIES)
     candidates = [each for family in families for each in _candidates(model, str(family))]
