@@ -53,8 +53,8 @@ def test_a_guess_has_a_band_that_reaches_to_its_ends_and_a_size_narrows_it() -> 
 
 
 def test_ends_are_added_and_not_taken_as_independent() -> None:
-    ten = {"fitted_bytes": 10, "section": Section.WEIGHTS}
-    lines = [computed("a", constant_bytes, band=Limits(7, 13), **ten), computed("b", constant_bytes, band=Limits(6, 14), **ten)]
+    bands = {"a": Limits(7, 13), "b": Limits(6, 14)}
+    lines = [computed(id, constant_bytes, section=Section.WEIGHTS, band=band, fitted_bytes=10) for id, band in bands.items()]
     ends = computed(RECIPE_LINE, constant_bytes, section=Section.WEIGHTS, band=Limits(-4, 8), fitted_bytes=0)
     found = combined([*lines, ends])
     assert (found.value, found.low, found.high) == (20, 20 - 5 - 4, 20 + 5 + 8)
