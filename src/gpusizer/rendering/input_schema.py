@@ -8,7 +8,7 @@ from typing import Any
 
 from gpusizer.engines.base.flag import Flag
 from gpusizer.i18n import has, text
-from gpusizer.planning.fields import MAX_COUNT, MAX_TOKENS, MAX_WORD, Field
+from gpusizer.planning.fields import MAX_BYTES, MAX_COUNT, MAX_TOKENS, MAX_WORD, Field
 from gpusizer.planning.request import Request
 
 __all__ = ["field_schema", "flag_schema"]
@@ -21,6 +21,7 @@ _OF_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "choice": {"type": "string"},
     "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
     "tokens": {"type": "integer", "minimum": 1, "maximum": MAX_TOKENS},
+    "bytes": {"type": "integer", "minimum": 1, "maximum": MAX_BYTES},
     "share": _SHARE,
     "rate": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_COUNT},
     "seconds": {"type": "number", "exclusiveMinimum": 0},
