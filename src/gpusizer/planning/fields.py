@@ -19,7 +19,7 @@ MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
 MAX_ENTRIES = 512  # of a list of accelerators
 MAX_WORD = 4096  # characters of a path
-MAX_BYTES = 10**15  # of the files of one model
+MAX_BYTES = 10**14  # of the files of one model
 MAX_SIZE_WORDS = 40
 MAX_BITS = 64  # of a whole number: JSON may bring longer ones, which no arithmetic takes
 

@@ -53,7 +53,7 @@ def launch_of_command(
     --------
     >>> launch = launch_of_command(["vllm serve someone/Qwen3-8B-W4A16 -tp 2 --max-model-len 8192"], gpu="rtx4090-24gb")
     >>> launch.deployment.model, launch.deployment.precision, launch.deployment.tp, launch.deployment.max_model_len
-    ('qwen3-8b', 'int4', 2, 8192)
+    ('someone/Qwen3-8B-W4A16', 'checkpoint', 2, 8192)
     """
     pasted = read_command(words, None if engine is None else declaration(engine).id)
     asked = model or pasted.model

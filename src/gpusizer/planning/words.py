@@ -125,7 +125,7 @@ def _of_catalogue(model: str, precision: str, declared: Declaration, meant: Mean
         found = _asked(meant.id, precision, declared, stored)
         decides = {"found": model, "model": stored.name, "precision": found.precision}
         return replace(found, notices=(Notice("model-taken-precision-decides", decides), *found.notices))
-    if meant.repository is not None and not (elsewhere or declared.takes_gguf or _RECIPE.match(meant.precision)):
+    if meant.repository is not None and not (declared.takes_gguf or _RECIPE.match(meant.precision)):
         return Named(meant.repository, _OPEN)  # the copy itself is what the engine loads, and what its name means is a warning of the model
     kept = meant.precision == "gguf" and declared.takes_gguf and _carried(stored)
     asked = asked_precision(_OPEN if kept else meant.precision, gguf=declared.takes_gguf, model=stored)
