@@ -24,13 +24,15 @@ Label = tuple[str, Mapping[str, int | str]]
 class Indexer:
     """The lightning indexer of sparse attention: it picks ``topk`` tokens with small keys of its own.
 
-    ``caches`` is False for a layer that reuses the selection of an earlier layer (no indexer weights and no key cache of its own).
+    ``caches`` is False for a layer that reuses the selection of an earlier layer (no indexer weights and no key cache of its own); ``ratio`` tokens
+    share a key.
     """
 
     heads: int
     head_dim: int
     topk: int
     caches: bool = True
+    ratio: int = 1
 
 
 @dataclass(frozen=True, slots=True)

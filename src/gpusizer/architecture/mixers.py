@@ -159,7 +159,8 @@ class LatentAttention(MixerBase):
 class CompressedAttention(MixerBase):
     """DeepSeek-V4 attention: a raw window and, for ``ratio`` > 0, one pooled entry per ``ratio`` tokens (keys and values are one vector).
 
-    ``ratio`` 0 has the window alone; the small ratio has an ``indexer`` over its pooled entries.
+    ``ratio`` 0 has the window alone; the small ratio has an ``indexer`` over its pooled entries. ``caches`` is False for a layer that reads the
+    pooled entries of an earlier one. A compressor may pool two overlapping halves or, with ``overlaps`` False, each token once.
     """
 
     heads: int
@@ -169,14 +170,22 @@ class CompressedAttention(MixerBase):
     ratio: int
     tensors: tuple[Tensor, ...]
     indexer: Indexer | None = None
+    caches: bool = True
+    overlaps: bool = True
 
     kind = "compressed"
     timed_as = "compressed"
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """Heads, window and ratio."""
-        return (("mixer-compressed", {"heads": self.heads, "window": self.window, "ratio": self.ratio}),)
+        """Heads, window and ratio, whose pooled entries it reads."""
+        words: Label = ("mixer-compressed", {"heads": self.heads, "window": self.window, "ratio": self.ratio})
+        return (words,) if self.caches else (words, ("mixer-shared-cache", {}))
+
+    @property
+    def pools(self) -> bool:
+        """Whether it caches pooled entries of its own."""
+        return self.ratio > 0 and self.caches
 
     @property
     def query_heads(self) -> int:
@@ -201,7 +210,7 @@ class CompressedAttention(MixerBase):
     @property
     def overlap(self) -> int:
         """Pooled entries in which a token takes part: those of the small ratio overlap. [entries]"""
-        return 2 if self.indexer is not None else 1
+        return 2 if self.indexer is not None and self.overlaps else 1
 
     @property
     def picks(self) -> Indexer | None:

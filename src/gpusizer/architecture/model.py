@@ -25,7 +25,8 @@ class ParameterCount:
     total : int
         Everything but the MTP layers.
     activated : int
-        What one token touches: everything but vision and unselected routed experts (embedding, head and per-layer embedding tables included).
+        What one token touches: everything but vision, unselected routed experts and rows of n-gram tables that it does not look up (embedding,
+        head and per-layer embedding tables included).
     mtp : int
         Multi-token-prediction layers, without the copies of embedding and head.
     mtp_with_copies : int
@@ -136,6 +137,7 @@ class Architecture:
             for tensor in layer.all_tensors():
                 if tensor.group != "buffer":
                     groups[tensor.group] += tensor.params * count
+                    idle += tensor.idle * count
             for block in layer.experts:
                 if not block.experts:
                     continue

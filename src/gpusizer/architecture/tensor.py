@@ -31,8 +31,9 @@ class Tensor:
         As stored: (output, input) for a matrix.
     group : str
         Group of the parameter count: embedding, attention, linear_attention, indexer, norms, dense_mlp, routed_experts, shared_experts, router,
-        latent_projection, hyper_connection, residual_mixing, per_layer_embedding, vision, lm_head; "buffer" is stored and not counted as parameters
-        (correction biases of routers, tables of integers).
+        latent_projection, hyper_connection, residual_mixing, per_layer_embedding, ngram_embedding, ngram_projection, vision,
+        lm_head; "buffer" is stored and not
+        counted as parameters (correction biases of routers, tables of integers).
     split : Split
         How tensor parallelism cuts it.
     units : int
@@ -45,6 +46,8 @@ class Tensor:
         Places in a parameter that stacks queries, keys and values: 2 for keys that are the values as well.
     dtype : str or None
         Number format when it differs from the checkpoint's main one ("fp32" for some routers); None follows the checkpoint.
+    rows_read : int
+        Rows of a table of which one token looks up a few and only these; 0 where a token uses all of it.
 
     Examples
     --------
@@ -61,8 +64,14 @@ class Tensor:
     linear: bool = False
     dtype: str | None = None
     places: int = 1
+    rows_read: int = 0
 
     @property
     def params(self) -> int:
         """Number of parameters, all copies together."""
         return prod(self.shape) * self.copies
+
+    @property
+    def idle(self) -> int:
+        """Parameters of a table that one token does not look up; 0 of everything else."""
+        return (self.shape[0] - self.rows_read) * prod(self.shape[1:]) * self.copies if self.rows_read else 0

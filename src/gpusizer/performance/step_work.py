@@ -37,7 +37,7 @@ STORAGE_CLASSES = ("16", "8", "fp4", "int4", "blocks", "blocks_table")
 UNBOUNDED_ROWS = 1e12
 INDEX_SCALE_BYTES = 4.0  # one FP32 scale beside each FP8 key of an index
 _BULK = 0.3  # of the weights that a token reads
-_NOT_PRODUCTS = frozenset({"norms", "embedding", "vision", "per_layer_embedding"})
+_NOT_PRODUCTS = frozenset({"norms", "embedding", "vision", "per_layer_embedding", "ngram_embedding"})
 
 
 class Parallelism(NamedTuple):

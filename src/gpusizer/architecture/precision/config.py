@@ -63,7 +63,7 @@ def read_quantization(config: Mapping[str, Any], dtype: str) -> tuple[Quantizati
     plain = plain_format(dtype)
     inner = text_part(config)
     block = _block(config, inner)
-    experts = config.get("expert_dtype", inner.get("expert_dtype"))
+    experts = _expert_dtype(config, inner, block)
     if block is None:
         groups = {"routed_experts": scaled_format("mxfp4")} if experts == "fp4" else {}
         return Quantization(None, plain, groups=groups), _expert_words(experts)
@@ -90,8 +90,14 @@ def read_quantization(config: Mapping[str, Any], dtype: str) -> tuple[Quantizati
             rules.append(Rule(patterns, form, listed))
     groups = {group: form or plain for group, form in settings.groups.items()}
     if experts == "fp4":
-        groups["routed_experts"] = scaled_format("mxfp4")  # experts in FP4 with a scale byte per 32, told outside the block
+        groups["routed_experts"] = scaled_format("mxfp4")  # experts in FP4 with a scale byte per 32, told apart from the block's own words
     return Quantization(method, plain, settings.linear, groups, tuple(rules)), tuple(notices[:16])
+
+
+def _expert_dtype(config: Mapping[str, Any], text: Mapping[str, Any], block: Any) -> Any:
+    """The format of the experts where it is told beside the block or in it."""
+    parts = (config, text, block if isinstance(block, Mapping) else {})
+    return next((part["expert_dtype"] for part in parts if "expert_dtype" in part), None)
 
 
 def _expert_words(experts: Any) -> tuple[Notice, ...]:

@@ -94,12 +94,13 @@ def _fp8(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     """
     size = _pair(block.get("weight_block_size"), "weight_block_size")
     # With FP4 experts (``expert_dtype``) UE8M0 scales are stored as one byte; before, ``scale_fmt`` named how F32 scales were rounded.
-    byte_scales = config.get("expert_dtype") == "fp4" and block.get("scale_fmt") == "ue8m0"
+    byte_scales = "fp4" in (config.get("expert_dtype"), block.get("expert_dtype")) and block.get("scale_fmt") == "ue8m0"
     linear = _fp8_tensor(static=block.get("activation_scheme") == "static")
     if size:
         linear = StorageFormat("fp8_block", 8, *size, scale_bits=8 if byte_scales else 32)
     excluded = [*strings(block.get("modules_to_not_convert")), *strings(block.get("ignored_layers")), "eh_proj", "weights_proj"]
     settings = Settings(linear, excluded=excluded)
+    settings.groups["ngram_embedding"] = scaled_format("mxfp8") if byte_scales else _fp8_tensor(static=False)  # a scale for 32, or one for the table
     layers = block.get("quantized_layers")
     if isinstance(layers, Mapping):  # a few modules quantised further (ModelOpt over FP8); its "ignore" tells what stays FP8
         settings.named = _by_algorithm(layers, settings)

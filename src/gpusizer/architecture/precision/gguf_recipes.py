@@ -61,7 +61,7 @@ def gguf_role(tensor: Tensor) -> str:
     >>> gguf_role(Tensor("mlp.experts.*.down_proj.weight", (4, 4), "routed_experts", linear=True))
     'ffn_down'
     """
-    if tensor.group in ("embedding", "per_layer_embedding") and len(tensor.shape) > 1 and not tensor.linear:
+    if tensor.group in ("embedding", "per_layer_embedding", "ngram_embedding") and len(tensor.shape) > 1 and not tensor.linear:
         return "token_embd"
     if tensor.group == "lm_head":
         return "output"

@@ -14,7 +14,7 @@ from gpusizer.architecture.readers.classes.class_defaults import class_defaults
 from gpusizer.architecture.readers.classes.class_rows import ClassRow, class_row
 from gpusizer.architecture.readers.classes.class_words import ClassWords, either
 from gpusizer.architecture.readers.context import ModelContext
-from gpusizer.architecture.readers.decoder import LayerFactory, hyper_connection, read_layers
+from gpusizer.architecture.readers.decoder import LayerFactory, gated_streams, hyper_connection, read_layers
 from gpusizer.architecture.readers.dialects import flat_keys
 from gpusizer.architecture.readers.dtypes import main_formats
 from gpusizer.architecture.readers.experts_told import EXPERT_KEYS
@@ -163,7 +163,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
         mtp=mtp,
         mtp_copies=copies,
         checkpoint_only=stored,
-        residual_streams=max(keys.integer("hc_mult", default=1), 1),
+        residual_streams=max(keys.integer("hc_mult", "hc_count", default=1), 1),
         warnings=(*model.notices, *unclear, *tower_notices),
         config=dict(config),
     )
@@ -241,11 +241,12 @@ def _ends(
         embedding += norm(f"{base}per_layer_projection_norm", narrow, group=group)
     keys.ignore("vocab_size_per_layer_input")
     final: tuple[Tensor, ...] = ()
-    if words.norm_weight and keys.raw("do_layer_norm_before") is not False:
+    if words.norm_weight and keys.raw("do_layer_norm_before") is not False and not keys.has("hc_lowrank"):
         final += norm(_path(words.final_norm, prefix, f"{base}norm"), hidden, bias=words.norm_bias)
     streams = keys.integer("hc_mult", default=0)
     if streams and words.hyper_head:
         final += hyper_connection(f"{base}hc_head.", streams, streams * hidden, 1, "hc_")
+    final += gated_streams(f"{base}hyper_connection_mixer.", keys, hidden, injects=False)
     if keys.integer("attn_res_block_size", default=0):
         final += norm(f"{base}output_attn_res_norm", hidden) + vector(f"{base}output_attn_res_proj.weight", hidden, "residual_mixing")
     tied = keys.flag("tie_word_embeddings")

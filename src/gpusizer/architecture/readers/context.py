@@ -65,7 +65,8 @@ class LayerContext:
     block : str
         Kind of feed-forward: dense, experts, dense+experts, none.
     traits : frozenset of str
-        What else sets the layer apart: "shared-kv", "own-key-norm", "no-rope", "mtp", "indexer-shared".
+        What else sets the layer apart: "shared-kv", "own-key-norm", "no-rope", "mtp", "indexer-shared"; "pools" and "picks" where compressed
+        entries and their choice serve later layers; "ngram-0" and on, the table of n-grams that it reads.
     """
 
     def __init__(self, model: ModelContext, index: int, mixer: str, block: str, traits: frozenset[str] = frozenset()) -> None:

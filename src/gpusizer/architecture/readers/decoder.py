@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext, ModelContext
 from gpusizer.architecture.readers.extras import layer_extras
+from gpusizer.architecture.readers.keys import Keys
 from gpusizer.architecture.readers.layer_kinds import block_kinds, mixer_kinds
+from gpusizer.architecture.readers.ngrams import ngram_layers, ngram_tensors
 from gpusizer.architecture.readers.registry import feed_forward_of, mixer_of
 from gpusizer.architecture.readers.tensor_kit import matrix, norm, vector
 from gpusizer.architecture.types import FeedForward, Layer, Mixer, Tensor
@@ -61,7 +64,7 @@ class LayerFactory:
             group = "per_layer_embedding"
             tensors += matrix("per_layer_input_gate", narrow, hidden, group) + matrix("per_layer_projection", hidden, narrow, group)
             tensors += norm("post_per_layer_input_norm", hidden, group=group)
-        tensors += layer_extras(layer)
+        tensors += ngram_tensors(layer) + layer_extras(layer)
         if words.layer_scalar:
             tensors += vector("layer_scalar", 1, "buffer")
         streams = keys.integer("hc_mult", default=0)
@@ -70,6 +73,8 @@ class LayerFactory:
             rows = streams * (streams + 2 if mixed else 2)
             for part in ("attn_hc", "ffn_hc"):
                 tensors += hyper_connection(f"{part}.", rows, streams * hidden, 3 if mixed else 2)
+        for part in ("attn_hyper_connection", "mlp_hyper_connection"):
+            tensors += gated_streams(f"{part}.", keys, hidden, injects=True)
         if keys.integer("attn_res_block_size", default=0):
             for part in ("self_attention_res", "mlp_res"):
                 tensors += norm(f"{part}_norm", hidden) + vector(f"{part}_proj.weight", hidden, "residual_mixing")
@@ -83,10 +88,22 @@ def hyper_connection(name: str, rows: int, columns: int, scales: int, inner: str
     return (mixing, *vector(f"{name}{inner}base", rows, group, dtype="fp32"), *vector(f"{name}{inner}scale", scales, group, dtype="fp32"))
 
 
+def gated_streams(name: str, keys: Keys, hidden: int, *, injects: bool) -> tuple[Tensor, ...]:
+    """Parallel residual streams that a gate of low rank mixes; nothing without a rank."""
+    rank = keys.integer("hc_lowrank", default=0, high=1 << 24)
+    if not rank:
+        return ()
+    streams = keys.needed("hc_count", high=64)
+    wide, group = streams * hidden, "hyper_connection"
+    tensors = norm(f"{name}hc_norm", wide, group=group)
+    tensors += matrix(f"{name}input_mix_weight_down", rank, wide, group) + matrix(f"{name}input_mix_weight_up", wide, rank, group)
+    return tensors + (matrix(f"{name}block_inject_weight", streams, wide, group) if injects else ())
+
+
 def norm_names(layer: LayerContext, *, mixers: bool, blocks: bool) -> tuple[str, ...]:
     """Names of a layer's norms; a layer of two norms that lacks a block lacks its norm."""
     words, keys = layer.class_words, layer.keys
-    if not words.norm_weight:
+    if not words.norm_weight or keys.has("hc_lowrank"):  # a gate of the streams norms what goes in
         return ()
     names = words.norms
     single = words.norms_when_single
@@ -130,10 +147,19 @@ def layer_traits(model: ModelContext) -> list[frozenset[str]]:
         for index in range(layers):
             if rotated[index] == 0:
                 traits[index].add("no-rope")
+    for index, trait in (*ngram_layers(model).items(), *_sources(model)):
+        traits[index].add(trait)
     for index, kind in enumerate(_indexers(model)[:layers]):
         if kind == "shared":
             traits[index].add("indexer-shared")
     return [frozenset(one) for one in traits]
+
+
+def _sources(model: ModelContext) -> Iterator[tuple[int, str]]:
+    """Layers whose compressed entries, or whose choice among them, serve the layers after them."""
+    for name, trait in (("kv_source_layer_ids", "pools"), ("index_source_layer_ids", "picks")):
+        for index in model.keys.integers(name, high=model.layers - 1) or ():
+            yield index, trait
 
 
 def _indexers(model: ModelContext) -> list[str]:

@@ -21,6 +21,8 @@ _MIXERS = {
     "global": "attention",
     "indexed_attention": "attention",
     "deepseek_sparse_attention": "attention",
+    "qwen_sparse_attention": "attention",
+    "hybrid_indexed": "attention",
     "sliding_attention": "window",
     "sliding_window_attention": "window",
     "local_attention": "window",

@@ -105,7 +105,7 @@ def _drafter(model: ModelContext, ahead: int, count: int, vocab: int) -> tuple[T
         tensors += norm("main_norm", hidden) + matrix("main_proj", hidden, count * hidden, "attention")
     if ahead == count - 1:
         tensors += norm("norm", hidden)
-        tensors += hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams else ()
+        tensors += hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams and model.class_words.hyper_head else ()
         for side in ("markov_w1", "markov_w2"):
             tensors += (Tensor(f"markov_head.{side}.weight", (vocab, rank), "attention", Split.VOCABULARY),) if rank else ()
         tensors += matrix("confidence_head.proj", 1, hidden + rank, "attention", dtype="bf16")

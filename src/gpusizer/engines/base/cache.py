@@ -193,7 +193,10 @@ def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]
 
 
 def _index(indexer: Indexer | None, form: CacheFormat) -> list[LayerCache]:
-    return [] if indexer is None else [LayerCache(FULL, "index", _index_row(indexer.head_dim, form))]
+    if indexer is None:
+        return []
+    row = _index_row(indexer.head_dim, form)
+    return [LayerCache(POOLED, "index", row, ratio=indexer.ratio) if indexer.ratio > 1 else LayerCache(FULL, "index", row)]
 
 
 def _index_row(head_dim: int, form: CacheFormat) -> int:
@@ -216,13 +219,16 @@ def _compressed(mixer: CompressedAttention, form: CacheFormat) -> list[LayerCach
     else:
         row = ceil(mixer.head_dim * form.element_bytes)
     caches = [LayerCache(WINDOW, "latent", row, mixer.window)]
-    if mixer.ratio:
-        overlaps = mixer.overlap  # content and weight, for each entry in which a token takes part
-        caches.append(LayerCache(POOLED, "latent", row, ratio=mixer.ratio))
+    if not mixer.pools:
+        return caches
+    overlaps = mixer.overlap  # content and weight, for each entry in which a token takes part
+    caches.append(LayerCache(POOLED, "latent", row, ratio=mixer.ratio))
+    if mixer.ratio > 1:
         state = compressed_state_bytes(head_dim=mixer.head_dim, vectors=2 * overlaps, element_bytes=4)
         caches.append(LayerCache(PARTIAL, "state", state, overlaps * mixer.ratio))
-        if mixer.indexer is not None:
-            caches.append(LayerCache(POOLED, "index", _index_row(mixer.indexer.head_dim, form), ratio=mixer.ratio))
+    if mixer.indexer is not None:
+        caches.append(LayerCache(POOLED, "index", _index_row(mixer.indexer.head_dim, form), ratio=mixer.ratio))
+        if mixer.overlaps:  # its keys are pooled by a compressor of their own
             index_state = compressed_state_bytes(head_dim=mixer.indexer.head_dim, vectors=2 * overlaps, element_bytes=4)
             caches.append(LayerCache(PARTIAL, "index", index_state, overlaps * mixer.ratio))
     return caches

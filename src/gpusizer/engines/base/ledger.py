@@ -31,6 +31,8 @@ __all__ = [
 _WEIGHT_LINE = {
     "embedding": "weights_embedding",
     "per_layer_embedding": "weights_embedding",
+    "ngram_embedding": "weights_ngrams",
+    "ngram_projection": "weights_dense",
     "attention": "weights_attention",
     "linear_attention": "weights_attention",
     "indexer": "weights_attention",
@@ -115,6 +117,8 @@ RECIPE_LINE = "weights_recipe"
 
 WEIGHT_LINES = (
     "weights_embedding",
+    "weights_ngrams",
+    "weights_ngrams",
     "weights_attention",
     "weights_dense",
     "weights_experts",

@@ -144,7 +144,7 @@ def _compressed(mixer: CompressedAttention, options: Options, cells: Cells) -> L
     window = min(int(own), int(window_cells(cells=own, window=mixer.window, sequences=1, micro_batch=options.micro_batch, padding=256)))
     kv = _bytes(window, sequences, (mixer.head_dim, keys))
     state = 0
-    if mixer.ratio:
+    if mixer.pools:
         rows = int(pooled_cells(cells=own, ratio=mixer.ratio, padding=256))
         kv += _bytes(rows, sequences, (mixer.head_dim, keys))
         overlap = mixer.overlap

@@ -21,7 +21,7 @@ __all__ = ["HOST", "Part", "Placement", "head_bytes", "layers_of", "place", "wei
 
 HOST = -1
 _PARTS = ("gate", "up", "down")
-_ON_HOST = frozenset({"embedding", "per_layer_embedding"})  # looked up on the processor
+_ON_HOST = frozenset({"embedding", "per_layer_embedding", "ngram_embedding"})  # looked up on the processor
 
 
 class Part(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
 from gpusizer.architecture.types import Attention, CompressedAttention, Layer
-from gpusizer.engines.base.cache import CHUNK, FULL, STATE, WINDOW, CacheFormat, LayerCache, cache_format, layer_caches
+from gpusizer.engines.base.cache import CHUNK, FULL, POOLED, STATE, WINDOW, CacheFormat, LayerCache, cache_format, layer_caches
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.weights import once_per_architecture
@@ -151,6 +151,9 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
                 full += cache.row_bytes
                 stored_full += same.row_bytes
                 caching += cache.part != "index"
+            elif cache.kind == POOLED:  # keys of an indexer that stand for a few tokens
+                full += cache.row_bytes / cache.ratio
+                stored_full += same.row_bytes / cache.ratio
     stored_share = stored_full / full if full else 1.0
     drafts = (len(start.architecture.mtp) or 1) if start.deployment.speculative_tokens else 0
     if drafts and caching:
@@ -203,7 +206,7 @@ def _compressed(start: Start, layers: list[Layer]) -> Pools:
     for mixer in mixers:
         widest = max(widest, mixer.window)
         window += _row_bytes(mixer, page, 1, aligned=by_request)
-        if not mixer.ratio:
+        if not mixer.pools:
             continue
         full += _row_bytes(mixer, page, mixer.ratio, aligned=by_request) / mixer.ratio
         overlaps = mixer.overlap

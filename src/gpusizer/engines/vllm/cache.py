@@ -218,7 +218,7 @@ def _plan(architecture: Architecture, request: CacheRequest) -> CacheLayout:
 
 def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Page]]:
     """Pages of attention layers and states, the block widened until an attention page holds a state."""
-    rows: list[tuple[int, str, int, int, bool]] = []
+    rows: list[tuple[int, LayerCache, bool]] = []
     states: list[tuple[int, int]] = []
     known: dict[tuple[int, ...], tuple[bool, tuple[LayerCache, ...]]] = {}
     for index, layer in enumerate(layers):
@@ -230,21 +230,24 @@ def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Pa
             if cache.kind == STATE:
                 states.append((index, cache.row_bytes + request.drafts * cache.per_draft_bytes))
             else:
-                rows.append((index, cache.kind, cache.row_bytes, cache.window, latent))
+                rows.append((index, cache, latent))
     block = request.block_tokens
     state_page = max((size for _, size in states), default=0)
     if states and rows:
-        token = max(row for _, _, row, _, _ in rows)
+        token = max(cache.row_bytes for _, cache, _ in rows)
         alignment = max(block, request.latent_alignment) if any(latent for *_, latent in rows) else block
         if block * token < state_page:
             block = int(hybrid_block_tokens(state_bytes=state_page, token_bytes=token, alignment=alignment))
         state_page = max(state_page, block * token)
-    found = [
-        (index, Page(kind, window, block, int(page_bytes(block_tokens=block, token_bytes=row, ratio=1, alignment_bytes=1)), row, latent))
-        for index, kind, row, window, latent in rows
-    ]
+    found = [(index, _page(cache, block, latent=latent)) for index, cache, latent in rows]
     found += [(index, Page(STATE, 0, block, state_page, 0)) for index, _ in states]
     return sorted(found, key=lambda entry: entry[0])
+
+
+def _page(cache: LayerCache, block: int, *, latent: bool) -> Page:
+    """The page of a cache that holds a row for every token, or for a few."""
+    size = int(page_bytes(block_tokens=block, token_bytes=cache.row_bytes, ratio=cache.ratio, alignment_bytes=1))
+    return Page(FULL if cache.kind == POOLED else cache.kind, cache.window, block, size, cache.row_bytes, latent)
 
 
 def _caches(layer: Layer, request: CacheRequest) -> tuple[bool, tuple[LayerCache, ...]]:

@@ -147,6 +147,7 @@ class ClassWords:
     shared_experts: int = 0  # where no key counts them
     shared_gate: bool = False  # a gate of one row for the shared experts
     router_bias: Literal["none", "buffer", "parameter"] = "none"  # correction bias: stored only, or counted
+    image_router_bias: bool = False  # a second one for the tokens of images
     router_dtype: Literal["fp32"] | None = None
     router_scales: tuple[str, ...] = ()
     latent_dtype: Literal["bf16"] | None = None  # of the projections around narrower experts, which stay out of the quantisation

@@ -47,7 +47,8 @@ def _router(layer: LayerContext, rows: int, name: str) -> tuple[Tensor, ...]:
         kind = "buffer"
     if kind != "none" and flag is not False and method not in ("greedy", "group_limited_greedy"):
         bias = either(words.router_bias_name, f"{name}.e_score_correction_bias")
-        tensors += (Tensor(bias, (rows,), "router" if kind == "parameter" else "buffer", dtype="fp32"),)
+        for each in (bias, f"{bias}_vl")[: 2 if words.image_router_bias else 1]:
+            tensors += (Tensor(each, (rows,), "router" if kind == "parameter" else "buffer", dtype="fp32"),)
     return tensors
 
 
@@ -62,16 +63,22 @@ def _width_of_dense(layer: LayerContext) -> int:
     return width
 
 
+def _told(layer: LayerContext, names: tuple[str, ...]) -> int:
+    """A number of experts of this layer; those of a drafter may have keys of their own."""
+    own = layer.integer(*(f"dspark_{name}" for name in names), low=1) if "mtp" in layer.traits else None
+    return own or layer.needed(*names)
+
+
 def read_experts(layer: LayerContext) -> tuple[FeedForward, ...]:
     """The experts of one layer."""
     keys, words, hidden = layer.keys, layer.class_words, layer.hidden
     if words.unknown_experts:
         raise UnsupportedArchitectureError("unknown-feed-forward", layer=layer.index, kind="experts")
-    count = layer.needed(*EXPERT_COUNTS)
+    count = _told(layer, EXPERT_COUNTS)
     zero = keys.integer("zero_expert_num", default=0)
     width = layer.integer(*EXPERT_WIDTHS, low=1) or _width_of_dense(layer)
     keys.ignore(*WIDTHS)  # of dense layers, or of none
-    top_k = layer.needed(*SELECTED)
+    top_k = _told(layer, SELECTED)
     if top_k > count + zero:
         raise keys.refuse(next(name for name in SELECTED if keys.has(name)), top_k, f"1 .. {count + zero}")
     keys.ignore(*EXPERT_COUNTS, *SELECTED)

@@ -181,9 +181,22 @@ def _sinks(layer: LayerContext) -> bool:
     return layer.keys.flag(key, default=layer.class_words.sinks)
 
 
+def _block_indexer(layer: LayerContext, name: str) -> tuple[Indexer, tuple[Tensor, ...]]:
+    """An indexer whose keys stand for a few tokens each, from one matrix of queries and keys."""
+    keys = layer.keys
+    heads, width = keys.needed("indexer_n_heads"), keys.needed("indexer_head_dim")
+    rows = (heads + keys.integer("indexer_kv_heads", default=1, low=1)) * width
+    tensors = matrix(f"{name}indexer.index_qk_proj", rows, layer.hidden, "indexer")
+    tensors += norm(f"{name}indexer.q_layernorm", width, group="indexer") + norm(f"{name}indexer.k_layernorm", width, group="indexer")
+    ratio = keys.integer("indexer_compress_ratio", default=1, low=1)
+    return Indexer(heads, width, keys.integer("indexer_budget", default=0), ratio=ratio), tensors
+
+
 def _indexer(layer: LayerContext, name: str) -> tuple[Indexer | None, tuple[Tensor, ...]]:
     """An indexer over keys of plain attention, in the layers that a list names."""
     keys = layer.keys
+    if keys.has("indexer_n_heads"):
+        return _block_indexer(layer, name)
     heads, width, topk = (keys.integer(key, low=1) for key in ("index_n_heads", "index_head_dim", "index_topk"))
     if heads is None or width is None or layer.integer("index_layer_freq", default=1) == 0:
         return None, ()

@@ -1,11 +1,11 @@
-"""Muse: windowed blocks with layer norms around them, a table of positions, an adapter over a square of patches."""
+"""Muse: windowed blocks with layer norms around them and an adapter over a square of patches; for sound a pyramid of convolutions."""
 
 from __future__ import annotations
 
 from gpusizer.architecture.readers.towers.kit import MAX_BLOCKS, Shelf, Tower, attention, plain_mlp, register_tower, side
 from gpusizer.architecture.types import Split
 
-__all__ = ["read"]
+__all__ = ["read", "read_audio"]
 
 
 @register_tower(
@@ -32,4 +32,29 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     shelf.linear("vision_adapter.fc1", between, merged, Split.COLUMN, bias=False)
     shelf.linear("vision_adapter.fc2", between, between, Split.ROW, bias=False)
     shelf.linear("vision_projection", tower.hidden_size, between)
+    return True
+
+
+@register_tower("muse-audio", "audio", lambda tower: tower.part.has("patch_sizes") and tower.part.has("hidden_sizes") and tower.part.has("depths"))
+def read_audio(tower: Tower, shelf: Shelf) -> bool:
+    """Every stage joins a few moments of the one before by a matrix, then passes depthwise convolutions with an MLP each; no spectrogram."""
+    part = tower.part
+    kernel, ratio = part.needed("conv_kernel_size", high=1 << 12), part.number("mlp_ratio", default=4.0, high=64.0)
+    lists = [part.integers(name, low=1, high=1 << 20) or () for name in ("patch_sizes", "hidden_sizes", "depths")]
+    if len({len(one) for one in lists}) != 1 or len(lists[0]) > MAX_BLOCKS:
+        raise part.refuse("depths", f"{len(lists[2])} entries", f"as many as patch_sizes: {len(lists[0])}")
+    encoder, before = shelf.under("audio_tower"), 1
+    for number, (patch, width, depth) in enumerate(zip(*lists, strict=True)):
+        stage = encoder.under(f"layers.{number}")
+        stage.linear("patch_embedder.proj", width, before * patch, bias=True)
+        stage.norm("patch_embedder.norm", width, bias=False)
+        block = stage.each("conv_blocks", min(depth, MAX_BLOCKS))
+        block.conv("conv", width, 1, kernel, bias=True)
+        block.norm("norm", width, bias=False)
+        plain_mlp(block.under("mlp"), width, int(width * ratio))
+        before = width
+    out = part.integer("out_hidden_size", default=tower.hidden_size, low=1)
+    encoder.norm("norm", before, bias=False)
+    encoder.linear("proj", out, before, bias=True)
+    encoder.norm("post_proj_norm", out, bias=False)
     return True
