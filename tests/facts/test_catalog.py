@@ -201,6 +201,13 @@ def test_checkpoints_have_the_size_that_was_published() -> None:
     assert compared > 50
 
 
+def audio_params(model_id: str) -> int:
+    """Parameters of an audio tower that the shared copy of a configuration leaves out."""
+    if model_id not in ("gemma-4-e2b-it", "gemma-4-e4b-it"):
+        return 0
+    return sum(tensor.params for tensor in load_architecture(model_id).towers if "audio" in tensor.name)
+
+
 @pytest.mark.shared
 def test_every_counted_model_has_an_entry_with_the_same_parameters() -> None:
     for line in shared_lines("model-oracle.jsonl"):
@@ -209,7 +216,7 @@ def test_every_counted_model_has_an_entry_with_the_same_parameters() -> None:
         entry = model_entry(line["id"])
         count = load_architecture(entry.id).parameters
         trimmed = "step-3." in entry.id  # a copy trimmed by its keeper: what its class gives is put back
-        assert trimmed or count.total == line["total_params"], entry.id
+        assert trimmed or count.total - audio_params(entry.id) == line["total_params"], entry.id
         assert entry.published_total_params in (line["published_total_params"], None) or "llama-" in entry.id
         assert entry.checkpoint_bytes == line["checkpoint_bytes"], entry.id
 
@@ -231,7 +238,7 @@ def test_an_entry_stores_the_same_bytes_as_the_whole_configuration(shared: Path)
         if "quantization_config" in entry.config and "quantization_config" not in whole:
             continue  # settings of a file beside the configuration
         ours, theirs = load_architecture(entry.id), read_config(whole, id=entry.id)
-        assert checkpoint_bytes(ours) == checkpoint_bytes(theirs), entry.id
+        assert checkpoint_bytes(ours) - 2 * audio_params(entry.id) == checkpoint_bytes(theirs), entry.id
         if entry.id not in OTHER_CONTEXT:
             assert ours.max_position_embeddings == theirs.max_position_embeddings, entry.id
         assert ours.dtype == theirs.dtype, entry.id

@@ -68,11 +68,11 @@ class LayerFactory:
         if words.layer_scalar:
             tensors += vector("layer_scalar", 1, "buffer")
         streams = keys.integer("hc_mult", default=0)
-        if streams:
+        if streams and (words.mtp_hyper or "mtp" not in layer.traits):
             mixed = words.hyper_mixing  # a matrix between the streams beside what goes in and what comes out
             rows = streams * (streams + 2 if mixed else 2)
             for part in ("attn_hc", "ffn_hc"):
-                tensors += hyper_connection(f"{part}.", rows, streams * hidden, 3 if mixed else 2)
+                tensors += hyper_connection(f"{part}.", rows, streams * hidden, 3 if mixed else 2, dtype=words.hyper_dtype)
         for part in ("attn_hyper_connection", "mlp_hyper_connection"):
             tensors += gated_streams(f"{part}.", keys, hidden, injects=True)
         if keys.integer("attn_res_block_size", default=0):
@@ -81,10 +81,10 @@ class LayerFactory:
         return tensors
 
 
-def hyper_connection(name: str, rows: int, columns: int, scales: int, inner: str = "") -> tuple[Tensor, ...]:
-    """Weights that mix parallel residual streams, kept in F32."""
+def hyper_connection(name: str, rows: int, columns: int, scales: int, inner: str = "", *, dtype: str = "fp32") -> tuple[Tensor, ...]:
+    """Weights that mix parallel residual streams: a matrix, and vectors in F32."""
     group = "hyper_connection"
-    mixing = Tensor(f"{name}{inner}fn", (rows, columns), group, dtype="fp32")
+    mixing = Tensor(f"{name}{inner}fn", (rows, columns), group, dtype=dtype)
     return (mixing, *vector(f"{name}{inner}base", rows, group, dtype="fp32"), *vector(f"{name}{inner}scale", scales, group, dtype="fp32"))
 
 

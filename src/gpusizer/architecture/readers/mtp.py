@@ -93,7 +93,7 @@ def _joined(model: ModelContext) -> tuple[Tensor, ...]:
     else:
         joined = _projection("eh_proj", hidden)
     joined += norm("enorm", hidden) + norm("hnorm", hidden) + norm("shared_head.norm", hidden)
-    return joined + (hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams else ())
+    return joined + (hyper_connection("hc_head.", streams, streams * hidden, 1, "hc_") if streams and model.class_words.mtp_hyper else ())
 
 
 def _drafter(model: ModelContext, ahead: int, count: int, vocab: int) -> tuple[Tensor, ...]:

@@ -55,7 +55,7 @@ def _told(layer: LayerContext, table: int) -> tuple[Tensor, ...]:
     width, streams = keys.needed("engram_head_dim", high=1 << 20), keys.integer("hc_mult", default=1, low=1)
     read = (keys.needed("engram_max_ngram_size", low=2, high=64) - 1) * keys.needed("engram_n_heads", high=_MAX_HEADS)
     keys.ignore("engram_vocab_size", "engram_compressed_vocab_size", "engram_pad_token_id", "engram_pad_id")
-    tensors = (_table("engram.embed.weight", rows[table], width, read),)
+    tensors: tuple[Tensor, ...] = (_table("engram.embed.weight", rows[table], width, read),)
     tensors += matrix("engram.wkv", hidden * (streams + 1), read * width, AROUND)
     return tensors + tuple(Tensor(f"engram.{side}_weight", (streams, hidden), "norms") for side in "qk")
 
@@ -84,7 +84,7 @@ def _rows(keys: Keys, heads: int, table: int) -> int:
     """Rows of the ``table``-th table: as many primes from a number on as it has heads, after those of the tables before it."""
     first = keys.integer("ngram_vocab_size_base", default=20_000_000, low=3, high=1 << 28)
     step = keys.integer("make_ngram_vocab_size_divisible_by", default=128, low=1, high=1 << 24)
-    return padded_size(size=sum(_primes(first, heads * (table + 1))[heads * table :]), multiple=step)
+    return int(padded_size(size=sum(_primes(first, heads * (table + 1))[heads * table :]), multiple=step))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import assert_never
 
@@ -189,7 +189,9 @@ def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]
     if mixer.chunk:
         return [LayerCache(CHUNK, "keys-values", row, mixer.chunk)]
     caches = [LayerCache(FULL, "keys-values", row)]
-    return caches + _index(mixer.index, form)
+    # index keys beside plain keys and values are 16-bit without a scale, whatever those are (vllm/models/minimax_m3/common/indexer.py, 0.24)
+    plain = replace(form, index_element_bytes=max(form.index_element_bytes, 2), index_scale_bytes=0)
+    return caches + _index(mixer.index, plain)
 
 
 def _index(indexer: Indexer | None, form: CacheFormat) -> list[LayerCache]:

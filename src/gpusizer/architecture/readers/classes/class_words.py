@@ -156,6 +156,8 @@ class ClassWords:
     extra_embedding_rows: int = 0  # beyond the vocabulary
     stores_tied_head: bool = False  # a checkpoint stores the head although it is the embedding
     hyper_mixing: bool = True  # a matrix between the residual streams
+    hyper_dtype: Literal["fp32", "bf16"] = "fp32"  # of the matrices of hyper-connections; their vectors are F32
+    mtp_hyper: bool = True  # the layers of multi-token prediction have hyper-connections as well
     hyper_head: bool = True  # hyper-connections end in weights of their own
     layer_scalar: bool = False
     mtp_copies: bool = False  # a checkpoint stores embedding and head again
