@@ -189,7 +189,7 @@ def sampling_peak_bytes(
         "keys": "rows per token",
         "logits_bytes": "bytes",
     },
-    reference="vllm-project/vllm@4ba787ec9: vllm/v1/attention/backends/mla/indexer.py and flashmla_sparse.py: workspaces of prefill",
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/attention/backends/mla/indexer.py and flashmla_sparse.py: prefill, one buffer for both",
     example={
         "context_tokens": 163840,
         "kv_lora_rank": 512,
@@ -203,7 +203,7 @@ def sampling_peak_bytes(
 def sparse_workspace_bytes(
     *, context_tokens: Any, kv_lora_rank: Any, rope_dim: Any, index_dim: Any, gathered: Any, keys: Any, logits_bytes: Any
 ) -> Any:
-    """Work buffers of sparse latent attention: latents and index keys gathered for prefill, and the indexer's logits.
+    """Work buffers of sparse latent attention: latents and index keys gathered for prefill share one, and the indexer's logits.
 
     Parameters
     ----------
@@ -226,10 +226,11 @@ def sparse_workspace_bytes(
     >>> size = sparse_workspace_bytes(context_tokens=163840, kv_lora_rank=512, rope_dim=64, index_dim=128, gathered=5, keys=40,
     ...                               logits_bytes=536870912)
     >>> round(size / 2**30, 2)
-    2.18
+    1.38
     """
     latents = gathered * context_tokens * latent_token_bytes(kv_lora_rank=kv_lora_rank, rope_dim=rope_dim, element_bytes=2)
-    return latents + keys * context_tokens * indexer_token_bytes(head_dim=index_dim, element_bytes=1, scale_bytes=4) + logits_bytes
+    index_keys = keys * context_tokens * indexer_token_bytes(head_dim=index_dim, element_bytes=1, scale_bytes=4)
+    return maximum(latents, index_keys) + logits_bytes
 
 
 @formula(
