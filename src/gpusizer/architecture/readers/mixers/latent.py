@@ -18,15 +18,16 @@ def _indexer(layer: LayerContext, name: str, q_rank: int | None) -> tuple[Indexe
     heads, width, topk = (keys.integer(key, low=1) for key in ("index_n_heads", "index_head_dim", "index_topk"))
     if heads is None or width is None:
         return None, ()
+    ratio = keys.integer("index_kpool", default=1, low=1)  # tokens whose keys are pooled into one
     if "indexer-shared" in layer.traits:
-        return Indexer(heads, width, topk or 0, caches=False), ()
+        return Indexer(heads, width, topk or 0, caches=False, ratio=ratio), ()
     part = f"{name}indexer."
     tensors = matrix(f"{part}wq_b", heads * width, q_rank or hidden, "indexer") + matrix(f"{part}wk", width, hidden, "indexer")
     tensors += norm(f"{part}k_norm", width, bias=True, group="indexer") + matrix(f"{part}weights_proj", heads, hidden, "indexer")
     if layer.class_words.scaled_softmax:
         tensors += norm(f"{part}q_input_norm", hidden, bias=True, group="indexer")
         tensors += vector(f"{part}softmax_scaling.scale", heads, "indexer") + vector(f"{part}softmax_scaling.bias", heads, "indexer")
-    return Indexer(heads, width, topk or 0), tensors
+    return Indexer(heads, width, topk or 0, ratio=ratio), tensors
 
 
 def latent_attention(layer: LayerContext, name: str) -> LatentAttention:
