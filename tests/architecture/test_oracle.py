@@ -109,8 +109,10 @@ EXACT = {
 # The same for models of the catalogue, so that this holds without the shared facts: bytes published with the checkpoints.
 PUBLISHED = {
     "deepseek-r1": 688_574_839_360,
+    "deepseek-v4.1-flash": 510_286_023_000,
     "devstral-small-2507": 47_144_806_400,
     "falcon-180b-chat": 359_045_130_240,
+    "glm-5.3-flash": 328_326_771_576,
     "mimo-7b-base": 15_666_819_072,
     "minimax-m1-80k": 912_210_767_872,
     "minimax-m2": 230_121_630_720,

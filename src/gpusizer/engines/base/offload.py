@@ -1,4 +1,4 @@
-"""Weights that ``--cpu-offload-gb`` moves to the host: parameters of decoder layers one by one, until so many bytes of a GPU are gone."""
+"""Weights in host memory: parameters of decoder layers that ``--cpu-offload-gb`` moves one by one, and tables of n-grams, looked up from there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.formulas.memory.loaded import offloaded_bytes
 from gpusizer.units import GiB
 
-__all__ = ["offloaded_layers"]
+__all__ = ["offloaded_layers", "offloaded_tables"]
 
 # vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu; sgl-project/sglang: python/sglang/srt/utils/offloader.py. Embeddings
 # and the head stay. The last parameter that goes may be large: up to half a layer more than was asked for.
@@ -41,3 +41,17 @@ def offloaded_layers(start: Start, stage: Stage, cut: Cut) -> list[Item]:
             layers_bytes=all_bytes,
         )
     ]
+
+
+def offloaded_tables(start: Start, stage: Stage, cut: Cut, *, sources: tuple[str, ...]) -> list[Item]:
+    """A negative line for the rank's part of the tables of n-grams, where an engine keeps it in pinned host memory.
+
+    Empty without such tables, and on a device whose memory is the host's: it holds them either way.
+    """
+    if start.accelerator.unified_memory:
+        return []
+    table = weight_table(start.architecture)
+    size = sum(table.layer_bytes(table.kind_of[index], cut).get("ngram_embedding", 0) for index in stage.layers)
+    if not size:
+        return []
+    return [computed("ngrams_on_host", offloaded_bytes, section=Section.WEIGHTS, sources=sources, asked_bytes=size, layers_bytes=size)]

@@ -14,7 +14,7 @@ from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
-from gpusizer.engines.base.offload import offloaded_layers
+from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_model
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity, Section
@@ -41,6 +41,7 @@ from gpusizer.facts.types import Accelerator
 __all__ = ["ENGINE", "Sglang"]
 
 HANDS_OVER = (0, 4, 6)  # --disaggregation-mode: docs/advanced_features/pd_disaggregation.md
+_TABLES = ("sgl-project/sglang: --ple-offload-embedding of python/sglang/srt/server_args.py",)
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ class Sglang(PooledEngine):
             *adapter_slots(start, stage),
             *unlisted_tensors(start, stage),
             *offloaded_layers(start, stage, cut),
+            *(offloaded_tables(start, stage, cut, sources=_TABLES) if start.flag("ple_offload_embedding") else ()),
         ]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ _MEMORY = (
     Flag("--speculative-num-steps", "count", high=256),
     Flag("--speculative-draft-model-path", "word", "speculative_model", ("--speculative-draft-model",)),
     Flag("--cpu-offload-gb", "number", high=1 << 20),
+    Flag("--ple-offload-embedding", "switch"),
     *_SPEED,
 )
 _OTHER = (

@@ -18,7 +18,7 @@ from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
-from gpusizer.engines.base.offload import offloaded_layers
+from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
 from gpusizer.engines.base.weight_error import weight_error
@@ -38,7 +38,17 @@ from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, step_record, version_rules
-from gpusizer.engines.vllm.weights import expert_paddings, own_head, position_tables, slack_bytes, square_bytes, unfolds_scales, unfused_experts
+from gpusizer.engines.vllm.weights import (
+    TABLES_ON_HOST,
+    expert_paddings,
+    own_head,
+    position_tables,
+    slack_bytes,
+    square_bytes,
+    tables_on_host,
+    unfolds_scales,
+    unfused_experts,
+)
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
@@ -121,6 +131,7 @@ class Vllm(PooledEngine):
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),
             *offloaded_layers(start, stage, cut),
+            *(offloaded_tables(start, stage, cut, sources=TABLES_ON_HOST) if tables_on_host(start) else ()),
         ]
         return [line for line in lines if line.high_bytes]
 

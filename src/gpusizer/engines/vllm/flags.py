@@ -36,6 +36,7 @@ _SIZES = (
     Flag("--num-gpu-blocks-override", "count", high=1 << 40),
     Flag("--context-to-fit", "switch"),  # ``--max-model-len auto``
     Flag("--cpu-offload-gb", "number", high=1 << 20),
+    Flag("--engram-config", "json"),
     Flag("--hf-overrides", "json", also=("--hf-override",)),
     Flag("--rope-scaling", "json"),
     Flag("--limit-mm-per-prompt", "json"),

@@ -38,6 +38,17 @@ __all__ = [
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
 
 
+# 0.30.0: vllm/envs.py gives VLLM_PLE_CPU_OFFLOAD = 1, the default of vllm/config/engram.py on CUDA; elsewhere there is no such configuration.
+TABLES_ON_HOST = ("vllm-project/vllm: vllm/config/engram.py, vllm/models/qwen4_exp/common/ngram_embedding.py",)
+
+
+def tables_on_host(start: Start) -> bool:
+    """Whether tables of n-grams lie in pinned host memory: as ``--engram-config`` says, else on CUDA."""
+    told = start.flag("engram_config")
+    chosen = told.get("cpu_offload") if isinstance(told, Mapping) else None
+    return chosen if isinstance(chosen, bool) else start.accelerator.vendor == "NVIDIA"
+
+
 def expert_paddings(start: Start) -> tuple[ExpertPadding, ...]:
     """Multiples that the kernel of MXFP4 experts needs, by device and version (None of another format is padded)."""
     accelerator, version = start.accelerator, start.version
