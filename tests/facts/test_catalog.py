@@ -176,6 +176,10 @@ def test_a_mistral_after_the_first_has_no_window(id: str) -> None:
         ("gpt-oss-120b", 116.83e9, 0.001),
         ("mixtral-8x7b-v0.1", 46.7e9, 0.001),
         ("laguna-s-2.1", 118e9, 0.005),
+        ("laguna-xs.2", 33.4e9, 0.005),
+        ("mistral-large-3-675b-instruct-2512", 675.5e9, 0.001),
+        ("glm-4.5v", 107.7e9, 0.001),
+        ("qwen2.5-vl-72b-instruct", 73_410_777_344, 0.0),
         ("granite-3.1-8b-instruct", 8.17e9, 0.001),
         ("granite-3.1-2b-instruct", 2.53e9, 0.002),
         ("moonlight-16b-a3b", 16e9, 0.005),
@@ -201,6 +205,10 @@ def test_checkpoints_have_the_size_that_was_published() -> None:
     assert compared > 50
 
 
+# The shared copy has what the class gives: forty layers of full attention. The published file has windows and other heads (its FP8 repository).
+OTHER_SHAPE = frozenset(("laguna-xs.2",))
+
+
 def audio_params(model_id: str) -> int:
     """Parameters of an audio tower that the shared copy of a configuration leaves out."""
     if model_id not in ("gemma-4-e2b-it", "gemma-4-e4b-it"):
@@ -216,7 +224,7 @@ def test_every_counted_model_has_an_entry_with_the_same_parameters() -> None:
         entry = model_entry(line["id"])
         count = load_architecture(entry.id).parameters
         trimmed = "step-3." in entry.id  # a copy trimmed by its keeper: what its class gives is put back
-        assert trimmed or count.total - audio_params(entry.id) == line["total_params"], entry.id
+        assert trimmed or entry.id in OTHER_SHAPE or count.total - audio_params(entry.id) == line["total_params"], entry.id
         assert entry.published_total_params in (line["published_total_params"], None) or "llama-" in entry.id
         assert entry.checkpoint_bytes == line["checkpoint_bytes"], entry.id
 
@@ -237,6 +245,8 @@ def test_an_entry_stores_the_same_bytes_as_the_whole_configuration(shared: Path)
         whole = json.loads((shared / own).read_text(encoding="utf-8"))
         if "quantization_config" in entry.config and "quantization_config" not in whole:
             continue  # settings of a file beside the configuration
+        if entry.id in OTHER_SHAPE:
+            continue
         ours, theirs = load_architecture(entry.id), read_config(whole, id=entry.id)
         assert checkpoint_bytes(ours) - 2 * audio_params(entry.id) == checkpoint_bytes(theirs), entry.id
         if entry.id not in OTHER_CONTEXT:
