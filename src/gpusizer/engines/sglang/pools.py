@@ -95,7 +95,10 @@ def formats(start: Start) -> tuple[CacheFormat, CacheFormat]:
 
 
 def _own_windows(start: Start) -> bool:
-    """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks."""
+    """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks.
+
+    These are the classes of ``is_hybrid_swa_model`` (sgl-project/sglang: python/sglang/srt/configs/model_config.py).
+    """
     if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory") or not kinds_of(start.architecture).windows:
         return False
     return _windows_apart(start.architecture)
@@ -105,7 +108,9 @@ def _own_windows(start: Start) -> bool:
 def _windows_apart(architecture: Architecture) -> bool:
     mixers = [mixer for mixer in architecture.mixers_of(Attention) if mixer.caches]
     bounded = [mixer for mixer in mixers if mixer.seen_tokens]
-    shapes = [{(mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])]
+    shapes = [
+        {(mixer.heads, mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])
+    ]
     sinks = any("sink" in tensor.name for mixer in bounded for tensor in mixer.tensors)
     return sinks or any(mixer.chunk for mixer in bounded) or (bool(shapes[1]) and shapes[0] != shapes[1])
 
