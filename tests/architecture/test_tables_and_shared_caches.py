@@ -83,7 +83,7 @@ def on(gpu: str, engine: str, **fields: object) -> Fit:
 
 
 def moved(result: Fit) -> int:
-    return sum(item.bytes for item in result.ranks[result.worst].items if item.id == "ngrams_on_host")
+    return sum(item.bytes for item in result.ranks[result.worst].items if item.id == "weights_ngrams_on_host")
 
 
 def test_tables_lie_where_the_engine_puts_them() -> None:

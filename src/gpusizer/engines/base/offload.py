@@ -54,4 +54,4 @@ def offloaded_tables(start: Start, stage: Stage, cut: Cut, *, sources: tuple[str
     size = sum(table.layer_bytes(table.kind_of[index], cut).get("ngram_embedding", 0) for index in stage.layers)
     if not size:
         return []
-    return [computed("ngrams_on_host", offloaded_bytes, section=Section.WEIGHTS, sources=sources, asked_bytes=size, layers_bytes=size)]
+    return [computed("weights_ngrams_on_host", offloaded_bytes, section=Section.WEIGHTS, sources=sources, asked_bytes=size, layers_bytes=size)]

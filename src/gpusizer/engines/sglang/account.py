@@ -248,7 +248,8 @@ def cached(step: StepRecord, requests: RequestRecord, pools: Pools, budget: Quan
     limit = requests.most_tokens * cell
     shares, *ends = (shared_out(requests, pools, step.draft_tokens, size) for size in (budget.value, budget.low, budget.high))
     value, low, high = (where(requests.most_tokens > 0, minimum(each.cache_bytes, limit), each.cache_bytes) for each in (shares, *ends))
-    available = Quantity(kept("cache", value), kept("cache, low", low), kept("cache, high", high))
+    value = kept("cache", value)  # more memory may make more slots for states and leave less: the band still holds the value
+    available = Quantity(value, kept("cache, low", minimum(low, value)), kept("cache, high", maximum(high, value)))
     block = kept("block", rounded(step.page_tokens * cell))
     pages, low, high = (floor(size) for size in stage_blocks(available, block))
     return Cached(

@@ -141,7 +141,7 @@ class Vllm(PooledEngine):
         return *start.lasting(self._kernels), tokens
 
     def _kernels(self, start: Start) -> tuple[object, ...]:
-        return self.cut(start), weight_error(start), unfolds_scales(start), library_bytes(start.accelerator)
+        return self.cut(start), weight_error(start), unfolds_scales(start), library_bytes(start.accelerator), tables_on_host(start)
 
     def weight_error_of(self, start: Start) -> float:
         """Band of the stored tensors by their format."""

@@ -21,6 +21,7 @@ from gpusizer.once import Remembered
 from gpusizer.units import MiB
 
 __all__ = [
+    "TABLES_ON_HOST",
     "block_shares",
     "deeper_levels",
     "expert_paddings",
@@ -31,6 +32,7 @@ __all__ = [
     "slack_bytes",
     "slack_of",
     "square_bytes",
+    "tables_on_host",
     "unfolds_scales",
     "unfused_experts",
 ]
@@ -43,7 +45,9 @@ TABLES_ON_HOST = ("vllm-project/vllm: vllm/config/engram.py, vllm/models/qwen4_e
 
 
 def tables_on_host(start: Start) -> bool:
-    """Whether tables of n-grams lie in pinned host memory: as ``--engram-config`` says, else on CUDA."""
+    """Whether tables of n-grams lie in memory of the host that is not the device's: as ``--engram-config`` says, else on CUDA."""
+    if start.accelerator.unified_memory:
+        return False
     told = start.flag("engram_config")
     chosen = told.get("cpu_offload") if isinstance(told, Mapping) else None
     return chosen if isinstance(chosen, bool) else start.accelerator.vendor == "NVIDIA"
