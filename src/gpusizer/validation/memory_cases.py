@@ -254,7 +254,9 @@ def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
         build = re.search(r"\b(?:build |b)(\d{3,6})\b", words)
         year = re.search(r"\b(20\d\d)\b", words)
         day = text(row, "date") or (f"{year[1]}-07" if year else "")
-        return build[1] if build and "fork" not in words else release_on(engine.id, day)
+        fork = "fork" in words
+        told = build is not None and (not fork or int(build[1]) >= int(engine.fork_releases[0][1]))  # who builds from a copy gets "build 1"
+        return build[1] if build and told else release_on(engine.id, day, fork=fork)
     numbers = re.search(r"(?<![\d.])v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", words)
     return numbers[1] if numbers else release_on(engine.id, text(row, "date"))
 

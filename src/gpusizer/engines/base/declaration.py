@@ -29,6 +29,8 @@ class Declaration:
         Engines that people name, that use memory by rules of their own, and to which this one is nearest.
     releases : tuple of (str, str)
         (first month that it was the newest, release), the oldest first.
+    fork_releases : tuple of (str, str)
+        The same of its fork, whose builds have numbers of their own.
     launchers : tuple of tuple of str
         The words that begin a launch command, each of them in this order: ("vllm", "serve").
     images : tuple of str
@@ -79,6 +81,7 @@ class Declaration:
     aliases: tuple[str, ...] = ()
     neighbours: tuple[str, ...] = ()
     releases: tuple[tuple[str, str], ...] = ()
+    fork_releases: tuple[tuple[str, str], ...] = ()
     launchers: tuple[tuple[str, ...], ...] = ()
     images: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()

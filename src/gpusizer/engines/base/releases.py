@@ -9,13 +9,15 @@ from gpusizer.engines import find_declaration
 __all__ = ["month_of", "release_on", "releases_of"]
 
 
-def releases_of(engine_id: str) -> tuple[tuple[str, str], ...]:
-    """(first month that it was the newest, release) of an engine, the oldest first; empty for one that nobody declared."""
+def releases_of(engine_id: str, *, fork: bool = False) -> tuple[tuple[str, str], ...]:
+    """(first day or month that it was the newest, release) of an engine or its fork, the oldest first; empty for one that nobody declared."""
     found = find_declaration(engine_id)
-    return found.releases if found is not None else ()
+    if found is None:
+        return ()
+    return found.fork_releases if fork else found.releases
 
 
-def release_on(engine_id: str, date: str) -> str | None:
+def release_on(engine_id: str, date: str, *, fork: bool = False) -> str | None:
     """The newest release of an engine on a day.
 
     Parameters
@@ -24,6 +26,8 @@ def release_on(engine_id: str, date: str) -> str | None:
         Id of the engine.
     date : str
         "2025-07-22", or a month.
+    fork : bool
+        Of its fork.
 
     Returns
     -------
@@ -34,10 +38,12 @@ def release_on(engine_id: str, date: str) -> str | None:
     --------
     >>> release_on("vllm", "2025-07-22"), release_on("vllm", "2019-01-01"), release_on("llama.cpp", "2025-07-22")
     ('0.9.2', None, '5790')
+    >>> release_on("llama.cpp", "2025-06-11", fork=True), release_on("llama.cpp", "2025-06-12", fork=True)
+    ('3729', '3745')
     """
     if not re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", date):
         return None
-    return next((release for month, release in reversed(releases_of(engine_id)) if month <= date), None)
+    return next((release for month, release in reversed(releases_of(engine_id, fork=fork)) if month <= date), None)
 
 
 def month_of(engine_id: str, version: str) -> str | None:

@@ -1,46 +1,45 @@
-"""Compute buffers of llama.cpp: the widest moment of one micro-batch on each device, without running its allocator.
-
-What lives together at that moment was read off start-up logs whose terms are exact (masks, scores, logits, feed-forward rows, copied weights); the
-few counts below are all that is fitted. ``scripts/calibrate/llama_cpp.py`` prints the errors by source left out.
-"""
+"""Compute buffers of llama.cpp: its graph of one micro-batch, laid out by its own allocator, device by device."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import assert_never
+from typing import NamedTuple
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import Attention, CompressedAttention, DenseMLP, LatentAttention, Layer, Mixer, MixtureOfExperts, StateMixer
-from gpusizer.engines.llama_cpp.cache import Cells, LayerBuffers, cells_in_window
-from gpusizer.engines.llama_cpp.layers import Kinds, dense_tensors, expert_tensors
+from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.llama_cpp.allocator import Moment, widest_moment
+from gpusizer.engines.llama_cpp.attention_graph import mixed
+from gpusizer.engines.llama_cpp.builder import Builder
+from gpusizer.engines.llama_cpp.cache import Cells, LayerBuffers
+from gpusizer.engines.llama_cpp.feed_forward_graph import Experts, fed_forward
+from gpusizer.engines.llama_cpp.graph import ELSEWHERE, HERE, Tensor
+from gpusizer.engines.llama_cpp.layers import Kinds, expert_tensors, host_matrices
 from gpusizer.engines.llama_cpp.options import Options
-from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, head_bytes
-from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, expanded_latent_bytes, float_rows_bytes, mask_bytes, scores_bytes
-from gpusizer.units import MiB
+from gpusizer.engines.llama_cpp.placement import HOST, Placement, head_bytes
+from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes
+from gpusizer.once import Remembered
 
 __all__ = ["MicroBatch", "Phases", "phases_of"]
 
-# Rows of the residual stream, and of queries, that live beside the scores of one layer (n = 7 logs without flash attention, within 1.5 %).
-_RESIDUALS, _QUERIES = 2, 2
-# Rows of the residual stream beside an expanded latent (n = 4 logs of cards that hold layers only, exact for three).
-_LATENT_RESIDUALS = 3
-_FUSED = re.compile(r"qkv|query_key_value|c_attn|W_pack", re.IGNORECASE)
-_PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES
 _LEAST_OFFLOADED_BATCH = 32  # tokens from which a GPU computes what lies on the host (ggml-cuda, op_offload)
-_LEAST_EXPANDED_BATCH = 128  # tokens from which latents are expanded (fork)
+_MOST_MOMENTS = 512
+_NORMS_ON_BOTH_SIDES = 4  # norms of a layer that has one before and one after each of its two blocks
+_MOST_ALIKE = 4  # layers of one kind that are laid out: gaps repeat from the third on, those of the output every other layer
 
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """The moments of one device, each in bytes; ``compute_bytes`` is the widest."""
+    """The widest moment of one device: what lives then, each in bytes; ``compute_bytes`` is their sum."""
 
     inputs_bytes: int
     attention_bytes: int
     feed_forward_bytes: int
     copied_weights_bytes: int
     output_bytes: int
+    gaps_bytes: int
 
     @property
     def compute_bytes(self) -> int:
@@ -53,9 +52,17 @@ class Phases:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+class _Place(NamedTuple):
+    """A layer as a device has to do with it: its kind, and whether its layer and its experts lie here, elsewhere or on the host."""
+
+    kind: int
+    layer: int
+    experts: int
+
+
 @dataclass(frozen=True)
 class MicroBatch:
-    """One micro-batch, wherever its layers lie: what each kind of layer needs is worked out once.
+    """One micro-batch, wherever its layers lie; each arrangement is laid out once.
 
     Parameters
     ----------
@@ -76,55 +83,133 @@ class MicroBatch:
     options: Options
     cells: Cells
     buffers: tuple[LayerBuffers, ...]
-    _attention: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
-    _feed_forward: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def tokens(self) -> int:
         """Tokens that are computed at once. [tokens]"""
         return min(self.options.micro_batch, self.cells.tokens)
 
-    def rows(self, width: int, tokens: int | None = None) -> int:
-        """FP32 rows of all tokens. [bytes]"""
-        return int(float_rows_bytes(tokens=self.tokens if tokens is None else tokens, width=width))
+    @cached_property
+    def outputs(self) -> int:
+        """Tokens whose logits are reserved. [tokens]"""
+        return min(self.tokens, self.options.sequences) if self.options.lean else self.tokens
 
     @cached_property
-    def hidden_bytes(self) -> int:
-        """Rows of the residual stream. [bytes]"""
-        return self.rows(self.architecture.hidden_size * self.architecture.residual_streams)
-
-    @cached_property
-    def mask_cells(self) -> int:
-        """Cells that masks span: one mask for layers that see everything, one for each window, one for an indexer. [cells]"""
-        if len(self.kinds.windows) == 1 and self.options.window_full:
-            return self.cells.full
-        spanned = sum(cells_in_window(self.options, self.cells, window) for window in self.kinds.windows)
-        return spanned + (self.cells.full if self.kinds.indexed else 0)
-
-    def attention_bytes(self, kind: int) -> int:
-        """Mixers of a layer of a kind. [bytes]"""
-        if kind not in self._attention:
-            self._attention[kind] = max((_attention(self, mixer) for mixer in self.kinds.layers[kind].mixers), default=0)
-        return self._attention[kind]
-
-    def feed_forward_bytes(self, kind: int) -> int:
-        """Feed-forward of a layer of a kind. [bytes]"""
-        if kind not in self._feed_forward:
-            self._feed_forward[kind] = _feed_forward(self, self.kinds.layers[kind])
-        return self._feed_forward[kind]
-
-    def offloads(self, placement: Placement) -> bool:
+    def offloads(self) -> bool:
         """Whether a GPU computes what lies on the host."""
-        return placement.devices > 0 and self.options.offload_operations and self.tokens >= _LEAST_OFFLOADED_BATCH
+        return self.options.offload_operations and self.tokens >= _LEAST_OFFLOADED_BATCH
 
-    def pipelined(self, placement: Placement) -> bool:
-        """Whether several micro-batches are under way at once."""
-        several = placement.devices > 1 and not (self.options.by_rows or self.options.fork or self.options.remote)
-        return several and placement.all_offloaded and not placement.overridden and not self.options.host_cache
+    def offloads_experts(self, kind: int) -> bool:
+        """Whether a GPU computes experts that lie on the host: in newer builds of the fork only where each has enough tokens to do."""
+        block = self.kinds.routed[kind]
+        if not self.offloads or not self.options.experts_on_card or block is None:
+            return False
+        return not self.options.counts_experts or self.tokens * block.top_k >= _LEAST_OFFLOADED_BATCH * block.experts
+
+    def copies(self, placement: Placement) -> int:
+        """Micro-batches that are under way at once."""
+        options = self.options
+        several = len(set(placement.layer)) > 1 and placement.all_offloaded and not (options.by_rows or options.remote or options.host_cache)
+        overridden = placement.overridden if options.overrides_end_pipeline else HOST in placement.experts
+        return options.pipeline_copies if several and not overridden else 1
+
+    def phases(self, placement: Placement, device: int) -> Phases:
+        """The widest moment on one device."""
+        places, copies, alone = tuple(_fewer(tuple(self._places(placement, device)))), self.copies(placement), device == HOST
+        borrowed = placement.output == HOST and device == 0 and self.offloads
+        told = {"first": device in (0, HOST), "alone": alone, "output": borrowed or placement.output == device, "borrowed": borrowed}
+        known = (self._asked, self.cells, places, copies, *told.values())
+        return _laid_out(self.architecture).once(known, lambda: self._laid(places, copies, **told))
+
+    @cached_property
+    def _asked(self) -> Options:
+        """What of the start a graph depends on, whatever lies where."""
+        return replace(self.options, context=None, gpu_layers=0, shares=(), host_expert_layers=0, overrides=(), fit=False)
+
+    def _places(self, placement: Placement, device: int) -> Iterator[_Place]:
+        """The layers that a device has to do with, in the order of the model: its own, and what the first GPU computes for the host."""
+        for kind, layer, experts in zip(placement.kinds.of, placement.layer, placement.experts, strict=True):
+            if layer == device:
+                here = experts == device or self.kinds.routed[kind] is None
+                yield _Place(self.kinds.alike[kind] if here else kind, HERE, HERE if here else HOST if experts == HOST else ELSEWHERE)
+            elif experts == device or (device == 0 and HOST in (layer, experts)):
+                yield _Place(kind, HOST if layer == HOST else ELSEWHERE, HERE if experts == device else HOST)
+
+    def _laid(self, places: tuple[_Place, ...], copies: int, *, first: bool, alone: bool, output: bool, borrowed: bool) -> Phases:
+        build = Builder(self.options, self.cells, self.tokens, first, HERE if alone else ELSEWHERE)
+        hidden = self.architecture.hidden_size
+        width = hidden * self.architecture.residual_streams
+        stream = build.graph.leaf(build.rows(width), ELSEWHERE)
+        if alone:
+            stream = build.node("get_rows", build.rows(width), build.graph.leaf(4 * self.tokens, HERE))
+        for number, place in enumerate(places):
+            stream = self._layer(build, place, stream, last=output and number == len(places) - 1)
+        if output:
+            build.graph.part, build.graph.place = "output", HERE
+            build.matrix_bytes, build.cache_bytes = (0, 0), 0
+            vocabulary = self.architecture.vocab_size
+            rows = self.outputs
+            if stream.size_bytes > build.rows(hidden, rows):
+                stream = build.node("get_rows", build.rows(hidden, rows), stream)
+            matrix = build.stored(head_bytes(self.architecture) if borrowed else 0, here=not borrowed)
+            stream = build.node("product", build.rows(vocabulary, rows), matrix, build.norm(stream))
+        build.graph.expand(stream)
+        return _phases(widest_moment(build.graph, copies=copies))
+
+    def _layer(self, build: Builder, place: _Place, stream: Tensor, *, last: bool) -> Tensor:
+        """One layer: mixers and feed-forward blocks, each added to the residual stream; the last goes on with those tokens that are put out."""
+        layer, graph, hidden = self.kinds.layers[place.kind], build.graph, self.architecture.hidden_size
+        guest = place.layer == HOST and self.offloads
+        build.matrix_bytes = host_matrices(self.architecture)[place.kind] if guest else (0, 0)
+        build.cache_bytes = self.buffers[place.kind].kv_bytes if guest and not self.options.fork else 0
+        graph.place = HERE if place.layer == HERE or guest else ELSEWHERE
+        if graph.place == ELSEWHERE:
+            here = place.experts == HERE or self.offloads_experts(place.kind)
+            return self._experts_elsewhere(build, place, stream) if here else stream
+        sandwiched = sum(tensor.shape == (hidden,) for tensor in layer.tensors) >= _NORMS_ON_BOTH_SIDES
+        for mixer in layer.mixers:
+            graph.part = "attention"
+            added = mixed(build, mixer, self._input(build, stream), hidden)
+            if last and mixer is layer.mixers[-1] and self.architecture.residual_streams == 1:
+                build.tokens = self.outputs
+                ids = build.graph.leaf(4 * self.outputs, build.inputs_place)
+                added, stream = (build.node("get_rows", build.rows(hidden), tensor, ids) for tensor in (added, stream))
+            stream = build.node("add", stream.size_bytes, build.norm(added) if sandwiched else added, stream)
+        for block in layer.feed_forwards:
+            graph.part = "feed_forward"
+            added = fed_forward(build, block, self._input(build, stream), self._experts(build, place))
+            stream = build.node("add", stream.size_bytes, build.norm(added) if sandwiched else added, stream)
+        return stream
+
+    def _input(self, build: Builder, stream: Tensor) -> Tensor:
+        """What a block reads of the residual stream: one stream of several, normed."""
+        width = build.rows(self.architecture.hidden_size)
+        return build.norm(stream if stream.size_bytes == width else build.node("mixed_streams", width, stream))
+
+    def _experts(self, build: Builder, place: _Place) -> Experts:
+        if place.experts == HERE:
+            return Experts()
+        if place.experts == HOST and not self.offloads_experts(place.kind):
+            return Experts(ELSEWHERE, build.graph.place)
+        if place.experts == HOST and build.first:
+            return Experts(HERE, HERE, *expert_tensors(self.architecture)[place.kind])
+        return Experts(ELSEWHERE, ELSEWHERE)
+
+    def _experts_elsewhere(self, build: Builder, place: _Place, stream: Tensor) -> Tensor:
+        """A layer of another card whose experts are computed here."""
+        graph, width = build.graph, build.rows(self.architecture.hidden_size)
+        graph.part = "feed_forward"
+        normed = build.node("mul", width, build.node("rms_norm", width, stream))
+        block = self.kinds.routed[place.kind]
+        assert block is not None
+        graph.place = ELSEWHERE
+        added = fed_forward(build, block, normed, self._experts(build, place))
+        graph.place = ELSEWHERE
+        return build.node("add", stream.size_bytes, added, stream)
 
 
 def phases_of(step: MicroBatch, placement: Placement, device: int) -> Phases:
-    """The moments of one micro-batch on one device.
+    """The widest moment of one micro-batch on one device.
 
     Parameters
     ----------
@@ -138,151 +223,37 @@ def phases_of(step: MicroBatch, placement: Placement, device: int) -> Phases:
     Returns
     -------
     Phases
-        The moments.
+        What lives then.
     """
-    first = device in (0, HOST)
-    helps = first and device != HOST and step.offloads(placement)
-    guests = _guests(placement) if helps else []
-    computed = {*(part.kind for part in placement.parts[device] if part.layer), *(part.kind for part in guests)}
-    masks, hidden, pipelined = _masks(step, first=first), step.hidden_bytes, step.pipelined(placement)
-    copies = (_PIPELINE_COPIES - 1) * (_inputs_mask(step, first=first) + hidden) + hidden if pipelined else 0
-    host_cache = _copied_cache(step, guests)
+    return step.phases(placement, device)
+
+
+@once_per_architecture
+def _laid_out(architecture: Architecture) -> Remembered[object, Phases]:
+    """Moments that were worked out for a model."""
+    return Remembered(_MOST_MOMENTS)
+
+
+def _fewer(places: tuple[_Place, ...]) -> Iterator[_Place]:
+    """The layers that are laid out: a few of each kind, an odd number of an odd number of them, and the last."""
+    counts = Counter(places)
+    seen: Counter[_Place] = Counter()
+    for number, place in enumerate(places):
+        seen[place] += 1
+        last = number == len(places) - 1
+        if seen[place] <= _MOST_ALIKE - counts[place] % 2 - (place == places[-1] and counts[place] > _MOST_ALIKE) or last:
+            yield place
+
+
+def _phases(moment: Moment) -> Phases:
+    def part(name: str) -> int:
+        return moment.parts.get(name, 0)
+
     return Phases(
-        masks + copies,
-        max(map(step.attention_bytes, computed), default=0) + host_cache,
-        max(map(step.feed_forward_bytes, computed), default=0) + host_cache,
-        _copied_weights(step, placement, guests, device) if helps else 0,
-        _output(step, placement, device, copies + (masks if pipelined else 0)),
+        inputs_bytes=part("inputs"),
+        attention_bytes=part("attention"),
+        feed_forward_bytes=part("feed_forward"),
+        copied_weights_bytes=part("copied_weights"),
+        output_bytes=part("output"),
+        gaps_bytes=moment.total_bytes - sum(moment.parts.values()),
     )
-
-
-def _guests(placement: Placement) -> list[Part]:
-    """Layers of the host that the first GPU computes."""
-    return [part for part in placement.parts[HOST] if part.layer]
-
-
-def _inputs_mask(step: MicroBatch, *, first: bool) -> int:
-    """The mask as it is handed to a device: FP32 to the first in older builds, FP16 where flash attention reads it. [bytes]"""
-    element = 2 if step.options.flash and (step.options.lean or not first) else 4
-    return int(mask_bytes(cells=step.mask_cells, tokens=step.tokens, element_bytes=element))
-
-
-def _masks(step: MicroBatch, *, first: bool) -> int:
-    """Masks on a device; the first casts FP32 to FP16 for flash attention in older builds, and holds both. [bytes]"""
-    if not step.options.flash:
-        return _inputs_mask(step, first=first)
-    cast = 2 if first and not step.options.lean else 0
-    return _inputs_mask(step, first=first) + int(mask_bytes(cells=step.mask_cells, tokens=step.tokens, element_bytes=cast))
-
-
-def _attention(step: MicroBatch, mixer: Mixer) -> int:
-    """One mixer of a layer. [bytes]"""
-    options = step.options
-    match mixer:
-        case LatentAttention():
-            return _latent(step, mixer)
-        case StateMixer():
-            return _RESIDUALS * step.hidden_bytes + step.rows(mixer.stream_elements)
-        case Attention():
-            fused = any(_FUSED.search(tensor.name) for tensor in mixer.tensors)  # keys and values come in one piece with the queries
-            pieces = step.rows(mixer.kv_heads * (mixer.head_dim + mixer.v_head_dim)) if fused else 0
-            limited = mixer.kv_heads == mixer.heads  # the fork cuts scores of equal heads only
-        case CompressedAttention():
-            pieces, limited = 0, False
-        case _:
-            assert_never(mixer)
-    beside = _RESIDUALS * step.hidden_bytes + _QUERIES * step.rows(mixer.heads * mixer.head_dim) + pieces
-    if options.flash:
-        return beside
-    return beside + _scores(step, mixer.heads, cells_in_window(options, step.cells, mixer.seen_tokens), limited=limited)
-
-
-def _scores(step: MicroBatch, heads: int, cells: int, *, limited: bool = True) -> int:
-    size = int(scores_bytes(heads=heads, tokens=step.tokens, cells=cells))
-    return min(size, step.options.attention_mib * MiB) if limited and step.options.attention_mib else size
-
-
-def _latent(step: MicroBatch, mixer: LatentAttention) -> int:
-    """Latent attention: every head's keys, absorbed queries, or (fork) keys and values of all heads expanded for a long batch. [bytes]"""
-    options, cells = step.options, step.cells.full
-    key = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
-    queries, hidden = step.rows(mixer.heads * key), step.hidden_bytes
-    if options.mla == 0:
-        beside = _RESIDUALS * hidden + _QUERIES * queries
-        return beside if options.flash else beside + _scores(step, mixer.heads, cells)
-    if options.fork and options.flash and options.mla > 1 and step.tokens >= _LEAST_EXPANDED_BATCH:
-        piece = int(scores_bytes(heads=mixer.heads, tokens=mixer.qk_nope_head_dim + mixer.v_head_dim, cells=cells))
-        if options.mla == 2:  # keys were FP32 before they were cast, and the piece was not cut
-            piece += int(scores_bytes(heads=mixer.heads, tokens=key, cells=cells)) // 2
-        else:
-            while options.attention_mib and piece > options.attention_mib * MiB and piece > MiB:
-                piece //= 2
-        sizes = {"heads": mixer.heads, "key_dim": key, "value_dim": mixer.v_head_dim}
-        return int(expanded_latent_bytes(cells=cells, float_bytes=piece, **sizes)) + queries + _LATENT_RESIDUALS * hidden
-    absorbed = step.rows(mixer.heads * (mixer.kv_lora_rank + mixer.qk_rope_head_dim))
-    latent = step.rows(mixer.heads * mixer.kv_lora_rank)
-    if options.flash:
-        index = int(scores_bytes(heads=1, tokens=step.tokens, cells=cells)) if mixer.indexer is not None else 0
-        return _RESIDUALS * hidden + queries + absorbed + 2 * latent + index
-    return 2 * absorbed + 2 * latent + _scores(step, mixer.heads, cells)
-
-
-def _feed_forward(step: MicroBatch, layer: Layer) -> int:
-    """Feed-forward of a layer: up, gate and their product; of experts the wider of those and of the rows that go back. [bytes]"""
-    widest = 0
-    for block in layer.feed_forwards:
-        match block:
-            case DenseMLP():
-                widest = max(widest, step.rows((3 if block.gated else 2) * block.width))
-            case MixtureOfExperts():
-                widest = max(widest, _experts(step, block))
-            case _:
-                assert_never(block)
-    return _RESIDUALS * step.hidden_bytes + widest
-
-
-def _experts(step: MicroBatch, block: MixtureOfExperts) -> int:
-    narrow, wide = block.top_k * block.expert_width, block.top_k * block.expert_hidden
-    return step.rows(max(3 * narrow, 2 * narrow + wide))
-
-
-def _output(step: MicroBatch, placement: Placement, device: int, copies: int) -> int:
-    """Logits on the device of the output; on the first GPU with a copy of the matrix where the host has it. [bytes]"""
-    architecture, options, where = step.architecture, step.options, placement.output
-    rows = min(step.tokens, options.sequences) if options.lean else step.tokens
-    if where == device:
-        others = placement.devices > 1
-        return copies + step.rows(architecture.vocab_size, rows) + (2 if others else 1) * step.hidden_bytes
-    if where == HOST and device == 0 and step.offloads(placement):
-        return copies + head_bytes(architecture) + step.rows(architecture.vocab_size, rows) + step.hidden_bytes
-    return 0
-
-
-def _copied_cache(step: MicroBatch, guests: list[Part]) -> int:
-    """Keys and values of one host layer that a GPU attends to. [bytes]"""
-    if step.options.fork or not step.options.flash:
-        return 0
-    return max((step.buffers[part.kind].kv_bytes for part in guests), default=0)
-
-
-def _copied_weights(step: MicroBatch, placement: Placement, guests: list[Part], device: int) -> int:
-    """Weights of the host that are copied for a long batch, one tensor at a time (two where up and gate are one operation). [bytes]"""
-    architecture, options, routed = step.architecture, step.options, step.kinds.routed
-    hosted = [part.kind for part in placement.parts[HOST] if part.experts and routed[part.kind] is not None]
-    hidden = step.hidden_bytes
-    widest = 0
-    for kind in hosted[:1]:
-        up, down = expert_tensors(architecture)[kind]
-        block = routed[kind]
-        assert block is not None  # hosted layers have routed experts
-        back = step.rows(block.top_k * block.expert_hidden)
-        if options.fused_experts:
-            own = any(part.experts and routed[part.kind] is not None for part in placement.parts[device])  # their rows lie in the way of the copies
-            widest = 2 * up + hidden + (2 * back if own else 0)
-        else:
-            widest = max(up, down) + _RESIDUALS * hidden + back + step.rows(block.top_k * block.expert_width)
-    dense = [part.kind for part in guests if not part.experts or routed[part.kind] is None]
-    if dense and not options.fork:
-        sizes = dense_tensors(architecture)
-        widest = max(widest, max(sizes[kind] for kind in dense) + step.feed_forward_bytes(dense[0]))
-    return widest

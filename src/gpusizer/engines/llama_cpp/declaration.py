@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpusizer.engines.base.declaration import Declaration
-from gpusizer.engines.llama_cpp.releases import BUILDS, OLLAMA
+from gpusizer.engines.llama_cpp.releases import BUILDS, FORK_BUILDS, OLLAMA
 
 __all__ = ["DECLARATIONS"]
 
@@ -27,6 +27,7 @@ DECLARATIONS = (
             "mlc-llm",
         ),
         releases=BUILDS,
+        fork_releases=FORK_BUILDS,
         launchers=(
             ("llama-server",),
             ("llama-cli",),

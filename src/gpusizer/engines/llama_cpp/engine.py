@@ -26,6 +26,7 @@ from gpusizer.facts.types import Accelerator
 
 __all__ = ["ENGINE", "LlamaCpp"]
 
+NEWEST_FORK = (4840,)  # ikawrakow/ik_llama.cpp@8337e4cd3 of 2026-08-15
 NEWEST = (11550,)  # by 412 builds a month since b7900 of February 2026
 _NOT_IN_GGUF = frozenset({"fp8", "fp8_block", "mxfp8", "int8", "int4", "int2"})
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
@@ -44,7 +45,9 @@ class LlamaCpp(PlacedEngine):
     # ---- what was started ------------------------------------------------------------------------------------------
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
-        """Number of the build ("b5192", "5192"); the newest known where none is given."""
+        """Number of the build ("b5192", "5192"); the newest known where none is given, of the fork its own."""
+        if deployment.fork and not deployment.engine_version:
+            return NEWEST_FORK
         return super().version_of(replace(deployment, engine_version=(deployment.engine_version or "").lstrip("b")))
 
     def options(self, deployment: Deployment) -> Options:

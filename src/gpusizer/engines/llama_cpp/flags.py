@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,7 @@ _BACKENDS = {
     "cann": "cann",
 }
 _ROWS = ("row", "tensor")
+_INTERLEAVED = re.compile(r"i?q\d_[a-z0-9]{1,3}_r(?:4|8|16)(?![a-z0-9])")
 _MEMORY = (
     DEVICES,
     BACKEND,
@@ -65,6 +67,8 @@ _MEMORY = (
     Flag("--fmoe", "switch", also=("-fmoe", "--fused-moe")),
     Flag("--rtr", "switch", also=("-rtr", "--run-time-repack")),
     Flag("--num-speculative-tokens", "count", "speculative_tokens", ("--spec-draft-n-max", "--draft-max", "--draft", "--draft-n"), 0, 256),
+    Flag("--sched-max-copies", "count", also=("GGML_SCHED_MAX_COPIES",), high=64),
+    Flag("--interleaved", "word"),
     Flag("--model", "word", "model", ("-m",), effect=Effect.NOTHING),
     Flag("--hf-repo", "word", "hf_repo", ("-hf", "-hfr"), effect=Effect.NOTHING),
     Flag("--hf-file", "word", "hf_file", ("-hff",), effect=Effect.NOTHING),
@@ -198,8 +202,11 @@ def settle_backend(values: dict[str, Any]) -> None:
 
 
 def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str, Any]) -> None:
-    """A measured case says the context of all sequences together in a field of its own."""
+    """A measured case says the context of all sequences together in a field of its own, and in its type whether rows are interleaved."""
     settle_backend(flags)
+    interleaved = _INTERLEAVED.search(f"{row.get('quantization')} {row.get('model')}".lower())
+    if interleaved:
+        flags["interleaved"] = interleaved[0]
     context = row.get("context_len")
     if isinstance(context, int) and not isinstance(context, bool):
         flags["ctx_size"] = context

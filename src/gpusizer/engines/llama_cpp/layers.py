@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import stored_tensors
-from gpusizer.architecture.types import LatentAttention, Layer, MixtureOfExperts
+from gpusizer.architecture.types import Layer, MixtureOfExperts
 from gpusizer.engines.base.weights import ROUTED, Cut, layer_kinds, once_per_architecture, routed_block, weight_table
 
-__all__ = ["Kinds", "dense_tensors", "expert_tensors", "kinds_of", "outside_weights"]
+__all__ = ["Kinds", "expert_tensors", "host_matrices", "kinds_of", "outside_weights"]
 
+_DENSE = frozenset({"dense_mlp", "shared_experts"})
 _WHOLE = Cut(vocabulary_multiple=1)  # a GGUF file pads no vocabulary
 
 
@@ -30,10 +31,8 @@ class Kinds:
         Routed experts of each kind.
     weights : tuple of dict
         Stored bytes of one layer of each kind, by parameter group.
-    windows : frozenset of int
-        Tokens that layers see, 0 among them where some see everything.
-    indexed : bool
-        An indexer chooses what some layers see.
+    alike : tuple of int
+        For each kind the first with the same blocks, whatever its weights are stored as.
     """
 
     of: tuple[int, ...]
@@ -41,8 +40,7 @@ class Kinds:
     layers: tuple[Layer, ...]
     routed: tuple[MixtureOfExperts | None, ...]
     weights: tuple[dict[str, int], ...]
-    windows: frozenset[int]
-    indexed: bool
+    alike: tuple[int, ...]
 
 
 @once_per_architecture
@@ -61,9 +59,12 @@ def kinds_of(architecture: Architecture) -> Kinds:
         layers=layers,
         routed=tuple(routed_block(layer) for layer in layers),
         weights=tuple(table.layer_bytes(table.kind_of[index], _WHOLE) for index in indices),
-        windows=frozenset(mixer.seen_tokens for layer in layers for mixer in layer.mixers if mixer.query_heads) or frozenset({0}),
-        indexed=any(mixer.picks is not None for layer in layers for mixer in layer.mixers_of(LatentAttention)),
+        alike=tuple(next(other for other, layer in enumerate(layers) if _blocks(layer) == _blocks(own)) for own in layers),
     )
+
+
+def _blocks(layer: Layer) -> tuple[object, ...]:
+    return layer.mixers, layer.feed_forwards, tuple(tensor.shape for tensor in layer.tensors)
 
 
 @once_per_architecture
@@ -92,10 +93,12 @@ def expert_tensors(architecture: Architecture) -> tuple[tuple[int, int], ...]:
 
 
 @once_per_architecture
-def dense_tensors(architecture: Architecture) -> tuple[int, ...]:
-    """By kind: bytes of the largest matrix outside routed experts; 0 for a layer that was emptied (remembered). [bytes]"""
-    found: dict[int, int] = {}
+def host_matrices(architecture: Architecture) -> tuple[tuple[int, int], ...]:
+    """By kind: bytes of the largest matrix of its mixers and of its dense block; 0 where there is none (remembered). [bytes]"""
+    found: dict[int, tuple[int, int]] = {}
     for index, _, tensor, form in stored_tensors(architecture):
         if index is not None and tensor.group != ROUTED and len(tensor.shape) > 1:
-            found[index] = max(found.get(index, 0), form.bytes_of(tensor.shape, tensor.copies))
-    return tuple(found.get(index, 0) for index in kinds_of(architecture).first)
+            mixer, dense = found.get(index, (0, 0))
+            size = form.bytes_of(tensor.shape, tensor.copies)
+            found[index] = (mixer, max(dense, size)) if tensor.group in _DENSE else (max(mixer, size), dense)
+    return tuple(found.get(index, (0, 0)) for index in kinds_of(architecture).first)

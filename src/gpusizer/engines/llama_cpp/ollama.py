@@ -37,7 +37,7 @@ _CONTEXT_4096_FROM = (0, 6, 7)
 _CONTEXT_BY_MEMORY_FROM = (0, 15, 5)
 _ONE_AT_ONCE_FROM = (0, 11, 0)  # OLLAMA_NUM_PARALLEL is 1; before, 4 where all fits
 _FLASH_FROM = (0, 12, 0)
-_OWN_ENGINE_FROM = (0, 11, 0)  # tensors and graphs of its own: whole layers go to the host, logits of the last positions
+_OWN_ENGINE_FROM = (0, 11, 0)  # tensors and graphs of its own: whole layers go to the host and are computed there, logits of the last positions
 _CHILD_FROM = (0, 30, 0)  # llama-server as a child process
 
 
@@ -65,7 +65,8 @@ class Ollama(LlamaCpp):
         if cache is not None:
             flags |= {"cache_type_k": cache, "cache_type_v": cache}
         options = options_of(replace(deployment, flags=flags, max_model_len=None), self.build_of(deployment))
-        return replace(options, fit=True, lean=options.lean or _OWN_ENGINE_FROM <= release < _CHILD_FROM)
+        own = _OWN_ENGINE_FROM <= release < _CHILD_FROM
+        return replace(options, fit=True, lean=options.lean or own, offload_operations=options.offload_operations and not own)
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Three numbers of the release."""

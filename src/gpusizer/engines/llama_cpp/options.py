@@ -26,10 +26,33 @@ AUTO_PARALLEL_FROM = 7300  # the server takes four sequences over one unified ca
 LATENT_ONLY_FROM = 7840  # pull 19067: no values beside the latent
 FIT_FROM = 7400  # pull 16653: context and layers are fitted to free memory
 LEAN_FROM = 10000  # the server reserves logits of its sequences only; masks are FP16 from the start (logs of 2026)
+GATE_FUSED_FROM = 5787  # pull 14158: gate and product of a feed-forward block are one operation
+OVERRIDES_END_PIPELINE_FROM = 5280  # tensors placed by hand leave one micro-batch under way
+ROTATES_IN_PLACE_FROM = 4000  # logs of 2024 have room for queries twice
+ROWS_NUMBERED_FROM = 6060  # pulls 14285 and 14959: rows of a cache are written by their numbers
+VALUES_FIRST_FROM = 6920  # pull 16884: values are computed before keys
+FUSED_INDEXER_FROM = 10420  # pulls 24231 and 25545: an indexer's scores are one operation on CUDA as well
+_PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES
+
+# Builds of the fork, ikawrakow/ik_llama.cpp, by the pull request that changed something.
+FORK_CUTS_SECOND_FROM = 3590  # pull 260: -amb cuts -mla 2 as well
+FORK_COUNTS_EXPERTS_FROM = 3745  # pull 520: experts are copied where each has 32 tokens to do
+FORK_ONE_COPY_FROM = 3873  # pull 751: GGML_SCHED_MAX_COPIES is 1
+FORK_FLASH_FROM = 3928  # pull 863: flash attention and fused experts unless they are refused
+FORK_OVERRIDES_END_PIPELINE_FROM = 3941  # pull 879
+FORK_MLA_FROM = 3983  # pull 943: -mla 3 by itself
+FORK_PIECES_FREED_FROM = 4161  # pull 1211: expanded keys and values go as soon as their heads have attended
+FORK_AMB_FROM = 4832  # pull 2312: -amb 256 by itself
+# Types with interleaved rows that a GPU multiplies, and from which build on (pulls 461, 462, 492, 494); all others stay on the host.
+_INTERLEAVED_ON_CUDA = {
+    **dict.fromkeys(("iq2_k_r4", "iq3_k_r4", "iq4_k_r4", "iq5_k_r4"), 3714),
+    **dict.fromkeys(("iq4_ks_r4", "iq5_ks_r4"), 3715),
+    "iq1_s_r4": 3726,
+    "iq1_m_r4": 3729,
+}
 _FORK_FORMAT = CacheFormat("q6_0", 26 / 32)
 # common/arg.cpp, kv_cache_types
 _CACHE_FORMATS = frozenset(["f32", "fp32", "f16", "fp16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "q6_0"])
-FORK_MLA_FROM = 6800  # by the day of the build: the fork takes -mla 3 and flash attention by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,7 @@ class Options:
     Parameters
     ----------
     build : int
-        Number of the build; of a fork, mainline's number on the same day.
+        Number of the build, of a fork its own.
     fork : bool
         A fork that caches latents by its own ``mla`` and keeps no window caches.
     context : int or None
@@ -84,6 +107,28 @@ class Options:
         The engine may shrink what was left open until it fits.
     lean : bool
         Masks are FP16 from the start, and logits are reserved for sequences only.
+    pipeline_copies : int
+        Micro-batches under way at once where layers are shared over GPUs. [micro-batches]
+    overrides_end_pipeline : bool
+        Not where tensors were placed by hand.
+    experts_on_card : bool
+        A GPU multiplies experts as they are stored.
+    counts_experts : bool
+        Experts are copied only where each has enough tokens to do (fork).
+    cuts_second : bool
+        The limit on a piece of attention holds for ``mla`` 2 as well (fork).
+    pieces_freed : bool
+        Expanded keys and values go as soon as their heads have attended (fork).
+    gate_fused : bool
+        Gate and product of a feed-forward block are one operation.
+    fused_indexer : bool
+        An indexer's scores are one operation.
+    rotates_in_place : bool
+        Queries and keys are rotated where they lie.
+    rows_numbered : bool
+        Rows of the cache are written by their numbers, which are inputs.
+    values_first : bool
+        Values are computed before keys.
     """
 
     build: int
@@ -110,6 +155,17 @@ class Options:
     projector: bool
     fit: bool
     lean: bool
+    pipeline_copies: int
+    overrides_end_pipeline: bool
+    experts_on_card: bool
+    counts_experts: bool
+    cuts_second: bool
+    pieces_freed: bool
+    gate_fused: bool
+    fused_indexer: bool
+    rotates_in_place: bool
+    rows_numbered: bool
+    values_first: bool
 
     @property
     def padding(self) -> int:
@@ -156,10 +212,9 @@ def options_of(deployment: Deployment, build: int) -> Options:
     if context:
         micro_batch = min(micro_batch, context)
     keys, values = _format(flags, "cache_type_k", deployment), _format(flags, "cache_type_v", deployment)
-    new_fork = build >= FORK_MLA_FROM
-    mla_default = (3 if new_fork else 0) if fork else (3 if build >= LATENT_CACHE_FROM else 0)
+    mla_default = 3 if build >= (FORK_MLA_FROM if fork else LATENT_CACHE_FROM) else 0
     mla = _whole(flags, "mla", mla_default, 3)
-    flash = _flag(flags, "flash_attn", default=new_fork if fork else build >= FLASH_AUTO_FROM)
+    flash = _flag(flags, "flash_attn", default=build >= (FORK_FLASH_FROM if fork else FLASH_AUTO_FROM))
     if not flash and values.id not in ("f16", "fp16", "bf16", "f32", "fp32") and not (fork and mla):
         flash = not _off(flags.get("flash_attn"))  # quantised values need it: switched on unless it was refused
     layers = flags.get("n_gpu_layers")
@@ -175,8 +230,8 @@ def options_of(deployment: Deployment, build: int) -> Options:
         flash=flash,
         window_full=fork or build < WINDOW_CACHE_FROM or _flag(flags, "swa_full"),
         mla=mla,
-        attention_mib=_whole(flags, "amb", 256 if fork and new_fork else 0, 1 << 24),
-        fused_experts=fork and _flag(flags, "fmoe", default=new_fork),
+        attention_mib=_whole(flags, "amb", 256 if fork and build >= FORK_AMB_FROM else 0, 1 << 24),
+        fused_experts=fork and _flag(flags, "fmoe", default=build >= FORK_FLASH_FROM),
         gpu_layers=0 if _no_device(flags) else _layers(layers),
         shares=_shares(flags.get("tensor_split")),
         by_rows=deployment.tp > 1 or flags.get("split_mode") in ("row", "tensor"),
@@ -188,7 +243,29 @@ def options_of(deployment: Deployment, build: int) -> Options:
         projector=bool(flags.get("mmproj")),
         fit=not fork and build >= FIT_FROM and not _off(flags.get("fit")),
         lean=not fork and build >= LEAN_FROM,
+        pipeline_copies=_copies(flags, build, fork=fork),
+        overrides_end_pipeline=build >= (FORK_OVERRIDES_END_PIPELINE_FROM if fork else OVERRIDES_END_PIPELINE_FROM),
+        experts_on_card=_on_card(str(flags.get("interleaved", "")), build),
+        counts_experts=fork and build >= FORK_COUNTS_EXPERTS_FROM,
+        cuts_second=fork and build >= FORK_CUTS_SECOND_FROM,
+        pieces_freed=fork and build >= FORK_PIECES_FREED_FROM,
+        gate_fused=fork or build >= GATE_FUSED_FROM,
+        fused_indexer=not fork and build >= FUSED_INDEXER_FROM,
+        rotates_in_place=fork or build >= ROTATES_IN_PLACE_FROM,
+        rows_numbered=not fork and build >= ROWS_NUMBERED_FROM,
+        values_first=not fork and build >= VALUES_FIRST_FROM,
     )
+
+
+def _copies(flags: Mapping[str, Any], build: int, *, fork: bool) -> int:
+    """Micro-batches under way at once; an operator who built the engine otherwise says so."""
+    default = 1 if fork and build >= FORK_ONE_COPY_FROM else _PIPELINE_COPIES
+    return max(_whole(flags, "sched_max_copies", default, 64), 1)
+
+
+def _on_card(interleaved: str, build: int) -> bool:
+    """Whether a GPU multiplies experts of a type, which is "" where its rows are not interleaved."""
+    return not interleaved or build >= _INTERLEAVED_ON_CUDA.get(interleaved, build + 1)
 
 
 def _no_device(flags: Mapping[str, Any]) -> bool:

@@ -1,8 +1,8 @@
-"""Builds of llama.cpp and releases of Ollama by the month from which on each was the newest."""
+"""Builds of llama.cpp and of its fork, and releases of Ollama, by the day or month from which on each was the newest."""
 
 from __future__ import annotations
 
-__all__ = ["BUILDS", "OLLAMA"]
+__all__ = ["BUILDS", "FORK_BUILDS", "OLLAMA"]
 
 # Builds on the first of a month, between those that dated logs name (4905 on 2025-03-17, 5192 on 2025-04-26, 11258 on 2026-10-01).
 BUILDS: tuple[tuple[str, str], ...] = (
@@ -36,6 +36,40 @@ BUILDS: tuple[tuple[str, str], ...] = (
     ("2026-09", "10840"),
     ("2026-10", "11250"),
     ("2026-11", "11550"),
+)
+
+# Commits of ikawrakow/ik_llama.cpp (git rev-list --count, which its logs print as the build) on days at which something in `options` changed, and
+# on the first of a month.
+FORK_BUILDS: tuple[tuple[str, str], ...] = (
+    ("2024-07-15", "3311"),
+    ("2024-09-01", "3406"),
+    ("2024-11-01", "3475"),
+    ("2025-01-10", "3526"),
+    ("2025-03-01", "3576"),
+    ("2025-03-18", "3590"),
+    ("2025-04-01", "3614"),
+    ("2025-05-02", "3658"),
+    ("2025-05-12", "3685"),
+    ("2025-05-26", "3714"),
+    ("2025-05-27", "3715"),
+    ("2025-06-05", "3729"),
+    ("2025-06-12", "3745"),
+    ("2025-07-02", "3775"),
+    ("2025-08-07", "3827"),
+    ("2025-09-02", "3873"),
+    ("2025-10-01", "3901"),
+    ("2025-10-25", "3928"),
+    ("2025-10-31", "3941"),
+    ("2025-11-12", "3983"),
+    ("2025-12-01", "4035"),
+    ("2026-01-31", "4161"),
+    ("2026-03-01", "4246"),
+    ("2026-04-01", "4378"),
+    ("2026-05-02", "4448"),
+    ("2026-06-04", "4552"),
+    ("2026-07-01", "4675"),
+    ("2026-08-01", "4766"),
+    ("2026-08-13", "4832"),
 )
 
 # The release page of ollama/ollama on GitHub, later ones from dated start-up logs.

@@ -6,13 +6,12 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from gpusizer.formulas.core import ceil_div, formula, maximum, minimum
+from gpusizer.formulas.core import ceil_div, formula, minimum
 
 __all__ = [
     "cache_of_layers_bytes",
     "compute_buffer_bytes",
     "context_cells",
-    "expanded_latent_bytes",
     "float_rows_bytes",
     "kv_buffer_bytes",
     "mask_bytes",
@@ -290,40 +289,6 @@ def float_rows_bytes(*, tokens: Any, width: Any) -> Any:
 
 
 @formula(
-    "memory.llama_cpp.expanded_latent",
-    unit="bytes",
-    symbols={"cells": "cells", "heads": "heads", "key_dim": "elements", "value_dim": "elements", "float_bytes": "bytes"},
-    reference="ikawrakow/ik_llama.cpp@8337e4cd3: src/graphs/build_deepseek2.cpp, prompt processing with -mla 2 and 3",
-    example={"cells": 40960, "heads": 128, "key_dim": 192, "value_dim": 128, "float_bytes": 335544320},
-)
-def expanded_latent_bytes(*, cells: Any, heads: Any, key_dim: Any, value_dim: Any, float_bytes: Any) -> Any:
-    """Keys and values of all cells expanded from the latent: FP16 copies of every head, and the FP32 piece that they are cast from.
-
-    Parameters
-    ----------
-    cells : int
-        Cells of the cache. [cells]
-    heads : int
-        Heads. [heads]
-    key_dim, value_dim : int
-        Width of a key and of a value head. [elements]
-    float_bytes : int
-        The piece in FP32. [bytes]
-
-    Returns
-    -------
-    int
-        Bytes. [bytes]
-
-    Examples
-    --------
-    >>> expanded_latent_bytes(cells=40960, heads=128, key_dim=192, value_dim=128, float_bytes=320 * 2**20) // 2**20
-    3520
-    """
-    return cells * heads * (key_dim + value_dim) * 2 + float_bytes
-
-
-@formula(
     "memory.llama_cpp.compute_buffer",
     unit="bytes",
     symbols={
@@ -332,29 +297,35 @@ def expanded_latent_bytes(*, cells: Any, heads: Any, key_dim: Any, value_dim: An
         "feed_forward_bytes": "bytes",
         "copied_weights_bytes": "bytes",
         "output_bytes": "bytes",
+        "gaps_bytes": "bytes",
     },
-    reference="ggml-org/llama.cpp@0c1e57098: ggml/src/ggml-alloc.c, the largest moment of one graph; what lives together fitted to logs",
+    reference="ggml-org/llama.cpp@0c1e57098: ggml/src/ggml-alloc.c, the largest moment of one graph and the gaps in its memory",
     example={
         "inputs_bytes": 37748736,
-        "attention_bytes": 100663296,
+        "attention_bytes": 0,
         "feed_forward_bytes": 394264576,
         "copied_weights_bytes": 0,
         "output_bytes": 0,
+        "gaps_bytes": 0,
     },
 )
-def compute_buffer_bytes(*, inputs_bytes: Any, attention_bytes: Any, feed_forward_bytes: Any, copied_weights_bytes: Any, output_bytes: Any) -> Any:
+def compute_buffer_bytes(
+    *, inputs_bytes: Any, attention_bytes: Any, feed_forward_bytes: Any, copied_weights_bytes: Any, output_bytes: Any, gaps_bytes: Any
+) -> Any:
     """The widest moment of one micro-batch on one device.
 
     Parameters
     ----------
     inputs_bytes : int
-        Masks and pipeline copies that live through all layers. [bytes]
+        Masks and embeddings, with their copies where several micro-batches are under way. [bytes]
     attention_bytes, feed_forward_bytes : int
-        The widest attention and feed-forward block. [bytes]
+        Rows that mixers and feed-forward blocks have made, the residual stream among them. [bytes]
     copied_weights_bytes : int
-        The same with weights that are copied from the host while they are used. [bytes]
+        Weights and caches of the host while a GPU works with them. [bytes]
     output_bytes : int
-        Logits with what lives beside them. [bytes]
+        Logits and what they are made from. [bytes]
+    gaps_bytes : int
+        Freed memory between tensors into which nothing fitted. [bytes]
 
     Returns
     -------
@@ -366,10 +337,10 @@ def compute_buffer_bytes(*, inputs_bytes: Any, attention_bytes: Any, feed_forwar
     First card of a model with a feed-forward width of 53,248; its log says 412 MiB.
 
     >>> compute_buffer_bytes(inputs_bytes=36 * 2**20, attention_bytes=0, feed_forward_bytes=376 * 2**20, copied_weights_bytes=0,
-    ...                      output_bytes=0) // 2**20
+    ...                      output_bytes=0, gaps_bytes=0) // 2**20
     412
     """
-    return maximum(inputs_bytes + maximum(attention_bytes, feed_forward_bytes, copied_weights_bytes), output_bytes)
+    return inputs_bytes + attention_bytes + feed_forward_bytes + copied_weights_bytes + output_bytes + gaps_bytes
 
 
 @formula(
