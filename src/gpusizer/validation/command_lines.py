@@ -25,8 +25,8 @@ _OPTION = re.compile(r"--?([A-Za-z][\w-]{0,63})(?:=(.*))?", re.DOTALL)
 _ASSIGNED = re.compile(r"([A-Za-z_][\w-]{0,63})=(.*)", re.DOTALL)
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}:")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}")
-_SUM = re.compile(r"\$\(\(\s*(\d{1,9})\s*\*\s*(\d{1,9})\s*\)\)")
-_WORD = re.compile(r"""\$\(\(\s*\d{1,9}\s*\*\s*\d{1,9}\s*\)\)|(?:[^\s"';]|"[^"]{0,4000}"?|'[^']{0,4000}'?)+|;""")
+_SUM = re.compile(r"\$\(\(\s*(\d{1,9})\s*(?:\*\s*(\d{1,9})\s*)?\)\)")
+_WORD = re.compile(r"""\$\(\(\s*\d{1,9}\s*(?:\*\s*\d{1,9}\s*)?\)\)|(?:[^\s"';]|"[^"]{0,4000}"?|'[^']{0,4000}'?)+|;""")
 
 
 def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
@@ -51,6 +51,8 @@ def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
     {'VLLM_X': 1, 'max_model_len': 4096, 'enforce_eager': True, 'tp': 2}
     >>> launch_words("-ngl 99 -ctk q8_0", "llama.cpp")
     {'n_gpu_layers': 99, 'cache_type_k': 'q8_0'}
+    >>> launch_words("--ubatch-size $((512)) --ctx-size $((112 * 1024))")
+    {'ubatch_size': 512, 'ctx_size': 114688}
     >>> launch_words("{'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0")
     {'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0'}
     >>> launch_words("max-model-len: 8192; language-model-only: True")
@@ -138,7 +140,7 @@ def _value(word: str) -> Any:
     word = word.strip().strip("\"'").rstrip(",")
     product = _SUM.fullmatch(word)
     if product:
-        return int(product[1]) * int(product[2])
+        return int(product[1]) * int(product[2] or 1)
     if re.fullmatch(r"-?\d[\d_]{0,17}", word):
         return int(word.replace("_", ""))
     if re.fullmatch(r"-?\d{1,12}\.\d{1,17}", word):

@@ -144,7 +144,7 @@ def _layout(engine_id: str, row: Mapping[str, Any], told: Mapping[str, Any], dev
         value = told.get(name) if isinstance(told.get(name), int) else row.get(name)
         sizes[name] = max(_whole(name, value, MAX_RANKS), 1) if value is not None else 1
     if declared.layout_by_devices:
-        count = max(len(devices.each), 1)
+        count = 1 if told.get("split_mode") == "none" else max(len(devices.each), 1)
         by_rows = told.get("split_mode") in ("row", "tensor")
         return {"tp": count if by_rows else 1, "pp": 1 if by_rows else count}
     shared_attention = declared.dp_divides_tp and bool(row.get("dp_attention") or told.get("enable_dp_attention"))

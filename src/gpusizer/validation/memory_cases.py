@@ -255,6 +255,8 @@ def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
         year = re.search(r"\b(20\d\d)\b", words)
         day = text(row, "date") or (f"{year[1]}-07" if year else "")
         fork = "fork" in words
+        if fork and "branch" in words:  # what it brings was merged soon after
+            return next((release for first, release in engine.fork_releases if first > day), None)
         told = build is not None and (not fork or int(build[1]) >= int(engine.fork_releases[0][1]))  # who builds from a copy gets "build 1"
         return build[1] if build and told else release_on(engine.id, day, fork=fork)
     numbers = re.search(r"(?<![\d.])v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", words)

@@ -27,6 +27,10 @@ FORK_TYPES = {
     "iq5_ks": "q5_k_s",
     "iq5_k": "q5_k_s",
     "iq6_k": "q6_k",
+    "iq1_kt": "iq1_m",
+    "iq2_kt": "iq2_xxs",
+    "iq3_kt": "iq3_xxs",
+    "iq4_kt": "iq4_xs",
 }
 _HEADER_SIZES = {"small": "_s", "medium": "_m", "large": "_l"}  # "Q4_K - Medium", as a GGUF header spells its recipe
 _GGUF = re.compile(r"(?<![a-z0-9])(i?q\d_(?:[01]|k|[a-z]{1,3})(?:_[a-z]{1,3})?|tq[12]_0)(?:_r\d{1,2})?(?![a-z0-9])")

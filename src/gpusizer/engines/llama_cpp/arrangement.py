@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Attention
 from gpusizer.engines.llama_cpp.cache import Cells, cells_of, layer_buffers
 from gpusizer.engines.llama_cpp.compute import MicroBatch, Phases, phases_of
 from gpusizer.engines.llama_cpp.layers import kinds_of
@@ -61,6 +63,10 @@ class Arrangement:
             self._phases[device] = phases_of(self.step, self.placement, device)
         return self._phases[device]
 
+    def compute_limits(self, device: int) -> tuple[int, int]:
+        """The least and the most that the compute buffer of a GPU may come to. [bytes]"""
+        return self.step.limits(self.placement, device)
+
     def cache_bytes(self, device: int) -> tuple[int, int]:
         """Keys and values, and recurrent states, of one device. [bytes]"""
         kv = state = 0
@@ -89,11 +95,20 @@ class Arrangement:
             held = tuple(range(self.placement.devices)) if device == 0 else ()
         else:
             held = (device,)
-        return ((part, count) for where in held for part, count in parts[where].items() if part.layer)
+        found = ((part, count) for where in held for part, count in parts[where].items() if part.layer)
+        last = Part(self.placement.kinds.of[-1], layer=True, experts=True)
+        return chain(found, ((last, self._drafts),) if self._drafts and self.placement.layer[-1] in held else ())
+
+    @property
+    def _drafts(self) -> int:
+        """Layers that draft tokens and are cached like the last layer. [layers]"""
+        drafts = self.step.architecture.mtp if self.options.caches_drafts else ()
+        return sum(bool(layer.mixers_of(Attention)) for layer in drafts)
 
     def all_cache_bytes(self) -> tuple[int, int]:
         """Keys and values, and recurrent states, of all devices and the host. [bytes]"""
-        buffers = [self.step.buffers[kind] for kind in self.placement.kinds.of]
+        kinds = self.placement.kinds.of
+        buffers = [self.step.buffers[kind] for kind in (*kinds, *kinds[-1:] * self._drafts)]
         return sum(buffer.kv_bytes for buffer in buffers), sum(buffer.state_bytes for buffer in buffers)
 
     def used_bytes(self, device: int) -> int:

@@ -193,6 +193,8 @@ def _expanded(build: Builder, mixer: LatentAttention, joined: Tensor) -> Tensor:
     """The fork's long batches: keys and values of all cells, expanded from the latent for so many heads at a time."""
     options, graph, cells = build.options, build.graph, build.cells.full
     nope, rope, value = mixer.qk_nope_head_dim, mixer.qk_rope_head_dim, mixer.v_head_dim
+    if options.expands_in_float:
+        return _expanded_in_float(build, mixer, joined)
     heads = _heads_at_once(build, mixer)
     cache = build.cached()
     rows = cache
@@ -218,11 +220,26 @@ def _expanded(build: Builder, mixer: LatentAttention, joined: Tensor) -> Tensor:
     return attended
 
 
+def _expanded_in_float(build: Builder, mixer: LatentAttention, joined: Tensor) -> Tensor:
+    """The same in builds that made everything in FP32 first, all heads at once."""
+    graph, heads, cells = build.graph, mixer.heads, build.cells.full
+    nope, rope, value = mixer.qk_nope_head_dim, mixer.qk_rope_head_dim, mixer.v_head_dim
+    rows = build.node("cast", (mixer.kv_lora_rank + rope) * cells * 4, build.cached())
+    both = build.node("product", heads * (nope + value) * cells * 4, graph.view(rows))
+    rotated = build.node("repeat", heads * rope * cells * 4, graph.view(rows, rope * cells * 4, begins=False))
+    keys = build.node("concat", heads * (nope + rope) * cells * 4, graph.view(both, heads * nope * cells * 4), rotated)
+    graph.expand(keys)
+    values = build.node("cast", heads * value * cells * 2, graph.view(both, heads * value * cells * 4, begins=False))
+    graph.expand(values)
+    keys = build.node("cast", keys.size_bytes // 2, keys)
+    return graph.view(build.node("flash_attention", build.rows(heads * value), graph.view(joined), keys, values, build.mask(cells)))
+
+
 def _heads_at_once(build: Builder, mixer: LatentAttention) -> int:
     """Heads that are expanded together: so many that a piece stays below the limit, all without one."""
     options, heads = build.options, mixer.heads
     size = heads * (mixer.qk_nope_head_dim + mixer.v_head_dim) * build.cells.full * 4 // MiB
-    limit = options.attention_mib if options.mla == 3 or options.cuts_second else 0
+    limit = options.attention_mib
     if not limit or size <= limit:
         return heads
     if options.pieces_freed:

@@ -19,7 +19,7 @@ from gpusizer.engines.llama_cpp.graph import ELSEWHERE, HERE, Tensor
 from gpusizer.engines.llama_cpp.layers import Kinds, expert_tensors, host_matrices
 from gpusizer.engines.llama_cpp.options import Options
 from gpusizer.engines.llama_cpp.placement import HOST, Placement, head_bytes
-from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes
+from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, mask_bytes
 from gpusizer.once import Remembered
 
 __all__ = ["MicroBatch", "Phases", "phases_of"]
@@ -120,6 +120,22 @@ class MicroBatch:
         told = {"first": device in (0, HOST), "alone": alone, "output": borrowed or placement.output == device, "borrowed": borrowed}
         known = (self._asked, self.cells, places, copies, *told.values())
         return _laid_out(self.architecture).once(known, lambda: self._laid(places, copies, **told))
+
+    def limits(self, placement: Placement, device: int) -> tuple[int, int]:
+        """The least and the most that the widest moment may come to.
+
+        The least has one micro-batch under way, for an engine that was built so. At most masks lie below the logits, or a matrix of the host above
+        everything: which gaps are free then follows from the order of the graph to the last small tensor. [bytes]
+        """
+        phases = self.phases(placement, device)
+        most = phases.compute_bytes
+        if phases.output_bytes:
+            most += int(mask_bytes(cells=self.cells.full, tokens=self.tokens, element_bytes=2 if self.options.lean else 4))
+        if device == 0 and not phases.copied_weights_bytes:
+            hosted = {kind for kind, experts in zip(placement.kinds.of, placement.experts, strict=True) if experts == HOST}
+            most += max((expert_tensors(self.architecture)[kind][0] for kind in hosted if self.offloads_experts(kind)), default=0)
+        alone = replace(self, options=replace(self.options, pipeline_copies=1)) if self.copies(placement) > 1 else self
+        return alone.phases(placement, device).compute_bytes, most
 
     @cached_property
     def _asked(self) -> Options:

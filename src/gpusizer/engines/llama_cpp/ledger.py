@@ -27,9 +27,9 @@ _WEIGHT_SOURCES = (SOURCE + "src/llama-model.cpp, load_tensors",)
 # CUDA context, kernels and cuBLAS: the log's "unaccounted" is 150 to 500 MiB on an idle card.
 _CONTEXT = Band(300 * MiB, 150 * MiB, 250 * MiB, Basis("llama.cpp.context", 0, 150, 550, "MiB"))
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
-# Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate_llama_cpp.py prints them.
+# Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate/llama_cpp.py prints them.
 RECIPE_ERROR, _MIX_ERROR, _SIMILAR_ERROR = 0.02, 0.05, 0.15
-_COMPUTE_SPREAD, _GUESTS_SPREAD = Spread(0.13, 0.15), Spread(0.45, 0.25)
+_COMPUTE_SPREAD, _GUESTS_SPREAD = Spread(0.08, 0.12), Spread(0.3, 0.2)
 
 
 class Card(NamedTuple):
@@ -159,8 +159,8 @@ def _moving_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
         lines.append(computed("state_pool", cache_of_layers_bytes, section=Section.CACHE, sources=source, **states))
     moments: Inputs = dict(found.phases(number).inputs)
     source = (SOURCE + "ggml/src/ggml-alloc.c",)
-    spread_of_buffer = _compute_spread(found, number)
-    lines.append(computed("compute_buffer", compute_buffer_bytes, section=Section.ACTIVATION, band=spread_of_buffer, sources=source, **moments))
+    limits = _compute_limits(found, number)
+    lines.append(computed("compute_buffer", compute_buffer_bytes, section=Section.ACTIVATION, band=limits, sources=source, **moments))
     return lines
 
 
@@ -172,10 +172,12 @@ def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
     return 1 / layers if found.placement.devices > 1 and not found.options.by_rows else 0.0
 
 
-def _compute_spread(found: Arrangement, number: int) -> Spread:
+def _compute_limits(found: Arrangement, number: int) -> Limits:
     """Band of a compute buffer; where a GPU works for the host, what it copies is less certain."""
     guests = number == 0 and (HOST in found.placement.layer or HOST in found.placement.experts)
-    return _GUESTS_SPREAD if guests else _COMPUTE_SPREAD
+    spread = _GUESTS_SPREAD if guests else _COMPUTE_SPREAD
+    least, most = found.compute_limits(number)
+    return Limits(least * (1 - spread.below), most * (1 + spread.above))
 
 
 def cache_of(found: Arrangement, device: int) -> KVCache:
@@ -206,11 +208,11 @@ def figures_of(start: Start, found: Arrangement, ranks: Sequence[Rank]) -> dict[
     kv, state = map(float, found.all_cache_bytes())
     tokens = float(found.cells.tokens)
     first = 0 if found.placement.devices else HOST
-    compute = found.phases(first).compute_bytes
+    compute, limits = found.phases(first).compute_bytes, _compute_limits(found, first)
     figures = {
         "kv_buffer_bytes": Quantity(kv, kv - _PRINTED_BYTES, kv + _PRINTED_BYTES),
         "kv_cache_tokens": Quantity(tokens, tokens, tokens),
-        "compute_buffer_bytes": Quantity(float(compute), *_compute_spread(found, first).around(compute)),
+        "compute_buffer_bytes": Quantity(float(compute), limits.low, limits.high),
     }
     if state:
         figures["state_buffer_bytes"] = Quantity(state, state, state)

@@ -35,8 +35,9 @@ FUSED_INDEXER_FROM = 10420  # pulls 24231 and 25545: an indexer's scores are one
 _PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES
 
 # Builds of the fork, ikawrakow/ik_llama.cpp, by the pull request that changed something.
-FORK_CUTS_SECOND_FROM = 3590  # pull 260: -amb cuts -mla 2 as well
+FORK_EXPANDS_IN_HALVES_FROM = 3590  # pull 260: -mla 2 expands keys and values in FP16, in pieces that -amb limits
 FORK_COUNTS_EXPERTS_FROM = 3745  # pull 520: experts are copied where each has 32 tokens to do
+FORK_DRAFTS_FROM = 3827, 4216  # pulls 668 and 1270: a layer that drafts tokens has a cache, used or not; only where it is used
 FORK_ONE_COPY_FROM = 3873  # pull 751: GGML_SCHED_MAX_COPIES is 1
 FORK_FLASH_FROM = 3928  # pull 863: flash attention and fused experts unless they are refused
 FORK_OVERRIDES_END_PIPELINE_FROM = 3941  # pull 879
@@ -115,8 +116,10 @@ class Options:
         A GPU multiplies experts as they are stored.
     counts_experts : bool
         Experts are copied only where each has enough tokens to do (fork).
-    cuts_second : bool
-        The limit on a piece of attention holds for ``mla`` 2 as well (fork).
+    expands_in_float : bool
+        Keys and values are expanded in FP32, all heads at once (fork).
+    caches_drafts : bool
+        Layers that draft tokens have a cache even where they are not used (fork).
     pieces_freed : bool
         Expanded keys and values go as soon as their heads have attended (fork).
     gate_fused : bool
@@ -159,7 +162,8 @@ class Options:
     overrides_end_pipeline: bool
     experts_on_card: bool
     counts_experts: bool
-    cuts_second: bool
+    expands_in_float: bool
+    caches_drafts: bool
     pieces_freed: bool
     gate_fused: bool
     fused_indexer: bool
@@ -247,7 +251,8 @@ def options_of(deployment: Deployment, build: int) -> Options:
         overrides_end_pipeline=build >= (FORK_OVERRIDES_END_PIPELINE_FROM if fork else OVERRIDES_END_PIPELINE_FROM),
         experts_on_card=_on_card(str(flags.get("interleaved", "")), build),
         counts_experts=fork and build >= FORK_COUNTS_EXPERTS_FROM,
-        cuts_second=fork and build >= FORK_CUTS_SECOND_FROM,
+        expands_in_float=fork and build < FORK_EXPANDS_IN_HALVES_FROM,
+        caches_drafts=fork and FORK_DRAFTS_FROM[0] <= build < FORK_DRAFTS_FROM[1],
         pieces_freed=fork and build >= FORK_PIECES_FREED_FROM,
         gate_fused=fork or build >= GATE_FUSED_FROM,
         fused_indexer=not fork and build >= FUSED_INDEXER_FROM,
