@@ -20,12 +20,11 @@ EXPERTS_ON_HOST = "exps=CPU"
 
 
 def compute_mib(id: str, precision: str, build: str, *, gpus: int = 1, **flags: Any) -> float:
+    gpu = "h200-sxm-141gb"
     told = {name: flags.pop(name) for name in ("fork",) if name in flags}
-    deployment = Deployment(
-        model=id, gpu="h200-sxm-141gb", pp=gpus, engine="llama.cpp", engine_version=build, precision=precision, flags=flags, **told
-    )
-    model = with_precision(load_architecture(id), precision)
-    return get_engine("llama.cpp").fit(deployment, model, accelerator("h200-sxm-141gb")).quantities["compute_buffer_bytes"].value / MiB
+    deployment = Deployment(model=id, gpu=gpu, pp=gpus, engine="llama.cpp", engine_version=build, precision=precision, flags=flags, **told)
+    fit = get_engine("llama.cpp").fit(deployment, with_precision(load_architecture(id), precision), accelerator(gpu))
+    return fit.quantities["compute_buffer_bytes"].value / MiB
 
 
 def fork(**flags: Any) -> dict[str, Any]:
