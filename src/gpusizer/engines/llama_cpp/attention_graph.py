@@ -263,9 +263,7 @@ def _compressed(build: Builder, mixer: CompressedAttention, normed: Tensor) -> T
     graph.expand(query)
     build.written(keys=build.mixed(mixer.head_dim, normed))
     if mixer.ratio:
-        rows = build.node("concat", seen * mixer.head_dim * 2, build.cached())
-        graph.expand(rows)
-        return _heads(build, graph.view(query), mixer.heads, mixer.head_dim, seen, limited=False)
+        graph.expand(build.node("concat", seen * mixer.head_dim * 2, build.cached()))
     return _heads(build, graph.view(query), mixer.heads, mixer.head_dim, seen, limited=False)
 
 

@@ -52,7 +52,7 @@ class Builder:
 
     def product(self, width: int, *sources: Tensor, weights_bytes: int = 0) -> Tensor:
         """A matrix product with so many columns a token; its matrix is copied where it lies on the host."""
-        return self.node("product", self.rows(width), *self._copied(weights_bytes), *sources)
+        return self.node("product", self.rows(width), *self.copied(weights_bytes), *sources)
 
     def mixed(self, width: int, *sources: Tensor) -> Tensor:
         """A matrix product of a mixer."""
@@ -84,10 +84,6 @@ class Builder:
         size = tensor.size_bytes if width is None else self.rows(width)
         return self.node("rope" if in_place else "rotated", size, tensor, self._positions)
 
-    def picked(self, tensor: Tensor, width: int, rows: int) -> Tensor:
-        """Rows of those tokens that are put out."""
-        return self.node("get_rows", self.rows(width, rows), tensor, self.graph.leaf(4 * rows, self.inputs_place))
-
     def written(self, **pieces: Tensor) -> None:
         """Keys, values or states go to their cache, in newer builds to rows whose numbers are inputs."""
         for name, piece in pieces.items():
@@ -109,5 +105,6 @@ class Builder:
             self.graph.part = part
         return self._masks[cells, window]
 
-    def _copied(self, size_bytes: int) -> tuple[Tensor, ...]:
+    def copied(self, size_bytes: int) -> tuple[Tensor, ...]:
+        """A matrix that has to come from the host; none where nothing has to."""
         return (self.stored(size_bytes, here=False),) if size_bytes else ()

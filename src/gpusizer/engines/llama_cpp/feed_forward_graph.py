@@ -7,7 +7,7 @@ from typing import assert_never
 
 from gpusizer.architecture.types import DenseMLP, FeedForward, MixtureOfExperts
 from gpusizer.engines.llama_cpp.builder import Builder
-from gpusizer.engines.llama_cpp.graph import ELSEWHERE, HERE, Tensor
+from gpusizer.engines.llama_cpp.graph import HERE, Tensor
 
 __all__ = ["Experts", "fed_forward"]
 
@@ -68,7 +68,7 @@ def _dense(build: Builder, width: int, normed: Tensor, *, gated: bool) -> Tensor
     matrix = build.matrix_bytes[1]
     inner = build.product(width, normed, weights_bytes=matrix)
     inner = _gated(build, build.product(width, normed, weights_bytes=matrix), inner) if gated else build.node("unary", inner.size_bytes, inner)
-    return build.node("product", normed.size_bytes, *_host(build, matrix), inner)
+    return build.node("product", normed.size_bytes, *build.copied(matrix), inner)
 
 
 def _in_one(build: Builder, width: int, normed: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def _in_one(build: Builder, width: int, normed: Tensor) -> Tensor:
     else:
         gate, up = (build.node("cont", half, build.graph.view(both, half, begins=False)) for _ in range(2))
         inner = build.node("mul", half, build.node("unary", half, gate), up)
-    return build.node("product", normed.size_bytes, *_host(build, matrix), inner)
+    return build.node("product", normed.size_bytes, *build.copied(matrix), inner)
 
 
 def _gated(build: Builder, gate: Tensor, up: Tensor) -> Tensor:
@@ -101,19 +101,15 @@ def _experts(build: Builder, block: MixtureOfExperts, normed: Tensor, experts: E
     weights = build.node("div", rows(block.top_k), weights, build.node("sum_rows", rows(1), weights))
     before, graph.place = graph.place, experts.place
     narrow, wide, given = rows(block.top_k * block.expert_width), rows(block.top_k * block.expert_hidden), graph.view(normed)
-    up, gate = _host(build, experts.up_bytes), _host(build, experts.up_bytes)
+    up, gate = build.copied(experts.up_bytes), build.copied(experts.up_bytes)
     if build.options.fused_experts and block.gated:
         inner = build.node("experts_up_gate", narrow, *up, *gate, given, chosen)
     else:
         inner = build.node("experts", narrow, *up, given, chosen)
         inner = _gated(build, build.node("experts", narrow, *gate, given, chosen), inner) if block.gated else build.node("unary", narrow, inner)
-    found = build.node("experts", wide, *_host(build, experts.down_bytes), inner, chosen)
+    found = build.node("experts", wide, *build.copied(experts.down_bytes), inner, chosen)
     graph.place = experts.sum_place
     found = build.node("mul", wide, found, weights)
     total = build.node("sum", rows(block.expert_hidden), graph.view(found, rows(block.expert_hidden), begins=False))
     graph.place = before
     return total
-
-
-def _host(build: Builder, size_bytes: int) -> tuple[Tensor, ...]:
-    return (build.graph.leaf(size_bytes, ELSEWHERE, part="copied_weights", given=True),) if size_bytes else ()
