@@ -19,14 +19,16 @@ from typing import Any
 
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.band import Band
+from gpusizer.engines.base.layout_rules import dimensions
 from gpusizer.engines.base.types import Fit
 from gpusizer.engines.sglang import constants as fitted
-from gpusizer.engines.sglang.defaults import decode_graph_sizes, prefill_graph_sizes
+from gpusizer.engines.sglang.record import SLACK_OVER, SWITCHED, card_class
 from gpusizer.units import GiB, MiB
 from gpusizer.validation.memory_cases import Case, deployment_of
 
 MOST = 15.0  # GiB; a reading above comes from a start whose flags are not all known
-FABRIC, PCIE, ROCM, ALONE, UNIFIED = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION", "CONTEXT", "UNIFIED_OTHERS"
+FABRIC, PCIE, ROCM, UNIFIED = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION", "UNIFIED_OTHERS"
+CONTEXT, GRAPHS, SLACK = "CONTEXT", "DECODE_GRAPHS", "WEIGHTS_SLACK_EACH"  # tables: by class of card, of layout, of model
 
 
 @dataclass(frozen=True)
@@ -89,20 +91,20 @@ def readings(rows: Iterable[Row]) -> dict[str, list[float]]:
         free = row.free_before()
         if free is not None:
             device = row.case.accelerator
-            visible = device.memory_bytes / GiB - row.lines("driver_reserved")
-            held = visible - free
-            if row.gpus == 1:
-                found.setdefault(UNIFIED if device.unified_memory else ALONE, []).append(held)
+            held = device.memory_bytes / GiB - row.lines("driver_reserved") - free
+            if row.gpus == 1 or card_class(device) == "npu":
+                found.setdefault(UNIFIED if device.unified_memory else f"{CONTEXT} {card_class(device)}", []).append(held)
             else:
-                more = held - fitted.CONTEXT.bytes / GiB
-                kind = ROCM if device.vendor.lower() != "nvidia" else FABRIC if device.fabric_devices else PCIE
+                more = held - row.lines("device_context")
+                kind = PCIE if (device.fabric_devices or 0) < SWITCHED else FABRIC if device.vendor == "NVIDIA" else ROCM
                 found.setdefault(kind, []).append(more / (row.gpus - 1) if kind == PCIE else more)
         loaded = row.measured.get("weights_gib_per_gpu")
         if loaded is not None:
             slack = loaded - row.tensors()
-            name = "WEIGHTS_SLACK" if row.gpus <= 2 else "WEIGHTS_SLACK_PER_GPU"
+            kind = "experts" if dimensions(row.case.architecture).experts else "dense"
+            name = "WEIGHTS_SLACK" if row.gpus <= 2 else f"{SLACK} {kind}"
             base = 0.0 if row.gpus <= 2 else fitted.WEIGHTS_SLACK.bytes / GiB
-            found.setdefault(name, []).append((slack - base) / max(row.gpus - 2, 1))
+            found.setdefault(name, []).append((slack - base) / max(min(row.gpus - 2, SLACK_OVER[kind]), 1))
         after, graphs = row.measured.get("avail_after_pool_gib"), row.measured.get("avail_at_graph_begin_gib")
         if after is not None and graphs is not None:
             found.setdefault("LATE_WORKSPACE", []).append(after - graphs)
@@ -113,16 +115,15 @@ def readings(rows: Iterable[Row]) -> dict[str, list[float]]:
 
 def graph_readings(row: Row) -> Iterable[tuple[str, float]]:
     """MiB for each captured size and layer."""
-    layers, flags = len(row.case.architecture.layers), row.fit.deployment.flags
-    decode = row.measured.get("decode_graph_gib", row.measured.get("cuda_graph_gib"))
-    sizes = decode_graph_sizes(int(flags["cuda_graph_max_bs"]), drafts=row.fit.deployment.speculative_tokens > 0)
-    if decode is not None and sizes:
-        old = get_engine("sglang").version_of(row.fit.deployment) < (0, 5, 3)
-        name = "DECODE_GRAPHS" if row.gpus == 1 else "OLD_TENSOR_GRAPHS" if old else "TENSOR_GRAPHS"
-        yield name, decode * GiB / MiB / sizes / layers
+    lines = {line.id: line.inputs for line in row.fit.ranks[0].items}
+    decode, inputs = row.measured.get("decode_graph_gib", row.measured.get("cuda_graph_gib")), lines.get("cuda_graphs", {})
+    if decode is not None and inputs:
+        kind = "npu" if card_class(row.case.accelerator) == "npu" else "alone" if row.gpus == 1 else "joined"
+        yield f"{GRAPHS} {kind}", (decode * GiB - inputs["fixed_bytes"]) / MiB / inputs["graphs"] / inputs["layers"]
     prefill = row.measured.get("piecewise_graph_gib")
-    if prefill is not None:
-        yield "PREFILL_GRAPHS", prefill * GiB / MiB / prefill_graph_sizes(row.fit.deployment.max_num_batched_tokens or 1) / layers
+    captured = lines.get("prefill_graphs", {})
+    if prefill is not None and captured:
+        yield "PREFILL_GRAPHS", prefill * GiB / MiB / captured["graphs"] / captured["layers"]
 
 
 def constants(rows: Iterable[Row]) -> dict[str, Any]:
@@ -130,9 +131,15 @@ def constants(rows: Iterable[Row]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, values in readings(rows).items():
         value = median(sorted(reading for reading in values if -0.2 < reading < MOST) or [0.0])
-        present = getattr(fitted, name)
-        found[name] = replace(present, bytes=max(value, 0) * GiB) if isinstance(present, Band) else (value, present[1])
+        table, _, kind = name.partition(" ")
+        present = getattr(fitted, table)
+        size = _refitted(present[kind] if kind else present, value)
+        found[table] = {**found.get(table, present), kind: size} if kind else size
     return found
+
+
+def _refitted(present: Any, value: float) -> Any:
+    return replace(present, bytes=max(value, 0) * GiB) if isinstance(present, Band) else (value, present[1])
 
 
 def errors(rows: Iterable[Row]) -> dict[str, list[float]]:
@@ -171,7 +178,7 @@ def main() -> int:
     report("as committed", errors(rows))
     left_out: dict[str, list[float]] = {}
     for group in sorted({row.group for row in rows}):
-        kept = {name: getattr(fitted, name) for name in readings(rows)}
+        kept = {name: getattr(fitted, name) for name in {each.partition(" ")[0] for each in readings(rows)}}
         try:
             for name, value in constants(row for row in rows if row.group != group).items():
                 setattr(fitted, name, value)

@@ -53,6 +53,8 @@ def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
     {'n_gpu_layers': 99, 'cache_type_k': 'q8_0'}
     >>> launch_words("--ubatch-size $((512)) --ctx-size $((112 * 1024))")
     {'ubatch_size': 512, 'ctx_size': 114688}
+    >>> launch_words("cuda_graph_bs=[16, 20, 24] tp=2", "sglang")
+    {'cuda_graph_bs': [16, 20, 24], 'tp_size': 2}
     >>> launch_words("{'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0")
     {'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0'}
     >>> launch_words("max-model-len: 8192; language-model-only: True")
@@ -69,7 +71,16 @@ def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
         flag = table.named(name)
         long = name if flag is None else flag.name
         named[long] = [*named.get(long, ()), *value] if isinstance(value, list) else value
+        if flag is not None and flag.kind == "numbers":
+            named[long] = _row_of_numbers(text[:LONGEST_TEXT], name) or value
     return named
+
+
+def _row_of_numbers(text: str, name: str) -> list[int]:
+    """What follows the first place of a name as ``1 2 4``, ``=[1, 2, 4]`` or ``1,2,4``."""
+    words = re.escape(name).replace("_", "[-_]")
+    found = re.search(rf"(?<![\w-])(?:--)?{words}(?:=|\s)\s{{0,9}}\[?\s{{0,9}}(\d{{1,9}}(?:[\s,]{{1,9}}\d{{1,9}}){{0,1000}})(?![\w.])", text)
+    return [int(each) for each in re.findall(r"\d+", found[1])] if found else []
 
 
 def _words_of(text: str) -> dict[str, Any]:

@@ -16,6 +16,10 @@ from gpusizer.engines.base.weights import ROUTED, once_per_architecture
 __all__ = ["Dimensions", "dimensions", "layout_problem", "problem_of", "scale_blocks", "shape_dimensions"]
 
 
+HALVED_GROUP = 32
+"""Groups of routed experts in int4 are halved down to this where a cut needs it: ``moe_wna16.py``, create_weights, of vLLM and of SGLang."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dimensions:
     """What a cut must divide, over all layers.
@@ -101,6 +105,7 @@ def layout_problem(
     redundant_experts: int = 0,
     padded_formats: frozenset[str] = frozenset(),
     cuts_shared: bool = False,
+    own_blocks: bool = True,
 ) -> Notice | None:
     """Why a model cannot be cut this way; None where it can.
 
@@ -116,13 +121,16 @@ def layout_problem(
         Formats of routed experts that the engine pads to whole blocks, so that any cut will do.
     cuts_shared : bool
         Fewer expert-parallel groups than ranks are legal: the ranks of a group cut its experts.
+    own_blocks : bool
+        The checkpoint itself says its blocks; where a precision stands for what publishers make of it, a cut through a block that we took for granted
+        refuses nothing.
 
     Returns
     -------
     Notice or None
         A reason's code with what was found.
     """
-    sizes = dimensions(architecture)
+    sizes = dimensions(architecture) if own_blocks else shape_dimensions(architecture)
     return problem_of(sizes, len(architecture.layers), layout, redundant_experts, padded_formats, cuts_shared=cuts_shared)
 
 
@@ -197,6 +205,7 @@ def _block_problem(sizes: Dimensions, layout: Layout, padded: frozenset[str]) ->
         if routed and form in padded:
             continue
         cut = _expert_cut(layout) if routed else layout.tp
-        if cut > 1 and width // cut % block:
+        least = min(block, HALVED_GROUP) if routed and form == "int4" else block
+        if cut > 1 and width // cut % least:
             return Notice("tp-quantisation-block", {"tp": cut, "width": width, "block": block})
     return None

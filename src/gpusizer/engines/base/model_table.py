@@ -340,7 +340,7 @@ def _of_tensors(tables: ModelTables, tally: Tally, precision: str) -> tuple[froz
     """What follows from tensors and formats alone: blocks with scales, families of formats, FP8 in square blocks, bytes."""
     everything = tally.in_precision(precision)
     return (
-        scale_blocks((tensor, form) for tensor, form, _, layer in everything if layer),
+        scale_blocks((tensor, form) for tensor, form, _, layer in everything if layer) if precision == "checkpoint" else frozenset(),
         format_families((form, tensor.params * count) for tensor, form, count, _ in everything),
         tables.square_shares((tensor, form, count) for tensor, form, count, _ in everything),
         sum(form.bytes_of(tensor.shape, tensor.copies) * count for tensor, form, count, _ in everything),

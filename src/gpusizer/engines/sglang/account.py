@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.engines.base.account import left_of, stage_blocks, summed, total_of
-from gpusizer.engines.base.band import times
+from gpusizer.engines.base.band import Band, times
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.prefill import PrefillModel, prefill_peak
 from gpusizer.engines.base.types import Evidence, Inputs, Item, Quantity, Section
@@ -19,7 +19,7 @@ from gpusizer.engines.sglang import constants as fitted
 from gpusizer.engines.sglang.pools import Pools
 from gpusizer.engines.sglang.record import STATE_PADDING, DeviceRecord, LayoutRecord, RequestRecord, ShareRecord, StepRecord
 from gpusizer.formulas.core import ceiling, floor, floor_div, kept, maximum, minimum, root_of_squares, rounded, where
-from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.budget import cuda_graph_bytes, pooled_graph_bytes
 from gpusizer.formulas.memory.constants import constant_for_each_bytes
 from gpusizer.formulas.memory.pool_sizes import beyond_budget_bytes, by_request_bytes, state_pool_bytes
 from gpusizer.formulas.memory.pools import (
@@ -51,14 +51,14 @@ __all__ = [
 
 def loaded(layout: LayoutRecord, *, recipe_bytes: Any) -> Item:
     """What loading takes beyond the tensors; the band is wider where a precision stands for what publishers make of it."""
-    base, each = fitted.WEIGHTS_SLACK, fitted.WEIGHTS_SLACK_PER_GPU
+    base, each = fitted.WEIGHTS_SLACK, Band(layout.slack_bytes, layout.slack_below_bytes, layout.slack_above_bytes)
     size = times(base, each, layout.gpus_beyond_pair)
     return computed(
         "weights_slack",
         constant_for_each_bytes,
         section=Section.WEIGHTS,
         band=replace(size, above=size.above + fitted.RECIPE_ERROR * recipe_bytes),
-        sources=(*base.sources, *each.sources),
+        sources=(*base.sources, *layout.slack_sources),
         first_bytes=base.bytes,
         count=layout.gpus_beyond_pair,
         each_bytes=each.bytes,
@@ -69,13 +69,13 @@ def step_lines(model: PrefillModel, step: StepRecord, layout: LayoutRecord, laye
     """Graphs of decoding, graphs of prefill, activations of one prefill step."""
     decode = computed(
         "cuda_graphs",
-        cuda_graph_bytes,
+        pooled_graph_bytes,
         section=Section.GRAPHS,
         band=fitted.GRAPH_SPREAD,
         sources=step.decode_graph_sources,
+        fixed_bytes=step.graph_pool_bytes,
         graphs=step.decode_graphs,
         layers=layers,
-        more_layers=0,
         bytes_per_graph_and_layer=step.decode_graph_bytes,
     )
     prefill = computed(
@@ -274,7 +274,7 @@ def cached(step: StepRecord, requests: RequestRecord, pools: Pools, budget: Quan
 
 
 def _beyond(pools: Pools, cache_bytes: Any) -> Item:
-    inputs: Inputs = {"cache_bytes": cache_bytes, "stored_share": pools.stored_share}
+    inputs: Inputs = {"cache_bytes": cache_bytes, "stored_share": pools.stored_share + pools.draft_share}
     return computed("cache_beyond_budget", beyond_budget_bytes, section=Section.CACHE, **inputs)
 
 

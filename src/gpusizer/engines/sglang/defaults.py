@@ -23,6 +23,7 @@ __all__ = [
     "complete",
     "decode_graph_sizes",
     "page_tokens",
+    "prefill_graph_limit",
     "prefill_graph_sizes",
     "steps_by_memory",
     "tower_size",
@@ -104,6 +105,13 @@ def prefill_graph_sizes(limit: int) -> int:
     return sum(1 for size in sizes if size <= limit)
 
 
+def prefill_graph_limit(kinds: Kinds, chunk: int, version: tuple[int, ...]) -> int:
+    """Most tokens of a captured prefill step: a chunk, less for latent attention. [tokens]"""
+    if not kinds.latent:
+        return chunk
+    return min(chunk, 8192 if version >= (0, 5, 14) else 2048)
+
+
 def captures_prefill(deployment: Deployment, kinds: Kinds, accelerator: Accelerator, version: tuple[int, ...]) -> bool:
     """Whether prefill steps are captured by default."""
     flags = deployment.flags
@@ -113,7 +121,9 @@ def captures_prefill(deployment: Deployment, kinds: Kinds, accelerator: Accelera
     if accelerator.vendor.lower() != "nvidia" or deployment.pp > 1 or kinds.compressed or kinds.channel_gates:
         return False
     if version < (0, 5, 14):
-        return not (kinds.towers or _attention_dp(deployment) or flags.get("moe_a2a_backend", "none") != "none")
+        without = ("enable_lora", "enable_symm_mem", "enable_eplb", "enable_hierarchical_cache", "cpu_offload_gb", "disaggregation_mode")
+        plain = not any(flags.get(name) for name in without) and flags.get("moe_a2a_backend", "none") == "none"
+        return plain and not (kinds.towers or _attention_dp(deployment))
     return not kinds.towers or kinds.states or kinds.latent
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.engines.base.band import Band
@@ -10,9 +10,9 @@ from gpusizer.engines.base.device_table import LINE_FIGURES, DeviceClass, Device
 from gpusizer.engines.base.kinds import Kinds
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.base.types import Deployment
-from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_sizes, steps_by_memory
+from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_limit, prefill_graph_sizes, steps_by_memory
 from gpusizer.engines.sglang.engine import ENGINE
-from gpusizer.engines.sglang.record import DeviceRecord, communicators, device_record, joined_line
+from gpusizer.engines.sglang.record import DeviceRecord, communicators, decode_graph_price, device_record, graph_pool_mib, joined_line
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
 from gpusizer.units import MiB
@@ -34,6 +34,10 @@ class ClassRecord:
     few_graphs: Any
     many_graphs: Any
     prefill_graphs: Any
+    latent_graphs: Any  # the same of latent attention
+    alone_bytes: Any  # of a graph and layer, on one GPU and on several
+    joined_bytes: Any
+    pool_bytes: Any  # that graphs share
     captures: Any  # 1 where prefill steps are captured at all
 
 
@@ -46,7 +50,11 @@ class SglangDevices(Devices):
         _, chunk, few, many = steps_by_memory(accelerator.memory_bytes / MiB, start.version)
         captured = captures_prefill(Deployment("", accelerator.id), _PLAIN_KINDS, accelerator, start.version)
         few_graphs, many_graphs = (decode_graph_sizes(limit, drafts=False) for limit in (few, many))
-        record = ClassRecord(chunk, few, many, few_graphs, many_graphs, prefill_graph_sizes(chunk), int(captured))
+        alone, joined = (decode_graph_price(accelerator, gpus)[0] * MiB for gpus in (1, 2))
+        limits = (prefill_graph_limit(replace(_PLAIN_KINDS, latent=latent), chunk, start.version) for latent in (False, True))
+        plain, latent_graphs = (prefill_graph_sizes(limit) for limit in limits)
+        pool = graph_pool_mib(accelerator, exchanges=False) * MiB
+        record = ClassRecord(chunk, few, many, few_graphs, many_graphs, plain, latent_graphs, alone, joined, pool, int(captured))
         return DeviceClass(record, ENGINE.cut(start).paddings, accelerator.vendor == "AMD", (accelerator.vendor, start.capability))
 
     def columns(self) -> Written:

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gpusizer.engines.base.added_weights import DRAFT_SPREAD, draft_weights
 from gpusizer.engines.base.drafts import OwnDraft
+from gpusizer.engines.base.launch import Stage, Start
+from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.types import Inputs, Item, Section
+from gpusizer.engines.base.weights import Cut, weight_table
+from gpusizer.formulas.memory.loaded import group_sum_bytes
 
-__all__ = ["OWN_DRAFTS"]
+__all__ = ["DRAFTS_FIRST", "OWN_DRAFTS", "drafts_cached", "loaded_drafts"]
+
+DRAFTS_FIRST = (0, 5, 14)
+"""From here on a draft is loaded before the pool is sized, and priced in its tokens: ``alloc_memory_pool`` of srt/managers/scheduler.py and
+``eagle_draft_num_layers`` of srt/model_executor/pool_configurator.py; in 0.5.13 neither is there."""
+_NESTED_RIGHT = (0, 5, 15)  # before, a draft inside a nested configuration counted as all layers: sgl-project/sglang issue 29857
 
 _SINCE = {
     "deepseek_v3": (0, 4, 5),
@@ -29,3 +40,28 @@ _SINCE = {
 }
 OWN_DRAFTS: Mapping[str, tuple[OwnDraft, ...]] = {kind: (OwnDraft(since),) for kind, since in _SINCE.items()}
 """By ``model_type``."""
+
+
+def drafts_cached(start: Start) -> int:
+    """Layers that a token of a draft is priced with, each like a caching layer of the model; 0 where nothing drafts. [layers]"""
+    if not start.deployment.speculative_tokens:
+        return 0
+    nested = "text_config" in start.architecture.config
+    if nested and start.architecture.mtp and DRAFTS_FIRST <= start.version < _NESTED_RIGHT:
+        return len(start.architecture.layers)
+    return len(start.architecture.mtp) or 1
+
+
+def loaded_drafts(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """The draft as it is loaded: layers of the checkpoint with an embedding and a head of their own, which give way to the model's once the pool is
+    sized; or an external head."""
+    architecture = start.architecture
+    if not stage.last or not start.deployment.speculative_tokens or not architecture.mtp:
+        return draft_weights(start, stage, cut)
+    table = weight_table(architecture)
+    groups = dict(table.draft_groups(cut))
+    if start.version >= DRAFTS_FIRST:
+        copies = table.stage_bytes(range(0), cut, first=True, last=True, tied=architecture.tied_head, towers=False)
+        groups = {group: groups.get(group, 0) + copies.get(group, 0) for group in {**groups, **copies}}
+    sizes: Inputs = {group: size for group, size in groups.items() if size}
+    return [computed("weights_draft", group_sum_bytes, section=Section.WEIGHTS, band=DRAFT_SPREAD, **sizes)] if sizes else []

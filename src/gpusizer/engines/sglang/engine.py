@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.added_weights import adapter_slots, draft_weights, unlisted_tensors
+from gpusizer.engines.base.added_weights import adapter_slots, unlisted_tensors
 from gpusizer.engines.base.drafts import OwnDraft
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.knobs import Knobs
@@ -33,7 +33,7 @@ from gpusizer.engines.sglang.account import (
     within_share,
 )
 from gpusizer.engines.sglang.defaults import DRAFTING_REQUESTS, NEWEST, complete
-from gpusizer.engines.sglang.drafts import OWN_DRAFTS
+from gpusizer.engines.sglang.drafts import DRAFTS_FIRST, OWN_DRAFTS, loaded_drafts
 from gpusizer.engines.sglang.pools import Pools, stage_pools
 from gpusizer.engines.sglang.record import recipe_bytes, records_of
 from gpusizer.facts.types import Accelerator
@@ -46,7 +46,7 @@ _TABLES = ("sgl-project/sglang: --ple-offload-embedding of python/sglang/srt/ser
 
 @dataclass(frozen=True)
 class SglangPlan(CachePlan):
-    """A plan with the slots of recurrent state, and what is stored for each byte that the budget counts."""
+    """A plan with the slots of recurrent state, and what the log prints as stored for each byte that the budget counts."""
 
     slots: int = 0
     stored_share: float = 1.0
@@ -132,13 +132,11 @@ class Sglang(PooledEngine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions in FP32, allocator slack, draft layers."""
-        # "EAGLE" is the checkpoint's own layers where it has some.
-        drafts = super().added_weights(start, stage, cut) or draft_weights(start, stage, cut)
         return [
             *self.absorbed_latent(start, stage),
             *self.rope_tables(start, stage, 4),
             loaded(records_of(start).layout, recipe_bytes=recipe_bytes(start, stage, cut)),
-            *drafts,
+            *loaded_drafts(start, stage, cut),  # "EAGLE" is the checkpoint's own layers where it has some
             *adapter_slots(start, stage),
             *unlisted_tensors(start, stage),
             *offloaded_layers(start, stage, cut),
@@ -170,7 +168,8 @@ class Sglang(PooledEngine):
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """The share of what was free, less what loading took."""
         records = records_of(start)
-        return within_share(records.device, records.share, (line for line in items if line.section is Section.WEIGHTS))
+        later = () if start.version >= DRAFTS_FIRST else ("weights_draft",)
+        return within_share(records.device, records.share, (line for line in items if line.section is Section.WEIGHTS and line.id not in later))
 
     def stage_result(self, start: Start, stage: Stage) -> StageResult:
         """One stage: its items, the pools that are cut from its share, and how many pages that makes."""
@@ -179,7 +178,7 @@ class Sglang(PooledEngine):
         found = cached(records.step, records.requests, pools, self.pool_bytes(start, stage, items))
         items += [found.states] if pools.slot_bytes else []
         items += [found.by_request] if found.by_request else []
-        items += [found.beyond] if pools.stored_share > 1 else []
+        items += [found.beyond] if found.beyond.bytes > 0 else []
         return StageResult(stage, (*items, found.table), found.available, self._plan(start, pools, found), found.blocks)
 
     def _plan(self, start: Start, pools: Pools, found: Cached) -> SglangPlan:
@@ -192,7 +191,9 @@ class Sglang(PooledEngine):
         def blocks_of(context_tokens: int) -> int:
             return int(request_pages(pools, page, context_tokens))
 
-        return SglangPlan(found.block_bytes, page, 1, token, fixed, blocks_of, slots=found.slots, stored_share=pools.stored_share)
+        return SglangPlan(
+            found.block_bytes, page, 1, token, fixed, blocks_of, slots=found.slots, stored_share=pools.stored_share * pools.printed_share
+        )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         """Pages of all layers of a stage together."""

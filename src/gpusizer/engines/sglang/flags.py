@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, passed_over
 from gpusizer.engines.base.settling import attention_ranks, context_of_overrides, partition_of
 
-__all__ = ["FLAGS", "settle"]
+__all__ = ["FLAGS", "settle", "settle_case"]
 
 _LORAS = 8  # max_loras_per_batch where adapters are served and nobody says how many
 
@@ -153,10 +154,21 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
         values.setdefault("speculative_tokens", max(verified - 1, 1) if verified else steps or 1)  # one of the verified is no draft
     if values.get("max_num_batched_tokens") == -1:  # prompts are not cut
         del values["max_num_batched_tokens"]
-    sizes = values.pop("cuda_graph_bs", None)
-    if sizes:
-        values.setdefault("cuda_graph_max_bs", max(sizes))
+    _settle_graphs(values)
     if values.pop("lora_paths", None) or values.get("enable_lora"):
         values["enable_lora"] = True
         values.setdefault("max_loras", _LORAS)
     return tuple(notices)
+
+
+def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str, Any]) -> None:
+    """A measured case names batch sizes of graphs as a command line does."""
+    _settle_graphs(flags)
+
+
+def _settle_graphs(values: dict[str, Any]) -> None:
+    """Named batch sizes: the largest, and how many there are."""
+    sizes = values.pop("cuda_graph_bs", None)
+    if isinstance(sizes, list | tuple) and sizes:
+        values.setdefault("cuda_graph_max_bs", max(sizes))
+        values["cuda_graph_sizes"] = len(set(sizes))

@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
-from gpusizer.architecture.types import Attention, CompressedAttention, Layer
+from gpusizer.architecture.types import CompressedAttention, Layer
 from gpusizer.engines.base.cache import CHUNK, FULL, POOLED, STATE, WINDOW, CacheFormat, LayerCache, cache_format, layer_caches
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.sglang.defaults import verified_tokens
+from gpusizer.engines.sglang.drafts import DRAFTS_FIRST, drafts_cached
+from gpusizer.engines.sglang.windows import own_windows
 from gpusizer.errors import FlagError
 from gpusizer.formulas.memory.cache_blocks import page_bytes
 from gpusizer.formulas.memory.kv_cache import compressed_row_bytes, compressed_state_bytes, indexer_token_bytes
@@ -29,7 +31,6 @@ __all__ = ["Pools", "formats", "positive", "stage_pools"]
 WINDOW_RATIO = 0.8  # swa_full_tokens_ratio
 COMPRESSED_WINDOW_RATIO = 0.1
 PRICED_AS_STORED_SINCE = (0, 5, 10)  # before, a scaled sparse row was budgeted as a raw one
-WINDOWS_SINCE = (0, 5, 4)
 CAPPED_SINCE = (0, 5, 17)  # a window pool is sized for the most requests, where no prefixes are kept
 RINGS_SINCE = (0, 5, 16)  # compressor states of the long ratio by request, no longer by token
 
@@ -51,7 +52,11 @@ class Pools:
     window : int
         Tokens that the widest window sees. [tokens]
     stored_share : float
-        What is really allocated for each byte that the budget counts.
+        What is really allocated for each byte that the budget counts, without a draft.
+    printed_share : float
+        Of what the budget counts, what the log prints for the model itself; the rest is the cache of a draft.
+    draft_share : float
+        Cache of a draft beyond the budget, for each byte of it.
     slot_bytes : int
         Recurrent state of one request in all layers. [bytes]
     fixed : tuple of (str, int)
@@ -67,6 +72,8 @@ class Pools:
     split: Any
     window: Any
     stored_share: Any = 1.0
+    printed_share: Any = 1.0
+    draft_share: Any = 0.0
     slot_bytes: Any = 0
     fixed: tuple[tuple[str, Any], ...] = ()
 
@@ -94,27 +101,6 @@ def formats(start: Start) -> tuple[CacheFormat, CacheFormat]:
     return (form, form) if raw else (scaled, scaled)
 
 
-def _own_windows(start: Start) -> bool:
-    """Whether layers with a window get a pool of their own: where they differ in shape, are chunked, or carry sinks.
-
-    These are the classes of ``is_hybrid_swa_model`` (sgl-project/sglang: python/sglang/srt/configs/model_config.py).
-    """
-    if start.version < WINDOWS_SINCE or start.flag("disable_hybrid_swa_memory") or not kinds_of(start.architecture).windows:
-        return False
-    return _windows_apart(start.architecture)
-
-
-@once_per_architecture
-def _windows_apart(architecture: Architecture) -> bool:
-    mixers = [mixer for mixer in architecture.mixers_of(Attention) if mixer.caches]
-    bounded = [mixer for mixer in mixers if mixer.seen_tokens]
-    shapes = [
-        {(mixer.heads, mixer.kv_heads, mixer.head_dim) for mixer in some} for some in (bounded, [mixer for mixer in mixers if mixer not in bounded])
-    ]
-    sinks = any("sink" in tensor.name for mixer in bounded for tensor in mixer.tensors)
-    return sinks or any(mixer.chunk for mixer in bounded) or (bool(shapes[1]) and shapes[0] != shapes[1])
-
-
 @once_per_architecture
 def _known(architecture: Architecture) -> Remembered[tuple[object, ...], Pools]:
     return Remembered(256)
@@ -140,7 +126,7 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
     if kinds_of(start.architecture).compressed:
         return _compressed(start, layers)
     priced, stored = formats(start)
-    own_windows = _own_windows(start)
+    windows_apart = own_windows(start)
     chosen = plain_dtype(start.flag("mamba_ssm_dtype"))
     state_bytes = element_bytes(chosen) if chosen else None
     full = window = stored_full = 0.0
@@ -149,7 +135,7 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
         for cache, same in zip(_caches(start, layer, priced, state_bytes), _caches(start, layer, stored, state_bytes), strict=True):
             if cache.kind == STATE:
                 slot += cache.row_bytes
-            elif cache.kind in (WINDOW, CHUNK) and own_windows:
+            elif cache.kind in (WINDOW, CHUNK) and windows_apart:
                 window += cache.row_bytes
                 widest = max(widest, cache.window)
             elif cache.kind in (FULL, WINDOW, CHUNK):
@@ -160,12 +146,19 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
                 full += cache.row_bytes / cache.ratio
                 stored_full += same.row_bytes / cache.ratio
     stored_share = stored_full / full if full else 1.0
-    drafts = (len(start.architecture.mtp) or 1) if start.deployment.speculative_tokens else 0
-    if drafts and caching:
-        full *= 1 + drafts / caching  # a draft layer is taken to cache what a layer of the model does
+    draft = full * drafts_cached(start) / caching if caching else 0.0  # a draft layer is taken to cache what a layer of the model does
+    priced_too = start.version >= DRAFTS_FIRST
     ratio = positive(start, "swa_full_tokens_ratio", WINDOW_RATIO)
     cap = _window_cap(start, widest) if window and full else 0
-    return replace(_token_pools(full, window, ratio, widest, cap), stored_share=stored_share, slot_bytes=slot)
+    pools = _token_pools(full + draft * priced_too, window, ratio, widest, cap)
+    cell = pools.full_bytes + pools.window_share * window
+    return replace(
+        pools,
+        stored_share=stored_share,
+        printed_share=1 - draft * priced_too / cell if cell else 1.0,
+        draft_share=0.0 if priced_too or not cell else draft / cell,
+        slot_bytes=slot,
+    )
 
 
 def _caches(start: Start, layer: Layer, form: CacheFormat, state_bytes: int | None) -> tuple[LayerCache, ...]:

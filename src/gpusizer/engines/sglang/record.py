@@ -14,12 +14,13 @@ from gpusizer.engines.base.band import Band, Basis, band, times
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
+from gpusizer.engines.base.layout_rules import dimensions
 from gpusizer.engines.base.ledger import banded, computed
 from gpusizer.engines.base.prefill import PrefillCut, prefill_cut
-from gpusizer.engines.base.types import Inputs, Item, Layout, Section
+from gpusizer.engines.base.types import Inputs, Item, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.engines.sglang import constants as fitted
-from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_sizes, verified_tokens
+from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_limit, prefill_graph_sizes, verified_tokens
 from gpusizer.engines.sglang.pools import positive
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.constants import constant_for_each_bytes, set_aside_bytes
@@ -27,14 +28,19 @@ from gpusizer.once import once_per_object
 from gpusizer.units import GiB, MiB
 
 __all__ = [
+    "SLACK_OVER",
+    "SWITCHED",
     "DeviceRecord",
     "LayoutRecord",
     "Records",
     "RequestRecord",
     "ShareRecord",
     "StepRecord",
+    "card_class",
     "communicators",
+    "decode_graph_price",
     "device_record",
+    "graph_pool_mib",
     "joined_line",
     "layout_record",
     "recipe_bytes",
@@ -49,11 +55,11 @@ STATE_PADDING = 1  # slots that no request gets
 ALL_REQUESTS = 2**31  # where nobody bounds them
 TABLE_ENTRIES = 4  # of a request beyond its context
 IMAGES_BYTES = 100 * MiB
+SLACK_OVER = {"dense": 6, "experts": 14}  # GPUs beyond a pair over which what loading leaves grows: ranks of one server, of two
 SYMMETRIC_BYTES = 4 * GiB
 SYMMETRIC_SOURCE = "sgl-project/sglang 0.5.23: python/sglang/srt/server_args.py, SGLANG_SYMM_MEM_PREALLOC_GB_SIZE"
 
 # First versions of a behaviour.
-SMALLER_GRAPHS = (0, 5, 3)  # graphs of several GPUs
 PADDING_COUNTED = (0, 5, 17)  # slots that no request gets come off the share of states
 IMAGES_SET_ASIDE = (0, 5, 18)
 EXTRA_BUFFER = (0, 5, 21)  # a running request takes more states by default
@@ -73,7 +79,7 @@ class Records:
 @once_per_object
 def records_of(start: Start) -> Records:
     """The records of a start (remembered)."""
-    return Records(step_record(start), request_record(start), layout_record(start.layout), device_record(start), share_record(start))
+    return Records(step_record(start), request_record(start), layout_record(start), device_record(start), share_record(start))
 
 
 # ---- the start, on a class of devices ---------------------------------------------------------------------------------
@@ -90,6 +96,7 @@ class StepRecord:
     page_tokens: Any
     draft_tokens: Any
     table_entries: Any  # of a request beyond its context
+    graph_pool_bytes: Any
     decode_graphs: Any
     prefill_graphs: Any
     decode_graph_bytes: Any  # of one graph and layer
@@ -101,18 +108,20 @@ class StepRecord:
 def step_record(start: Start) -> StepRecord:
     """Collect what the account reads of a start's steps."""
     deployment = start.deployment
-    (mib, basis), (prefill_mib, prefill_basis) = _decode_graphs(start), fitted.PREFILL_GRAPHS
+    (mib, basis), (prefill_mib, prefill_basis) = decode_graph_price(start.accelerator, start.layout.gpus), fitted.PREFILL_GRAPHS
     eager, chunk = deployment.enforce_eager, deployment.max_num_batched_tokens
-    captured = captures_prefill(deployment, kinds_of(start.architecture), start.accelerator, start.version)
-    decode = 0 if eager else decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), drafts=deployment.speculative_tokens > 0)
+    kinds = kinds_of(start.architecture)
+    captured = captures_prefill(deployment, kinds, start.accelerator, start.version)
+    decode = 0 if eager else _decode_graphs(start)
     return StepRecord(
         context_tokens=deployment.max_model_len or 1,
         tokens=chunk or 1,
         page_tokens=deployment.block_size or 1,
         draft_tokens=verified_tokens(deployment),
         table_entries=TABLE_ENTRIES + verified_tokens(deployment),
+        graph_pool_bytes=graph_pool_mib(start.accelerator, exchanges=start.flag("moe_a2a_backend") == "deepep") * MiB if decode else 0,
         decode_graphs=decode,
-        prefill_graphs=prefill_graph_sizes(chunk or 0) if captured and not eager else 0,
+        prefill_graphs=prefill_graph_sizes(prefill_graph_limit(kinds, chunk or 0, start.version)) if captured and not eager else 0,
         decode_graph_bytes=mib * MiB,
         prefill_graph_bytes=prefill_mib * MiB,
         decode_graph_sources=(basis.source,),
@@ -120,11 +129,24 @@ def step_record(start: Start) -> StepRecord:
     )
 
 
-def _decode_graphs(start: Start) -> tuple[float, Basis]:
-    """What one graph and layer takes. [MiB]"""
-    if start.layout.gpus == 1:
-        return fitted.DECODE_GRAPHS
-    return fitted.OLD_TENSOR_GRAPHS if start.version < SMALLER_GRAPHS else fitted.TENSOR_GRAPHS
+def _decode_graphs(start: Start) -> int:
+    """Batch sizes that are captured: those that were named, else the usual ones up to a limit. [graphs]"""
+    named = start.flag("cuda_graph_sizes")
+    if isinstance(named, int) and named > 0:
+        return named
+    return decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), drafts=start.deployment.speculative_tokens > 0)
+
+
+def decode_graph_price(accelerator: Accelerator, gpus: int) -> tuple[float, Basis]:
+    """What one captured graph takes for each layer. [MiB]"""
+    return fitted.DECODE_GRAPHS["npu" if card_class(accelerator) == "npu" else "alone" if gpus == 1 else "joined"]
+
+
+def graph_pool_mib(accelerator: Accelerator, *, exchanges: bool) -> float:
+    """The pool that graphs share; ``exchanges``: experts are exchanged through buffers that come with it on an NPU. [MiB]"""
+    if card_class(accelerator) != "npu":
+        return fitted.GRAPH_POOL["cuda"]
+    return fitted.GRAPH_POOL["npu-exchange" if exchanges else "npu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +210,22 @@ def _slots_per_request(start: Start) -> int:
 class LayoutRecord:
     """How one replica is cut, as activations and loading feel it."""
 
-    axes: ClassVar[tuple[str, ...]] = ("layout",)
+    axes: ClassVar[tuple[str, ...]] = ("model", "layout")
 
     cut: PrefillCut
     gpus_beyond_pair: Any
+    slack_bytes: Any  # that loading leaves for each of them, and the width of its band
+    slack_below_bytes: Any
+    slack_above_bytes: Any
+    slack_sources: tuple[str, ...]
 
 
-def layout_record(layout: Layout) -> LayoutRecord:
+def layout_record(start: Start) -> LayoutRecord:
     """The record of a layout."""
-    return LayoutRecord(prefill_cut(layout), max(layout.gpus - 2, 0))
+    kind = "experts" if dimensions(start.architecture).experts else "dense"
+    further = min(max(start.layout.gpus - 2, 0), SLACK_OVER[kind])
+    each = fitted.WEIGHTS_SLACK_EACH[kind]
+    return LayoutRecord(prefill_cut(start.layout), further, each.bytes, each.below, each.above, each.sources)
 
 
 def recipe_bytes(start: Start, stage: Stage, cut: Cut) -> int:
@@ -224,7 +253,7 @@ class DeviceRecord:
 def device_record(start: Start) -> DeviceRecord:
     """Collect what the account reads of a device."""
     accelerator = start.accelerator
-    context = fitted.UNIFIED_OTHERS if accelerator.unified_memory else fitted.CONTEXT
+    context = fitted.UNIFIED_OTHERS if accelerator.unified_memory else fitted.CONTEXT[card_class(accelerator)]
     beside = [banded("late_workspace", fitted.LATE_WORKSPACE, section=Section.OUTSIDE)]
     if start.flag("enable_symm_mem"):
         size: Inputs = {"set_aside_bytes": SYMMETRIC_BYTES}
@@ -261,19 +290,29 @@ def share_record(start: Start) -> ShareRecord:
 
 
 NOTHING = band(0, 0, 0)
+SWITCHED = 8  # devices from which on a fast interconnect is more than a bridge
+
+
+def card_class(accelerator: Accelerator) -> str:
+    """What the size of a context goes with: stacked memory, a graphics card, an NPU."""
+    if accelerator.vendor == "Huawei":
+        return "npu"
+    return "graphics" if (accelerator.memory_type or "").startswith("GDDR") else "stacked"
 
 
 def communicators(accelerator: Accelerator) -> tuple[Band, Band]:
     """What communicators take by how the GPUs are joined: of several GPUs together, and for each GPU beyond the first."""
-    if accelerator.vendor.lower() != "nvidia":
-        return fitted.ROCM_COMMUNICATION, NOTHING
-    return (fitted.FABRIC_COMMUNICATION, NOTHING) if accelerator.fabric_devices else (NOTHING, fitted.PCIE_COMMUNICATION)
+    if card_class(accelerator) == "npu":
+        return NOTHING, NOTHING  # its context covers them
+    if (accelerator.fabric_devices or 0) < SWITCHED:
+        return NOTHING, fitted.PCIE_COMMUNICATION
+    return (fitted.FABRIC_COMMUNICATION if accelerator.vendor == "NVIDIA" else fitted.ROCM_COMMUNICATION), NOTHING
 
 
 def _communication(accelerator: Accelerator, gpus: int) -> list[Item]:
-    if gpus == 1:
-        return []
     together, each = communicators(accelerator)
+    if gpus == 1 or (together is NOTHING and each is NOTHING):
+        return []
     if each is NOTHING:
         return [banded("communication", together, section=Section.OUTSIDE)]
     return [joined_line(together, each, gpus - 1)]

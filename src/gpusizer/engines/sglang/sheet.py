@@ -123,7 +123,7 @@ class SglangSheet:
         """Run the account of every stage and conclude."""
         stage, of_model, found_device = SglangAssembly(lookup, model, parts, ways), model.record, device.record
         context = kept("longest", maximum(model.context_tokens, 1))
-        step, requests, layout = self._step(_class(lookup), stage, ways, context), self._requests(model), _layout(ways)
+        step, requests, layout = self._step(_class(lookup), stage, ways, context), self._requests(model), _layout(ways, of_model.top_k)
         share = records.ShareRecord(device.share, device.left_open * fitted.SHARE_ERROR, of_model.images_bytes)
         prefill = PrefillModel(**{each.name: getattr(of_model, each.name) for each in fields(PrefillModel)})
         weights = stage.stored()
@@ -163,18 +163,19 @@ class SglangSheet:
         return kept("at once", minimum(pool_concurrency(blocks=blocks, blocks_per_request=taken), most))
 
     def _step(self, chosen: ClassRecord, stage: SglangAssembly, ways: Ways, context_tokens: Any) -> records.StepRecord:
-        few, captured = ways.tp < FEW_RANKS, stage.model.record.captures * chosen.captures * where(ways.pp > 1, 0, 1)
-        alone, joined, prefill = (size[0] * MiB for size in (fitted.DECODE_GRAPHS, fitted.TENSOR_GRAPHS, fitted.PREFILL_GRAPHS))
+        of_model = stage.model.record
+        few, captured = ways.tp < FEW_RANKS, of_model.captures * chosen.captures * where(ways.pp > 1, 0, 1)
         return records.StepRecord(
             context_tokens=context_tokens,
             tokens=chosen.tokens,
             page_tokens=stage.page_tokens,
             draft_tokens=0,
             table_entries=records.TABLE_ENTRIES,
+            graph_pool_bytes=chosen.pool_bytes,
             decode_graphs=kept("graphs", where(few, chosen.few_graphs, chosen.many_graphs)),
-            prefill_graphs=kept("prefill graphs", captured * chosen.prefill_graphs),
-            decode_graph_bytes=where(ways.tp * ways.pp > 1, joined, alone),
-            prefill_graph_bytes=prefill,
+            prefill_graphs=kept("prefill graphs", captured * where(of_model.latent > 0, chosen.latent_graphs, chosen.prefill_graphs)),
+            decode_graph_bytes=where(ways.tp * ways.pp > 1, chosen.joined_bytes, chosen.alone_bytes),
+            prefill_graph_bytes=fitted.PREFILL_GRAPHS[0] * MiB,
             decode_graph_sources=(),
             prefill_graph_sources=(),
         )
@@ -198,8 +199,12 @@ def _class(lookup: Lookup) -> ClassRecord:
     return ClassRecord(**{each.name: lookup.of_class(each.name) for each in fields(ClassRecord)})
 
 
-def _layout(ways: Ways) -> records.LayoutRecord:
-    return records.LayoutRecord(prefill_cut_of(ways.tp, whole_experts=ways.whole > 0), maximum(ways.tp * ways.pp - 2, 0))
+def _layout(ways: Ways, top_k: Any) -> records.LayoutRecord:
+    dense, experts = (fitted.WEIGHTS_SLACK_EACH[kind] for kind in ("dense", "experts"))
+    size, below, above = (where(top_k > 0, getattr(experts, name), getattr(dense, name)) for name in ("bytes", "below", "above"))
+    most = where(top_k > 0, records.SLACK_OVER["experts"], records.SLACK_OVER["dense"])
+    further = minimum(maximum(ways.tp * ways.pp - 2, 0), most)
+    return records.LayoutRecord(prefill_cut_of(ways.tp, whole_experts=ways.whole > 0), further, size, below, above, ())
 
 
 def sheet_at(version: str | None) -> SglangSheet | None:

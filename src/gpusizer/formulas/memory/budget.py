@@ -14,6 +14,7 @@ __all__ = [
     "invisible_bytes",
     "kv_cache_pool_bytes",
     "outside_budget_bytes",
+    "pooled_graph_bytes",
     "reduction_workspace_bytes",
     "requested_bytes",
     "shortfall_bytes",
@@ -195,6 +196,42 @@ def cuda_graph_bytes(*, graphs: Any, layers: Any, more_layers: Any, bytes_per_gr
     918000000
     """
     return graphs * (layers + more_layers) * bytes_per_graph_and_layer
+
+
+@formula(
+    "memory.budget.pooled_graphs",
+    unit="bytes",
+    symbols={"fixed_bytes": "bytes", "graphs": "graphs", "layers": "layers", "bytes_per_graph_and_layer": "bytes"},
+    reference="fitted to start-up logs; sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/runner",
+    example={"fixed_bytes": 64424509, "graphs": 36, "layers": 48, "bytes_per_graph_and_layer": 188743},
+)
+def pooled_graph_bytes(*, fixed_bytes: Any, graphs: Any, layers: Any, bytes_per_graph_and_layer: Any) -> Any:
+    """Memory of captured graphs that share one pool.
+
+    Parameters
+    ----------
+    fixed_bytes : int
+        The pool, buffers that are made with the first graph. [bytes]
+    graphs : int
+        Captured batch sizes. [graphs]
+    layers : int
+        Layers of this rank. [layers]
+    bytes_per_graph_and_layer : float
+        Fitted. [bytes]
+
+    Returns
+    -------
+    float
+        Bytes. [bytes]
+
+    Examples
+    --------
+    Qwen3-30B-A3B on one H100, 36 sizes; its log says 0.34 GB.
+
+    >>> round(pooled_graph_bytes(fixed_bytes=64424509, graphs=36, layers=48, bytes_per_graph_and_layer=188743) / 2**30, 2)
+    0.36
+    """
+    return fixed_bytes + graphs * layers * bytes_per_graph_and_layer
 
 
 @formula(
