@@ -234,4 +234,58 @@ def test_tokens_and_weights_of_measured_starts() -> None:
     assert len(errors["kv_cache_tokens"]) >= 15
     assert median(errors["kv_cache_tokens"]) <= 0.03
     assert median(errors["weights_bytes"]) <= 0.015
-    assert verdicts.count(False) <= 2
+    assert sum(verdicts) >= 0.95 * len(verdicts)
+
+
+# ---- drafts, windows, links ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_a_draft_is_loaded_behind_the_pool_until_0_5_14() -> None:
+    """Qwen3-32B with EAGLE-3 on eight Ascend dies, start of 2026-01-04: 1,172,096 tokens in 35.78 GB, and 0.58 GB of draft that came later."""
+    row = next(row for row in shared_lines("starts.jsonl") if row["id"] == "sglang-fordebug-q32bf16-4p-a")
+    case = deployment_of({**row, "engine_version": "0.5.7"})
+    assert isinstance(case, Case)
+    fit = ENGINE.fit(case.deployment, case.architecture, case.accelerator)
+    assert fit.quantities["kv_cache_tokens"].value == pytest.approx(1_172_096, rel=0.01)
+    assert fit.quantities["kv_cache_pool_bytes"].value / GiB == pytest.approx(35.78, rel=0.01)
+    later = ENGINE.fit(replace(case.deployment, engine_version="0.5.14"), case.architecture, case.accelerator)
+    assert later.quantities["kv_cache_tokens"].value < fit.quantities["kv_cache_tokens"].value
+
+
+def more_by_a_small_window_pool(model: str, version: str) -> float:
+    """Tokens with a window pool of a fifth for those with one of the full size."""
+    small, full = (started(model, H200, version, tp=8, flags={"swa_full_tokens_ratio": ratio}) for ratio in (0.2, 1.0))
+    return small.quantities["kv_cache_tokens"].value / full.quantities["kv_cache_tokens"].value
+
+
+@pytest.mark.parametrize(("model", "version"), [("gemma-3-27b-it", "0.5.5"), ("step-3.5-flash", "0.5.9"), ("laguna-s-2.1", "0.5.12")])
+def test_windows_have_a_pool_of_their_own_where_a_release_lists_the_model(model: str, version: str) -> None:
+    assert more_by_a_small_window_pool(model, version) > 1.5
+
+
+@pytest.mark.parametrize(("model", "version"), [("gemma-3-27b-it", "0.5.9"), ("step-3.5-flash", "0.5.8"), ("laguna-s-2.1", "0.5.11")])
+def test_windows_lie_with_the_other_layers_where_no_release_lists_the_model(model: str, version: str) -> None:
+    assert more_by_a_small_window_pool(model, version) == 1
+
+
+@pytest.mark.parametrize(
+    ("gpu", "tp", "free_gib"),
+    [("rtx4090-24gb", 4, 23.08), ("l4-24gb", 4, 21.63), ("h100-sxm-80gb", 1, 78.48), ("rtxpro6000-server-96gb", 8, 93.99), (H200, 8, 137.9)],
+)
+def test_free_memory_before_the_weights_as_logs_print_it(gpu: str, tp: int, free_gib: float) -> None:
+    """Logs say it behind "Load weight begin. avail mem"."""
+    fit = started("qwen3-8b", gpu, tp=tp)
+    held = sum(line.bytes for line in fit.ranks[0].items if line.id in ("driver_reserved", "device_context", "communication"))
+    assert (accelerator(gpu).memory_bytes - held) / GiB == pytest.approx(free_gib, rel=0.01)
+
+
+@pytest.mark.shared
+def test_graphs_are_as_many_as_were_named() -> None:
+    """GLM-4.7-Flash on two Ascend 910B with ``--cuda-graph-bs 1 2 4 8``: 0.80 GB."""
+    row = next(row for row in shared_lines("starts.jsonl") if row["id"] == "sglang-sf-glm47flash-910b")
+    case = deployment_of(row)
+    assert isinstance(case, Case)
+    fit = ENGINE.fit(case.deployment, case.architecture, case.accelerator)
+    assert next(line.inputs["graphs"] for line in fit.ranks[0].items if line.id == "cuda_graphs") == 4
+    assert fit.quantities["cuda_graph_bytes"].value / GiB == pytest.approx(0.8, rel=0.2)

@@ -282,6 +282,15 @@ def test_sglang_shares_whole_experts_over_fewer_groups_than_ranks() -> None:
     assert vllm.code == "ep-not-tp-times-dp"
 
 
+def test_blocks_that_no_checkpoint_states_refuse_no_layout() -> None:
+    """A published copy in blocks of 128 cannot be cut to 192; one that is asked for by its precision may have any blocks, or is made on load."""
+    found = fitted("qwen3-30b-a3b-fp8", "h100", engine="sglang", tp=4, max_model_len=8192).fit.reason
+    assert found is not None
+    assert found.code == "tp-quantisation-block"
+    for precision in ("fp8", "int4"):
+        assert fitted("qwen3-30b-a3b", "h100", engine="sglang", tp=4, max_model_len=8192, precision=precision).fit.fits
+
+
 # ---- the table itself ------------------------------------------------------------------------------------------------
 
 

@@ -155,3 +155,11 @@ def test_tokens_of_measured_starts() -> None:
             errors.append(abs(fit.quantities["kv_cache_tokens"].value / row["measured"]["kv_tokens"] - 1))
     assert errors
     assert max(errors) <= 0.03
+
+
+@pytest.mark.parametrize(("model", "precision", "bytes_per_token"), [("llama-3.1-8b", "fp8", 65_536), ("llama-3.1-8b", "nvfp4", 65_536)])
+def test_a_checkpoint_of_modelopt_keeps_its_cache_in_fp8(model: str, precision: str, bytes_per_token: int) -> None:
+    """nvidia/Llama-3.1-8B-Instruct-FP8 on one H100, "kv size is 65536" with the format of the cache left open; what is told stays."""
+    assert started(model, "h100-sxm-80gb", precision=precision).kv_cache.bytes_per_token == bytes_per_token
+    assert started(model, "h100-sxm-80gb", precision=precision, kv_precision="bf16").kv_cache.bytes_per_token == 2 * bytes_per_token
+    assert started(model, "h100-sxm-80gb").kv_cache.bytes_per_token == 2 * bytes_per_token

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import assert_never
 
+from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
 from gpusizer.architecture.types import Attention, CompressedAttention, Indexer, LatentAttention, Layer, Mixer, State, StateMixer
 from gpusizer.formulas.memory.kv_cache import (
@@ -20,7 +22,7 @@ from gpusizer.formulas.memory.kv_cache import (
 )
 from gpusizer.formulas.memory.weights import kv_heads_per_rank
 
-__all__ = ["CacheFormat", "LayerCache", "cache_format", "layer_caches"]
+__all__ = ["CacheFormat", "LayerCache", "asks_for_fp8", "cache_format", "layer_caches"]
 
 FULL, WINDOW, CHUNK, STATE, POOLED, PARTIAL = "full", "window", "chunk", "state", "pooled", "partial"
 
@@ -75,6 +77,19 @@ _ALIASES = {
     "fp4": "nvfp4",
     "fp4_e2m1": "nvfp4",
 }
+
+
+def asks_for_fp8(architecture: Architecture) -> bool:
+    """Whether the checkpoint brings scales for a cache in FP8."""
+    settings = architecture.config.get("quantization_config")
+    if not isinstance(settings, Mapping):
+        return False
+    inner = settings.get("quantization")
+    for block in (settings, inner if isinstance(inner, Mapping) else {}):
+        scheme = block.get("kv_cache_scheme")
+        if str(block.get("kv_cache_quant_algo")).upper() == "FP8" or (isinstance(scheme, Mapping) and scheme.get("num_bits") == 8):
+            return True
+    return False
 
 
 def cache_format(name: str, model_dtype: str = "bf16") -> CacheFormat | None:

@@ -38,9 +38,11 @@ __all__ = [
 # What the trial run finds in use outside torch, less graphs and the cache that it runs with. Two processes hold a context on the first GPU, whose
 # cache all ranks take: the worker, and the one that started it (588 MiB in a log of 0.20). Three owners: six starts of 0.20 on one H100 1.24 to
 # 1.38 GiB, a start of 1.2.0rc4 on one H200 (2.5 with graphs and that cache), capacities of 1.2 on H100 (aiconfigurator, two models) 1.24 and 1.73.
-# Those on GB300 leave 0.4 and 0.7 GiB more for both processes. A compiled engine: one context, as vLLM and SGLang on the same cards (0.51 to 0.65).
+# Those on GB300 leave 0.4 and 0.7 GiB more for both processes. A compiled engine: context, plugins, buffers of its runtime (1.0.0rc1 on one
+# B200 3.9, 0.16 on eight H100 with communicators 8.6); the first releases one context, as vLLM and SGLang on the same cards (0.51 to 0.65).
 CONTEXT = {
-    "compiled": band(0.6, 0.15, 1.9, name="tensorrt-llm.context.compiled", measured=(0.51, 0.65)),
+    "compiled": band(3.6, 3.0, 1.2, name="tensorrt-llm.context.compiled", n=1, measured=(3.9, 3.9)),
+    "compiled-first": band(0.6, 0.15, 3.0, name="tensorrt-llm.context.compiled_first", measured=(0.51, 0.65)),
     "pytorch": band(1.5, 0.3, 0.45, name="tensorrt-llm.context", n=3, measured=(1.24, 1.73)),
     "pytorch-blackwell": band(2.0, 0.35, 0.5, name="tensorrt-llm.context.blackwell", n=2, measured=(1.92, 2.14)),
 }
@@ -48,7 +50,7 @@ CONTEXT = {
 # cards that switches join 0.92 to 1.04; SGLang 0.08 to 0.38 for each). A compiled engine: with its buffers for all-reduces, those of vLLM on H100
 # before and after its baseline.
 COMMUNICATION = {
-    "compiled": band(2.0, 1.2, 1.5, name="tensorrt-llm.communication.compiled"),
+    "compiled": band(3.0, 2.2, 2.0, name="tensorrt-llm.communication.compiled", n=1, measured=(4.7, 4.7)),
     "pytorch": band(0.85, 0.25, 0.35, name="tensorrt-llm.communication", n=2, measured=(0.62, 1.0)),
 }
 COMMUNICATION_EACH = band(0.15, 0.08, 0.2, name="tensorrt-llm.communication.each", n=2, measured=(0.13, 0.19))

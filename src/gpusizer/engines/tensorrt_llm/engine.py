@@ -22,7 +22,7 @@ from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.engines.tensorrt_llm.account import block_bytes, left_for_cache, pages, reduction_line, request_blocks, step_lines
 from gpusizer.engines.tensorrt_llm.drafts import OWN_DRAFTS
 from gpusizer.engines.tensorrt_llm.flags import OF_FILE
-from gpusizer.engines.tensorrt_llm.record import cache_record, compiled, records_of
+from gpusizer.engines.tensorrt_llm.record import cache_name, cache_record, compiled, records_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import decoder_buffer_bytes
 
@@ -70,7 +70,8 @@ class TensorRtLlm(PooledEngine):
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
         longest = deployment.max_model_len or architecture.max_position_embeddings or 4096
-        return replace(with_defaults(deployment, self.version_of(deployment)), max_model_len=longest)
+        cached = cache_name(deployment, architecture)
+        return replace(with_defaults(deployment, self.version_of(deployment)), max_model_len=longest, kv_precision=cached)
 
     # ---- weights ---------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.engines.base.band import Band, times
-from gpusizer.engines.base.cache import POOLED, STATE, cache_format, layer_caches
+from gpusizer.engines.base.cache import POOLED, STATE, asks_for_fp8, cache_format, layer_caches
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
@@ -31,6 +31,7 @@ __all__ = [
     "ModelRecord",
     "Records",
     "StepRecord",
+    "cache_name",
     "cache_record",
     "communication_line",
     "compiled",
@@ -46,6 +47,7 @@ LARGER_REDUCTIONS = (1, 2)
 BLACKWELL = 10  # compute capability of data-centre cards
 SERVER_DEVICES = 8  # where the catalogue does not say
 LIMITED_TOKENS = (0, 11)  # max_num_tokens is 8,192 by default from here on: NVIDIA/TensorRT-LLM, performance tuning guide
+MODELOPT_FORMATS = ("fp8", "nvfp4")
 DEFAULT_INPUT = 1024  # max_input_len of a compiled engine
 MOST_INPUT = 1 << 20
 
@@ -146,7 +148,8 @@ def step_of(deployment: Deployment, version: tuple[int, ...], tokens: int) -> St
 def _step_tokens(start: Start) -> int:
     """Tokens of one context batch; a compiled engine without a limit of tokens sets a workspace aside for the largest batch."""
     deployment = start.deployment
-    if start.version < LIMITED_TOKENS and compiled(start.version, deployment) and start.left_open("max_num_batched_tokens"):
+    unlimited = start.version < LIMITED_TOKENS and compiled(start.version, deployment) and start.left_open("max_num_batched_tokens")
+    if unlimited and not start.left_open("max_num_seqs"):
         return (deployment.max_num_seqs or 1) * min(int(start.flag("max_input_len", DEFAULT_INPUT) or DEFAULT_INPUT), MOST_INPUT)
     return deployment.max_num_batched_tokens or 1
 
@@ -172,7 +175,7 @@ def device_record(start: Start) -> DeviceRecord:
     accelerator, unified = start.accelerator, start.accelerator.unified_memory
     kind = "compiled" if compiled(start.version, start.deployment) else "pytorch"
     joined = [communication_line(start.layout.gpus, kind)] if start.layout.gpus > 1 else []
-    context = fitted.CONTEXT["pytorch-blackwell" if kind == "pytorch" and BLACKWELL <= start.capability < BLACKWELL + 1 else kind]
+    context = fitted.CONTEXT[_context_kind(start, kind)]
     return DeviceRecord(
         memory_bytes=accelerator.memory_bytes,
         outside=(*driver_reserved(accelerator), banded("device_context", context, section=Section.OUTSIDE), *joined),
@@ -180,6 +183,12 @@ def device_record(start: Start) -> DeviceRecord:
         keeps_pages=int(unified),
         server_devices=accelerator.devices_per_node or SERVER_DEVICES,
     )
+
+
+def _context_kind(start: Start, kind: str) -> str:
+    if kind == "compiled":
+        return "compiled-first" if start.version < LIMITED_TOKENS else kind
+    return "pytorch-blackwell" if BLACKWELL <= start.capability < BLACKWELL + 1 else kind
 
 
 def communication_line(gpus: Any, kind: str = "pytorch") -> Item:
@@ -210,6 +219,19 @@ class CacheRecord:
 
     token_bytes: Any
     request_bytes: Any  # whatever the length
+
+
+def cache_name(deployment: Deployment, architecture: Architecture) -> str:
+    """Format of the cache: what the checkpoint says under "auto"; those that ModelOpt makes in FP8 or NVFP4 say FP8.
+
+    NVIDIA/TensorRT-LLM: tensorrt_llm/_torch/pyexecutor/model_loader.py, validate_and_set_kv_cache_quant. What is asked for by its precision, and has
+    no square blocks, is ModelOpt's: the engine quantises nothing while it loads.
+    """
+    if deployment.kv_precision.lower() != "auto":
+        return deployment.kv_precision
+    form = architecture.quantization.linear
+    copied = deployment.precision != "checkpoint" and form is not None and form.id in MODELOPT_FORMATS
+    return "fp8" if copied or asks_for_fp8(architecture) else deployment.kv_precision
 
 
 @once_per_object

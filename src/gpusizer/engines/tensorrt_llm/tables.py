@@ -13,8 +13,9 @@ from gpusizer.engines.base.device_table import LINE_FIGURES, DeviceClass, Device
 from gpusizer.engines.base.engine import Stage
 from gpusizer.engines.base.model_table import ModelColumns, ModelTables
 from gpusizer.engines.base.sheet import DeviceLookup, Written
+from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.tensorrt_llm.engine import ENGINE
-from gpusizer.engines.tensorrt_llm.record import DeviceRecord, cache_record, communication_line, device_record, model_record
+from gpusizer.engines.tensorrt_llm.record import DeviceRecord, cache_name, cache_record, communication_line, device_record, model_record
 from gpusizer.facts.types import Accelerator
 
 __all__ = ["SheetModel", "TensorRtLlmDevices", "TensorRtLlmTables", "looked_device"]
@@ -103,7 +104,8 @@ class TensorRtLlmTables(ModelTables):
             found = cache_record(start, Stage(0, range(index, index + 1), first=False, last=False))
             return (found.token_bytes, found.request_bytes)
 
-        key = (len(self.columns), element_bytes(architecture.dtype))
+        followed = cache_name(Deployment("", "", precision=precision), architecture)
+        key = (len(self.columns), element_bytes(architecture.dtype), followed)
         if key not in model.shared:
             rule = (*self.kv_precisions,) * len(self.devices.classes)
             model.shared[key] = self.cells.place(key, rule, cache_kinds(architecture)[1], cells_of)

@@ -8,6 +8,7 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
 from gpusizer.architecture.types import CompressedAttention, LatentAttention
+from gpusizer.engines.base.cache import asks_for_fp8
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
@@ -18,7 +19,6 @@ from gpusizer.units import GiB
 __all__ = [
     "DEFAULT_MODES",
     "NEWEST",
-    "asks_for_fp8",
     "complete",
     "graph_modes",
     "graph_sizes",
@@ -127,19 +127,6 @@ def cache_dtype(deployment: Deployment, architecture: Architecture, accelerator:
         if name == "auto" and 12 <= capability < 13:
             return "fp8_ds_mla"
     return name
-
-
-def asks_for_fp8(architecture: Architecture) -> bool:
-    """Whether the checkpoint brings scales for a cache in FP8."""
-    settings = architecture.config.get("quantization_config")
-    if not isinstance(settings, Mapping):
-        return False
-    inner = settings.get("quantization")
-    for block in (settings, inner if isinstance(inner, Mapping) else {}):
-        scheme = block.get("kv_cache_scheme")
-        if str(block.get("kv_cache_quant_algo")).upper() == "FP8" or (isinstance(scheme, Mapping) and scheme.get("num_bits") == 8):
-            return True
-    return False
 
 
 def state_bytes(deployment: Deployment) -> int | None:

@@ -9,14 +9,14 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.types import Tensor
-from gpusizer.engines.base.cache import cache_format
+from gpusizer.engines.base.cache import asks_for_fp8, cache_format
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.model_table import ModelColumns, ModelTables, Rotation
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.vllm.cache_table import NEEDS, SIZES, Combination, Layouts
-from gpusizer.engines.vllm.defaults import asks_for_fp8, mixer_kinds
+from gpusizer.engines.vllm.defaults import mixer_kinds
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import ENGINE
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
