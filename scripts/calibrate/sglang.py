@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Fit the constants of SGLang anew from measured start-ups, and print the errors with each source group left out.
+"""Fit the constants of SGLang anew from measured start-ups, and print the errors with each owner left out.
 
     scripts/calibrate/sglang.py CASES.jsonl
 
 CASES.jsonl has the format that ``gpusizer validate`` reads. What is printed is written into ``engines/sglang/constants.py`` by hand: a constant is
-replaced only where several groups agree. The rows of TensorRT-LLM are too few to fit; their errors are printed.
+replaced only where several owners agree. The rows of TensorRT-LLM are too few to fit; their errors are printed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from gpusizer.engines.sglang import constants as fitted
 from gpusizer.engines.sglang.record import SLACK_OVER, SWITCHED, card_class
 from gpusizer.units import GiB, MiB
 from gpusizer.validation.memory_cases import Case, deployment_of
+from gpusizer.validation.validate import owner_of
 
 MOST = 15.0  # GiB; a reading above comes from a start whose flags are not all known
+MOST_EACH = 1.0  # of what loading leaves: a larger one comes from tensors that are not cut as was thought
 FABRIC, PCIE, ROCM, UNIFIED = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION", "UNIFIED_OTHERS"
 CONTEXT, GRAPHS, SLACK = "CONTEXT", "DECODE_GRAPHS", "WEIGHTS_SLACK_EACH"  # tables: by class of card, of layout, of model
 
@@ -55,18 +57,15 @@ class Row:
         return sum(line.bytes for line in items if line.id.startswith("weights") and line.id not in ("weights_slack", "weights_draft")) / GiB
 
     def free_before(self) -> float | None:
-        """Free before weights: as printed, else as it follows from the pool and the weights of the model. [GiB]"""
+        """Free before weights as printed; None on a device that nobody names. [GiB]"""
         printed = self.measured.get("avail_before_gib")
-        if printed is not None:
-            return float(printed)
-        pool, share = self.measured.get("kv_gib_per_gpu"), self.case.deployment.memory_fraction
-        tokens, quantities = self.measured.get("kv_tokens"), self.fit.quantities
-        if pool is None and tokens:
-            pool = tokens * quantities["kv_cache_pool_bytes"].value / quantities["kv_cache_tokens"].value / GiB
-        if pool is None or self.lines("state_pool", "window_pool"):
-            return None
-        weights = self.measured.get("weights_gib_per_gpu") or self.tensors()
-        return float((pool + weights) / (share or self.fit.deployment.memory_fraction or 1))
+        return None if printed is None or "kv_cache_pool_bytes" in self.case.unpredictable else float(printed)
+
+    def loaded(self) -> float | None:
+        """Weights as printed; None where their number formats are a guess. [GiB]"""
+        printed, deployment = self.measured.get("weights_gib_per_gpu"), self.case.deployment
+        known = deployment.precision == "checkpoint" and not deployment.similar_precision and not self.case.accelerator.unified_memory
+        return float(printed) if printed is not None and known else None
 
 
 def rows_of(path: Path, engine_id: str) -> list[Row]:
@@ -79,7 +78,7 @@ def rows_of(path: Path, engine_id: str) -> list[Row]:
         case = deployment_of(row)
         if isinstance(case, Case):
             fit = get_engine(engine_id).fit(case.deployment, case.architecture, case.accelerator)
-            found.append(Row(row.get("group", row["id"]), case, row["measured"], fit))
+            found.append(Row(owner_of(row.get("source")), case, row["measured"], fit))
     return found
 
 
@@ -98,7 +97,7 @@ def readings(rows: Iterable[Row]) -> dict[str, list[float]]:
                 more = held - row.lines("device_context")
                 kind = PCIE if (device.fabric_devices or 0) < SWITCHED else FABRIC if device.vendor == "NVIDIA" else ROCM
                 found.setdefault(kind, []).append(more / (row.gpus - 1) if kind == PCIE else more)
-        loaded = row.measured.get("weights_gib_per_gpu")
+        loaded = row.loaded()
         if loaded is not None:
             slack = loaded - row.tensors()
             kind = "experts" if dimensions(row.case.architecture).experts else "dense"
@@ -127,10 +126,16 @@ def graph_readings(row: Row) -> Iterable[tuple[str, float]]:
 
 
 def constants(rows: Iterable[Row]) -> dict[str, Any]:
-    """Medians of the plausible readings, in the form of the module's constants."""
+    """Medians of the plausible readings, each owner one voice, in the form of the module's constants."""
+    rows = list(rows)
     found: dict[str, Any] = {}
-    for name, values in readings(rows).items():
-        value = median(sorted(reading for reading in values if -0.2 < reading < MOST) or [0.0])
+    voices: dict[str, list[float]] = {}
+    for owner in sorted({row.group for row in rows}):
+        for name, values in readings(row for row in rows if row.group == owner).items():
+            plausible = [value for value in values if -0.2 < value < (MOST_EACH if name.startswith(SLACK) else MOST)]
+            voices.setdefault(name, []).extend([median(plausible)] if plausible else [])
+    for name, values in voices.items():
+        value = median(values or [0.0])
         table, _, kind = name.partition(" ")
         present = getattr(fitted, table)
         size = _refitted(present[kind] if kind else present, value)
@@ -187,7 +192,7 @@ def main() -> int:
         finally:
             for name, value in kept.items():
                 setattr(fitted, name, value)
-    report("each source group left out", left_out)
+    report("each owner left out", left_out)
     report("TensorRT-LLM, as committed", errors(rows_of(Path(sys.argv[1]), "tensorrt-llm")))
     return 0
 
