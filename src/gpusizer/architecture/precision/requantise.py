@@ -82,7 +82,7 @@ def _with_precision(architecture: Architecture, precision: str) -> Architecture:
     if name in _REQUANTISED:
         plain = plain_format(architecture.dtype if architecture.dtype in ("bf16", "fp16") else "bf16")
         tables = {"ngram_embedding": _TABLES} if name in _TABLES_WITH else {}
-        quantization = Quantization(name, plain, _REQUANTISED[name], {"lm_head": plain, **tables})
+        quantization = Quantization(name, plain, _REQUANTISED[name], {"lm_head": plain, **tables}, asked=True)
         return replace(architecture, quantization=quantization, header_bytes=None)
     if name in RECIPES:
         return replace(architecture, quantization=gguf_recipe(architecture, name), header_bytes=None)

@@ -44,6 +44,8 @@ class Quantization:
         Formats by path, as file headers tell them; they come before everything else.
     ends : tuple of Quantization
         The lightest and the heaviest that the files may be, where nobody tells which tensors are quantised; empty where it is known.
+    asked : bool
+        Made of a precision that was asked for, not read from a checkpoint: the size of its blocks is what is usual.
 
     Examples
     --------
@@ -59,6 +61,7 @@ class Quantization:
     rules: tuple[Rule, ...] = ()
     exact: Mapping[str, StorageFormat] = field(default_factory=dict)
     ends: tuple[Quantization, ...] = ()
+    asked: bool = False
     _seen: dict[str, StorageFormat | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property

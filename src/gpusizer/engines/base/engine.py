@@ -180,7 +180,7 @@ class Engine(ABC):
                 redundant_experts=start.whole("num_redundant_experts", 0),
                 padded_formats=self.padded_formats(start),
                 cuts_shared=self.shares_cut_experts,
-                own_blocks=start.deployment.precision == "checkpoint" and not start.deployment.similar_precision,
+                own_blocks=not (start.architecture.quantization.asked or start.deployment.similar_precision),
             )
             or layout_refusal(self.id, start.architecture, start.accelerator, start.layout, start.version)
         )

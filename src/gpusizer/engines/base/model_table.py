@@ -338,9 +338,9 @@ def _precision(tables: ModelTables, model: ModelColumns, precision: str) -> dict
 
 def _of_tensors(tables: ModelTables, tally: Tally, precision: str) -> tuple[frozenset[Any], tuple[str, ...], dict[str, tuple[float, int]], int]:
     """What follows from tensors and formats alone: blocks with scales, families of formats, FP8 in square blocks, bytes."""
-    everything = tally.in_precision(precision)
+    everything, asked = tally.in_precision(precision), tally.precisions[precision].quantization.asked
     return (
-        scale_blocks((tensor, form) for tensor, form, _, layer in everything if layer) if precision == "checkpoint" else frozenset(),
+        frozenset() if asked else scale_blocks((tensor, form) for tensor, form, _, layer in everything if layer),
         format_families((form, tensor.params * count) for tensor, form, count, _ in everything),
         tables.square_shares((tensor, form, count) for tensor, form, count, _ in everything),
         sum(form.bytes_of(tensor.shape, tensor.copies) * count for tensor, form, count, _ in everything),

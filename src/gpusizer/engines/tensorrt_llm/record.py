@@ -230,7 +230,7 @@ def cache_name(deployment: Deployment, architecture: Architecture) -> str:
     if deployment.kv_precision.lower() != "auto":
         return deployment.kv_precision
     form = architecture.quantization.linear
-    copied = deployment.precision != "checkpoint" and form is not None and form.id in MODELOPT_FORMATS
+    copied = architecture.quantization.asked and form is not None and form.id in MODELOPT_FORMATS
     return "fp8" if copied or asks_for_fp8(architecture) else deployment.kv_precision
 
 

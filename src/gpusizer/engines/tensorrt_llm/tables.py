@@ -104,7 +104,7 @@ class TensorRtLlmTables(ModelTables):
             found = cache_record(start, Stage(0, range(index, index + 1), first=False, last=False))
             return (found.token_bytes, found.request_bytes)
 
-        followed = cache_name(Deployment("", "", precision=precision), architecture)
+        followed = cache_name(Deployment("", ""), architecture)
         key = (len(self.columns), element_bytes(architecture.dtype), followed)
         if key not in model.shared:
             rule = (*self.kv_precisions,) * len(self.devices.classes)
