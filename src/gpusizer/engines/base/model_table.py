@@ -23,6 +23,7 @@ from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blo
 from gpusizer.engines.base.part_table import Part, PartTable, Tally, tally_of
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment, Item, Layout
+from gpusizer.engines.base.weights import Cut, StoredTensor
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 
@@ -86,7 +87,7 @@ class ModelTables(ABC):
     def __init__(self, devices: Devices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
         self.devices, self.engine = devices, devices.engine
         self.precisions, self.kv_precisions, self.tps = tuple(precisions), tuple(kv_precisions), tps
-        self.parts = PartTable(tps, devices.paddings, self.slack_of, self.engine.stacked)
+        self.parts = PartTable(tps, devices.paddings, self.slack_of, self.padded_of, self.engine.stacked)
         self.columns: list[ModelColumns] = []
         self.families: dict[Contents, int] = {}
         self.shared: dict[tuple[Any, ...], dict[Any, Any]] = {}
@@ -133,6 +134,9 @@ class ModelTables(ABC):
     def square_shares(self, tensors: Iterable[tuple[Tensor, StorageFormat, int]]) -> dict[str, tuple[float, int]]:
         """For each group of parameters with FP8 in square blocks: their share of its bytes, and the side of a block, where that matters."""
         return {}
+
+    padded_of: Callable[[Iterable[StoredTensor], Cut], int] | None = None
+    """What padded experts of a layer take beyond their tensors, where the engine pads them. [bytes]"""
 
     def slack_of(self, sizes: Iterable[int]) -> int:
         """What the allocator counts beyond matrices of these sizes. [bytes]"""

@@ -166,6 +166,8 @@ class PartTable:
         Padding of expert kernels, one for each class of devices.
     slack_of : callable
         What the engine's allocator counts beyond matrices of given sizes.
+    padded_of : callable or None
+        What padded experts of a layer take beyond their tensors, where the engine pads them.
     stacked : bool
         Queries, keys and values are one parameter.
     """
@@ -173,6 +175,7 @@ class PartTable:
     tps: tuple[int, ...]
     paddings: tuple[tuple[ExpertPadding, ...], ...]
     slack_of: Callable[[Iterable[int]], int]
+    padded_of: Callable[[Iterable[StoredTensor], Cut], int] | None = None
     stacked: bool = False
     rows: list[list[float | None]] = field(default_factory=list)
     _known: dict[tuple[tuple[StoredTensor, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
@@ -180,13 +183,18 @@ class PartTable:
     def __post_init__(self) -> None:
         self.rows.append([None] * len(self.columns()))
 
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        """What is counted beside the lines of stored tensors."""
+        return ("slack", "blocks") if self.padded_of is None else ("slack", "blocks", "padded")
+
     def columns(self) -> list[tuple[str, str, int, int]]:
         """(kind, line, whole experts, tp) of each column; "further" first: rows that follow for other paddings."""
         found = [("further", "", 0, 0)]
         for line in LINES:
             for whole in (0, 1) if line == "weights_experts" else (0,):
                 found += [("line", line, whole, tp) for tp in self.tps]
-        for kind in ("slack", "blocks"):
+        for kind in self._kinds:
             found += [(kind, "", whole, tp) for whole in (0, 1) for tp in self.tps]
         return found
 
@@ -227,7 +235,7 @@ class PartTable:
                     cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp, stacked=self.stacked)
                     self._tally_cut(sizes, (tensors, matrices), cut, (whole, tp), shares)
                     if ways == (0,) and routed and tp > 1:
-                        for name in ("slack", "blocks"):
+                        for name in self._kinds:
                             sizes[name, 1, tp] = sizes.get((name, 0, tp), 0)
         for kind, line, whole, tp in self.columns()[1:]:
             name = line or kind
@@ -251,5 +259,7 @@ class PartTable:
             sizes[key] = sizes.get(key, 0) + size
         if matrices:
             sizes["slack", *way] = sizes.get(("slack", *way), 0) + self.slack_of(matrix_bytes(matrices, cut))
+        if self.padded_of is not None:
+            sizes["padded", *way] = sizes.get(("padded", *way), 0) + self.padded_of(tensors, cut)
         if shares:
             sizes["blocks", *way] = sizes.get(("blocks", *way), 0) + sum(groups.get(group, 0) * share for group, share in shares)

@@ -28,6 +28,7 @@ __all__ = [
     "matrix_bytes",
     "once_per_architecture",
     "parameter_of",
+    "rank_shape",
     "routed_block",
     "stored_as",
     "weight_table",
@@ -112,6 +113,12 @@ def stored_as(tensor: Tensor, form: StorageFormat) -> StoredTensor:
 
 
 def _rank_bytes(stored: StoredTensor, cut: Cut) -> int:
+    shape, copies = rank_shape(stored, cut)
+    return stored.count * stored.form.bytes_of(shape, copies) * (stored.places if cut.stacked else 1)
+
+
+def rank_shape(stored: StoredTensor, cut: Cut) -> tuple[tuple[int, ...], int]:
+    """Shape of a tensor on one rank, padding of experts with it, and how many of it the rank holds. [elements, tensors]"""
     shape, copies = stored.shape, stored.copies
     tp = cut.tp
     if stored.group == ROUTED:
@@ -133,7 +140,7 @@ def _rank_bytes(stored: StoredTensor, cut: Cut) -> int:
         for padding in cut.paddings:
             if padding.format_id == stored.form.id:
                 shape = _padded(shape, stored.split, padding)
-    return stored.count * stored.form.bytes_of(shape, copies) * (stored.places if cut.stacked else 1)
+    return shape, copies
 
 
 # Matrices that engines stack into one parameter: queries, keys and values; gate and up; the latent projections; the inputs of a delta rule.

@@ -50,13 +50,15 @@ __all__ = [
 UNFOLDED_ELEMENT_BYTES, SCALE_BYTES = 2, 4  # a scale as the kernel for small formats reads it, and as it is stored
 SCALES_SPREAD = Spread(0.1, 0.1)
 SLACK_SPREAD = 0.5  # band of the allocator's slack, as a share of it
+PADDED_SPREAD = Spread(0.05, 0.1)  # one block of the last layer stays in the allocator: n = 3 starts of two models, +1 and +4 %
+_PADDED_SOURCES = ("vllm-project/vllm@017b8f23e: vllm/model_executor/layers/fused_moe/unquantized_fused_moe_method.py, _maybe_pad_weight",)
 
 
-def loaded(model: ModelRecord, step: StepRecord, place: Place, *, square_bytes: Any, slack_bytes: Any) -> tuple[Item, Item, Item]:
-    """Buffers for levels of a vision tower, unfolded scales, slack of the allocator.
+def loaded(model: ModelRecord, step: StepRecord, place: Place, *, square_bytes: Any, slack_bytes: Any, padded_bytes: Any) -> tuple[Item, ...]:
+    """Buffers for levels of a vision tower, unfolded scales, experts with padded rows, slack of the allocator.
 
     ``square_bytes`` are weights in FP8 with a scale for each square block whose scales are unfolded, ``slack_bytes`` what the allocator counts
-    beyond the matrices.
+    beyond the matrices, ``padded_bytes`` what padded experts take beyond their tensors.
     """
     buffers = computed(
         "weights_buffers",
@@ -86,7 +88,8 @@ def loaded(model: ModelRecord, step: StepRecord, place: Place, *, square_bytes: 
         allocator_bytes=slack_bytes,
         library_bytes=step.library_bytes,
     )
-    return buffers, scales, slack
+    padded = computed("weights_padded", sum_bytes, section=Section.WEIGHTS, band=PADDED_SPREAD, sources=_PADDED_SOURCES, padded_bytes=padded_bytes)
+    return buffers, scales, padded, slack
 
 
 def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) -> StepRecord:
@@ -301,6 +304,10 @@ class Assembled(Protocol):
         """What the allocator counts beyond the matrices. [bytes]"""
 
     @property
+    def padded_bytes(self) -> Any:
+        """What unquantised experts take beyond their tensors where their rows are padded. [bytes]"""
+
+    @property
     def block_tokens(self) -> Any:
         """Block that the kernels need. [tokens]"""
 
@@ -329,7 +336,8 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     """Run the account of every stage and conclude."""
     step = default_step(chosen, asked.context_tokens, stage.block_tokens)
     square = kept("unfolded", stage.square_bytes * chosen.unfolds_scales)
-    made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes)
+    padded = kept("padded", stage.padded_bytes * chosen.pads_experts)
+    made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes, padded_bytes=padded)
     lines = stage.weights() | {line.id: line for line in made}
     weights_bytes = kept("weights", sum((line.bytes for line in lines.values()), 0))
     buffers = workspace(model, step, asked.layout)

@@ -30,6 +30,11 @@ class VllmAssembly(Assembly):
         """What the allocator counts beyond the matrices."""
         return self.by_padding("slack")
 
+    @cached_property
+    def padded_bytes(self) -> Any:
+        """What unquantised experts take beyond their tensors where their rows are padded."""
+        return self.by_padding("padded")
+
     def weights(self) -> dict[str, Item]:
         """Lines of the stored tensors, and of what loading makes of them."""
         found = self.stored()

@@ -68,10 +68,10 @@ COMMUNICATION = {
 }
 EXPERT_COMMUNICATION = band(0.5, 0.3, 0.3, name="vllm.communication.experts", n=4, measured=(0.07, 0.58))
 
-# Bytes of one logit at the sampler's peak beside the logit itself: sorting until 0.16 (n = 5, error 2 %; with large buffers in ROCm builds before
-# 0.12, n = 2), kernels of its own since (n = 27 of 0.17 to 0.19, 10.8 to 12.2). For the newer runner since 0.26 no log tells it apart.
+# Bytes of one logit at the sampler's peak beside the logit itself: sorting until 0.16 (n = 5, error 2 %; on ROCm as well, n = 3 starts of 0.11 on
+# MI300X), kernels of its own since (n = 27 of 0.17 to 0.19, 10.8 to 12.2). For the newer runner since 0.26 no log tells it apart.
 # Measured by others for 256 x 131,072 logits: 1.25 GB sorting, 384 MB without (vllm-project/vllm#32558), 40 and 12 bytes a logit.
-SAMPLER_COPIES = {"sorting": 35.6, "sorting-rocm": 380.0, "fused": 12.0}
+SAMPLER_COPIES = {"sorting": 35.6, "fused": 12.0}
 
 # The hidden state beside the sampler, and buffers that grow with the step (n = 37, error 0.05 GiB).
 HELD_COPIES = 1.0

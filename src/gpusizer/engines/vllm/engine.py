@@ -42,6 +42,7 @@ from gpusizer.engines.vllm.weights import (
     TABLES_ON_HOST,
     expert_paddings,
     own_head,
+    padded_experts,
     position_tables,
     slack_bytes,
     square_bytes,
@@ -112,12 +113,13 @@ class Vllm(PooledEngine):
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
-        buffers, scales, slack = loaded(
+        buffers, scales, padded, slack = loaded(
             model_record(start.architecture),
             start.once(step_record),
             _place(stage),
             square_bytes=square_bytes(start, stage, cut),
             slack_bytes=slack_bytes(start.architecture, stage, cut),
+            padded_bytes=padded_experts(start.architecture, stage, cut) if start.accelerator.vendor == "AMD" else 0,
         )
         lines = [
             *own_head(start, stage, cut),
@@ -127,6 +129,7 @@ class Vllm(PooledEngine):
             scales,
             *unfused_experts(start, stage, cut),
             *unlisted_tensors(start, stage),
+            padded,
             slack,
             *draft_weights(start, stage, cut),
             *adapter_slots(start, stage),

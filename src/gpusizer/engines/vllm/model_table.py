@@ -20,7 +20,7 @@ from gpusizer.engines.vllm.defaults import mixer_kinds
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import ENGINE
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
-from gpusizer.engines.vllm.weights import block_shares, has_own_head, rotations_of, slack_of
+from gpusizer.engines.vllm.weights import block_shares, has_own_head, padded_of, rotations_of, slack_of
 
 __all__ = ["KEPT", "VllmTables"]
 
@@ -30,6 +30,8 @@ KEPT = ("kept_tokens", "kept_steps", "block_tokens", "added_blocks", "groups")
 
 class VllmTables(ModelTables):
     """Everything that vLLM's account looks up, for models that are added one by one."""
+
+    padded_of = staticmethod(padded_of)
 
     def __init__(self, devices: VllmDevices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
         super().__init__(devices, precisions, kv_precisions, tps)

@@ -54,7 +54,6 @@ FUSED_SAMPLER = (0, 17)
 KEPT_WORKSPACE = (0, 17)  # the experts' work buffers stay beside the sampler
 CONSUMED = (0, 26)  # what the driver gave counts as consumed: the work buffers are no longer part of the peak
 CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
-SMALLER_ROCM_SAMPLER = (0, 12)
 LATER_COMMUNICATORS = (0, 18)  # communicators are made before the baseline
 
 
@@ -187,6 +186,7 @@ class ClassRecord:
     logit_copies: Any
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
+    pads_experts: Any  # 1 where rows of unquantised experts are padded
 
 
 def class_record(start: Start) -> ClassRecord:
@@ -199,9 +199,10 @@ def class_record(start: Start) -> ClassRecord:
         graph_modes=graph_modes(said),
         most_captured=most_captured(start.capability),
         graph_bytes=graph_bytes(accelerator),
-        logit_copies=logit_copies(accelerator, version),
+        logit_copies=logit_copies(version),
         library_bytes=library_bytes(accelerator),
         unfolds_scales=int(unfolds_scales(start)),
+        pads_experts=int(accelerator.vendor == "AMD"),
     )
 
 
@@ -234,7 +235,7 @@ def step_record(start: Start) -> StepRecord:
         block_tokens=deployment.block_size or 16,
         graphs=graph_modes(deployment) * graph_sizes(deployment, start.capability),
         graph_bytes=graph_bytes(start.accelerator),
-        logit_copies=logit_copies(start.accelerator, start.version),
+        logit_copies=logit_copies(start.version),
         library_bytes=library_bytes(start.accelerator),
         encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
         reads_images=int(not text_only),
@@ -251,11 +252,9 @@ def graph_bytes(accelerator: Accelerator) -> float:
     return fitted.GRAPHS.bytes_per_graph_and_layer * (fitted.ROCM_GRAPHS if accelerator.vendor == "AMD" else 1)
 
 
-def logit_copies(accelerator: Accelerator, version: tuple[int, ...]) -> float:
+def logit_copies(version: tuple[int, ...]) -> float:
     """Bytes of one logit at the sampler's peak beside the logit itself. [bytes]"""
-    if version >= FUSED_SAMPLER:
-        return fitted.SAMPLER_COPIES["fused"]
-    return fitted.SAMPLER_COPIES["sorting-rocm" if accelerator.vendor == "AMD" and version < SMALLER_ROCM_SAMPLER else "sorting"]
+    return fitted.SAMPLER_COPIES["fused" if version >= FUSED_SAMPLER else "sorting"]
 
 
 # ---- layout ---------------------------------------------------------------------------------------------------------

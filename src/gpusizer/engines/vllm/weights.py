@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,9 +14,9 @@ from gpusizer.engines.base.band import Spread
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Inputs, Item, Section
-from gpusizer.engines.base.weights import ROUTED, Cut, ExpertPadding, StoredTensor, once_per_architecture, routed_block, weight_table
+from gpusizer.engines.base.weights import ROUTED, Cut, ExpertPadding, StoredTensor, once_per_architecture, rank_shape, routed_block, weight_table
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import allocation_slack_bytes, expert_index_bytes, group_sum_bytes, rope_table_bytes
+from gpusizer.formulas.memory.loaded import allocation_slack_bytes, expert_index_bytes, group_sum_bytes, padded_experts_bytes, rope_table_bytes
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank
 from gpusizer.once import Remembered
 from gpusizer.units import MiB
@@ -27,6 +28,8 @@ __all__ = [
     "expert_paddings",
     "has_own_head",
     "own_head",
+    "padded_experts",
+    "padded_of",
     "position_tables",
     "rotations_of",
     "slack_bytes",
@@ -257,6 +260,49 @@ def _integer_inputs(tensors: Iterable[StoredTensor], cut: Cut) -> int:
             down = stored.split is Split.ROW
             sides[down] = cut_units(size=stored.shape[1], parts=cut.experts_tp if down else 1)
     return sum(sides.values())
+
+
+# ---- experts whose rows are padded on ROCm ----------------------------------------------------------------------------
+
+PADDED_ROWS, ROW_PADDING = 512, 256  # rows of multiples of the one are longer by the other [bytes]
+
+
+def padded_of(tensors: Iterable[StoredTensor], cut: Cut) -> int:
+    """What the unquantised routed experts of one layer take beyond their tensors once their rows are padded. [bytes]"""
+    sizes = {Split.COLUMN: 0, Split.ROW: 0}
+    rows = {Split.COLUMN: 1, Split.ROW: 1}
+    for one in tensors:
+        if one.group == "routed_experts" and one.form.bits == 16 and len(one.shape) == 2 and one.split in sizes:
+            shape, copies = rank_shape(one, cut)
+            rows[one.split] = shape[1] * one.form.bits // 8
+            sizes[one.split] += one.count * copies * shape[0] * rows[one.split]
+    if not sizes[Split.COLUMN] or not sizes[Split.ROW]:
+        return 0
+    size = padded_experts_bytes(
+        inner_bytes=sizes[Split.COLUMN],
+        inner_row_bytes=rows[Split.COLUMN],
+        outer_bytes=sizes[Split.ROW],
+        outer_row_bytes=rows[Split.ROW],
+        row_multiple=PADDED_ROWS,
+        padding_bytes=ROW_PADDING,
+    )
+    return int(size)
+
+
+@once_per_architecture
+def _padded(architecture: Architecture) -> Remembered[tuple[Stage, Cut], int]:
+    return Remembered(1024)
+
+
+def padded_experts(architecture: Architecture, stage: Stage, cut: Cut) -> int:
+    """What the unquantised routed experts of a stage take beyond their tensors where their rows are padded (remembered). [bytes]"""
+    table = weight_table(architecture)
+
+    def of_stage() -> int:
+        kinds = Counter(table.kind_of[index] for index in stage.layers)
+        return sum(count * padded_of(table.kinds[kind], cut) for kind, count in kinds.items())
+
+    return _padded(architecture).once((stage, cut), of_stage)
 
 
 # ---- slack of the allocator -----------------------------------------------------------------------------------------

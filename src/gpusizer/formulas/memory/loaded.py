@@ -6,7 +6,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from gpusizer.formulas.core import ceil_div, formula, minimum, where
+from gpusizer.formulas.core import ceil_div, floor_div, formula, minimum, where
 
 __all__ = [
     "absorbed_latent_bytes",
@@ -15,6 +15,7 @@ __all__ = [
     "expert_index_bytes",
     "group_sum_bytes",
     "offloaded_bytes",
+    "padded_experts_bytes",
     "rope_table_bytes",
     "unfolded_scales_bytes",
     "unlisted_bytes",
@@ -255,6 +256,65 @@ def allocation_slack_bytes(*, size_bytes: Any, smallest_bytes: Any, segment_byte
     """
     rest = ceil_div(size_bytes, segment_bytes) * segment_bytes - size_bytes
     return where(size_bytes < smallest_bytes, 0, where(rest > largest_rest_bytes, 0, rest))
+
+
+@formula(
+    "memory.weights.padded_experts",
+    unit="bytes",
+    symbols={
+        "inner_bytes": "bytes",
+        "inner_row_bytes": "bytes",
+        "outer_bytes": "bytes",
+        "outer_row_bytes": "bytes",
+        "row_multiple": "bytes",
+        "padding_bytes": "bytes",
+    },
+    reference="vllm-project/vllm@017b8f23e: vllm/model_executor/layers/fused_moe/unquantized_fused_moe_method.py, _maybe_pad_weight; "
+    "vllm/platforms/rocm.py, get_current_memory_usage; pytorch/pytorch: c10/cuda/CUDACachingAllocator.cpp, should_split",
+    example={
+        "inner_bytes": 805306368,
+        "inner_row_bytes": 4096,
+        "outer_bytes": 402653184,
+        "outer_row_bytes": 1536,
+        "row_multiple": 512,
+        "padding_bytes": 256,
+    },
+)
+def padded_experts_bytes(
+    *, inner_bytes: Any, inner_row_bytes: Any, outer_bytes: Any, outer_row_bytes: Any, row_multiple: Any, padding_bytes: Any
+) -> Any:
+    """What one layer's unquantised experts take beyond their tensors once their rows are padded one matrix after the other.
+
+    The copy of the second matrix lands in the block that the first one left, so that this block can neither be given back nor hold another copy.
+
+    Parameters
+    ----------
+    inner_bytes, outer_bytes : int
+        Gate and up of all experts of a rank, and their down-projections. [bytes]
+    inner_row_bytes, outer_row_bytes : int
+        One row of each. [bytes]
+    row_multiple : int
+        Rows of such multiples are padded. [bytes]
+    padding_bytes : int
+        What a row is padded by. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    Qwen3-VL-30B-A3B on an MI300X: 432 MiB for each of 48 layers; its log says 79.29 GiB where the tensors are 58.2.
+
+    >>> padded_experts_bytes(inner_bytes=805306368, inner_row_bytes=4096, outer_bytes=402653184, outer_row_bytes=1536,
+    ...     row_multiple=512, padding_bytes=256) // 2**20
+    432
+    """
+    inner = where(floor_div(inner_row_bytes, row_multiple) * row_multiple < inner_row_bytes, 0, floor_div(inner_bytes * padding_bytes, inner_row_bytes))
+    outer = where(floor_div(outer_row_bytes, row_multiple) * row_multiple < outer_row_bytes, 0, floor_div(outer_bytes * padding_bytes, outer_row_bytes))
+    fits = (inner > 0) * (outer > 0) * (outer_bytes + outer < inner_bytes)
+    return inner + where(fits, inner_bytes - outer_bytes, outer)
 
 
 @formula(
