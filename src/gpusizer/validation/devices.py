@@ -16,7 +16,8 @@ _SIZE = re.compile(r"(\d{1,4})\s?-?\s?(?:gib|gb|g)\b", re.IGNORECASE)
 _TOLERANCE = 0.03
 _NEAR = 0.08  # sizes are written as sold, as 1,024-based, or as the driver reports them
 _AMD = re.compile(r"\b(?:rx|radeon|instinct|mi\d{2,3}x?|w\d{4})\b", re.IGNORECASE)
-_OTHER_MAKERS = re.compile(r"\b(?:apple|m\d (?:pro|max|ultra)|arc|intel|ascend|tpu|gaudi|snapdragon|adreno|mali)\b", re.IGNORECASE)
+_HUAWEI = re.compile(r"\b(?:ascend|npu)\b", re.IGNORECASE)
+_OTHER_MAKERS = re.compile(r"\b(?:apple|m\d (?:pro|max|ultra)|arc|intel|tpu|gaudi|snapdragon|adreno|mali)\b", re.IGNORECASE)
 _MAKERS = re.compile(r"\b(?:nvidia|geforce|[rg]tx|quadro|tesla|titan|cuda|class|amd|radeon|rx|instinct|mi\d{2,3}x?|w\d{4})\b", re.IGNORECASE)
 _SMALLEST, _LARGEST = 4, 512  # [GB]
 MOST_KINDS = 64
@@ -133,9 +134,10 @@ def _one(name: str, *, by_size: bool) -> tuple[Accelerator, Notice | None]:
         return alike[0], None if len(alike) == 1 else Notice("device-alike", {"found": name, "gpu": alike[0].id})
     if size is None or not by_size or _OTHER_MAKERS.search(name):
         raise unknown
-    same = _of_size(float(size[1]), vendor="AMD" if _AMD.search(name) else "NVIDIA", unified="unified" in name.lower())
+    vendor = "AMD" if _AMD.search(name) else "Huawei" if _HUAWEI.search(name) else "NVIDIA"
+    same = _of_size(float(size[1]), vendor=vendor, unified="unified" in name.lower())
     if not same:
-        card = _scaled(float(size[1]), vendor="AMD" if _AMD.search(name) else "NVIDIA") if _MAKERS.search(name) else None
+        card = _scaled(float(size[1]), vendor=vendor) if _MAKERS.search(name) else None
         if card is None:
             raise unknown
         return card, Notice("device-by-size", {"found": name, "gpu": card.id})

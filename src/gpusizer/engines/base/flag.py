@@ -15,9 +15,10 @@ from typing import Any, Literal
 from gpusizer.errors import FlagError, UnitError
 from gpusizer.units import parse_bytes, parse_share, parse_tokens
 
-__all__ = ["MAX_RANKS", "MAX_TOKENS", "Effect", "Flag", "Kind", "Value", "json_value", "normal", "passed_over"]
+__all__ = ["MAX_RANKS", "MAX_TOKENS", "MOST_OTHER_MEMORY", "Effect", "Flag", "Kind", "Value", "json_value", "normal", "passed_over"]
 
 MAX_RANKS = 1 << 14
+MOST_OTHER_MEMORY = 1 << 42  # [bytes]
 MAX_TOKENS = 1 << 28
 MAX_COUNT = 1 << 24
 LONGEST_VALUE = 20_000  # characters

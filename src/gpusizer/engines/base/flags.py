@@ -13,7 +13,7 @@ from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, declarations, get_engine
 from gpusizer.engines.base.declaration import Declaration
-from gpusizer.engines.base.flag import MAX_RANKS, Effect, Flag, normal
+from gpusizer.engines.base.flag import MAX_RANKS, MOST_OTHER_MEMORY, Effect, Flag, normal
 from gpusizer.engines.base.precision_asked import precision_asked
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.engines.base.version import checked_version
@@ -37,6 +37,7 @@ COMMON = (
     Flag("--pp", "count", "pp", low=1, high=MAX_RANKS),
     Flag("--dp", "count", "dp", low=1, high=MAX_RANKS),
     Flag("--ep", "count", "ep", low=1, high=MAX_RANKS),
+    Flag("--other-memory", "bytes", "other_memory_bytes", high=MOST_OTHER_MEMORY),
 )
 """Ours, for every engine; an engine may give these spellings a flag of its own."""
 
@@ -284,6 +285,9 @@ def checked_launch(deployment: Deployment) -> Launch:
         low = 0 if name == "speculative_tokens" else 1
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= flag.high:
             raise FlagError("out-of-bounds", option=name, low=low, high=flag.high, found=str(value)[:40])
+    held = deployment.other_memory_bytes
+    if held is not None and (isinstance(held, bool) or not isinstance(held, int) or not 0 <= held <= MOST_OTHER_MEMORY):
+        raise FlagError("out-of-bounds", option="other_memory_bytes", low=0, high=MOST_OTHER_MEMORY, found=str(held)[:40])
     share = deployment.memory_fraction
     if share is not None and not (isinstance(share, int | float) and 0 < share <= 1):  # not a number compares with nothing
         raise FlagError("out-of-bounds", option="memory_fraction", low=0, high=1, found=str(share)[:40])

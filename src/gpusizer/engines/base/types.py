@@ -92,6 +92,7 @@ class Deployment:
     speculative_tokens: int = 0
     devices: tuple[str, ...] = ()  # ids of the devices where they differ
     device_memory_bytes: tuple[int, ...] = ()  # their memory where the owner told it [bytes]
+    other_memory_bytes: int | None = None  # held by the system and other programs of a machine whose GPU shares its memory [bytes]
     fork: str = ""  # a fork of the engine with a cache of its own
     similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
     flags: Mapping[str, Any] = field(default_factory=dict, hash=False)  # further flags of the engine, by its own names; compared, not hashed

@@ -14,7 +14,7 @@ from gpusizer.engines.base.account import Place, StageFigures, Sum, conclude, le
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.sheet import Outcome
-from gpusizer.engines.base.types import Item, Section
+from gpusizer.engines.base.types import Item, Quantity, Section
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import kept, maximum, minimum, where
@@ -40,6 +40,7 @@ __all__ = [
     "loaded",
     "needed_later",
     "outcome_of",
+    "shared_out",
     "step_lines",
     "workspace",
 ]
@@ -266,6 +267,11 @@ def charged(lines: Iterable[Item], factor: Any, *, charges_graphs: bool) -> Sum:
     return summed(found)
 
 
+def shared_out(available: Quantity, share: Any) -> Quantity:
+    """What becomes cache of the memory that is left. [bytes]"""
+    return Quantity(*(kept("pool", share_bytes(share=share, of_bytes=each)) for each in (available.value, available.low, available.high)))
+
+
 def above_free(budget_bytes: Any, device: DeviceRecord) -> Any:
     """Whether the budget is above what is free at the start."""
     return budget_bytes > free_at_start(device)
@@ -343,8 +349,10 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     buffers = workspace(model, step, asked.layout)
     peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)
     grown = growth(device, rules, buffers)
-    of_stage = charged([*lines.values(), peak, graphs], model.estimate_factor, charges_graphs=True)
-    available = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
+    factor = kept("factor of graphs", model.estimate_factor * chosen.charges_graphs)
+    of_stage = charged([*lines.values(), peak, graphs], factor, charges_graphs=True)
+    left = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
+    available = shared_out(left, device.pool_share)
     needed = stage.needed_blocks(in_flight_tokens(step_tokens=step.tokens, pp=asked.pp))
     outside = kept("outside", sum(line.bytes for line in device.outside))
     used = kept("held", weights_bytes + peak.bytes + graphs.bytes) + grown.bytes + outside

@@ -23,6 +23,9 @@ __all__ = [
     "GRAPH_ESTIMATE_SPREAD",
     "GROWTH",
     "HELD_BYTES_PER_TOKEN",
+    "HCCL_BUFFERS",
+    "HCCL_BUFFER_MIB",
+    "HCCL_GROUPS",
     "HELD_COPIES",
     "HIDDEN_COPIES",
     "PEAK_ABOVE",
@@ -47,12 +50,19 @@ GROWTH = {
     "switched-before-0.18": band(0.27, 0.15, 0.3, name="vllm.growth.switched-before-0.18", n=4),
     "switched": band(2.1, 0.6, 0.4, name="vllm.growth.switched", n=12, measured=(2.06, 2.21)),  # of 0.19, H100 at 2 and 4 ranks
     "unswitched": band(0.4, 0.35, 0.6, name="vllm.growth.unswitched", n=7, measured=(0.1, 0.7)),  # of 0.12 to 0.25, H200 NVL and RTX 3090
-    # Of 0.20 to 0.26, RTX PRO 6000; 2.5 with sparse attention.
-    "unswitched-blackwell": band(1.2, 0.5, 1.4, name="vllm.growth.unswitched-blackwell", n=9, measured=(0.95, 2.5)),
+    # Medians of four owners of 0.20 to 0.27, three of whom run builds of their own: two RTX 5090 0.0 to 0.8, RTX PRO 6000 1.2 to 1.7 and less.
+    "unswitched-blackwell": band(0.85, 0.85, 1.6, name="vllm.growth.unswitched-blackwell", n=4, measured=(0.0, 2.5)),
     "pipeline": band(0.1, 0.1, 0.4, name="vllm.growth.pipeline", n=2),  # of 0.19, H100
     "rocm": band(0.5, 0.3, 0.7, name="vllm.growth.rocm", n=13, measured=(0.39, 0.79)),  # of 0.13, R9700
-    # Of 0.13 to 0.26, GB10; 1 to 3 GiB from one start to the next of the same configuration.
-    "unified": band(2.2, 1.2, 3.4, name="vllm.growth.unified", n=9, measured=(1.7, 5.4)),
+    # MI300X of 0.11 to 0.18; cards that are joined by links have more for each rank before 0.18, as others have (4 and 8 ranks).
+    "rocm-linked": band(1.1, 0.5, 0.6, name="vllm.growth.rocm-linked", n=8, measured=(0.66, 1.2)),
+    "rocm-linked-before-0.18": band(0.4, 0.25, 0.3, name="vllm.growth.rocm-linked-before-0.18", n=3, measured=(0.37, 0.46)),
+    # Free memory is what the host has available, so that all that starts beside the engine counts; 1 to 3 GiB from one start to the next of the same
+    # configuration (eleven boots of one: 2.34 to 3.41). GB10 of 0.13 to 0.26, medians of five owners: 1.7, 1.9, 2.1, 2.5, 3.3.
+    "unified": band(2.2, 1.2, 3.4, name="vllm.growth.unified", n=5, measured=(1.7, 5.4)),
+    # NPUs before 0.15: all that is used of the device is charged, the context with it (910B4, 910B, 310P); since then what grows after the first look.
+    "ascend-before-0.15": band(1.0, 0.3, 0.9, name="vllm.growth.ascend-before-0.15", n=3, measured=(0.9, 1.7)),
+    "ascend": band(0.2, 0.15, 0.7, name="vllm.growth.ascend", n=1, measured=(0.13, 0.13)),
 }
 
 # CUDA context and communicators that exist before the baseline: outside the budget. H100 with 0.19: context n = 25, communicators n = 11
@@ -60,6 +70,8 @@ GROWTH = {
 CONTEXT = {
     "cuda": band(0.51, 0.15, 0.15, name="vllm.context.cuda", n=25),
     "rocm": band(0.2, 0.15, 0.3, name="vllm.context.rocm"),
+    "ascend": band(0.41, 0.2, 0.3, name="vllm.context.ascend", n=1),  # 0.18 on an A3 die (vllm-project/vllm-ascend pull 8289)
+    "ascend-before-0.15": band(0.0, 0.0, 0.0),  # charged to the budget
 }
 COMMUNICATION = {
     "switched": band(0.98, 0.4, 0.6, name="vllm.communication.switched", n=11, measured=(0.92, 1.04)),
@@ -68,10 +80,15 @@ COMMUNICATION = {
 }
 EXPERT_COMMUNICATION = band(0.5, 0.3, 0.3, name="vllm.communication.experts", n=4, measured=(0.07, 0.58))
 
+# HCCL keeps two buffers of this size for each communicator, one for tensor-parallel ranks and one for all; another where experts are shared out
+# (HCCL_BUFFSIZE, default 200 MB; vllm-project/vllm-ascend@182b75ea8: vllm_ascend/utils.py, get_hccl_config_for_pg_options).
+HCCL_BUFFERS, HCCL_BUFFER_MIB, HCCL_GROUPS = 2, 200, 2
+
 # Bytes of one logit at the sampler's peak beside the logit itself: sorting until 0.16 (n = 5, error 2 %; on ROCm as well, n = 3 starts of 0.11 on
 # MI300X), kernels of its own since (n = 27 of 0.17 to 0.19, 10.8 to 12.2). For the newer runner since 0.26 no log tells it apart.
 # Measured by others for 256 x 131,072 logits: 1.25 GB sorting, 384 MB without (vllm-project/vllm#32558), 40 and 12 bytes a logit.
-SAMPLER_COPIES = {"sorting": 35.6, "fused": 12.0}
+# The profile run on NPUs stops at the logits (vllm-project/vllm-ascend@182b75ea8: vllm_ascend/worker/model_runner_v1.py, _dummy_sampler_run).
+SAMPLER_COPIES = {"sorting": 35.6, "fused": 12.0, "none": 0.0}
 
 # The hidden state beside the sampler, and buffers that grow with the step (n = 37, error 0.05 GiB).
 HELD_COPIES = 1.0

@@ -105,6 +105,8 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
 def block_size(architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> int:
     """Tokens of a block where the operator asks for none: what the attention kernel of the model and the device needs. [tokens]"""
     kinds, capability = mixer_kinds(architecture), accelerator.capability
+    if accelerator.vendor == "Huawei":
+        return 128  # vllm-project/vllm-ascend@v0.10.2rc1: vllm_ascend/platform.py, check_and_update_config
     if "compressed" in kinds:
         return 256
     if "sparse" in kinds:

@@ -31,6 +31,8 @@ class DeviceFigures:
     visible_bytes: int
     driver_bytes: int
     context_bytes: int
+    system_bytes: int  # held by others, of shared memory
+    pool_share: float
     joined_bytes: tuple[int, ...]  # by case
     shares: tuple[float, ...]  # by case
     budgets: tuple[int, ...]  # of these shares
@@ -60,6 +62,8 @@ class VllmDevices(Devices):
                 each.visible_bytes,
                 each.driver_bytes,
                 each.context_bytes,
+                each.system_bytes,
+                each.pool_share,
                 *each.joined_bytes,
                 *each.shares,
                 *each.budgets,
@@ -68,7 +72,7 @@ class VllmDevices(Devices):
             ]
             for each in self.figures
         ]
-        single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context")]
+        single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context", "system", "pool_share")]
         return [*single, *((name, 3) for name in ("joined", "share", "budget", "growth", "above"))], rows
 
     def _figures(self, accelerator: Accelerator, number: int) -> DeviceFigures:
@@ -82,6 +86,8 @@ class VllmDevices(Devices):
             starts["alone"].visible_bytes,
             outside["alone"].get("driver_reserved", 0),
             outside["alone"]["device_context"],
+            outside["alone"].get("system_memory", 0),
+            device_record(starts["alone"]).pool_share,
             tuple(outside[case].get("communication", 0) for case in CASES),
             shares,
             tuple(self.engine.budget_bytes(self._with_share(starts[case], share)) for case, share in zip(CASES, shares, strict=True)),
@@ -97,7 +103,7 @@ class VllmDevices(Devices):
 
     def _share(self, start: Start, outside: dict[str, int]) -> float:
         """The engine's own share of the card, or the largest that is free at the start, as a plan proposes it."""
-        before = outside.get("device_context", 0) + outside.get("communication", 0)
+        before = sum(size for id, size in outside.items() if id != "driver_reserved")
         free = start.visible_bytes - before
         share = float(start.deployment.memory_fraction or 0)
         if self.engine.budget_bytes(start) <= free:

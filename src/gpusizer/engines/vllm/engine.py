@@ -31,13 +31,14 @@ from gpusizer.engines.vllm.account import (
     growth,
     loaded,
     needed_later,
+    shared_out,
     step_lines,
     workspace,
 )
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
-from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, step_record, version_rules
+from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, reserves_graphs, step_record, version_rules
 from gpusizer.engines.vllm.weights import (
     TABLES_ON_HOST,
     expert_paddings,
@@ -186,11 +187,13 @@ class Vllm(PooledEngine):
         if fixed:
             return Quantity(fixed, fixed, fixed)
         factor = model_record(start.architecture).estimate_factor
-        return left_of(start.once(self.budget_bytes), charged(items, factor, charges_graphs=self.charges_graphs(start)))
+        left = left_of(start.once(self.budget_bytes), charged(items, factor, charges_graphs=self.charges_graphs(start)))
+        share = start.lasting(device_record).pool_share
+        return left if share == 1 else shared_out(left, share)
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""
-        if start.version < ESTIMATES_GRAPHS:
+        if start.version < ESTIMATES_GRAPHS or not reserves_graphs(start.accelerator):
             return False
         return str(start.flag("memory_profiler_estimate_cudagraphs", int(start.version >= HIGHER_FRACTION))).lower() not in ("0", "false")
 

@@ -15,7 +15,7 @@ from gpusizer.architecture.storage.formats import StorageFormat, element_bytes
 from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, Tensor
 from gpusizer.engines.base.band import Limits
-from gpusizer.engines.base.device import driver_reserved, visible_bytes
+from gpusizer.engines.base.device import driver_reserved, system_memory, visible_bytes
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.ledger import banded, computed
 from gpusizer.engines.base.types import Inputs, Item, Layout, Section
@@ -27,6 +27,7 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.weights import padded_vocabulary
+from gpusizer.units import MiB
 
 __all__ = [
     "ClassRecord",
@@ -44,6 +45,7 @@ __all__ = [
     "logit_copies",
     "model_record",
     "reads_bytes",
+    "reserves_graphs",
     "shape_record",
     "step_record",
     "version_rules",
@@ -55,6 +57,8 @@ KEPT_WORKSPACE = (0, 17)  # the experts' work buffers stay beside the sampler
 CONSUMED = (0, 26)  # what the driver gave counts as consumed: the work buffers are no longer part of the peak
 CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 LATER_COMMUNICATORS = (0, 18)  # communicators are made before the baseline
+SNAPSHOT_ON_NPU = (0, 15)  # vllm-ascend: growth is taken from a first look; before, all that is used counts (vllm_ascend/worker/worker_v1.py)
+HALVED_POOL = (0, 18)  # vllm-ascend on a 310P
 
 
 # ---- the model ------------------------------------------------------------------------------------------------------
@@ -187,6 +191,7 @@ class ClassRecord:
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
     pads_experts: Any  # 1 where rows of unquantised experts are padded
+    charges_graphs: Any  # 1 where an estimate of the graphs is taken off the budget
 
 
 def class_record(start: Start) -> ClassRecord:
@@ -199,10 +204,11 @@ def class_record(start: Start) -> ClassRecord:
         graph_modes=graph_modes(said),
         most_captured=most_captured(start.capability),
         graph_bytes=graph_bytes(accelerator),
-        logit_copies=logit_copies(version),
+        logit_copies=logit_copies(accelerator, version),
         library_bytes=library_bytes(accelerator),
         unfolds_scales=int(unfolds_scales(start)),
         pads_experts=int(accelerator.vendor == "AMD"),
+        charges_graphs=int(reserves_graphs(accelerator)),
     )
 
 
@@ -235,7 +241,7 @@ def step_record(start: Start) -> StepRecord:
         block_tokens=deployment.block_size or 16,
         graphs=graph_modes(deployment) * graph_sizes(deployment, start.capability),
         graph_bytes=graph_bytes(start.accelerator),
-        logit_copies=logit_copies(start.version),
+        logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
         encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
         reads_images=int(not text_only),
@@ -252,8 +258,15 @@ def graph_bytes(accelerator: Accelerator) -> float:
     return fitted.GRAPHS.bytes_per_graph_and_layer * (fitted.ROCM_GRAPHS if accelerator.vendor == "AMD" else 1)
 
 
-def logit_copies(version: tuple[int, ...]) -> float:
+def reserves_graphs(accelerator: Accelerator) -> bool:
+    """Whether graphs are taken off the budget at all: NPUs capture into what is left beside the pool (vllm-project/vllm-ascend pull 8289)."""
+    return accelerator.vendor != "Huawei"
+
+
+def logit_copies(accelerator: Accelerator, version: tuple[int, ...]) -> float:
     """Bytes of one logit at the sampler's peak beside the logit itself. [bytes]"""
+    if accelerator.vendor == "Huawei":
+        return fitted.SAMPLER_COPIES["none"]
     return fitted.SAMPLER_COPIES["fused" if version >= FUSED_SAMPLER else "sorting"]
 
 
@@ -289,28 +302,56 @@ class DeviceRecord:
 
     memory_bytes: Any
     visible_bytes: Any
-    outside: tuple[Item, ...]  # lines that exist before the baseline, and what the driver keeps
+    outside: tuple[Item, ...]  # lines that exist before the baseline, what the driver keeps, and what others hold of shared memory
     growth_bytes: Any
     growth_below_bytes: Any
     growth_above_bytes: Any
     growth_sources: tuple[str, ...]
+    pool_share: Any  # of what is left that becomes cache
 
 
 def device_record(start: Start) -> DeviceRecord:
     """Collect what the account reads of a device."""
     accelerator, layout, kind = start.accelerator, start.layout, growth_kind(start)
-    grown, ranks = fitted.GROWTH[kind], layout.tp if kind == "switched-before-0.18" else 1
-    amd = accelerator.vendor == "AMD"
-    context = banded("device_context", fitted.CONTEXT["rocm" if amd else "cuda"], section=Section.OUTSIDE)
+    grown, ranks = fitted.GROWTH[kind], layout.tp if kind.endswith(JOINED_EARLY) else 1
+    context = banded("device_context", fitted.CONTEXT[_context_kind(start)], section=Section.OUTSIDE)
     return DeviceRecord(
         memory_bytes=accelerator.memory_bytes,
         visible_bytes=visible_bytes(accelerator),
-        outside=(*driver_reserved(accelerator), context, *_communication(accelerator, layout)),
-        growth_bytes=ranks * grown.bytes,
+        outside=(*driver_reserved(accelerator), context, *_communication(accelerator, layout), *system_memory(accelerator, start.deployment)),
+        growth_bytes=ranks * grown.bytes + _collective_buffers(start),
         growth_below_bytes=ranks * grown.below,
         growth_above_bytes=ranks * grown.above,
         growth_sources=grown.sources,
+        pool_share=pool_share(start),
     )
+
+
+JOINED_EARLY = ("switched-before-0.18", "linked-before-0.18")  # kinds of growth that are counted for each rank
+
+
+def pool_share(start: Start) -> float:
+    """What part of the memory that is left becomes cache: half on a 310P, whose operators need workspaces.
+
+    vllm-project/vllm-ascend@v0.18.0: vllm_ascend/_310p/worker_310p.py, determine_available_memory.
+    """
+    return 0.5 if "310" in start.accelerator.id and start.accelerator.vendor == "Huawei" and start.version >= HALVED_POOL else 1.0
+
+
+def _collective_buffers(start: Start) -> float:
+    """Buffers of HCCL for the communicators of joined NPUs, which are made after the first look at the memory. [bytes]"""
+    layout = start.layout
+    if start.accelerator.vendor != "Huawei" or layout.gpus == 1:
+        return 0.0
+    groups = fitted.HCCL_GROUPS + (1 if layout.ep > 1 else 0)
+    return float(groups * fitted.HCCL_BUFFERS * start.whole("hccl_buffsize", fitted.HCCL_BUFFER_MIB) * MiB)
+
+
+def _context_kind(start: Start) -> str:
+    """Which of the fitted contexts applies."""
+    if start.accelerator.vendor == "Huawei":
+        return "ascend-before-0.15" if start.version < SNAPSHOT_ON_NPU else "ascend"
+    return "rocm" if start.accelerator.vendor == "AMD" else "cuda"
 
 
 def _switched(accelerator: Accelerator) -> bool:
@@ -321,11 +362,14 @@ def _switched(accelerator: Accelerator) -> bool:
 def growth_kind(start: Start) -> str:
     """Which of the fitted growths applies: by memory, vendor, version, and whether ranks are joined by switches."""
     accelerator, layout = start.accelerator, start.layout
+    early = "-before-0.18" if start.version < LATER_COMMUNICATORS else ""
+    if accelerator.vendor == "Huawei":
+        return _context_kind(start)
+    if accelerator.vendor == "AMD":  # what is free is asked of the driver, even where memory is shared
+        linked = "rocm-linked" if _switched(accelerator) else "rocm"
+        return linked + early if linked == "rocm-linked" and layout.tp > 1 else linked
     if accelerator.unified_memory:
         return "unified"
-    if accelerator.vendor == "AMD":
-        return "rocm"
-    early = "-before-0.18" if start.version < LATER_COMMUNICATORS else ""
     if layout.tp > 1:
         if _switched(accelerator):
             return "switched" + early
@@ -335,8 +379,8 @@ def growth_kind(start: Start) -> str:
 
 def _communication(accelerator: Accelerator, layout: Layout) -> list[Item]:
     """Communicators that exist before the baseline: of all ranks, and a second group where experts are shared out."""
-    if layout.gpus == 1:
-        return []
+    if layout.gpus == 1 or accelerator.vendor == "Huawei":
+        return []  # NPUs make theirs after the first look at the memory
     first = fitted.COMMUNICATION["rocm" if accelerator.vendor == "AMD" else "switched" if _switched(accelerator) else "unswitched"]
     groups = {"ranks_bytes": first} | ({"experts_bytes": fitted.EXPERT_COMMUNICATION} if layout.ep > 1 else {})
     size = sum(group.bytes for group in groups.values())

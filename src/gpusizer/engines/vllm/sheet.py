@@ -50,7 +50,12 @@ class VllmSheet:
         joined = where(ways.tp * ways.pp > 1, 2, 1)
         case = kept("case", where(ways.tp > 1, where(ways.whole > 0, 3, joined), joined))
         kind = kept("growth", where(ways.tp > 1, 2, where(ways.pp > 1, 3, 1)))
-        outside = {"device_context": get("context"), "communication": get("joined", case), "driver_reserved": get("driver")}
+        outside = {
+            "device_context": get("context"),
+            "communication": get("joined", case),
+            "system_memory": get("system"),
+            "driver_reserved": get("driver"),
+        }
         record = DeviceRecord(
             memory_bytes=get("memory"),
             visible_bytes=get("visible"),
@@ -59,6 +64,7 @@ class VllmSheet:
             growth_below_bytes=0,
             growth_above_bytes=get("above", kind),
             growth_sources=(),
+            pool_share=get("pool_share"),
         )
         return DeviceShare(record, get("share", case), kept("budget", get("budget", case)))
 

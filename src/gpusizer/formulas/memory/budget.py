@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.formulas.core import ceiling, floor, formula
+from gpusizer.formulas.core import ceiling, floor, formula, maximum
 
 __all__ = [
     "cuda_graph_bytes",
@@ -13,6 +13,7 @@ __all__ = [
     "free_bytes",
     "invisible_bytes",
     "kv_cache_pool_bytes",
+    "other_memory_bytes",
     "outside_budget_bytes",
     "pooled_graph_bytes",
     "reduction_workspace_bytes",
@@ -83,6 +84,38 @@ def invisible_bytes(*, device_total_bytes: Any, visible_bytes: Any) -> Any:
     591659008
     """
     return device_total_bytes - visible_bytes
+
+
+@formula(
+    "memory.budget.other_memory",
+    unit="bytes",
+    symbols={"held_bytes": "bytes", "beside_bytes": "bytes"},
+    reference="arithmetic: what others hold of a machine's memory less what lies where its GPU does not reach",
+    example={"held_bytes": 10737418240, "beside_bytes": 0},
+)
+def other_memory_bytes(*, held_bytes: Any, beside_bytes: Any) -> Any:
+    """Memory that others hold of what a GPU shares with its machine.
+
+    Parameters
+    ----------
+    held_bytes : int
+        Held by the system and other programs. [bytes]
+    beside_bytes : int
+        Memory of the machine that its GPU cannot have. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    Ten GiB on a Mac whose GPU gets 96 of 128 GiB lie beside it, on a DGX Spark they do not.
+
+    >>> other_memory_bytes(held_bytes=10 * 2**30, beside_bytes=32 * 2**30), other_memory_bytes(held_bytes=10 * 2**30, beside_bytes=0) // 2**30
+    (0, 10)
+    """
+    return maximum(held_bytes - beside_bytes, 0)
 
 
 @formula(
