@@ -22,7 +22,7 @@ def accuracy(name: str) -> Accuracy:
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "median", "ninth_tenth"),
-    [("weights_bytes", 0.01, 0.03), ("kv_cache_tokens", 0.03, 0.10), ("max_concurrency", 0.03, 0.10), ("activation_peak_bytes", 0.03, 0.40)],
+    [("weights_bytes", 0.01, 0.03), ("kv_cache_tokens", 0.03, 0.13), ("max_concurrency", 0.03, 0.13), ("activation_peak_bytes", 0.03, 0.40)],
 )
 def test_errors_stay_within_the_bars(name: str, median: float, ninth_tenth: float) -> None:
     found = accuracy(name)

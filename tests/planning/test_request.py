@@ -20,7 +20,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "gpu": st.sampled_from(["h200", "RTX 4090 48GB", "48GB;864GB/s;362TFLOPS", "24GiB;300GB/s;vendor=NVIDIA", "昇腾 910B3"]),
     "count": st.integers(1, 10**9),
     "tokens": st.integers(1, 2**28),
-    "bytes": st.integers(1, 10**14),
+    "bytes": st.integers(1, 2**42),
     "share": st.floats(1e-6, 1).map(lambda share: round(share, 6)).filter(lambda share: share > 0),
     "rate": st.floats(1e-3, 1e6),
     "seconds": st.integers(1, 10**7).map(lambda ms: ms / 1000),

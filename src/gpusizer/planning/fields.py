@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from gpusizer.engines.base.flag import MOST_OTHER_MEMORY
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.own_card import given_card, split_gpus
 from gpusizer.facts.rates import read_rates
@@ -89,7 +90,7 @@ class Field:
             if parse_share(words) == value:
                 return words
         words = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
-        return f"{words}s" if self.kind == "seconds" else words
+        return words + {"seconds": "s", "bytes": "B"}.get(self.kind, "")
 
 
 def _split(field: Field, words: str) -> list[str]:
@@ -163,7 +164,8 @@ def _spread(field: Field, value: Any) -> float:
 def _bytes(field: Field, value: Any) -> int:
     if isinstance(value, str) and len(value) > MAX_SIZE_WORDS:
         raise FlagError("bad-word", option=field.label, found=value[:40])
-    return _whole(field, parse_bytes(value) if isinstance(value, str) else value, MAX_BYTES, value)
+    lowest, highest = (0, MOST_OTHER_MEMORY) if field.name == "other_memory_bytes" else (1, MAX_BYTES)
+    return _whole(field, parse_bytes(value) if isinstance(value, str) else value, highest, value, lowest)
 
 
 _READERS: Mapping[str, Callable[[Field, Any], Any]] = {

@@ -44,6 +44,7 @@ FIELDS: tuple[Field, ...] = (
     Field("include", "choice", "--include", ON_REQUEST, many=True),
     Field("market", "choice", "--market", ("global", "cn", "cn-domestic")),
     Field("max_gpus", "count", "--max-gpus"),
+    Field("other_memory_bytes", "bytes", "--other-memory"),
     Field("prices", "word", "--prices"),
     Field("currency", "currency", "--currency"),
     Field("ttft_s", "seconds", "--ttft"),
@@ -108,6 +109,8 @@ class Request:
         "cn" for what can be bought in China, at prices of China; "cn-domestic" for the same with Chinese makers first; else "global".
     max_gpus : int or None
         Most GPUs of the whole deployment. [GPUs]
+    other_memory_bytes : int or None
+        Held by the system and other programs of each machine whose GPU shares its memory ("6GiB"); what is usual without. [bytes]
     prices : str or None
         A TOML file of own prices, which come before those of the catalogue.
     currency : str or None
@@ -160,6 +163,7 @@ class Request:
     include: tuple[str, ...] = ()
     market: str = "global"
     max_gpus: int | None = None
+    other_memory_bytes: int | None = None
     prices: str | None = None
     currency: str | None = None
     ttft_s: float | None = None

@@ -21,7 +21,7 @@ _OF_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "choice": {"type": "string"},
     "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
     "tokens": {"type": "integer", "minimum": 1, "maximum": MAX_TOKENS},
-    "bytes": {"type": "integer", "minimum": 1, "maximum": MAX_BYTES},
+    "bytes": {"type": "integer", "minimum": 0, "maximum": MAX_BYTES},
     "share": _SHARE,
     "rate": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_COUNT},
     "seconds": {"type": "number", "exclusiveMinimum": 0},

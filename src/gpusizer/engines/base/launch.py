@@ -58,7 +58,17 @@ class Start:
         said = self.deployment
         if said.flags or said.devices or said.device_memory_bytes:
             return Remembered(_SHARED)  # shared with nobody
-        key = (self.accelerator, self.version, self.layout, said.engine, said.precision, said.speculative_tokens, said.fork, said.similar_precision, said.other_memory_bytes)
+        key = (
+            self.accelerator,
+            self.version,
+            self.layout,
+            said.engine,
+            said.precision,
+            said.speculative_tokens,
+            said.fork,
+            said.similar_precision,
+            said.other_memory_bytes,
+        )
         return _known_frames(self.architecture).once(key, lambda: Remembered(_SHARED))
 
     def left_open(self, name: str) -> bool:

@@ -22,10 +22,10 @@ __all__ = [
     "GRAPH_ESTIMATE",
     "GRAPH_ESTIMATE_SPREAD",
     "GROWTH",
-    "HELD_BYTES_PER_TOKEN",
     "HCCL_BUFFERS",
     "HCCL_BUFFER_MIB",
     "HCCL_GROUPS",
+    "HELD_BYTES_PER_TOKEN",
     "HELD_COPIES",
     "HIDDEN_COPIES",
     "PEAK_ABOVE",
@@ -51,7 +51,7 @@ GROWTH = {
     "switched": band(2.1, 0.6, 0.4, name="vllm.growth.switched", n=12, measured=(2.06, 2.21)),  # of 0.19, H100 at 2 and 4 ranks
     "unswitched": band(0.4, 0.35, 0.6, name="vllm.growth.unswitched", n=7, measured=(0.1, 0.7)),  # of 0.12 to 0.25, H200 NVL and RTX 3090
     # Medians of four owners of 0.20 to 0.27, three of whom run builds of their own: two RTX 5090 0.0 to 0.8, RTX PRO 6000 1.2 to 1.7 and less.
-    "unswitched-blackwell": band(0.85, 0.85, 1.6, name="vllm.growth.unswitched-blackwell", n=4, measured=(0.0, 2.5)),
+    "unswitched-blackwell": band(1.0, 0.9, 1.5, name="vllm.growth.unswitched-blackwell", n=4, measured=(0.0, 2.5)),
     "pipeline": band(0.1, 0.1, 0.4, name="vllm.growth.pipeline", n=2),  # of 0.19, H100
     "rocm": band(0.5, 0.3, 0.7, name="vllm.growth.rocm", n=13, measured=(0.39, 0.79)),  # of 0.13, R9700
     # MI300X of 0.11 to 0.18; cards that are joined by links have more for each rank before 0.18, as others have (4 and 8 ranks).
@@ -60,7 +60,7 @@ GROWTH = {
     # Free memory is what the host has available, so that all that starts beside the engine counts; 1 to 3 GiB from one start to the next of the same
     # configuration (eleven boots of one: 2.34 to 3.41). GB10 of 0.13 to 0.26, medians of five owners: 1.7, 1.9, 2.1, 2.5, 3.3.
     "unified": band(2.2, 1.2, 3.4, name="vllm.growth.unified", n=5, measured=(1.7, 5.4)),
-    # NPUs before 0.15: all that is used of the device is charged, the context with it (910B4, 910B, 310P); since then what grows after the first look.
+    # NPUs before 0.15: all that is used of the device is charged, context included (910B4, 910B, 310P); since then what grows after a first look.
     "ascend-before-0.15": band(1.0, 0.3, 0.9, name="vllm.growth.ascend-before-0.15", n=3, measured=(0.9, 1.7)),
     "ascend": band(0.2, 0.15, 0.7, name="vllm.growth.ascend", n=1, measured=(0.13, 0.13)),
 }

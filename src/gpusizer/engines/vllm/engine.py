@@ -39,6 +39,7 @@ from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, reserves_graphs, step_record, version_rules
+from gpusizer.engines.vllm.shared_memory import shared_memory
 from gpusizer.engines.vllm.weights import (
     TABLES_ON_HOST,
     expert_paddings,
@@ -297,6 +298,7 @@ class Vllm(PooledEngine):
         if not OLDEST <= start.version <= (*NEWEST[:2], 1 << 20):
             words = {"version": ".".join(map(str, start.version)), "oldest": ".".join(map(str, OLDEST)), "newest": ".".join(map(str, NEWEST))}
             found.append(Notice("version-not-studied", words))
+        found += shared_memory(start)
         if start.deployment.speculative_tokens:
             if external_head(start):
                 found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))

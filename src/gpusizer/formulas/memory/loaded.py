@@ -311,8 +311,9 @@ def padded_experts_bytes(
     ...     row_multiple=512, padding_bytes=256) // 2**20
     432
     """
-    inner = where(floor_div(inner_row_bytes, row_multiple) * row_multiple < inner_row_bytes, 0, floor_div(inner_bytes * padding_bytes, inner_row_bytes))
-    outer = where(floor_div(outer_row_bytes, row_multiple) * row_multiple < outer_row_bytes, 0, floor_div(outer_bytes * padding_bytes, outer_row_bytes))
+    inner_rows, outer_rows = floor_div(inner_bytes, inner_row_bytes), floor_div(outer_bytes, outer_row_bytes)
+    inner = where(floor_div(inner_row_bytes, row_multiple) * row_multiple < inner_row_bytes, 0, inner_rows * padding_bytes)
+    outer = where(floor_div(outer_row_bytes, row_multiple) * row_multiple < outer_row_bytes, 0, outer_rows * padding_bytes)
     fits = (inner > 0) * (outer > 0) * (outer_bytes + outer < inner_bytes)
     return inner + where(fits, inner_bytes - outer_bytes, outer)
 

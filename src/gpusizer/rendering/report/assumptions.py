@@ -17,7 +17,7 @@ from gpusizer.units import format_share
 
 __all__ = ["assumptions"]
 
-_LIMITS = ("ttft_s", "tpot_s", "ttft_p50_s", "ttft_p95_s", "ttft_p99_s", "tpot_p95_s", "tpot_p99_s", "max_gpus", "vendor")
+_LIMITS = ("ttft_s", "tpot_s", "ttft_p50_s", "ttft_p95_s", "ttft_p99_s", "tpot_p95_s", "tpot_p99_s", "max_gpus", "other_memory_bytes", "vendor")
 _BILLION = 10**9
 
 

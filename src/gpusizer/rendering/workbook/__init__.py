@@ -80,7 +80,8 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
     request, need, best = plan.request, plan.need, _recorded(plan)
     if best is not None and best is not plan.best:  # the workbook's first is the first that its cells can say
         plan = replace(plan, options=(best, *(each for each in plan.options if each is not best)))
-    engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version, settings_of(best))
+    settings = settings_of(best) | ({} if request.other_memory_bytes is None else {"other_memory_bytes": request.other_memory_bytes})
+    engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version, settings)
     with _undisturbed():
         stored = load_architecture(request.model, request.checkpoint_bytes)
         key = plan.model.entry.id if plan.model.entry is not None else _plain_key(plan.model.name)
@@ -114,7 +115,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
             min(layout.pp, MOST_STAGES),
             layout.ep > 1,
             best.launch.memory_fraction,
-            tuple(words_for(settings_of(best), best.launch.engine)[1]),
+            tuple(words_for(settings, best.launch.engine)[1]),
         )
         return build(facts, start, today or date.today(), plan)
 
@@ -138,7 +139,7 @@ def settings_of(option: Option | None) -> dict[str, Any]:
 def _sheet(engine: str, version: str | None = None, settings: Mapping[str, Any] | None = None) -> AccountSheet:
     found = account_sheet(engine, version, settings)
     if found is None and settings and account_sheet(engine, version) is not None:
-        raise FlagError("workbook-without", found="--tuning auto")
+        raise FlagError("workbook-without", found="--other-memory" if "other_memory_bytes" in settings else "--tuning auto")
     if found is None:
         raise FlagError("workbook-engine", found=" ".join(filter(None, (engine, version))))
     return found
