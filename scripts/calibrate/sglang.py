@@ -29,7 +29,7 @@ from gpusizer.validation.validate import owner_of
 
 MOST = 15.0  # GiB; a reading above comes from a start whose flags are not all known
 MOST_EACH = 1.0  # of what loading leaves: a larger one comes from tensors that are not cut as was thought
-FABRIC, PCIE, ROCM, UNIFIED = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION", "UNIFIED_OTHERS"
+FABRIC, PCIE, ROCM = "FABRIC_COMMUNICATION", "PCIE_COMMUNICATION", "ROCM_COMMUNICATION"
 CONTEXT, GRAPHS, SLACK = "CONTEXT", "DECODE_GRAPHS", "WEIGHTS_SLACK_EACH"  # tables: by class of card, of layout, of model
 
 
@@ -92,7 +92,7 @@ def readings(rows: Iterable[Row]) -> dict[str, list[float]]:
             device = row.case.accelerator
             held = device.memory_bytes / GiB - row.lines("driver_reserved") - free
             if row.gpus == 1 or card_class(device) == "npu":
-                found.setdefault(UNIFIED if device.unified_memory else f"{CONTEXT} {card_class(device)}", []).append(held)
+                found.setdefault(f"{CONTEXT} {card_class(device)}", []).append(held - row.lines("system_memory"))
             else:
                 more = held - row.lines("device_context")
                 kind = PCIE if (device.fabric_devices or 0) < SWITCHED else FABRIC if device.vendor == "NVIDIA" else ROCM

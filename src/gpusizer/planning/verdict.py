@@ -65,5 +65,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     engine = get_engine(deployment.engine)
     fit = engine.judge(deployment, architecture, device)
     other = convert_first(engine.id, model.stored, device, deployment.precision)
-    said = (*notices, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus))
+    own = deployment.other_memory_bytes is not None and not device.unified_memory
+    apart = (Notice("other-memory-apart", {"gpu": device.id}),) if own else ()
+    said = (*notices, *apart, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus))
     return Verdict(model, architecture, device, deployment, fit.warned(*said))

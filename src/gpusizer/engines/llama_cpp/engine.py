@@ -96,7 +96,7 @@ class LlamaCpp(PlacedEngine):
         options, start = self.options(deployment), self.start(deployment, model, accelerator)
         if self.problem(start) is not None:
             return -1
-        cards = cards_of(self._devices(start))
+        cards = cards_of(self._devices(start), start.deployment)
         free = _free_bytes(start, cards)
         found = fitted(model, options, free, to_host=False)
         room = safe_room_bytes(start, found, cards)
@@ -138,7 +138,7 @@ class LlamaCpp(PlacedEngine):
         problem = self.problem(start)
         if problem is not None:
             return self.refused(start, problem)
-        cards = cards_of(self._devices(start))
+        cards = cards_of(self._devices(start), start.deployment)
         free = _free_bytes(start, cards)
         found = fitted(architecture, options, free, to_host=self._to_host(start), experts_first=self.experts_first(deployment))
         ranks = ranks_of(start, found, cards) or (Rank(0, 0, (free_line((), accelerator.memory_bytes),)),)

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from gpusizer.engines.base.added_weights import checkpoint_drafts
 from gpusizer.engines.base.band import Band, Basis, Limits, Spread
-from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.device import driver_reserved, system_memory
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.ledger import RECIPE_LINE, banded, combined, computed, free_line, total_bytes, weight_items
 from gpusizer.engines.base.placed import safe_room
 from gpusizer.engines.base.recipe_band import ends_line, scaled_ends
-from gpusizer.engines.base.types import Evidence, Inputs, Item, KVCache, Quantity, Rank, Section
+from gpusizer.engines.base.types import Deployment, Evidence, Inputs, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.engines.llama_cpp.arrangement import Arrangement
 from gpusizer.engines.llama_cpp.placement import HOST, layers_of
@@ -44,16 +44,17 @@ class Card(NamedTuple):
         return self.device.memory_bytes - total_bytes(self.outside)
 
 
-def cards_of(devices: Sequence[Accelerator]) -> tuple[Card, ...]:
+def cards_of(devices: Sequence[Accelerator], deployment: Deployment) -> tuple[Card, ...]:
     """The GPUs of a start; equal ones are one object."""
     known = {id(device): device for device in devices}
-    cards = {number: Card(device, tuple(_outside(device))) for number, device in known.items()}
+    cards = {number: Card(device, tuple(_outside(device, deployment))) for number, device in known.items()}
     return tuple(cards[id(device)] for device in devices)
 
 
-def _outside(device: Accelerator) -> list[Item]:
-    """What the driver keeps of a GPU and what a context takes."""
-    return [*driver_reserved(device), banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED)]
+def _outside(device: Accelerator, deployment: Deployment) -> list[Item]:
+    """What the driver keeps of a GPU, what a context takes, and what others hold of memory that is shared."""
+    context = banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED)
+    return [*driver_reserved(device), context, *system_memory(device, deployment)]
 
 
 def ranks_of(start: Start, found: Arrangement, cards: Sequence[Card]) -> tuple[Rank, ...]:

@@ -21,7 +21,6 @@ __all__ = [
     "RECIPE_ERROR",
     "ROCM_COMMUNICATION",
     "SHARE_ERROR",
-    "UNIFIED_OTHERS",
     "WEIGHTS_SLACK",
     "WEIGHTS_SLACK_EACH",
 ]
@@ -42,8 +41,6 @@ CONTEXT = {
 FABRIC_COMMUNICATION = band(1.2, 0.4, 1.2, name="sglang.communication.fabric", n=4, measured=(0.93, 1.64))
 PCIE_COMMUNICATION = band(0.06, 0.06, 0.15, name="sglang.communication.pcie_each", n=5, measured=(0.0, 0.17))
 ROCM_COMMUNICATION = band(3.8, 1.0, 4.2, name="sglang.communication.rocm", n=2, measured=(3.0, 7.8))
-# Memory that the system of a unified device holds before the engine starts: GB10, n = 2, 8.7 and 11.7.
-UNIFIED_OTHERS = band(10.2, 3.0, 3.0, name="sglang.context.unified", n=2, measured=(8.7, 11.7))
 # Loading takes this much more than the tensors: allocator slack, library handles; for each GPU beyond a pair, channels that are made meanwhile (L4
 # and 4090 four together, MI355X eight, Ascend 8 and 16) and, for routed experts, what rearranging them leaves (H100 four, L20, PRO 6000, MI355X, H200
 # and B200 eight, Ascend 16 and 32).

@@ -19,7 +19,7 @@ from gpusizer.units import MiB
 
 __all__ = ["ClassRecord", "SglangDevices", "looked_device"]
 
-_LINES = ("driver_reserved", "device_context", "late_workspace")
+_LINES = ("driver_reserved", "device_context", "system_memory", "late_workspace")
 _BAND = ("bytes", "below", "above")
 _PLAIN_KINDS = Kinds(latent=False, sparse=False, compressed=False, states=False, windows=False, towers=False, channel_gates=False)
 
@@ -75,5 +75,5 @@ def looked_device(get: DeviceLookup, gpus: Any) -> DeviceRecord:
     together, each = (Band(*(get(f"{part}_{name}") for name in _BAND)) for part in ("together", "each"))
     several = where(gpus > 1, 1, 0)
     joined = joined_line(Band(*(size * several for size in (together.bytes, together.below, together.above))), each, gpus - 1)
-    driver, context, workspace = (looked_line(get, id) for id in _LINES)
-    return DeviceRecord(get("memory"), (driver, context, joined), (workspace,))
+    driver, context, system, workspace = (looked_line(get, id) for id in _LINES)
+    return DeviceRecord(get("memory"), (driver, context, joined, system), (workspace,))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpusizer.engines.base.band import Band, Basis, band, times
-from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.device import driver_reserved, system_memory
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.layout_rules import dimensions
@@ -253,7 +253,6 @@ class DeviceRecord:
 def device_record(start: Start) -> DeviceRecord:
     """Collect what the account reads of a device."""
     accelerator = start.accelerator
-    context = fitted.UNIFIED_OTHERS if accelerator.unified_memory else fitted.CONTEXT[card_class(accelerator)]
     beside = [banded("late_workspace", fitted.LATE_WORKSPACE, section=Section.OUTSIDE)]
     if start.flag("enable_symm_mem"):
         size: Inputs = {"set_aside_bytes": SYMMETRIC_BYTES}
@@ -262,8 +261,9 @@ def device_record(start: Start) -> DeviceRecord:
         memory_bytes=accelerator.memory_bytes,
         before_weights=(
             *driver_reserved(accelerator),
-            banded("device_context", context, section=Section.OUTSIDE),
+            banded("device_context", fitted.CONTEXT[card_class(accelerator)], section=Section.OUTSIDE),
             *_communication(accelerator, start.layout.gpus),
+            *system_memory(accelerator, start.deployment),
         ),
         beside=tuple(beside),
     )

@@ -31,7 +31,6 @@ __all__ = [
     "REDUCTION_SPREAD",
     "UNIFIED_FREE_BASIS",
     "UNIFIED_FREE_SHARE",
-    "UNIFIED_SYSTEM",
     "WEIGHTS_SLACK",
 ]
 
@@ -68,11 +67,10 @@ GRAPHS_MIB = 0.3
 GRAPHS_BASIS = Basis("tensorrt-llm.graphs", 0, 0.09, 0.75, "MiB")
 GRAPHS_SPREAD = Spread(0.7, 1.5)
 # Share of a unified device that is left free when the pages of a checkpoint have filled the rest (n = 1, GB10, gpt-oss-120b, 2025-12-20: 6.61 GiB of
-# 119.70), and what its system holds beside.
+# 119.70).
 UNIFIED_FREE_SHARE = 0.0552
 UNIFIED_FREE_BASIS = Basis("tensorrt-llm.unified_free", 1, 0.0552, 0.0552, "of the device")
 PAGES_SPREAD = Spread(1.0, 0.03)
-UNIFIED_SYSTEM = band(6.0, 3.0, 6.0, name="tensorrt-llm.system_memory", n=0)
 # Workspace of a compiled engine for each byte of the widest block's tensors (n = 1, A10, Llama-2-7B, 2023-10-31; error unknown).
 ENGINE_WORKSPACE = 1.4
 ENGINE_WORKSPACE_SPREAD = Spread(0.35, 0.35)
