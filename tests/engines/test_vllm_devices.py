@@ -126,7 +126,7 @@ def test_what_lies_beside_the_reach_of_a_gpu_costs_it_nothing() -> None:
 def test_a_plan_proposes_a_share_that_starts() -> None:
     usual, crowded = (
         make_plan(Request(model="qwen3-8b", concurrency=4, context_tokens=8192, gpus=("gb10-128gb",), other_memory_bytes=held)).best
-        for held in (None, "25GiB")
+        for held in (None, 25 * GiB)
     )
     assert usual is not None
     assert crowded is not None
