@@ -28,6 +28,7 @@ from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment
+from gpusizer.engines.base.version import build_day, named_version
 from gpusizer.errors import InputError
 from gpusizer.facts.stored_copies import published_by_another
 from gpusizer.facts.types import Accelerator, ModelEntry
@@ -248,7 +249,7 @@ def _copy(row: Mapping[str, Any], model_id: str, wish: str | None, named: str | 
 
 
 def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
-    """The release that the case names ("v0.5.8.post1-rocm720" is 0.5.8), else the newest of its day."""
+    """The version that the case names, else the newest release of the day of its build, or of its own day."""
     words = text(row, "engine_version")
     if engine.builds:
         build = re.search(r"\b(?:build |b)(\d{3,6})\b", words)
@@ -259,8 +260,7 @@ def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
             return next((release for first, release in engine.fork_releases if first > day), None)
         told = build is not None and (not fork or int(build[1]) >= int(engine.fork_releases[0][1]))  # who builds from a copy gets "build 1"
         return build[1] if build and told else release_on(engine.id, day, fork=fork)
-    numbers = re.search(r"(?<![\d.])v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", words)
-    return numbers[1] if numbers else release_on(engine.id, text(row, "date"))
+    return named_version(words, engine.months) or release_on(engine.id, build_day(words) or text(row, "date"))
 
 
 def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -> tuple[str | None, bool, bool]:

@@ -31,6 +31,8 @@ class Declaration:
         (first month that it was the newest, release), the oldest first.
     fork_releases : tuple of (str, str)
         The same of its fork, whose builds have numbers of their own.
+    months : tuple of (str, str)
+        Images that are named by a month, and the release in each, the oldest first.
     launchers : tuple of tuple of str
         The words that begin a launch command, each of them in this order: ("vllm", "serve").
     images : tuple of str
@@ -82,6 +84,7 @@ class Declaration:
     neighbours: tuple[str, ...] = ()
     releases: tuple[tuple[str, str], ...] = ()
     fork_releases: tuple[tuple[str, str], ...] = ()
+    months: tuple[tuple[str, str], ...] = ()
     launchers: tuple[tuple[str, ...], ...] = ()
     images: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()

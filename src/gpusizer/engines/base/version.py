@@ -1,14 +1,21 @@
-"""Versions of engines: what counts as one."""
+"""Versions of engines: what counts as one, and where a build that is no release stands between releases."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from gpusizer.errors import FlagError
 
-__all__ = ["checked_version", "version_in"]
+__all__ = ["build_day", "checked_version", "named_version", "ordered_version", "version_in"]
 
 _VERSION = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\d.]*-?py)")
+_NAMED = re.compile(r"(?<![\d.])v?(\d{1,3}(?:\.\d{1,3}){1,3})((?:[.-]?(?:rc|dev|post|a|b)\d{1,6}){0,2})(?!\d)")
+_MONTH = re.compile(r"(?<![\d.])(2\d\.(?:0[1-9]|1[0-2]))(?:\.post\d)?(?:-py3[\w-]*)?(?![\w.])")
+_UNTAGGED = re.compile(r"0\.0\.0|0\.1\.dev\d")  # what setuptools-scm calls a build that sees no tag
+_DAY = re.compile(r"\.d(20\d\d)(\d\d)(\d\d)\b")
+_LATE = 9999  # a build after every patch of the release before it
+LONGEST_VERSION = 200
 
 
 def checked_version(version: str | None) -> str | None:
@@ -30,3 +37,55 @@ def version_in(text: str | None) -> tuple[int, ...] | None:
     """
     found = _VERSION.search(text or "")
     return None if found is None else tuple(int(part) for part in found.groups())
+
+
+def named_version(text: str | None, months: Sequence[tuple[str, str]] = ()) -> str | None:
+    """The version that words name, with what says that it is no release; None where they name none.
+
+    Parameters
+    ----------
+    text : str or None
+        "v0.5.8.post1-rocm720", "0.20.1rc1.dev16+g7a1eb8ac2", an image tag of NVIDIA such as "26.01-py3".
+    months : sequence of (str, str)
+        Monthly images of the engine and the release in each, the oldest first.
+
+    Examples
+    --------
+    >>> named_version("0.20.1rc1.dev16+g7a1eb8ac2"), named_version("0.1.dev19754+g3a0914114"), named_version("a branch, 4cdbe04")
+    ('0.20.1rc1.dev16', None, None)
+    >>> named_version("nvcr.io/nvidia/vllm:26.02-py3", (("25.11", "0.11.0"), ("26.01", "0.13.0"), ("26.03", "0.17.1")))
+    '0.13.0'
+    """
+    words = (text or "")[:LONGEST_VERSION]
+    month = _MONTH.search(words) if months else None
+    if month is not None:
+        return next((release for name, release in reversed(months) if name <= month[1]), None)
+    found = _NAMED.search(words)
+    return None if found is None or _UNTAGGED.match(words, found.start(1)) else found[1] + found[2]
+
+
+def ordered_version(text: str) -> tuple[int, ...]:
+    """A named version as numbers that sort: candidates and builds between two releases stand after the older one.
+
+    >>> ordered_version("0.20.1"), ordered_version("0.20.1rc1.dev16"), ordered_version("0.20.0rc2"), ordered_version("0.6.3.post1")
+    ((0, 20, 1), (0, 20, 0, 9999), (0, 19, 9999), (0, 6, 3))
+    """
+    found = _NAMED.match(text)
+    if found is None:
+        return ()
+    numbers = [int(part) for part in found[1].split(".")]
+    if not re.search(r"rc|dev|a|b", found[2]):
+        return tuple(numbers)
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return (*numbers[:-1], numbers[-1] - 1, _LATE) if numbers else ()
+
+
+def build_day(text: str | None) -> str:
+    """The day that a build carries in its name, "" where it carries none.
+
+    >>> build_day("0.1.dev20800+g569215ca8.d20260914"), build_day("0.11.0")
+    ('2026-09-14', '')
+    """
+    found = _DAY.search((text or "")[:LONGEST_VERSION])
+    return "" if found is None else "-".join(found.groups())

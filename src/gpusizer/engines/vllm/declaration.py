@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpusizer.engines.base.declaration import Declaration
-from gpusizer.engines.vllm.releases import RELEASES
+from gpusizer.engines.vllm.releases import IMAGES, RELEASES
 
 __all__ = ["DECLARATIONS"]
 
@@ -18,6 +18,7 @@ DECLARATIONS = (
         order=10,
         neighbours=("lmdeploy", "turbomind", "mindie", "vllm-ascend", "tgi", "text-generation-inference", "fastdeploy", "xllm"),
         releases=RELEASES,
+        months=IMAGES,
         launchers=(
             ("vllm", "serve"),
             ("vllm.entrypoints.openai.api_server",),

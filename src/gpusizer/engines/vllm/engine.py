@@ -39,6 +39,7 @@ from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, reserves_graphs, step_record, version_rules
+from gpusizer.engines.vllm.releases import placed
 from gpusizer.engines.vllm.shared_memory import shared_memory
 from gpusizer.engines.vllm.weights import (
     TABLES_ON_HOST,
@@ -65,7 +66,7 @@ OLDEST = (0, 8)  # the V1 engine
 # First versions of a behaviour.
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
 ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
-COUNTED_BY_REQUESTS = (0, 20, 2)  # tokens are printed as requests of full length
+COUNTED_BY_REQUESTS = (0, 20, 1)  # tokens are printed as requests of full length, not yet by its candidates
 ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
 ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
@@ -94,6 +95,10 @@ class Vllm(PooledEngine):
     attention_dp_since: ClassVar[tuple[int, ...] | None] = (0, 9, 0)  # --data-parallel-size of one replica: docs/serving/data_parallel_deployment.md
     stacked: ClassVar[bool] = True
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
+
+    def version_of(self, deployment: Deployment) -> tuple[int, ...]:
+        """Version as numbers that sort; the newest known where none is given or none can be told."""
+        return placed(deployment.engine_version) or self.newest
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
@@ -295,6 +300,9 @@ class Vllm(PooledEngine):
     def warnings(self, start: Start) -> tuple[Notice, ...]:
         """Also what is not known of a draft, and versions beyond those that were studied."""
         found = list(super().warnings(start))
+        said = start.deployment.engine_version
+        if said is not None and placed(said) is None:
+            found.append(Notice("version-not-placed", {"found": said[:60], "newest": ".".join(map(str, NEWEST))}))
         if not OLDEST <= start.version <= (*NEWEST[:2], 1 << 20):
             words = {"version": ".".join(map(str, start.version)), "oldest": ".".join(map(str, OLDEST)), "newest": ".".join(map(str, NEWEST))}
             found.append(Notice("version-not-studied", words))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["RELEASES"]
+from functools import lru_cache
+
+from gpusizer.engines.base.version import build_day, named_version, ordered_version
+
+__all__ = ["IMAGES", "RELEASES", "placed"]
 
 RELEASES: tuple[tuple[str, str], ...] = (
     ("2024-01", "0.3.0"),
@@ -33,3 +37,29 @@ RELEASES: tuple[tuple[str, str], ...] = (
     ("2026-09", "0.28.0"),
     ("2026-11", "0.33.0"),
 )
+
+IMAGES: tuple[tuple[str, str], ...] = (
+    ("25.10", "0.10.2"),
+    ("25.11", "0.11.0"),
+    ("26.01", "0.13.0"),
+    ("26.03", "0.17.1"),
+    ("26.04", "0.19.0"),
+    ("26.05", "0.20.1"),
+    ("26.06", "0.22.1"),
+    ("26.10", "0.31.0"),
+)
+"""Monthly images of NVIDIA (nvcr.io/nvidia/vllm): its release notes, docs.nvidia.com/deeplearning/frameworks/vllm-release-notes, rel-25-10, rel-26-03,
+rel-26-05 and rel-26-10; 25.11, 26.01, 26.04 and 26.06 by the version that the image itself prints, "0.13.0+faa43dbf.nv26.01" where the notes say 0.11.1.
+"""
+
+
+@lru_cache(maxsize=256)
+def placed(words: str | None) -> tuple[int, ...] | None:
+    """The version that words name as numbers that sort, by the day in its name where it is a build without a tag; None where they tell nothing.
+
+    >>> placed("26.05-py3"), placed("0.1.dev20800+g569215ca8.d20260914"), placed("a branch, 4cdbe04")
+    ((0, 20, 1), (0, 28, 0), None)
+    """
+    day = build_day(words)
+    named = named_version(words, IMAGES) or next((release for month, release in reversed(RELEASES) if day and month <= day), None)
+    return (ordered_version(named) or None) if named else None
