@@ -16,8 +16,8 @@ from gpusizer.engines.base.launch import stage_layers
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.constants import SAMPLER_COPIES
-from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes
 from gpusizer.engines.vllm.engine import ENGINE
+from gpusizer.engines.vllm.graphs import captured_graphs, estimates, graph_modes, graph_sizes
 from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.units import GiB, MiB
@@ -145,11 +145,48 @@ def test_layers_of_uneven_stages() -> None:
 
 
 def test_captured_batch_sizes() -> None:
-    """51 sizes on Hopper with 1,024 requests, 83 on Blackwell (compute capability 10)."""
+    """51 sizes with 1,024 requests; 83 on large Blackwell cards since July 2026 (vllm-project/vllm#49390), 67 in steps of 8 before 0.11.1."""
     deployment = Deployment(model="m", gpu="g", max_num_seqs=1024, max_num_batched_tokens=8192)
-    assert (graph_sizes(deployment, 9.0), graph_sizes(deployment, 10.0)) == (51, 83)
-    assert graph_sizes(replace(deployment, flags={"max_cudagraph_capture_size": 256}), 9.0) == 35
-    assert graph_modes(replace(deployment, enforce_eager=True)) == 0
+    counted = [len(graph_sizes(deployment, *device)) for device in ((9.0, (0, 33)), (10.0, (0, 33)), (10.0, (0, 18)), (9.0, (0, 10, 2)))]
+    assert counted == [51, 83, 51, 67]
+    assert len(graph_sizes(replace(deployment, flags={"max_cudagraph_capture_size": 256}), 9.0, (0, 33))) == 35
+    assert graph_modes(replace(deployment, enforce_eager=True), (0, 33)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("requests", "drafts", "gpu", "kv", "printed"),
+    [
+        (32, 0, "rtx-4090-24gb", "auto", 11 + 7),
+        (256, 0, "rtx-4090-24gb", "auto", 51 + 35),  # "PIECEWISE=51 (largest=512), FULL=35 (largest=256)": vllm-project/vllm pull 39559
+        (32, 15, "h100-sxm-80gb", "auto", 32 + 32),
+        (48, 3, "h100-sxm-80gb", "auto", 41 + 25),  # "PIECEWISE=41 (largest=384), FULL=25 (largest=192)": vllm-project/vllm issue 46367
+        (2, 3, "rtx-3090-24gb", "fp8", 5),  # "PIECEWISE=5 (largest=16)", FlashInfer: noonghunna/club-3090 issue 584
+    ],
+)
+def test_captured_graphs_as_logs_print_them(requests: int, drafts: int, gpu: str, kv: str, printed: int) -> None:
+    """In pieces for every size, whole for those that all requests with their drafts reach."""
+    asked = Deployment("qwen3-8b", gpu, engine_version="0.24.0", max_num_seqs=requests, speculative_tokens=drafts, kv_precision=kv)
+    start = ENGINE.start(asked, load_architecture("qwen3-8b"), accelerator(gpu))
+    assert captured_graphs(start) == printed
+
+
+@pytest.mark.parametrize(("model", "version", "estimated"), [("qwen3-8b", "0.24.0", 1), ("qwen3-8b", "0.25.1", 0), ("qwen3-30b-a3b", "0.25.1", 1)])
+def test_the_newer_runner_estimates_no_graphs(model: str, version: str, estimated: int) -> None:
+    """vllm-project/vllm#49224: dense models run on it since 0.25, and nothing is set aside for graphs."""
+    start = ENGINE.start(Deployment(model, "h100-sxm-80gb", engine_version=version), load_architecture(model), accelerator("h100-sxm-80gb"))
+    assert estimates(start) == ENGINE.charges_graphs(start) == bool(estimated)
+
+
+def test_a_state_for_every_request() -> None:
+    """vllm-project/recipes pull 551: "max_num_seqs (1024) exceeds available Mamba cache blocks (856)" on an H100; 512 start, and so did 0.18."""
+    asked = Deployment("qwen3.6-27b-fp8", "h100-sxm-80gb", engine_version="0.21.0", memory_fraction=0.95)
+    architecture, device = load_architecture(asked.model), accelerator(asked.gpu)
+    reason = ENGINE.fit(asked, architecture, device).reason
+    assert reason is not None
+    assert (reason.code, reason.parameters["requests"]) == ("fewer-blocks-than-requests", 1024)
+    assert reason.parameters["blocks"] == pytest.approx(856, abs=3)
+    others: list[dict[str, Any]] = [{"max_num_seqs": 512}, {"enforce_eager": True}, {"engine_version": "0.18.0"}]
+    assert all(ENGINE.fit(replace(asked, **other), architecture, device).fits for other in others)
 
 
 @pytest.mark.parametrize(

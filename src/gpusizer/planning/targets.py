@@ -29,7 +29,7 @@ __all__ = ["search_targets"]
 LAYOUTS_TRIED = 3  # the widest cut, whole experts, and the next narrower one
 STEPS = 10  # numbers of replicas that are tried between what memory needs and one request each
 MOST_REPLICAS = 4096
-NO_ROOM = frozenset({"no-memory-for-cache", "out-of-memory", "context-too-long", "too-close-to-call"})
+NO_ROOM = frozenset({"no-memory-for-cache", "out-of-memory", "context-too-long", "fewer-blocks-than-requests", "too-close-to-call"})
 FULLEST = 0.95  # share of the devices beyond which weights leave nothing
 
 

@@ -175,4 +175,4 @@ def _hopeless(plain: Trial) -> bool:
     return plain.fit.reason is not None and plain.fit.reason.code not in _MENDED
 
 
-_MENDED = frozenset({"no-memory-for-cache", "context-too-long", "out-of-memory", "budget-above-free"})
+_MENDED = frozenset({"no-memory-for-cache", "context-too-long", "fewer-blocks-than-requests", "out-of-memory", "budget-above-free"})

@@ -201,7 +201,7 @@ def _fits(fit: Fit, *, measured: float | bool | None) -> Compared:
     """Did it start? The band says whether the edges of the pool's band would change the answer."""
     pool, requests = fit.quantities.get("kv_cache_pool_bytes"), fit.quantities.get("max_concurrency")
     surely = fit.fits and (pool is None or pool.low > 0) and (requests is None or requests.low >= 1)
-    by_memory = fit.reason is not None and fit.reason.code in ("no-memory-for-cache", "context-too-long")
+    by_memory = fit.reason is not None and fit.reason.code in ("no-memory-for-cache", "context-too-long", "fewer-blocks-than-requests")
     perhaps = fit.fits or (by_memory and pool is not None and pool.high > 0 and (requests is None or requests.high >= 1))
     return Compared(fit.fits, surely, perhaps, bool(measured) if measured is not None else None)
 

@@ -63,6 +63,10 @@ class PooledEngine(Engine):
         context = start.deployment.max_model_len or 1
         return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
 
+    def least_blocks(self, start: Start) -> int:
+        """Blocks without which the engine refuses, however short a request is. [blocks]"""
+        return 0
+
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
         """A reason of this engine not to start, before the cache is looked at."""
         return None
@@ -97,7 +101,7 @@ class PooledEngine(Engine):
         results = self._stage_results(start)
         refusal = next((why for result in results if (why := self.refusal(start, result.stage, result.items)) is not None), None)
         context = start.deployment.max_model_len or 1
-        figures = self._stage_figures(results, context)
+        figures = self._stage_figures(results, context, start.once(self.least_blocks))
         found = conclude(figures, memory_bytes=start.device_total_bytes, refused=refusal is not None)
         blocks, low, high = found.blocks
         reason = refusal or reason_of(found, figures, results, context)
@@ -178,12 +182,12 @@ class PooledEngine(Engine):
         need = plan.counted(start.deployment.max_model_len or 1)
         return float(pool_concurrency(blocks=blocks, blocks_per_request=need))
 
-    def _stage_figures(self, results: Sequence[StageResult], context: int) -> list[StageFigures]:
+    def _stage_figures(self, results: Sequence[StageResult], context: int, least: int) -> list[StageFigures]:
         """What the verdict needs of each stage; stages that are alike share it."""
         known: dict[int, StageFigures] = {}
         for result in results:
             if id(result.items) not in known:
-                needed, used = self._needed(result, context), total_bytes(result.items)
+                needed, used = max(self._needed(result, context), least), total_bytes(result.items)
                 figures = StageFigures(result.available, result.blocks, result.plan.block_bytes, needed, used, self.later_bytes(result.items))
                 known[id(result.items)] = figures
         return [known[id(result.items)] for result in results]

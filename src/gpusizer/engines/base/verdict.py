@@ -33,6 +33,8 @@ def reason_of(found: Conclusion, figures: Sequence[StageFigures], results: Seque
         return Notice("no-memory-for-cache", {"missing_bytes": round(-tightest.available.value), "pp_rank": tightest.stage.index})
     if found.reason == Reason.CONTEXT:
         blocks = found.blocks[0]
+        if all(result.plan.blocks_of(context_tokens) <= blocks for result in results):
+            return Notice("fewer-blocks-than-requests", {"requests": max(stage.needed_blocks for stage in figures), "blocks": blocks})
         plan = next(result.plan for result, stage in zip(results, figures, strict=True) if stage.needed_blocks > blocks)
         sizes = {"needed_bytes": plan.blocks_of(context_tokens) * plan.block_bytes, "available_bytes": blocks * plan.block_bytes}
         return Notice("context-too-long", {"max_model_len": context_tokens, **sizes, "longest_tokens": _longest(plan, blocks, context_tokens)})

@@ -100,13 +100,14 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         batch_tokens(default_tokens=chosen.default_tokens, default_requests=chosen.default_requests, context_tokens=context_tokens),
     )
     requests = kept("requests", batch_requests(default_requests=chosen.default_requests, step_tokens=tokens))
-    sizes = captured_sizes(limit=captured_limit(requests=requests, drafts=0, most=chosen.most_captured))
+    limit = captured_limit(requests=requests, drafts=0, most=chosen.most_captured)
+    reached = captured_sizes(limit=minimum(limit, requests))
     return StepRecord(
         context_tokens=context_tokens,
         tokens=tokens,
         requests=requests,
         block_tokens=block_tokens,
-        graphs=kept("graphs", chosen.graph_modes * sizes),
+        graphs=kept("graphs", chosen.pieces * captured_sizes(limit=limit) + chosen.whole * reached),
         graph_bytes=chosen.graph_bytes,
         logit_copies=chosen.logit_copies,
         library_bytes=chosen.library_bytes,
@@ -222,20 +223,16 @@ def step_lines(
     size = kept("activations", activation_peak_bytes(**inputs))
     ends = Limits(least * (1 - fitted.PEAK_BELOW), size * (1 + fitted.PEAK_ABOVE))
     peak = computed("activation_peak", activation_peak_bytes, section=Section.ACTIVATION, band=ends, **inputs)
-    graphs = computed(
-        "cuda_graphs",
-        cuda_graph_bytes,
-        section=Section.GRAPHS,
-        band=GRAPH_SPREAD,
-        graphs=step.graphs,
-        layers=place.layers,
-        more_layers=fitted.GRAPHS.more_layers,
-        bytes_per_graph_and_layer=step.graph_bytes,
-    )
+    captured = {
+        "graphs": step.graphs,
+        "layers": place.layers,
+        "more_layers": 0,
+        "bytes_per_graph_and_layer": step.graph_bytes * model.graph_weight,
+    }
+    size = kept("captured", cuda_graph_bytes(**captured))
+    ends = Limits(size * (1 - fitted.GRAPHS.below), size * (1 + fitted.GRAPHS.above) + where(step.graphs > 0, fitted.GRAPHS.first_bytes, 0))
+    graphs = computed("cuda_graphs", cuda_graph_bytes, section=Section.GRAPHS, band=ends, **captured)
     return peak, graphs
-
-
-GRAPH_SPREAD = Spread(fitted.GRAPHS.below, fitted.GRAPHS.above)
 
 
 def estimated_graphs(graphs: Item, factor: Any) -> Item:
@@ -357,7 +354,8 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     outside = kept("outside", sum(line.bytes for line in device.outside))
     used = kept("held", weights_bytes + peak.bytes + graphs.bytes) + grown.bytes + outside
     later = kept("later", needed_later([peak, graphs]))
-    figures = StageFigures(available, stage_blocks(available, stage.block_bytes), stage.block_bytes, needed, used, later)
+    least = kept("least", maximum(needed, model.states * chosen.whole * step.requests))  # every version on a sheet wants a state for each request
+    figures = StageFigures(available, stage_blocks(available, stage.block_bytes), stage.block_bytes, least, used, later)
     found = conclude([figures], memory_bytes=device.memory_bytes, refused=above_free(asked.budget_bytes, device) if rules.checks_budget else 0)
     counted = kept("counted", maximum(needed, 1))
     concurrency, low = (pool_concurrency(blocks=blocks, blocks_per_request=counted) for blocks in found.blocks[:2])

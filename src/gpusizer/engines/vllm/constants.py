@@ -19,6 +19,7 @@ __all__ = [
     "ENCODER_SPLIT_LEAST",
     "EXPERT_COMMUNICATION",
     "GRAPHS",
+    "GRAPH_BLOCKS",
     "GRAPH_ESTIMATE",
     "GRAPH_ESTIMATE_SPREAD",
     "GROWTH",
@@ -28,6 +29,7 @@ __all__ = [
     "HELD_BYTES_PER_TOKEN",
     "HELD_COPIES",
     "HIDDEN_COPIES",
+    "OLDER_GRAPHS",
     "PEAK_ABOVE",
     "PEAK_BELOW",
     "ROCM_GRAPHS",
@@ -107,16 +109,22 @@ ENCODER_SPLIT_LEAST = 0.55
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
-    """Memory of captured graphs: a part for each graph and layer, and what the rest of the model weighs in layers."""
+    """Memory of captured graphs: a part for each graph and layer; band as shares, and what a first graph took beyond it."""
 
     bytes_per_graph_and_layer: float
-    more_layers: float
     below: float
     above: float
+    first_bytes: float
 
 
-# n = 97 of 0.11 to 0.28; half to twice from driver to driver.
-GRAPHS = Graphs(0.19 * MiB, 13, 0.5, 1.2)
+# n = 17 owners of 0.9 to 0.26, each one voice: median error 18 %, 24 % with each owner left out. From driver to driver 0.5 to 1.5 times, three to
+# four times on two sites with A100; a first graph of 0.25 to 0.45 GiB on two machines, below 0.06 on six.
+GRAPHS = Graphs(0.2 * MiB, 0.5, 1.0, 0.25 * GiB)
+OLDER_GRAPHS = 1.4  # times as much before 0.17; n = 6 owners
+
+# What a block weighs in a graph, in layers of attention and feed-forward: by how many kernels it launches. Owners: attention and feed-forward 15,
+# latent attention 6, states 3, experts with biases 2 (and one of unified memory).
+GRAPH_BLOCKS = {"attention": 0.5, "feed-forward": 0.5, "latent": 1.3, "state": 1.0, "biased-experts": 2.5}
 ROCM_GRAPHS = 3.0  # times as much; n = 13 of one card
 
 # The engine's own estimate of its graphs over what they take by the rule above, and its band (n = 71 logs of 0.19 to 0.29): right for most, far too

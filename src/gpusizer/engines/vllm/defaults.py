@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
@@ -12,19 +11,15 @@ from gpusizer.engines.base.cache import asks_for_fp8
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens
 from gpusizer.formulas.memory.steps import in_flight_tokens as flight_tokens
 from gpusizer.units import GiB
 
 __all__ = [
-    "DEFAULT_MODES",
     "NEWEST",
     "complete",
-    "graph_modes",
-    "graph_sizes",
     "in_flight_tokens",
     "mixer_kinds",
-    "most_captured",
     "profile_rows",
 ]
 
@@ -39,7 +34,6 @@ CHUNKED_STEPS = (0, 8)  # before, a step holds a whole prompt unless the context
 SEQUENCES_EVERYWHERE = (0, 8), (0, 8, 4)  # 1,024 requests on every card of the new engine, taken back by vllm-project/vllm#16158
 MANY_SEQUENCES = (0, 8, 5)  # 1,024 requests on large cards
 NEW_ENGINE_FROM = 8.0  # compute capability that the new engine asked for then
-DEFAULT_MODES = 2  # graphs: whole for decoding, in pieces for mixed batches
 BATCHES_IN_FLIGHT = (0, 26)  # windows are kept for every batch in flight
 
 
@@ -148,36 +142,3 @@ def in_flight_tokens(deployment: Deployment, version: tuple[int, ...]) -> int:
 def profile_rows(deployment: Deployment) -> int:
     """Requests that the profile run samples. [rows]"""
     return min(deployment.max_num_seqs or 1, deployment.max_num_batched_tokens or 1)
-
-
-def graph_sizes(deployment: Deployment, capability: float) -> int:
-    """How many batch sizes are captured, one mode. [graphs]"""
-    most = most_captured(capability)
-    limit = int(captured_limit(requests=deployment.max_num_seqs or 1, drafts=deployment.speculative_tokens, most=most))
-    asked, sizes = _graph_flag(deployment, "max_cudagraph_capture_size"), _graph_flag(deployment, "cudagraph_capture_sizes")
-    if isinstance(sizes, list | tuple):
-        return len(sizes)
-    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
-        limit = min(asked, 8192)
-    return int(captured_sizes(limit=limit))
-
-
-def most_captured(capability: float) -> int:
-    """Largest batch that the engine captures by itself. [requests]"""
-    return 1024 if 10 <= capability < 11 else 512
-
-
-def graph_modes(deployment: Deployment) -> int:
-    """How often each size is captured: whole for decoding and in pieces for mixed batches by default. [modes]"""
-    if deployment.enforce_eager:
-        return 0
-    mode = str(_graph_flag(deployment, "cudagraph_mode") or "FULL_AND_PIECEWISE").upper()
-    return {"NONE": 0, "PIECEWISE": 1, "FULL": 1, "FULL_DECODE_ONLY": 1}.get(mode, DEFAULT_MODES)
-
-
-def _graph_flag(deployment: Deployment, name: str) -> Any:
-    """A setting of the graphs, given as a flag or inside ``--compilation-config``."""
-    settings = deployment.flags.get("compilation_config")
-    if isinstance(settings, Mapping) and name in settings:
-        return settings[name]
-    return deployment.flags.get(name)

@@ -38,6 +38,7 @@ from gpusizer.engines.vllm.account import (
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
+from gpusizer.engines.vllm.graphs import estimates, graph_modes, warms_up
 from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, reserves_graphs, step_record, version_rules
 from gpusizer.engines.vllm.releases import placed
 from gpusizer.engines.vllm.shared_memory import shared_memory
@@ -65,9 +66,9 @@ OLDEST = (0, 8)  # the V1 engine
 
 # First versions of a behaviour.
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
-ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured
 COUNTED_BY_REQUESTS = (0, 20, 1)  # tokens are printed as requests of full length, not yet by its candidates
 ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
+BLOCK_EACH = (0, 20)  # refuses fewer state blocks than requests: vllm-project/vllm#38270, of 31 March 2026
 ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 HANDS_OVER = (0, 9)  # NixlConnector: vllm/distributed/kv_transfer/kv_connector/v1/nixl_connector.py
@@ -199,7 +200,7 @@ class Vllm(PooledEngine):
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""
-        if start.version < ESTIMATES_GRAPHS or not reserves_graphs(start.accelerator):
+        if not start.lasting(estimates) or not reserves_graphs(start.accelerator):
             return False
         return str(start.flag("memory_profiler_estimate_cudagraphs", int(start.version >= HIGHER_FRACTION))).lower() not in ("0", "false")
 
@@ -263,6 +264,11 @@ class Vllm(PooledEngine):
         context = start.deployment.max_model_len or 1
         return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
 
+    def least_blocks(self, start: Start) -> int:
+        """A block for the state of every request of a batch, where decoding is captured whole."""
+        states = model_record(start.architecture).states * graph_modes(start.deployment, start.version).whole
+        return int((start.deployment.max_num_seqs or 1) * states) if start.version >= BLOCK_EACH else 0
+
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
         """Not enough free memory for the budget at the start."""
         device, budget = start.lasting(device_record), start.once(self.budget_bytes)
@@ -279,9 +285,11 @@ class Vllm(PooledEngine):
     def quantities(self, start: Start, results: Sequence[StageResult], blocks: tuple[int, int, int], worst: int) -> dict[str, Quantity]:
         """Also what the log estimates for graphs before they are captured; since 0.26 its "peak activation" holds that estimate."""
         found = super().quantities(start, results, blocks, worst)
+        if "cuda_graph_bytes" in found and warms_up(start):
+            found["cuda_graph_bytes"] = _less_warm_up(found["cuda_graph_bytes"], results[0].items)
         factor = model_record(start.architecture).estimate_factor
         estimated = [estimated_graphs(line, factor) for line in results[0].items if line.id == "cuda_graphs"]
-        if estimated and start.version >= ESTIMATES_GRAPHS:
+        if estimated and estimates(start):
             found["cuda_graph_estimated_bytes"] = combined(estimated)
         if start.version >= CONSUMED and self.charges_graphs(start):
             found["activation_peak_bytes"] = combined([*estimated, *(line for line in results[0].items if line.id == "activation_peak")])
@@ -352,6 +360,13 @@ def _known_steps(architecture: Architecture) -> Remembered[Hashable, tuple[Any, 
 def _known_plans(start: Start) -> Remembered[Hashable, CachePlan]:
     """How blocks are cut, by format and step."""
     return Remembered(64)
+
+
+def _less_warm_up(graphs: Quantity, items: Sequence[Item]) -> Quantity:
+    """Captured graphs less what the warm-up of kernels, a step without sampler, had left in the allocator. [bytes]"""
+    peak = next(line.inputs for line in items if line.id == "activation_peak")
+    freed = peak["block_bytes"] + peak["workspace_bytes"]
+    return Quantity(max(graphs.value - freed, 0), max(graphs.low - 2 * freed, 0), graphs.high)
 
 
 def _place(stage: Stage) -> Place:

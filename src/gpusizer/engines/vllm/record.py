@@ -13,7 +13,7 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, element_bytes
 from gpusizer.architecture.tensors import stored_tensors
-from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, Tensor
+from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, StateMixer, Tensor
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.device import driver_reserved, system_memory, visible_bytes
 from gpusizer.engines.base.launch import Start
@@ -21,7 +21,8 @@ from gpusizer.engines.base.ledger import banded, computed
 from gpusizer.engines.base.types import Inputs, Item, Layout, Section
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.defaults import batched_tokens, graph_modes, graph_sizes, mixer_kinds, most_captured, sequences
+from gpusizer.engines.vllm.defaults import batched_tokens, mixer_kinds, sequences
+from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, graph_modes, most_captured
 from gpusizer.engines.vllm.weights import block_shares, deeper_levels, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
@@ -38,7 +39,6 @@ __all__ = [
     "VersionRules",
     "class_record",
     "device_record",
-    "graph_bytes",
     "growth_kind",
     "layout_record",
     "library_bytes",
@@ -90,6 +90,8 @@ class ModelRecord:
     tower_patches: Any  # of the largest image; 0 where the tower takes images of one size
     tower_levels: Any  # of the tower that the language part reads
     deeper_levels: Any
+    states: Any  # 1 where a layer keeps a recurrent state
+    graph_weight: Any  # of an average layer in a captured graph, in layers of attention and feed-forward
     estimate_factor: Any  # how much more the engine estimates for its graphs than they take
     block_side: Any  # of weights in FP8 with a scale for each square block
 
@@ -135,6 +137,8 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         tower_patches=patches,
         tower_levels=levels,
         deeper_levels=deeper_levels(architecture),
+        states=int(any(isinstance(mixer, StateMixer) for layer in architecture.layers for mixer in layer.mixers)),
+        graph_weight=block_weight(architecture),
         estimate_factor=fitted.GRAPH_ESTIMATE["sparse" if picks else "other"],
         block_side=block_side,
     )
@@ -184,7 +188,8 @@ class ClassRecord:
 
     default_tokens: Any
     default_requests: Any
-    graph_modes: Any  # how often each size is captured
+    pieces: Any  # how often each size is captured
+    whole: Any  # how often each size that decoding reaches is captured whole
     most_captured: Any
     graph_bytes: Any  # of one graph and layer
     logit_copies: Any
@@ -198,12 +203,14 @@ def class_record(start: Start) -> ClassRecord:
     """Collect what the account reads of a class of devices."""
     accelerator, version = start.accelerator, start.version
     said = start.asked or start.deployment
+    modes = graph_modes(said, version)
     return ClassRecord(
         default_tokens=said.max_num_batched_tokens or batched_tokens(accelerator, version),
         default_requests=said.max_num_seqs or sequences(accelerator, version),
-        graph_modes=graph_modes(said),
-        most_captured=most_captured(start.capability),
-        graph_bytes=graph_bytes(accelerator),
+        pieces=modes.pieces,
+        whole=modes.whole,
+        most_captured=most_captured(start.capability, version),
+        graph_bytes=graph_bytes(accelerator, version),
         logit_copies=logit_copies(accelerator, version),
         library_bytes=library_bytes(accelerator),
         unfolds_scales=int(unfolds_scales(start)),
@@ -239,8 +246,8 @@ def step_record(start: Start) -> StepRecord:
         tokens=deployment.max_num_batched_tokens or 1,
         requests=deployment.max_num_seqs or 1,
         block_tokens=deployment.block_size or 16,
-        graphs=graph_modes(deployment) * graph_sizes(deployment, start.capability),
-        graph_bytes=graph_bytes(start.accelerator),
+        graphs=captured_graphs(start),
+        graph_bytes=graph_bytes(start.accelerator, start.version),
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
         encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
@@ -251,11 +258,6 @@ def step_record(start: Start) -> StepRecord:
 def library_bytes(accelerator: Accelerator) -> float:
     """What the vendor's matrix library takes from the allocator while loading. [bytes]"""
     return fitted.ROCM_LIBRARY.bytes if accelerator.vendor == "AMD" else 0.0
-
-
-def graph_bytes(accelerator: Accelerator) -> float:
-    """Memory of one captured graph and layer. [bytes]"""
-    return fitted.GRAPHS.bytes_per_graph_and_layer * (fitted.ROCM_GRAPHS if accelerator.vendor == "AMD" else 1)
 
 
 def reserves_graphs(accelerator: Accelerator) -> bool:

@@ -48,8 +48,10 @@ IMAGES: tuple[tuple[str, str], ...] = (
     ("26.06", "0.22.1"),
     ("26.10", "0.31.0"),
 )
-"""Monthly images of NVIDIA (nvcr.io/nvidia/vllm): its release notes, docs.nvidia.com/deeplearning/frameworks/vllm-release-notes, rel-25-10, rel-26-03,
-rel-26-05 and rel-26-10; 25.11, 26.01, 26.04 and 26.06 by the version that the image itself prints, "0.13.0+faa43dbf.nv26.01" where the notes say 0.11.1.
+"""Monthly images of NVIDIA (nvcr.io/nvidia/vllm) and what is in them.
+
+Release notes, docs.nvidia.com/deeplearning/frameworks/vllm-release-notes: rel-25-10, rel-26-03, rel-26-05, rel-26-10. The others by the version that
+the image itself prints: "0.13.0+faa43dbf.nv26.01", where the notes of 26.01 say 0.11.1.
 """
 
 
