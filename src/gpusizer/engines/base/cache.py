@@ -16,6 +16,7 @@ from gpusizer.formulas.memory.kv_cache import (
     compressed_state_bytes,
     convolution_state_bytes,
     indexer_token_bytes,
+    latent_packed_token_bytes,
     latent_scaled_token_bytes,
     latent_token_bytes,
     recurrent_state_bytes,
@@ -39,6 +40,10 @@ class CacheFormat:
         Bytes of one element of keys and values, block scales included. [bytes]
     scaled_latent : bool
         A latent row has FP8 elements with FP32 scales and a 16-bit rotary part (``fp8_ds_mla``).
+    packed_latent : bool
+        A latent row has 4-bit elements with one-byte scales and a 16-bit rotary part (``nvfp4_ds_mla``, of forks).
+    head_scale_bytes : int
+        Scale of the keys, and one of the values, of a token and a head (vllm/v1/kv_cache_interface.py, AttentionSpec). [bytes]
     index_element_bytes : float
         Bytes of one element of an index key. [bytes]
     index_scale_bytes : int
@@ -48,6 +53,8 @@ class CacheFormat:
     id: str
     element_bytes: float
     scaled_latent: bool = False
+    packed_latent: bool = False
+    head_scale_bytes: int = 0
     index_element_bytes: float = 1
     index_scale_bytes: int = 4
 
@@ -58,7 +65,11 @@ _ELEMENT_BYTES = {
     "fp16": 2.0,
     "fp8": 1.0,
     "fp8_ds_mla": 1.0,
+    "nvfp4_ds_mla": 9 / 16,
     "int8": 1.0,
+    "int8_per_token_head": 1.0,
+    "fp8_per_token_head": 1.0,
+    "int4_per_token_head": 0.5,
     "nvfp4": 9 / 16,
     "mxfp8": 33 / 32,
     "f32": 4.0,
@@ -70,6 +81,7 @@ _ELEMENT_BYTES = {
     "q4_0": 18 / 32,
     "iq4_nl": 18 / 32,
 }
+_PACKED_GROUP = 32  # elements that share a scale in a packed latent
 _ALIASES = {
     "fp8_e4m3": "fp8",
     "fp8_e5m2": "fp8",
@@ -111,6 +123,8 @@ def cache_format(name: str, model_dtype: str = "bf16") -> CacheFormat | None:
     --------
     >>> cache_format("auto").element_bytes, cache_format("fp8_e4m3").id
     (2.0, 'fp8')
+    >>> cache_format("int8_per_token_head").head_scale_bytes, cache_format("turboquant_4bit")
+    (4, None)
     """
     key = name.lower()
     if key in ("auto", ""):
@@ -119,7 +133,13 @@ def cache_format(name: str, model_dtype: str = "bf16") -> CacheFormat | None:
         key = _ALIASES.get(key) or plain_dtype(key) or key
     if key not in _ELEMENT_BYTES:
         return None
-    return CacheFormat(key, _ELEMENT_BYTES[key], scaled_latent=key == "fp8_ds_mla")
+    return CacheFormat(
+        key,
+        _ELEMENT_BYTES[key],
+        scaled_latent=key == "fp8_ds_mla",
+        packed_latent=key == "nvfp4_ds_mla",
+        head_scale_bytes=4 if key.endswith("_per_token_head") else 0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +219,7 @@ def _attention(mixer: Attention, form: CacheFormat, tp: int) -> list[LayerCache]
         return []
     heads = kv_heads_per_rank(kv_heads=mixer.kv_heads, tp=tp)
     row = ceil(attention_token_bytes(kv_heads=heads, head_dim=mixer.head_dim, v_head_dim=mixer.v_head_dim, element_bytes=form.element_bytes))
+    row += 2 * heads * form.head_scale_bytes
     if mixer.window:
         return [LayerCache(WINDOW, "keys-values", row, mixer.window)]
     if mixer.chunk:
@@ -224,6 +245,8 @@ def _index_row(head_dim: int, form: CacheFormat) -> int:
 def _latent(mixer: LatentAttention, form: CacheFormat) -> list[LayerCache]:
     if form.scaled_latent:
         row = latent_scaled_token_bytes(kv_lora_rank=mixer.kv_lora_rank, rope_dim=mixer.qk_rope_head_dim, scale_group=128)
+    elif form.packed_latent:
+        row = latent_packed_token_bytes(kv_lora_rank=mixer.kv_lora_rank, rope_dim=mixer.qk_rope_head_dim, scale_group=_PACKED_GROUP)
     else:
         row = ceil(latent_token_bytes(kv_lora_rank=mixer.kv_lora_rank, rope_dim=mixer.qk_rope_head_dim, element_bytes=form.element_bytes))
     caches = [LayerCache(FULL, "latent", row)]
@@ -231,7 +254,10 @@ def _latent(mixer: LatentAttention, form: CacheFormat) -> list[LayerCache]:
 
 
 def _compressed(mixer: CompressedAttention, form: CacheFormat) -> list[LayerCache]:
-    if form.element_bytes <= 1:
+    if form.packed_latent:
+        width = mixer.head_dim - mixer.rope_head_dim
+        row = latent_packed_token_bytes(kv_lora_rank=width, rope_dim=mixer.rope_head_dim, scale_group=_PACKED_GROUP)
+    elif form.element_bytes <= 1:
         row = compressed_row_bytes(head_dim=mixer.head_dim, rope_head_dim=mixer.rope_head_dim, scale_group=64, padding_bytes=1)
     else:
         row = ceil(mixer.head_dim * form.element_bytes)
