@@ -12,8 +12,8 @@ __all__ = [
     "compressed_state_bytes",
     "convolution_state_bytes",
     "indexer_token_bytes",
-    "latent_scaled_token_bytes",
     "latent_packed_token_bytes",
+    "latent_scaled_token_bytes",
     "latent_token_bytes",
     "recurrent_state_bytes",
 ]
@@ -119,7 +119,7 @@ def latent_scaled_token_bytes(*, kv_lora_rank: Any, rope_dim: Any, scale_group: 
     "memory.kv_cache.latent_packed",
     unit="bytes per token and layer",
     symbols={"kv_lora_rank": "elements", "rope_dim": "elements", "scale_group": "elements"},
-    reference="forks of vLLM with cache type nvfp4_ds_mla: 400 bytes a token for a latent of 512 (ajclark/GLM-5.3-DCP4-DFlash2-NVMe-KV-Offload-4x-DGX-Spark)",
+    reference="forks of vLLM, cache type nvfp4_ds_mla: 400 bytes a token (ajclark/GLM-5.3-DCP4-DFlash2-NVMe-KV-Offload-4x-DGX-Spark)",
     example={"kv_lora_rank": 512, "rope_dim": 64, "scale_group": 32},
 )
 def latent_packed_token_bytes(*, kv_lora_rank: Any, rope_dim: Any, scale_group: Any) -> Any:
