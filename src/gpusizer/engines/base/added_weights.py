@@ -6,6 +6,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Layer, Split
 from gpusizer.engines.base.band import Limits, Spread
+from gpusizer.engines.base.drafts import Blocks, Kind, block_draft, draft_kind, head_draft
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Evidence, Inputs, Item, Section
@@ -13,13 +14,14 @@ from gpusizer.engines.base.weights import Cut, once_per_architecture, weight_tab
 from gpusizer.errors import InputError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import adapter_bytes, group_sum_bytes, unlisted_bytes
-from gpusizer.formulas.memory.weights import cut_units
+from gpusizer.formulas.memory.loaded import adapter_bytes, draft_blocks_bytes, group_sum_bytes, unlisted_bytes
+from gpusizer.formulas.memory.weights import cut_units, kv_heads_per_rank
 
 __all__ = ["DRAFT_SPREAD", "adapter_slots", "checkpoint_drafts", "draft_layers", "draft_weights", "external_head", "unlisted_tensors"]
 
 # Which tensors of a draft are shared with the model differs by release; a head of its own may be of another width.
 DRAFT_SPREAD, OWN_DRAFT_SPREAD, HEAD_SPREAD = Spread(0.03, 0.1), Spread(0.05, 0.1), Spread(0.4, 0.3)
+BLOCKS_SPREAD = Spread(0.4, 0.6)  # three to eight layers
 ADAPTER_SPREAD = Spread(0.1, 0.2)
 UNLISTED_ABOVE = 0.3  # band of what no configuration lists, as a share; below, it may be cut over the ranks and half of it left out
 
@@ -27,15 +29,21 @@ UNLISTED_ABOVE = 0.3  # band of what no configuration lists, as a share; below, 
 
 
 def external_head(start: Start) -> bool:
-    """A draft of one layer with a checkpoint of its own (EAGLE and its kin)."""
-    return bool(start.deployment.speculative_tokens) and "eagle" in str(start.flag("speculative_method", "")).lower()
+    """A draft with a checkpoint of its own whose shape is taken for granted (EAGLE, DFlash and their kin)."""
+    return draft_kind(start) in (Kind.HEAD, Kind.BLOCKS)
 
 
 def draft_layers(start: Start) -> tuple[Layer, ...]:
-    """Layers of the draft that cache in the pool: those of the checkpoint, or one like the model's first."""
-    if not start.deployment.speculative_tokens:
+    """Layers of the draft that cache in the pool: those of the checkpoint, or those of a draft of its own."""
+    kind, architecture = draft_kind(start), start.architecture
+    if kind is Kind.OWN:
+        return architecture.mtp
+    if kind is Kind.BLOCKS:
+        return block_draft(architecture).cached()
+    if kind is not Kind.HEAD:
         return ()
-    return start.architecture.layers[:1] if external_head(start) else start.architecture.mtp
+    other = head_draft(architecture)
+    return other.cached() if other is not None else architecture.layers[:1]
 
 
 def checkpoint_drafts(architecture: Architecture, cut: Cut, band: Spread = DRAFT_SPREAD) -> list[Item]:
@@ -45,12 +53,16 @@ def checkpoint_drafts(architecture: Architecture, cut: Cut, band: Spread = DRAFT
 
 
 def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
-    """Draft layers of the checkpoint; or an external head: a projection of three hidden states, one dense layer, an output head."""
-    if not stage.last or not start.deployment.speculative_tokens:
+    """Draft layers of the checkpoint; or of one of its own: dense layers and a projection of hidden states, and an output head of EAGLE."""
+    kind = draft_kind(start)
+    if not stage.last or kind in (Kind.NONE, Kind.FREE, Kind.UNKNOWN):
         return []
     architecture, table = start.architecture, weight_table(start.architecture)
-    if not external_head(start):
+    if kind is Kind.OWN:
         return checkpoint_drafts(architecture, cut, OWN_DRAFT_SPREAD)
+    other = block_draft(architecture) if kind is Kind.BLOCKS else head_draft(architecture)
+    if other is not None:
+        return [_blocks(other, architecture.hidden_size, cut.tp, HEAD_SPREAD if kind is Kind.HEAD else BLOCKS_SPREAD)]
     return [
         computed(
             "weights_draft",
@@ -63,6 +75,24 @@ def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
             projection_bytes=3 * architecture.hidden_size**2 * 2,
         )
     ]
+
+
+def _blocks(draft: Blocks, hidden: int, tp: int, band: Spread) -> Item:
+    return computed(
+        "weights_draft",
+        draft_blocks_bytes,
+        section=Section.WEIGHTS,
+        band=band,
+        evidence=Evidence.ASSUMED,
+        layers=draft.layers,
+        hidden=hidden,
+        head_dim=draft.head_dim,
+        heads=cut_units(size=draft.heads, parts=tp),
+        kv_heads=kv_heads_per_rank(kv_heads=draft.kv_heads, tp=tp),
+        width=cut_units(size=draft.width, parts=tp),
+        taps=draft.taps,
+        element_bytes=2,
+    )
 
 
 # ---- adapters -------------------------------------------------------------------------------------------------------

@@ -1,13 +1,98 @@
-"""Drafts that a model makes of its own: which engine runs the prediction layers of which checkpoint, and from which version on."""
+"""Drafts: which engine runs the prediction layers of which checkpoint, and what a draft with a checkpoint of its own is made of.
+
+Of such a draft only a name is known. EAGLE's is one layer like the model's; DFlash's are a few dense layers of the model's width beside a projection
+of hidden states: 5 layers and 5 hidden states for dense models (configurations of z-lab/Qwen3-4B-DFlash-b16 and Qwen3.6-27B-DFlash), 6 and 8 for
+models with experts (z-lab/Qwen3.5-122B-A10B-DFlash). Both use the model's embedding, DFlash its head too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import NamedTuple
 
+from gpusizer.architecture.mixers import Attention
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import DenseMLP, LatentAttention, Layer
+from gpusizer.engines.base.launch import Start
 
-__all__ = ["OwnDraft", "own_method"]
+__all__ = ["Blocks", "Kind", "OwnDraft", "block_draft", "draft_kind", "head_draft", "own_method"]
+
+
+class Kind(StrEnum):
+    """What drafts a start."""
+
+    NONE = "none"
+    FREE = "free"  # looked up in what was written
+    OWN = "own"  # layers of the checkpoint
+    HEAD = "head"
+    BLOCKS = "blocks"
+    UNKNOWN = "unknown"
+
+
+_FREE = frozenset({"ngram", "ngram_gpu", "suffix"})
+
+
+def draft_kind(start: Start) -> Kind:
+    """What drafts, by the method or by the name of the draft, as engines tell it (vllm/config/speculative.py)."""
+    if not start.deployment.speculative_tokens:
+        return Kind.NONE
+    method, draft = str(start.flag("speculative_method", "")).lower(), str(start.flag("speculative_model", "")).lower()
+    if method in _FREE:
+        return Kind.FREE
+    for word, kind in (("dflash", Kind.BLOCKS), ("eagle", Kind.HEAD)):
+        if word in method or (method in ("", "draft") and word in draft):
+            return kind
+    return Kind.OWN if start.architecture.mtp else Kind.UNKNOWN
+
+
+class Blocks(NamedTuple):
+    """A draft of dense layers; ``width`` is that of their feed-forward blocks, ``taps`` the layers whose hidden states it reads."""
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    width: int
+    taps: int
+
+    def cached(self) -> tuple[Layer, ...]:
+        """Its layers as the cache sees them: every one keeps every token."""
+        mixer = Attention(self.heads, self.kv_heads, self.head_dim, self.head_dim, ())
+        return tuple(Layer(f"draft.{number}.", (mixer,), ()) for number in range(self.layers))
+
+
+_HEADS, _KV_HEADS, _HEAD_DIM = 32, 8, 128
+_HEAD_TAPS = 3
+_BLOCKS = {False: (5, 5), True: (6, 8)}  # layers and hidden states, by whether the model has experts
+_WIDTH_OF_EXPERTS = 3  # times the hidden size, where the model's own blocks are experts
+
+
+def _width(architecture: Architecture) -> int:
+    blocks = [block for layer in architecture.layers for block in layer.feed_forwards]
+    dense = [block.width for block in blocks if isinstance(block, DenseMLP)]
+    return max(dense) if dense and not _has_experts(architecture) else _WIDTH_OF_EXPERTS * architecture.hidden_size
+
+
+def _has_experts(architecture: Architecture) -> bool:
+    return any(layer.experts for layer in architecture.layers)
+
+
+def block_draft(architecture: Architecture) -> Blocks:
+    """A draft of DFlash for a model."""
+    layers, taps = _BLOCKS[_has_experts(architecture)]
+    return Blocks(layers, _HEADS, _KV_HEADS, _HEAD_DIM, _width(architecture), taps)
+
+
+def head_draft(architecture: Architecture) -> Blocks | None:
+    """A draft of EAGLE for a model whose first layer is none that it could be like: one dense layer of the model's attention; None where it is."""
+    first = architecture.layers[0]
+    alike = all(isinstance(mixer, LatentAttention) or (isinstance(mixer, Attention) and not mixer.window) for mixer in first.mixers)
+    if alike and first.mixers and all(isinstance(block, DenseMLP) for block in first.feed_forwards):
+        return None
+    mixer = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention)), None)
+    heads = (mixer.heads, mixer.kv_heads, mixer.head_dim) if mixer is not None else (_HEADS, _KV_HEADS, _HEAD_DIM)
+    return Blocks(1, *heads, _width(architecture), _HEAD_TAPS)
 
 
 class OwnDraft(NamedTuple):

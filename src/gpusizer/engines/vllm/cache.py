@@ -202,6 +202,8 @@ def _plan(architecture: Architecture, request: CacheRequest) -> CacheLayout:
         packed = _compressed_pages(layers, request)
         return CacheLayout(_packed(_widened(packed) if request.tuples else packed), request.tuples)
     pages = _pages(layers, request)
+    own = tuple(map(id, request.draft_layers)) and not set(map(id, request.draft_layers)) & set(map(id, (*architecture.layers, *architecture.mtp)))
+    drafts_from = len(architecture.layers) if own else len(layers)
     if request.unified and any(page.kind == FULL for _, page in pages):
         pages = [(layer, replace(page, kind=FULL, window=0) if page.kind in (WINDOW, CHUNK) else page) for layer, page in pages]
     if len({(page.kind, page.window, page.block_tokens) for _, page in pages}) <= 1:
@@ -210,7 +212,7 @@ def _plan(architecture: Architecture, request: CacheRequest) -> CacheLayout:
     states = [(layer, page) for layer, page in pages if page.kind == STATE]
     if len(latent) + len(states) == len(pages) and all(page.latent for _, page in latent) and len({page.bytes for _, page in latent}) > 1:
         return CacheLayout(_latent_with_states(latent, states))
-    return CacheLayout(_equal_pages(pages, request.widest_share))
+    return CacheLayout(_equal_pages(pages, request.widest_share, drafts_from))
 
 
 # ---- pages ----------------------------------------------------------------------------------------------------------
@@ -233,8 +235,9 @@ def _pages(layers: Sequence[Layer], request: CacheRequest) -> list[tuple[int, Pa
                 rows.append((index, cache, latent))
     block = request.block_tokens
     state_page = max((size for _, size in states), default=0)
+    drafts_from = len(layers) - len(request.draft_layers)
     if states and rows:
-        token = max(cache.row_bytes for _, cache, _ in rows)
+        token = max((cache.row_bytes for index, cache, _ in rows if index < drafts_from), default=max(cache.row_bytes for _, cache, _ in rows))
         alignment = max(block, request.latent_alignment) if any(latent for *_, latent in rows) else block
         if block * token < state_page:
             block = int(hybrid_block_tokens(state_bytes=state_page, token_bytes=token, alignment=alignment))
@@ -317,19 +320,19 @@ def _latent_with_states(latent: list[tuple[int, Page]], states: list[tuple[int, 
     return (*_one_group(latent), *groups)
 
 
-def _equal_pages(pages: list[tuple[int, Page]], widest_share: float) -> tuple[Group, ...]:
-    """Pages made equal (a longer block where it divides, else padding), then groups of equally many layers of one kind."""
+def _equal_pages(pages: list[tuple[int, Page]], widest_share: float, drafts_from: int) -> tuple[Group, ...]:
+    """Pages made equal (a longer block where it divides, else padding), then groups of equally many layers of one kind; drafts are one."""
     widest = max(page.bytes for _, page in pages)
-    buckets: dict[tuple[str, int, int], list[int]] = {}
+    buckets: dict[tuple[str, int, int, bool], list[int]] = {}
     for layer, page in pages:
         block = page.block_tokens
         if page.kind != STATE and widest % page.bytes == 0:
             block *= widest // page.bytes
-        buckets.setdefault((page.kind, page.window, block), []).append(layer)
+        buckets.setdefault((page.kind, page.window, block, layer >= drafts_from), []).append(layer)
     smallest, largest = min(map(len, buckets.values())), max(map(len, buckets.values()))
     size = largest if largest < smallest * widest_share else smallest
     groups = []
-    for (kind, window, block), members in buckets.items():
+    for (kind, window, block, _), members in buckets.items():
         count = ceil(len(members) / size)
         groups += [Group(kind, window, block, tuple((layer, widest) for layer in members[part::count])) for part in range(count)]
     return tuple(groups)

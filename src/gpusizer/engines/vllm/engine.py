@@ -13,7 +13,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.account import Place, left_of
 from gpusizer.engines.base.added_weights import adapter_slots, draft_layers, draft_weights, external_head, unlisted_tensors
 from gpusizer.engines.base.cache import FULL, cache_format
-from gpusizer.engines.base.drafts import OwnDraft
+from gpusizer.engines.base.drafts import Kind, OwnDraft, draft_kind
 from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
@@ -318,7 +318,7 @@ class Vllm(PooledEngine):
         if start.deployment.speculative_tokens:
             if external_head(start):
                 found.append(Notice("draft-assumed", {"draft": str(start.flag("speculative_model", "eagle"))}))
-            elif not start.architecture.mtp and start.flag("speculative_method") not in ("ngram", "suffix"):  # those look drafts up
+            elif draft_kind(start) is Kind.UNKNOWN:
                 draft = start.flag("speculative_model")
                 found.append(Notice("draft-not-counted", {"draft": str(draft)}) if draft else Notice("draft-not-named"))
         return tuple(found)

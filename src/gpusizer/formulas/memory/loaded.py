@@ -12,6 +12,7 @@ __all__ = [
     "absorbed_latent_bytes",
     "adapter_bytes",
     "allocation_slack_bytes",
+    "draft_blocks_bytes",
     "expert_index_bytes",
     "group_sum_bytes",
     "offloaded_bytes",
@@ -49,6 +50,57 @@ def group_sum_bytes(**groups: Any) -> Any:
     3959422976
     """
     return reduce(add, groups.values())
+
+
+@formula(
+    "memory.weights.draft_blocks",
+    unit="bytes",
+    symbols={
+        "layers": "layers",
+        "hidden": "elements",
+        "head_dim": "elements",
+        "heads": "heads",
+        "kv_heads": "heads",
+        "width": "elements",
+        "taps": "layers",
+        "element_bytes": "bytes per element",
+    },
+    reference="vllm-project/vllm: vllm/model_executor/models/qwen3_dflash.py, llama_eagle3.py; embedding and head are the model's own",
+    example={"layers": 5, "hidden": 5120, "head_dim": 128, "heads": 32, "kv_heads": 8, "width": 17408, "taps": 5, "element_bytes": 2},
+)
+def draft_blocks_bytes(*, layers: Any, hidden: Any, head_dim: Any, heads: Any, kv_heads: Any, width: Any, taps: Any, element_bytes: Any) -> Any:
+    """A draft of dense layers on one rank, with a projection of hidden states that every rank keeps whole.
+
+    Parameters
+    ----------
+    layers : int
+        Dense layers. [layers]
+    hidden, head_dim : int
+        Width of the model, and of a head. [elements]
+    heads, kv_heads : int
+        Query heads and key/value heads of this rank. [heads]
+    width : int
+        This rank's part of the feed-forward block. [elements]
+    taps : int
+        Layers of the model whose hidden states it reads. [layers]
+    element_bytes : float
+        Bytes of one element. [bytes per element]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    z-lab/Qwen3.6-27B-DFlash: 3,310.7 MiB with its norms.
+
+    >>> size = draft_blocks_bytes(layers=5, hidden=5120, head_dim=128, heads=32, kv_heads=8, width=17408, taps=5, element_bytes=2)
+    >>> round(size / 2**20, 1)
+    3300.0
+    """
+    of_layer = hidden * head_dim * 2 * (heads + kv_heads) + 3 * hidden * width
+    return (layers * of_layer + taps * hidden * hidden) * element_bytes
 
 
 @formula(
