@@ -177,6 +177,44 @@ def test_the_newer_runner_estimates_no_graphs(model: str, version: str, estimate
     assert estimates(start) == ENGINE.charges_graphs(start) == bool(estimated)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "flags", "images"),
+    [
+        (16384, {}, 1),  # "profiled with 1 image items", "4 image items" at 65,536: start-up logs of Qwen3.6
+        (65536, {}, 4),
+        (65536, {"mm_processor_kwargs": {"max_pixels": 256 * 65536 // 2}}, 4),  # eight images of half the size
+        (65536, {"limit_mm_per_prompt": {"image": {"count": 1}}}, 2),  # of two requests
+        (65536, {"limit_mm_per_prompt": {"image": 0, "video": 0}}, 0),
+    ],
+)
+def test_images_are_profiled_as_many_as_a_step_holds(tokens: int, flags: dict[str, Any], images: int) -> None:
+    """The largest image that the tower takes is 65,536 patches."""
+    found = fit("qwen3.6-35b-a3b", "h200-sxm-141gb", max_num_batched_tokens=tokens, max_num_seqs=2, flags=flags)
+    alone = fit("qwen3.6-35b-a3b", "h200-sxm-141gb", max_num_batched_tokens=2048, max_num_seqs=2)
+    peak, one = (next(line.inputs for line in each.ranks[0].items if line.id == "activation_peak") for each in (found, alone))
+    assert peak["encoder_bytes"] == pytest.approx(images * one["encoder_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("model", "flags", "layers"),
+    [
+        ("qwen3.6-27b", {"speculative_method": "dflash"}, 5),
+        ("qwen3.5-122b-a10b", {"speculative_method": "draft", "speculative_model": "z-lab/Qwen3.5-122B-A10B-DFlash"}, 6),
+        ("qwen3.6-27b", {"speculative_method": "ngram"}, 0),
+    ],
+)
+def test_a_draft_caches_in_a_group_of_its_own(model: str, flags: dict[str, Any], layers: int) -> None:
+    """Beside the 48 layers with states and the 16 with attention of Qwen3.6-27B: ten groups, four, and one of five layers each."""
+    architecture, device = load_architecture(model), accelerator("h200-sxm-141gb")
+    start = ENGINE.start(Deployment(model, device.id, speculative_tokens=5, flags=flags), architecture, device)
+    groups = cache_layout(architecture, ENGINE.cache_request(start)).groups
+    own = [group for group in groups if any(layer >= len(architecture.layers) for layer, _ in group.members)]
+    assert sum(len(group.members) for group in own) == layers
+    assert len({len(group.members) for group in groups if group.kind == "full" and group not in own}) <= 1 + bool(layers)
+    if (model, layers) == ("qwen3.6-27b", 5):
+        assert sorted(group.kind for group in groups) == ["full"] * 5 + ["state"] * 10
+
+
 def test_a_state_for_every_request() -> None:
     """vllm-project/recipes pull 551: "max_num_seqs (1024) exceeds available Mamba cache blocks (856)" on an H100; 512 start, and so did 0.18."""
     asked = Deployment("qwen3.6-27b-fp8", "h100-sxm-80gb", engine_version="0.21.0", memory_fraction=0.95)

@@ -17,7 +17,7 @@ from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Quantity, Section
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
-from gpusizer.formulas.core import kept, maximum, minimum, where
+from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes, expert_workspace_bytes, latent_chunk_bytes, latent_chunk_rows
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
@@ -25,7 +25,7 @@ from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
 from gpusizer.formulas.memory.loaded import unfolded_scales_bytes, visual_levels_bytes
 from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
-from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens
+from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens, profiled_images
 from gpusizer.units import MiB
 
 __all__ = [
@@ -112,6 +112,8 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         logit_copies=chosen.logit_copies,
         library_bytes=chosen.library_bytes,
         encodes=1,
+        image_share=1,
+        images_each=1,
         reads_images=1,
     )
 
@@ -192,13 +194,19 @@ def _latent(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
     return kept("latents", size)
 
 
+PATCHES_OF_A_TOKEN = 4  # of towers that take any size: squares of two by two patches become one token
+
+
 def _encoder(model: ModelRecord, step: StepRecord) -> tuple[Any, Any]:
     """A vision tower at work, and its outputs that stay. [bytes]"""
     element = model.element_bytes
-    work = encoder_bytes(patches=model.tower_patches, width=model.tower_width, copies=fitted.ENCODER_COPIES, element_bytes=element)
+    patches = kept("patches", model.tower_patches * step.image_share)
+    tokens = floor_div(patches, PATCHES_OF_A_TOKEN)
+    images = profiled_images(step_tokens=step.tokens, image_tokens=tokens, most=step.requests * step.images_each)
+    work = encoder_bytes(patches=images * patches, width=model.tower_width, copies=fitted.ENCODER_COPIES, element_bytes=element)
     stays = encoded_bytes(
         tokens=step.tokens,
-        patches=model.tower_patches,
+        patches=patches,
         element_bytes=element,
         hidden=model.hidden * model.tower_levels,
         copies=fitted.ENCODED_COPIES,

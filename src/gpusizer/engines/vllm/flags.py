@@ -45,7 +45,7 @@ _SIZES = (
     Flag("--max-loras", "count", high=4096),
     Flag("--max-lora-rank", "count", high=4096),
     Flag("--enable-lora", "switch"),
-    Flag("--mm-processor-kwargs", "json", effect=Effect.UNCOUNTED, caveat="not-counted-images"),
+    Flag("--mm-processor-kwargs", "json"),
     Flag("--enable-prompt-embeds", "switch", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
 )
 _FORMATS = (
@@ -154,6 +154,9 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
         del values["max_model_len"]
         values["context_to_fit"] = True
     _graphs(values)
+    images = values.get("mm_processor_kwargs")
+    if isinstance(images, Mapping) and not {"max_pixels", "size"} & set(images):
+        notices.append(Notice("not-counted-images", {"flag": "--mm-processor-kwargs"}))
     partition_of(values)
     balance = values.pop("eplb_config", None)
     if isinstance(balance, Mapping) and isinstance(count := balance.get("num_redundant_experts"), int) and 0 <= count <= 1 << 20:

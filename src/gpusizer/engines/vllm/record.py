@@ -232,6 +232,8 @@ class StepRecord:
     logit_copies: Any
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     encodes: Any  # 1 where the profile run encodes images
+    image_share: Any  # of the largest image that the tower takes, where the operator sets a smaller one
+    images_each: Any  # of one request
     reads_images: Any  # 1 where a tower is loaded
 
 
@@ -251,8 +253,32 @@ def step_record(start: Start) -> StepRecord:
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
         encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
+        image_share=_image_share(start),
+        images_each=_images_each(limits),
         reads_images=int(not text_only),
     )
+
+
+_MOST_IMAGES = 999  # of a request where nobody says: vllm/config/multimodal.py
+
+
+def _images_each(limits: Any) -> int:
+    """Images of one request: ``--limit-mm-per-prompt``, a number or with further settings."""
+    asked = limits.get("image") if isinstance(limits, Mapping) else None
+    count = asked.get("count") if isinstance(asked, Mapping) else asked
+    return min(count, _MOST_IMAGES) if isinstance(count, int) and not isinstance(count, bool) and count > 0 else _MOST_IMAGES
+
+
+def _image_share(start: Start) -> float:
+    """How much of the largest image the operator allows: ``max_pixels`` or the longest edge of ``size``, both in pixels of the whole image."""
+    settings, tower = start.flag("mm_processor_kwargs"), start.architecture.config.get("vision_config")
+    if not isinstance(settings, Mapping) or not isinstance(tower, Mapping):
+        return 1.0
+    size, side = settings.get("size"), tower.get("patch_size")
+    pixels = settings.get("max_pixels", size.get("longest_edge") if isinstance(size, Mapping) else None)
+    if not isinstance(pixels, int) or isinstance(pixels, bool) or not isinstance(side, int) or pixels <= 0 or side <= 0:
+        return 1.0
+    return min(pixels / (_LARGEST_IMAGE_PATCHES * side**2), 1.0)
 
 
 def library_bytes(accelerator: Accelerator) -> float:

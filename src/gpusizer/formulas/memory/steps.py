@@ -12,6 +12,7 @@ __all__ = [
     "captured_limit",
     "captured_sizes",
     "in_flight_tokens",
+    "profiled_images",
 ]
 
 
@@ -164,3 +165,35 @@ def captured_sizes(*, limit: Any) -> Any:
     """
     small = where(limit >= 1, 1, 0) + where(limit >= 2, 1, 0) + where(limit >= 4, 1, 0)
     return small + floor_div(minimum(limit, 255), 8) + floor_div(maximum(limit, 240) - 240, 16)
+
+
+@formula(
+    "memory.steps.profiled_images",
+    unit="images",
+    symbols={"step_tokens": "tokens", "image_tokens": "tokens", "most": "images"},
+    reference="vllm-project/vllm@4ba787ec9: vllm/multimodal/encoder_budget.py, get_max_items; logs: 4 images at 65,536 tokens, 1 at 16,384",
+    example={"step_tokens": 65536, "image_tokens": 16384, "most": 256},
+)
+def profiled_images(*, step_tokens: Any, image_tokens: Any, most: Any) -> Any:
+    """How many of the largest images are encoded at once when memory is profiled: as many as a step holds, and one at least.
+
+    Parameters
+    ----------
+    step_tokens : int
+        Most tokens of a step. [tokens]
+    image_tokens : int
+        Tokens of the largest image; 0 where its size is not known. [tokens]
+    most : int
+        Images of all requests of a step. [images]
+
+    Returns
+    -------
+    int
+        Images. [images]
+
+    Examples
+    --------
+    >>> profiled_images(step_tokens=65536, image_tokens=16384, most=256), profiled_images(step_tokens=8192, image_tokens=16384, most=256)
+    (4, 1)
+    """
+    return maximum(minimum(floor_div(step_tokens, where(image_tokens > 0, maximum(image_tokens, 1), step_tokens)), most), 1)
