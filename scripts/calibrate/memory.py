@@ -23,8 +23,9 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Fit
 from gpusizer.engines.vllm import constants as fitted
-from gpusizer.engines.vllm.defaults import graph_modes, graph_sizes, profile_rows
+from gpusizer.engines.vllm.defaults import profile_rows
 from gpusizer.engines.vllm.engine import ENGINE
+from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, warms_up
 from gpusizer.engines.vllm.record import growth_kind
 from gpusizer.formulas.memory.weights import padded_vocabulary
 from gpusizer.units import GiB
@@ -181,13 +182,14 @@ def growth_reading(row: Row) -> tuple[str, float] | None:
 
 
 def graph_reading(row: Row) -> tuple[str, float] | None:
-    """Bytes of one graph and layer."""
+    """Bytes of one graph and layer of attention and a feed-forward block, in the measure of the newer versions."""
     logged, start = row.gib("cuda_graph_gib"), row.start
-    graphs = graph_modes(start.deployment) * graph_sizes(start.deployment, start.capability)
-    if logged is None or logged <= 0.02 or not graphs:
+    graphs = captured_graphs(start)
+    if logged is None or logged <= 0.02 or not graphs or warms_up(start):
         return None
-    layers = len(start.architecture.layers) / start.layout.pp
-    return "GRAPHS", logged * GiB / graphs / (layers + fitted.GRAPHS.more_layers)
+    layers = len(ENGINE.stages(start)[0].layers) * block_weight(start.architecture)
+    times = graph_bytes(start.accelerator, start.version) / fitted.GRAPHS.bytes_per_graph_and_layer
+    return "GRAPHS", logged * GiB / graphs / layers / times
 
 
 def context_reading(row: Row) -> tuple[str, float] | None:
