@@ -77,6 +77,7 @@ KNOWN_BEFORE = [
 LONGEST_FIELD = 20_000
 _PLAIN = ("bf16", "fp16", "fp32")
 _OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs"})
+_METHOD = re.compile(r"modelopt|compressed|quark|torchao|gguf|native|checkpoint|ascend")  # how a checkpoint was made, not in which format
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
@@ -273,6 +274,8 @@ def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -
     if re.search(r"mixed|custom|not (?:seen|named)", field) and wish in (None, "bf16", "fp16"):
         return None, False, False
     unquantised = field.strip().lower() in _UNQUANTISED  # the engine said so: a name may still tell where the weights came from
+    if field and wish is None and not unquantised and not _METHOD.search(field.lower()):
+        return None, False, False  # a format that nobody here knows is not 16 bits
     for other in (flag if isinstance(flag, str) else "", "" if unquantised else text(row, "model")):
         if wish is None:
             wish, alike = precision_of_words(other)
