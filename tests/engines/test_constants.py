@@ -23,8 +23,10 @@ FOLDERS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "tensorrt_llm"}
 STARTS = tuple(
     product(
         ("qwen3-30b-a3b", "deepseek-v3", "qwen3-8b"),
-        ("h100-sxm-80gb", "rtx4090-24gb", "rtx-pro-6000-blackwell-96gb", "gb300-288gb", "mi300x-192gb", "gb10-128gb")
-        + ("r9700-32gb", "ascend910b3-64gb"),  # kinds of links
+        (
+            *("h100-sxm-80gb", "rtx4090-24gb", "rtx-pro-6000-blackwell-96gb", "gb300-288gb"),  # kinds of links, of memory and of makers
+            *("mi300x-192gb", "r9700-32gb", "gb10-128gb", "ascend910b3-64gb"),
+        ),
         (None, "0.5.2", "0.16.0"),
         ({"tp": 1}, {"tp": 2}, {"pp": 2}, {"tp": 4, "ep": 4}),
     )

@@ -10,7 +10,7 @@ from gpusizer.errors import FlagError
 __all__ = ["build_day", "checked_version", "named_version", "ordered_version", "version_in"]
 
 _VERSION = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\d.]*-?py)")
-_NAMED = re.compile(r"(?<![\d.])v?(\d{1,3}(?:\.\d{1,3}){1,3})((?:[.-]?(?:rc|dev|a|b)\d{1,6}){0,2})(?!\d)")
+_NAMED = re.compile(r"(?<![\w.])v?(\d{1,3}(?:\.\d{1,3}){1,3})((?:[.-]?(?:rc|dev|a|b)\d{1,6}){0,2})(?!\d)")
 _MONTH = re.compile(r"(?<![\d.])(2\d\.(?:0[1-9]|1[0-2]))(?:\.post\d)?(?:-py3[\w-]*)?(?![\w.])")
 _UNTAGGED = re.compile(r"0\.0\.0|0\.1\.dev\d")  # what setuptools-scm calls a build that sees no tag
 _DAY = re.compile(r"\.d(20\d\d)(\d\d)(\d\d)\b")

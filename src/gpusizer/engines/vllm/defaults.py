@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import element_bytes, plain_dtype
 from gpusizer.architecture.types import CompressedAttention, LatentAttention

@@ -39,7 +39,16 @@ from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, warms_up
-from gpusizer.engines.vllm.record import CONSUMED, device_record, layout_record, library_bytes, model_record, reserves_graphs, step_record, version_rules
+from gpusizer.engines.vllm.record import (
+    CONSUMED,
+    device_record,
+    layout_record,
+    library_bytes,
+    model_record,
+    reserves_graphs,
+    step_record,
+    version_rules,
+)
 from gpusizer.engines.vllm.releases import placed
 from gpusizer.engines.vllm.shared_memory import shared_memory
 from gpusizer.engines.vllm.weights import (
