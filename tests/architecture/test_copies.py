@@ -17,13 +17,12 @@ from gpusizer.units import GB, GiB
 @pytest.mark.parametrize(
     ("name", "size_bytes"),
     [
-        ("poolside/Laguna-S-2.1-INT4", 66.97 * GiB),  # printed by vLLM: checkpoint size
-        ("cyankiwi/gemma-4-26B-A4B-it-qat-AWQ-INT4", 16.01 * GiB),  # printed by vLLM: checkpoint size
-        ("cyankiwi/gemma-4-31B-it-AWQ-4bit", 20.90 * GB),  # the model card
+        ("poolside/Laguna-S-2.1-INT4", 66.97 * GiB),  # the checkpoint that a start-up log prints
+        ("cyankiwi/gemma-4-26B-A4B-it-qat-AWQ-INT4", 16.01 * GiB),  # the checkpoint that a start-up log prints
+        ("cyankiwi/gemma-4-31B-it-AWQ-4bit", 20.90 * GB),  # its commit message
         ("cyankiwi/Qwen3.6-27B-AWQ-INT4", 20.4 * GB),  # a deployment script
-        ("RedHatAI/Qwen3.6-35B-A3B-NVFP4", 23.32 * GiB),  # printed by vLLM: checkpoint size
+        ("RedHatAI/Qwen3.6-35B-A3B-NVFP4", 23.32 * GiB),  # the checkpoint that a start-up log prints
         ("palmfuture/Qwen3.6-35B-A3B-GPTQ-Int4", 24.4 * GB),  # the model card; zero points and group indices of GPTQ files are not counted
-        ("Intel/Qwen3-14B-int4-AutoRound", 9.95 * GB),  # 13.2 billion at 4.125 bits beside two tables of 1.56 GB
     ],
 )
 def test_files_have_the_size_that_their_publishers_print(name: str, size_bytes: float) -> None:

@@ -43,9 +43,9 @@ def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str
     Examples
     --------
     >>> from gpusizer.architecture.load import load_architecture
-    >>> copy = copy_of(load_architecture("qwen3-14b"), "cyankiwi/Qwen3-14B-AWQ-4bit", "int4", load_architecture)
+    >>> copy = copy_of(load_architecture("qwen3-14b"), "Qwen/Qwen3-14B-AWQ", "int4", load_architecture)
     >>> copy.quantization.linear.id, copy.quantization.ends
-    ('int4_g32', ())
+    ('int4_g128', ())
     """
     plain = with_precision(model, precision)
     if precision not in FAMILIES or (plain is model and not published_by_another(model.id, name)):
