@@ -16,7 +16,6 @@ LONGEST_WORDS = 200
 # (ikawrakow/ik_llama.cpp: ggml/src/ggml-common.h). Row-interleaved variants (_R4, _R8) hold the same bits.
 FORK_TYPES = {
     "iq2_ks": "iq2_xxs",
-    "iq2_kt": "iq2_xxs",
     "iq2_k": "iq2_xs",
     "iq2_kl": "iq2_s",
     "iq3_ks": "iq3_xxs",
