@@ -61,6 +61,8 @@ def check(fit: Fit, gpu: str) -> None:
         for line in items:
             assert said("item", line.id), line.id
             assert line.low_bytes <= line.bytes <= line.high_bytes, line
+            if line.id == "weights_ngrams_on_host":  # what is taken off again of weights_ngrams
+                continue
             assert line.bytes >= 0 or line.id == "free", line
             assert line.bytes >= 0 or not fit.fits or not AT_FULL_LOAD.isdisjoint(notice.code for notice in fit.warnings), line
     for name, quantity in fit.quantities.items():
