@@ -149,7 +149,7 @@ PASTED: list[tuple[str, dict[str, Any]]] = [
     ),
     ("vllm serve Qwen/Qwen3-8B --max-model-len=32k --max-num-batched-tokens 8k", {"max_model_len": 32_000, "max_num_batched_tokens": 8_000}),
     ("vllm serve Qwen/Qwen3-8B --kv-cache-memory-bytes 20G --gpu-memory-util 0.8", {"kv_cache_memory_bytes": 20 << 30, "memory_fraction": 0.8}),
-    ("vllm serve someone/Qwen3-8B-GPTQ-Int4 --max-model-len -1", {"model": "qwen3-8b", "precision": "int4", "context_to_fit": True}),
+    ("vllm serve someone/Qwen3-8B-GPTQ-Int4 --max-model-len -1", {"model": "qwen3-8b", "stored": "int4", "context_to_fit": True}),
     ("sglang serve --model-path meta-llama/Llama-3.1-8B-Instruct --tp 2 --dp 4", {"model": "llama-3.1-8b-instruct", "tp": 2, "dp": 1}),
     (
         "python3 -m sglang.launch_server --model deepseek-ai/DeepSeek-V3 --tp 16 --dp 16 --enable-dp-attention --nnodes 2 --node-rank 0",
@@ -192,7 +192,9 @@ PASTED: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("command", "expected"), PASTED, ids=[command[:40] for command, _ in PASTED])
 def test_commands_that_people_paste(command: str, expected: dict[str, Any]) -> None:
     start = launch_of_command([command], gpu="h200-sxm-141gb").deployment
-    told = {**{each.name: getattr(start, each.name) for each in fields(start)}, **start.flags, "model": model_entry(start.model).id}
+    model = load_architecture(start.model)
+    named = {each.name: getattr(start, each.name) for each in fields(start)}
+    told = {**named, **start.flags, "model": model.id, "stored": getattr(model.quantization, "method", None)}
     assert {name: told[name] for name in expected} == expected
 
 

@@ -28,7 +28,7 @@ from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment
-from gpusizer.engines.base.version import build_day, named_version
+from gpusizer.engines.base.version import build_day, known_build, named_version
 from gpusizer.errors import InputError
 from gpusizer.facts.stored_copies import published_by_another
 from gpusizer.facts.types import Accelerator, ModelEntry
@@ -171,6 +171,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         )
     if stored.similar:
         fields["similar_precision"] = stored.similar
+    fields["other_build"] = not known_build(text(row, "engine_version"))
     deployment = Deployment(
         model=entry.id,
         gpu=first.id,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from gpusizer.engines.base.ledger import RECIPE_LINE
 from gpusizer.engines.base.types import Item, Quantity
 from gpusizer.formulas.core import greatest, kept, least, maximum, root, squared, where
 from gpusizer.formulas.memory.budget import shortfall_bytes
@@ -40,11 +41,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A sum of lines with the squares of their deviations, which are taken as independent. [bytes, bytes squared]"""
+    """A sum of lines with the squares of their deviations, which are taken as independent; physical ends are added. [bytes, bytes squared]"""
 
     bytes: Any
     below_squares: Any
     above_squares: Any
+    physical_below: int = 0
+    physical_above: int = 0
 
 
 def summed(items: Iterable[Item]) -> Sum:
@@ -64,27 +67,40 @@ def summed(items: Iterable[Item]) -> Sum:
     below: Any = 0.0
     above: Any = 0.0
     lines = tuple(items)
+    ends = [line for line in lines if line.id == RECIPE_LINE]  # no sheet has one: it shows checkpoints whose lists are known
+    physical = sum(line.bytes - line.low_bytes for line in ends), sum(line.high_bytes - line.bytes for line in ends)
     for line in lines:
         value = value + line.bytes
+        if ends and line.id == RECIPE_LINE:
+            continue
         below = below + squared(line.bytes - line.low_bytes)
         above = above + squared(line.high_bytes - line.bytes)
     if len(lines) < 2:
-        return Sum(value, below, above)  # one line has a name already
-    return Sum(kept("sum", value), kept("squares below", below), kept("squares above", above))
+        return Sum(value, below, above, *physical)  # one line has a name already
+    return Sum(kept("sum", value), kept("squares below", below), kept("squares above", above), *physical)
 
 
 def total_of(found: Sum) -> Quantity:
     """A sum with its band. [bytes]"""
-    return Quantity(found.bytes, found.bytes - root(found.below_squares), found.bytes + root(found.above_squares))
+    low, high = found.bytes - root(found.below_squares), found.bytes + root(found.above_squares)
+    return Quantity(found.bytes, _moved(low, -found.physical_below), _moved(high, found.physical_above))
 
 
 def left_of(base: Any, *sums: Sum) -> Quantity:
     """What sums leave of a size, with its band: what weighs more leaves less. [bytes]"""
     rest, below, above = base, 0.0, 0.0
+    physical_below = physical_above = 0
     for each in sums:
         rest, below, above = rest - each.bytes, below + each.above_squares, above + each.below_squares
+        physical_below, physical_above = physical_below + each.physical_above, physical_above + each.physical_below
     rest = kept("available", rest)
-    return Quantity(rest, kept("available, low", rest - root(below)), rest + root(above))
+    low, high = kept("available, low", rest - root(below)), rest + root(above)
+    return Quantity(rest, _moved(low, -physical_below), _moved(high, physical_above))
+
+
+def _moved(size: Any, by: int) -> Any:
+    """A size moved by physical ends; a sheet, which has none, shows no sum."""
+    return size + by if by else size
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.engine import Engine, Start
 from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.margins import MARGIN
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.base.types import Deployment, Item, Section
 from gpusizer.engines.base.weights import ExpertPadding
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.constants import constant_bytes
 
-__all__ = ["LINE_FIGURES", "DeviceClass", "Devices", "line_figures", "looked_line"]
+__all__ = ["LINE_FIGURES", "DeviceClass", "Devices", "line_figures", "looked_line", "looked_margin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +113,9 @@ def looked_line(get: DeviceLookup, id: str, factor: Any = 1) -> Item:
     """A line of a device as its columns say; ``factor`` is 1 where the layout has it, else 0."""
     size, low, high = (get(f"{id}_{name}") * factor for name in LINE_FIGURES)
     return computed(id, constant_bytes, section=Section.OUTSIDE, band=Limits(low, high), fitted_bytes=size)
+
+
+def looked_margin(get: DeviceLookup) -> tuple[Any, Any]:
+    """What is added to the band of the pool on a device as its columns say: below, above. [bytes]"""
+    below, above = (get(name) for name in MARGIN)
+    return below, above

@@ -24,9 +24,11 @@ from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch import CachePlan, LayoutChoice, Stage, StageResult, Start, stage_layers
 from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
+from gpusizer.engines.base.margins import owners_behind
 from gpusizer.engines.base.recipe_band import recipe_line
 from gpusizer.engines.base.types import Account, Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
+from gpusizer.facts.margins import FEW_OWNERS
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.loaded import absorbed_latent_bytes, rope_table_bytes
 from gpusizer.once import Remembered
@@ -339,6 +341,9 @@ class Engine(ABC):
         node = start.accelerator.devices_per_node
         if node and start.layout.tp > node:
             found.append(Notice("tp-across-nodes", {"tp": start.layout.tp, "devices_per_node": node}))
+        owners = owners_behind(start)
+        if owners < FEW_OWNERS:
+            found.append(Notice("few-measurements", {"owners": owners}))
         return tuple(found)
 
     def refused(self, start: Start, reason: Notice) -> Fit:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, element_bytes
@@ -20,10 +20,9 @@ from gpusizer.engines.base.device_support import Contents, format_families, mixe
 from gpusizer.engines.base.device_table import Devices
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
-from gpusizer.engines.base.part_table import Part, PartTable, Tally, tally_of
+from gpusizer.engines.base.part_table import LayerSize, Part, PartTable, Tally, tally_of
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment, Item, Layout
-from gpusizer.engines.base.weights import Cut, StoredTensor
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 
@@ -87,7 +86,7 @@ class ModelTables(ABC):
     def __init__(self, devices: Devices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
         self.devices, self.engine = devices, devices.engine
         self.precisions, self.kv_precisions, self.tps = tuple(precisions), tuple(kv_precisions), tps
-        self.parts = PartTable(tps, devices.paddings, self.slack_of, self.padded_of, self.engine.stacked)
+        self.parts = PartTable(tps, devices.paddings, self.slack_of, self.beside_of, self.engine.stacked)
         self.columns: list[ModelColumns] = []
         self.families: dict[Contents, int] = {}
         self.shared: dict[tuple[Any, ...], dict[Any, Any]] = {}
@@ -135,8 +134,8 @@ class ModelTables(ABC):
         """For each group of parameters with FP8 in square blocks: their share of its bytes, and the side of a block, where that matters."""
         return {}
 
-    padded_of: Callable[[Iterable[StoredTensor], Cut], int] | None = None
-    """What padded experts of a layer take beyond their tensors, where the engine pads them. [bytes]"""
+    beside_of: ClassVar[Mapping[str, LayerSize]] = {}
+    """What else the engine counts of a layer's tensors in one cut, by name."""
 
     def slack_of(self, sizes: Iterable[int]) -> int:
         """What the allocator counts beyond matrices of these sizes. [bytes]"""

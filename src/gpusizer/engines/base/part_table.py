@@ -17,12 +17,13 @@ from gpusizer.architecture.types import Tensor
 from gpusizer.engines.base.ledger import WEIGHT_LINES, weight_line
 from gpusizer.engines.base.weights import Cut, ExpertPadding, StoredTensor, bare_matrices, group_bytes, matrix_bytes, parameter_of, stored_as
 
-__all__ = ["LINES", "Part", "PartTable", "Tally", "tally_of"]
+__all__ = ["LINES", "LayerSize", "Part", "PartTable", "Tally", "tally_of"]
 
 LINES = WEIGHT_LINES
 """Lines of stored tensors in the ledger."""
 
 Blocks = tuple[tuple[str, float], ...]  # groups of parameters with FP8 in square blocks, and their share of the group's bytes
+LayerSize = Callable[[Iterable[StoredTensor], Cut], int]  # something of the tensors of a layer in one cut
 Part = tuple[tuple[Tensor, StorageFormat, int], ...]  # tensor, format of the checkpoint, how many
 
 
@@ -166,8 +167,8 @@ class PartTable:
         Padding of expert kernels, one for each class of devices.
     slack_of : callable
         What the engine's allocator counts beyond matrices of given sizes.
-    padded_of : callable or None
-        What padded experts of a layer take beyond their tensors, where the engine pads them.
+    beside_of : mapping of str to callable
+        What else the engine counts of a layer's tensors in one cut, by name: experts that kernels pad, indices that they keep.
     stacked : bool
         Queries, keys and values are one parameter.
     """
@@ -175,7 +176,7 @@ class PartTable:
     tps: tuple[int, ...]
     paddings: tuple[tuple[ExpertPadding, ...], ...]
     slack_of: Callable[[Iterable[int]], int]
-    padded_of: Callable[[Iterable[StoredTensor], Cut], int] | None = None
+    beside_of: Mapping[str, LayerSize] = field(default_factory=dict)
     stacked: bool = False
     rows: list[list[float | None]] = field(default_factory=list)
     _known: dict[tuple[tuple[StoredTensor, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
@@ -186,7 +187,7 @@ class PartTable:
     @property
     def _kinds(self) -> tuple[str, ...]:
         """What is counted beside the lines of stored tensors."""
-        return ("slack", "blocks") if self.padded_of is None else ("slack", "blocks", "padded")
+        return ("slack", "blocks", *self.beside_of)
 
     def columns(self) -> list[tuple[str, str, int, int]]:
         """(kind, line, whole experts, tp) of each column; "further" first: rows that follow for other paddings."""
@@ -259,7 +260,7 @@ class PartTable:
             sizes[key] = sizes.get(key, 0) + size
         if matrices:
             sizes["slack", *way] = sizes.get(("slack", *way), 0) + self.slack_of(matrix_bytes(matrices, cut))
-        if self.padded_of is not None:
-            sizes["padded", *way] = sizes.get(("padded", *way), 0) + self.padded_of(tensors, cut)
+        for name, size_of in self.beside_of.items():
+            sizes[name, *way] = sizes.get((name, *way), 0) + size_of(tensors, cut)
         if shares:
             sizes["blocks", *way] = sizes.get(("blocks", *way), 0) + sum(groups.get(group, 0) * share for group, share in shares)

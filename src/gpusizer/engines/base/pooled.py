@@ -25,6 +25,7 @@ from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.launch import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes
+from gpusizer.engines.base.margins import measured
 from gpusizer.engines.base.types import Account, Deployment, Fit, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.verdict import reason_of
 from gpusizer.engines.base.weights import layer_kinds
@@ -123,7 +124,7 @@ class PooledEngine(Engine):
             budget_bytes=start.once(self.budget_bytes),
             account=Account(
                 lambda: self._ranks(start, results, blocks),
-                lambda: self.quantities(start, results, (blocks, low, high), worst),
+                lambda: measured(start, self.quantities(start, results, (blocks, low, high), worst)),
                 lambda: self.warnings(start),
             ),
         )
@@ -209,7 +210,8 @@ class PooledEngine(Engine):
             if lines:
                 found[name] = combined(lines)
         plan = results[worst].plan
-        tokens = [float(self.printed_tokens(start, plan, count)) for count in blocks]
-        found["kv_cache_tokens"] = Quantity(*tokens)
-        found["max_concurrency"] = Quantity(*(self.concurrency(start, plan, count) for count in blocks))
+        value, low, high = (float(self.printed_tokens(start, plan, count)) for count in blocks)
+        found["kv_cache_tokens"] = Quantity(value, low, high)
+        value, low, high = (self.concurrency(start, plan, count) for count in blocks)
+        found["max_concurrency"] = Quantity(value, low, high)
         return found

@@ -105,12 +105,13 @@ class DeviceLookup(Protocol):
 @dataclass(frozen=True)
 class DeviceShare:
     """A device as a layout has it: what the account reads of it, the share of it that the engine takes, and the budget that this is; ``left_open`` is
-    1 where the engine chose the share, 0 where the operator did."""
+    1 where the engine chose the share, 0 where the operator did; ``margin`` is added to the band of the pool, below and above."""
 
     record: Any
     share: Any
     budget_bytes: Any
     left_open: Any = 1
+    margin: tuple[Any, Any] = (0, 0)
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ class Deployment:
     device_memory_bytes: tuple[int, ...] = ()  # their memory where the owner told it [bytes]
     other_memory_bytes: int | None = None  # held by the system and other programs of a machine whose GPU shares its memory [bytes]
     fork: str = ""  # a fork of the engine with a cache of its own
+    other_build: bool = False  # no release that is known: a branch, a patched image, or nobody told the version
     similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
     flags: Mapping[str, Any] = field(default_factory=dict, hash=False)  # further flags of the engine, by its own names; compared, not hashed
 
@@ -156,11 +157,20 @@ class KVCache:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A predicted figure with its band; ``value`` in the unit of its name."""
+    """A predicted figure with its band; ``value`` in the unit of its name, and whose starts the band was held against.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The figure and its band.
+    owners : int or None
+        Owners of measured starts behind the band, 0 where nobody measured it; None where bands are not held against starts.
+    """
 
     value: float
     low: float
     high: float
+    owners: int | None = None
 
 
 class Account(NamedTuple):

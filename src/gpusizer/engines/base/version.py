@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 from gpusizer.errors import FlagError
 
-__all__ = ["build_day", "checked_version", "named_version", "ordered_version", "version_in"]
+__all__ = ["build_day", "checked_version", "known_build", "named_version", "ordered_version", "version_in"]
 
 _VERSION = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\d.]*-?py)")
 _NAMED = re.compile(r"(?<![\w.])v?(\d{1,3}(?:\.\d{1,3}){1,3})((?:[.-]?(?:rc|dev|a|b)\d{1,6}){0,2})(?!\d)")
 _MONTH = re.compile(r"(?<![\d.])(2\d\.(?:0[1-9]|1[0-2]))(?:\.post\d)?(?:-py3[\w-]*)?(?![\w.])")
 _UNTAGGED = re.compile(r"0\.0\.0|0\.1\.dev\d")  # what setuptools-scm calls a build that sees no tag
 _DAY = re.compile(r"\.d(20\d\d)(\d\d)(\d\d)\b")
+_OWN_PART = re.compile(r"\+(?!g[0-9a-f]{6,}|cu\d|rocm\d|cpu\b|d20\d\d|rhai)\w")  # after "+": what is neither a commit nor a build for a platform
+_OTHER = re.compile(r"\b(?:fork|branch|patch|patched|patches|PR \d+|main of)\b|/", re.IGNORECASE)
 _LATE = 9999  # a build after every patch of the release before it
 LONGEST_VERSION = 200
 
@@ -62,6 +64,18 @@ def named_version(text: str | None, months: Sequence[tuple[str, str]] = ()) -> s
         return next((release for name, release in reversed(months) if name <= month[1]), None)
     found = _NAMED.search(words)
     return None if found is None or _UNTAGGED.match(words, found.start(1)) else found[1] + found[2]
+
+
+def known_build(text: str) -> bool:
+    """Whether words name a release, or a build of the engine's own repository that can be placed between two: no branch, no fork, no patches.
+
+    >>> known_build("0.20.1rc1.dev16+g7a1eb8ac2"), known_build("v0.11.0"), known_build("0.5.8.post1-rocm720"), known_build("b5192")
+    (True, True, True, True)
+    >>> known_build("0.20.2rc1.dev249+kimirebase"), known_build("0.26.1.dev0 (fork)"), known_build("a branch, 4cdbe04"), known_build("")
+    (False, False, False, False)
+    """
+    words = text[:LONGEST_VERSION]
+    return any(letter.isdecimal() for letter in words) and not _OWN_PART.search(words) and not _OTHER.search(words)
 
 
 def ordered_version(text: str) -> tuple[int, ...]:

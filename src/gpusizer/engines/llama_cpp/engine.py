@@ -13,6 +13,7 @@ from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Start
 from gpusizer.engines.base.launch_words import device_names, printed_values, words_for
 from gpusizer.engines.base.ledger import free_line
+from gpusizer.engines.base.margins import measured
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Account, Deployment, Fit, Layout, Rank
@@ -161,7 +162,7 @@ class LlamaCpp(PlacedEngine):
             budget_bytes=free[0] if free else 0,
             account=Account(
                 lambda: ranks,
-                lambda: figures_of(start, found, ranks if cards else ()),
+                lambda: measured(start, figures_of(start, found, ranks if cards else ())),
                 lambda: (*self.warnings(start), *converted, *_told(architecture, options, found)),
             ),
             **_host_shares(found.placement),

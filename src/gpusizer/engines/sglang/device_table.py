@@ -8,6 +8,7 @@ from typing import Any
 from gpusizer.engines.base.band import Band
 from gpusizer.engines.base.device_table import LINE_FIGURES, DeviceClass, Devices, line_figures, looked_line
 from gpusizer.engines.base.kinds import Kinds
+from gpusizer.engines.base.margins import MARGIN, device_margin
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_limit, prefill_graph_sizes, steps_by_memory
@@ -64,10 +65,11 @@ class SglangDevices(Devices):
             found = device_record(self.start(accelerator))
             bands = [(band.bytes, band.below, band.above) for band in communicators(accelerator)]
             lines = line_figures((*found.before_weights, *found.beside), *_LINES)
-            rows.append([accelerator.memory_bytes, number + 1, *lines, *(size or None for band in bands for size in band)])
+            margin = device_margin(ENGINE.id, accelerator)
+            rows.append([accelerator.memory_bytes, number + 1, *margin, *lines, *(size or None for band in bands for size in band)])
         names = [f"{id}_{name}" for id in _LINES for name in LINE_FIGURES]
         names += [f"{part}_{name}" for part in ("together", "each") for name in _BAND]
-        return [(name, 1) for name in ("memory", "class", *names)], rows
+        return [(name, 1) for name in ("memory", "class", *MARGIN, *names)], rows
 
 
 def looked_device(get: DeviceLookup, gpus: Any) -> DeviceRecord:

@@ -14,6 +14,7 @@ from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
+from gpusizer.engines.base.margins import pool_margin, widened
 from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_model
@@ -169,7 +170,8 @@ class Sglang(PooledEngine):
         """The share of what was free, less what loading took."""
         records = records_of(start)
         later = () if start.version >= DRAFTS_FIRST else ("weights_draft",)
-        return within_share(records.device, records.share, (line for line in items if line.section is Section.WEIGHTS and line.id not in later))
+        loaded = (line for line in items if line.section is Section.WEIGHTS and line.id not in later)
+        return widened(within_share(records.device, records.share, loaded), start.lasting(pool_margin))
 
     def stage_result(self, start: Start, stage: Stage) -> StageResult:
         """One stage: its items, the pools that are cut from its share, and how many pages that makes."""
@@ -215,7 +217,8 @@ class Sglang(PooledEngine):
         first = results[0]
         found["weights_bytes"] = combined(line for line in first.items if line.id.startswith("weights") and line.id != "weights_draft")
         share = first.plan.stored_share if isinstance(first.plan, SglangPlan) else 1.0
-        found["kv_cache_pool_bytes"] = Quantity(*(size * share for size in (first.available.value, first.available.low, first.available.high)))
+        pool = first.available
+        found["kv_cache_pool_bytes"] = Quantity(pool.value * share, pool.low * share, pool.high * share)
         del found["activation_peak_bytes"]  # the log does not say it
         if start.version < (0, 5, 14):  # newer logs print prefill graphs apart
             graphs = [line for line in first.items if line.id in ("cuda_graphs", "prefill_graphs")]

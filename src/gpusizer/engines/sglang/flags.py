@@ -167,8 +167,8 @@ def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str,
 
 
 def _settle_graphs(values: dict[str, Any]) -> None:
-    """Named batch sizes: the largest, and how many there are."""
-    sizes = values.pop("cuda_graph_bs", None)
+    """Named batch sizes say the largest too."""
+    sizes = values.get("cuda_graph_bs")
     if isinstance(sizes, list | tuple) and sizes:
+        values["cuda_graph_bs"] = tuple(sizes)
         values.setdefault("cuda_graph_max_bs", max(sizes))
-        values["cuda_graph_sizes"] = len(set(sizes))

@@ -131,9 +131,9 @@ def step_record(start: Start) -> StepRecord:
 
 def _decode_graphs(start: Start) -> int:
     """Batch sizes that are captured: those that were named, else the usual ones up to a limit. [graphs]"""
-    named = start.flag("cuda_graph_sizes")
-    if isinstance(named, int) and named > 0:
-        return named
+    named = start.flag("cuda_graph_bs")
+    if isinstance(named, list | tuple) and named:
+        return len(set(named))
     return decode_graph_sizes(int(start.flag("cuda_graph_max_bs", 0) or 0), drafts=start.deployment.speculative_tokens > 0)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.account import StageFigures, conclude
 from gpusizer.engines.base.assembly import CellAssembly, Parts
+from gpusizer.engines.base.device_table import looked_margin
 from gpusizer.engines.base.ledger import WEIGHT_LINES
+from gpusizer.engines.base.margins import widened
 from gpusizer.engines.base.model_table import BY_PRECISION
 from gpusizer.engines.base.prefill import PrefillModel, prefill_cut_of
 from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model, Outcome, Ways
@@ -112,8 +114,8 @@ class SglangSheet:
         plain = kept("plain share", static_share(device_mib=size, reserved_mib=kept("reserved", reserved)))
         seeing = share_with_towers(share=plain, tower_layers=of_model.tower_layers, tower_width=of_model.tower_width)
         share = kept("share", where(of_model.tower_layers > 0, seeing, plain))
-        usual = DeviceShare(found, share, 0)
-        return DeviceShare(found, share, kept("budget", self.budget_of_share(usual, share)))
+        usual = DeviceShare(found, share, 0, margin=looked_margin(get))
+        return replace(usual, budget_bytes=kept("budget", self.budget_of_share(usual, share)))
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:
         """``--mem-fraction-static`` of what is free before weights are loaded. [bytes]"""
@@ -130,7 +132,7 @@ class SglangSheet:
         further = (stage.copies(), stage.tables(), account.loaded(layout, recipe_bytes=stage.recipe_bytes(weights)), stage.unlisted())
         weights |= {line.id: line for line in further}
         beside = [*account.step_lines(prefill, step, layout, stage.place.layers), *found_device.before_weights, *found_device.beside]
-        budget = account.within_share(found_device, share, weights.values())
+        budget = widened(account.within_share(found_device, share, weights.values()), device.margin)
         pools = stage.pools
         cached = account.cached(step, requests, pools, budget)
         cache = [line for line in (cached.states, cached.by_request, cached.beyond) if line is not None]

@@ -14,6 +14,7 @@ from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.ledger import banded, computed
+from gpusizer.engines.base.margins import pool_margin, widened
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit, Inputs, Item, Quantity, Section
 from gpusizer.engines.base.version import version_in
@@ -122,7 +123,7 @@ class TensorRtLlm(PooledEngine):
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """A share of what the trial run left free."""
         records = records_of(start)
-        return left_for_cache(records.device, records.step, cache_record(start, stage), items)
+        return widened(left_for_cache(records.device, records.step, cache_record(start, stage), items), start.lasting(pool_margin))
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         """Blocks over all layers of a stage; layers with a window are held like the others."""

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.account import StageFigures, conclude, stage_blocks
 from gpusizer.engines.base.assembly import CellAssembly, Parts
+from gpusizer.engines.base.device_table import looked_margin
 from gpusizer.engines.base.ledger import banded
+from gpusizer.engines.base.margins import widened
 from gpusizer.engines.base.model_table import BY_PRECISION
 from gpusizer.engines.base.prefill import PrefillModel, prefill_cut_of
 from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model, Outcome, Ways
@@ -50,7 +52,7 @@ class TensorRtLlmSheet:
     def device(self, lookup: Lookup, model: Model, get: DeviceLookup, ways: Ways) -> DeviceShare:
         """Devices as layouts have them; the engine takes a share of what the trial run leaves."""
         found = looked_device(get, ways.tp * ways.pp)
-        return DeviceShare(found, self._usual.memory_fraction, found.memory_bytes)
+        return DeviceShare(found, self._usual.memory_fraction, found.memory_bytes, margin=looked_margin(get))
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:
         """The engine's own budget is the whole device. [bytes]"""
@@ -77,7 +79,8 @@ class TensorRtLlmSheet:
         pages = account.pages(found_device, record, lines.values())
         lines[pages.id] = pages
         cache = CacheRecord(stage.cached("token"), stage.cached("request"))
-        available, block = account.left_for_cache(found_device, step, cache, lines.values()), account.block_bytes(cache, step.page_tokens)
+        available = widened(account.left_for_cache(found_device, step, cache, lines.values()), device.margin)
+        block = account.block_bytes(cache, step.page_tokens)
         used = kept("held", sum(line.bytes for line in lines.values()))
         figures = StageFigures(available, stage_blocks(available, block), block, 1, used, 0)
         found = conclude([figures], memory_bytes=found_device.memory_bytes, refused=0)

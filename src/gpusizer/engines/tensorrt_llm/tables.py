@@ -11,6 +11,7 @@ from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.engines.base.cell_table import CellTable, cache_kinds
 from gpusizer.engines.base.device_table import LINE_FIGURES, DeviceClass, Devices, line_figures, looked_line
 from gpusizer.engines.base.engine import Stage
+from gpusizer.engines.base.margins import MARGIN, device_margin
 from gpusizer.engines.base.model_table import ModelColumns, ModelTables
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.base.types import Deployment
@@ -43,9 +44,10 @@ class TensorRtLlmDevices(Devices):
         for accelerator, number in zip(self.accelerators, self.numbers, strict=True):
             found = device_record(self.start(accelerator))
             figures = line_figures((*found.outside, *found.system), *_LINES)
-            rows.append([accelerator.memory_bytes, number + 1, found.keeps_pages, found.server_devices, *figures])
+            margin = device_margin(ENGINE.id, accelerator)
+            rows.append([accelerator.memory_bytes, number + 1, *margin, found.keeps_pages, found.server_devices, *figures])
         names = [f"{id}_{name}" for id in _LINES for name in LINE_FIGURES]
-        return [(name, 1) for name in ("memory", "class", "keeps_pages", "server", *names)], rows
+        return [(name, 1) for name in ("memory", "class", *MARGIN, "keeps_pages", "server", *names)], rows
 
 
 def looked_device(get: DeviceLookup, gpus: Any) -> DeviceRecord:

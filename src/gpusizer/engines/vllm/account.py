@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from gpusizer.engines.base.account import Place, StageFigures, Sum, conclude, left_of, stage_blocks, summed
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.margins import widened
 from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Quantity, Section
 from gpusizer.engines.vllm import constants as fitted
@@ -326,6 +327,9 @@ class Assembled(Protocol):
     def block_bytes(self) -> Any:
         """One block over all layers that share it. [bytes]"""
 
+    def unfused(self, there: Any) -> tuple[Item, Item]:
+        """Lines of what experts in integers keep where no Marlin kernel runs, where it is so."""
+
     def weights(self) -> dict[str, Item]:
         """Lines of the stored tensors and of what loading makes of them, by name."""
 
@@ -335,12 +339,13 @@ class Assembled(Protocol):
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of the engine: layout, longest request, budget."""
+    """What is asked of the engine: layout, longest request, budget; and the margin of the pool's band."""
 
     layout: LayoutRecord
     pp: Any
     context_tokens: Any
     budget_bytes: Any
+    margin: tuple[Any, Any]
 
 
 def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, stage: Assembled, asked: Asked, rules: VersionRules) -> Outcome:
@@ -349,7 +354,7 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     square = kept("unfolded", stage.square_bytes * chosen.unfolds_scales)
     padded = kept("padded", stage.padded_bytes * chosen.pads_experts)
     made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes, padded_bytes=padded)
-    lines = stage.weights() | {line.id: line for line in made}
+    lines = stage.weights() | {line.id: line for line in (*made, *stage.unfused(chosen.pads_experts))}
     weights_bytes = kept("weights", sum((line.bytes for line in lines.values()), 0))
     buffers = workspace(model, step, asked.layout)
     peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)
@@ -357,7 +362,7 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     factor = kept("factor of graphs", model.estimate_factor * chosen.charges_graphs)
     of_stage = charged([*lines.values(), peak, graphs], factor, charges_graphs=True)
     left = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
-    available = shared_out(left, device.pool_share)
+    available = widened(shared_out(left, device.pool_share), asked.margin)
     needed = stage.needed_blocks(in_flight_tokens(step_tokens=step.tokens, pp=asked.pp))
     outside = kept("outside", sum(line.bytes for line in device.outside))
     used = kept("held", weights_bytes + peak.bytes + graphs.bytes) + grown.bytes + outside

@@ -11,7 +11,9 @@ from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm.cache import Kept
 from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
 from gpusizer.engines.vllm.model_table import KEPT
+from gpusizer.engines.vllm.weights import REPACKED_SPREAD
 from gpusizer.formulas.core import kept, maximum, where
+from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import group_sum_bytes
 
 __all__ = ["VllmAssembly"]
@@ -34,6 +36,15 @@ class VllmAssembly(Assembly):
     def padded_bytes(self) -> Any:
         """What unquantised experts take beyond their tensors where their rows are padded."""
         return self.by_padding("padded")
+
+    def unfused(self, there: Any) -> tuple[Item, Item]:
+        """What experts in integers keep where no Marlin kernel runs: indices, and one layer that was repacked; ``there`` is 1 on such devices."""
+        indices = kept("indices", self.by_padding("indices") * there)
+        one = kept("one layer", self.by_padding("repacked") / maximum(self.by_padding("repacked_layers"), 1) * there)
+        return (
+            computed("weights_indices", sum_bytes, section=Section.WEIGHTS, indices_bytes=indices),
+            computed("weights_repacked", sum_bytes, section=Section.WEIGHTS, band=REPACKED_SPREAD, experts_bytes=one),
+        )
 
     def weights(self) -> dict[str, Item]:
         """Lines of the stored tensors, and of what loading makes of them."""

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from gpusizer.engines.base.device_table import DeviceClass, Devices
 from gpusizer.engines.base.engine import Start
+from gpusizer.engines.base.margins import MARGIN, device_margin
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.vllm.record import DeviceRecord, class_record, device_record
 from gpusizer.engines.vllm.weights import expert_paddings
@@ -32,6 +33,7 @@ class DeviceFigures:
     driver_bytes: int
     context_bytes: int
     system_bytes: int  # held by others, of shared memory
+    margin: tuple[float, float]  # of the pool's band: below, above
     pool_share: float
     joined_bytes: tuple[int, ...]  # by case
     shares: tuple[float, ...]  # by case
@@ -69,11 +71,13 @@ class VllmDevices(Devices):
                 *each.budgets,
                 *(size for size, _ in each.growth),
                 *(above for _, above in each.growth),
+                *each.margin,
             ]
             for each in self.figures
         ]
         single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context", "system", "pool_share")]
-        return [*single, *((name, 3) for name in ("joined", "share", "budget", "growth", "above"))], rows
+        several = [(name, 3) for name in ("joined", "share", "budget", "growth", "above")]
+        return [*single, *several, *((name, 1) for name in MARGIN)], rows
 
     def _figures(self, accelerator: Accelerator, number: int) -> DeviceFigures:
         starts = {case: self.start(accelerator, **layout) for case, layout in _LAYOUTS.items()}
@@ -87,6 +91,7 @@ class VllmDevices(Devices):
             outside["alone"].get("driver_reserved", 0),
             outside["alone"]["device_context"],
             outside["alone"].get("system_memory", 0),
+            device_margin(self.engine.id, accelerator),
             device_record(starts["alone"]).pool_share,
             tuple(outside[case].get("communication", 0) for case in CASES),
             shares,

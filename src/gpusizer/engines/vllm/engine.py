@@ -18,6 +18,7 @@ from gpusizer.engines.base.engine import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
+from gpusizer.engines.base.margins import pool_margin, widened
 from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
@@ -205,7 +206,7 @@ class Vllm(PooledEngine):
         factor = model_record(start.architecture).estimate_factor
         left = left_of(start.once(self.budget_bytes), charged(items, factor, charges_graphs=self.charges_graphs(start)))
         share = start.lasting(device_record).pool_share
-        return left if share == 1 else shared_out(left, share)
+        return widened(left if share == 1 else shared_out(left, share), start.lasting(pool_margin))
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""

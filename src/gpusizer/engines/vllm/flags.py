@@ -64,6 +64,7 @@ _STEPS = (
     Flag("--cudagraph-capture-sizes", "numbers", also=("--cuda-graph-sizes",)),
     Flag("--max-cudagraph-capture-size", "count"),
     Flag("--cudagraph-mode", "word"),
+    Flag("HCCL_BUFFSIZE", "count", "hccl_buffsize", ("--hccl-buffsize",)),
     Flag("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS", "setting", "memory_profiler_estimate_cudagraphs", ("--memory-profiler-estimate-cudagraphs",)),
     Flag("--enable-prefix-caching", "switch"),
     Flag("--disable-hybrid-kv-cache-manager", "switch"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
@@ -12,6 +12,7 @@ from gpusizer.architecture.types import Tensor
 from gpusizer.engines.base.cache import asks_for_fp8, cache_format
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.model_table import ModelColumns, ModelTables, Rotation
+from gpusizer.engines.base.part_table import LayerSize
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weight_error import weight_error
@@ -20,7 +21,7 @@ from gpusizer.engines.vllm.defaults import mixer_kinds
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import ENGINE
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
-from gpusizer.engines.vllm.weights import block_shares, has_own_head, padded_of, rotations_of, slack_of
+from gpusizer.engines.vllm.weights import BESIDE, block_shares, has_own_head, rotations_of, slack_of
 
 __all__ = ["KEPT", "VllmTables"]
 
@@ -31,7 +32,7 @@ KEPT = ("kept_tokens", "kept_steps", "block_tokens", "added_blocks", "groups")
 class VllmTables(ModelTables):
     """Everything that vLLM's account looks up, for models that are added one by one."""
 
-    padded_of = staticmethod(padded_of)
+    beside_of: ClassVar[Mapping[str, LayerSize]] = BESIDE
 
     def __init__(self, devices: VllmDevices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
         super().__init__(devices, precisions, kv_precisions, tps)

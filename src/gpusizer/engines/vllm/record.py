@@ -195,7 +195,7 @@ class ClassRecord:
     logit_copies: Any
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
-    pads_experts: Any  # 1 where rows of unquantised experts are padded
+    pads_experts: Any  # 1 where rows of unquantised experts are padded, and experts in integers keep indices
     charges_graphs: Any  # 1 where an estimate of the graphs is taken off the budget
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.assembly import Parts
+from gpusizer.engines.base.device_table import looked_margin
 from gpusizer.engines.base.model_table import BY_PRECISION
 from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model, Outcome, Ways
 from gpusizer.engines.base.types import Deployment, Evidence, Item, Section
@@ -66,7 +67,7 @@ class VllmSheet:
             growth_sources=(),
             pool_share=get("pool_share"),
         )
-        return DeviceShare(record, get("share", case), kept("budget", get("budget", case)))
+        return DeviceShare(record, get("share", case), kept("budget", get("budget", case)), margin=looked_margin(get))
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:
         """``--gpu-memory-utilization`` of what the driver reports. [bytes]"""
@@ -75,7 +76,7 @@ class VllmSheet:
     def outcome(self, lookup: Lookup, model: Model, parts: Parts, ways: Ways, device: DeviceShare) -> Outcome:
         """Run the account of every stage and conclude."""
         chosen = ClassRecord(**{each.name: lookup.of_class(each.name) for each in fields(ClassRecord)})
-        asked = Asked(layout_record(ways.tp, whole_experts=ways.whole > 0), ways.pp, model.context_tokens, device.budget_bytes)
+        asked = Asked(layout_record(ways.tp, whole_experts=ways.whole > 0), ways.pp, model.context_tokens, device.budget_bytes, device.margin)
         return outcome_of(model.record, chosen, device.record, VllmAssembly(lookup, model, parts, ways), asked, version_rules(self.version))
 
 

@@ -13,8 +13,19 @@ from gpusizer.architecture.types import Attention, CompressedAttention, LatentAt
 from gpusizer.engines.base.band import Spread
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.ledger import computed
+from gpusizer.engines.base.part_table import LayerSize
 from gpusizer.engines.base.types import Inputs, Item, Section
-from gpusizer.engines.base.weights import ROUTED, Cut, ExpertPadding, StoredTensor, once_per_architecture, rank_shape, routed_block, weight_table
+from gpusizer.engines.base.weights import (
+    ROUTED,
+    Cut,
+    ExpertPadding,
+    StoredTensor,
+    group_bytes,
+    once_per_architecture,
+    rank_shape,
+    routed_block,
+    weight_table,
+)
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import allocation_slack_bytes, expert_index_bytes, group_sum_bytes, padded_experts_bytes, rope_table_bytes
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank
@@ -22,6 +33,8 @@ from gpusizer.once import Remembered
 from gpusizer.units import MiB
 
 __all__ = [
+    "BESIDE",
+    "REPACKED_SPREAD",
     "TABLES_ON_HOST",
     "block_shares",
     "deeper_levels",
@@ -29,7 +42,6 @@ __all__ = [
     "has_own_head",
     "own_head",
     "padded_experts",
-    "padded_of",
     "position_tables",
     "rotations_of",
     "slack_bytes",
@@ -245,9 +257,28 @@ def unfused_experts(start: Start, stage: Stage, cut: Cut) -> list[Item]:
             sum_bytes,
             section=Section.WEIGHTS,
             band=REPACKED_SPREAD,
-            experts_bytes=max(table.layer_bytes(table.kind_of[index], cut).get(ROUTED, 0) for index in found),
+            experts_bytes=sum(table.layer_bytes(table.kind_of[index], cut).get(ROUTED, 0) for index in found) / len(found),
         ),
     ]
+
+
+def indices_of(tensors: Iterable[StoredTensor], cut: Cut) -> int:
+    """What these experts keep of one layer. [bytes]"""
+    layer = tuple(tensors)
+    inputs = _integer_inputs(layer, cut)
+    experts = sum(one.count * rank_shape(one, cut)[1] for one in layer if one.group == ROUTED and one.split is Split.ROW and len(one.shape) == 2)
+    return int(expert_index_bytes(layers=1, experts=experts, inputs=inputs, indices=INDICES, index_bytes=INDEX_BYTES)) if inputs else 0
+
+
+def repacked_of(tensors: Iterable[StoredTensor], cut: Cut) -> int:
+    """The experts of a layer that is repacked. [bytes]"""
+    layer = tuple(tensors)
+    return group_bytes(layer, cut).get(ROUTED, 0) if _integer_inputs(layer, cut) else 0
+
+
+def is_repacked(tensors: Iterable[StoredTensor], cut: Cut) -> int:
+    """1 for a layer whose experts are repacked."""
+    return int(_integer_inputs(tensors, cut) > 0)
 
 
 def _integer_inputs(tensors: Iterable[StoredTensor], cut: Cut) -> int:
@@ -255,8 +286,8 @@ def _integer_inputs(tensors: Iterable[StoredTensor], cut: Cut) -> int:
     sides = {}
     for stored in tensors:
         form = stored.form
-        symmetric = form.id.startswith("int") and form.columns and not (form.zero_bits or form.column_bits)
-        if symmetric and stored.group == ROUTED and len(stored.shape) == 2:
+        grouped = form.rows == 1 and form.columns and form.scale_bits == 16  # scales of four-bit floats have 8 bits, those of FP8 blocks 32
+        if grouped and not (form.zero_bits or form.column_bits) and stored.group == ROUTED and len(stored.shape) == 2:
             down = stored.split is Split.ROW
             sides[down] = cut_units(size=stored.shape[1], parts=cut.experts_tp if down else 1)
     return sum(sides.values())
@@ -303,6 +334,10 @@ def padded_experts(architecture: Architecture, stage: Stage, cut: Cut) -> int:
         return sum(count * padded_of(table.kinds[kind], cut) for kind, count in kinds.items())
 
     return _padded(architecture).once((stage, cut), of_stage)
+
+
+BESIDE: Mapping[str, LayerSize] = {"padded": padded_of, "indices": indices_of, "repacked": repacked_of, "repacked_layers": is_repacked}
+"""What ROCm adds to the experts of a layer, by name."""
 
 
 # ---- slack of the allocator -----------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def _device(lookup: SheetLookup, inputs: Inputs, model: Model, ways: Ways) -> De
     asked = trace.line("is given", compared(inputs.memory_fraction, "<>", ""))
     share = kept("share used", where(asked, trace.one(inputs.memory_fraction), usual.share))
     budget = kept("budget used", where(asked, engine.budget_of_share(usual, share), usual.budget_bytes))
-    return DeviceShare(usual.record, share, budget, where(asked, 0, usual.left_open))
+    return DeviceShare(usual.record, share, budget, where(asked, 0, usual.left_open), usual.margin)
 
 
 def at_stage(trace: Trace, figure: Any, stage: Traced) -> Any:

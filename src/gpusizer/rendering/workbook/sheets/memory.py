@@ -23,6 +23,7 @@ _FORMULAS = {  # behind lines that are sums, and behind those that follow from a
     "weights_absorbed": "memory.weights.absorbed_latent",
     "weights_tables": "memory.weights.rope_table",
     "weights_padded": "memory.weights.padded_experts",
+    "weights_indices": "memory.weights.expert_index",
     "weights_slack": "memory.weights.allocation_slack",
     "kv_cache_pool": "memory.kv_cache.pool_blocks",
     "driver_reserved": "memory.budget.driver_reserved",

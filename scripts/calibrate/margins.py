@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Holds the bands of every figure of a start-up log against measured starts and writes what they are to be widened by.
+
+    scripts/calibrate/margins.py CASES.jsonl [--write]
+
+Split conformal prediction with one voice for each owner: in each group of starts (by what makes them hard to foresee) the two margins whose sum is
+the smallest among those that leave no more than a tenth of the owners' weight outside, with the usual correction for few owners. A group of fewer
+than ten owners takes the margins of all that are hard to foresee. Figures that follow from the pool are held against measurements after the pool has
+its margin. Without ``--write`` the margins that the package has are only reported, each owner's starts judged by margins made without that owner.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+from gpusizer.engines import get_engine
+from gpusizer.engines.base.margins import POOL, traits_of
+from gpusizer.errors import InputError
+from gpusizer.facts.margins import FEW_OWNERS, PATH, PLAIN, TRAITS
+from gpusizer.validation.case_file import read_cases
+from gpusizer.validation.measured import measured_memory
+from gpusizer.validation.memory_cases import Case, deployment_of
+from gpusizer.validation.owners import owner_of_start
+
+LEVEL = 0.9
+FOLLOW = ("kv_cache_tokens", "max_concurrency")  # from the pool
+LIKE = {"ollama": "llama.cpp"}  # runs the other's program
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Score:
+    """By how much a measured value lies below and above the band, as shares of the base; negative inside."""
+
+    engine: str
+    quantity: str
+    owner: str
+    traits: tuple[str, ...]
+    below: float
+    above: float
+
+
+def scores(path: str) -> list[Score]:
+    """Every measured figure of every start that is covered."""
+    return [score for row in read_cases(path) for score in _of_row(row)]
+
+
+def _of_row(row: dict[str, Any]) -> Iterable[Score]:
+    case, measured = deployment_of(row), measured_memory(row)
+    if not isinstance(case, Case):
+        return
+    engine = get_engine(case.deployment.engine)
+    start = engine.start(case.deployment, case.architecture, case.accelerator)
+    try:
+        figures = engine.fit(case.deployment, case.architecture, case.accelerator).quantities
+    except InputError:
+        return
+    for name, found in figures.items():
+        value = measured.get(name)
+        if value is None or name in case.unpredictable:
+            continue
+        base = case.accelerator.memory_bytes if name == POOL else abs(found.value) or 1.0
+        name_of_engine = LIKE.get(engine.id, engine.id)
+        yield Score(name_of_engine, name, owner_of_start(row), traits_of(start), (found.low - value) / base, (value - found.high) / base)
+
+
+def margins(found: Sequence[Score]) -> tuple[float, float]:
+    """The margins with the smallest sum that leave at most a tenth of the owners' weight outside."""
+    rows: dict[str, int] = defaultdict(int)
+    for each in found:
+        rows[each.owner] += 1
+    weight, owners = {owner: 1 / count for owner, count in rows.items()}, len(rows)
+    wanted = min(LEVEL * (owners + 1) / owners, 1.0) * owners - 1e-9
+    best = (float("inf"), 0.0, 0.0)
+    for below in sorted({each.below for each in found}):
+        inside = sorted((each.above, weight[each.owner]) for each in found if each.below <= below)
+        held = 0.0
+        for above, share in inside:
+            held += share
+            if held >= wanted:
+                best = min(best, (max(below, 0) + max(above, 0) + 1e-3 * (below + above), below, above))
+                break
+    return best[1], best[2]
+
+
+def table(found: Sequence[Score], names: Callable[[str], bool]) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Margins by engine, quantity and group."""
+    groups: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    for each in found:
+        if names(each.quantity):
+            groups[each.engine, each.quantity].append(each)
+    result: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(dict)
+    for (engine, quantity), every in sorted(groups.items()):
+        result[engine][quantity] = _of_quantity(every)
+    for engine, like in LIKE.items():
+        result[engine] = result[like]
+    return dict(result)
+
+
+def _of_quantity(every: Sequence[Score]) -> dict[str, list[float]]:
+    hard, plain = [each for each in every if each.traits], [each for each in every if not each.traits]
+    parent = hard if _owners(hard) >= FEW_OWNERS else every
+    base = margins(plain if _owners(plain) >= FEW_OWNERS else every)
+    found = {PLAIN: [*base, _owners(plain)]}
+    for trait in TRAITS:
+        own = [each for each in every if trait in each.traits]
+        below, above = margins(own if _owners(own) >= FEW_OWNERS else parent)
+        found[trait] = [max(below, base[0]), max(above, base[1]), _owners(own)]
+    return {trait: [round(below, DIGITS), round(above, DIGITS), owners] for trait, (below, above, owners) in found.items()}
+
+
+def _owners(found: Iterable[Score]) -> int:
+    return len({each.owner for each in found})
+
+
+def fresh(path: str) -> list[Score]:
+    """The scores by what stands in the package now, from a process that remembers nothing."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(scores, path).result()
+
+
+def written(path: str, engines: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Write the table with what it was made from."""
+    said = {"starts": len(rows), "owners": len({owner_of_start(row) for row in rows}), "level": LEVEL}
+    lines = [f' "made_from": {json.dumps(said)}', ' "engines": {']
+    blocks = []
+    for engine, quantities in engines.items():
+        inner = ",\n".join(f"   {json.dumps(name)}: {json.dumps(groups)}" for name, groups in quantities.items())
+        blocks.append(f"  {json.dumps(engine)}: {{\n{inner}\n  }}")
+    PATH.write_text("{\n" + lines[0] + ",\n" + lines[1] + "\n" + ",\n".join(blocks) + "\n }\n}\n", encoding="utf-8")
+
+
+def write(path: str) -> None:
+    """Make all margins anew: first of what stands by itself, then of what follows from the pool."""
+    rows = read_cases(path)
+    written(path, {}, rows)
+    engines = table(fresh(path), lambda name: name not in FOLLOW)
+    written(path, engines, rows)
+    for engine, quantities in table(fresh(path), lambda name: name in FOLLOW).items():
+        engines[engine].update(quantities)
+    written(path, engines, rows)
+
+
+def report(path: str) -> None:
+    """How many owners' starts the bands hold, by engine, quantity and group."""
+    groups: dict[tuple[str, str, str], list[Score]] = defaultdict(list)
+    for each in fresh(path):
+        for name in ("all", "hard" if each.traits else PLAIN, *each.traits):
+            groups[each.engine, each.quantity, name].append(each)
+    for (engine, quantity, name), found in sorted(groups.items()):
+        weights: dict[str, list[bool]] = defaultdict(list)
+        for each in found:
+            weights[each.owner].append(each.below <= 0 and each.above <= 0)
+        held = sum(sum(inside) / len(inside) for inside in weights.values()) / len(weights)
+        print(f"{engine:13s}{quantity:28s}{name:9s}{len(found):4d} starts {len(weights):4d} owners  held {held:.2f}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    if "--write" in sys.argv:
+        write(sys.argv[1])
+    report(sys.argv[1])
