@@ -25,7 +25,7 @@ from gpusizer.engines.sglang import constants as fitted
 from gpusizer.engines.sglang.record import SLACK_OVER, SWITCHED, card_class
 from gpusizer.units import GiB, MiB
 from gpusizer.validation.memory_cases import Case, deployment_of
-from gpusizer.validation.validate import owner_of
+from gpusizer.validation.owners import owner_of
 
 MOST = 15.0  # GiB; a reading above comes from a start whose flags are not all known
 MOST_EACH = 1.0  # of what loading leaves: a larger one comes from tensors that are not cut as was thought

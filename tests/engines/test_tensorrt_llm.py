@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import shared_lines
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import engine_ids, get_engine
@@ -142,19 +141,6 @@ def test_engines_without_a_model_are_refused_by_name(name: str) -> None:
         get_engine(name)
     assert refused.value.code == "engine-not-modelled"
     assert refused.value.parameters["nearest"][0] in engine_ids()
-
-
-@pytest.mark.shared
-def test_tokens_of_measured_starts() -> None:
-    """A regression guard: constants were fitted to these rows."""
-    errors = []
-    for row in shared_lines("measured-memory-tune.jsonl"):
-        case = deployment_of(row) if row["engine"] == "tensorrt-llm" and row["measured"]["kv_tokens"] else None
-        if isinstance(case, Case):
-            fit = ENGINE.fit(case.deployment, case.architecture, case.accelerator)
-            errors.append(abs(fit.quantities["kv_cache_tokens"].value / row["measured"]["kv_tokens"] - 1))
-    assert errors
-    assert max(errors) <= 0.03
 
 
 @pytest.mark.parametrize(("model", "precision", "bytes_per_token"), [("llama-3.1-8b", "fp8", 65_536), ("llama-3.1-8b", "nvfp4", 65_536)])

@@ -173,7 +173,7 @@ def _meant(name: str) -> list[str]:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("file", "share"), [("measured-memory-tune.jsonl", 0.9), ("serving-speeds.jsonl", 0.98)])
+@pytest.mark.parametrize(("file", "share"), [("starts.jsonl", 0.9), ("serving-speeds.jsonl", 0.98)])
 def test_devices_of_measured_cases_resolve(file: str, share: float) -> None:
     names = [row["gpu"] for row in shared_lines(file)]
     found = [name for name in names if _device(name)]

@@ -39,7 +39,7 @@ def ran(name: str, rows: Sequence[dict[str, Any]], folder: Path, *options: str) 
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "engine"), [("memory", "vllm"), ("sglang", "sglang"), ("llama_cpp", "llama.cpp")])
 def test_memory_scripts_run_on_three_rows(name: str, engine: str, tmp_path: Path) -> None:
-    rows = [row for row in shared_lines("measured-memory-tune.jsonl") if row["engine"] == engine][:3]
+    rows = [row for row in shared_lines("starts.jsonl") if row["engine"] == engine][:3]
     assert len(rows) == 3
     assert ran(name, rows, tmp_path)
 

@@ -15,7 +15,7 @@ from gpusizer.validation.memory_cases import KNOWN_BEFORE, Case, deployment_of, 
 from gpusizer.validation.speed_cases import PerformanceCase, performance_case, speed_of
 
 PROVENANCE = ("id", "source", "notes", "log", "derived", "measured", "confidence", "flags_source", "device_family")
-FILES = ("serving-speeds.jsonl", "local-speeds.jsonl", "starts.jsonl", "measured-memory-tune.jsonl")
+FILES = ("serving-speeds.jsonl", "local-speeds.jsonl", "starts.jsonl")
 
 
 def _emptied(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def outside() -> Validation:
 
 
 def accuracy(quantity: str, engine: str | None = None) -> Accuracy:
-    return outside().summary(engine)[quantity]
+    return outside().summary(engine=engine)[quantity]
 
 
 def test_every_start_is_predicted() -> None:

@@ -11,7 +11,8 @@ from conftest import shared_lines
 from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
 from gpusizer.validation.accuracy import Compared
-from gpusizer.validation.validate import CaseResult, Validation, owner_of, validate
+from gpusizer.validation.owners import owner_of
+from gpusizer.validation.validate import CaseResult, Validation, validate
 from own_cases import as_json, own_cases
 
 RUN: dict[str, Any] = next(row for row in own_cases() if "isl" in row)
@@ -26,10 +27,11 @@ def test_one_voice_for_each_owner_against_medians_by_hand() -> None:
     told = [("a", 1.1)] * 9 + [("b", 1.3)] * 2 + [("c", 1.5)]
     cases = [CaseResult("x", "vllm", {"tpot_s": Compared(value, 0.0, 2.0, 1.0)}, owner=owner, regime="closed") for owner, value in told]
     found = Validation(tuple(cases))
-    owners, middle = found.over_owners()["tpot_s"]
-    assert owners == 3
-    assert middle == pytest.approx(0.3)
-    assert found.summary()["tpot_s"].median_abs_error == pytest.approx(0.1)
+    accuracy = found.summary()["tpot_s"]
+    assert accuracy.over_owners is not None
+    assert accuracy.over_owners.owners == 3
+    assert accuracy.over_owners.median_abs_error == pytest.approx(0.3)
+    assert accuracy.median_abs_error == pytest.approx(0.1)
     assert found.owners() == ("a", "b", "c")
 
 
@@ -58,10 +60,13 @@ def test_sources_and_loads_are_told_apart() -> None:
         assert {"n", "median_abs_error", "p90_abs_error", "bias", "inside_band"} <= set(entry)
 
 
-def test_starts_are_not_told_apart() -> None:
+def test_starts_are_told_apart_by_their_kind_and_have_no_load() -> None:
     summary = as_json([row for row in own_cases() if "isl" not in row])["summary"]
     for name, entry in summary.items():
-        assert name in ("by_engine", "coverage") or not {"by_source", "by_regime", "over_owners", "not_judged"} & set(entry)
+        assert name in ("by_engine", "coverage") or not {"by_regime", "not_judged"} & set(entry)
+    weights = summary["weights_bytes"]
+    assert sum(entry["n"] for entry in weights["by_kind"].values()) == weights["n"] > 1
+    assert weights["over_owners"]["owners"] >= 1
 
 
 @pytest.mark.parametrize("source", [None, 7, "", "/", "@", "https://", ["a"], "x" * 10_000])

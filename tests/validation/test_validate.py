@@ -26,7 +26,7 @@ from gpusizer.validation.memory_cases import Case, deployment_of
 from gpusizer.validation.validate import validate
 from own_cases import OWN, as_json, own_cases, worded
 
-MEASURED = "measured-memory-tune.jsonl"
+MEASURED = "starts.jsonl"
 
 
 def predictions(rows: list[dict[str, Any]]) -> str:

@@ -14,7 +14,7 @@ PATH = Path(__file__).parent / "data" / "margins.json"
 """Written by ``scripts/calibrate/margins.py``."""
 
 FEW_OWNERS = 10
-"""Who speaks for fewer owners than this takes the margin of a larger group, and says so."""
+"""A group of fewer owners than this has the margin of all starts, and says so."""
 
 PLAIN = "plain"
 TRAITS = ("guessed", "unified", "draft", "build", "maker")
@@ -24,7 +24,7 @@ release, a maker other than NVIDIA. A start with none of them is plain."""
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """What is added to a band on either side, as a share of its base (negative where it is narrowed), and how many owners' starts say so."""
+    """What is added to a band on either side, as a share of its base, and how many owners' starts say so."""
 
     below: float
     above: float

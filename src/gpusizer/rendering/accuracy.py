@@ -15,7 +15,7 @@ __all__ = ["accuracy_document", "by_engine", "by_quantity", "coverage_lines", "f
 Summary = Mapping[str, Any]
 """The ``summary`` of the JSON of ``validate``."""
 
-ERRORS = ("cases", "median-error", "p90-error", "bias", "inside-band")
+ERRORS = ("cases", "median-error", "p90-error", "bias", "inside-band", "median-width")
 """Columns of errors, by the codes of their headings."""
 
 _BESIDE = ("by_engine", "coverage")  # what of a summary is no quantity
@@ -71,8 +71,11 @@ def by_engine(summary: Summary, language: str) -> Table:
 
 
 def told_apart(summary: Summary, order: Sequence[str], language: str) -> list[Block]:
-    """Tables of measured speeds by kind of load and by source, those that are named first in that order; nothing for starts."""
+    """Tables by kind of start or of load and by source, those that are named first in that order."""
     blocks: list[Block] = []
+    kinds = {text("ui", f"kind-{kind}", language): each for kind, each in _within(summary, "by_kind", order).items()}
+    if len(kinds) > 1:
+        blocks += [Heading(text("ui", "accuracy-by-kind", language)), _grouped("start", kinds, language)]
     regimes = {text("ui", f"regime-{regime}", language): each for regime, each in _within(summary, "by_regime", order).items()}
     if len(regimes) > 1:
         blocks += [Heading(text("ui", "accuracy-by-regime", language)), _grouped("load", regimes, language)]
@@ -83,10 +86,13 @@ def told_apart(summary: Summary, order: Sequence[str], language: str) -> list[Bl
 
 def over_owners(summary: Summary, language: str) -> Table:
     """Errors with one voice for each owner of measurements."""
-    told = {name: each["over_owners"] for name, each in _quantities(summary).items() if "over_owners" in each}
-    rows = [[quantity_name(name, language), str(each["owners"]), _percent(each["median_abs_error"])] for name, each in told.items()]
-    columns = [Column(text("ui", "quantity", language)), *(Column(text("ui", code, language), right=True) for code in ("owners", "median-error"))]
-    return Table(columns, rows)
+    told = {name: each["over_owners"] for name, each in _quantities(summary).items() if each.get("over_owners")}
+    rows = [
+        [quantity_name(name, language), str(each["owners"]), *map(_percent, (each["median_abs_error"], each["p90_abs_error"], each["inside_band"]))]
+        for name, each in told.items()
+    ]
+    columns = [Column(text("ui", code, language), right=True) for code in ("owners", "median-error", "p90-error", "inside-band")]
+    return Table([Column(text("ui", "quantity", language)), *columns], rows)
 
 
 def unseen(language: str) -> Paragraph:
@@ -134,7 +140,7 @@ def _cells(accuracy: Mapping[str, Any]) -> Sequence[str]:
         str(accuracy["n"]),
         *map(_percent, (accuracy["median_abs_error"], accuracy["p90_abs_error"])),
         _signed(accuracy["bias"]),
-        _percent(accuracy["inside_band"]),
+        *map(_percent, (accuracy["inside_band"], accuracy["median_width"])),
     ]
 
 

@@ -11,6 +11,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.i18n import has, text
 from gpusizer.rendering.accuracy import by_engine, by_quantity, coverage_lines, over_owners, told_apart, unseen
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
+from gpusizer.validation.measured import PERFORMANCE_QUANTITIES
 
 if TYPE_CHECKING:
     from gpusizer.validation.accuracy import Accuracy, Compared
@@ -41,11 +42,11 @@ def validation_document(validation: Validation, language: str) -> Document:
     blocks: list[Block] = [*map(Paragraph, coverage_lines(summary, validation.not_judged, language))]
     if validation.summary():
         blocks += [Heading(text("ui", "accuracy", language)), by_quantity(summary, language)]
-    if len(validation.engines()) > 1:
-        blocks += [Heading(text("ui", "accuracy-by-engine", language)), by_engine(summary, language)]
-    blocks += told_apart(summary, (*validation.regimes(), *validation.owners()), language)
     if len(validation.owners()) > 1:
         blocks += [Heading(text("ui", "accuracy-over-owners", language)), over_owners(summary, language)]
+    if len(validation.engines()) > 1:
+        blocks += [Heading(text("ui", "accuracy-by-engine", language)), by_engine(summary, language)]
+    blocks += told_apart(summary, (*validation.kinds(), *validation.regimes(), *validation.owners()), language)
     if "tpot_s" in validation.summary():
         blocks.append(unseen(language))
     refused = _refusals(validation, language)
@@ -59,7 +60,7 @@ def _data(validation: Validation) -> dict[str, Any]:
     summary: dict[str, Any] = _summary(validation.summary())
     _tell_apart(summary, validation)
     summary["by_engine"] = {
-        engine: {**_summary(validation.summary(engine)), "coverage": validation.coverage(engine)} for engine in validation.engines()
+        engine: {**_summary(validation.summary(engine=engine)), "coverage": validation.coverage(engine)} for engine in validation.engines()
     }
     summary["coverage"] = validation.coverage()
     return {"schema": "gpusizer.validate/1", "cases": [_case(case) for case in validation.cases], "summary": summary}
@@ -70,28 +71,24 @@ def _summary(accuracies: Mapping[str, Accuracy]) -> dict[str, Any]:
 
 
 def _tell_apart(summary: dict[str, Any], validation: Validation) -> None:
-    """Beside the figures of each speed: the same by kind of load and by source, and with one voice for each owner."""
-    for name, (owners, median) in validation.over_owners().items():
-        summary[name]["over_owners"] = {"owners": owners, "median_abs_error": median}
-        summary[name]["not_judged"] = validation.not_judged
-    for key, groups in (("by_regime", _by_regime(validation)), ("by_source", _by_source(validation))):
-        for group, accuracies in groups.items():
+    """Beside the figures of each quantity: the same by kind of start or of load, and by source."""
+    groups = {
+        "by_kind": {kind: validation.summary(kind=kind) for kind in validation.kinds()},
+        "by_regime": {regime: validation.summary(regime=regime) for regime in validation.regimes()},
+        "by_source": {owner: _with_enough(validation.summary(owner=owner)) for owner in validation.owners()},
+    }
+    for name in PERFORMANCE_QUANTITIES:
+        if name in summary:
+            summary[name]["not_judged"] = validation.not_judged
+    for key, told in groups.items():
+        for group, accuracies in told.items():
             for name, accuracy in accuracies.items():
                 summary[name].setdefault(key, {})[group] = asdict(accuracy)
 
 
-def _by_regime(validation: Validation) -> dict[str, dict[str, Accuracy]]:
-    return {regime: validation.summary(regime=regime) for regime in validation.regimes()}
-
-
-def _by_source(validation: Validation) -> dict[str, dict[str, Accuracy]]:
-    """Owners with enough cases of a quantity to say something about them."""
-    found = {}
-    for owner in validation.owners():
-        told = {name: accuracy for name, accuracy in validation.summary(owner=owner).items() if accuracy.n >= LEAST_CASES}
-        if told:
-            found[owner] = told
-    return found
+def _with_enough(accuracies: Mapping[str, Accuracy]) -> dict[str, Accuracy]:
+    """Quantities with enough cases to say something about their source."""
+    return {name: accuracy for name, accuracy in accuracies.items() if accuracy.n >= LEAST_CASES}
 
 
 def _case(case: CaseResult) -> dict[str, Any]:

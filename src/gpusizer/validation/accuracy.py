@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Accuracy", "Compared", "accuracy_of", "quantile", "signed_error"]
+__all__ = ["Accuracy", "Compared", "OverOwners", "accuracy_of", "quantile", "signed_error", "weighted_quantile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class Compared:
         return None if self.measured is None else signed_error(self.predicted, self.measured)
 
     @property
+    def width(self) -> float | None:
+        """How wide the band is, as a share of the prediction; None for what is no size, or predicted as nothing."""
+        return None if isinstance(self.predicted, bool) or not self.predicted else (self.high - self.low) / abs(self.predicted)
+
+    @property
     def inside(self) -> bool | None:
         """Whether the measured value lies within the band."""
         return None if self.measured is None else self.low <= self.measured <= self.high
@@ -40,6 +46,26 @@ class Compared:
     def to_dict(self) -> dict[str, Any]:
         """As plain data by the names of the public JSON."""
         return {"predicted": self.predicted, "low": self.low, "high": self.high, "measured": self.measured, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True)
+class OverOwners:
+    """The same with one voice for each owner of measurements, however many cases it has.
+
+    Parameters
+    ----------
+    owners : int
+        How many there are.
+    median_abs_error, p90_abs_error : float
+        Median and 90th percentile of the errors without their sign.
+    inside_band : float
+        Share of the measured values that lie within the predicted band.
+    """
+
+    owners: int
+    median_abs_error: float
+    p90_abs_error: float
+    inside_band: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +84,10 @@ class Accuracy:
         Mean of the errors with their sign.
     inside_band : float or None
         Share of the cases whose measured value lies within the predicted band.
+    median_width : float or None
+        Median width of the bands, as a share of the prediction.
+    over_owners : OverOwners or None
+        With one voice for each owner; None without any error.
     """
 
     n: int
@@ -66,6 +96,8 @@ class Accuracy:
     p90_abs_error: float | None
     bias: float | None
     inside_band: float | None
+    median_width: float | None = None
+    over_owners: OverOwners | None = None
 
 
 def signed_error(predicted: float, measured: float) -> float | None:
@@ -108,7 +140,36 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
-def accuracy_of(found: Sequence[Compared], unpredicted: int = 0) -> Accuracy:
+def weighted_quantile(values: Sequence[tuple[float, float]], share: float) -> float:
+    """The smallest value at or below which a share of the weight lies.
+
+    Parameters
+    ----------
+    values : sequence of (float, float)
+        Values with their weights, at least one.
+    share : float
+        Above 0, at most 1.
+
+    Returns
+    -------
+    float
+        One of the values.
+
+    Examples
+    --------
+    >>> weighted_quantile([(0.1, 0.5), (0.2, 0.5), (0.9, 1.0)], 0.5), weighted_quantile([(0.1, 0.5), (0.2, 0.5), (0.9, 1.0)], 0.9)
+    (0.2, 0.9)
+    """
+    whole, below = math.fsum(weight for _, weight in values), 0.0
+    ordered = sorted(values)
+    for value, weight in ordered:
+        below += weight
+        if below >= share * whole * (1 - 1e-12):
+            return value
+    return ordered[-1][0]
+
+
+def accuracy_of(found: Sequence[Compared], unpredicted: int = 0, owners: Sequence[str] | None = None) -> Accuracy:
     """What the errors of one quantity come to.
 
     Parameters
@@ -117,6 +178,8 @@ def accuracy_of(found: Sequence[Compared], unpredicted: int = 0) -> Accuracy:
         Its cases.
     unpredicted : int
         Cases in which it was measured but not predicted.
+    owners : sequence of str or None
+        Who published each case; None for an owner of its own for each.
 
     Returns
     -------
@@ -125,21 +188,27 @@ def accuracy_of(found: Sequence[Compared], unpredicted: int = 0) -> Accuracy:
 
     Examples
     --------
-    >>> found = accuracy_of([Compared(75, 70, 80, 100), Compared(150, 120, 160, 100)])
-    >>> found.n, found.median_abs_error, found.bias, found.inside_band
-    (2, 0.375, 0.125, 0.0)
+    >>> cases = [Compared(75, 70, 80, 100), Compared(150, 120, 160, 100), Compared(150, 90, 160, 100)]
+    >>> found = accuracy_of(cases, owners=("a", "b", "b"))
+    >>> found.n, found.median_abs_error, found.bias, round(found.inside_band, 2), found.over_owners.owners, found.over_owners.inside_band
+    (3, 0.5, 0.25, 0.33, 2, 0.25)
     """
-    errors = [case.error for case in found if case.error is not None]
     measured = sum(1 for case in found if case.measured is not None) + unpredicted
-    if not errors:
+    named = owners or [str(number) for number in range(len(found))]
+    judged = [(case, error, owner) for case, owner in zip(found, named, strict=True) if (error := case.error) is not None]
+    if not judged:
         return Accuracy(0, measured, None, None, None, None)
-    sizes = [abs(error) for error in errors]
-    inside = [case.inside for case in found if case.error is not None]
+    rows = Counter(owner for _, _, owner in judged)
+    sizes = [(abs(error), 1 / rows[owner]) for _, error, owner in judged]
+    inside = [1 / rows[owner] for case, _, owner in judged if case.inside]
+    widths = [width for case, _, _ in judged if (width := case.width) is not None]
     return Accuracy(
-        n=len(errors),
+        n=len(judged),
         measured=measured,
-        median_abs_error=quantile(sizes, 0.5),
-        p90_abs_error=quantile(sizes, 0.9),
-        bias=math.fsum(errors) / len(errors),
-        inside_band=sum(1 for each in inside if each) / len(inside),
+        median_abs_error=quantile([size for size, _ in sizes], 0.5),
+        p90_abs_error=quantile([size for size, _ in sizes], 0.9),
+        bias=math.fsum(error for _, error, _ in judged) / len(judged),
+        inside_band=len(inside) / len(judged),
+        median_width=quantile(widths, 0.5) if widths else None,
+        over_owners=OverOwners(len(rows), weighted_quantile(sizes, 0.5), weighted_quantile(sizes, 0.9), math.fsum(inside) / len(rows)),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["owner_of", "owner_of_start"]
 
-LONGEST_SOURCE = 500
+LONGEST_SOURCE, LONGEST_OWNER = 500, 200
 _THREAD = re.compile(r"([\w.-]{1,100}/[\w.-]{1,100})/(?:issues|pull|discussions)/(\d{1,9})")
 _REPOSITORY = re.compile(r"github(?:usercontent)?\.com/([\w.-]{1,100}/[\w.-]{1,100})")
 _UNKNOWN = "log in a public repository"
@@ -21,7 +21,7 @@ def owner_of(source: object) -> str:
     ('gpustack', 'mlcommons', '?')
     """
     words = re.sub(r"^https?://[^/\s]{1,200}/", "", source[:LONGEST_SOURCE].strip()) if isinstance(source, str) else ""
-    return re.split(r"[/@\s]", words, maxsplit=1)[0] or "?"
+    return re.split(r"[/@\s]", words, maxsplit=1)[0][:LONGEST_OWNER] or "?"
 
 
 def owner_of_start(row: Mapping[str, Any]) -> str:

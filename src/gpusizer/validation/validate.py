@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,15 +12,18 @@ from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
+from gpusizer.engines.base.margins import traits_of
 from gpusizer.engines.base.types import Fit
 from gpusizer.errors import InputError
-from gpusizer.validation.accuracy import Accuracy, Compared, accuracy_of, quantile
+from gpusizer.validation.accuracy import Accuracy, Compared, accuracy_of
 from gpusizer.validation.measured import MEMORY_QUANTITIES, PERFORMANCE_QUANTITIES, measured_memory, measured_performance
-from gpusizer.validation.memory_cases import deployment_of, is_performance, text
+from gpusizer.validation.memory_cases import Case, deployment_of, is_performance, text
+from gpusizer.validation.owners import owner_of, owner_of_start
 
-__all__ = ["CaseResult", "Validation", "owner_of", "validate"]
+__all__ = ["KINDS", "CaseResult", "Validation", "validate"]
 
 LONGEST_ID = 200
+KINDS = ("plain", "hard", "build")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class CaseResult:
     notices : tuple of Notice
         What was taken for granted.
     owner : str
-        Who published a measured speed; empty for a start. Errors are told apart by it, predictions never see it.
+        Who published it. Errors are told apart by it, predictions never see it.
+    kind : str
+        Of a start that is covered: "plain", "hard" (something of it is hard to foresee), "build" (no release that is known); empty for a speed.
     regime : str
         Kind of load of a measured speed; empty where it is not known.
     judged : bool
@@ -54,7 +58,8 @@ class CaseResult:
     measured: Mapping[str, float | bool] = field(default_factory=dict)
     reason: Notice | None = None
     notices: tuple[Notice, ...] = ()
-    owner: str = ""
+    owner: str = "?"
+    kind: str = ""
     regime: str = ""
     judged: bool = True
 
@@ -76,41 +81,30 @@ class Validation:
 
     cases: tuple[CaseResult, ...]
 
-    def summary(self, engine: str | None = None, *, owner: str | None = None, regime: str | None = None) -> dict[str, Accuracy]:
-        """Accuracy by quantity, of one engine, owner or kind of load, or of all; quantities that were never measured are left out."""
-        cases = [
-            case
-            for case in self.cases
-            if case.judged
-            and (engine is None or case.engine == engine)
-            and (owner is None or case.owner == owner)
-            and (regime is None or case.regime == regime)
-        ]
+    def summary(self, **wanted: str | None) -> dict[str, Accuracy]:
+        """Accuracy by quantity, of those of one engine, owner, kind of start or regime of load, or of all; what nobody measured is left out."""
+        cases = [case for case in self.cases if case.judged and all(value in (None, getattr(case, name)) for name, value in wanted.items())]
         found = {}
         for name in (*MEMORY_QUANTITIES, *PERFORMANCE_QUANTITIES):
-            compared = [case.quantities[name] for case in cases if name in case.quantities]
+            told = [case for case in cases if name in case.quantities]
             unpredicted = sum(1 for case in cases if name in case.measured and name not in case.quantities)
-            accuracy = accuracy_of(compared, unpredicted)
+            accuracy = accuracy_of([case.quantities[name] for case in told], unpredicted, [case.owner for case in told])
             if accuracy.measured:
                 found[name] = accuracy
         return found
 
     def owners(self) -> tuple[str, ...]:
-        """Who published the speeds that are judged, the one with most cases first."""
-        return _ordered(case.owner for case in self.cases if case.judged and case.owner)
+        """Who published what is judged, the one with most cases first."""
+        return _ordered(case.owner for case in self.cases if case.judged)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of the starts that are judged, plain ones first."""
+        there = {case.kind for case in self.cases if case.judged}
+        return tuple(kind for kind in KINDS if kind in there)
 
     def regimes(self) -> tuple[str, ...]:
         """Kinds of load of the speeds that are judged, the commonest first."""
         return _ordered(case.regime for case in self.cases if case.judged and case.regime)
-
-    def over_owners(self) -> dict[str, tuple[int, float]]:
-        """(owners, median of the median errors that each of them has) by quantity: one voice for each, however many rows it has."""
-        medians: dict[str, list[float]] = {}
-        for owner in self.owners():
-            for name, accuracy in self.summary(owner=owner).items():
-                if accuracy.median_abs_error is not None:
-                    medians.setdefault(name, []).append(accuracy.median_abs_error)
-        return {name: (len(each), quantile(each, 0.5)) for name, each in medians.items()}
 
     @property
     def not_judged(self) -> int:
@@ -133,16 +127,6 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
 
 
-def owner_of(source: object) -> str:
-    """Who a source belongs to: its first word before "/" or "@", "?" where it names nobody.
-
-    >>> owner_of("gpustack/gpustack@47277d7 docs"), owner_of("https://github.com/mlcommons/inference"), owner_of(None)
-    ('gpustack', 'mlcommons', '?')
-    """
-    words = re.sub(r"^https?://[^/\s]{1,200}/", "", source[:LONGEST_ID].strip()) if isinstance(source, str) else ""
-    return re.split(r"[/@\s]", words, maxsplit=1)[0] or "?"
-
-
 def validate(rows: Iterable[Mapping[str, Any]]) -> Validation:
     """Predict each case and compare.
 
@@ -163,18 +147,18 @@ def _result(row: Mapping[str, Any]) -> CaseResult:
     """One case; where a prediction breaks, that case says so and the others go on."""
     timed = is_performance(row)
     try:
-        return replace(_performance(row), **_told_apart(row)) if timed else _memory(row)
+        return replace(_performance(row) if timed else _memory(row), **_told_apart(row, timed=timed))
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         reason = Notice("case-defect", {"detail": f"{type(error).__name__}, {Path(last.filename).name}:{last.lineno}"})
         measured = measured_performance(row) if timed else measured_memory(row)
         found = CaseResult(text(row, "id")[:LONGEST_ID], _engine_id(row), measured=measured, reason=reason)
-        return replace(found, **_told_apart(row)) if timed else found
+        return replace(found, **_told_apart(row, timed=timed))
 
 
-def _told_apart(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the errors of a measured speed are grouped by, and whether they count."""
-    return {"owner": owner_of(row.get("source")), "judged": row.get("confidence") != "low"}
+def _told_apart(row: Mapping[str, Any], *, timed: bool) -> dict[str, Any]:
+    """What errors are grouped by, and whether they count."""
+    return {"owner": owner_of(row.get("source")), "judged": row.get("confidence") != "low"} if timed else {"owner": owner_of_start(row)}
 
 
 def _memory(row: Mapping[str, Any]) -> CaseResult:
@@ -194,7 +178,13 @@ def _memory(row: Mapping[str, Any]) -> CaseResult:
     if "fits" not in case.unpredictable:
         quantities["fits"] = _fits(fit, measured=measured.get("fits"))
     ordered = {name: quantities[name] for name in MEMORY_QUANTITIES if name in quantities}
-    return CaseResult(id, engine, ordered, measured, notices=case.notices)
+    return CaseResult(id, engine, ordered, measured, notices=case.notices, kind=_kind(case))
+
+
+def _kind(case: Case) -> str:
+    engine = get_engine(case.deployment.engine)
+    traits = traits_of(engine.start(case.deployment, case.architecture, case.accelerator))
+    return "build" if "build" in traits else "hard" if traits else "plain"
 
 
 def _fits(fit: Fit, *, measured: float | bool | None) -> Compared:

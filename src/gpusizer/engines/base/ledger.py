@@ -118,7 +118,6 @@ RECIPE_LINE = "weights_recipe"
 WEIGHT_LINES = (
     "weights_embedding",
     "weights_ngrams",
-    "weights_ngrams",
     "weights_attention",
     "weights_dense",
     "weights_experts",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
@@ -10,7 +12,7 @@ from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.formulas.memory.loaded import offloaded_bytes
 from gpusizer.units import GiB
 
-__all__ = ["offloaded_layers", "offloaded_tables"]
+__all__ = ["offloaded_layers", "offloaded_tables", "tables_moved"]
 
 # vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu; sgl-project/sglang: python/sglang/srt/utils/offloader.py. Embeddings
 # and the head stay. The last parameter that goes may be large: up to half a layer more than was asked for.
@@ -54,4 +56,11 @@ def offloaded_tables(start: Start, stage: Stage, cut: Cut, *, sources: tuple[str
     size = sum(table.layer_bytes(table.kind_of[index], cut).get("ngram_embedding", 0) for index in stage.layers)
     if not size:
         return []
-    return [computed("weights_ngrams_on_host", offloaded_bytes, section=Section.WEIGHTS, sources=sources, asked_bytes=size, layers_bytes=size)]
+    return [tables_moved(size, sources)]
+
+
+def tables_moved(size_bytes: Any, sources: tuple[str, ...] = ()) -> Item:
+    """The line of tables that lie in memory of the host. [bytes]"""
+    return computed(
+        "weights_ngrams_on_host", offloaded_bytes, section=Section.WEIGHTS, sources=sources, asked_bytes=size_bytes, layers_bytes=size_bytes
+    )

@@ -14,6 +14,7 @@ from gpusizer.engines.base.account import Place, StageFigures, Sum, conclude, le
 from gpusizer.engines.base.band import Limits, Spread
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.margins import widened
+from gpusizer.engines.base.offload import tables_moved
 from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Quantity, Section
 from gpusizer.engines.vllm import constants as fitted
@@ -355,6 +356,7 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     padded = kept("padded", stage.padded_bytes * chosen.pads_experts)
     made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes, padded_bytes=padded)
     lines = stage.weights() | {line.id: line for line in (*made, *stage.unfused(chosen.pads_experts))}
+    lines["weights_ngrams_on_host"] = tables_moved(lines["weights_ngrams"].bytes * chosen.tables_on_host)
     weights_bytes = kept("weights", sum((line.bytes for line in lines.values()), 0))
     buffers = workspace(model, step, asked.layout)
     peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)

@@ -23,7 +23,7 @@ from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import batched_tokens, mixer_kinds, sequences
 from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, graph_modes, most_captured
-from gpusizer.engines.vllm.weights import block_shares, deeper_levels, unfolds_scales
+from gpusizer.engines.vllm.weights import block_shares, deeper_levels, tables_on_host, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
 from gpusizer.formulas.memory.constants import sum_bytes
@@ -196,6 +196,7 @@ class ClassRecord:
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
     pads_experts: Any  # 1 where rows of unquantised experts are padded, and experts in integers keep indices
+    tables_on_host: Any  # 1 where tables of n-grams lie in memory of the host
     charges_graphs: Any  # 1 where an estimate of the graphs is taken off the budget
 
 
@@ -215,6 +216,7 @@ def class_record(start: Start) -> ClassRecord:
         library_bytes=library_bytes(accelerator),
         unfolds_scales=int(unfolds_scales(start)),
         pads_experts=int(accelerator.vendor == "AMD"),
+        tables_on_host=int(tables_on_host(start)),
         charges_graphs=int(reserves_graphs(accelerator)),
     )
 
