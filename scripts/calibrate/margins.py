@@ -66,9 +66,9 @@ def _of_row(row: dict[str, Any]) -> Iterable[Score]:
         return
     for name, found in figures.items():
         value = measured.get(name)
-        if value is None or name in case.unpredictable:
+        base = case.accelerator.memory_bytes if name == POOL else abs(found.value)
+        if value is None or name in case.unpredictable or not base:  # of nothing there is no share
             continue
-        base = case.accelerator.memory_bytes if name == POOL else abs(found.value) or 1.0
         name_of_engine = LIKE.get(engine.id, engine.id)
         yield Score(name_of_engine, name, owner_of_start(row), traits_of(start), (found.low - value) / base, (value - found.high) / base)
 
