@@ -21,11 +21,18 @@ from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
-from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes, expert_workspace_bytes, latent_chunk_bytes, latent_chunk_rows
+from gpusizer.formulas.memory.activation import (
+    activation_peak_bytes,
+    decoder_block_bytes,
+    encoder_bytes,
+    expert_workspace_bytes,
+    latent_chunk_bytes,
+    latent_chunk_rows,
+)
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
-from gpusizer.formulas.memory.loaded import unfolded_scales_bytes, visual_levels_bytes
+from gpusizer.formulas.memory.loaded import step_rows_bytes, unfolded_scales_bytes
 from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
 from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens, profiled_images
 from gpusizer.units import MiB
@@ -51,6 +58,7 @@ __all__ = [
 # ---- what loading adds ----------------------------------------------------------------------------------------------
 
 UNFOLDED_ELEMENT_BYTES, SCALE_BYTES = 2, 4  # a scale as the kernel for small formats reads it, and as it is stored
+INDEX_BYTES = 4  # the place of a token that an indexer picked
 SCALES_SPREAD = Spread(0.1, 0.1)
 SLACK_SPREAD = 0.5  # band of the allocator's slack, as a share of it
 PADDED_SPREAD = Spread(0.05, 0.1)  # one block of the last layer stays in the allocator: n = 3 starts of two models, +1 and +4 %
@@ -58,19 +66,21 @@ _PADDED_SOURCES = ("vllm-project/vllm@017b8f23e: vllm/model_executor/layers/fuse
 
 
 def loaded(model: ModelRecord, step: StepRecord, place: Place, *, square_bytes: Any, slack_bytes: Any, padded_bytes: Any) -> tuple[Item, ...]:
-    """Buffers for levels of a vision tower, unfolded scales, experts with padded rows, slack of the allocator.
+    """Buffers with a row for each token of a step, unfolded scales, experts with padded rows, slack of the allocator.
 
     ``square_bytes`` are weights in FP8 with a scale for each square block whose scales are unfolded, ``slack_bytes`` what the allocator counts
     beyond the matrices, ``padded_bytes`` what padded experts take beyond their tensors.
     """
     buffers = computed(
         "weights_buffers",
-        visual_levels_bytes,
+        step_rows_bytes,
         section=Section.WEIGHTS,
-        levels=model.deeper_levels * place.first * step.reads_images,
         tokens=step.tokens,
+        levels=model.deeper_levels * place.first * step.reads_images + model.kept_streams * place.last,
         hidden=model.hidden,
         element_bytes=model.element_bytes,
+        picked=model.picked,
+        index_bytes=INDEX_BYTES,
     )
     scales = computed(
         "weights_scales",
@@ -124,14 +134,12 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
 
 HANDED_ON = 2  # tensors: a stage hands on the hidden state and the residual
 
-# Rows of latents and of index keys that sparse latent attention gathers for prefill, per token of the longest request; bytes of the indexer's logits.
-GATHER_FACTOR = 5
-KEY_FACTOR = 40
-INDEX_LOGITS = 512 * MiB
+INDEX_LOGITS = 512 * MiB  # of an indexer in prefill: VLLM_SPARSE_INDEXER_MAX_LOGITS_MB
+LAYER_STATES = 2  # hidden states that a layer holds while its indexer works: its input and the residual
 
 
 def workspace(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
-    """Work buffers of the routed experts, and of sparse attention. [bytes]"""
+    """The one buffer in which routed experts and sparse attention work in turn. [bytes]"""
     experts = expert_workspace_bytes(
         tokens=step.tokens * layout.token_ranks,
         top_k=model.top_k,
@@ -145,11 +153,13 @@ def workspace(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any
         kv_lora_rank=model.sparse_rank,
         rope_dim=model.sparse_rope,
         index_dim=model.sparse_index,
-        gathered=GATHER_FACTOR,
-        keys=KEY_FACTOR,
-        logits_bytes=INDEX_LOGITS,
+        gathered=model.sparse_rows,
+        steps=model.sparse_steps,
+        window=model.sparse_window,
+        step_tokens=step.tokens,
+        keys=model.sparse_keys,
     )
-    return kept("workspace", experts + where(model.sparse > 0, sparse, 0))
+    return kept("workspace", maximum(experts, where(model.sparse > 0, sparse, 0)))
 
 
 def _layer(model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Place) -> Any:
@@ -185,7 +195,7 @@ def _sampler(model: ModelRecord, step: StepRecord) -> Any:
 
 
 def _latent(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
-    """Cached context that latent attention expands at once. [bytes]"""
+    """Cached context that latent attention expands at once, or an indexer's logits beside the hidden states. [bytes]"""
     size = latent_chunk_bytes(
         rows=latent_chunk_rows(max_model_len=step.context_tokens, max_num_seqs=step.requests, block_size=step.block_tokens),
         heads=model.latent_heads / layout.tp,
@@ -193,7 +203,15 @@ def _latent(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
         v_head_dim=model.latent_v,
         element_bytes=model.element_bytes,
     )
-    return kept("latents", size)
+    states = decoder_block_bytes(
+        tokens=step.tokens,
+        element_bytes=model.element_bytes,
+        intermediate=0,
+        intermediate_copies=0,
+        hidden=model.hidden,
+        hidden_copies=LAYER_STATES * model.streams,
+    )
+    return kept("latents", size + where(model.sparse > 0, INDEX_LOGITS + states, 0))
 
 
 PATCHES_OF_A_TOKEN = 4  # of towers that take any size: squares of two by two patches become one token

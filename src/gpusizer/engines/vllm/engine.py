@@ -158,7 +158,8 @@ class Vllm(PooledEngine):
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
         """Kernels, and so padding and copies, are chosen by vendor and compute capability."""
-        tokens = start.once(step_record).tokens if model_record(start.architecture).deeper_levels else 0
+        model = model_record(start.architecture)
+        tokens = start.once(step_record).tokens if model.deeper_levels or model.picked else 0
         return *start.lasting(self._kernels), tokens
 
     def _kernels(self, start: Start) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, element_bytes
 from gpusizer.architecture.tensors import stored_tensors
-from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, StateMixer, Tensor
+from gpusizer.architecture.types import CompressedAttention, DenseMLP, LatentAttention, MixtureOfExperts, StateMixer, Tensor
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.device import driver_reserved, system_memory, visible_bytes
 from gpusizer.engines.base.launch import Start
@@ -86,6 +86,12 @@ class ModelRecord:
     sparse_rank: Any
     sparse_rope: Any
     sparse_index: Any
+    sparse_rows: Any  # of latents that are gathered for prefill, for each token of the longest request
+    sparse_steps: Any  # requests that gather their window and a whole step beside these
+    sparse_window: Any
+    sparse_keys: Any  # index keys that are gathered, for each token of the longest request
+    picked: Any  # by an indexer for each token
+    kept_streams: Any  # residual streams that stay for a draft
     tower_width: Any
     tower_patches: Any  # of the largest image; 0 where the tower takes images of one size
     tower_levels: Any  # of the tower that the language part reads
@@ -112,7 +118,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
     experts = max(routed, key=lambda block: block.top_k * block.expert_width, default=None)
     latent = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention)), None)
     picks = "sparse" in mixer_kinds(architecture)
-    expands, gathers = (latent, None) if not picks else (None, latent)
+    expands = None if picks else latent
     width, patches, levels = _tower(architecture)
     return ModelRecord(
         element_bytes=element_bytes(architecture.dtype),
@@ -129,10 +135,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         latent_heads=expands.heads if expands else 0,
         latent_nope=expands.qk_nope_head_dim if expands else 0,
         latent_v=expands.v_head_dim if expands else 0,
-        sparse=int(gathers is not None),
-        sparse_rank=gathers.kv_lora_rank if gathers else 0,
-        sparse_rope=gathers.qk_rope_head_dim if gathers else 0,
-        sparse_index=gathers.indexer.head_dim if gathers and gathers.indexer else 0,
+        **_sparse(architecture),
         tower_width=width,
         tower_patches=patches,
         tower_levels=levels,
@@ -142,6 +145,28 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         estimate_factor=fitted.GRAPH_ESTIMATE["sparse" if picks else "other"],
         block_side=block_side,
     )
+
+
+# What sparse attention gathers for prefill: latents of five requests of full length and index keys of forty (get_prefill_workspace_size,
+# get_max_prefill_buffer_size); with pooled entries those of four requests, each beside its window and a whole step (PREFILL_CHUNK_SIZE).
+GATHERED_REQUESTS, KEYED_REQUESTS, POOLED_REQUESTS = 5, 40, 4
+
+
+def _sparse(architecture: Architecture) -> dict[str, Any]:
+    """What the account reads of sparse attention; of several mixers the one with most keys."""
+    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention | CompressedAttention)]
+    mixer = next((mixer for mixer in mixers if mixer.indexer is not None), None)
+    names = ("", "_rank", "_rope", "_index", "_rows", "_steps", "_window", "_keys")
+    values: tuple[float, ...] = (0,) * len(names)
+    kept = 0
+    if isinstance(mixer, LatentAttention) and mixer.indexer:
+        values = (1, mixer.kv_lora_rank, mixer.qk_rope_head_dim, mixer.indexer.head_dim, GATHERED_REQUESTS, 0, 0, KEYED_REQUESTS)
+    elif isinstance(mixer, CompressedAttention) and mixer.indexer:
+        rows, keys = POOLED_REQUESTS / mixer.ratio, KEYED_REQUESTS / mixer.ratio
+        values = (1, mixer.head_dim, 0, mixer.indexer.head_dim, rows, POOLED_REQUESTS, mixer.window, keys)
+        kept = architecture.residual_streams
+    found = {f"sparse{name}": value for name, value in zip(names, values, strict=True)}
+    return found | {"picked": mixer.indexer.topk if mixer and mixer.indexer else 0, "kept_streams": kept}
 
 
 def reads_bytes(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> bool:

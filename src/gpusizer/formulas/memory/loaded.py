@@ -18,9 +18,9 @@ __all__ = [
     "offloaded_bytes",
     "padded_experts_bytes",
     "rope_table_bytes",
+    "step_rows_bytes",
     "unfolded_scales_bytes",
     "unlisted_bytes",
-    "visual_levels_bytes",
 ]
 
 
@@ -439,25 +439,37 @@ def unfolded_scales_bytes(*, weights_bytes: Any, block: Any, element_bytes: Any,
 
 
 @formula(
-    "memory.weights.visual_levels",
+    "memory.weights.step_rows",
     unit="bytes",
-    symbols={"levels": "levels", "tokens": "tokens", "hidden": "elements", "element_bytes": "bytes"},
-    reference="vllm-project/vllm@4ba787ec9: vllm/model_executor/models/qwen3_vl.py, deepstack_input_embeds",
-    example={"levels": 3, "tokens": 8192, "hidden": 2048, "element_bytes": 2},
+    symbols={
+        "tokens": "tokens",
+        "levels": "rows per token",
+        "hidden": "elements",
+        "element_bytes": "bytes",
+        "picked": "tokens",
+        "index_bytes": "bytes",
+    },
+    reference="vllm-project/vllm@4ba787ec9: models/qwen3_vl.py, deepstack_input_embeds; models/deepseek_v2.py, topk_indices_buffer; "
+    "0.20: vllm/models/deepseek_v4/nvidia/model.py, _mtp_hidden_buffer",
+    example={"tokens": 8192, "levels": 3, "hidden": 2048, "element_bytes": 2, "picked": 0, "index_bytes": 4},
 )
-def visual_levels_bytes(*, levels: Any, tokens: Any, hidden: Any, element_bytes: Any) -> Any:
-    """Buffers for features that deeper layers take from the vision tower: one row for each token of a step and level.
+def step_rows_bytes(*, tokens: Any, levels: Any, hidden: Any, element_bytes: Any, picked: Any, index_bytes: Any) -> Any:
+    """Buffers that are made while loading, with a row for each token of a step.
 
     Parameters
     ----------
-    levels : int
-        Levels of the tower that are handed on beside its last. [levels]
     tokens : int
         Tokens of a step. [tokens]
+    levels : int
+        Hidden states of a token: levels of a vision tower beside its last, residual streams that a draft reads. [rows per token]
     hidden : int
         Hidden size of the language part. [elements]
     element_bytes : int
         Of one element. [bytes]
+    picked : int
+        Tokens that an indexer picks for each token. [tokens]
+    index_bytes : int
+        Of the place of one of them. [bytes]
 
     Returns
     -------
@@ -466,7 +478,7 @@ def visual_levels_bytes(*, levels: Any, tokens: Any, hidden: Any, element_bytes:
 
     Examples
     --------
-    >>> visual_levels_bytes(levels=3, tokens=8192, hidden=2048, element_bytes=2)
+    >>> step_rows_bytes(tokens=8192, levels=3, hidden=2048, element_bytes=2, picked=0, index_bytes=4)
     100663296
     """
-    return levels * tokens * hidden * element_bytes
+    return tokens * (levels * hidden * element_bytes + picked * index_bytes)

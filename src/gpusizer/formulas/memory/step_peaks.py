@@ -186,24 +186,37 @@ def sampling_peak_bytes(
         "rope_dim": "elements",
         "index_dim": "elements",
         "gathered": "rows per token",
+        "steps": "requests",
+        "window": "tokens",
+        "step_tokens": "tokens",
         "keys": "rows per token",
-        "logits_bytes": "bytes",
     },
-    reference="vllm-project/vllm@4ba787ec9: vllm/v1/attention/backends/mla/indexer.py and flashmla_sparse.py: prefill, one buffer for both",
+    reference="vllm-project/vllm@4ba787ec9: vllm/v1/attention/backends/mla/indexer.py, flashmla_sparse.py; 0.26: vllm/models/deepseek_v4/: prefill",
     example={
         "context_tokens": 163840,
         "kv_lora_rank": 512,
         "rope_dim": 64,
         "index_dim": 128,
         "gathered": 5,
+        "steps": 0,
+        "window": 0,
+        "step_tokens": 8192,
         "keys": 40,
-        "logits_bytes": 536870912,
     },
 )
 def sparse_workspace_bytes(
-    *, context_tokens: Any, kv_lora_rank: Any, rope_dim: Any, index_dim: Any, gathered: Any, keys: Any, logits_bytes: Any
+    *,
+    context_tokens: Any,
+    kv_lora_rank: Any,
+    rope_dim: Any,
+    index_dim: Any,
+    gathered: Any,
+    steps: Any,
+    window: Any,
+    step_tokens: Any,
+    keys: Any,
 ) -> Any:
-    """Work buffers of sparse latent attention: latents and index keys gathered for prefill share one, and the indexer's logits.
+    """Work buffer of sparse latent attention: latents and index keys that are gathered for prefill share one.
 
     Parameters
     ----------
@@ -211,10 +224,12 @@ def sparse_workspace_bytes(
         Longest request. [tokens]
     kv_lora_rank, rope_dim, index_dim : int
         Width of the latent, of the rotary key and of the index key. [elements]
-    gathered, keys : int
+    gathered, keys : float
         Rows of latents and of index keys for each token of the longest request. [rows per token]
-    logits_bytes : int
-        The indexer's logits. [bytes]
+    steps : int
+        Requests that gather their window and a whole step beside it. [requests]
+    window, step_tokens : int
+        Tokens of a window, and of a step. [tokens]
 
     Returns
     -------
@@ -223,14 +238,15 @@ def sparse_workspace_bytes(
 
     Examples
     --------
-    >>> size = sparse_workspace_bytes(context_tokens=163840, kv_lora_rank=512, rope_dim=64, index_dim=128, gathered=5, keys=40,
-    ...                               logits_bytes=536870912)
+    >>> size = sparse_workspace_bytes(context_tokens=163840, kv_lora_rank=512, rope_dim=64, index_dim=128, gathered=5, steps=0, window=0,
+    ...                               step_tokens=8192, keys=40)
     >>> round(size / 2**30, 2)
-    1.38
+    0.88
     """
-    latents = gathered * context_tokens * latent_token_bytes(kv_lora_rank=kv_lora_rank, rope_dim=rope_dim, element_bytes=2)
+    rows = gathered * context_tokens + steps * (window + step_tokens)
+    latents = rows * latent_token_bytes(kv_lora_rank=kv_lora_rank, rope_dim=rope_dim, element_bytes=2)
     index_keys = keys * context_tokens * indexer_token_bytes(head_dim=index_dim, element_bytes=1, scale_bytes=4)
-    return maximum(latents, index_keys) + logits_bytes
+    return maximum(latents, index_keys)
 
 
 @formula(
