@@ -6,7 +6,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Layer, Split
 from gpusizer.engines.base.band import Limits, Spread
-from gpusizer.engines.base.drafts import Blocks, Kind, block_draft, draft_kind, head_draft
+from gpusizer.engines.base.drafts import Blocks, Kind, block_draft, draft_kind, head_draft, own_layers
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Evidence, Inputs, Item, Section
@@ -37,7 +37,7 @@ def draft_layers(start: Start) -> tuple[Layer, ...]:
     """Layers of the draft that cache in the pool: those of the checkpoint, or those of a draft of its own."""
     kind, architecture = draft_kind(start), start.architecture
     if kind is Kind.OWN:
-        return architecture.mtp
+        return own_layers(start)
     if kind is Kind.BLOCKS:
         return block_draft(architecture).cached()
     if kind is not Kind.HEAD:
@@ -46,9 +46,9 @@ def draft_layers(start: Start) -> tuple[Layer, ...]:
     return other.cached() if other is not None else architecture.layers[:1]
 
 
-def checkpoint_drafts(architecture: Architecture, cut: Cut, band: Spread = DRAFT_SPREAD) -> list[Item]:
-    """The multi-token-prediction layers of the checkpoint on one rank."""
-    groups: Inputs = dict(weight_table(architecture).draft_groups(cut))
+def checkpoint_drafts(architecture: Architecture, cut: Cut, band: Spread = DRAFT_SPREAD, *, times: int = 1) -> list[Item]:
+    """The multi-token-prediction layers of the checkpoint on one rank, as often as a drafter has them."""
+    groups: Inputs = {group: size * times for group, size in weight_table(architecture).draft_groups(cut).items()}
     return [computed("weights_draft", group_sum_bytes, section=Section.WEIGHTS, band=band, **groups)] if any(groups.values()) else []
 
 
@@ -59,7 +59,7 @@ def draft_weights(start: Start, stage: Stage, cut: Cut) -> list[Item]:
         return []
     architecture, table = start.architecture, weight_table(start.architecture)
     if kind is Kind.OWN:
-        return checkpoint_drafts(architecture, cut, OWN_DRAFT_SPREAD)
+        return checkpoint_drafts(architecture, cut, OWN_DRAFT_SPREAD, times=len(own_layers(start)) // len(architecture.mtp))
     other = block_draft(architecture) if kind is Kind.BLOCKS else head_draft(architecture)
     if other is not None:
         return [_blocks(other, architecture.hidden_size, cut.tp, HEAD_SPREAD if kind is Kind.HEAD else BLOCKS_SPREAD)]

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from gpusizer.architecture.mixers import Attention
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import DenseMLP, LatentAttention, Layer
+from gpusizer.architecture.types import CompressedAttention, DenseMLP, LatentAttention, Layer
 from gpusizer.engines.base.launch import Start
 
-__all__ = ["Blocks", "Kind", "OwnDraft", "block_draft", "draft_kind", "head_draft", "own_method"]
+__all__ = ["Blocks", "Kind", "OwnDraft", "block_draft", "draft_kind", "head_draft", "own_layers", "own_method"]
 
 
 class Kind(StrEnum):
@@ -31,6 +31,7 @@ class Kind(StrEnum):
 
 
 _FREE = frozenset({"ngram", "ngram_gpu", "suffix"})
+_STAGES = "dspark"  # DeepSeek's drafter of several stages
 
 
 def draft_kind(start: Start) -> Kind:
@@ -40,10 +41,26 @@ def draft_kind(start: Start) -> Kind:
     method, draft = str(start.flag("speculative_method", "")).lower(), str(start.flag("speculative_model", "")).lower()
     if method in _FREE:
         return Kind.FREE
-    for word, kind in (("dflash", Kind.BLOCKS), ("eagle", Kind.HEAD)):
+    stages = Kind.OWN if _pools(start.architecture) and start.architecture.mtp else Kind.BLOCKS  # of other models it is built on DFlash
+    for word, kind in (("dflash", Kind.BLOCKS), ("eagle", Kind.HEAD), (_STAGES, stages)):
         if word in method or (method in ("", "draft") and word in draft):
             return kind
     return Kind.OWN if start.architecture.mtp else Kind.UNKNOWN
+
+
+def _pools(architecture: Architecture) -> bool:
+    """Attention of DeepSeek-V4, whose checkpoints hold their drafters."""
+    return any(isinstance(mixer, CompressedAttention) for layer in architecture.layers for mixer in layer.mixers)
+
+
+_STAGES_OF_V4 = 3  # mtp.0 to mtp.2 of DeepSeek-V4-Flash-DSpark (155.43 GiB against 148.66 with one) and of DeepSeek-V4-Flash-0731
+
+
+def own_layers(start: Start) -> tuple[Layer, ...]:
+    """The checkpoint's own draft layers; a model that is drafted for in stages without telling them is loaded from its copy that holds them."""
+    layers = start.architecture.mtp
+    in_stages = _STAGES in str(start.flag("speculative_method", "")).lower()
+    return layers * _STAGES_OF_V4 if in_stages and len(layers) == 1 else layers
 
 
 class Blocks(NamedTuple):

@@ -105,6 +105,7 @@ def prefill_peak(model: PrefillModel, cut: PrefillCut, tokens: Any, *, band: Spr
         intermediate=model.expert_width / cut.expert_cut,
         gate_up=model.gate_up,
         hidden=model.expert_hidden,
+        wide=1,
         element_bytes=_ELEMENT_BYTES,
     )
     return computed(

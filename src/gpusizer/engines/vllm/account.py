@@ -127,6 +127,7 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         image_share=1,
         images_each=1,
         reads_images=1,
+        wide_experts=1,
     )
 
 
@@ -146,6 +147,7 @@ def workspace(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any
         intermediate=model.expert_width / layout.expert_ranks,
         gate_up=model.gate_up,
         hidden=model.expert_hidden,
+        wide=step.wide_experts,
         element_bytes=model.element_bytes,
     )
     sparse = sparse_workspace_bytes(

@@ -262,6 +262,7 @@ class StepRecord:
     image_share: Any  # of the largest image that the tower takes, where the operator sets a smaller one
     images_each: Any  # of one request
     reads_images: Any  # 1 where a tower is loaded
+    wide_experts: Any  # 1 where the buffer of the experts' inner width also holds their input
 
 
 def step_record(start: Start) -> StepRecord:
@@ -283,7 +284,23 @@ def step_record(start: Start) -> StepRecord:
         image_share=_image_share(start),
         images_each=_images_each(limits),
         reads_images=int(not text_only),
+        wide_experts=int(not _reads_packed(start)),
     )
+
+
+MODULAR_PACKED = (0, 19)  # experts of few bits share their buffers with all others; before, fused_marlin_moe made its own
+
+
+def _reads_packed(start: Start) -> bool:
+    """Whether routed experts are read in groups of integers by a kernel that makes its own buffers, one of them of the experts' inner width alone."""
+    if start.accelerator.vendor != "NVIDIA" or start.version >= MODULAR_PACKED:
+        return False
+    return _packed_experts(start.architecture)
+
+
+@once_per_architecture
+def _packed_experts(architecture: Architecture) -> bool:
+    return any(form.id.startswith("int4") for _, _, tensor, form in stored_tensors(architecture) if tensor.group == "routed_experts")
 
 
 _MOST_IMAGES = 999  # of a request where nobody says: vllm/config/multimodal.py
@@ -373,7 +390,7 @@ def device_record(start: Start) -> DeviceRecord:
     return DeviceRecord(
         memory_bytes=accelerator.memory_bytes,
         visible_bytes=visible_bytes(accelerator),
-        outside=(*driver_reserved(accelerator), context, *_communication(accelerator, layout), *system_memory(accelerator, start.deployment)),
+        outside=(*driver_reserved(accelerator), context, *_communication(accelerator, layout, kind), *system_memory(accelerator, start.deployment)),
         growth_bytes=ranks * grown.bytes + _collective_buffers(start),
         growth_below_bytes=ranks * grown.below,
         growth_above_bytes=ranks * grown.above,
@@ -432,10 +449,10 @@ def growth_kind(start: Start) -> str:
     return "pipeline" if layout.pp > 1 else "alone" + early
 
 
-def _communication(accelerator: Accelerator, layout: Layout) -> list[Item]:
+def _communication(accelerator: Accelerator, layout: Layout, kind: str) -> list[Item]:
     """Communicators that exist before the baseline: of all ranks, and a second group where experts are shared out."""
-    if layout.gpus == 1 or accelerator.vendor == "Huawei":
-        return []  # NPUs make theirs after the first look at the memory
+    if layout.gpus == 1 or accelerator.vendor == "Huawei" or kind.endswith(JOINED_EARLY):
+        return []  # NPUs make theirs after the first look at the memory, as others did before 0.18
     first = fitted.COMMUNICATION["rocm" if accelerator.vendor == "AMD" else "switched" if _switched(accelerator) else "unswitched"]
     groups = {"ranks_bytes": first} | ({"experts_bytes": fitted.EXPERT_COMMUNICATION} if layout.ep > 1 else {})
     size = sum(group.bytes for group in groups.values())

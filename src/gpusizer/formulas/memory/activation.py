@@ -103,12 +103,14 @@ def decoder_block_bytes(*, tokens: Any, element_bytes: Any, intermediate: Any, i
         "intermediate": "elements",
         "gate_up": "matrices",
         "hidden": "elements",
+        "wide": "0 or 1",
         "element_bytes": "bytes per element",
     },
-    reference="vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/fused_moe/experts/triton_moe.py, workspace_shapes",
-    example={"tokens": 8192, "top_k": 8, "intermediate": 768, "gate_up": 2, "hidden": 2048, "element_bytes": 2},
+    reference="vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/fused_moe/experts/triton_moe.py, workspace_shapes; "
+    "before 0.19: fused_marlin_moe.py, intermediate_cache2",
+    example={"tokens": 8192, "top_k": 8, "intermediate": 768, "gate_up": 2, "hidden": 2048, "wide": 1, "element_bytes": 2},
 )
-def expert_workspace_bytes(*, tokens: Any, top_k: Any, intermediate: Any, gate_up: Any, hidden: Any, element_bytes: Any) -> Any:
+def expert_workspace_bytes(*, tokens: Any, top_k: Any, intermediate: Any, gate_up: Any, hidden: Any, wide: Any, element_bytes: Any) -> Any:
     """The two work buffers of the routed experts of one layer.
 
     Parameters
@@ -121,6 +123,8 @@ def expert_workspace_bytes(*, tokens: Any, top_k: Any, intermediate: Any, gate_u
         Intermediate width of an expert on this rank, and width of its input. [elements]
     gate_up : int
         Matrices of the first product: 2 with a gate, else 1. [matrices]
+    wide : int
+        1 where the first buffer is as wide as the input, too; 0 where it holds the inner width alone. [0 or 1]
     element_bytes : int
         Bytes of the activation format. [bytes per element]
 
@@ -133,10 +137,10 @@ def expert_workspace_bytes(*, tokens: Any, top_k: Any, intermediate: Any, gate_u
     --------
     Qwen3-30B-A3B: half a GiB.
 
-    >>> expert_workspace_bytes(tokens=8192, top_k=8, intermediate=768, gate_up=2, hidden=2048, element_bytes=2) / 2**30
+    >>> expert_workspace_bytes(tokens=8192, top_k=8, intermediate=768, gate_up=2, hidden=2048, wide=1, element_bytes=2) / 2**30
     0.5
     """
-    return tokens * top_k * element_bytes * (maximum(intermediate, hidden) + maximum(gate_up * intermediate, hidden))
+    return tokens * top_k * element_bytes * (maximum(intermediate, wide * hidden) + maximum(gate_up * intermediate, hidden))
 
 
 @formula(
