@@ -128,6 +128,6 @@ GRAPH_BLOCKS = {"attention": 0.5, "feed-forward": 0.5, "latent": 1.3, "state": 1
 ROCM_GRAPHS = 3.0  # times as much; n = 13 of one card
 
 # The engine's own estimate of its graphs over what they take by the rule above, and its band (n = 71 logs of 0.19 to 0.29): right for most, far too
-# high for sparse attention, where the first capture of a mode holds buffers that all graphs share (medians of five owners: 1.9, 2.5, 2.9, 3.6, 3.6).
+# high for sparse attention before 0.25, where the first capture of a mode holds buffers that all graphs share (three owners: 2.5, 2.9, 3.6).
 GRAPH_ESTIMATE = {"other": 1.0, "sparse": 3.0}
 GRAPH_ESTIMATE_SPREAD = (0.4, 2.3)

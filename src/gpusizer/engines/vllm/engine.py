@@ -43,6 +43,7 @@ from gpusizer.engines.vllm.graphs import estimates, graph_modes, warms_up
 from gpusizer.engines.vllm.record import (
     CONSUMED,
     device_record,
+    estimate_factor,
     layout_record,
     library_bytes,
     model_record,
@@ -204,7 +205,7 @@ class Vllm(PooledEngine):
             fixed = blocks * self.cache_plan(start, stage).block_bytes
         if fixed:
             return Quantity(fixed, fixed, fixed)
-        factor = model_record(start.architecture).estimate_factor
+        factor = estimate_factor(start.architecture, start.version)
         left = left_of(start.once(self.budget_bytes), charged(items, factor, charges_graphs=self.charges_graphs(start)))
         share = start.lasting(device_record).pool_share
         return widened(left if share == 1 else shared_out(left, share), start.lasting(pool_margin))
@@ -298,7 +299,7 @@ class Vllm(PooledEngine):
         found = super().quantities(start, results, blocks, worst)
         if "cuda_graph_bytes" in found and warms_up(start):
             found["cuda_graph_bytes"] = _less_warm_up(found["cuda_graph_bytes"], results[0].items)
-        factor = model_record(start.architecture).estimate_factor
+        factor = estimate_factor(start.architecture, start.version)
         estimated = [estimated_graphs(line, factor) for line in results[0].items if line.id == "cuda_graphs"]
         if estimated and estimates(start):
             found["cuda_graph_estimated_bytes"] = combined(estimated)

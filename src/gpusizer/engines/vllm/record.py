@@ -39,6 +39,7 @@ __all__ = [
     "VersionRules",
     "class_record",
     "device_record",
+    "estimate_factor",
     "growth_kind",
     "layout_record",
     "library_bytes",
@@ -58,6 +59,7 @@ CONSUMED = (0, 26)  # what the driver gave counts as consumed: the work buffers 
 CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 LATER_COMMUNICATORS = (0, 18)  # communicators are made before the baseline
 SNAPSHOT_ON_NPU = (0, 15)  # vllm-ascend: growth is taken from a first look; before, all that is used counts (vllm_ascend/worker/worker_v1.py)
+CLOSER_ESTIMATES = (0, 25)  # of graphs of sparse attention, by three owners' logs
 HALVED_POOL = (0, 18)  # vllm-ascend on a 310P
 
 
@@ -98,7 +100,6 @@ class ModelRecord:
     deeper_levels: Any
     states: Any  # 1 where a layer keeps a recurrent state
     graph_weight: Any  # of an average layer in a captured graph, in layers of attention and feed-forward
-    estimate_factor: Any  # how much more the engine estimates for its graphs than they take
     block_side: Any  # of weights in FP8 with a scale for each square block
 
 
@@ -117,8 +118,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
     routed = [block for block in blocks if isinstance(block, MixtureOfExperts) and block.experts]
     experts = max(routed, key=lambda block: block.top_k * block.expert_width, default=None)
     latent = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention)), None)
-    picks = "sparse" in mixer_kinds(architecture)
-    expands = None if picks else latent
+    expands = None if "sparse" in mixer_kinds(architecture) else latent
     width, patches, levels = _tower(architecture)
     return ModelRecord(
         element_bytes=element_bytes(architecture.dtype),
@@ -142,7 +142,6 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         deeper_levels=deeper_levels(architecture),
         states=int(any(isinstance(mixer, StateMixer) for layer in architecture.layers for mixer in layer.mixers)),
         graph_weight=block_weight(architecture),
-        estimate_factor=fitted.GRAPH_ESTIMATE["sparse" if picks else "other"],
         block_side=block_side,
     )
 
@@ -199,12 +198,25 @@ class VersionRules:
     workspace_beside: bool  # they stay beside the sampler
     workspace_outside: bool  # what the driver gave for them counts as consumed
     checks_budget: bool  # a budget above what is free is refused
+    estimates_firsts: bool  # what the first graphs of sparse attention hold is estimated for all
 
 
 @lru_cache(maxsize=64)
 def version_rules(version: tuple[int, ...]) -> VersionRules:
     """The rules of a version (remembered)."""
-    return VersionRules(version < KEPT_WORKSPACE, KEPT_WORKSPACE <= version < CONSUMED, version >= CONSUMED, version >= CHECKED_BUDGET)
+    return VersionRules(
+        workspace_in_layer=version < KEPT_WORKSPACE,
+        workspace_beside=KEPT_WORKSPACE <= version < CONSUMED,
+        workspace_outside=version >= CONSUMED,
+        checks_budget=version >= CHECKED_BUDGET,
+        estimates_firsts=version < CLOSER_ESTIMATES,
+    )
+
+
+def estimate_factor(architecture: Architecture, version: tuple[int, ...]) -> float:
+    """How much more a version estimates for its graphs than they take."""
+    sparse = model_record(architecture).sparse and version_rules(version).estimates_firsts
+    return fitted.GRAPH_ESTIMATE["sparse" if sparse else "other"]
 
 
 @dataclass(frozen=True, slots=True)
