@@ -18,24 +18,17 @@ from gpusizer.engines.base.offload import tables_moved
 from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Quantity, Section
 from gpusizer.engines.vllm import constants as fitted
+from gpusizer.engines.vllm.buffers import latents, workspace
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
-from gpusizer.formulas.memory.activation import (
-    activation_peak_bytes,
-    decoder_block_bytes,
-    encoder_bytes,
-    expert_workspace_bytes,
-    latent_chunk_bytes,
-    latent_chunk_rows,
-)
+from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes
 from gpusizer.formulas.memory.budget import cuda_graph_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
-from gpusizer.formulas.memory.loaded import step_rows_bytes, unfolded_scales_bytes
-from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, sparse_workspace_bytes
+from gpusizer.formulas.memory.loaded import unfolded_scales_bytes
+from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, step_rows_bytes
 from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens, profiled_images
-from gpusizer.units import MiB
 
 __all__ = [
     "Asked",
@@ -51,7 +44,6 @@ __all__ = [
     "outcome_of",
     "shared_out",
     "step_lines",
-    "workspace",
 ]
 
 
@@ -127,6 +119,7 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         image_share=1,
         images_each=1,
         reads_images=1,
+        decoded=1,
         wide_experts=1,
     )
 
@@ -134,34 +127,6 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
 # ---- one step -------------------------------------------------------------------------------------------------------
 
 HANDED_ON = 2  # tensors: a stage hands on the hidden state and the residual
-
-INDEX_LOGITS = 512 * MiB  # of an indexer in prefill: VLLM_SPARSE_INDEXER_MAX_LOGITS_MB
-LAYER_STATES = 2  # hidden states that a layer holds while its indexer works: its input and the residual
-
-
-def workspace(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
-    """The one buffer in which routed experts and sparse attention work in turn. [bytes]"""
-    experts = expert_workspace_bytes(
-        tokens=step.tokens * layout.token_ranks,
-        top_k=model.top_k,
-        intermediate=model.expert_width / layout.expert_ranks,
-        gate_up=model.gate_up,
-        hidden=model.expert_hidden,
-        wide=step.wide_experts,
-        element_bytes=model.element_bytes,
-    )
-    sparse = sparse_workspace_bytes(
-        context_tokens=step.context_tokens,
-        kv_lora_rank=model.sparse_rank,
-        rope_dim=model.sparse_rope,
-        index_dim=model.sparse_index,
-        gathered=model.sparse_rows,
-        steps=model.sparse_steps,
-        window=model.sparse_window,
-        step_tokens=step.tokens,
-        keys=model.sparse_keys,
-    )
-    return kept("workspace", maximum(experts, where(model.sparse > 0, sparse, 0)))
 
 
 def _layer(model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Place) -> Any:
@@ -196,26 +161,6 @@ def _sampler(model: ModelRecord, step: StepRecord) -> Any:
     return kept("sampler", peak)
 
 
-def _latent(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
-    """Cached context that latent attention expands at once, or an indexer's logits beside the hidden states. [bytes]"""
-    size = latent_chunk_bytes(
-        rows=latent_chunk_rows(max_model_len=step.context_tokens, max_num_seqs=step.requests, block_size=step.block_tokens),
-        heads=model.latent_heads / layout.tp,
-        qk_nope_head_dim=model.latent_nope,
-        v_head_dim=model.latent_v,
-        element_bytes=model.element_bytes,
-    )
-    states = decoder_block_bytes(
-        tokens=step.tokens,
-        element_bytes=model.element_bytes,
-        intermediate=0,
-        intermediate_copies=0,
-        hidden=model.hidden,
-        hidden_copies=LAYER_STATES * model.streams,
-    )
-    return kept("latents", size + where(model.sparse > 0, INDEX_LOGITS + states, 0))
-
-
 PATCHES_OF_A_TOKEN = 4  # of towers that take any size: squares of two by two patches become one token
 
 
@@ -245,7 +190,7 @@ def step_lines(
         "workspace_bytes": workspace_bytes if rules.workspace_beside else 0,
         "sampler_bytes": place.last * _sampler(model, step),
         "block_bytes": _layer(model, step, layout, place) + (workspace_bytes if rules.workspace_in_layer else 0),
-        "latent_bytes": _latent(model, step, layout),
+        "latent_bytes": latents(model, step, layout, rules),
         "encoder_bytes": place.first * work,
         "encoded_bytes": place.first * stays,
     }

@@ -34,8 +34,8 @@ from gpusizer.engines.vllm.account import (
     needed_later,
     shared_out,
     step_lines,
-    workspace,
 )
+from gpusizer.engines.vllm.buffers import workspace
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS

@@ -13,7 +13,7 @@ from typing import Any
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat, element_bytes
 from gpusizer.architecture.tensors import stored_tensors
-from gpusizer.architecture.types import CompressedAttention, DenseMLP, LatentAttention, MixtureOfExperts, StateMixer, Tensor
+from gpusizer.architecture.types import DenseMLP, LatentAttention, MixtureOfExperts, StateMixer, Tensor
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.device import driver_reserved, system_memory, visible_bytes
 from gpusizer.engines.base.launch import Start
@@ -23,7 +23,8 @@ from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import batched_tokens, mixer_kinds, sequences
 from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, graph_modes, most_captured
-from gpusizer.engines.vllm.weights import block_shares, deeper_levels, tables_on_host, unfolds_scales
+from gpusizer.engines.vllm.sparse import sparse_attention
+from gpusizer.engines.vllm.weights import block_shares, deeper_levels, reads_packed, tables_on_host, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
 from gpusizer.formulas.memory.constants import sum_bytes
@@ -60,6 +61,7 @@ CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 LATER_COMMUNICATORS = (0, 18)  # communicators are made before the baseline
 SNAPSHOT_ON_NPU = (0, 15)  # vllm-ascend: growth is taken from a first look; before, all that is used counts (vllm_ascend/worker/worker_v1.py)
 CLOSER_ESTIMATES = (0, 25)  # of graphs of sparse attention, by three owners' logs
+POOLED_LOGITS = (0, 30)  # vllm-project/vllm#57701, of 19 September 2026
 HALVED_POOL = (0, 18)  # vllm-ascend on a 310P
 
 
@@ -93,6 +95,7 @@ class ModelRecord:
     sparse_window: Any
     sparse_keys: Any  # index keys that are gathered, for each token of the longest request
     picked: Any  # by an indexer for each token
+    index_pool: Any  # tokens that share an index key of an indexer whose logits of decoding are reserved; 0 without
     kept_streams: Any  # residual streams that stay for a draft
     tower_width: Any
     tower_patches: Any  # of the largest image; 0 where the tower takes images of one size
@@ -135,7 +138,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         latent_heads=expands.heads if expands else 0,
         latent_nope=expands.qk_nope_head_dim if expands else 0,
         latent_v=expands.v_head_dim if expands else 0,
-        **_sparse(architecture),
+        **sparse_attention(architecture),
         tower_width=width,
         tower_patches=patches,
         tower_levels=levels,
@@ -144,28 +147,6 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         graph_weight=block_weight(architecture),
         block_side=block_side,
     )
-
-
-# What sparse attention gathers for prefill: latents of five requests of full length and index keys of forty (get_prefill_workspace_size,
-# get_max_prefill_buffer_size); with pooled entries those of four requests, each beside its window and a whole step (PREFILL_CHUNK_SIZE).
-GATHERED_REQUESTS, KEYED_REQUESTS, POOLED_REQUESTS = 5, 40, 4
-
-
-def _sparse(architecture: Architecture) -> dict[str, Any]:
-    """What the account reads of sparse attention; of several mixers the one with most keys."""
-    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention | CompressedAttention)]
-    mixer = next((mixer for mixer in mixers if mixer.indexer is not None), None)
-    names = ("", "_rank", "_rope", "_index", "_rows", "_steps", "_window", "_keys")
-    values: tuple[float, ...] = (0,) * len(names)
-    kept = 0
-    if isinstance(mixer, LatentAttention) and mixer.indexer:
-        values = (1, mixer.kv_lora_rank, mixer.qk_rope_head_dim, mixer.indexer.head_dim, GATHERED_REQUESTS, 0, 0, KEYED_REQUESTS)
-    elif isinstance(mixer, CompressedAttention) and mixer.indexer:
-        rows, keys = POOLED_REQUESTS / mixer.ratio, KEYED_REQUESTS / mixer.ratio
-        values = (1, mixer.head_dim, 0, mixer.indexer.head_dim, rows, POOLED_REQUESTS, mixer.window, keys)
-        kept = architecture.residual_streams
-    found = {f"sparse{name}": value for name, value in zip(names, values, strict=True)}
-    return found | {"picked": mixer.indexer.topk if mixer and mixer.indexer else 0, "kept_streams": kept}
 
 
 def reads_bytes(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> bool:
@@ -198,6 +179,7 @@ class VersionRules:
     workspace_beside: bool  # they stay beside the sampler
     workspace_outside: bool  # what the driver gave for them counts as consumed
     checks_budget: bool  # a budget above what is free is refused
+    pools_logits: bool  # an indexer of pooled keys reserves a logit for each pool, before for each token
     estimates_firsts: bool  # what the first graphs of sparse attention hold is estimated for all
 
 
@@ -209,6 +191,7 @@ def version_rules(version: tuple[int, ...]) -> VersionRules:
         workspace_beside=KEPT_WORKSPACE <= version < CONSUMED,
         workspace_outside=version >= CONSUMED,
         checks_budget=version >= CHECKED_BUDGET,
+        pools_logits=version >= POOLED_LOGITS,
         estimates_firsts=version < CLOSER_ESTIMATES,
     )
 
@@ -274,6 +257,7 @@ class StepRecord:
     image_share: Any  # of the largest image that the tower takes, where the operator sets a smaller one
     images_each: Any  # of one request
     reads_images: Any  # 1 where a tower is loaded
+    decoded: Any  # tokens of one request in a step that decodes
     wide_experts: Any  # 1 where the buffer of the experts' inner width also holds their input
 
 
@@ -296,23 +280,9 @@ def step_record(start: Start) -> StepRecord:
         image_share=_image_share(start),
         images_each=_images_each(limits),
         reads_images=int(not text_only),
-        wide_experts=int(not _reads_packed(start)),
+        decoded=1 + deployment.speculative_tokens,
+        wide_experts=int(not reads_packed(start)),
     )
-
-
-MODULAR_PACKED = (0, 19)  # experts of few bits share their buffers with all others; before, fused_marlin_moe made its own
-
-
-def _reads_packed(start: Start) -> bool:
-    """Whether routed experts are read in groups of integers by a kernel that makes its own buffers, one of them of the experts' inner width alone."""
-    if start.accelerator.vendor != "NVIDIA" or start.version >= MODULAR_PACKED:
-        return False
-    return _packed_experts(start.architecture)
-
-
-@once_per_architecture
-def _packed_experts(architecture: Architecture) -> bool:
-    return any(form.id.startswith("int4") for _, _, tensor, form in stored_tensors(architecture) if tensor.group == "routed_experts")
 
 
 _MOST_IMAGES = 999  # of a request where nobody says: vllm/config/multimodal.py

@@ -43,6 +43,7 @@ __all__ = [
     "own_head",
     "padded_experts",
     "position_tables",
+    "reads_packed",
     "rotations_of",
     "slack_bytes",
     "slack_of",
@@ -221,6 +222,23 @@ NATIVE_BYTE_FLOATS = 8.9  # compute capability; below, weights of FP8 are read b
 def unfolds_scales(start: Start) -> bool:
     """Whether every scale of FP8 blocks is unfolded: cards of NVIDIA that have no such arithmetic."""
     return start.accelerator.vendor == "NVIDIA" and 0 < start.capability < NATIVE_BYTE_FLOATS
+
+
+# ---- experts in small integers on NVIDIA ----------------------------------------------------------------------------
+
+MODULAR_PACKED = (0, 19)  # experts of few bits share their buffers with all others; before, fused_marlin_moe made its own
+
+
+def reads_packed(start: Start) -> bool:
+    """Whether routed experts are read in groups of integers by a kernel that makes its own buffers, one of them of the experts' inner width alone."""
+    if start.accelerator.vendor != "NVIDIA" or start.version >= MODULAR_PACKED:
+        return False
+    return _packed_experts(start.architecture)
+
+
+@once_per_architecture
+def _packed_experts(architecture: Architecture) -> bool:
+    return any(form.id.startswith("int4") for _, _, tensor, form in stored_tensors(architecture) if tensor.group == "routed_experts")
 
 
 # ---- experts in small integers on ROCm --------------------------------------------------------------------------------

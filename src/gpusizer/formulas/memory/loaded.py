@@ -18,7 +18,6 @@ __all__ = [
     "offloaded_bytes",
     "padded_experts_bytes",
     "rope_table_bytes",
-    "step_rows_bytes",
     "unfolded_scales_bytes",
     "unlisted_bytes",
 ]
@@ -436,49 +435,3 @@ def unfolded_scales_bytes(*, weights_bytes: Any, block: Any, element_bytes: Any,
     252
     """
     return ceil_div(weights_bytes * element_bytes, block) - ceil_div(weights_bytes * scale_bytes, block * block)
-
-
-@formula(
-    "memory.weights.step_rows",
-    unit="bytes",
-    symbols={
-        "tokens": "tokens",
-        "levels": "rows per token",
-        "hidden": "elements",
-        "element_bytes": "bytes",
-        "picked": "tokens",
-        "index_bytes": "bytes",
-    },
-    reference="vllm-project/vllm@4ba787ec9: models/qwen3_vl.py, deepstack_input_embeds; models/deepseek_v2.py, topk_indices_buffer; "
-    "0.20: vllm/models/deepseek_v4/nvidia/model.py, _mtp_hidden_buffer",
-    example={"tokens": 8192, "levels": 3, "hidden": 2048, "element_bytes": 2, "picked": 0, "index_bytes": 4},
-)
-def step_rows_bytes(*, tokens: Any, levels: Any, hidden: Any, element_bytes: Any, picked: Any, index_bytes: Any) -> Any:
-    """Buffers that are made while loading, with a row for each token of a step.
-
-    Parameters
-    ----------
-    tokens : int
-        Tokens of a step. [tokens]
-    levels : int
-        Hidden states of a token: levels of a vision tower beside its last, residual streams that a draft reads. [rows per token]
-    hidden : int
-        Hidden size of the language part. [elements]
-    element_bytes : int
-        Of one element. [bytes]
-    picked : int
-        Tokens that an indexer picks for each token. [tokens]
-    index_bytes : int
-        Of the place of one of them. [bytes]
-
-    Returns
-    -------
-    int
-        Bytes of the buffers. [bytes]
-
-    Examples
-    --------
-    >>> step_rows_bytes(tokens=8192, levels=3, hidden=2048, element_bytes=2, picked=0, index_bytes=4)
-    100663296
-    """
-    return tokens * (levels * hidden * element_bytes + picked * index_bytes)

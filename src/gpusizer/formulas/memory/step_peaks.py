@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.formulas.core import floor_div, formula, maximum
+from gpusizer.formulas.core import floor_div, formula, maximum, where
 from gpusizer.formulas.memory.activation import decoder_block_bytes, sampler_bytes
 from gpusizer.formulas.memory.kv_cache import indexer_token_bytes, latent_token_bytes
 
 __all__ = [
     "encoded_bytes",
+    "index_logits_bytes",
     "layer_peak_bytes",
     "sampling_peak_bytes",
     "sparse_workspace_bytes",
+    "step_rows_bytes",
 ]
 
 
@@ -250,6 +252,40 @@ def sparse_workspace_bytes(
 
 
 @formula(
+    "memory.steps.index_logits",
+    unit="bytes",
+    symbols={"rows": "tokens", "context_tokens": "tokens", "pool_tokens": "tokens"},
+    reference="vllm-project/vllm@06cde4ae1: vllm/models/glm5next/nvidia/sparse_indexer.py, the profile run",
+    example={"rows": 1024, "context_tokens": 1048576, "pool_tokens": 4},
+)
+def index_logits_bytes(*, rows: Any, context_tokens: Any, pool_tokens: Any) -> Any:
+    """Logits of an indexer that are reserved for decoding, four bytes each.
+
+    Parameters
+    ----------
+    rows : int
+        Tokens that are decoded in one step. [tokens]
+    context_tokens : int
+        Longest request. [tokens]
+    pool_tokens : int
+        Tokens of the context that share a logit; 0 where none are reserved. [tokens]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    What pull request 57701 saves is the difference to one logit a token.
+
+    >>> [index_logits_bytes(rows=1024, context_tokens=1048576, pool_tokens=pool) / 2**20 for pool in (0, 1, 4)]
+    [0.0, 4096.0, 1024.0]
+    """
+    return where(pool_tokens > 0, rows * floor_div(context_tokens, maximum(pool_tokens, 1)) * 4, 0)
+
+
+@formula(
     "memory.steps.encoded",
     unit="bytes",
     symbols={"tokens": "tokens", "patches": "patches", "element_bytes": "bytes per element", "hidden": "elements", "copies": "tensors"},
@@ -290,3 +326,49 @@ def encoded_bytes(*, tokens: Any, patches: Any, element_bytes: Any, hidden: Any,
         hidden=hidden,
         hidden_copies=copies,
     )
+
+
+@formula(
+    "memory.weights.step_rows",
+    unit="bytes",
+    symbols={
+        "tokens": "tokens",
+        "levels": "rows per token",
+        "hidden": "elements",
+        "element_bytes": "bytes",
+        "picked": "tokens",
+        "index_bytes": "bytes",
+    },
+    reference="vllm-project/vllm@4ba787ec9: models/qwen3_vl.py, deepstack_input_embeds; models/deepseek_v2.py, topk_indices_buffer; "
+    "0.20: vllm/models/deepseek_v4/nvidia/model.py, _mtp_hidden_buffer",
+    example={"tokens": 8192, "levels": 3, "hidden": 2048, "element_bytes": 2, "picked": 0, "index_bytes": 4},
+)
+def step_rows_bytes(*, tokens: Any, levels: Any, hidden: Any, element_bytes: Any, picked: Any, index_bytes: Any) -> Any:
+    """Buffers that are made while loading, with a row for each token of a step.
+
+    Parameters
+    ----------
+    tokens : int
+        Tokens of a step. [tokens]
+    levels : int
+        Hidden states of a token: levels of a vision tower beside its last, residual streams that a draft reads. [rows per token]
+    hidden : int
+        Hidden size of the language part. [elements]
+    element_bytes : int
+        Of one element. [bytes]
+    picked : int
+        Tokens that an indexer picks for each token. [tokens]
+    index_bytes : int
+        Of the place of one of them. [bytes]
+
+    Returns
+    -------
+    int
+        Bytes of the buffers. [bytes]
+
+    Examples
+    --------
+    >>> step_rows_bytes(tokens=8192, levels=3, hidden=2048, element_bytes=2, picked=0, index_bytes=4)
+    100663296
+    """
+    return tokens * (levels * hidden * element_bytes + picked * index_bytes)
