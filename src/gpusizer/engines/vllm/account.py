@@ -20,6 +20,7 @@ from gpusizer.engines.base.types import Item, Quantity, Section
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.buffers import latents, workspace
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
+from gpusizer.engines.vllm.weights import WHOLE_STEPS
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes
@@ -120,6 +121,7 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         images_each=1,
         reads_images=1,
         decoded=1,
+        chunk_tokens=WHOLE_STEPS,
         wide_experts=1,
     )
 

@@ -13,13 +13,14 @@ from gpusizer.units import MiB
 __all__ = ["latents", "workspace"]
 
 INDEX_LOGITS = 512 * MiB  # of an indexer in prefill: VLLM_SPARSE_INDEXER_MAX_LOGITS_MB
+GATHERED_STATES = 2.5  # hidden states of all ranks, their bytes, and what comes of them, where experts take them in chunks: n = 1 owner, +2 %
 LAYER_STATES = 2  # hidden states that a layer holds while its indexer works: its input and the residual
 
 
 def workspace(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any:
     """The one buffer in which routed experts and sparse attention work in turn. [bytes]"""
     experts = expert_workspace_bytes(
-        tokens=step.tokens * layout.token_ranks,
+        tokens=minimum(step.tokens * layout.token_ranks, step.chunk_tokens),
         top_k=model.top_k,
         intermediate=model.expert_width / layout.expert_ranks,
         gate_up=model.gate_up,
@@ -38,7 +39,15 @@ def workspace(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> Any
         step_tokens=step.tokens,
         keys=model.sparse_keys,
     )
-    return kept("workspace", maximum(experts, where(model.sparse > 0, sparse, 0)))
+    gathered = decoder_block_bytes(
+        tokens=step.tokens * (layout.token_ranks - 1),
+        element_bytes=model.element_bytes,
+        intermediate=0,
+        intermediate_copies=0,
+        hidden=model.expert_hidden,
+        hidden_copies=where(step.tokens * layout.token_ranks > step.chunk_tokens, GATHERED_STATES, 0),
+    )
+    return kept("workspace", maximum(experts + gathered, where(model.sparse > 0, sparse, 0)))
 
 
 def latents(model: ModelRecord, step: StepRecord, layout: LayoutRecord, rules: VersionRules) -> Any:

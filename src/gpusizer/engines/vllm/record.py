@@ -24,7 +24,7 @@ from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import batched_tokens, mixer_kinds, sequences
 from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, graph_modes, most_captured
 from gpusizer.engines.vllm.sparse import sparse_attention
-from gpusizer.engines.vllm.weights import block_shares, deeper_levels, reads_packed, tables_on_host, unfolds_scales
+from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
 from gpusizer.formulas.memory.constants import sum_bytes
@@ -258,6 +258,7 @@ class StepRecord:
     images_each: Any  # of one request
     reads_images: Any  # 1 where a tower is loaded
     decoded: Any  # tokens of one request in a step that decodes
+    chunk_tokens: Any  # that routed experts take at once
     wide_experts: Any  # 1 where the buffer of the experts' inner width also holds their input
 
 
@@ -281,6 +282,7 @@ def step_record(start: Start) -> StepRecord:
         images_each=_images_each(limits),
         reads_images=int(not text_only),
         decoded=1 + deployment.speculative_tokens,
+        chunk_tokens=chunk_tokens(start),
         wide_experts=int(not reads_packed(start)),
     )
 

@@ -36,7 +36,9 @@ __all__ = [
     "BESIDE",
     "REPACKED_SPREAD",
     "TABLES_ON_HOST",
+    "WHOLE_STEPS",
     "block_shares",
+    "chunk_tokens",
     "deeper_levels",
     "expert_paddings",
     "has_own_head",
@@ -225,6 +227,17 @@ def unfolds_scales(start: Start) -> bool:
 
 
 # ---- experts in small integers on NVIDIA ----------------------------------------------------------------------------
+
+# VLLM_FUSED_MOE_CHUNK_SIZE: vllm-project/vllm#7995; 16,384 in vllm/envs.py of 0.12; taken away in spring 2026 (issue 30620).
+_CHUNKS: tuple[tuple[tuple[int, ...], int], ...] = (((0, 17), 1 << 24), ((0, 12), 16384), ((0, 6), 32768), ((0,), 65536))
+WHOLE_STEPS = _CHUNKS[0][1]
+
+
+def chunk_tokens(start: Start) -> int:
+    """Tokens that routed experts of a version take at once; those of few bits take all. [tokens]"""
+    chunk = next(tokens for since, tokens in _CHUNKS if start.version >= since)
+    return WHOLE_STEPS if reads_packed(start) else chunk
+
 
 MODULAR_PACKED = (0, 19)  # experts of few bits share their buffers with all others; before, fused_marlin_moe made its own
 
