@@ -216,7 +216,8 @@ def encoder_reading(row: Row) -> tuple[str, float] | None:
         return None
     graphs = (row.gib("cuda_graph_estimated_gib") or 0.0) if ENGINE.charges_graphs(start) else 0.0
     peak = ENGINE.budget_bytes(start) - (weights + pool + graphs) * GiB - fitted.GROWTH[growth_kind(start)].bytes
-    return "ENCODER_COPIES", fitted.ENCODER_COPIES * peak / inputs["encoder_bytes"]
+    cut = fitted.ENCODER_CUT_COPIES / ENGINE.cut(start).towers_tp
+    return "ENCODER_COPIES", (fitted.ENCODER_COPIES + cut) * peak / inputs["encoder_bytes"] - cut
 
 
 READINGS: tuple[Callable[[Row], tuple[str, float] | None], ...] = (

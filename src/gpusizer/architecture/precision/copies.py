@@ -53,14 +53,13 @@ def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str
     usual = usual_list(name, model)
     found = {"found": name[:LONGEST_FOUND]}
     if usual is not None and not usual.guessed:
-        formats = usual.of(model, precision, FAMILIES[precision][0])
         said = Notice("usual-list", {**found, "source": usual.source})
-        return replace(model, quantization=formats, header_bytes=None, warnings=(*model.warnings, said))
+        return replace(usual.copy(model, precision, FAMILIES[precision][0]), warnings=(*model.warnings, said))
     other = stored_copy_id(model.id, precision)
     if other != model.id or model.id.endswith(f"-{precision}"):
         stored = entry(other)  # another publisher's copy: its list of what stays in 16 bits is a real one
     elif usual is not None:
-        stored = replace(model, quantization=usual.of(model, precision, FAMILIES[precision][0]), header_bytes=None)
+        stored = usual.copy(model, precision, FAMILIES[precision][0])
     else:
         stored = plain
     ends = ends_of(model, precision)

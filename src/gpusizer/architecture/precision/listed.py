@@ -61,6 +61,8 @@ class ListedFormats(Quantization):
         Groups that have another format from layer ``late_from`` on.
     late_from : int
         Index of a layer.
+    kept_parts : frozenset of str
+        Parts of names of further matrices in the main format.
 
     Examples
     --------
@@ -75,6 +77,7 @@ class ListedFormats(Quantization):
     drafts: tuple[str, ...] = ()
     late: Mapping[str, StorageFormat] = field(default_factory=dict)
     late_from: int = 0
+    kept_parts: frozenset[str] = frozenset()
 
     @property
     def tells_layers_apart(self) -> bool:
@@ -88,7 +91,7 @@ class ListedFormats(Quantization):
         if not tensor.linear or tensor.group in ("router", "vision") or path.startswith(self.drafts):
             return self.default
         parts = path.split(".")
-        if not _NARROW.isdisjoint(parts):
+        if not (_NARROW | self.kept_parts).isdisjoint(parts):
             return self.default
         if tensor.group in self.late and next((int(part) for part in parts if part.isdigit()), -1) >= self.late_from:
             return self.late[tensor.group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ class UsualList:
         Formats of further groups.
     late : mapping
         ``groups``, ``share`` of the layers, ``format``.
+    parts : tuple of str
+        Parts of names of further matrices that stay in 16 bits.
+    cache : str
+        "fp8" where the copies bring scales for such a cache, which engines then use by themselves.
     guessed : bool
         Nobody says what this publisher leaves out.
     source : str
@@ -51,15 +55,23 @@ class UsualList:
     kept: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
     late: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+    cache: str = ""
     guessed: bool = False
     source: str = ""
+
+    def copy(self, model: Architecture, precision: str, usual: str) -> Architecture:
+        """The copy of a model by this list; ``usual`` is the format of the precision where the list names none."""
+        config = {**model.config, "quantization_config": {"kv_cache_scheme": {"num_bits": 8}}} if self.cache else model.config
+        return replace(model, quantization=self.of(model, precision, usual), header_bytes=None, config=config)
 
     def of(self, model: Architecture, precision: str, usual: str) -> ListedFormats:
         """The formats of a model by this list; ``usual`` is the format of the precision where the list names none."""
         forms = {group: FORMATS[name] for group, name in self.groups.items()}
         late = dict.fromkeys(self.late["groups"], FORMATS[self.late["format"]]) if self.late else {}
         kept = dict.fromkeys(self.kept)
-        return listed(model, precision, FORMATS[self.format or usual], {**kept, **forms}, late=late, late_share=self.late.get("share", 0.0))
+        found = listed(model, precision, FORMATS[self.format or usual], {**kept, **forms}, late=late, late_share=self.late.get("share", 0.0))
+        return replace(found, kept_parts=frozenset(self.parts))
 
 
 def usual_list(name: str, model: Architecture) -> UsualList | None:
@@ -117,6 +129,8 @@ def _read(rows: list[dict[str, Any]]) -> Iterator[UsualList]:
             kept=tuple(row.get("kept", ())),
             groups=row.get("groups", {}),
             late=row.get("late", {}),
+            parts=tuple(row.get("parts", ())),
+            cache=row.get("cache", ""),
             guessed=row.get("guessed", False),
             source=row["source"],
         )

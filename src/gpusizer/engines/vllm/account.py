@@ -166,13 +166,14 @@ def _sampler(model: ModelRecord, step: StepRecord) -> Any:
 PATCHES_OF_A_TOKEN = 4  # of towers that take any size: squares of two by two patches become one token
 
 
-def _encoder(model: ModelRecord, step: StepRecord) -> tuple[Any, Any]:
+def _encoder(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> tuple[Any, Any]:
     """A vision tower at work, and its outputs that stay. [bytes]"""
     element = model.element_bytes
     patches = kept("patches", model.tower_patches * step.image_share)
     tokens = floor_div(patches, PATCHES_OF_A_TOKEN)
     images = profiled_images(step_tokens=step.tokens, image_tokens=tokens, most=step.requests * step.images_each)
-    work = encoder_bytes(patches=images * patches, width=model.tower_width, copies=fitted.ENCODER_COPIES, element_bytes=element)
+    copies = kept("copies of patches", fitted.ENCODER_COPIES + fitted.ENCODER_CUT_COPIES / layout.tower_ranks)
+    work = encoder_bytes(patches=images * patches, width=model.tower_width, copies=copies, element_bytes=element)
     stays = encoded_bytes(
         tokens=step.tokens,
         patches=patches,
@@ -187,7 +188,7 @@ def step_lines(
     model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Place, rules: VersionRules, workspace_bytes: Any
 ) -> tuple[Item, Item]:
     """Activation peak and captured graphs."""
-    work, stays = _encoder(model, step)
+    work, stays = _encoder(model, step, layout)
     inputs = {
         "workspace_bytes": workspace_bytes if rules.workspace_beside else 0,
         "sampler_bytes": place.last * _sampler(model, step),
@@ -196,9 +197,8 @@ def step_lines(
         "encoder_bytes": place.first * work,
         "encoded_bytes": place.first * stays,
     }
-    least = activation_peak_bytes(**{**inputs, "encoder_bytes": place.first * work * layout.split_tower})
     size = kept("activations", activation_peak_bytes(**inputs))
-    ends = Limits(least * (1 - fitted.PEAK_BELOW), size * (1 + fitted.PEAK_ABOVE))
+    ends = Limits(size * (1 - fitted.PEAK_BELOW), size * (1 + fitted.PEAK_ABOVE))
     peak = computed("activation_peak", activation_peak_bytes, section=Section.ACTIVATION, band=ends, **inputs)
     captured = {
         "graphs": step.graphs,

@@ -81,6 +81,7 @@ COUNTED_BY_REQUESTS = (0, 20, 1)  # tokens are printed as requests of full lengt
 ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
 BLOCK_EACH = (0, 20)  # refuses fewer state blocks than requests: vllm-project/vllm#38270, of 31 March 2026
 ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
+CACHED_STATES = (0, 26, 0, 1)  # and is on by default for models with states: vllm-project/vllm#50991, of August 2026
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 HANDS_OVER = (0, 9)  # NixlConnector: vllm/distributed/kv_transfer/kv_connector/v1/nixl_connector.py
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
@@ -182,11 +183,11 @@ class Vllm(PooledEngine):
             start.lasting(device_record),
             version_rules(start.version),
         )
-        cut, place = start.layout, _place(stage)
-        known, key = _known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, place, rules)
+        cut, place, towers = start.layout, _place(stage), self.cut(start).towers_tp
+        known, key = _known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, towers, place, rules)
 
         def lines() -> tuple[Any, Item, Item]:
-            layout = layout_record(cut.tp, cut.dp, whole_experts=cut.ep > 1)
+            layout = layout_record(cut.tp, cut.dp, whole_experts=cut.ep > 1, tower_ranks=towers)
             buffers = workspace(model, step, layout)
             return buffers, *step_lines(model, step, layout, place, rules, buffers)
 
@@ -247,7 +248,7 @@ class Vllm(PooledEngine):
         deployment = start.deployment
         layout = cache_layout(start.architecture, start.once(self.cache_request))
         flight = in_flight_tokens(deployment, start.version)
-        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching"))
+        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching", start.version >= CACHED_STATES))
         states = (2 if aligned else 1) + deployment.speculative_tokens
         dcp = deployment.dcp
         size = layout.block_bytes(stage.layers, len(start.architecture.layers), last=stage.last)

@@ -336,16 +336,16 @@ class LayoutRecord:
     tp: Any
     expert_ranks: Any  # that cut the matrices of routed experts
     token_ranks: Any  # whose tokens meet in the experts of one rank
-    split_tower: Any  # least share of a tower's work that is left on one rank
+    tower_ranks: Any  # that cut the matrices of vision towers
 
 
-def layout_record(tp: Any, dp: Any = 1, *, whole_experts: Any) -> LayoutRecord:
-    """The record of a layout; numbers, or figures of a sheet."""
+def layout_record(tp: Any, dp: Any = 1, *, whole_experts: Any, tower_ranks: Any = None) -> LayoutRecord:
+    """The record of a layout; numbers, or figures of a sheet. Towers are cut as the model is where ``tower_ranks`` does not say."""
     return LayoutRecord(
         tp=tp,
         expert_ranks=where(whole_experts, 1, tp * dp),
         token_ranks=where(whole_experts, dp, 1),
-        split_tower=where(tp > 1, fitted.ENCODER_SPLIT_LEAST, 1.0),
+        tower_ranks=tp if tower_ranks is None else tower_ranks,
     )
 
 
