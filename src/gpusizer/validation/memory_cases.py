@@ -79,6 +79,7 @@ _PLAIN = ("bf16", "fp16", "fp32")
 _OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs"})
 _METHOD = re.compile(r"modelopt|compressed|quark|torchao|gguf|native|checkpoint|ascend")  # how a checkpoint was made, not in which format
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
+_UNNAMED = re.compile(r"checkpoint (?:is )?not (?:named|seen|said|printed)", re.IGNORECASE)
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
 _OF_WEIGHTS = _OF_CACHE | {"weights_bytes", "model_buffer_bytes", "fits"}
@@ -280,6 +281,8 @@ def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -
     for other in (flag if isinstance(flag, str) else "", "" if unquantised else text(row, "model")):
         if wish is None:
             wish, alike = precision_of_words(other)
+    if wish is None and not field and _UNNAMED.search(text(row, "model")):
+        return None, False, False  # the case says that it does not tell which files were loaded
     return wish or (None if unquantised else named), True, alike
 
 

@@ -174,6 +174,7 @@ class Engine(ABC):
 
     def problem(self, start: Start) -> Notice | None:
         """Why this layout cannot be, None where it can."""
+        stored = start.architecture.quantization
         return (
             self.unknown_mixer(start.architecture)
             or layout_problem(
@@ -182,7 +183,7 @@ class Engine(ABC):
                 redundant_experts=start.whole("num_redundant_experts", 0),
                 padded_formats=self.padded_formats(start),
                 cuts_shared=self.shares_cut_experts,
-                own_blocks=not (start.architecture.quantization.asked or start.deployment.similar_precision),
+                own_blocks=not (stored.asked or stored.ends or start.deployment.similar_precision),
             )
             or layout_refusal(self.id, start.architecture, start.accelerator, start.layout, start.version)
         )
