@@ -14,7 +14,7 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.base.account import Place, Reason, StageFigures, conclude
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Deployment, Quantity
-from gpusizer.engines.vllm.account import growth, step_lines, workspace
+from gpusizer.engines.vllm.account import growth, host_images, step_lines, workspace
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import device_record, layout_record, model_record, step_record, version_rules
@@ -57,8 +57,9 @@ def test_the_account_of_all_starts_at_once_is_that_of_each() -> None:
     layers = np.array([len(ENGINE.stages(each)[0].layers) for each in every])
     last = np.array([float(each.layout.pp == 1) for each in every])
     buffers = workspace(model, step, layout)
-    peak, graphs = step_lines(model, step, layout, Place(first=1, last=last, layers=layers), rules, buffers)
-    grown = growth(device, rules, buffers)
+    place = Place(first=1, last=last, layers=layers)
+    peak, graphs = step_lines(model, step, layout, place, rules, buffers)
+    grown = growth(device, rules, buffers, host_images(model, step, device, place))
     for number, start in enumerate(every):
         fit = ENGINE.fit(start.deployment, start.architecture, start.accelerator)
         if fit.quantities:

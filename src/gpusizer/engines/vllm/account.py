@@ -40,6 +40,7 @@ __all__ = [
     "estimated_graphs",
     "free_at_start",
     "growth",
+    "host_images",
     "loaded",
     "needed_later",
     "outcome_of",
@@ -166,12 +167,17 @@ def _sampler(model: ModelRecord, step: StepRecord) -> Any:
 PATCHES_OF_A_TOKEN = 4  # of towers that take any size: squares of two by two patches become one token
 
 
+def _profiled(model: ModelRecord, step: StepRecord) -> tuple[Any, Any]:
+    """Patches of the largest image, and images that are encoded at once. [patches, images]"""
+    patches = kept("patches", model.tower_patches * step.image_share)
+    tokens = floor_div(patches, PATCHES_OF_A_TOKEN)
+    return patches, profiled_images(step_tokens=step.tokens, image_tokens=tokens, most=step.requests * step.images_each)
+
+
 def _encoder(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> tuple[Any, Any]:
     """A vision tower at work, and its outputs that stay. [bytes]"""
     element = model.element_bytes
-    patches = kept("patches", model.tower_patches * step.image_share)
-    tokens = floor_div(patches, PATCHES_OF_A_TOKEN)
-    images = profiled_images(step_tokens=step.tokens, image_tokens=tokens, most=step.requests * step.images_each)
+    patches, images = _profiled(model, step)
     copies = kept("copies of patches", fitted.ENCODER_COPIES + fitted.ENCODER_CUT_COPIES / layout.tower_ranks)
     work = encoder_bytes(patches=images * patches, width=model.tower_width, copies=copies, element_bytes=element)
     stays = encoded_bytes(
@@ -182,6 +188,16 @@ def _encoder(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> tupl
         copies=fitted.ENCODED_COPIES,
     )
     return kept("encoder", work * step.encodes), kept("encoded", where(model.tower_width > 0, stays, 0) * step.encodes)
+
+
+PIXEL_BYTES = 4  # of a number of a patch as a processor hands it on
+
+
+def host_images(model: ModelRecord, step: StepRecord, device: DeviceRecord, place: Place) -> Any:
+    """Profiled images in the host's memory, where that is the device's. [bytes]"""
+    patches, images = _profiled(model, step)
+    size = encoder_bytes(patches=images * patches, width=model.patch_elements, copies=device.image_copies, element_bytes=PIXEL_BYTES)
+    return kept("images of the host", place.first * size * step.encodes)
 
 
 def step_lines(
@@ -222,9 +238,10 @@ def estimated_graphs(graphs: Item, factor: Any) -> Item:
 # ---- what lies outside the allocator, and what is left ----------------------------------------------------------------
 
 
-def growth(device: DeviceRecord, rules: VersionRules, workspace_bytes: Any) -> Item:
-    """Growth outside the allocator between the baseline and the end of the profile run."""
-    inputs = {"growth_bytes": device.growth_bytes, "workspace_bytes": workspace_bytes if rules.workspace_outside else 0}
+def growth(device: DeviceRecord, rules: VersionRules, workspace_bytes: Any, images_bytes: Any) -> Item:
+    """Growth outside the allocator between the baseline and the end of the profile run; ``images_bytes`` of it by :func:`host_images`."""
+    beside = workspace_bytes if rules.workspace_outside else 0
+    inputs = {"growth_bytes": device.growth_bytes, "workspace_bytes": beside, "images_bytes": images_bytes}
     size = sum_bytes(**inputs)
     ends = Limits(size - device.growth_below_bytes, size + device.growth_above_bytes)
     return computed("non_torch", sum_bytes, section=Section.NON_TORCH, band=ends, sources=device.growth_sources, **inputs)
@@ -327,7 +344,7 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     weights_bytes = kept("weights", sum((line.bytes for line in lines.values()), 0))
     buffers = workspace(model, step, asked.layout)
     peak, graphs = step_lines(model, step, asked.layout, stage.place, rules, buffers)
-    grown = growth(device, rules, buffers)
+    grown = growth(device, rules, buffers, host_images(model, step, device, stage.place))
     of_stage = charged([*lines.values(), peak, graphs], chosen.charges_graphs, charges_graphs=True)
     left = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
     available = widened(shared_out(left, device.pool_share), asked.margin)

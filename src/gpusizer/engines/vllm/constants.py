@@ -29,6 +29,7 @@ __all__ = [
     "HELD_BYTES_PER_TOKEN",
     "HELD_COPIES",
     "HIDDEN_COPIES",
+    "HOST_IMAGE_COPIES",
     "OLDER_GRAPHS",
     "PEAK_ABOVE",
     "PEAK_BELOW",
@@ -106,6 +107,9 @@ PEAK_BELOW, PEAK_ABOVE = 0.2, 0.35
 ENCODER_COPIES, ENCODER_CUT_COPIES = 3.3, 10.2
 # Copies of the outputs that stay (n = 8 of five towers).
 ENCODED_COPIES = 1.7
+# Copies in FP32 of profiled images that the host makes, which count where its memory is the device's; beside the growth of such starts 1.5 with one
+# image (n = 4 starts of two owners), 3 with four (n = 2).
+HOST_IMAGE_COPIES = 2.2
 
 
 @dataclass(frozen=True, slots=True)

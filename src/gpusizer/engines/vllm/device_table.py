@@ -35,6 +35,7 @@ class DeviceFigures:
     system_bytes: int  # held by others, of shared memory
     margin: tuple[float, float]  # of the pool's band: below, above
     pool_share: float
+    image_copies: float
     joined_bytes: tuple[int, ...]  # by case
     shares: tuple[float, ...]  # by case
     budgets: tuple[int, ...]  # of these shares
@@ -66,6 +67,7 @@ class VllmDevices(Devices):
                 each.context_bytes,
                 each.system_bytes,
                 each.pool_share,
+                each.image_copies,
                 *each.joined_bytes,
                 *each.shares,
                 *each.budgets,
@@ -75,7 +77,7 @@ class VllmDevices(Devices):
             ]
             for each in self.figures
         ]
-        single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context", "system", "pool_share")]
+        single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context", "system", "pool_share", "image_copies")]
         several = [(name, 3) for name in ("joined", "share", "budget", "growth", "above")]
         return [*single, *several, *((name, 1) for name in MARGIN)], rows
 
@@ -93,6 +95,7 @@ class VllmDevices(Devices):
             outside["alone"].get("system_memory", 0),
             device_margin(self.engine.id, accelerator),
             device_record(starts["alone"]).pool_share,
+            device_record(starts["alone"]).image_copies,
             tuple(outside[case].get("communication", 0) for case in CASES),
             shares,
             tuple(self.engine.budget_bytes(self._with_share(starts[case], share)) for case, share in zip(CASES, shares, strict=True)),

@@ -30,6 +30,7 @@ from gpusizer.engines.vllm.account import (
     estimated_graphs,
     free_at_start,
     growth,
+    host_images,
     loaded,
     needed_later,
     shared_out,
@@ -192,7 +193,7 @@ class Vllm(PooledEngine):
             return buffers, *step_lines(model, step, layout, place, rules, buffers)
 
         buffers, peak, graphs = known.once(key, lines)  # devices of one class take the same step
-        return [*device.outside, growth(device, rules, buffers), peak, *([graphs] if step.graphs else [])]
+        return [*device.outside, growth(device, rules, buffers, host_images(model, step, device, place)), peak, *([graphs] if step.graphs else [])]
 
     def budget_bytes(self, start: Start) -> int:
         """``--gpu-memory-utilization`` of what the driver reports."""

@@ -23,6 +23,7 @@ from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import batched_tokens, mixer_kinds, sequences
 from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, graph_modes, most_captured
+from gpusizer.engines.vllm.images import image_share, images_each, tower_of
 from gpusizer.engines.vllm.sparse import sparse_attention
 from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, unfolds_scales
 from gpusizer.facts.types import Accelerator
@@ -100,6 +101,7 @@ class ModelRecord:
     tower_width: Any
     tower_patches: Any  # of the largest image; 0 where the tower takes images of one size
     tower_levels: Any  # of the tower that the language part reads
+    patch_elements: Any  # numbers of one patch as a processor hands it on
     deeper_levels: Any
     states: Any  # 1 where a layer keeps a recurrent state
     graph_weight: Any  # of an average layer in a captured graph, in layers of attention and feed-forward
@@ -122,7 +124,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
     experts = max(routed, key=lambda block: block.top_k * block.expert_width, default=None)
     latent = next((mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, LatentAttention)), None)
     expands = None if "sparse" in mixer_kinds(architecture) else latent
-    width, patches, levels = _tower(architecture)
+    tower = tower_of(architecture)
     return ModelRecord(
         element_bytes=element_bytes(architecture.dtype),
         byte_inputs=int(byte_inputs),
@@ -139,9 +141,10 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         latent_nope=expands.qk_nope_head_dim if expands else 0,
         latent_v=expands.v_head_dim if expands else 0,
         **sparse_attention(architecture),
-        tower_width=width,
-        tower_patches=patches,
-        tower_levels=levels,
+        tower_width=tower.width,
+        tower_patches=tower.patches,
+        tower_levels=tower.levels,
+        patch_elements=tower.patch_elements,
         deeper_levels=deeper_levels(architecture),
         states=int(any(isinstance(mixer, StateMixer) for layer in architecture.layers for mixer in layer.mixers)),
         graph_weight=block_weight(architecture),
@@ -153,19 +156,6 @@ def reads_bytes(tensors: Iterable[tuple[Tensor, StorageFormat]]) -> bool:
     """Whether linear layers outside the routed experts read inputs of one byte."""
     bits = [form.bits for tensor, form in tensors if tensor.linear and tensor.group in ("dense_mlp", "shared_experts")]
     return bool(bits) and min(bits) == 8
-
-
-# The largest image of towers that take any size: 16,777,216 pixels in patches of 16 (the processors' own limit).
-_LARGEST_IMAGE_PATCHES = 65536
-
-
-def _tower(architecture: Architecture) -> tuple[int, int, int]:
-    section = architecture.config.get("vision_config")
-    if not architecture.towers or not isinstance(section, Mapping):
-        return 0, 0, 1
-    width = section.get("hidden_size") or section.get("embed_dim") or section.get("vt_hidden_size")
-    any_size = "spatial_merge_size" in section and "image_size" not in section
-    return (width if isinstance(width, int) else 0), _LARGEST_IMAGE_PATCHES if any_size else 0, 1 + deeper_levels(architecture)
 
 
 # ---- version and step -----------------------------------------------------------------------------------------------
@@ -278,35 +268,13 @@ def step_record(start: Start) -> StepRecord:
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
         encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
-        image_share=_image_share(start),
-        images_each=_images_each(limits),
+        image_share=image_share(start),
+        images_each=images_each(limits),
         reads_images=int(not text_only),
         decoded=1 + deployment.speculative_tokens,
         chunk_tokens=chunk_tokens(start),
         wide_experts=int(not reads_packed(start)),
     )
-
-
-_MOST_IMAGES = 999  # of a request where nobody says: vllm/config/multimodal.py
-
-
-def _images_each(limits: Any) -> int:
-    """Images of one request: ``--limit-mm-per-prompt``, a number or with further settings."""
-    asked = limits.get("image") if isinstance(limits, Mapping) else None
-    count = asked.get("count") if isinstance(asked, Mapping) else asked
-    return min(count, _MOST_IMAGES) if isinstance(count, int) and not isinstance(count, bool) and count > 0 else _MOST_IMAGES
-
-
-def _image_share(start: Start) -> float:
-    """How much of the largest image the operator allows: ``max_pixels`` or the longest edge of ``size``, both in pixels of the whole image."""
-    settings, tower = start.flag("mm_processor_kwargs"), start.architecture.config.get("vision_config")
-    if not isinstance(settings, Mapping) or not isinstance(tower, Mapping):
-        return 1.0
-    size, side = settings.get("size"), tower.get("patch_size")
-    pixels = settings.get("max_pixels", size.get("longest_edge") if isinstance(size, Mapping) else None)
-    if not isinstance(pixels, int) or isinstance(pixels, bool) or not isinstance(side, int) or pixels <= 0 or side <= 0:
-        return 1.0
-    return min(pixels / (_LARGEST_IMAGE_PATCHES * side**2), 1.0)
 
 
 def library_bytes(accelerator: Accelerator) -> float:
@@ -364,6 +332,7 @@ class DeviceRecord:
     growth_above_bytes: Any
     growth_sources: tuple[str, ...]
     pool_share: Any  # of what is left that becomes cache
+    image_copies: Any  # of profiled images that lie in memory which counts as the device's; 0 where the host has its own
 
 
 def device_record(start: Start) -> DeviceRecord:
@@ -380,6 +349,7 @@ def device_record(start: Start) -> DeviceRecord:
         growth_above_bytes=ranks * grown.above,
         growth_sources=grown.sources,
         pool_share=pool_share(start),
+        image_copies=fitted.HOST_IMAGE_COPIES if kind == "unified" else 0.0,
     )
 
 

@@ -66,6 +66,7 @@ class VllmSheet:
             growth_above_bytes=get("above", kind),
             growth_sources=(),
             pool_share=get("pool_share"),
+            image_copies=get("image_copies"),
         )
         return DeviceShare(record, get("share", case), kept("budget", get("budget", case)), margin=looked_margin(get))
 
