@@ -7,6 +7,7 @@ import re
 import pytest
 
 from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.precision.copies import copy_of
 from gpusizer.architecture.precision.listed import FORMATS, QUANTISED_GROUPS
 from gpusizer.architecture.precision.publishers import usual_list, usual_lists
 from gpusizer.architecture.tensors import checkpoint_bytes, stored_tensors
@@ -21,6 +22,8 @@ from gpusizer.units import GB, GiB
         ("cyankiwi/gemma-4-26B-A4B-it-qat-AWQ-INT4", 16.01 * GiB),  # the checkpoint that a start-up log prints
         ("cyankiwi/gemma-4-31B-it-AWQ-4bit", 20.90 * GB),  # its commit message
         ("cyankiwi/Qwen3.6-27B-AWQ-INT4", 20.4 * GB),  # a deployment script
+        ("Inferact/Qwen3.8-27B-NVFP4", 26_381_249_312),  # vllm-project/recipes
+        ("Minachist/Qwen3.6-27B-INT8-AutoRound", 36.8 * GB),  # the model card
         ("RedHatAI/Qwen3.6-35B-A3B-NVFP4", 23.32 * GiB),  # the checkpoint that a start-up log prints
         ("palmfuture/Qwen3.6-35B-A3B-GPTQ-Int4", 24.4 * GB),  # the model card; zero points and group indices of GPTQ files are not counted
     ],
@@ -66,6 +69,14 @@ def test_every_list_names_formats_groups_and_a_source_that_exist() -> None:
         assert each.owners == tuple(owner.lower() for owner in each.owners)
         words = {word.replace("-", "") for word in re.split(r"[|()?<!\\]+", each.names)}
         assert not words & {name.replace("-", "") for name in model_ids()}  # by publisher and method, never by model
+
+
+def test_the_tool_that_made_a_copy_decides_whose_list_stands_for_it() -> None:
+    model = load_architecture("google/gemma-4-26B-A4B-it")
+    sizes = [checkpoint_bytes(copy_of(model, "gemma-4-26B-A4B-it-NVFP4", "nvfp4", load_architecture, tool=tool)) for tool in ("", "modelopt_fp4")]
+    assert sizes[0] == sizes[1]  # NVIDIA's own copy
+    ours = copy_of(model, "gemma-4-26B-A4B-it-NVFP4", "nvfp4", load_architecture, tool="compressed-tensors")
+    assert checkpoint_bytes(ours) == pytest.approx(15.30 * GiB, rel=0.03)  # the checkpoint that a start-up log prints
 
 
 def test_lists_of_publishers_come_before_those_of_tools() -> None:

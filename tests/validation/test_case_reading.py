@@ -217,3 +217,18 @@ def test_a_repository_named_after_its_format_is_stored_in_it() -> None:
 
 def test_an_organisation_before_a_version_is_no_pair_of_models() -> None:
     assert isinstance(performance_case({**_LOCAL, "model": "Qwen/qwen3.5", "gpu": "Iris Xe (integrated)"}), PerformanceCase)
+
+
+def test_a_case_that_does_not_name_its_files_tells_no_weights() -> None:
+    row = {"engine": "vllm", "model": "Qwen3.8-27B (checkpoint not named)", "gpu": "RX-7900-XT-20GB", "gpu_count": 2, "tp": 2}
+    case = deployment_of(row)
+    assert isinstance(case, Case)
+    assert {"weights_bytes", "kv_cache_pool_bytes", "fits"} <= case.unpredictable
+
+
+def test_a_share_that_was_typed_decides_over_one_in_a_table() -> None:
+    row = {"engine": "vllm", "model": "Qwen3-8B", "gpu": "H100-80GB", "gpu_count": 1, "tp": 1, "gpu_memory_utilization": 0.9}
+    for words, share in (("gpu-memory-utilization: 0.92", 0.92), ("", 0.9)):
+        case = deployment_of({**row, "other_flags": words})
+        assert isinstance(case, Case)
+        assert case.deployment.memory_fraction == share

@@ -79,6 +79,7 @@ _PLAIN = ("bf16", "fp16", "fp32")
 _OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs"})
 _METHOD = re.compile(r"modelopt|compressed|quark|torchao|gguf|native|checkpoint|ascend")  # how a checkpoint was made, not in which format
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
+_TOOLS = re.compile(r"compressed[-_]tensors|modelopt")
 _UNNAMED = re.compile(r"checkpoint (?:is )?not (?:named|seen|said|printed)", re.IGNORECASE)
 # Figures that depend on how each tensor is stored, and those that depend on the memory of the card.
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
@@ -205,7 +206,9 @@ def _stored(row: Mapping[str, Any], engine: Declaration, entry: ModelEntry, word
     architecture = load_architecture(other.id)
     precision = _precision(row, words, wish, architecture)
     similar = (wish or "other") if other.id != entry.id else ""  # the checkpoint of another publisher stands for it
-    copy = _copy(row, entry.id, wish, named, requantised=bool(similar) or precision in FAMILIES)
+    tool = words.get("quantization")
+    made = tool if isinstance(tool, str) and _TOOLS.match(tool) else ""
+    copy = _copy(row, entry.id, wish, named, requantised=bool(similar) or precision in FAMILIES, tool=made)
     if copy is not None:
         architecture, precision, similar = copy, "checkpoint", ""
     if size is not None:
@@ -241,14 +244,18 @@ def _size(row: Mapping[str, Any]) -> int | None:
     return round(size * GiB)
 
 
-def _copy(row: Mapping[str, Any], model_id: str, wish: str | None, named: str | None, *, requantised: bool) -> Architecture | None:
-    """The quantised copy that a name tells of; None where it tells of none, or of the entry itself."""
+def _copy(row: Mapping[str, Any], model_id: str, wish: str | None, named: str | None, *, requantised: bool, tool: str) -> Architecture | None:
+    """The quantised copy that a name or the tool that made it tells of; None where they tell of none, or of the entry itself."""
     name = re.sub(r"[\s()]+", "-", text(row, "model"))
-    if wish is None or wish not in FAMILIES or not (named or precision_of_words(name)[0]):
+    if wish is None or wish not in FAMILIES:
         return None
+    if not (named or precision_of_words(name)[0]):
+        if not tool:
+            return None
+        name = f"{name.rpartition('/')[2]}-{wish}"  # somebody's copy of the model that is named
     if not requantised and not published_by_another(model_id, name):
         return None
-    return copy_of(load_architecture(model_id), name, wish, load_architecture)
+    return copy_of(load_architecture(model_id), name, wish, load_architecture, tool=tool)
 
 
 def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from gpusizer.architecture.model import Architecture
@@ -20,7 +20,7 @@ LONGEST_FOUND = 200
 _FOUR_BITS_FLOATING = frozenset({"nvfp4", "mxfp4"})
 
 
-def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str], Architecture]) -> Architecture:
+def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str], Architecture], *, tool: str = "") -> Architecture:
     """A quantised copy of a model whose configuration nobody gave.
 
     Parameters
@@ -33,6 +33,8 @@ def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str
         What the name says, one of :func:`gpusizer.architecture.precision.requantise.precision_ids`.
     entry : callable
         Reads a model of the catalogue by its id.
+    tool : str
+        What made the files, as an engine's option names it ("compressed-tensors", "modelopt"): a copy by another tool does not stand for them.
 
     Returns
     -------
@@ -56,8 +58,9 @@ def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str
         said = Notice("usual-list", {**found, "source": usual.source})
         return replace(usual.copy(model, precision, FAMILIES[precision][0]), warnings=(*model.warnings, said))
     other = stored_copy_id(model.id, precision)
-    if other != model.id or model.id.endswith(f"-{precision}"):
-        stored = entry(other)  # another publisher's copy: its list of what stays in 16 bits is a real one
+    alike = entry(other) if other != model.id or model.id.endswith(f"-{precision}") else None
+    if alike is not None and (usual is None or not tool or _made_by(alike, tool)):
+        stored = alike  # another publisher's copy: its list of what stays in 16 bits is a real one
     elif usual is not None:
         stored = usual.copy(model, precision, FAMILIES[precision][0])
     else:
@@ -67,6 +70,12 @@ def copy_of(model: Architecture, name: str, precision: str, entry: Callable[[str
     low, high = (checkpoint_bytes(replace(model, quantization=end, header_bytes=None)) for end in ends)
     said = Notice("recipe-guessed", {**found, "low_bytes": low, "high_bytes": high})
     return replace(copy, warnings=(*model.warnings, said))
+
+
+def _made_by(copy: Architecture, tool: str) -> bool:
+    settings = copy.config.get("quantization_config")
+    method = str(settings.get("quant_method", "")) if isinstance(settings, Mapping) else ""
+    return method.replace("_", "-").startswith(tool.replace("_", "-").partition("-fp")[0])
 
 
 def ends_of(model: Architecture, precision: str) -> tuple[Quantization, Quantization]:
