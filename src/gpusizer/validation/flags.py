@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -58,7 +58,9 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
         flag = next((flag for flag in table.flags if flag.target == field), None)
         if flag is None:
             continue
-        value = _said(field, (row.get(name) for name in flag.case), told.get(field))
+        noted = next((row[name] for name in flag.case if row.get(name) is not None), None)
+        typed = told.get(field)
+        value = typed if isinstance(typed, int | float) else noted  # what the command line says was run, whatever was noted beside it
         if value is not None:
             fields[field] = _share(field, value) if field == "memory_fraction" else _whole(field, value, int(flag.high))
     fields = {name: value for name, value in fields.items() if value}
@@ -91,13 +93,6 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
     if table.declared.layout_by_devices and not devices.each:
         flags |= {"n_gpu_layers": 0, "device": "none"}
     return fields, flags
-
-
-def _said(field: str, recorded: Iterable[Any], typed: Any) -> Any:
-    """A size as the case records it, else as the command has it; a share as the command has it: tables of parsed logs put defaults in its place."""
-    if field == "memory_fraction" and isinstance(typed, int | float):
-        return typed
-    return next((value for value in recorded if value is not None), typed)
 
 
 def _by_target(table: FlagTable, words: Mapping[str, Any]) -> dict[str, Any]:
