@@ -187,9 +187,10 @@ def graph_reading(row: Row) -> tuple[str, float] | None:
     graphs = captured_graphs(start)
     if logged is None or logged <= 0.02 or not graphs or warms_up(start):
         return None
+    fixed = next(line.inputs["fixed_bytes"] for line in row.fit().ranks[0].items if line.id == "cuda_graphs")
     layers = len(ENGINE.stages(start)[0].layers) * block_weight(start.architecture)
     times = graph_bytes(start.accelerator, start.version) / fitted.GRAPHS.bytes_per_graph_and_layer
-    return "GRAPHS", logged * GiB / graphs / layers / times
+    return "GRAPHS", (logged * GiB - fixed) / graphs / layers / times
 
 
 def context_reading(row: Row) -> tuple[str, float] | None:

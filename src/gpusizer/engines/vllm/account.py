@@ -24,7 +24,7 @@ from gpusizer.engines.vllm.weights import WHOLE_STEPS
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes
-from gpusizer.formulas.memory.budget import cuda_graph_bytes
+from gpusizer.formulas.memory.budget import pooled_graph_bytes, split_buffers_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
 from gpusizer.formulas.memory.loaded import unfolded_scales_bytes
@@ -107,14 +107,16 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
     )
     requests = kept("requests", batch_requests(default_requests=chosen.default_requests, step_tokens=tokens))
     limit = captured_limit(requests=requests, drafts=0, most=chosen.most_captured)
-    reached = captured_sizes(limit=minimum(limit, requests))
+    reached = minimum(limit, requests)
     return StepRecord(
         context_tokens=context_tokens,
         tokens=tokens,
         requests=requests,
         block_tokens=block_tokens,
-        graphs=kept("graphs", chosen.pieces * captured_sizes(limit=limit) + chosen.whole * reached),
+        graphs=kept("graphs", chosen.pieces * captured_sizes(limit=limit) + chosen.whole * captured_sizes(limit=reached)),
         graph_bytes=chosen.graph_bytes,
+        whole_tokens=chosen.whole * reached,
+        splits=chosen.splits,
         logit_copies=chosen.logit_copies,
         library_bytes=chosen.library_bytes,
         encodes=1,
@@ -164,6 +166,7 @@ def _sampler(model: ModelRecord, step: StepRecord) -> Any:
     return kept("sampler", peak)
 
 
+PARTIAL_BYTES = 4  # of a partial result of attention
 PATCHES_OF_A_TOKEN = 4  # of towers that take any size: squares of two by two patches become one token
 
 
@@ -216,15 +219,22 @@ def step_lines(
     size = kept("activations", activation_peak_bytes(**inputs))
     ends = Limits(size * (1 - fitted.PEAK_BELOW), size * (1 + fitted.PEAK_ABOVE))
     peak = computed("activation_peak", activation_peak_bytes, section=Section.ACTIVATION, band=ends, **inputs)
+    buffers = split_buffers_bytes(
+        splits=step.splits,
+        tokens=step.whole_tokens,
+        width=model.split_width,
+        tp=layout.tp,
+        element_bytes=PARTIAL_BYTES,
+    )
     captured = {
+        "fixed_bytes": kept("partial results", buffers),
         "graphs": step.graphs,
         "layers": place.layers,
-        "more_layers": 0,
         "bytes_per_graph_and_layer": step.graph_bytes * model.graph_weight,
     }
-    size = kept("captured", cuda_graph_bytes(**captured))
+    size = kept("captured", pooled_graph_bytes(**captured))
     ends = Limits(size * (1 - fitted.GRAPHS.below), size * (1 + fitted.GRAPHS.above) + where(step.graphs > 0, fitted.GRAPHS.first_bytes, 0))
-    graphs = computed("cuda_graphs", cuda_graph_bytes, section=Section.GRAPHS, band=ends, **captured)
+    graphs = computed("cuda_graphs", pooled_graph_bytes, section=Section.GRAPHS, band=ends, **captured)
     return peak, graphs
 
 

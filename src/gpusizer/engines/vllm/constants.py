@@ -22,6 +22,7 @@ __all__ = [
     "GRAPH_BLOCKS",
     "GRAPH_ESTIMATE",
     "GRAPH_ESTIMATE_SPREAD",
+    "GRAPH_TIMES",
     "GROWTH",
     "HCCL_BUFFERS",
     "HCCL_BUFFER_MIB",
@@ -30,10 +31,8 @@ __all__ = [
     "HELD_COPIES",
     "HIDDEN_COPIES",
     "HOST_IMAGE_COPIES",
-    "OLDER_GRAPHS",
     "PEAK_ABOVE",
     "PEAK_BELOW",
-    "ROCM_GRAPHS",
     "ROCM_LIBRARY",
     "SAMPLER_COPIES",
     "Band",
@@ -122,15 +121,17 @@ class Graphs:
     first_bytes: float
 
 
-# n = 17 owners of 0.9 to 0.26, each one voice: median error 18 %, 24 % with each owner left out. From driver to driver 0.5 to 1.5 times, three to
-# four times on two sites with A100; a first graph of 0.25 to 0.45 GiB on two machines, below 0.06 on six.
-GRAPHS = Graphs(0.2 * MiB, 0.5, 1.0, 0.25 * GiB)
-OLDER_GRAPHS = 1.4  # times as much before 0.17; n = 6 owners
+# Partial results of split attention counted apart, n = 24 owners of 0.9 to 0.28, each one voice: median error 20 % (24 % with each left out). From
+# driver to driver 0.5 to 1.5 times; a first graph of 0.25 to 0.45 GiB on two machines, below 0.06 on seven.
+GRAPHS = Graphs(0.17 * MiB, 0.5, 1.0, 0.25 * GiB)
+
+# Times as much: before 0.17 (n = 7 owners); on A100 under the drivers of their time (n = 3 owners of 0.11 and 0.12, and a log of 0.19 under driver
+# 535); on ROCm (n = 3 owners before 0.17, one since).
+GRAPH_TIMES = {"cuda": 1.0, "cuda-before-0.17": 1.35, "old-driver": 5.2, "rocm": 6.2, "rocm-before-0.17": 5.0}
 
 # What a block weighs in a graph, in layers of attention and feed-forward: by how many kernels it launches. Owners: attention and feed-forward 15,
-# latent attention 6, states 3, experts with biases 2 (and one of unified memory).
-GRAPH_BLOCKS = {"attention": 0.5, "feed-forward": 0.5, "latent": 1.3, "state": 1.0, "biased-experts": 2.5}
-ROCM_GRAPHS = 3.0  # times as much; n = 13 of one card
+# latent attention 6 (5 of them sparse), states 5, experts 10, of which with biases 3.
+GRAPH_BLOCKS = {"attention": 0.5, "feed-forward": 0.5, "experts": 0.6, "latent": 1.7, "sparse": 1.6, "state": 1.0, "biased-experts": 1.8}
 
 # The engine's own estimate of its graphs over what they take by the rule above, and its band (n = 71 logs of 0.19 to 0.29): right for most, far too
 # high for sparse attention before 0.25, where the first capture of a mode holds buffers that all graphs share (three owners: 2.5, 2.9, 3.6).

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.types import CompressedAttention, LatentAttention, Layer, MixtureOfExperts, StateMixer
+from gpusizer.architecture.types import Attention, CompressedAttention, FeedForward, LatentAttention, Layer, MixtureOfExperts, StateMixer
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weights import once_per_architecture
@@ -19,7 +19,20 @@ from gpusizer.engines.vllm.defaults import mixer_kinds
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.steps import captured_limit
 
-__all__ = ["Modes", "block_weight", "captured_graphs", "estimates", "graph_bytes", "graph_modes", "graph_sizes", "most_captured", "warms_up"]
+__all__ = [
+    "Modes",
+    "attention_splits",
+    "block_weight",
+    "captured_graphs",
+    "estimates",
+    "graph_bytes",
+    "graph_modes",
+    "graph_sizes",
+    "most_captured",
+    "split_width",
+    "warms_up",
+    "whole_tokens",
+]
 
 # First versions of a behaviour.
 WHOLE_GRAPHS = (0, 11)  # whole graphs for decoding beside those in pieces
@@ -28,6 +41,8 @@ ALIGNED_DRAFTS = (0, 12)  # sizes are multiples of a request with its drafts: vl
 MORE_SIZES = (0, 27)  # 1,024 on large Blackwell cards: vllm-project/vllm#49390
 ESTIMATES_GRAPHS = (0, 17)  # the log estimates graphs before they are captured, and takes what is free after the allocator's rest is given back
 NEW_RUNNER_DENSE, NEW_RUNNER_ESTIMATES = (0, 25), (0, 29)  # estimates nothing for dense models between: vllm-project/vllm#44443, #49224
+NEWER_DRIVERS = (0, 20)  # built for CUDA 13, which old drivers do not run
+DATA_CENTER_AMPERE = 8.0  # compute capability
 MOST, MOST_ON_BLACKWELL = 512, 1024  # requests
 LONGEST_SIZE = 8192
 
@@ -70,15 +85,33 @@ def most_captured(capability: float, version: tuple[int, ...]) -> int:
 
 def captured_graphs(start: Start) -> int:
     """Graphs of a start, all kinds together. [graphs]"""
-    deployment, version = start.deployment, start.version
-    pieces, whole = graph_modes(deployment, version)
-    sizes, step = graph_sizes(deployment, start.capability, version), 1 + deployment.speculative_tokens
-    if step > 1 and whole and _single_tokens_only(start):
-        pieces, whole = 1, 0
-    elif step > 1 and whole and version >= ALIGNED_DRAFTS and sizes:
-        sizes = sorted({size for each in sizes if (size := -(-each // step) * step) <= sizes[-1]})
-    reached = [size for size in sizes if step <= size <= (deployment.max_num_seqs or 1) * step]
-    return pieces * len(sizes) + whole * len(reached)
+    pieces, _ = _modes_of(start)
+    return pieces * len(_aligned_sizes(start)) + len(_whole_sizes(start))
+
+
+def whole_tokens(start: Start) -> int:
+    """The largest batch that is captured whole, 0 without one. [tokens]"""
+    return max(_whole_sizes(start), default=0)
+
+
+def _modes_of(start: Start) -> Modes:
+    modes = graph_modes(start.deployment, start.version)
+    return Modes(1, 0) if modes.whole and start.deployment.speculative_tokens and _single_tokens_only(start) else modes
+
+
+def _aligned_sizes(start: Start) -> list[int]:
+    """Sizes that are captured: with drafts multiples of what one request takes, where whole graphs are. [tokens]"""
+    sizes, step = graph_sizes(start.deployment, start.capability, start.version), 1 + start.deployment.speculative_tokens
+    if step == 1 or not _modes_of(start).whole or start.version < ALIGNED_DRAFTS or not sizes:
+        return sizes
+    return sorted({size for each in sizes if (size := -(-each // step) * step) <= sizes[-1]})
+
+
+def _whole_sizes(start: Start) -> list[int]:
+    """Sizes that are captured whole: those that decoding reaches. [tokens]"""
+    step = 1 + start.deployment.speculative_tokens
+    most = (start.deployment.max_num_seqs or 1) * step
+    return [size for size in _aligned_sizes(start) if step <= size <= most] * _modes_of(start).whole
 
 
 def _single_tokens_only(start: Start) -> bool:
@@ -103,13 +136,43 @@ def warms_up(start: Start) -> bool:
     return WHOLE_GRAPHS <= start.version < ESTIMATES_GRAPHS and start.capability >= 9
 
 
+# ---- attention in parts ------------------------------------------------------------------------------------------------
+
+SPLITS = 32  # parts of the context that graphs provide for: vllm/config/attention.py, flash_attn_max_num_splits_for_cuda_graph
+WIDEST_SPLIT_HEAD = 256  # elements; wider heads go to other kernels
+
+
+def attention_splits(start: Start) -> int:
+    """Parts of the context for which graphs keep partial results: those of FlashAttention 3, which is for Hopper. [parts]"""
+    own = str(start.flag("attention_backend", "flash_attn")).lower().startswith("flash_attn")
+    return SPLITS if 9 <= start.capability < 10 and start.version >= WHOLE_GRAPHS and own else 0
+
+
+@once_per_architecture
+def split_width(architecture: Architecture) -> int:
+    """Outputs of all heads of the widest layer whose attention may be split, 0 where other kernels are taken. [elements]"""
+    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers]
+    plain = [mixer for mixer in mixers if isinstance(mixer, Attention)]
+    if any(mixer.head_dim > WIDEST_SPLIT_HEAD for mixer in plain):
+        return 0
+    latent = [mixer.heads * mixer.kv_lora_rank for mixer in mixers if isinstance(mixer, LatentAttention) and mixer.indexer is None]
+    return max([mixer.heads * mixer.v_head_dim for mixer in plain] + latent, default=0)
+
+
 # ---- what a graph weighs ----------------------------------------------------------------------------------------------
 
 
 def graph_bytes(accelerator: Accelerator, version: tuple[int, ...]) -> float:
     """Memory of one captured graph and layer. [bytes]"""
-    times = fitted.ROCM_GRAPHS if accelerator.vendor == "AMD" else 1.0 if version >= ESTIMATES_GRAPHS else fitted.OLDER_GRAPHS
-    return fitted.GRAPHS.bytes_per_graph_and_layer * times
+    return fitted.GRAPHS.bytes_per_graph_and_layer * fitted.GRAPH_TIMES[_graph_kind(accelerator, version)]
+
+
+def _graph_kind(accelerator: Accelerator, version: tuple[int, ...]) -> str:
+    """Which of the fitted weights of a graph applies: by vendor, version, and whether the driver is likely an old one."""
+    early = "-before-0.17" if version < ESTIMATES_GRAPHS else ""
+    if accelerator.vendor == "AMD":
+        return "rocm" + early
+    return "old-driver" if accelerator.capability == DATA_CENTER_AMPERE and version < NEWER_DRIVERS else "cuda" + early
 
 
 @once_per_architecture
@@ -122,12 +185,18 @@ def _weight(layer: Layer) -> float:
     found = 0.0
     for mixer in layer.mixers:
         if isinstance(mixer, LatentAttention | CompressedAttention):
-            found += fitted.GRAPH_BLOCKS["latent"]
+            found += fitted.GRAPH_BLOCKS["latent" if isinstance(mixer, LatentAttention) and mixer.indexer is None else "sparse"]
         else:
             found += fitted.GRAPH_BLOCKS["state" if isinstance(mixer, StateMixer) else "attention"]
     for block in layer.feed_forwards:
-        found += fitted.GRAPH_BLOCKS["biased-experts" if isinstance(block, MixtureOfExperts) and _biased(block) else "feed-forward"]
+        found += fitted.GRAPH_BLOCKS[_feed_forward_kind(block)]
     return found
+
+
+def _feed_forward_kind(block: FeedForward) -> str:
+    if not isinstance(block, MixtureOfExperts):
+        return "feed-forward"
+    return "biased-experts" if _biased(block) else "experts"
 
 
 def _biased(block: MixtureOfExperts) -> bool:

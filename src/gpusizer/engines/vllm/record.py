@@ -22,7 +22,16 @@ from gpusizer.engines.base.types import Inputs, Item, Layout, Section
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import batched_tokens, mixer_kinds, sequences
-from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, graph_modes, most_captured
+from gpusizer.engines.vllm.graphs import (
+    attention_splits,
+    block_weight,
+    captured_graphs,
+    graph_bytes,
+    graph_modes,
+    most_captured,
+    split_width,
+    whole_tokens,
+)
 from gpusizer.engines.vllm.images import image_share, images_each, tower_of
 from gpusizer.engines.vllm.sparse import sparse_attention
 from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, unfolds_scales
@@ -105,6 +114,7 @@ class ModelRecord:
     deeper_levels: Any
     states: Any  # 1 where a layer keeps a recurrent state
     graph_weight: Any  # of an average layer in a captured graph, in layers of attention and feed-forward
+    split_width: Any  # outputs of all heads of a layer whose attention may be split
     block_side: Any  # of weights in FP8 with a scale for each square block
 
 
@@ -148,6 +158,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
         deeper_levels=deeper_levels(architecture),
         states=int(any(isinstance(mixer, StateMixer) for layer in architecture.layers for mixer in layer.mixers)),
         graph_weight=block_weight(architecture),
+        split_width=split_width(architecture),
         block_side=block_side,
     )
 
@@ -202,6 +213,7 @@ class ClassRecord:
     whole: Any  # how often each size that decoding reaches is captured whole
     most_captured: Any
     graph_bytes: Any  # of one graph and layer
+    splits: Any  # parts of the context for which graphs keep partial results
     logit_copies: Any
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
@@ -222,6 +234,7 @@ def class_record(start: Start) -> ClassRecord:
         whole=modes.whole,
         most_captured=most_captured(start.capability, version),
         graph_bytes=graph_bytes(accelerator, version),
+        splits=attention_splits(start),
         logit_copies=logit_copies(accelerator, version),
         library_bytes=library_bytes(accelerator),
         unfolds_scales=int(unfolds_scales(start)),
@@ -241,6 +254,8 @@ class StepRecord:
     block_tokens: Any
     graphs: Any  # captured, all modes together
     graph_bytes: Any  # of one graph and layer
+    whole_tokens: Any  # of the largest batch that is captured whole
+    splits: Any  # parts of the context for which graphs keep partial results
     logit_copies: Any
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     encodes: Any  # 1 where the profile run encodes images
@@ -265,6 +280,8 @@ def step_record(start: Start) -> StepRecord:
         block_tokens=deployment.block_size or 16,
         graphs=captured_graphs(start),
         graph_bytes=graph_bytes(start.accelerator, start.version),
+        whole_tokens=whole_tokens(start),
+        splits=attention_splits(start),
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
         encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
