@@ -170,6 +170,29 @@ def test_captured_graphs_as_logs_print_them(requests: int, drafts: int, gpu: str
     assert captured_graphs(start) == printed
 
 
+def test_the_old_engine_takes_whole_prompts_on_rocm() -> None:
+    """VLLM_USE_V1=0 with 0.9.2 on MI300X: 14.63 GiB at the peak, 122.99 GiB for the cache, "rocm blocks: 62971"."""
+    fields: dict[str, Any] = {"engine_version": "0.9.2", "precision": "fp16", "max_model_len": 131072, "memory_fraction": 0.8}
+    result = fit("llama-3.1-8b-instruct", "mi300x-192gb", flags={"use_v1": 0}, **fields)
+    assert gib(result, "activation_peak_bytes") == pytest.approx(14.63, rel=0.03)
+    assert gib(result, "kv_cache_pool_bytes") == pytest.approx(122.99, rel=0.02)
+    newer = fit("llama-3.1-8b-instruct", "mi300x-192gb", **fields)
+    assert gib(newer, "activation_peak_bytes") < 6
+
+
+def test_a_pooling_runner_without_images_holds_neither_tower_nor_logits() -> None:
+    """Qwen3-VL-Embedding-2B on a T4 with 0.11.0: "Model loading took 3.4554 GiB", 8.21 GiB for the cache."""
+    flags = {"runner": "pooling", "limit_mm_per_prompt": {"image": 0, "video": 0}}
+    fields: dict[str, Any] = {"engine_version": "0.11.0", "precision": "fp16", "max_model_len": 2048, "memory_fraction": 0.8, "enforce_eager": True}
+    pooled = fit("qwen3-vl-embedding-2b", "t4-16gb", flags=flags, **fields)
+    assert gib(pooled, "weights_bytes") == pytest.approx(3.4554, rel=0.005)
+    assert gib(pooled, "kv_cache_pool_bytes") == pytest.approx(8.21, rel=0.02)
+    assert gib(fit("qwen3-vl-embedding-2b", "t4-16gb", flags={"limit_mm_per_prompt": {"image": 0}}, **fields), "weights_bytes") > 4  # videos are left
+    assert (
+        gib(fit("qwen3-8b", "h100-sxm-80gb", flags={"task": "embed"}), "weights_bytes") < gib(fit("qwen3-8b", "h100-sxm-80gb"), "weights_bytes") - 1
+    )
+
+
 # "Graph capturing finished ... took": logs of 0.19.0 on H100, 102 graphs. What more ranks save are the partial results of split attention.
 @pytest.mark.parametrize(
     ("model", "fields", "logged"),

@@ -262,11 +262,15 @@ class Engine(ABC):
         bare = Deployment(model="", gpu=accelerator.id, tp=layout.tp, pp=layout.pp, dp=layout.dp, ep=layout.ep, engine=self.id)
         return Start(bare, architecture, accelerator, self.newest).lasting(self.problem)
 
+    def loads_towers(self, start: Start) -> bool:
+        """Whether vision and audio towers are loaded, where the model has some."""
+        return not start.flag("language_model_only")
+
     def weights(self, start: Start, stage: Stage) -> list[Item]:
         """Everything that stays on one GPU after loading: stored tensors, second copies, tables, draft layers."""
         architecture, cut = start.architecture, start.once(self.cut)
         table = weight_table(architecture)
-        towers = not start.flag("language_model_only")
+        towers = self.loads_towers(start)
         groups = table.stage_bytes(stage.layers, cut, first=stage.first, last=stage.last, tied=architecture.tied_head, towers=towers)
         items = weight_items(groups, error=self.weight_error_of(start), evidence=self.weight_evidence(start), sources=self.weight_sources)
         items += recipe_line(architecture, stage, cut, counted_bytes=sum(groups.values()), towers=towers)

@@ -126,6 +126,7 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         decoded=1,
         chunk_tokens=WHOLE_STEPS,
         wide_experts=1,
+        samples=1,
     )
 
 
@@ -151,7 +152,7 @@ def _layer(model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Pl
     return kept("layer", peak)
 
 
-def _sampler(model: ModelRecord, step: StepRecord) -> Any:
+def _sampler(model: ModelRecord, step: StepRecord, rules: VersionRules) -> Any:
     """Logits of all dummy requests with their copies, and the hidden state that lives beside them. [bytes]"""
     peak = sampling_peak_bytes(
         rows=minimum(step.requests, step.tokens),
@@ -161,7 +162,7 @@ def _sampler(model: ModelRecord, step: StepRecord) -> Any:
         tokens=step.tokens,
         hidden=model.hidden,
         held_copies=fitted.HELD_COPIES,
-        held_bytes_per_token=fitted.HELD_BYTES_PER_TOKEN,
+        held_bytes_per_token=fitted.HELD_BYTES_PER_TOKEN if rules.keeps_batch else 0,
     )
     return kept("sampler", peak)
 
@@ -210,7 +211,7 @@ def step_lines(
     work, stays = _encoder(model, step, layout)
     inputs = {
         "workspace_bytes": workspace_bytes if rules.workspace_beside else 0,
-        "sampler_bytes": place.last * _sampler(model, step),
+        "sampler_bytes": place.last * step.samples * _sampler(model, step, rules),
         "block_bytes": _layer(model, step, layout, place) + (workspace_bytes if rules.workspace_in_layer else 0),
         "latent_bytes": latents(model, step, layout, rules),
         "encoder_bytes": place.first * work,

@@ -28,7 +28,7 @@ HIGHER_FRACTION = (0, 20)  # 0.92 instead of 0.90
 FLASH_ATTENTION_LATENT = (0, 12)  # latent attention with blocks of 16 on Hopper
 LARGER_STEPS = (0, 28)  # 16,384 tokens on cards of 160 GiB
 LONG_CONTEXT = 32768  # [tokens]
-CHUNKED_STEPS = (0, 8)  # before, a step holds a whole prompt unless the context is long
+CHUNKED_STEPS = (0, 8)  # before, a step holds a whole prompt unless the context is long and the card is of NVIDIA
 SEQUENCES_EVERYWHERE = (0, 8), (0, 8, 4)  # 1,024 requests on every card of the new engine, taken back by vllm-project/vllm#16158
 MANY_SEQUENCES = (0, 8, 5)  # 1,024 requests on large cards
 NEW_ENGINE_FROM = 8.0  # compute capability that the new engine asked for then
@@ -75,8 +75,9 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     """Fill in every default that the operator left open."""
     context = deployment.max_model_len or architecture.max_position_embeddings or 4096
     tokens = deployment.max_num_batched_tokens or batched_tokens(accelerator, version)
-    if version < CHUNKED_STEPS and deployment.max_num_batched_tokens is None and context <= LONG_CONTEXT:
-        tokens = max(context, 2048)  # vllm-project/vllm 0.6 and 0.7: vllm/config.py, SchedulerConfig
+    whole = context <= LONG_CONTEXT or accelerator.vendor == "AMD"
+    if version < CHUNKED_STEPS and deployment.max_num_batched_tokens is None and whole:
+        tokens = max(context, 2048)  # vllm-project/vllm 0.6 to 0.9: vllm/config.py, SchedulerConfig; arg_utils.py, _set_default_args_v0
     requests = deployment.max_num_seqs or sequences(accelerator, version)
     if deployment.max_num_batched_tokens is None:
         tokens = int(batch_tokens(default_tokens=tokens, default_requests=requests, context_tokens=context))

@@ -48,6 +48,7 @@ from gpusizer.engines.vllm.record import (
     layout_record,
     library_bytes,
     model_record,
+    pools,
     reserves_graphs,
     step_record,
     version_rules,
@@ -63,6 +64,7 @@ from gpusizer.engines.vllm.weights import (
     slack_bytes,
     square_bytes,
     tables_on_host,
+    text_only,
     unfolds_scales,
     unfused_experts,
 )
@@ -75,6 +77,7 @@ from gpusizer.once import Remembered
 __all__ = ["ENGINE", "Vllm"]
 
 OLDEST = (0, 8)  # the V1 engine
+ONE_ENGINE, OLD_ENGINE = (0, 11), (0, 7, 3)  # until then VLLM_USE_V1=0 runs the engine of before
 
 # First versions of a behaviour.
 HYBRID_CACHE = (0, 10)  # groups of layers share one pool
@@ -112,7 +115,9 @@ class Vllm(PooledEngine):
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Version as numbers that sort; the newest known where none is given or none can be told."""
-        return placed(deployment.engine_version) or self.newest
+        found = placed(deployment.engine_version) or self.newest
+        old = found < ONE_ENGINE and str(deployment.flags.get("use_v1", 1)).lower() in ("0", "false")
+        return min(found, OLD_ENGINE) if old else found
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
@@ -132,6 +137,15 @@ class Vllm(PooledEngine):
             stacked=self.stacked,
         )
 
+    def loads_towers(self, start: Start) -> bool:
+        """Not where nothing but text is served."""
+        return not text_only(start)
+
+    def weights(self, start: Start, stage: Stage) -> list[Item]:
+        """Without the head where hidden states are pooled (vllm/model_executor/models/adapters.py, as_embedding_model)."""
+        found = super().weights(start, stage)
+        return [line for line in found if line.id != "weights_head"] if pools(start) else found
+
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
         buffers, scales, padded, slack = loaded(
@@ -149,7 +163,7 @@ class Vllm(PooledEngine):
             buffers,
             scales,
             *unfused_experts(start, stage, cut),
-            *unlisted_tensors(start, stage),
+            *(unlisted_tensors(start, stage) if self.loads_towers(start) else ()),
             padded,
             slack,
             *draft_weights(start, stage, cut),

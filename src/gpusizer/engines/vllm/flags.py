@@ -66,6 +66,7 @@ _STEPS = (
     Flag("--cudagraph-mode", "word"),
     Flag("HCCL_BUFFSIZE", "count", "hccl_buffsize", ("--hccl-buffsize",)),
     Flag("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS", "setting", "memory_profiler_estimate_cudagraphs", ("--memory-profiler-estimate-cudagraphs",)),
+    Flag("VLLM_USE_V1", "setting", "use_v1", ("--use-v1",)),
     Flag("--enable-prefix-caching", "switch"),
     Flag("--disable-hybrid-kv-cache-manager", "switch"),
     Flag("--speculative-config", "json", also=("-sc",)),

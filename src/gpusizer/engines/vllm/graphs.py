@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 # First versions of a behaviour.
+TWICE_THE_REQUESTS = (0, 8)  # before, sizes reach the requests of a batch
 WHOLE_GRAPHS = (0, 11)  # whole graphs for decoding beside those in pieces
 WIDER_STEPS = (0, 11, 1)  # sizes above 256 in steps of 16, drafts counted
 ALIGNED_DRAFTS = (0, 12)  # sizes are multiples of a request with its drafts: vllm-project/vllm#28207
@@ -72,6 +73,8 @@ def graph_sizes(deployment: Deployment, capability: float, version: tuple[int, .
         return sorted({size for size in sizes if isinstance(size, int) and 0 < size <= LONGEST_SIZE})
     drafts = deployment.speculative_tokens if version >= WIDER_STEPS else 0
     limit = int(captured_limit(requests=deployment.max_num_seqs or 1, drafts=drafts, most=most_captured(capability, version)))
+    if version < TWICE_THE_REQUESTS:
+        limit = deployment.max_num_seqs or 1
     if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
         limit = min(asked, LONGEST_SIZE)
     steps = [*range(8, min(limit + 1, 256), 8), *range(256, limit + 1, 16 if version >= WIDER_STEPS else 8)]

@@ -34,7 +34,7 @@ from gpusizer.engines.vllm.graphs import (
 )
 from gpusizer.engines.vllm.images import image_share, images_each, tower_of
 from gpusizer.engines.vllm.sparse import sparse_attention
-from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, unfolds_scales
+from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, text_only, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
 from gpusizer.formulas.memory.constants import sum_bytes
@@ -56,6 +56,7 @@ __all__ = [
     "library_bytes",
     "logit_copies",
     "model_record",
+    "pools",
     "reads_bytes",
     "reserves_graphs",
     "shape_record",
@@ -67,6 +68,7 @@ __all__ = [
 FUSED_SAMPLER = (0, 17)
 KEPT_WORKSPACE = (0, 17)  # the experts' work buffers stay beside the sampler
 CONSUMED = (0, 26)  # what the driver gave counts as consumed: the work buffers are no longer part of the peak
+PERSISTENT_BATCH = (0, 8)  # the V1 engine
 CHECKED_BUDGET = (0, 9)  # a budget above what is free is refused
 LATER_COMMUNICATORS = (0, 18)  # communicators are made before the baseline
 SNAPSHOT_ON_NPU = (0, 15)  # vllm-ascend: growth is taken from a first look; before, all that is used counts (vllm_ascend/worker/worker_v1.py)
@@ -182,6 +184,7 @@ class VersionRules:
     checks_budget: bool  # a budget above what is free is refused
     pools_logits: bool  # an indexer of pooled keys reserves a logit for each pool, before for each token
     estimates_firsts: bool  # what the first graphs of sparse attention hold is estimated for all
+    keeps_batch: bool  # buffers of the largest batch stay beside the sampler
 
 
 @lru_cache(maxsize=64)
@@ -194,6 +197,7 @@ def version_rules(version: tuple[int, ...]) -> VersionRules:
         checks_budget=version >= CHECKED_BUDGET,
         pools_logits=version >= POOLED_LOGITS,
         estimates_firsts=version < CLOSER_ESTIMATES,
+        keeps_batch=version >= PERSISTENT_BATCH,
     )
 
 
@@ -265,12 +269,13 @@ class StepRecord:
     decoded: Any  # tokens of one request in a step that decodes
     chunk_tokens: Any  # that routed experts take at once
     wide_experts: Any  # 1 where the buffer of the experts' inner width also holds their input
+    samples: Any  # 0 where hidden states are pooled
 
 
 def step_record(start: Start) -> StepRecord:
     """Collect what the account reads of a start's largest step."""
     deployment = start.deployment
-    text_only = bool(start.flag("language_model_only"))
+    towers = not text_only(start)
     limits = start.flag("limit_mm_per_prompt")
     without = isinstance(limits, Mapping) and limits.get("image") == 0 and not limits.get("video")
     return StepRecord(
@@ -284,14 +289,23 @@ def step_record(start: Start) -> StepRecord:
         splits=attention_splits(start),
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
-        encodes=int(not (text_only or without or start.flag("skip_mm_profiling"))),
+        encodes=int(towers and not (without or start.flag("skip_mm_profiling"))),
         image_share=image_share(start),
         images_each=images_each(limits),
-        reads_images=int(not text_only),
+        reads_images=int(towers),
         decoded=1 + deployment.speculative_tokens,
         chunk_tokens=chunk_tokens(start),
         wide_experts=int(not reads_packed(start)),
+        samples=int(not pools(start)),
     )
+
+
+_POOLS = {"pooling", "embed", "embedding", "classify", "score", "reward"}
+
+
+def pools(start: Start) -> bool:
+    """Whether hidden states are pooled instead of sampled from: ``--runner``, ``--task`` or ``--convert``."""
+    return not _POOLS.isdisjoint(str(use).lower() for use in (start.flag("runner"), start.flag("task"), start.flag("convert")))
 
 
 def library_bytes(accelerator: Accelerator) -> float:
