@@ -224,13 +224,14 @@ class CacheRecord:
 def cache_name(deployment: Deployment, architecture: Architecture) -> str:
     """Format of the cache: what the checkpoint says under "auto"; those that ModelOpt makes in FP8 or NVFP4 say FP8.
 
-    NVIDIA/TensorRT-LLM: tensorrt_llm/_torch/pyexecutor/model_loader.py, validate_and_set_kv_cache_quant. What is asked for by its precision, and has
-    no square blocks, is ModelOpt's: the engine quantises nothing while it loads.
+    NVIDIA/TensorRT-LLM: tensorrt_llm/_torch/pyexecutor/model_loader.py, validate_and_set_kv_cache_quant. A quantised copy of a model that says
+    nothing of it, asked for by its precision or by its name, is ModelOpt's where it has no square blocks: the engine quantises nothing itself.
     """
     if deployment.kv_precision.lower() != "auto":
         return deployment.kv_precision
     form = architecture.quantization.linear
-    copied = architecture.quantization.asked and form is not None and form.id in MODELOPT_FORMATS
+    copied = (architecture.quantization.asked or not architecture.config.get("quantization_config")) and form is not None
+    copied = copied and form.id in MODELOPT_FORMATS
     return "fp8" if copied or asks_for_fp8(architecture) else deployment.kv_precision
 
 
