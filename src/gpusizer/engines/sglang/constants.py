@@ -30,11 +30,11 @@ __all__ = [
 
 # What a process sees of a card less what is free before weights are loaded, on one GPU, by the memory of the card: with stacked memory (H100, A100,
 # MI300X), readings 0.64 to 0.71; graphics cards less (L40S, 5070 Ti alone; L4, 4090 four together, links included), one old 3090 more; Ascend
-# whatever the number of devices, of the whole that the driver names (910B and 910C, 2 to 32 of them).
+# whatever the number of devices (910B and 910C, 2 to 32 of them).
 CONTEXT = {
     "stacked": band(0.7, 0.15, 0.3, name="sglang.context", n=5, measured=(0.64, 0.71)),
     "graphics": band(0.42, 0.15, 0.4, name="sglang.context.graphics", n=5, measured=(0.39, 0.92)),
-    "npu": band(3.2, 0.15, 0.4, name="sglang.context.npu", n=3, measured=(3.18, 3.47)),
+    "npu": band(0.45, 0.3, 0.2, name="sglang.context.npu", n=3, measured=(0.15, 0.56)),
 }
 # The same over more than one GPU: joined by a switch (eight H100, H20, H200), by PCIe for each further GPU (L4, 4090, PRO 6000), by Infinity Fabric
 # (four starts of two owners).

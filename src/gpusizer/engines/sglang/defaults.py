@@ -1,6 +1,7 @@
 """What SGLang chooses where the operator says nothing: share of memory, chunk, graphs, cache format, pages; by version and device.
 
-Read from the released packages 0.4.6 to 0.5.23 (sgl-project/sglang: python/sglang/srt/server_args.py, later arg_groups/memory_hook.py).
+Read from the released packages 0.4.6 to 0.5.23 (sgl-project/sglang: python/sglang/srt/server_args.py, later arg_groups/memory_hook.py; for Ascend
+hardware_backend/npu/utils.py, set_default_server_args).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.device import visible_bytes
 from gpusizer.engines.base.kinds import Kinds, kinds_of
 from gpusizer.engines.base.types import Deployment
 from gpusizer.facts.types import Accelerator
@@ -22,9 +24,11 @@ __all__ = [
     "captures_prefill",
     "complete",
     "decode_graph_sizes",
+    "is_ascend",
     "page_tokens",
     "prefill_graph_limit",
     "prefill_graph_sizes",
+    "read_mib",
     "steps_by_memory",
     "tower_size",
     "verified_tokens",
@@ -54,18 +58,32 @@ _SINCE_0_4_7: tuple[_Row, ...] = (
     (float("inf"), 16384, 512, 512),
 )
 _BEFORE: tuple[_Row, ...] = ((25_000, 2048, 8, 80), (float("inf"), 8192, 160, 160))
-
+_ASCEND: tuple[_Row, ...] = ((32 * 1024 + 1, 4096, 16, 64), (64 * 1024 + 1, 8192, 64, 256), *_SINCE_0_5_20[-2:])
+_ASCEND_SINCE = (0, 5, 7)
+_ASCEND_PAGE = 128
 
 DRAFTING_REQUESTS = 48  # at once where steps draft and nobody says how many
 
 
-def steps_by_memory(device_mib: float, version: tuple[int, ...]) -> _Row:
+def is_ascend(accelerator: Accelerator) -> bool:
+    """Whether a device is an NPU: the engine reads its memory from the process, and has defaults of its own for it."""
+    return accelerator.vendor == "Huawei"
+
+
+def steps_by_memory(accelerator: Accelerator, version: tuple[int, ...]) -> _Row:
     """The row of the table for a card: its limit, prefill chunk, largest captured batch with fewer than four ranks, and with more."""
-    table = _BEFORE
+    table, device_mib = _BEFORE, read_mib(accelerator)
     for since, rows in (((0, 4, 7), _SINCE_0_4_7), ((0, 5, 3), _SINCE_0_5_3), ((0, 5, 19), _SINCE_0_5_20)):
         if version >= since:
             table = rows
+    if is_ascend(accelerator) and version >= _ASCEND_SINCE:
+        table = _ASCEND
     return next(row for row in table if device_mib < row[0])
+
+
+def read_mib(accelerator: Accelerator) -> float:
+    """The size of a device as the engine reads it: what the driver's tool names, for an NPU what a process sees. [MiB]"""
+    return (visible_bytes(accelerator) if is_ascend(accelerator) else accelerator.memory_bytes) / MiB
 
 
 def verified_tokens(deployment: Deployment) -> int:
@@ -158,7 +176,7 @@ def _share(
 ) -> float:
     """``--mem-fraction-static`` where nobody gave it."""
     kinds = kinds_of(architecture)
-    device_mib, gpus = accelerator.memory_bytes / MiB, deployment.tp * deployment.dp * deployment.pp
+    device_mib, gpus = read_mib(accelerator), deployment.tp * deployment.dp * deployment.pp
     drafts, attention_dp = deployment.speculative_tokens > 0, _attention_dp(deployment)
     if version < (0, 4, 7):
         return _step_share(device_mib, gpus, version)
@@ -216,6 +234,8 @@ def page_tokens(deployment: Deployment, kinds: Kinds, accelerator: Accelerator, 
         return deployment.block_size
     if kinds.compressed:
         return 256
+    if is_ascend(accelerator) and version >= _ASCEND_SINCE:
+        return _ASCEND_PAGE
     major = int(accelerator.capability)
     if kinds.sparse:
         return 64 if major else 1
@@ -237,7 +257,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     """Fill in every default that the operator left open; the number of requests follows from the pool, if nobody gave it."""
     kinds = kinds_of(architecture)
     ranks = deployment.tp * deployment.dp
-    _, chunk, few, many = steps_by_memory(accelerator.memory_bytes / MiB, version)
+    _, chunk, few, many = steps_by_memory(accelerator, version)
     chunk = deployment.max_num_batched_tokens or chunk
     requests = deployment.max_num_seqs
     if requests is None and deployment.speculative_tokens:

@@ -11,7 +11,14 @@ from gpusizer.engines.base.kinds import Kinds
 from gpusizer.engines.base.margins import MARGIN, device_margin
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.base.types import Deployment
-from gpusizer.engines.sglang.defaults import captures_prefill, decode_graph_sizes, prefill_graph_limit, prefill_graph_sizes, steps_by_memory
+from gpusizer.engines.sglang.defaults import (
+    captures_prefill,
+    decode_graph_sizes,
+    is_ascend,
+    prefill_graph_limit,
+    prefill_graph_sizes,
+    steps_by_memory,
+)
 from gpusizer.engines.sglang.engine import ENGINE
 from gpusizer.engines.sglang.record import DeviceRecord, communicators, decode_graph_price, device_record, graph_pool_mib, joined_line
 from gpusizer.facts.types import Accelerator
@@ -40,6 +47,7 @@ class ClassRecord:
     joined_bytes: Any
     pool_bytes: Any  # that graphs share
     captures: Any  # 1 where prefill steps are captured at all
+    process: Any  # 1 where the engine reads from the process how large the device is, not from the driver's tool
 
 
 class SglangDevices(Devices):
@@ -48,14 +56,15 @@ class SglangDevices(Devices):
     def class_of(self, accelerator: Accelerator) -> DeviceClass:
         """The class of a device; vendor and capability decide on formats of the cache and on pages."""
         start = self.start(accelerator)
-        _, chunk, few, many = steps_by_memory(accelerator.memory_bytes / MiB, start.version)
+        _, chunk, few, many = steps_by_memory(accelerator, start.version)
         captured = captures_prefill(Deployment("", accelerator.id), _PLAIN_KINDS, accelerator, start.version)
         few_graphs, many_graphs = (decode_graph_sizes(limit, drafts=False) for limit in (few, many))
         alone, joined = (decode_graph_price(accelerator, gpus)[0] * MiB for gpus in (1, 2))
         limits = (prefill_graph_limit(replace(_PLAIN_KINDS, latent=latent), chunk, start.version) for latent in (False, True))
         plain, latent_graphs = (prefill_graph_sizes(limit) for limit in limits)
         pool = graph_pool_mib(accelerator, exchanges=False) * MiB
-        record = ClassRecord(chunk, few, many, few_graphs, many_graphs, plain, latent_graphs, alone, joined, pool, int(captured))
+        reads = int(is_ascend(accelerator))
+        record = ClassRecord(chunk, few, many, few_graphs, many_graphs, plain, latent_graphs, alone, joined, pool, int(captured), reads)
         return DeviceClass(record, ENGINE.cut(start).paddings, accelerator.vendor == "AMD", (accelerator.vendor, start.capability))
 
     def columns(self) -> Written:

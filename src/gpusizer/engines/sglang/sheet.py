@@ -100,7 +100,8 @@ class SglangSheet:
         found, chosen, of_model = looked_device(get, gpus), _class(lookup), model.record
         captured = kept("captures", of_model.captures * chosen.captures * where(ways.pp > 1, 0, 1))
         graphs = where(of_model.latent > 0, LATENT_GRAPHS_MIB, GRAPH_MIB * chosen.prefill_graphs)
-        size = kept("device", found.memory_bytes / MiB)
+        unseen = sum(line.bytes for line in found.before_weights if line.id == "driver_reserved") * chosen.process
+        size = kept("device", (found.memory_bytes - unseen) / MiB)
         reserved = reserved_for_activations_mib(
             activation_tokens=maximum(chosen.tokens, LEAST_TOKENS),
             gpus=gpus,
