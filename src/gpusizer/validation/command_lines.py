@@ -59,6 +59,8 @@ def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
     {'max_num_seqs': 8, 'speculative_config': {'method': 'mtp'}, 'host': '0.0'}
     >>> launch_words("max-model-len: 8192; language-model-only: True")
     {'max_model_len': 8192, 'language_model_only': True}
+    >>> launch_words("server_args: page_size=128 attention_backend=ascend")
+    {'page_size': 128, 'attention_backend': 'ascend'}
     >>> launch_words("tensor_parallel_size=2, max_model_len=30_000; free_gpu_memory_fraction 0.9")
     {'tensor_parallel_size': 2, 'max_model_len': 30000, 'free_gpu_memory_fraction': 0.9}
     """
@@ -117,9 +119,11 @@ def _next(words: list[str], index: int) -> tuple[str | None, Any, int]:
     assigned = _ASSIGNED.fullmatch(word)
     if assigned:
         return _long(assigned[1]), _value(assigned[2]), index + 1
-    if _LABEL.fullmatch(word) and following is not None and following != ";" and not _starts_option(following):
+    if following is None or following == ";" or _starts_option(following) or _ASSIGNED.fullmatch(following):
+        return None, None, index + 1
+    if _LABEL.fullmatch(word):
         return _long(word[:-1]), _value(following), index + 2
-    if _NAME.fullmatch(word) and following is not None and following != ";" and not _starts_option(following) and not _ASSIGNED.fullmatch(following):
+    if _NAME.fullmatch(word):
         value = _value(following)
         if not isinstance(value, str) or "_" in word or "-" in word:
             return _long(word), value, index + 2
