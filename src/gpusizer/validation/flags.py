@@ -71,12 +71,7 @@ def engine_fields(engine_id: str, row: Mapping[str, Any], words: Mapping[str, An
     if isinstance(graphs, Mapping):
         flags["compilation_config"] = graphs
     fields["kv_precision"] = _cache_format(row.get("kv_cache_dtype") or told.get("kv_precision"), flags)
-    method, tokens, draft = _speculation(row.get("speculative"), told)
-    if method:
-        fields["speculative_tokens"] = tokens
-        flags["speculative_method"] = method
-        if draft:
-            flags["speculative_model"] = draft
+    fields["speculative_tokens"] = _drafts_of(row, told, flags, table.declared.flags)
     partition = flags.get("pp_layer_partition")
     if isinstance(partition, str) and re.fullmatch(r"\d{1,4}(,\d{1,4}){0,255}", partition):
         flags["pp_layer_partition"] = tuple(int(part) for part in partition.split(","))
@@ -149,7 +144,9 @@ def _layout(engine_id: str, row: Mapping[str, Any], told: Mapping[str, Any], dev
         count = 1 if told.get("split_mode") == "none" else max(len(devices.each), 1)
         by_rows = told.get("split_mode") in ("row", "tensor")
         return {"tp": count if by_rows else 1, "pp": 1 if by_rows else count}
-    shared_attention = declared.dp_divides_tp and bool(row.get("dp_attention") or told.get("enable_dp_attention"))
+    needed = sizes["tp"] * sizes["dp"] * sizes["pp"]
+    no_copies = sizes["dp"] > 1 and len(devices.each) < needed  # eight ranks of either kind on eight GPUs are the same ranks
+    shared_attention = declared.dp_divides_tp and bool(row.get("dp_attention") or told.get("enable_dp_attention") or no_copies)
     if shared_attention:  # its tp counts all ranks; attention uses tp / dp of them
         sizes["tp"] = max(sizes["tp"] // sizes["dp"], 1)
     experts = row.get("ep")
@@ -180,7 +177,7 @@ def _cache_format(value: object, flags: dict[str, Any]) -> str:
 
 
 def _speculation(field: object, words: Mapping[str, Any]) -> tuple[str | None, int, str | None]:
-    """(method, draft tokens, draft model) of speculative decoding; one token where their number is not said."""
+    """(method, draft tokens, draft model) of speculative decoding; no tokens where their number is not said."""
     from gpusizer.validation.command_lines import launch_words
 
     settings: Mapping[str, Any] = {}
@@ -199,16 +196,46 @@ def _speculation(field: object, words: Mapping[str, Any]) -> tuple[str | None, i
         number = re.search(r"(\d{1,2})\s+tokens", field)
         draft = re.search(r"[\w.-]+/[\w.-]+", field)
         method = re.match(r"[A-Za-z0-9_]{1,40}", field)
-        return (method[0].lower() if method else "draft"), int(number[1]) if number else 1, draft[0] if draft else None
+        return (method[0].lower() if method else "draft"), int(number[1]) if number else 0, draft[0] if draft else None
     algorithm = words.get("speculative_method")
     if isinstance(algorithm, str):
         draft = words.get("speculative_model")
         verified = words.get("speculative_num_draft_tokens")  # the token before the drafts among them
-        counted = max(_draft_tokens(verified) - 1, 1) if verified else words.get("speculative_num_steps")
+        counted = max((_draft_tokens(verified) or 2) - 1, 1) if verified else words.get("speculative_num_steps")
         tokens = _draft_tokens(words.get("speculative_tokens", counted))
         return algorithm.lower()[:40], tokens, draft if isinstance(draft, str) else None
     return None, 0, None
 
 
 def _draft_tokens(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 256 else 1
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 256 else 0
+
+
+_DRAFTING = re.compile(r"(?<![\w/.-])(?<!no )(?<!without )(dflash|eagle3?|mtp|nextn)(\d?)(?![\w.=-])", re.IGNORECASE)
+
+
+def _drafts_of(row: Mapping[str, Any], told: Mapping[str, Any], flags: dict[str, Any], module: str) -> int:
+    """Draft tokens of a step, 0 without drafts; method and draft go to the flags."""
+    method, tokens, draft = _speculation(row.get("speculative"), told)
+    if method is None:
+        method, tokens = _told_in_prose(row.get("other_flags"))
+    if not method:
+        return 0
+    flags["speculative_method"] = method
+    if draft:
+        flags["speculative_model"] = draft
+    usual = getattr(import_module(module), "usual_drafts", None)
+    return tokens or (int(usual(method)) if usual is not None else 1)
+
+
+def _told_in_prose(words: object) -> tuple[str | None, int]:
+    """(method, draft tokens) where a person wrote "MTP4 speculative" or "with a DFlash draft" instead of flags.
+
+    >>> _told_in_prose("MTP4 speculative"), _told_in_prose("no speculation"), _told_in_prose("--model x-MTP --foo MTP0")
+    (('mtp', 4), (None, 0), (None, 0))
+    """
+    found = _DRAFTING.search(words) if isinstance(words, str) else None
+    if found is None or found[2] == "0":
+        return None, 0
+    blocks = found[1].lower() == "dflash"  # "DFlash2" is the second of its kind
+    return found[1].lower(), 0 if blocks else int(found[2] or 0)

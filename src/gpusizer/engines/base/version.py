@@ -15,7 +15,9 @@ _MONTH = re.compile(r"(?<![\d.])(2\d\.(?:0[1-9]|1[0-2]))(?:\.post\d)?(?:-py3[\w-
 _UNTAGGED = re.compile(r"0\.0\.0|0\.1\.dev\d")  # what setuptools-scm calls a build that sees no tag
 _DAY = re.compile(r"\.d(20\d\d)(\d\d)(\d\d)\b")
 _OWN_PART = re.compile(r"\+(?!g[0-9a-f]{6,}|cu\d|rocm\d|cpu\b|d20\d\d|rhai)\w")  # after "+": what is neither a commit nor a build for a platform
-_OTHER = re.compile(r"\b(?:fork|branch|patch|patched|patches|PR \d+|main of)\b|/", re.IGNORECASE)
+_OTHER = re.compile(r"\b(?:fork|branch|patch|patched|patches|PR \d+|main of)\b|(?<!\S)[\w.-]+/[\w./-]+(?![\w./:-])", re.IGNORECASE)
+_BUILD = re.compile(r"\bb?\d{3,6}\b")  # builds that have numbers
+_AFTER = re.compile(r"\b(?:after|newer than)\s$")
 _LATE = 9999  # a build after every patch of the release before it
 LONGEST_VERSION = 200
 
@@ -55,6 +57,8 @@ def named_version(text: str | None, months: Sequence[tuple[str, str]] = ()) -> s
     --------
     >>> named_version("0.20.1rc1.dev16+g7a1eb8ac2"), named_version("0.1.dev19754+g3a0914114"), named_version("a branch, 4cdbe04")
     ('0.20.1rc1.dev16', None, None)
+    >>> named_version("main of 2026-07-03 (after 0.5.14)")
+    '0.5.15.dev0'
     >>> named_version("nvcr.io/nvidia/vllm:26.02-py3", (("25.11", "0.11.0"), ("26.01", "0.13.0"), ("26.03", "0.17.1")))
     '0.13.0'
     """
@@ -63,7 +67,15 @@ def named_version(text: str | None, months: Sequence[tuple[str, str]] = ()) -> s
     if month is not None:
         return next((release for name, release in reversed(months) if name <= month[1]), None)
     found = _NAMED.search(words)
-    return None if found is None or _UNTAGGED.match(words, found.start(1)) else found[1] + found[2]
+    if found is None or _UNTAGGED.match(words, found.start(1)):
+        return None
+    return _next(found[1]) if _AFTER.search(words, 0, found.start()) else found[1] + found[2]
+
+
+def _next(release: str) -> str:
+    """A build between a release and the one behind it."""
+    numbers = release.split(".")
+    return ".".join((*numbers[:-1], str(int(numbers[-1]) + 1))) + ".dev0"
 
 
 def known_build(text: str) -> bool:
@@ -71,11 +83,14 @@ def known_build(text: str) -> bool:
 
     >>> known_build("0.20.1rc1.dev16+g7a1eb8ac2"), known_build("v0.11.0"), known_build("0.5.8.post1-rocm720"), known_build("b5192")
     (True, True, True, True)
+    >>> known_build("lmsysorg/sglang:v0.5.8-cu129"), known_build("lmsysorg/sglang:deepseek-v4-hopper"), known_build("dev/new-kernels 0.20.1")
+    (True, False, False)
     >>> known_build("0.20.2rc1.dev249+kimirebase"), known_build("0.26.1.dev0 (fork)"), known_build("a branch, 4cdbe04"), known_build("")
     (False, False, False, False)
     """
     words = text[:LONGEST_VERSION]
-    return any(letter.isdecimal() for letter in words) and not _OWN_PART.search(words) and not _OTHER.search(words)
+    named = named_version(words) is not None or _MONTH.search(words) or _BUILD.search(words)
+    return bool(named) and not _OWN_PART.search(words) and not _OTHER.search(words)
 
 
 def ordered_version(text: str) -> tuple[int, ...]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpusizer.engines.base.added_weights import DRAFT_SPREAD, draft_weights
-from gpusizer.engines.base.drafts import OwnDraft
+from gpusizer.engines.base.cache import CacheFormat, layer_caches
+from gpusizer.engines.base.drafts import Kind, OwnDraft, block_draft, draft_kind
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Inputs, Item, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.formulas.memory.loaded import group_sum_bytes
 
-__all__ = ["DRAFTS_FIRST", "OWN_DRAFTS", "drafts_cached", "loaded_drafts"]
+__all__ = ["DRAFTS_FIRST", "OWN_DRAFTS", "draft_token_bytes", "loaded_drafts", "priced_in_tokens"]
 
 DRAFTS_FIRST = (0, 5, 14)
 """From here on a draft is loaded before the pool is sized, and priced in its tokens: ``alloc_memory_pool`` of srt/managers/scheduler.py and
 ``eagle_draft_num_layers`` of srt/model_executor/pool_configurator.py; in 0.5.13 neither is there."""
+_OWN_GEOMETRY = (0, 5, 18)  # a draft of blocks is priced by its own heads, before like so many layers of the model: sgl-project/sglang pull 34234
 _NESTED_RIGHT = (0, 5, 15)  # before, a draft inside a nested configuration counted as all layers: sgl-project/sglang issue 29857
 
 _SINCE = {
@@ -42,7 +44,37 @@ OWN_DRAFTS: Mapping[str, tuple[OwnDraft, ...]] = {kind: (OwnDraft(since),) for k
 """By ``model_type``."""
 
 
-def drafts_cached(start: Start) -> int:
+def draft_token_bytes(start: Start, form: CacheFormat, layer_bytes: float) -> float:
+    """What a token of a draft is priced with.
+
+    Parameters
+    ----------
+    start : Start
+        The start.
+    form : CacheFormat
+        The cache's number format.
+    layer_bytes : float
+        A token in a layer of the model that caches. [bytes]
+
+    Returns
+    -------
+    float
+        0 where nothing drafts. [bytes]
+    """
+    if draft_kind(start) is not Kind.BLOCKS:
+        return layer_bytes * _drafts_cached(start)
+    draft = block_draft(start.architecture)
+    if start.version < _OWN_GEOMETRY:
+        return layer_bytes * draft.layers
+    return float(sum(cache.row_bytes for layer in draft.cached() for cache in layer_caches(layer, form, tp=start.layout.tp)))
+
+
+def priced_in_tokens(start: Start) -> bool:
+    """Whether the cache of a draft comes off the model's tokens: that of blocks always did."""
+    return start.version >= DRAFTS_FIRST or draft_kind(start) is Kind.BLOCKS
+
+
+def _drafts_cached(start: Start) -> int:
     """Layers that a token of a draft is priced with, each like a caching layer of the model; 0 where nothing drafts. [layers]"""
     if not start.deployment.speculative_tokens:
         return 0

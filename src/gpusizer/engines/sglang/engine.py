@@ -41,6 +41,8 @@ from gpusizer.facts.types import Accelerator
 
 __all__ = ["ENGINE", "Sglang"]
 
+WHOLE_SHARED = ("deepep", "mooncake", "nixl", "mori", "ascend_fuseep", "flashinfer")
+"""Exchanges of tokens beside which every rank holds shared experts whole: python/sglang/srt/models/deepseek_v2.py, DeepseekV2MoE."""
 HANDS_OVER = (0, 4, 6)  # --disaggregation-mode: docs/advanced_features/pd_disaggregation.md
 _TABLES = ("sgl-project/sglang: --ple-offload-embedding of python/sglang/srt/server_args.py",)
 
@@ -100,7 +102,6 @@ class Sglang(PooledEngine):
         """Dense blocks, shared experts and the head are cut over all ranks even where attention is not."""
         layout = start.layout
         ranks = layout.tp * layout.dp
-        whole_dense = start.flag("moe_dense_tp_size") == 1 or start.flag("moe_a2a_backend", "none") in ("deepep", "mooncake")
         return Cut(
             tp=layout.tp,
             experts_tp=ranks // layout.ep if layout.ep > 1 else ranks,
@@ -108,7 +109,8 @@ class Sglang(PooledEngine):
             redundant_experts=int(start.flag("ep_num_redundant_experts", 0) or 0),
             paddings=self._paddings(start),
             towers_tp=1 if start.flag("mm_enable_dp_encoder") else layout.tp,
-            dense_tp=1 if whole_dense and layout.dp > 1 else ranks,
+            whole_shared=start.flag("moe_a2a_backend", "none") in WHOLE_SHARED,
+            dense_tp=1 if start.flag("moe_dense_tp_size") == 1 and layout.dp > 1 else ranks,
             head_tp=layout.tp if start.flag("enable_dp_lm_head") else ranks,
             stacked=self.stacked,
         )

@@ -9,7 +9,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, passed_over
 from gpusizer.engines.base.settling import attention_ranks, context_of_overrides, partition_of
 
-__all__ = ["FLAGS", "settle", "settle_case"]
+__all__ = ["FLAGS", "settle", "settle_case", "usual_drafts"]
 
 _LORAS = 8  # max_loras_per_batch where adapters are served and nobody says how many
 
@@ -151,7 +151,8 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     if "speculative_method" in values:
         values["speculative_method"] = values["speculative_method"].lower()[:40]
     if "speculative_method" in values or verified:
-        values.setdefault("speculative_tokens", max(verified - 1, 1) if verified else steps or 1)  # one of the verified is no draft
+        usual = usual_drafts(str(values.get("speculative_method", "")))
+        values.setdefault("speculative_tokens", max(verified - 1, 1) if verified else steps or usual)  # one of the verified is no draft
     if values.get("max_num_batched_tokens") == -1:  # prompts are not cut
         del values["max_num_batched_tokens"]
     _settle_graphs(values)
@@ -159,6 +160,15 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
         values["enable_lora"] = True
         values.setdefault("max_loras", _LORAS)
     return tuple(notices)
+
+
+def usual_drafts(method: str) -> int:
+    """Draft tokens of a step where nobody says how many: srt/arg_groups/speculative_hook.py.
+
+    >>> usual_drafts("eagle"), usual_drafts("dflash"), usual_drafts("ngram")
+    (3, 15, 11)
+    """
+    return {"dflash": 15, "ngram": 11}.get(method, 3)  # the token before them is verified with them: 4, 16, 12
 
 
 def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.sglang.defaults import verified_tokens
-from gpusizer.engines.sglang.drafts import DRAFTS_FIRST, drafts_cached
+from gpusizer.engines.sglang.drafts import draft_token_bytes, priced_in_tokens
 from gpusizer.engines.sglang.windows import own_windows
 from gpusizer.errors import FlagError
 from gpusizer.formulas.memory.cache_blocks import page_bytes
@@ -110,7 +110,10 @@ def stage_pools(start: Start, stage: Stage) -> Pools:
     """What one stage caches on one rank (remembered by all that it depends on)."""
     deployment, known = start.deployment, _known(start.architecture)
     fields = ("tp", "dp", "max_num_seqs", "max_num_batched_tokens", "kv_precision", "block_size", "speculative_tokens")
-    flags = ("swa_full_tokens_ratio", "disable_hybrid_swa_memory", "disable_radix_cache", "mamba_ssm_dtype")
+    flags = (
+        *("swa_full_tokens_ratio", "disable_hybrid_swa_memory", "disable_radix_cache", "mamba_ssm_dtype"),
+        *("speculative_method", "speculative_model"),
+    )
     key = (
         *(getattr(deployment, name) for name in fields),
         *(str(start.flag(name)) for name in flags),
@@ -146,8 +149,8 @@ def _stage_pools(start: Start, stage: Stage) -> Pools:
                 full += cache.row_bytes / cache.ratio
                 stored_full += same.row_bytes / cache.ratio
     stored_share = stored_full / full if full else 1.0
-    draft = full * drafts_cached(start) / caching if caching else 0.0  # a draft layer is taken to cache what a layer of the model does
-    priced_too = start.version >= DRAFTS_FIRST
+    draft = draft_token_bytes(start, priced, full / caching) if caching else 0.0
+    priced_too = priced_in_tokens(start)
     ratio = positive(start, "swa_full_tokens_ratio", WINDOW_RATIO)
     cap = _window_cap(start, widest) if window and full else 0
     pools = _token_pools(full + draft * priced_too, window, ratio, widest, cap)

@@ -230,8 +230,8 @@ def cache_name(deployment: Deployment, architecture: Architecture) -> str:
     if deployment.kv_precision.lower() != "auto":
         return deployment.kv_precision
     form = architecture.quantization.linear
-    copied = (architecture.quantization.asked or not architecture.config.get("quantization_config")) and form is not None
-    copied = copied and form.id in MODELOPT_FORMATS
+    unsaid = architecture.quantization.asked or not architecture.config.get("quantization_config")
+    copied = unsaid and form is not None and form.id in MODELOPT_FORMATS
     return "fp8" if copied or asks_for_fp8(architecture) else deployment.kv_precision
 
 
