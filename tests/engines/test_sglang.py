@@ -263,3 +263,48 @@ def test_graphs_are_as_many_as_were_named() -> None:
     fit = ENGINE.fit(case.deployment, case.architecture, case.accelerator)
     assert next(line.inputs["graphs"] for line in fit.ranks[0].items if line.id == "cuda_graphs") == 4
     assert fit.quantities["cuda_graph_bytes"].value / GiB == pytest.approx(0.8, rel=0.2)
+
+
+# ---- Ascend -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("gpu", "free_gib"), [("ascend910c-128gb", 60.8), ("ascend910b1-64gb", 60.81)])
+def test_free_memory_of_an_npu_as_logs_print_it(gpu: str, free_gib: float) -> None:
+    """Two to thirty-two devices print 60.71 to 60.82 before the weights."""
+    fit = started("qwen3-8b", gpu, tp=8)
+    held = sum(line.bytes for line in fit.ranks[0].items if line.id in ("driver_reserved", "device_context", "communication"))
+    assert (accelerator(gpu).memory_bytes - held) / GiB == pytest.approx(free_gib, rel=0.006)
+
+
+def test_an_npu_has_defaults_of_its_own() -> None:
+    """set_default_server_args of hardware_backend/npu/utils.py; 48.15 of 60.81 GB are weights and cache of GLM-4.7-Flash on two 910B."""
+    few, many = (started("qwen3-8b", "ascend910b1-64gb", tp=tp).deployment for tp in (2, 4))
+    assert (few.block_size, few.max_num_batched_tokens) == (128, 8192)
+    assert (few.flags["cuda_graph_max_bs"], many.flags["cuda_graph_max_bs"]) == (64, 256)
+    assert started("glm-4.7-flash", "ascend910b1-64gb", "0.5.9", tp=2, flags={"cuda_graph_max_bs": 8}).deployment.memory_fraction == pytest.approx(
+        48.15 / 60.81, abs=0.002
+    )
+
+
+# ---- what drafts and checkpoints say of the cache ------------------------------------------------------------------------
+
+
+def test_a_draft_of_blocks_is_priced_by_its_own_heads() -> None:
+    """club-3090 issue 1261: 454,112 tokens in 6.92 GB of the model and 2.16 GB of its DFlash draft, in FP8 on two cards; before 0.5.18 like its layers."""
+    told: dict[str, Any] = {"tp": 2, "kv_precision": "fp8_e4m3", "speculative_tokens": 15, "flags": {"speculative_method": "dflash"}}
+    cells = {}
+    for version in ("0.5.17", "0.5.19"):
+        start = start_of("qwen3.6-27b", "rtx5090-32gb", version, **told)
+        cells[version] = cell_bytes(stage_pools(start, ENGINE.stages(start)[0]))
+    assert cells["0.5.19"] == pytest.approx((6.92 + 2.16) * GiB / 454_112, rel=0.005)
+    assert cells["0.5.17"] == 16_384 * 21 / 16
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "bytes_of_element"),
+    [("laguna-xs.2-fp8", "0.5.17", 2), ("laguna-xs.2-fp8", "0.5.19", 1), ("laguna-xs.2", "0.5.19", 2), ("qwen3.5-122b-a10b-nvfp4", "0.5.14", 1)],
+)
+def test_a_cache_left_open_takes_the_scales_of_the_checkpoint(model: str, version: str, bytes_of_element: int) -> None:
+    """Pull 35455 of 2026-08 for compressed-tensors; what ModelOpt writes was read before."""
+    fit, told = (started(model, H200, version, kv_precision=name) for name in ("auto", "bf16"))
+    assert told.kv_cache.bytes_per_token == pytest.approx(fit.kv_cache.bytes_per_token * 2 / bytes_of_element, rel=0.001)

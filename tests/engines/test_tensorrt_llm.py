@@ -149,3 +149,10 @@ def test_a_checkpoint_of_modelopt_keeps_its_cache_in_fp8(model: str, precision: 
     assert started(model, "h100-sxm-80gb", precision=precision).kv_cache.bytes_per_token == bytes_per_token
     assert started(model, "h100-sxm-80gb", precision=precision, kv_precision="bf16").kv_cache.bytes_per_token == 2 * bytes_per_token
     assert started(model, "h100-sxm-80gb").kv_cache.bytes_per_token == 2 * bytes_per_token
+
+
+def test_a_copy_that_a_name_tells_of_is_modelopts() -> None:
+    row = {"engine": "tensorrt-llm", "engine_version": "0.20.0", "model": "nvidia/Llama-3.1-8B-Instruct-FP8", "quantization": "fp8"}
+    case = deployment_of({**row, "gpu": "H100-80GB-SXM", "gpu_count": 1, "tp": 1, "kv_cache_dtype": "auto", "other_flags": "--backend pytorch"})
+    assert isinstance(case, Case)
+    assert ENGINE.fit(case.deployment, case.architecture, case.accelerator).kv_cache.bytes_per_token == 65_536

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.cache import asks_for_fp8
 from gpusizer.engines.base.device import visible_bytes
 from gpusizer.engines.base.kinds import Kinds, kinds_of
 from gpusizer.engines.base.types import Deployment
@@ -30,6 +31,7 @@ __all__ = [
     "prefill_graph_sizes",
     "read_mib",
     "steps_by_memory",
+    "takes_stored_scales",
     "tower_size",
     "verified_tokens",
 ]
@@ -61,6 +63,7 @@ _BEFORE: tuple[_Row, ...] = ((25_000, 2048, 8, 80), (float("inf"), 8192, 160, 16
 _ASCEND: tuple[_Row, ...] = ((32 * 1024 + 1, 4096, 16, 64), (64 * 1024 + 1, 8192, 64, 256), *_SINCE_0_5_20[-2:])
 _ASCEND_SINCE = (0, 5, 7)
 _ASCEND_PAGE = 128
+_MODELOPT_SCALES_SINCE, _COMPRESSED_SCALES_SINCE = (0, 5, 4), (0, 5, 19)
 
 DRAFTING_REQUESTS = 48  # at once where steps draft and nobody says how many
 
@@ -244,13 +247,23 @@ def page_tokens(deployment: Deployment, kinds: Kinds, accelerator: Accelerator, 
     return 1
 
 
-def _cache_precision(deployment: Deployment, kinds: Kinds, accelerator: Accelerator, version: tuple[int, ...]) -> str:
-    name = deployment.kv_precision.lower()
+def _cache_precision(deployment: Deployment, architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> str:
+    name, kinds = deployment.kv_precision.lower(), kinds_of(architecture)
     if kinds.compressed:
         return "fp8_e4m3"  # rows are packed whatever the option says
-    if name == "auto" and kinds.sparse and accelerator.capability >= 10:
+    if name == "auto" and (takes_stored_scales(deployment, architecture, version) or (kinds.sparse and accelerator.capability >= 10)):
         return "fp8_e4m3"
     return name
+
+
+def takes_stored_scales(deployment: Deployment, architecture: Architecture, version: tuple[int, ...]) -> bool:
+    """Whether "auto" means FP8, as the checkpoint has scales for it: configure_kv_cache_dtype of srt/model_executor reads what ModelOpt writes, and
+    since sgl-project/sglang pull 35455 what compressed-tensors does. A copy that another one stands for says nothing of it.
+    """
+    if deployment.precision != "checkpoint" or architecture.quantization.ends or not asks_for_fp8(architecture):
+        return False
+    method = str(architecture.config.get("quantization_config", {}).get("quant_method", ""))
+    return version >= (_COMPRESSED_SCALES_SINCE if method.startswith("compressed") else _MODELOPT_SCALES_SINCE)
 
 
 def complete(deployment: Deployment, architecture: Architecture, accelerator: Accelerator, version: tuple[int, ...]) -> Deployment:
@@ -279,7 +292,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
         max_num_batched_tokens=chunk,
         memory_fraction=share,
         block_size=page_tokens(deployment, kinds, accelerator, version),
-        kv_precision=_cache_precision(deployment, kinds, accelerator, version),
+        kv_precision=_cache_precision(deployment, architecture, accelerator, version),
         enforce_eager=deployment.enforce_eager or bool(deployment.flags.get("disable_cuda_graph", False)),
         flags={**deployment.flags, "cuda_graph_max_bs": graph_limit},
     )

@@ -16,7 +16,7 @@ from gpusizer.engines.base.prefill import prefill_model
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.sglang import constants as fitted
-from gpusizer.engines.sglang.defaults import captures_prefill, tower_size
+from gpusizer.engines.sglang.defaults import captures_prefill, takes_stored_scales, tower_size
 from gpusizer.engines.sglang.device_table import SglangDevices
 from gpusizer.engines.sglang.engine import ENGINE
 from gpusizer.engines.sglang.pools import Pools, formats, stage_pools
@@ -104,8 +104,9 @@ class SglangTables(ModelTables):
                 return (*(0,) * (len(CELLS) - 1), page)
             return _cells(stage_pools(start, Stage(0, range(index, index + 1), first=False, last=False)), page)
 
-        element = element_bytes(architecture.dtype)
-        key, same = (len(self.columns), element), (kinds_of(architecture), element)
+        element, plain = element_bytes(architecture.dtype), self.devices.by_vendor()[0]
+        scales = takes_stored_scales(Deployment("", plain.id, precision=precision), architecture, self.start(architecture, plain, precision).version)
+        key, same = (len(self.columns), element, scales), (kinds_of(architecture), element, scales)
         if key not in model.shared:
             if same not in self.rule_of:
                 self.rule_of[same] = self.by_class(self._combination, architecture, precision)
