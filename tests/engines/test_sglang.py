@@ -290,7 +290,7 @@ def test_an_npu_has_defaults_of_its_own() -> None:
 
 
 def test_a_draft_of_blocks_is_priced_by_its_own_heads() -> None:
-    """club-3090 issue 1261: 454,112 tokens in 6.92 GB of the model and 2.16 GB of its DFlash draft, in FP8 on two cards; before 0.5.18 like its layers."""
+    """club-3090 issue 1261: 454,112 tokens in 6.92 GB of the model and 2.16 GB of its DFlash draft, in FP8 on two cards."""
     told: dict[str, Any] = {"tp": 2, "kv_precision": "fp8_e4m3", "speculative_tokens": 15, "flags": {"speculative_method": "dflash"}}
     cells = {}
     for version in ("0.5.17", "0.5.19"):
