@@ -87,11 +87,15 @@ def moved(result: Fit) -> int:
 
 
 def test_tables_lie_where_the_engine_puts_them() -> None:
-    """vLLM keeps them in pinned memory of the host on CUDA, SGLang on the device unless asked; a device that is the host's memory gains nothing."""
+    """Engines keep them in pinned memory of the host on CUDA; a device that is the host's memory gains by a file alone."""
     table = 51_200_245_760
     assert moved(on("h200", "vllm")) == pytest.approx(-table, rel=0.001)
     assert moved(on("h200", "vllm", flags={"engram_config": {"cpu_offload": False}})) == 0
     assert moved(on("mi300x", "vllm")) == 0
-    assert moved(on("h200", "sglang")) == 0
-    assert moved(on("h200", "sglang", flags={"ple_offload_embedding": True})) == pytest.approx(-table, rel=0.001)
+    assert moved(on("h200", "sglang")) == pytest.approx(-table, rel=0.001)
+    assert moved(on("h200", "sglang", flags={"ple_offload_embedding": False})) == 0
+    assert moved(on("mi300x", "sglang")) == 0
     assert moved(on("gb10", "vllm")) == 0
+    assert moved(on("gb10", "vllm", flags={"ple_table_memory": "disk"})) == pytest.approx(-table, rel=0.001)
+    assert moved(on("gb10", "sglang", flags={"ple_offload_embedding": True})) == 0
+    assert moved(on("gb10", "sglang", flags={"ple_offload_backend": "file"})) == pytest.approx(-table, rel=0.001)

@@ -238,3 +238,10 @@ def test_a_share_that_was_typed_decides_over_one_in_a_table() -> None:
         case = deployment_of({**row, "other_flags": words})
         assert isinstance(case, Case)
         assert case.deployment.memory_fraction == share
+
+
+def test_a_start_that_only_runs_with_its_tables_in_a_file_had_them_there() -> None:
+    """Qwen3.8-Flash-Next: 126 GiB with a table of 47.7, on one DGX Spark and on two (sgl-project/sglang pull 37995)."""
+    spark = {"engine": "sglang", "model": "RadixArk/Qwen3.8-Flash-Next-NVFP4", "quantization": "nvfp4", "gpu": "GB10 (DGX Spark) 128GB unified"}
+    alone, two = (launched(**spark, gpu_count=count, tp=count) for count in (1, 2))
+    assert (alone.flags.get("ple_offload_backend"), two.flags.get("ple_offload_backend")) == ("file", None)

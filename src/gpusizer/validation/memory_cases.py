@@ -21,7 +21,7 @@ from gpusizer.architecture.precision.precision_words import precision_of_words
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.precision.stated_size import of_size
 from gpusizer.architecture.storage.formats import plain_dtype
-from gpusizer.architecture.tensors import checkpoint_bytes
+from gpusizer.architecture.tensors import checkpoint_bytes, stored_tensors
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration
 from gpusizer.engines.base.declaration import Declaration
@@ -34,7 +34,7 @@ from gpusizer.facts.stored_copies import published_by_another
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
-from gpusizer.validation.devices import devices_of
+from gpusizer.validation.devices import Devices, devices_of
 from gpusizer.validation.flags import engine_fields
 from gpusizer.validation.gguf_precisions import OWN_MIX, gguf_precision, mixed_precision
 from gpusizer.validation.measured import LARGEST_NUMBER, MEMORY_QUANTITIES
@@ -77,6 +77,7 @@ KNOWN_BEFORE = [
 LONGEST_FIELD = 20_000
 _PLAIN = ("bf16", "fp16", "fp32")
 _OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs"})
+_MOST_OF_SHARED = 0.9  # of memory that host and device share; the system has the rest
 _METHOD = re.compile(r"modelopt|compressed|quark|torchao|gguf|native|checkpoint|ascend")  # how a checkpoint was made, not in which format
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
 _TOOLS = re.compile(r"compressed[-_]tensors|modelopt")
@@ -166,6 +167,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         first, unpredictable = replace(first, memory_bytes=80 * GiB), unpredictable | (frozenset(MEMORY_QUANTITIES) - {"weights_bytes"})
     if gguf and not devices.memory_known and devices.each and "n_gpu_layers" not in words:
         unpredictable |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
+    flags |= _mapped_tables(engine.id, with_precision(architecture, precision), devices)
     if engine.placed_by_hand:
         room = sum(device.memory_bytes for device in devices.each)
         unpredictable |= _unpredictable_placement(
@@ -232,6 +234,19 @@ def _gguf(
     elif alike or OWN_MIX.search(said):
         similar, precision = "other", mixed_precision(precision, architecture, said)
     return _Stored(architecture, precision, told and wish is not None, similar, notices)
+
+
+# A table of n-grams in a file: sgl-project/sglang pull 37995 ("a single Spark fits only with the table in a file"), eugr/spark-vllm-docker issue 388.
+_IN_A_FILE: Mapping[str, dict[str, str]] = {"sglang": {"ple_offload_backend": "file"}, "vllm": {"ple_table_memory": "disk"}}
+
+
+def _mapped_tables(engine_id: str, architecture: Architecture, devices: Devices) -> dict[str, str]:
+    """What lets a start run whose tables of n-grams would not fit beside the other weights in the memory of host and device together."""
+    tables = any(tensor.group == "ngram_embedding" for _, _, tensor, _ in stored_tensors(architecture))
+    room = sum(device.memory_bytes for device in devices.each)
+    if not tables or not devices.first.unified_memory or checkpoint_bytes(architecture, mtp=False) <= _MOST_OF_SHARED * room:
+        return {}
+    return _IN_A_FILE.get(engine_id, {})
 
 
 def _size(row: Mapping[str, Any]) -> int | None:

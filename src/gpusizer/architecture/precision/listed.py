@@ -10,7 +10,7 @@ from gpusizer.architecture.storage.formats import StorageFormat, integer_groups,
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import Tensor
 
-__all__ = ["FAMILIES", "FORMATS", "QUANTISED_GROUPS", "ListedFormats", "listed"]
+__all__ = ["FAMILIES", "FORMATS", "QUANTISED_GROUPS", "ListedFormats", "listed", "table_formats"]
 
 FORMATS: Mapping[str, StorageFormat] = {
     **{f"int4-g{group}": integer_groups(4, group) for group in (32, 64, 128)},
@@ -45,6 +45,9 @@ QUANTISED_GROUPS = (
 )
 """Groups of the parameter count whose matrices a quantiser takes unless it is told otherwise."""
 
+_TABLES = "ngram_embedding"
+# Tables of n-grams beside such weights are FP8 with one scale: Qwen's own FP8 checkpoint, the NVFP4 ones of NVIDIA and RadixArk.
+_TABLE, _TABLES_WITH = StorageFormat("fp8", 8, 0, 0, scale_bits=32), ("fp8", "fp8_block", "mxfp8", "nvfp4")
 # Gates of a delta rule, a few rows wide: left out by llm-compressor, ModelOpt, AutoRound and GPTQModel alike.
 _NARROW = frozenset({"in_proj_a", "in_proj_b", "in_proj_ba"})
 
@@ -88,6 +91,8 @@ class ListedFormats(Quantization):
         """Format of the tensor stored under ``path`` (layer prefix and tensor name)."""
         if tensor.dtype is not None:
             return plain_format(tensor.dtype)
+        if tensor.group == _TABLES:
+            return self.groups.get(_TABLES, self.default)
         if not tensor.linear or tensor.group in ("router", "vision") or path.startswith(self.drafts):
             return self.default
         parts = path.split(".")
@@ -96,6 +101,15 @@ class ListedFormats(Quantization):
         if tensor.group in self.late and next((int(part) for part in parts if part.isdigit()), -1) >= self.late_from:
             return self.late[tensor.group]
         return self.groups.get(tensor.group, self.linear) or self.default
+
+
+def table_formats(precision: str) -> dict[str, StorageFormat]:
+    """Formats of tables of n-grams beside weights in a precision; empty where they stay in 16 bits.
+
+    >>> [table_formats(name).keys() for name in ("nvfp4", "int4")]
+    [dict_keys(['ngram_embedding']), dict_keys([])]
+    """
+    return {_TABLES: _TABLE} if precision in _TABLES_WITH else {}
 
 
 def listed(
@@ -133,7 +147,7 @@ def listed(
         precision,
         plain,
         form,
-        {"lm_head": plain, **{group: each or plain for group, each in groups.items()}},
+        {"lm_head": plain, **table_formats(precision), **{group: each or plain for group, each in groups.items()}},
         drafts=tuple(layer.prefix for layer in model.mtp) or ("\0",),
         late=late or {},
         late_from=layers - round(layers * late_share),

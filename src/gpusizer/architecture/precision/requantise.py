@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.gguf_recipes import RECIPES, gguf_mix, gguf_recipe
+from gpusizer.architecture.precision.listed import table_formats
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, plain_format, scaled_format
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.tensors import stored_tensors
@@ -25,8 +26,6 @@ _REQUANTISED: dict[str, StorageFormat] = {
     "mxfp8": scaled_format("mxfp8"),
     "nvfp4": scaled_format("nvfp4", 4),
 }
-# Tables of n-grams beside such weights are FP8 with one scale: Qwen's own FP8 checkpoint, the NVFP4 ones of NVIDIA and RadixArk.
-_TABLES, _TABLES_WITH = StorageFormat("fp8", 8, 0, 0, scale_bits=32), ("fp8", "fp8_block", "mxfp8", "nvfp4")
 _WHOLE = ("bf16", "fp16", "fp32")
 
 
@@ -81,8 +80,7 @@ def _with_precision(architecture: Architecture, precision: str) -> Architecture:
         return replace(architecture, dtype=name, quantization=Quantization(None, plain_format(name)), header_bytes=None)
     if name in _REQUANTISED:
         plain = plain_format(architecture.dtype if architecture.dtype in ("bf16", "fp16") else "bf16")
-        tables = {"ngram_embedding": _TABLES} if name in _TABLES_WITH else {}
-        quantization = Quantization(name, plain, _REQUANTISED[name], {"lm_head": plain, **tables}, asked=True)
+        quantization = Quantization(name, plain, _REQUANTISED[name], {"lm_head": plain, **table_formats(name)}, asked=True)
         return replace(architecture, quantization=quantization, header_bytes=None)
     if name in RECIPES:
         return replace(architecture, quantization=gguf_recipe(architecture, name), header_bytes=None)

@@ -26,7 +26,7 @@ def traits_of(start: Start) -> tuple[str, ...]:
     found = {
         "guessed": bool(start.architecture.quantization.ends or asked.similar_precision),
         "draft": asked.speculative_tokens > 0,
-        "build": bool(asked.fork or asked.other_build or not known_build(asked.engine_version or "newest: 0")),
+        "build": bool(asked.fork or asked.other_build or (asked.engine_version is not None and not known_build(asked.engine_version))),
     }
     return (*(name for name, holds in found.items() if holds), *_traits_of_device(start.accelerator))
 

@@ -46,12 +46,7 @@ def offloaded_layers(start: Start, stage: Stage, cut: Cut) -> list[Item]:
 
 
 def offloaded_tables(start: Start, stage: Stage, cut: Cut, *, sources: tuple[str, ...]) -> list[Item]:
-    """A negative line for the rank's part of the tables of n-grams, where an engine keeps it in pinned host memory.
-
-    Empty without such tables, and on a device whose memory is the host's: it holds them either way.
-    """
-    if start.accelerator.unified_memory:
-        return []
+    """A negative line for the rank's part of the tables of n-grams, where it lies in pinned host memory or in a file; empty without such tables."""
     table = weight_table(start.architecture)
     size = sum(table.layer_bytes(table.kind_of[index], cut).get("ngram_embedding", 0) for index in stage.layers)
     if not size:

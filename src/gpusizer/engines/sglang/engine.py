@@ -44,7 +44,20 @@ __all__ = ["ENGINE", "Sglang"]
 WHOLE_SHARED = ("deepep", "mooncake", "nixl", "mori", "ascend_fuseep", "flashinfer")
 """Exchanges of tokens beside which every rank holds shared experts whole: python/sglang/srt/models/deepseek_v2.py, DeepseekV2MoE."""
 HANDS_OVER = (0, 4, 6)  # --disaggregation-mode: docs/advanced_features/pd_disaggregation.md
-_TABLES = ("sgl-project/sglang: --ple-offload-embedding of python/sglang/srt/server_args.py",)
+_TABLES = (
+    "sgl-project/sglang: python/sglang/srt/arg_groups, _qwen4_exp_overrides",
+    "sgl-project/sglang pulls 37068 and 37995: --ple-offload-backend file",
+)
+
+
+def _tables_elsewhere(start: Start) -> bool:
+    """Whether tables of n-grams lie in a file, or in host memory that is not the device's, as they do on CUDA unless told otherwise."""
+    storage, told = start.flag("ple_storage"), start.flag("ple_offload_embedding")
+    if start.flag("ple_offload_backend") == "file" or storage == "disk":
+        return True
+    usual = start.accelerator.vendor == "NVIDIA" and start.architecture.dtype == "bf16"
+    chosen = storage == "pinned" if storage is not None else usual if told is None else bool(told)
+    return chosen and not start.accelerator.unified_memory
 
 
 @dataclass(frozen=True)
@@ -143,7 +156,7 @@ class Sglang(PooledEngine):
             *adapter_slots(start, stage),
             *unlisted_tensors(start, stage),
             *offloaded_layers(start, stage, cut),
-            *(offloaded_tables(start, stage, cut, sources=_TABLES) if start.flag("ple_offload_embedding") else ()),
+            *(offloaded_tables(start, stage, cut, sources=_TABLES) if _tables_elsewhere(start) else ()),
         ]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ _MEMORY = (
     Flag("--speculative-draft-model-path", "word", "speculative_model", ("--speculative-draft-model",)),
     Flag("--cpu-offload-gb", "number", high=1 << 20),
     Flag("--ple-offload-embedding", "switch"),
+    Flag("--ple-offload-backend", "word"),
+    Flag("--ple-storage", "word"),
     *_SPEED,
 )
 _OTHER = (
@@ -121,7 +123,8 @@ _NOTHING = passed_over(
         "--hicache-storage-backend --hicache-storage-prefetch-policy --hicache-storage-backend-extra-config --kt-threadpool-count "
         "--kt-cpuinfer --kt-weight-path --kt-method --lora-backend --lora-eviction-policy --lora-target-modules "
         "--constrained-json-whitespace-pattern --ssl-keyfile --ssl-certfile --sleep-on-idle --soft-watchdog-timeout --kv-events-config "
-        "--hf-chat-template-name --cuda-graph-backend-prefill --cuda-graph-backend-decode --batch-size --batch --input-len --output-len"
+        "--hf-chat-template-name --cuda-graph-backend-prefill --cuda-graph-backend-decode --batch-size --batch --input-len --output-len "
+        "--ple-offload-dir"
     ),
 )
 FLAGS: tuple[Flag, ...] = (*_MEMORY, *_OTHER, *_NOTHING)

@@ -37,6 +37,7 @@ _SIZES = (
     Flag("--context-to-fit", "switch"),  # ``--max-model-len auto``
     Flag("--cpu-offload-gb", "number", high=1 << 20),
     Flag("--engram-config", "json"),
+    Flag("VLLM_PLE_TABLE_MEMORY", "word", "ple_table_memory", ("--ple-table-memory",)),  # of builds for DGX Spark
     Flag("--hf-overrides", "json", also=("--hf-override",)),
     Flag("--rope-scaling", "json"),
     Flag("--limit-mm-per-prompt", "json"),

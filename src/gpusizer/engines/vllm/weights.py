@@ -60,11 +60,16 @@ _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
 
 
 # 0.30.0: vllm/envs.py gives VLLM_PLE_CPU_OFFLOAD = 1, the default of vllm/config/engram.py on CUDA; elsewhere there is no such configuration.
-TABLES_ON_HOST = ("vllm-project/vllm: vllm/config/engram.py, vllm/models/qwen4_exp/common/ngram_embedding.py",)
+TABLES_ON_HOST = (
+    "vllm-project/vllm: vllm/config/engram.py, vllm/models/qwen4_exp/common/ngram_embedding.py",
+    "eugr/spark-vllm-docker issue 388: VLLM_PLE_TABLE_MEMORY=disk",
+)
 
 
 def tables_on_host(start: Start) -> bool:
-    """Whether tables of n-grams lie in memory of the host that is not the device's: as ``--engram-config`` says, else on CUDA."""
+    """Whether tables of n-grams lie in a file, or in memory of the host that is not the device's: as ``--engram-config`` says, else on CUDA."""
+    if start.flag("ple_table_memory") == "disk":
+        return True
     if start.accelerator.unified_memory:
         return False
     told = start.flag("engram_config")
