@@ -9,15 +9,17 @@ from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.base.weights import Cut, weight_table
+from gpusizer.formulas.memory.constants import set_aside_bytes
 from gpusizer.formulas.memory.loaded import offloaded_bytes
 from gpusizer.units import GiB
 
-__all__ = ["offloaded_layers", "offloaded_tables", "tables_moved"]
+__all__ = ["offloaded_layers", "offloaded_tables", "pinned_tables", "tables_moved"]
 
 # vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu; sgl-project/sglang: python/sglang/srt/utils/offloader.py. Embeddings
 # and the head stay. The last parameter that goes may be large: up to half a layer more than was asked for.
 _SOURCES = ("vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu",)
 _LAST_SHARE = 0.5
+_PINNED = ("pytorch/pytorch issue 150517", "sgl-project/sglang pull 36562: 20.4 GiB pinned as 32")
 
 
 def offloaded_layers(start: Start, stage: Stage, cut: Cut) -> list[Item]:
@@ -47,8 +49,7 @@ def offloaded_layers(start: Start, stage: Stage, cut: Cut) -> list[Item]:
 
 def offloaded_tables(start: Start, stage: Stage, cut: Cut, *, sources: tuple[str, ...]) -> list[Item]:
     """A negative line for the rank's part of the tables of n-grams, where it lies in pinned host memory or in a file; empty without such tables."""
-    table = weight_table(start.architecture)
-    size = sum(table.layer_bytes(table.kind_of[index], cut).get("ngram_embedding", 0) for index in stage.layers)
+    size = sum(_table_sizes(start, stage, cut))
     if not size:
         return []
     return [tables_moved(size, sources)]
@@ -59,3 +60,15 @@ def tables_moved(size_bytes: Any, sources: tuple[str, ...] = ()) -> Item:
     return computed(
         "weights_ngrams_on_host", offloaded_bytes, section=Section.WEIGHTS, sources=sources, asked_bytes=size_bytes, layers_bytes=size_bytes
     )
+
+
+def pinned_tables(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """What pinning the rank's tables of n-grams takes beyond them where host and device share their memory: each grows to a power of two."""
+    size = sum((1 << (table - 1).bit_length()) - table for table in _table_sizes(start, stage, cut))
+    return [computed("weights_pinned", set_aside_bytes, section=Section.WEIGHTS, sources=_PINNED, set_aside_bytes=size)] if size else []
+
+
+def _table_sizes(start: Start, stage: Stage, cut: Cut) -> list[int]:
+    table = weight_table(start.architecture)
+    sizes = (table.layer_bytes(table.kind_of[index], cut).get("ngram_embedding", 0) for index in stage.layers)
+    return [size for size in sizes if size]

@@ -15,7 +15,7 @@ from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
 from gpusizer.engines.base.margins import pool_margin, widened
-from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables
+from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables, pinned_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_model
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity, Section
@@ -50,14 +50,18 @@ _TABLES = (
 )
 
 
-def _tables_elsewhere(start: Start) -> bool:
-    """Whether tables of n-grams lie in a file, or in host memory that is not the device's, as they do on CUDA unless told otherwise."""
+def _tables(start: Start, stage: Stage, cut: Cut) -> list[Item]:
+    """Tables of n-grams off the device: in a file, or in pinned memory of the host, as on CUDA unless told otherwise."""
     storage, told = start.flag("ple_storage"), start.flag("ple_offload_embedding")
     if start.flag("ple_offload_backend") == "file" or storage == "disk":
-        return True
-    usual = start.accelerator.vendor == "NVIDIA" and start.architecture.dtype == "bf16"
-    chosen = storage == "pinned" if storage is not None else usual if told is None else bool(told)
-    return chosen and not start.accelerator.unified_memory
+        return offloaded_tables(start, stage, cut, sources=_TABLES)
+    config = start.architecture.config
+    usual = start.accelerator.vendor == "NVIDIA" and "ple_layer_ids" in config.get("text_config", config)
+    pinned = storage == "pinned" if storage is not None else usual if told is None else bool(told)
+    if not pinned:
+        return []
+    shared = start.accelerator.unified_memory
+    return pinned_tables(start, stage, cut) if shared else offloaded_tables(start, stage, cut, sources=_TABLES)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ class Sglang(PooledEngine):
             *adapter_slots(start, stage),
             *unlisted_tensors(start, stage),
             *offloaded_layers(start, stage, cut),
-            *(offloaded_tables(start, stage, cut, sources=_TABLES) if _tables_elsewhere(start) else ()),
+            *_tables(start, stage, cut),
         ]
 
     # ---- beside weights and cache ----------------------------------------------------------------------------------
