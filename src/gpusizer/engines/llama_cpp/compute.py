@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.weights import once_per_architecture
@@ -18,16 +15,15 @@ from gpusizer.engines.llama_cpp.feed_forward_graph import Experts, fed_forward
 from gpusizer.engines.llama_cpp.graph import ELSEWHERE, HERE, Tensor
 from gpusizer.engines.llama_cpp.layers import Kinds, expert_tensors, host_matrices
 from gpusizer.engines.llama_cpp.options import Options
-from gpusizer.engines.llama_cpp.placement import HOST, Placement, head_bytes
+from gpusizer.engines.llama_cpp.placement import HOST, Placement, Seen, head_bytes
 from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, mask_bytes
 from gpusizer.once import Remembered
 
 __all__ = ["MicroBatch", "Phases", "phases_of"]
 
 _LEAST_OFFLOADED_BATCH = 32  # tokens from which a GPU computes what lies on the host (ggml-cuda, op_offload)
-_MOST_MOMENTS = 512
+_MOST_STARTS, _MOST_MOMENTS = 64, 128
 _NORMS_ON_BOTH_SIDES = 4  # norms of a layer that has one before and one after each of its two blocks
-_MOST_ALIKE = 4  # layers of one kind that are laid out: gaps repeat from the third on, those of the output every other layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +46,6 @@ class Phases:
     def inputs(self) -> dict[str, int]:
         """By the names of the formula."""
         return {name: getattr(self, name) for name in self.__slots__}
-
-
-class _Place(NamedTuple):
-    """A layer as a device has to do with it: its kind, and whether its layer and its experts lie here, elsewhere or on the host."""
-
-    kind: int
-    layer: int
-    experts: int
 
 
 @dataclass(frozen=True)
@@ -115,11 +103,10 @@ class MicroBatch:
 
     def phases(self, placement: Placement, device: int) -> Phases:
         """The widest moment on one device."""
-        places, copies, alone = tuple(_fewer(tuple(self._places(placement, device)))), self.copies(placement), device == HOST
+        places, copies, alone = placement.seen_from(device), self.copies(placement), device == HOST
         borrowed = placement.output == HOST and device == 0 and self.offloads
         told = {"first": device in (0, HOST), "alone": alone, "output": borrowed or placement.output == device, "borrowed": borrowed}
-        known = (self._asked, self.cells, places, copies, *told.values())
-        return _laid_out(self.architecture).once(known, lambda: self._laid(places, copies, **told))
+        return self._known.once((places, copies, *told.values()), lambda: self._laid(places, copies, **told))
 
     def limits(self, placement: Placement, device: int) -> tuple[int, int]:
         """The least and the most that the widest moment may come to.
@@ -134,24 +121,21 @@ class MicroBatch:
         if device == 0 and not phases.copied_weights_bytes:
             hosted = {kind for kind, experts in zip(placement.kinds.of, placement.experts, strict=True) if experts == HOST}
             most += max((expert_tensors(self.architecture)[kind][0] for kind in hosted if self.offloads_experts(kind)), default=0)
-        alone = replace(self, options=replace(self.options, pipeline_copies=1)) if self.copies(placement) > 1 else self
+        alone = self._alone if self.copies(placement) > 1 else self
         return alone.phases(placement, device).compute_bytes, most
 
     @cached_property
-    def _asked(self) -> Options:
-        """What of the start a graph depends on, whatever lies where."""
-        return replace(self.options, context=None, gpu_layers=0, shares=(), host_expert_layers=0, overrides=(), fit=False)
+    def _alone(self) -> MicroBatch:
+        """The same without others under way."""
+        return replace(self, options=replace(self.options, pipeline_copies=1))
 
-    def _places(self, placement: Placement, device: int) -> Iterator[_Place]:
-        """The layers that a device has to do with, in the order of the model: its own, and what the first GPU computes for the host."""
-        for kind, layer, experts in zip(placement.kinds.of, placement.layer, placement.experts, strict=True):
-            if layer == device:
-                here = experts == device or self.kinds.routed[kind] is None
-                yield _Place(self.kinds.alike[kind] if here else kind, HERE, HERE if here else HOST if experts == HOST else ELSEWHERE)
-            elif experts == device or (device == 0 and HOST in (layer, experts)):
-                yield _Place(kind, HOST if layer == HOST else ELSEWHERE, HERE if experts == device else HOST)
+    @cached_property
+    def _known(self) -> Remembered[object, Phases]:
+        """Moments that were worked out for a model, of all that a graph depends on, whatever lies where."""
+        asked = replace(self.options, context=None, gpu_layers=0, shares=(), host_expert_layers=0, overrides=(), fit=False)
+        return _laid_out(self.architecture).once((asked, self.cells), lambda: Remembered(_MOST_MOMENTS))
 
-    def _laid(self, places: tuple[_Place, ...], copies: int, *, first: bool, alone: bool, output: bool, borrowed: bool) -> Phases:
+    def _laid(self, places: tuple[Seen, ...], copies: int, *, first: bool, alone: bool, output: bool, borrowed: bool) -> Phases:
         build = Builder(self.options, self.cells, self.tokens, first, HERE if alone else ELSEWHERE)
         hidden = self.architecture.hidden_size
         width = hidden * self.architecture.residual_streams
@@ -172,7 +156,7 @@ class MicroBatch:
         build.graph.expand(stream)
         return _phases(widest_moment(build.graph, copies=copies))
 
-    def _layer(self, build: Builder, place: _Place, stream: Tensor, *, last: bool) -> Tensor:
+    def _layer(self, build: Builder, place: Seen, stream: Tensor, *, last: bool) -> Tensor:
         """One layer: mixers and feed-forward blocks, each added to the residual stream; the last goes on with those tokens that are put out."""
         layer, graph, hidden = self.kinds.layers[place.kind], build.graph, self.architecture.hidden_size
         guest = place.layer == HOST and self.offloads
@@ -202,7 +186,7 @@ class MicroBatch:
         width = build.rows(self.architecture.hidden_size)
         return build.norm(stream if stream.size_bytes == width else build.node("mixed_streams", width, stream))
 
-    def _experts(self, build: Builder, place: _Place) -> Experts:
+    def _experts(self, build: Builder, place: Seen) -> Experts:
         if place.experts == HERE:
             return Experts()
         if place.experts == HOST and not self.offloads_experts(place.kind):
@@ -211,7 +195,7 @@ class MicroBatch:
             return Experts(HERE, HERE, *expert_tensors(self.architecture)[place.kind])
         return Experts(ELSEWHERE, ELSEWHERE)
 
-    def _experts_elsewhere(self, build: Builder, place: _Place, stream: Tensor) -> Tensor:
+    def _experts_elsewhere(self, build: Builder, place: Seen, stream: Tensor) -> Tensor:
         """A layer of another card whose experts are computed here."""
         graph, width = build.graph, build.rows(self.architecture.hidden_size)
         graph.part = "feed_forward"
@@ -245,20 +229,9 @@ def phases_of(step: MicroBatch, placement: Placement, device: int) -> Phases:
 
 
 @once_per_architecture
-def _laid_out(architecture: Architecture) -> Remembered[object, Phases]:
-    """Moments that were worked out for a model."""
-    return Remembered(_MOST_MOMENTS)
-
-
-def _fewer(places: tuple[_Place, ...]) -> Iterator[_Place]:
-    """The layers that are laid out: a few of each kind, an odd number of an odd number of them, and the last."""
-    counts = Counter(places)
-    seen: Counter[_Place] = Counter()
-    for number, place in enumerate(places):
-        seen[place] += 1
-        last = number == len(places) - 1
-        if seen[place] <= _MOST_ALIKE - counts[place] % 2 - (place == places[-1] and counts[place] > _MOST_ALIKE) or last:
-            yield place
+def _laid_out(architecture: Architecture) -> Remembered[object, Remembered[object, Phases]]:
+    """Moments that were worked out for a model, by start."""
+    return Remembered(_MOST_STARTS)
 
 
 def _phases(moment: Moment) -> Phases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -14,12 +14,14 @@ from typing import NamedTuple
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.expressions import Expressions
 from gpusizer.engines.base.weights import ROUTED
+from gpusizer.engines.llama_cpp.graph import ELSEWHERE, HERE
 from gpusizer.engines.llama_cpp.layers import Kinds, kinds_of, outside_weights
 from gpusizer.engines.llama_cpp.options import Options
 
-__all__ = ["HOST", "Part", "Placement", "head_bytes", "layers_of", "place", "weights_of"]
+__all__ = ["HOST", "Part", "Placement", "Seen", "head_bytes", "layers_of", "place", "weights_of"]
 
 HOST = -1
+_MOST_ALIKE = 4  # layers of one kind that are laid out: gaps repeat from the third on, those of the output every other layer
 _PARTS = ("gate", "up", "down")
 _ON_HOST = frozenset({"embedding", "per_layer_embedding", "ngram_embedding"})  # looked up on the processor
 
@@ -30,6 +32,14 @@ class Part(NamedTuple):
     kind: int
     layer: bool
     experts: bool
+
+
+class Seen(NamedTuple):
+    """A layer as a device has to do with it: its kind, and whether its layer and its experts lie here, elsewhere or on the host."""
+
+    kind: int
+    layer: int
+    experts: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,26 @@ class Placement:
                 found[experts][part] = found[experts].get(part, 0) + count
         return found
 
+    def seen_from(self, device: int) -> tuple[Seen, ...]:
+        """The layers that are laid out for a device, in the order of the model: a few of each kind, an odd number of an odd number, and the last."""
+        if device not in self._seen:
+            self._seen[device] = tuple(_fewer(tuple(self._places(device))))
+        return self._seen[device]
+
+    @cached_property
+    def _seen(self) -> dict[int, tuple[Seen, ...]]:
+        return {}
+
+    def _places(self, device: int) -> Iterator[Seen]:
+        """The layers that a device has to do with: its own, and what the first GPU computes for the host."""
+        kinds = self.kinds
+        for kind, layer, experts in zip(kinds.of, self.layer, self.experts, strict=True):
+            if layer == device:
+                here = experts == device or kinds.routed[kind] is None
+                yield Seen(kinds.alike[kind] if here else kind, HERE, HERE if here else HOST if experts == HOST else ELSEWHERE)
+            elif experts == device or (device == 0 and HOST in (layer, experts)):
+                yield Seen(kind, HOST if layer == HOST else ELSEWHERE, HERE if experts == device else HOST)
+
     @cached_property
     def twins(self) -> tuple[int, ...]:
         """For each GPU the first one that holds the same, so that what follows from it is worked out once."""
@@ -83,6 +113,17 @@ class Placement:
         return tuple(
             first.setdefault((device == 0, device == self.output, tuple(self.parts[device].items())), device) for device in range(self.devices)
         )
+
+
+def _fewer(places: tuple[Seen, ...]) -> Iterator[Seen]:
+    """A few layers of each kind stand for all of them."""
+    counts = Counter(places)
+    seen: Counter[Seen] = Counter()
+    for number, place in enumerate(places):
+        seen[place] += 1
+        last = number == len(places) - 1
+        if seen[place] <= _MOST_ALIKE - counts[place] % 2 - (place == places[-1] and counts[place] > _MOST_ALIKE) or last:
+            yield place
 
 
 def layers_of(parts: dict[Part, int]) -> int:
