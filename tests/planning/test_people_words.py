@@ -64,7 +64,7 @@ WORDS = [
     ("UD-IQ1_S", "iq1_s", "iq1_s"),
     ("1.58bit", "iq1_s", "iq1_s"),
     ("UD-Q8_K_XL", "q8_0", "q8_0"),
-    ("IQ4_KS_R4", "iq4_xs", "iq4_xs"),
+    ("IQ4_KS_R4", "iq4_ks.iq5_ks+iq5_ks", "iq4_ks.iq5_ks+iq5_ks"),
 ]
 
 

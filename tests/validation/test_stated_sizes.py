@@ -39,9 +39,9 @@ def test_a_size_that_is_none_refuses_the_case(size: Any) -> None:
 
 
 def test_a_gguf_file_of_a_size_takes_the_recipe_that_has_it() -> None:
-    row = {"engine": "llama.cpp", "model": "Qwen3-30B-A3B-UD-Q4_K_XL.gguf", "quantization": "Q4_K - Medium", "gpu": "RTX 4090-24GB", "gpu_count": 1}
-    row |= {"other_flags": "-ngl 99 -c 8192", "measured": {"model_buffer_mib_by_device": {"CUDA0": 16.33 * 1024}}}
-    (told,) = validate([{**row, "checkpoint_gib": 16.493}]).cases
+    row = {"engine": "llama.cpp", "model": "DeepSeek-V3-0324-OPTIMIZED.gguf", "quantization": "Q5_K - Medium", "gpu": "H200-141GB", "gpu_count": 4}
+    row |= {"other_flags": "-ngl 99 -c 8192", "measured": {"model_buffer_mib_by_device": {"all": 352.822 * 1024 - 939}}}
+    (told,) = validate([{**row, "checkpoint_gib": 352.822}]).cases
     (without,) = validate([row]).cases
     errors = [abs(case.quantities["model_buffer_bytes"].error or 0) for case in (told, without)]
     assert errors[0] < errors[1]

@@ -10,7 +10,7 @@ from functools import cache
 
 from gpusizer.facts.types import NumberFormat
 
-__all__ = ["GGUF_BLOCKS", "PLAIN_BITS", "SAFETENSORS_BITS", "SCALED", "read_number_formats"]
+__all__ = ["FORK_BLOCKS", "GGUF_BLOCKS", "PLAIN_BITS", "SAFETENSORS_BITS", "SCALED", "read_number_formats"]
 
 # Plain types: bits of one element.
 PLAIN_BITS: dict[str, int] = {
@@ -100,6 +100,29 @@ GGUF_BLOCKS: dict[str, tuple[int, int, int]] = {
     "nvfp4": (40, 64, 36),
     "q1_0": (41, 128, 18),
     "q2_0": (42, 64, 18),
+}
+
+# Types of a fork, ikawrakow/ik_llama.cpp (ggml/src/ggml-common.h): elements and bytes of a block; a scale for each row beside them is left out.
+# Interleaved rows (_R4, _R8) hold the same bytes, but for those of one bit.
+FORK_BLOCKS: dict[str, tuple[int, int]] = {
+    "iq1_s_r4": (32, 6),
+    "iq1_m_r4": (32, 7),
+    "iq1_kt": (256, 56),
+    "iq2_kt": (256, 68),
+    "iq3_kt": (256, 100),
+    "iq4_kt": (256, 128),
+    "iq2_ks": (256, 70),
+    "iq2_k": (256, 76),
+    "iq2_kl": (256, 86),
+    "iq3_ks": (256, 102),
+    "iq3_k": (256, 110),
+    "iq4_kss": (256, 128),
+    "iq4_ks": (256, 136),
+    "iq4_k": (256, 144),
+    "iq5_ks": (256, 168),
+    "iq5_k": (256, 176),
+    "iq6_k": (256, 212),
+    "q6_0": (32, 26),
 }
 
 _IEEE = ("IEEE 754-2019",)

@@ -15,6 +15,7 @@ from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.asked import recipe_of_size
 from gpusizer.architecture.precision.copies import copy_of
+from gpusizer.architecture.precision.gguf_mixes import mix_of, told_mix
 from gpusizer.architecture.precision.gguf_recipes import RECIPES
 from gpusizer.architecture.precision.listed import FAMILIES
 from gpusizer.architecture.precision.precision_words import precision_of_words
@@ -36,7 +37,7 @@ from gpusizer.units import GiB
 from gpusizer.validation.command_lines import launch_words
 from gpusizer.validation.devices import Devices, devices_of
 from gpusizer.validation.flags import engine_fields
-from gpusizer.validation.gguf_precisions import OWN_MIX, gguf_precision, mixed_precision
+from gpusizer.validation.gguf_precisions import OWN_MIX, gguf_precision
 from gpusizer.validation.measured import LARGEST_NUMBER, MEMORY_QUANTITIES
 from gpusizer.validation.models import model_of, stored_in
 
@@ -229,10 +230,12 @@ def _gguf(
     precision, similar = gguf_precision(engine, wish, architecture), ""
     notices = (Notice("similar-precision", {"found": text(row, "quantization") or text(row, "model"), "precision": precision}),) if alike else ()
     said = f"{text(row, 'model')} {text(row, 'quantization')} {words.get('model')}"
+    own = alike or OWN_MIX.search(said) or told_mix(said)
+    mix = mix_of(said, precision, architecture) if own else precision
     if size is not None and precision in RECIPES:
-        precision = recipe_of_size(architecture, precision, size)
-    elif alike or OWN_MIX.search(said):
-        similar, precision = "other", mixed_precision(precision, architecture, said)
+        precision = recipe_of_size(architecture, precision, size, mix)
+    elif own:
+        similar, precision = "other", mix
     return _Stored(architecture, precision, told and wish is not None, similar, notices)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.gguf_mixes import mix_of
 from gpusizer.architecture.precision.precision_words import precision_of_words
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_format, scaled_format
@@ -30,7 +31,7 @@ from gpusizer.performance.predict import Question, answer
 from gpusizer.performance.types import Host, Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
 from gpusizer.validation.devices import devices_of
-from gpusizer.validation.gguf_precisions import OWN_MIX, local_precision, mixed_precision
+from gpusizer.validation.gguf_precisions import OWN_MIX, local_precision
 from gpusizer.validation.hosts import host_of
 from gpusizer.validation.memory_cases import check_numbers, whole
 from gpusizer.validation.models import model_of
@@ -263,7 +264,7 @@ def _precision(model: str, words: str, named: str | None, engine: str) -> tuple[
     if file is not None and file.takes_gguf:
         recipe = local_precision(file, told or named, _loaded(model, "checkpoint"))
         if own := alike or bool(OWN_MIX.search(words)):
-            recipe = mixed_precision(recipe, _loaded(model, "checkpoint"))
+            recipe = mix_of(words, recipe, _loaded(model, "checkpoint"))
         notices = (Notice("similar-precision", {"found": words, "precision": recipe}),) if own else ()
         return _loaded(model, recipe), recipe, notices
     if re.search(r"as released|MXFP4", words) and "mxfp4" in stored:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.gguf_recipes import RECIPES
+from gpusizer.architecture.precision.gguf_mixes import mix_of
+from gpusizer.architecture.precision.gguf_recipes import RECIPES, is_gguf_mix
 from gpusizer.architecture.precision.precision_words import FORK_TYPES
 from gpusizer.architecture.precision.requantise import precision_ids, with_precision
 from gpusizer.architecture.tensors import checkpoint_bytes
@@ -74,7 +75,6 @@ _AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", 
 # A publisher's own mix, by what is left of its word without "_xl": the recipe of the same bits.
 _OWN_BASE: Mapping[str, str] = {"q2_k": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q6_k": "q6_k", "q8_k": "q8_0"}
 _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}  # embedding and head at 8 bits
-_SMALL = re.compile(r"(i?q[123]_|tq\d_)")  # mixes of few bits keep all but the experts at four and more
 _FORK_ROWS = re.compile(r"_r\d{1,2}$")  # rows interleaved: the same bits
 _SAME_FILE = 0.005  # share by which the file of a recipe may differ from its size: metadata, a word for GB that is GiB's
 _NEAR_BITS = 1.3  # bits per weight by which a recipe may differ from the word and still be tried against a published size
@@ -123,7 +123,7 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
     for pattern, engine, kind in _ELSEWHERE:
         if re.search(rf"(?<![a-z]){pattern}(?![a-z])", name):
             raise InputError("precision-elsewhere", id=words[:LONGEST_WORDS], engine=engine, kind=kind, precision=_nearest_bits(name))
-    known = name in precision_ids() or _is_mix(name)
+    known = name in precision_ids() or is_gguf_mix(name)
     if known or name in _SAME:
         precision = name if known else _SAME[name]
         return _for_gguf(words, precision, model, said=False) if gguf else AskedPrecision(precision)
@@ -145,11 +145,6 @@ def _plain(words: str) -> str:
     lower = re.sub(r"比特|位|(?<=\d)[\s_-]+bits?\b|(?<=\d)bits\b", "bit", lower)
     lower = re.sub(r"量化|精度|格式|版本?|[()\[\]]", "", lower)
     return re.sub(r"[\s_-]+", "_", lower).strip("_")
-
-
-def _is_mix(name: str) -> bool:
-    experts, plus, rest = name.partition("+")
-    return bool(plus) and experts in RECIPES and rest in RECIPES
 
 
 def _taken(words: str, precision: str) -> Notice:
@@ -185,18 +180,16 @@ def _own_mix(name: str) -> tuple[str, str, bool] | None:
 def _stand_in(words: str, mix: tuple[str, str, bool], model: Architecture | None) -> AskedPrecision:
     """The recipe that stands for a publisher's own mix: nearest in size where the size is published, else of the same bits."""
     word, base, own = mix
-    sparse = model is not None and bool(model.parameters.groups.get("routed_experts", 0))
-    rest = "q8_0" if _FORK_ROWS.sub("", word) in FORK_TYPES and not base.startswith("iq1_") else "q4_k_m"
-    recipe = f"{base}+{rest}" if own and sparse and (_SMALL.match(base) or rest == "q8_0") else base
+    recipe = mix_of(words, base, model) if own and model is not None else base
     published = published_file_bytes(model.id, word) if model is not None else None
     if model is None or published is None:
         return AskedPrecision(recipe, Notice("mix-stands", {"found": words, "precision": recipe}))
-    recipe, size = _nearest_size(model, base, published, sparse=sparse)
+    recipe, size = _nearest_size(model, base, published, recipe)
     sizes = {"published_bytes": published, "bytes": size}
     return AskedPrecision(recipe, Notice("mix-stands-published", {"found": words, "precision": recipe, **sizes}))
 
 
-def recipe_of_size(model: Architecture, recipe: str, size_bytes: int) -> str:
+def recipe_of_size(model: Architecture, recipe: str, size_bytes: int, mix: str = "") -> str:
     """The recipe, or mix of recipes, whose file is nearest to a size; the recipe itself where it has that size.
 
     Parameters
@@ -207,6 +200,8 @@ def recipe_of_size(model: Architecture, recipe: str, size_bytes: int) -> str:
         What the file's name says.
     size_bytes : int
         Size of the file. [bytes]
+    mix : str
+        What a publisher usually makes under its name, "" where nobody knows.
 
     Returns
     -------
@@ -216,26 +211,25 @@ def recipe_of_size(model: Architecture, recipe: str, size_bytes: int) -> str:
     own = checkpoint_bytes(with_precision(model, recipe), mtp=False)
     if abs(own - size_bytes) <= _SAME_FILE * size_bytes:
         return recipe
-    found, _ = _nearest_size(model, recipe, size_bytes, sparse=bool(model.parameters.groups.get("routed_experts", 0)))
-    return found
+    return _nearest_size(model, recipe, size_bytes, mix or recipe)[0]
 
 
 _SIZED: dict[tuple[object, ...], tuple[str, int]] = {}  # by the model and what was asked: at most as many as there are published files
 
 
-def _nearest_size(model: Architecture, base: str, published: int, *, sparse: bool) -> tuple[str, int]:
+def _nearest_size(model: Architecture, base: str, published: int, mix: str) -> tuple[str, int]:
     """The recipe, or mix of recipes, whose file is nearest to a published size, and its bytes (remembered)."""
-    known = (model.id, model.parameters.total, base, published)
+    known = (model.id, model.parameters.total, base, published, mix)
     if known not in _SIZED:
-        _SIZED[known] = _search_size(model, base, published, sparse=sparse)
+        _SIZED[known] = _search_size(model, base, published, mix)
     return _SIZED[known]
 
 
-def _search_size(model: Architecture, base: str, published: int, *, sparse: bool) -> tuple[str, int]:
-    bits = _bits(base)
+def _search_size(model: Architecture, base: str, published: int, mix: str) -> tuple[str, int]:
+    bits, sparse = _bits(base), bool(model.parameters.groups.get("routed_experts", 0))
     kin = re.compile(r"iq\d|q2_k" if base.startswith("iq") else r"q\d_k")
     near = [name for name in RECIPES if kin.match(name) and abs(_bits(name) - bits) <= _NEAR_BITS]
-    names = [*near, *(f"{name}+q4_k_m" for name in near if sparse and _bits(name) < _bits("q4_k_m"))]
+    names = [mix, *near, *(f"{name}+q4_k_m" for name in near if sparse and _bits(name) < _bits("q4_k_m"))]
     sizes = {name: checkpoint_bytes(with_precision(model, name), mtp=False) for name in names}
     best = min(names, key=lambda name: abs(sizes[name] - published))
     return best, sizes[best]

@@ -8,15 +8,17 @@ Source: ggml-org/llama.cpp, src/llama-quant.cpp (tensor_allows_quantization, lla
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.gguf_mixes import types_of_rest
 from gpusizer.architecture.storage.formats import StorageFormat, gguf_format
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import Attention, Tensor
-from gpusizer.facts.number_formats import GGUF_BLOCKS
+from gpusizer.facts.number_formats import FORK_BLOCKS, GGUF_BLOCKS
 
-__all__ = ["RECIPES", "GGUFMix", "GGUFRecipe", "gguf_mix", "gguf_recipe", "gguf_role"]
+__all__ = ["RECIPES", "GGUFMix", "GGUFRecipe", "gguf_mix", "gguf_recipe", "gguf_role", "is_gguf_mix"]
 
 # Recipe -> type of what no rule raises.
 RECIPES: dict[str, str] = {
@@ -38,7 +40,16 @@ RECIPES: dict[str, str] = {
 }
 _TWICE = "q8_0"  # recipe of the rest of files that hold latent projections twice
 _TINY = frozenset({"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"})
-_SMALLER_BLOCK = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0", "q2_k": "q4_0", "q3_k": "q4_0", "q2_0": "q4_0", "tq1_0": "q4_0", "tq2_0": "q4_0"}
+_HALVES = 2  # of a mix: experts and the rest
+_SMALLER_BLOCK = {
+    **dict.fromkeys(("q2_k", "q3_k", "q2_0", "tq1_0", "tq2_0"), "q4_0"),
+    **dict.fromkeys(("iq5_ks", "iq5_k"), "q6_0"),
+    **dict.fromkeys(("q6_k", "iq6_k"), "q8_0"),
+    "q4_k": "q5_0",
+    "q5_k": "q5_1",
+}
+_BLOCK_ELEMENTS = {**{name: block[1] for name, block in GGUF_BLOCKS.items()}, **{name: block[0] for name, block in FORK_BLOCKS.items()}}
+_KNOWN = frozenset({*RECIPES, *_BLOCK_ELEMENTS})
 _EIGHT_EXPERTS_OUTPUT = frozenset(["q2_k", "iq3_xs", "iq3_xxs", "q3_k_s", "q3_k_m", "iq4_nl", "q4_k_s", "q4_k_m", "iq3_s", "iq3_m", "iq4_xs"])
 _ATTENTION_OUTPUT = {"q2_k": "q3_k", "iq3_xxs": "iq3_s", "q3_k_m": "q4_k", "q3_k_l": "q5_k", "iq3_m": "q4_k"}
 _NAMES = {
@@ -81,7 +92,7 @@ class GGUFRecipe(Quantization):
     Parameters
     ----------
     recipe : str
-        Name in lower case.
+        Name in lower case; or a type, which then all tensors have but for ``types``.
     layers : int
         Decoder layers.
     values : dict of int to int
@@ -92,6 +103,8 @@ class GGUFRecipe(Quantization):
         Routed experts.
     tied : bool
         The head is the embedding, which then has the head's type.
+    types : mapping of str to str
+        Types by role beside a type.
     """
 
     recipe: str = "q8_0"
@@ -100,6 +113,7 @@ class GGUFRecipe(Quantization):
     grouped: int = 1
     experts: int = 0
     tied: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
         """Format of the tensor stored under ``path``."""
@@ -118,11 +132,14 @@ class GGUFRecipe(Quantization):
         layer = next((int(part) for part in parts if part.isdigit()), 0)
         kind = self._raised(role, tensor, layer)
         columns = tensor.shape[-1]
-        if columns % GGUF_BLOCKS[kind][1]:
+        if columns % _BLOCK_ELEMENTS[kind]:
             kind = _SMALLER_BLOCK.get(kind, "iq4_nl" if kind.startswith("iq") else kind)
-        return kind if columns % GGUF_BLOCKS[kind][1] == 0 else "f16"
+        return kind if columns % _BLOCK_ELEMENTS[kind] == 0 else "f16"
 
     def _raised(self, role: str, tensor: Tensor, layer: int) -> str:
+        if self.types or self.recipe not in RECIPES:
+            tied = role == "token_embd" and self.tied
+            return self.types.get("output" if tied else role, self.recipe)
         recipe, base = self.recipe, RECIPES[self.recipe]
         if role == "output" or (role == "token_embd" and self.tied):
             return self._head(tensor)
@@ -240,34 +257,68 @@ def gguf_recipe(architecture: Architecture, recipe: str) -> GGUFRecipe:
 class GGUFMix(Quantization):
     """Routed experts by one recipe and everything else by another, as publishers mix them ("iq2_xxs+q4_k_m").
 
-    Files with everything but the experts at 8 bits are made with ik_llama.cpp, whose converter stores a latent projection whole and in its two
-    parts: a log of such a file counts 612 tensors of Q8_0, seven to each of 61 layers (github.com/ikawrakow/ik_llama.cpp/issues/398).
+    Files made with ik_llama.cpp store a latent projection whole and in its two parts: a log of one with everything but the experts at 8 bits counts
+    612 tensors of Q8_0, seven to each of 61 layers (github.com/ikawrakow/ik_llama.cpp/issues/398).
+
+    Parameters
+    ----------
+    parts : tuple of GGUFRecipe
+        Of the experts, of the rest.
+    group : str
+        Group of the parameter count that the first part is for.
+    twice : bool
+        A latent projection is stored twice.
     """
 
-    parts: tuple[GGUFRecipe, ...] = ()  # of the experts, of the rest
+    parts: tuple[GGUFRecipe, ...] = ()
+    group: str = "routed_experts"
+    twice: bool = False
 
     def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
         """Format of the tensor stored under ``path``."""
-        form = self.parts[0 if tensor.group == "routed_experts" else 1].format_of(path, tensor)
-        twice = self.parts[1].recipe == _TWICE and tensor.name.endswith("kv_b_proj.weight")
-        return replace(form, block_bytes=2 * form.block_bytes) if twice else form
+        form = self.parts[0 if tensor.group == self.group else 1].format_of(path, tensor)
+        return replace(form, block_bytes=2 * form.block_bytes) if self.twice and tensor.name.endswith("kv_b_proj.weight") else form
 
 
-def gguf_mix(architecture: Architecture, experts: str, rest: str) -> GGUFMix:
+def is_gguf_mix(name: str) -> bool:
+    """Whether a name is one of :func:`gguf_mix`: recipe or type of experts, "+", recipe or type of the rest.
+
+    After a type of experts a point and the type out of them may stand, after one of the rest a point and that of the embedding.
+
+    >>> [is_gguf_mix(name) for name in ("iq2_xxs+q4_k_m", "iq3_k.iq4_k+iq6_k", "q4_k+q8_0.q4_k", "q4_k_m", "q4_k+")]
+    [True, True, True, False, False]
+    """
+    halves = [half.partition(".") for half in name.split("+")]
+    return len(halves) == _HALVES and all(
+        first in _BLOCK_ELEMENTS and then in _BLOCK_ELEMENTS if dot else first in _KNOWN for first, dot, then in halves
+    )
+
+
+def gguf_mix(architecture: Architecture, name: str) -> GGUFMix:
     """Formats of a mix of two recipes, between that of the experts everywhere and 8 bits for all else.
 
     Parameters
     ----------
     architecture : Architecture
-        The model.
-    experts, rest : str
-        Keys of ``RECIPES``.
+        The model; in one without experts dense blocks stand in their place.
+    name : str
+        One that :func:`is_gguf_mix` knows.
 
     Returns
     -------
     GGUFMix
         Formats by tensor.
     """
-    small, other, most = (gguf_recipe(architecture, recipe) for recipe in (experts, rest, _TWICE))
-    plain, name = gguf_format("f16"), f"{experts}+{rest}"
-    return GGUFMix(name, plain, parts=(small, other), ends=(small, GGUFMix(name, plain, parts=(small, most))))
+    (into, _, out), (rest, _, looked_up) = (half.partition(".") for half in name.split("+"))
+    small, other, most = (gguf_recipe(architecture, recipe) for recipe in (into, rest, _TWICE))
+    own = types_of_rest(rest)
+    named = {"ffn_gate": own.get("up"), "ffn_up": own.get("up"), "output": own.get("head"), "token_embd": looked_up or own.get("embedding")}
+    other = replace(other, types={role: kind for role, kind in named.items() if kind})
+    first = replace(small, types={"ffn_down": out} if out else {})
+    plain, twice = gguf_format("f16"), rest == _TWICE or rest in FORK_BLOCKS
+    group = "routed_experts" if architecture.parameters.groups.get("routed_experts") else "dense_mlp"
+
+    def mix(*parts: GGUFRecipe, ends: tuple[Quantization, ...] = ()) -> GGUFMix:
+        return GGUFMix(name, plain, parts=parts, ends=ends, group=group, twice=twice or parts[1] is most)
+
+    return mix(first, other, ends=(small, mix(first, most)))

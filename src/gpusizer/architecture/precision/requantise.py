@@ -6,7 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.gguf_recipes import RECIPES, gguf_mix, gguf_recipe
+from gpusizer.architecture.precision.gguf_recipes import RECIPES, gguf_mix, gguf_recipe, is_gguf_mix
 from gpusizer.architecture.precision.listed import table_formats
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, plain_format, scaled_format
 from gpusizer.architecture.storage.quantization import Quantization
@@ -49,7 +49,8 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
 
     "checkpoint" keeps what is stored; a plain type ("bf16", "fp16", "fp32") stores everything in it; a small one ("fp8", "int4" ...) takes the linear
     weights only and leaves embeddings, head, norms, router and towers at 16 bits; a GGUF recipe ("q4_k_m") chooses by role as llama.cpp does, and two
-    joined by "+" ("iq2_xxs+q4_k_m") are that of routed experts and that of the rest. Tensors that a checkpoint keeps in F32 stay so.
+    joined by "+" ("iq2_xxs+q4_k_m") are that of routed experts and that of the rest; either may be a type, with that of the way out after a point.
+    Tensors that a checkpoint keeps in F32 stay so.
 
     Parameters
     ----------
@@ -84,7 +85,6 @@ def _with_precision(architecture: Architecture, precision: str) -> Architecture:
         return replace(architecture, quantization=quantization, header_bytes=None)
     if name in RECIPES:
         return replace(architecture, quantization=gguf_recipe(architecture, name), header_bytes=None)
-    experts, plus, rest = name.partition("+")
-    if plus and experts in RECIPES and rest in RECIPES:
-        return replace(architecture, quantization=gguf_mix(architecture, experts, rest), header_bytes=None)
+    if is_gguf_mix(name):
+        return replace(architecture, quantization=gguf_mix(architecture, name), header_bytes=None)
     raise UnknownIdError("unknown-precision", id=precision, nearest=get_close_matches(name, precision_ids(), 3, 0.4))

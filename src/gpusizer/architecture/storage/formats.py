@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from gpusizer.facts.number_formats import GGUF_BLOCKS, PLAIN_BITS, SCALED
+from gpusizer.facts.number_formats import FORK_BLOCKS, GGUF_BLOCKS, PLAIN_BITS, SCALED
 from gpusizer.formulas.storage import block_format_bytes, scaled_format_bytes
 
 __all__ = ["StorageFormat", "element_bytes", "gguf_format", "integer_groups", "plain_dtype", "plain_format", "scaled_format"]
@@ -150,10 +150,10 @@ def integer_groups(bits: int, group: int, *, scale_bits: int = 16, zero_bits: in
 
 @lru_cache(maxsize=64)
 def gguf_format(type_name: str) -> StorageFormat:
-    """A GGUF type by its name in lower case.
+    """A GGUF type by its name in lower case, of llama.cpp or of its fork.
 
-    >>> gguf_format("q6_k").bytes_of((1, 256))
-    210
+    >>> gguf_format("q6_k").bytes_of((1, 256)), gguf_format("iq6_k").bytes_of((1, 256))
+    (210, 212)
     """
-    _, elements, block_bytes = GGUF_BLOCKS[type_name]
+    elements, block_bytes = FORK_BLOCKS[type_name] if type_name in FORK_BLOCKS else GGUF_BLOCKS[type_name][1:]
     return StorageFormat(type_name, 0, block_elements=elements, block_bytes=block_bytes)

@@ -1,0 +1,51 @@
+"""Mixes of types by the names of GGUF files, against sizes that start-up logs and publishers print."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.precision.gguf_mixes import told_mix, usual_mix
+from gpusizer.architecture.precision.requantise import with_precision
+from gpusizer.architecture.tensors import checkpoint_bytes
+from gpusizer.units import GiB
+
+# Model, name of the file, GiB as printed, whether the file holds layers of multi-token prediction.
+PRINTED = [
+    # ikawrakow/ik_llama.cpp, github-data: issues/437, pull_requests/370, discussions/258
+    ("qwen3-235b-a22b", "Qwen3-235B-A22B-mix-IQ3_K-00001-of-00003.gguf", 106.830, False),
+    ("qwen3-30b-a3b", "Qwen3-30B-A3B-mix-IQ4_K.gguf", 17.679, False),
+    ("deepseek-r1-0528", "DeepSeek-R1-0528-IQ3_K_R4-00001-of-00007.gguf", 300.938, False),
+    ("deepseek-r1-0528", "DeepSeek-R1-0528-IQ4_KS_R4-00001-of-00009.gguf", 367.774, False),
+    ("deepseek-v3-0324", "IQ2_K_R4 - 2.375 bpw", 226.003, False),
+    ("deepseek-v3-0324", "IQ4_K_R4 - 4.5 bpw", 386.183, False),
+    # pull_requests/612, 529, 616, 492; issues/749
+    ("kimi-k2-instruct", "Kimi-K2-Instruct-IQ2_KL.gguf", 345.687, False),
+    ("deepseek-r1-0528", "DeepSeek-R1-0528-IQ3_KT", 272.527, False),
+    ("kimi-k2-instruct", "Kimi-K2-Instruct-IQ1_KT.gguf", 228.948, False),
+    ("deepseek-r1-0528", "DeepSeek-R1-0528-IQ1_S_R4-00001-of-00003.gguf", 130.203, False),
+    ("glm-4.5-air", "GLM-4.5-Air-IQ4_KSS-00001-of-00002.gguf", 54.801, True),
+]
+
+
+@pytest.mark.parametrize(("model", "name", "printed_gib", "drafts"), PRINTED)
+def test_a_mix_has_the_size_that_logs_print(model: str, name: str, printed_gib: float, *, drafts: bool) -> None:
+    architecture = load_architecture(model)
+    mix = usual_mix(name, architecture)
+    assert mix is not None
+    assert checkpoint_bytes(with_precision(architecture, mix), mtp=drafts) == pytest.approx(printed_gib * GiB, rel=0.006)
+
+
+def test_a_name_that_spells_its_types_out_is_taken_at_its_word() -> None:
+    # github.com/ikawrakow/ik_llama.cpp/issues/245: 314.197 GiB, in its first six layers one type more than the name says
+    architecture = load_architecture("deepseek-r1")
+    mix = told_mix("DeepSeek-R1-GGUF-IQ4_K__IQ3_S_Q8.gguf")
+    assert mix == "iq3_s.iq4_k+q8_0"
+    assert checkpoint_bytes(with_precision(architecture, mix), mtp=False) == pytest.approx(314.197 * GiB, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["DeepSeek-V3-Q4_K_M.gguf", "Qwen3-8B-IQ4_XS.gguf", "gpt-oss-120b-mxfp4.gguf", "UD-IQ2_XXS", ""])
+def test_names_of_plain_recipes_tell_no_mix(name: str) -> None:
+    architecture = load_architecture("deepseek-v3")
+    assert told_mix(name) is None
+    assert usual_mix(name, architecture) is None
