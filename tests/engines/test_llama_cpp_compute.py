@@ -18,6 +18,8 @@ from gpusizer.facts.catalog import accelerator
 MiB = 1024 * 1024
 EXPERTS_ON_HOST = "exps=CPU"
 
+LING = {"override_tensor": (), "parallel": 1, "ctx_size": 32768, "batch_size": 4096, "ubatch_size": 4096, "amb": 512, "gpus": 2}
+
 
 def compute_mib(id: str, precision: str, build: str, *, gpus: int = 1, **flags: Any) -> float:
     gpu = "h200-sxm-141gb"
@@ -44,6 +46,8 @@ PRINTED: list[tuple[str, str, str, Mapping[str, Any], float]] = [
     ("deepseek-r1", "q2_k", "3590", fork(mla=2, ctx_size=32768, amb=128, interleaved="q2_k_r4"), 2817.00),
     # no latents, on the processor (issue 285; pawsey)
     ("deepseek-r1", "q8_0", "4905", {"ctx_size": 2048, "device": "none"}, 670.01),
+    # masks in FP16 from the start, on the first of two cards (discussion 839: 1,032.14)
+    ("ling-flash-2.0", "iq2_s", "3920", fork(**LING, cache_type_k="q8_0", cache_type_v="q8_0"), 1036.02),
     # logits of a micro-batch above a row or two (tests/data/outside_starts.jsonl, ROCm and CUDA)
     ("qwen3.6-35b-a3b", "q4_k_m", "9010", {"ctx_size": 4096, "parallel": 1, "flash_attn": "on"}, 497.00),
     ("qwen2.5-14b-instruct", "q4_k_m", "7896", {"ctx_size": 32768}, 307.00),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ _FIELDS: dict[str, tuple[tuple[str, ...], float]] = {
     "compute_buffer_bytes": (("compute_buffer_mib",), MiB),
 }
 _HOST = ("CPU", "CUDA_Host", "Vulkan_Host", "ROCm_Host")  # buffers beside the GPUs
+_FIRST = re.compile(r"[A-Za-z]+0")  # the first GPU as llama.cpp names it: CUDA0, Vulkan0, ROCm0
 
 
 def measured_memory(row: Mapping[str, Any]) -> dict[str, float | bool]:
@@ -78,6 +80,11 @@ def measured_memory(row: Mapping[str, Any]) -> dict[str, float | bool]:
         sizes = [size for device, value in buffers.items() if not str(device).startswith(_HOST) and (size := _number(value)) is not None]
         if sizes:
             found["model_buffer_bytes"] = math.fsum(sizes) * MiB
+    buffers = measured.get("compute_buffer_mib_by_device")
+    if isinstance(buffers, Mapping):  # a case may put the largest in the field of its own; what is predicted is that of the first GPU
+        size = next((size for device, value in buffers.items() if _FIRST.fullmatch(str(device)) and (size := _number(value)) is not None), None)
+        if size is not None:
+            found["compute_buffer_bytes"] = size * MiB
     fits = _started(measured.get("outcome"))
     if fits is not None:
         found["fits"] = fits

@@ -96,8 +96,8 @@ class Builder:
         """The mask over so many cells, one for each window: FP32 in older builds, cast to FP16 for flash attention on the first device."""
         if (cells, window) not in self._masks:
             options = self.options
-            cast = options.flash and not options.lean
-            half = options.flash and (options.lean or not self.first)
+            cast = options.flash and not options.half_masks
+            half = options.flash and (options.half_masks or not self.first)
             size = int(mask_bytes(cells=cells, tokens=self.tokens, element_bytes=2 if half else 4))
             part, self.graph.part = self.graph.part, "inputs"
             mask = self.graph.leaf(size, self.inputs_place)

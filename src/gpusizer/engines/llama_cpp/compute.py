@@ -80,7 +80,8 @@ class MicroBatch:
     @cached_property
     def outputs(self) -> int:
         """Tokens whose logits are reserved. [tokens]"""
-        return min(self.tokens, self.options.sequences) if self.options.lean else self.tokens
+        asked = self.options.sequences if self.options.lean else self.options.most_outputs
+        return min(self.tokens, asked or self.tokens)
 
     @cached_property
     def offloads(self) -> bool:
@@ -117,7 +118,7 @@ class MicroBatch:
         phases = self.phases(placement, device)
         most = phases.compute_bytes
         if phases.output_bytes:
-            most += int(mask_bytes(cells=self.cells.full, tokens=self.tokens, element_bytes=2 if self.options.lean else 4))
+            most += int(mask_bytes(cells=self.cells.full, tokens=self.tokens, element_bytes=2 if self.options.half_masks else 4))
         if device == 0 and not phases.copied_weights_bytes:
             hosted = {kind for kind, experts in zip(placement.kinds.of, placement.experts, strict=True) if experts == HOST}
             most += max((expert_tensors(self.architecture)[kind][0] for kind in hosted if self.offloads_experts(kind)), default=0)

@@ -64,6 +64,7 @@ _MEMORY = (
     Flag("--gpu-overhead", "bytes", high=1 << 50),
     Flag("--mla", "count", also=("-mla", "--mla-use"), high=3),
     Flag("--amb", "count", also=("-amb", "--attention-max-batch")),
+    Flag("--worst-graph-tokens", "count", also=("-wgt",)),
     Flag("--fmoe", "switch", also=("-fmoe", "--fused-moe")),
     Flag("--rtr", "switch", also=("-rtr", "--run-time-repack")),
     Flag("--num-speculative-tokens", "count", "speculative_tokens", ("--spec-draft-n-max", "--draft-max", "--draft", "--draft-n"), 0, 256),

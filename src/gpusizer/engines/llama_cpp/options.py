@@ -25,7 +25,8 @@ OUTPUT_FIRST_FROM = 7400  # the output layer is the first that goes to a GPU whe
 AUTO_PARALLEL_FROM = 7300  # the server takes four sequences over one unified cache when it is not told
 LATENT_ONLY_FROM = 7840  # pull 19067: no values beside the latent
 FIT_FROM = 7400  # pull 16653: context and layers are fitted to free memory
-LEAN_FROM = 10000  # the server reserves logits of its sequences only; masks are FP16 from the start (logs of 2026)
+HALF_MASKS_FROM = 9360  # pull 23764: masks are FP16 from the start for flash attention
+LEAN_FROM = 9430  # pull 23861: the server reserves logits of its sequences only
 GATE_FUSED_FROM = 5787  # pull 14158: gate and product of a feed-forward block are one operation
 OVERRIDES_END_PIPELINE_FROM = 5280  # tensors placed by hand leave one micro-batch under way
 ROTATES_IN_PLACE_FROM = 4000  # logs of 2024 have room for queries twice
@@ -39,6 +40,7 @@ FORK_EXPANDS_IN_HALVES_FROM = 3590  # pull 260: -mla 2 expands keys and values i
 FORK_COUNTS_EXPERTS_FROM = 3745  # pull 520: experts are copied where each has 32 tokens to do
 FORK_DRAFTS_FROM = 3827, 4216  # pulls 668 and 1270: a layer that drafts tokens has a cache, used or not; only where it is used
 FORK_ONE_COPY_FROM = 3873  # pull 751: GGML_SCHED_MAX_COPIES is 1
+FORK_HALF_MASKS_FROM = 3907  # pull 825
 FORK_FLASH_FROM = 3928  # pull 863: flash attention and fused experts unless they are refused
 FORK_OVERRIDES_END_PIPELINE_FROM = 3941  # pull 879
 FORK_MLA_FROM = 3983  # pull 943: -mla 3 by itself
@@ -107,7 +109,11 @@ class Options:
     fit : bool
         The engine may shrink what was left open until it fits.
     lean : bool
-        Masks are FP16 from the start, and logits are reserved for sequences only.
+        Logits are reserved for sequences only.
+    most_outputs : int
+        Tokens whose logits are reserved where the operator said so, 0 for all (fork). [tokens]
+    half_masks : bool
+        Masks are FP16 from the start for flash attention.
     pipeline_copies : int
         Micro-batches under way at once where layers are shared over GPUs. [micro-batches]
     overrides_end_pipeline : bool
@@ -158,6 +164,8 @@ class Options:
     projector: bool
     fit: bool
     lean: bool
+    most_outputs: int
+    half_masks: bool
     pipeline_copies: int
     overrides_end_pipeline: bool
     experts_on_card: bool
@@ -247,6 +255,8 @@ def options_of(deployment: Deployment, build: int) -> Options:
         projector=bool(flags.get("mmproj")),
         fit=not fork and build >= FIT_FROM and not _off(flags.get("fit")),
         lean=not fork and build >= LEAN_FROM,
+        most_outputs=_whole(flags, "worst_graph_tokens", 0, 1 << 24),
+        half_masks=build >= (FORK_HALF_MASKS_FROM if fork else HALF_MASKS_FROM),
         pipeline_copies=_copies(flags, build, fork=fork),
         overrides_end_pipeline=build >= (FORK_OVERRIDES_END_PIPELINE_FROM if fork else OVERRIDES_END_PIPELINE_FROM),
         experts_on_card=_on_card(str(flags.get("interleaved", "")), build),

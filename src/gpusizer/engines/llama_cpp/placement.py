@@ -15,7 +15,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.expressions import Expressions
 from gpusizer.engines.base.weights import ROUTED
 from gpusizer.engines.llama_cpp.graph import ELSEWHERE, HERE
-from gpusizer.engines.llama_cpp.layers import Kinds, kinds_of, outside_weights
+from gpusizer.engines.llama_cpp.layers import Kinds, expert_tensors, kinds_of, outside_weights
 from gpusizer.engines.llama_cpp.options import Options
 
 __all__ = ["HOST", "Part", "Placement", "Seen", "head_bytes", "layers_of", "place", "weights_of"]
@@ -60,6 +60,8 @@ class Placement:
         Device of the output.
     overridden : bool
         Single tensors were placed by the operator.
+    apart : tuple of (int, int, int)
+        Expert matrices that lie elsewhere than most of their layer: its index, 0 to 2 for gate, up and down, and the device.
     """
 
     kinds: Kinds
@@ -68,6 +70,7 @@ class Placement:
     experts: tuple[int, ...]
     output: int
     overridden: bool
+    apart: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def all_offloaded(self) -> bool:
@@ -111,8 +114,16 @@ class Placement:
         """For each GPU the first one that holds the same, so that what follows from it is worked out once."""
         first: dict[object, int] = {}
         return tuple(
-            first.setdefault((device == 0, device == self.output, tuple(self.parts[device].items())), device) for device in range(self.devices)
+            first.setdefault((device == 0, device == self.output, tuple(self.parts[device].items()), tuple(self.shifted(device).items())), device)
+            for device in range(self.devices)
         )
+
+    def shifted(self, device: int) -> Counter[tuple[int, int]]:
+        """Expert matrices by kind of layer and part: how many more than :attr:`parts` says lie on a device, fewer where negative."""
+        found: Counter[tuple[int, int]] = Counter()
+        for index, part, where in self.apart:
+            found[self.kinds.of[index], part] += (where == device) - (self.experts[index] == device)
+        return found
 
 
 def _fewer(places: tuple[Seen, ...]) -> Iterator[Seen]:
@@ -164,25 +175,27 @@ def place(architecture: Architecture, options: Options, memories: Sequence[int])
 
     where = (HOST,) * min(first, layers) + tuple(map(device, range(first, layers)))
     output = device(layers) if options.output_first or offloaded > layers else HOST
-    experts, overridden = _experts(kinds, options, where, count)
-    return Placement(kinds, count, where, experts, output, overridden)
+    experts, overridden, apart = _experts(kinds, options, where, count)
+    return Placement(kinds, count, where, experts, output, overridden, apart)
 
 
-def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> tuple[tuple[int, ...], bool]:
+def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> tuple[tuple[int, ...], bool, tuple[tuple[int, int, int], ...]]:
     if not options.overrides and not options.host_expert_layers:
-        return where, False
+        return where, False, ()
     found = list(where)
-    moved = False
+    moved, apart = False, []
     hits = _hits(tuple(pattern for pattern, _ in options.overrides), len(kinds.of)) if options.overrides else ()
     for index, kind in enumerate(kinds.of):
         if kinds.routed[kind] is None:
             continue
-        wish = _wish([None if hit is None else _device(options.overrides[hit][1], count) for hit in hits[index]]) if hits else None
-        if wish is None and index < options.host_expert_layers:
-            wish = HOST
-        if wish is not None and wish != found[index]:
-            found[index], moved = wish, True
-    return tuple(found), moved or bool(options.overrides)
+        wishes = [None if hit is None else _device(options.overrides[hit][1], count) for hit in hits[index]] if hits else [None]
+        usual = HOST if index < options.host_expert_layers else where[index]
+        most = _wish(wishes)
+        found[index] = usual if most is None else most
+        moved |= found[index] != where[index]
+        places = [usual if wish is None else wish for wish in wishes]
+        apart += [(index, part, place) for part, place in enumerate(places) if place != found[index]]
+    return tuple(found), moved or bool(options.overrides), tuple(apart)
 
 
 def _wish(wishes: Sequence[int | None]) -> int | None:
@@ -236,6 +249,8 @@ def _own(architecture: Architecture, placement: Placement, device: int) -> dict[
         for group, size in placement.kinds.weights[part.kind].items():
             if part.experts if group == ROUTED else part.layer:
                 total[group] = total.get(group, 0) + size * count
+    for (kind, matrix), count in placement.shifted(device).items():
+        total[ROUTED] = total.get(ROUTED, 0) + count * expert_tensors(architecture)[kind][matrix == _PARTS.index("down")]
     before, after = outside_weights(architecture)
     for group, size in before.items():
         if device == (HOST if group in _ON_HOST else placement.output):
