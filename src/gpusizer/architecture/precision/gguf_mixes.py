@@ -16,8 +16,9 @@ __all__ = ["mix_of", "told_mix", "types_of_rest", "usual_mix"]
 
 LONGEST_WORDS = 800
 _NAMED = r"i?q\d_(?:[01]|k(?:ss|s|l|t)?|[a-z]{1,3})"
-# Both types of the experts, that of the way out first, and the bits of the rest: "IQ4_K__IQ3_S_Q8". Or words beside the types: "Q4KExperts-Q8Attn".
-_BOTH = re.compile(rf"(?<![a-z0-9])(?P<down>{_NAMED})__(?P<type>{_NAMED})_q(?P<rest>[68])(?![a-z0-9])")
+# Both types of the experts, that of the way out first, and the bits of the rest, 8 where none are told: "IQ4_K__IQ3_S_Q8". Or words beside the
+# types: "Q4KExperts-Q8Attn".
+_BOTH = re.compile(rf"(?<![a-z0-9])(?P<down>{_NAMED})__(?P<type>{_NAMED})(?:_q(?P<rest>[68]))?(?![a-z0-9])")
 _BY_WORD = re.compile(r"(?<![a-z0-9])(?P<type>i?q\d(?:k|xs|xxs|nl|_0))_?experts.*(?<![a-z0-9])q(?P<rest>[68])_?attn")
 _REST = {"6": "q6_k", "8": "q8_0"}
 _FEW_BITS = re.compile(r"(i?q[123]|iq4)_")
@@ -73,7 +74,7 @@ def told_mix(words: str) -> str | None:
     """
     plain = _plain(words)
     if found := _BOTH.search(plain):
-        return f"{found['type']}.{found['down']}+{_REST[found['rest']]}"
+        return f"{found['type']}.{found['down']}+{_REST[found['rest'] or '8']}"
     if found := _BY_WORD.search(plain):
         kind = re.sub(r"(?<=q\d)(?=[a-z])", "_", found["type"])
         return f"{kind}+{_REST[found['rest']]}"
