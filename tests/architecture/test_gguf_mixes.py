@@ -25,6 +25,8 @@ PRINTED = [
     ("kimi-k2-instruct", "Kimi-K2-Instruct-IQ1_KT.gguf", 228.948, False),
     ("deepseek-r1-0528", "DeepSeek-R1-0528-IQ1_S_R4-00001-of-00003.gguf", 130.203, False),
     ("glm-4.5-air", "GLM-4.5-Air-IQ4_KSS-00001-of-00002.gguf", 54.801, True),
+    # ik_llama.cpp discussions/357
+    ("qwen3-235b-a22b", "Qwen3-235B-A22B-mix-IQ6_K-00001-of-00005.gguf", 198.259, False),
 ]
 
 
@@ -49,3 +51,13 @@ def test_names_of_plain_recipes_tell_no_mix(name: str) -> None:
     architecture = load_architecture("deepseek-v3")
     assert told_mix(name) is None
     assert usual_mix(name, architecture) is None
+
+
+def test_dynamic_files_of_split_linear_attention_have_one_type_more_out_of_the_experts() -> None:
+    # github.com/joryirving/home-ops/pull/9398: 21.28 GiB with a layer of drafts and without its tower for images
+    architecture = load_architecture("qwen3.6-35b-a3b")
+    mix = usual_mix("Qwen3.6-35B-A3B-UD-Q4_K_XL.gguf", architecture)
+    assert mix == "q4_k.q5_k+q8_0"
+    towers = architecture.parameters.groups.get("vision", 0) * 2
+    assert checkpoint_bytes(with_precision(architecture, mix), mtp=True) - towers == pytest.approx(21.28 * GiB, rel=0.015)
+    assert usual_mix("UD-Q4_K_XL", load_architecture("qwen3-next-80b-a3b-instruct")) == "q4_k+q8_0.q4_k"

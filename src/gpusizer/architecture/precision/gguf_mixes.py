@@ -131,7 +131,9 @@ def _plain(words: str) -> str:
 def _kinds(model: Architecture) -> frozenset[str]:
     if not model.parameters.groups.get("routed_experts"):
         return frozenset({""})
-    return frozenset({"", "experts", *([] if model.mixers_of(LatentAttention) else ["plain-experts"])})
+    split = any("in_proj_z" in tensor.name for layer in model.layers for tensor in layer.all_tensors())
+    plain = [] if model.mixers_of(LatentAttention) else ["plain-experts"]
+    return frozenset({"", "experts", *plain, *(["split-hybrid-experts"] if split else [])})
 
 
 @cache

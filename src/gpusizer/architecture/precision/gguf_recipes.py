@@ -39,6 +39,7 @@ RECIPES: dict[str, str] = {
     "mxfp4_moe": "q8_0",
 }
 _TWICE = "q8_0"  # recipe of the rest of files that hold latent projections twice
+_LEAST_REST = "iq4_kt"  # smallest type that is known beside small experts
 _TINY = frozenset({"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"})
 _HALVES = 2  # of a mix: experts and the rest
 _SMALLER_BLOCK = {
@@ -114,6 +115,11 @@ class GGUFRecipe(Quantization):
     experts: int = 0
     tied: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> float:
+        """Bits per weight of what no rule raises."""
+        return 8 * gguf_format(RECIPES.get(self.recipe, self.recipe)).bytes_of((1, 256)) / 256
 
     def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
         """Format of the tensor stored under ``path``."""
@@ -295,7 +301,7 @@ def is_gguf_mix(name: str) -> bool:
 
 
 def gguf_mix(architecture: Architecture, name: str) -> GGUFMix:
-    """Formats of a mix of two recipes, between that of the experts everywhere and 8 bits for all else.
+    """Formats of a mix of two recipes, between four bits (or the type of the experts, where that is larger) and eight for all else.
 
     Parameters
     ----------
@@ -311,6 +317,7 @@ def gguf_mix(architecture: Architecture, name: str) -> GGUFMix:
     """
     (into, _, out), (rest, _, looked_up) = (half.partition(".") for half in name.split("+"))
     small, other, most = (gguf_recipe(architecture, recipe) for recipe in (into, rest, _TWICE))
+    least = max(small, gguf_recipe(architecture, _LEAST_REST), key=lambda recipe: recipe.bits)
     own = types_of_rest(rest)
     named = {"ffn_gate": own.get("up"), "ffn_up": own.get("up"), "output": own.get("head"), "token_embd": looked_up or own.get("embedding")}
     other = replace(other, types={role: kind for role, kind in named.items() if kind})
@@ -321,4 +328,4 @@ def gguf_mix(architecture: Architecture, name: str) -> GGUFMix:
     def mix(*parts: GGUFRecipe, ends: tuple[Quantization, ...] = ()) -> GGUFMix:
         return GGUFMix(name, plain, parts=parts, ends=ends, group=group, twice=twice or parts[1] is most)
 
-    return mix(first, other, ends=(small, mix(first, most)))
+    return mix(first, other, ends=(mix(small, least), mix(first, most)))
