@@ -22,7 +22,16 @@ __all__ = ["HOST", "Part", "Placement", "Seen", "head_bytes", "layers_of", "plac
 
 HOST = -1
 _MOST_ALIKE = 4  # layers of one kind that are laid out: gaps repeat from the third on, those of the output every other layer
-_PARTS = ("gate", "up", "down")
+# Tensors of a layer that patterns name, with their parameter group: the three expert matrices, then one that stands for each further group.
+_TENSORS = (
+    *((ROUTED, f"ffn_{part}_exps") for part in ("gate", "up", "down")),
+    ("router", "ffn_gate_inp"),
+    ("shared_experts", "ffn_up_shexp"),
+    ("dense_mlp", "ffn_up"),
+    ("attention", "attn_output"),
+    ("linear_attention", "ssm_out"),
+)
+_MATRICES, _DOWN = 3, 2
 _ON_HOST = frozenset({"embedding", "per_layer_embedding", "ngram_embedding"})  # looked up on the processor
 
 
@@ -32,6 +41,15 @@ class Part(NamedTuple):
     kind: int
     layer: bool
     experts: bool
+
+
+class Apart(NamedTuple):
+    """A tensor of a layer (by its number among those that patterns name) that lies elsewhere than is usual."""
+
+    layer: int
+    tensor: int
+    usual: int
+    place: int
 
 
 class Seen(NamedTuple):
@@ -60,8 +78,8 @@ class Placement:
         Device of the output.
     overridden : bool
         Single tensors were placed by the operator.
-    apart : tuple of (int, int, int)
-        Expert matrices that lie elsewhere than most of their layer: its index, 0 to 2 for gate, up and down, and the device.
+    apart : tuple of Apart
+        What lies elsewhere than ``layer`` and ``experts`` say.
     """
 
     kinds: Kinds
@@ -70,7 +88,7 @@ class Placement:
     experts: tuple[int, ...]
     output: int
     overridden: bool
-    apart: tuple[tuple[int, int, int], ...] = ()
+    apart: tuple[Apart, ...] = ()
 
     @property
     def all_offloaded(self) -> bool:
@@ -119,10 +137,10 @@ class Placement:
         )
 
     def shifted(self, device: int) -> Counter[tuple[int, int]]:
-        """Expert matrices by kind of layer and part: how many more than :attr:`parts` says lie on a device, fewer where negative."""
+        """By kind of layer and number of the tensor: how many more than :attr:`parts` says lie on a device, fewer where negative."""
         found: Counter[tuple[int, int]] = Counter()
-        for index, part, where in self.apart:
-            found[self.kinds.of[index], part] += (where == device) - (self.experts[index] == device)
+        for index, tensor, usual, place in self.apart:
+            found[self.kinds.of[index], tensor] += (place == device) - (usual == device)
         return found
 
 
@@ -179,23 +197,24 @@ def place(architecture: Architecture, options: Options, memories: Sequence[int])
     return Placement(kinds, count, where, experts, output, overridden, apart)
 
 
-def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> tuple[tuple[int, ...], bool, tuple[tuple[int, int, int], ...]]:
+def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> tuple[tuple[int, ...], bool, tuple[Apart, ...]]:
+    """Device of the experts of each layer, whether any were moved, and what patterns place apart."""
     if not options.overrides and not options.host_expert_layers:
         return where, False, ()
-    found = list(where)
-    moved, apart = False, []
+    found, apart = list(where), []
     hits = _hits(tuple(pattern for pattern, _ in options.overrides), len(kinds.of)) if options.overrides else ()
     for index, kind in enumerate(kinds.of):
-        if kinds.routed[kind] is None:
-            continue
-        wishes = [None if hit is None else _device(options.overrides[hit][1], count) for hit in hits[index]] if hits else [None]
-        usual = HOST if index < options.host_expert_layers else where[index]
-        most = _wish(wishes)
-        found[index] = usual if most is None else most
-        moved |= found[index] != where[index]
-        places = [usual if wish is None else wish for wish in wishes]
-        apart += [(index, part, place) for part, place in enumerate(places) if place != found[index]]
-    return tuple(found), moved or bool(options.overrides), tuple(apart)
+        wishes = [None if hit is None else _device(options.overrides[hit][1], count) for hit in hits[index]] if hits else []
+        if kinds.routed[kind] is not None:
+            usual = HOST if index < options.host_expert_layers else where[index]
+            most = _wish(wishes[:_MATRICES]) if wishes else None
+            found[index] = usual if most is None else most
+            places = [usual if wish is None else wish for wish in wishes[:_MATRICES]]
+            apart += [Apart(index, number, found[index], place) for number, place in enumerate(places) if place != found[index]]
+        for number, wish in enumerate(wishes[_MATRICES:], _MATRICES):
+            if wish is not None and wish != where[index] and _TENSORS[number][0] in kinds.weights[kind]:
+                apart.append(Apart(index, number, where[index], wish))
+    return tuple(found), tuple(found) != where or bool(options.overrides), tuple(apart)
 
 
 def _wish(wishes: Sequence[int | None]) -> int | None:
@@ -205,9 +224,9 @@ def _wish(wishes: Sequence[int | None]) -> int | None:
 
 @lru_cache(maxsize=16)
 def _hits(patterns: tuple[str, ...], layers: int) -> tuple[tuple[int | None, ...], ...]:
-    """Which pattern is the first that names the three expert tensors of each layer."""
+    """Which pattern is the first that names each tensor of each layer."""
     expressions = Expressions(patterns)
-    return tuple(tuple(expressions.first(f"blk.{index}.ffn_{part}_exps.weight", anywhere=True) for part in _PARTS) for index in range(layers))
+    return tuple(tuple(expressions.first(f"blk.{index}.{name}.weight", anywhere=True) for _, name in _TENSORS) for index in range(layers))
 
 
 def _device(buffer: str, count: int) -> int:
@@ -249,8 +268,10 @@ def _own(architecture: Architecture, placement: Placement, device: int) -> dict[
         for group, size in placement.kinds.weights[part.kind].items():
             if part.experts if group == ROUTED else part.layer:
                 total[group] = total.get(group, 0) + size * count
-    for (kind, matrix), count in placement.shifted(device).items():
-        total[ROUTED] = total.get(ROUTED, 0) + count * expert_tensors(architecture)[kind][matrix == _PARTS.index("down")]
+    for (kind, number), count in placement.shifted(device).items():
+        group, weights = _TENSORS[number][0], placement.kinds.weights[kind]
+        size = weights[group] if number >= _MATRICES else expert_tensors(architecture)[kind][number == _DOWN]
+        total[group] = total.get(group, 0) + count * size
     before, after = outside_weights(architecture)
     for group, size in before.items():
         if device == (HOST if group in _ON_HOST else placement.output):
