@@ -208,6 +208,25 @@ NAMES: list[tuple[str, str, str | None]] = [
     ("glm4.6", "glm-4.6", None),
     ("Qwen3-235B", "qwen3-235b-a22b", None),
     ("llama3.3", "llama-3.3-70b-instruct", None),
+    # as logs, file names, served names and hubs have them
+    ("Qwen3-235B-A22B-128K-Q4_K_M-00001-of-00003.gguf", "qwen3-235b-a22b", "q4_k_m"),
+    ("Qwen3-30B-A3B-mix-IQ4_K.gguf", "qwen3-30b-a3b", "iq4_k"),
+    ("GLM-4.5-Air-IQ4_KSS-00001-of-00002.gguf", "glm-4.5-air", "iq4_kss"),
+    ("DeepSeek-V3-0324-UD-Q2_K_XL-merged.gguf", "deepseek-v3-0324", "q2_k_xl"),
+    ("Meta_Llama_3.1_8b_it-f16-iMat-Q5_K_S_q4_v6.gguf", "llama-3.1-8b", "q5_k_s"),
+    ("unsloth/GLM-5.2-GGUF/UD-IQ2_M", "glm-5.2", "iq2_m"),
+    ("ubergarm/GLM-5-GGUF smol-IQ2_KS", "glm-5", "iq2_ks"),
+    ("MiniMaxAI/MiniMax-M2.7 (AWQ)", "minimax-m2.7", "int4"),
+    ("Qwen3.6-27B (AutoRound int4, DFlash)", "qwen3.6-27b", "int4"),
+    ("Qwen3.8-27B (checkpoint not named)", "qwen3.8-27b", None),
+    ("gpt-oss-120b Q8_0 GGUF (mxfp4 experts)", "gpt-oss-120b", "q8_0"),
+    ("ISTA-DASLab/gemma-3-27b-it-GPTQ-4b-128g", "gemma-3-27b-it", "int4"),
+    ("QuantTrio/GLM-4.5-Air-AWQ-FP16Mix", "glm-4.5-air", "int4"),
+    ("Qwen3.6-35B-A3B-MXFP4_MOE.gguf", "qwen3.6-35b-a3b", "mxfp4"),
+    ("/home/x/hub/models--Qwen--Qwen3-14B-AWQ/snapshots/0123456789abcdef", "qwen3-14b", "int4"),
+    ("qwen38-27b-single", "qwen3.8-27b", None),
+    ("Jackrong/Qwen3.5-27B-Claude-4.6-Opus-Reasoning-Distilled-GGUF", "qwen3.5-27b", "gguf"),
+    ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "qwen3-8b", None),
 ]
 EXACT = [
     ("qwen3:32b", "qwen3-32b"),
@@ -271,6 +290,25 @@ def test_what_a_name_leaves_open_is_asked_back(name: str, code: str, offered: st
     assert set(near) <= set(model_ids())
     assert all(near_id in refused(capsys, "plan", name, "--language", "en") for near_id in near[:1])
     refused(capsys, "fit", name, "--gpu", "h100")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "google/gemma-4-31B-it-assistant",  # a draft for it
+        "RedHatAI/Qwen3-32B-speculator.eagle3",
+        "lmsys/gpt-oss-120b-eagle3",
+        "cerebras/GLM-4.7-REAP-218B-A32B",  # experts taken out
+        "0xSero/GLM-4.7-REAP-50-W4A16",
+        "Qwen/Qwen2.5-7B-Instruct-1M",  # another context
+        "DeepSeek-R1-Distill-Qwen-13B",  # no size that exists
+        "intfloat/e5-mistral-7b-instruct",  # taught by it, of another vocabulary
+        "llava-hf/llava-onevision-qwen2-7b-ov-hf",  # built around it
+    ],
+)
+def test_a_relative_of_a_known_model_is_not_taken_for_it(name: str) -> None:
+    with pytest.raises(UnknownIdError):
+        model_meant(name)
 
 
 def codes(answer: dict[str, Any]) -> set[str]:

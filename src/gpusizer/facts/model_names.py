@@ -18,10 +18,11 @@ from typing import Any
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import ModelEntry
 
-__all__ = ["LONGEST_NAME", "find_model", "known_ids", "name_key", "names_of", "nearest_models", "reductions", "resolve_model"]
+__all__ = ["LONGEST_NAME", "find_model", "known_ids", "name_key", "names_of", "nearest_models", "precision_within", "reductions", "resolve_model"]
 
 MODELS = Path(__file__).parent / "models"
 LONGEST_NAME = 200
+_CACHED = re.compile(r"(?:^|/)models--[^/]+?--([^/]+)")
 
 
 def name_key(name: str) -> str:
@@ -30,7 +31,8 @@ def name_key(name: str) -> str:
     >>> name_key("deepseek-ai/DeepSeek-V3"), name_key("Llama 3.1 8B_Instruct"), name_key("gpt-oss:120b")
     ('deepseek-v3', 'llama-3.1-8b-instruct', 'gpt-oss-120b')
     """
-    last = name.strip().rstrip("/").rpartition("/")[2].lower()
+    cached = _CACHED.search(name)  # a hub's cache: models--OWNER--NAME/snapshots/REVISION
+    last = (cached[1] if cached else name.strip().rstrip("/").rpartition("/")[2]).lower()
     return re.sub(r"[\s_:-]+", "-", last).strip("-")
 
 
@@ -144,8 +146,8 @@ _PRECISIONS: tuple[tuple[str, str], ...] = (
     (r"-fp8-block", "fp8_block"),
     (r"-fp8(?:-(?:dynamic|static|tensorwise|kv))?", "fp8"),
     (r"-(?:nv)?fp4(?:-(?:mtp|moe|only))?", "nvfp4"),
-    (r"-mxfp4", "mxfp4"),
-    (r"-(?:(?:awq|gptq|autoround|auto-round)-)?(?:int4|4bit|4-bit|w4)", "int4"),
+    (r"-mxfp4(?:-moe)?", "mxfp4"),
+    (r"-(?:(?:awq|gptq|autoround|auto-round)-)?(?:int4|4bit|4-bit|4b-128g|w4)", "int4"),
     (r"-(?:(?:awq|gptq|autoround|auto-round)-)?(?:int8|8bit|8-bit)", "int8"),
     (r"-int4-(?:awq|gptq|autoround|auto-round)", "int4"),
     (r"-int8-(?:gptq|autoround|auto-round)", "int8"),
@@ -153,7 +155,7 @@ _PRECISIONS: tuple[tuple[str, str], ...] = (
     (r"-bf16", "bf16"),
     (r"-f(?:p)?16", "fp16"),
     (r"-q8", "q8_0"),
-    (r"[.-](?:ud-)?(i?q\d(?:-(?:\d|k|xxs|xs|nl|s|m|l|xl|ks|r4|r8))*|tq\d-0)", ""),
+    (r"[.-](?:ud-|mix-|smol-|pure-)?(i?q\d(?:-(?:\d|k|xxs|xs|nl|s|m|l|xl|ks|kss|kl|kt|r4|r8))*|tq\d-0)", ""),
 )
 _SAYS_PRECISION = re.compile(r"\d-?bit|int\d|fp\d|awq|gptq|w\da\d|bf16|q\d")
 # Suffixes that leave the shapes as they are.
@@ -189,6 +191,31 @@ def reductions(name: str) -> Iterator[tuple[str, str | None]]:
         key = shorter
         yield key, precision
         yield _MAKERS.sub("", key), precision
+
+
+def precision_within(words: str) -> str | None:
+    """The precision that words beside a name say; a recipe of a GGUF file before the format that the file was made from.
+
+    Parameters
+    ----------
+    words : str
+        What is left of a name.
+
+    Returns
+    -------
+    str or None
+        None where they say none.
+
+    Examples
+    --------
+    >>> [precision_within(words) for words in ("f16 iMat Q5_K_S", "AutoRound int4, DFlash", "text only")]
+    ['q5_k_s', 'int4', None]
+    """
+    key = "-" + re.sub(r"[^a-z0-9.]+", "-", words.lower())
+    for pattern, says in (_PRECISIONS[-1], *_PRECISIONS):
+        if match := re.search(rf"(?:{pattern})(?![a-z0-9])", key):
+            return says or match[1].replace("-", "_")
+    return None
 
 
 def nearest_models(name: str) -> list[str]:

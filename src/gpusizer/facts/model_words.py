@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gpusizer.errors import InputError, UnknownIdError
-from gpusizer.facts.model_names import LONGEST_NAME, known_ids, name_key, names_of, nearest_models, reductions
+from gpusizer.facts.model_names import LONGEST_NAME, find_model, known_ids, name_key, names_of, nearest_models, precision_within, reductions
+from gpusizer.facts.model_remarks import another_line, readings, same_size
 
 __all__ = ["QUANTISED", "MeantModel", "model_meant", "repository_of"]
 
@@ -99,12 +100,34 @@ def model_meant(name: str) -> MeantModel:
         if (meant := _known(words)) is not None:
             said = _as_published(precision, repository) or (QUANTISED if quantised else None)
             return MeantModel(meant, said, exact=False, repository=repository)
+    if (among := _among_words(plain)) is not None:
+        meant, precision = among
+        return MeantModel(meant, _as_published(precision, repository) or (QUANTISED if quantised else None), exact=False, repository=repository)
     candidates = _beginning_with(key)
-    if len(candidates) == 1:
+    if len(candidates) == 1 and not another_line(candidates[0].removeprefix(key)):
         return MeantModel(candidates[0], QUANTISED if quantised else None, exact=False, repository=repository)
-    if candidates:
+    if len(candidates) > 1:
         raise UnknownIdError("ambiguous-model", id=name, nearest=candidates[:_MOST_CANDIDATES], count=len(candidates))
     raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(key) or nearest_models(name))
+
+
+def _among_words(plain: str) -> tuple[str, str | None] | None:
+    """The model that is named among other words, with the precision that they say."""
+    for reading in readings(plain):
+        for words, precision in _readings(name_key(reading.name)):
+            if (meant := _known(words)) is not None and same_size(reading, find_model(meant).published_total_params):
+                return meant, _more_exact(precision, reading.rest)
+    return None
+
+
+def _more_exact(precision: str | None, rest: str) -> str | None:
+    """What the other words say of the stored weights, where the name says little: "f16-iMat-Q5_K_S" is a file that was made from 16 bits."""
+    within = precision_within(rest)
+    if precision in ("fp16", "bf16") and within is not None and re.match(r"i?q\d_", within):
+        return within
+    if precision not in (None, "gguf"):
+        return precision
+    return within or ("gguf" if _GGUF.search(rest.lower().replace(" ", "-")) else precision)
 
 
 def _as_published(precision: str | None, repository: str | None) -> str | None:
