@@ -37,7 +37,7 @@ _NOISE = re.compile(
         |rescale_prenorm_residual|residual_in_fp32|fp16|bf16|fp32|z_loss_weight|dataset|fp32_softmax)$
     | _eps(ilon)?$ | ^(mamba_hidden_act|projector_hidden_act)$ | softcap
     | ^(scoring_func|topk_method|norm_topk_prob|routed_scaling_factor|moe_router_(activation_func|scaling_factor|logit_softcapping)|n_group|topk_group
-        |norm_type|rope_scaling|rope_parameters|rope_theta|rope_local_base_freq|compress_rope_theta|query_pre_attn_scalar|hc_sinkhorn_iters
+        |rope_scaling|rope_parameters|rope_theta|rope_local_base_freq|compress_rope_theta|query_pre_attn_scalar|hc_sinkhorn_iters
         |layernorm_\w+_(alpha|beta)|swiglu\w*|moe_routed_scaling_factor|moe_renormalize|moe_norm_min|moe_random_routing\w*|moe_apply_router\w*)$"""
 )
 # Of a rotary section only what changes the rotated width or the length of the tables that engines keep.

@@ -226,7 +226,7 @@ NAMES: list[tuple[str, str, str | None]] = [
     ("/home/x/hub/models--Qwen--Qwen3-14B-AWQ/snapshots/0123456789abcdef", "qwen3-14b", "int4"),
     ("qwen38-27b-single", "qwen3.8-27b", None),
     ("Jackrong/Qwen3.5-27B-Claude-4.6-Opus-Reasoning-Distilled-GGUF", "qwen3.5-27b", "gguf"),
-    ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "qwen3-8b", None),
+    ("NousResearch/Hermes-3-Llama-3.1-8B", "llama-3.1-8b", None),
 ]
 EXACT = [
     ("qwen3:32b", "qwen3-32b"),

@@ -117,6 +117,20 @@ def _merged_mlp(tower: Tower, shelf: Shelf, width: int) -> None:
     part.linear("linear_2", tower.hidden_size, width * square, Split.ROW, bias=True)
 
 
+def _resampler(tower: Tower, shelf: Shelf, width: int) -> None:
+    """Learned queries that look at all patches (openbmb/MiniCPM-V: resampler.py): one attention, norms before and after it, a square matrix."""
+    hidden = tower.hidden_size
+    part = shelf.under("resampler")
+    part.array("query", tower.whole.integer("query_num", default=64, low=1, high=1 << 16), hidden)
+    part.linear("kv_proj", hidden, width)
+    part.array("attn.in_proj_weight", 3 * hidden, hidden)
+    part.array("attn.in_proj_bias", 3 * hidden)
+    part.linear("attn.out_proj", hidden, hidden, bias=True)
+    for name in ("ln_q", "ln_kv", "ln_post"):
+        part.norm(name, hidden)
+    part.array("proj", hidden, hidden)
+
+
 PROJECTORS: dict[str, Callable[[Tower, Shelf, int], None]] = {
     "two-layers": _two_layers,
     "patch-merger": _patch_merger,
@@ -126,4 +140,5 @@ PROJECTORS: dict[str, Callable[[Tower, Shelf, int], None]] = {
     "shuffled-mlp": _shuffled_mlp,
     "swiglu": _swiglu,
     "merged-mlp": _merged_mlp,
+    "resampler": _resampler,
 }
