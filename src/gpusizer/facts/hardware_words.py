@@ -85,6 +85,8 @@ def plain_name(name: str) -> str:
     wanted = unicodedata.normalize("NFKC", name).strip().lower()
     bracket = re.fullmatch(r"[a-z0-9 ./-]{2,30} \[([^\[\]]+)\](?: \(rev [0-9a-f]+\))?", wanted)
     wanted = bracket[1] if bracket else wanted
+    device = re.fullmatch(r"(?:cuda|rocm|hip|vulkan|sycl|metal|cann|musa)\d{0,2} ?\(([^()]+)\)", wanted)  # "CUDA0 (NVIDIA GeForce RTX 3090)"
+    wanted = device[1] if device else wanted
     wanted = re.sub(r"(?<![a-z0-9])(\d{1,2}|[双两四八]) ?(?:卡|张卡?|块|台|片)", r" \1x ", wanted)
     words = hardware_words()["chinese"]
     wanted = _chinese().sub(lambda found: f" {words[found[0]]} ", wanted)

@@ -101,7 +101,7 @@ def _kinds(words: str, plain: str, *, by_size: bool) -> tuple[list[tuple[Acceler
     kinds: list[tuple[Accelerator, int]] = []
     notices: list[Notice] = []
     for part in parts:
-        times = re.search(r"\s[x×]\s?(\d{1,2})$", part) or re.match(r"(\d{1,2})\s?[x×]\s", part)
+        times = re.search(r"\s[x×]\s?(\d{1,2})$", part) or re.match(r"(\d{1,2})\s?[x×]\s?(?=[A-Za-z])", part)
         name = part.replace(times[0], " ").strip() if times else part
         try:
             device, notice = _one(name, by_size=by_size)

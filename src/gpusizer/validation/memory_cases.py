@@ -280,9 +280,9 @@ def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
     """The version that the case names, else the newest release of the day of its build, or of its own day."""
     words = text(row, "engine_version")
     if engine.builds:
-        build = re.search(r"\b(?:build |b)(\d{3,6})\b", words)
+        build = re.search(r"\b(?:(?:build|version)[ :=]+|b)(\d{3,6})\b", words)
         year = re.search(r"\b(20\d\d)\b", words)
-        day = text(row, "date") or (f"{year[1]}-07" if year else "")
+        day = build_day(words) or text(row, "date") or (f"{year[1]}-07" if year else "")
         fork = "fork" in words
         if fork and "branch" in words:  # what it brings was merged soon after
             return next((release for first, release in engine.fork_releases if first > day), None)

@@ -13,7 +13,7 @@ _VERSION = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\d.]*-?py)"
 _NAMED = re.compile(r"(?<![\w.])v?(\d{1,3}(?:\.\d{1,3}){1,3})((?:[.-]?(?:rc|dev|a|b)\d{1,6}){0,2})(?!\d)")
 _MONTH = re.compile(r"(?<![\d.])(2\d\.(?:0[1-9]|1[0-2]))(?:\.post\d)?(?:-py3[\w-]*)?(?![\w.])")
 _UNTAGGED = re.compile(r"0\.0\.0|0\.1\.dev\d")  # what setuptools-scm calls a build that sees no tag
-_DAY = re.compile(r"\.d(20\d\d)(\d\d)(\d\d)\b")
+_DAY = re.compile(r"(?<!\d)(20\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])(?!\d)")  # of a build (".d20260914"), an image, a branch
 _OWN_PART = re.compile(r"\+(?!g[0-9a-f]{6,}|cu\d|rocm\d|cpu\b|d20\d\d|rhai)\w")  # after "+": what is neither a commit nor a build for a platform
 _OTHER = re.compile(r"\b(?:fork|branch|patch|patched|patches|PR \d+|main of)\b|(?<!\S)[\w.-]+/[\w./-]+(?![\w./:-])", re.IGNORECASE)
 _BUILD = re.compile(r"\bb?\d{3,6}\b")  # builds that have numbers
@@ -111,10 +111,10 @@ def ordered_version(text: str) -> tuple[int, ...]:
 
 
 def build_day(text: str | None) -> str:
-    """The day that a build carries in its name, "" where it carries none.
+    """The day that a build, an image or a branch carries in its name, "" where it carries none.
 
-    >>> build_day("0.1.dev20800+g569215ca8.d20260914"), build_day("0.11.0")
-    ('2026-09-14', '')
+    >>> build_day("0.1.dev20800+g569215ca8.d20260914"), build_day("main of 2026-07-14"), build_day("0.11.0")
+    ('2026-09-14', '2026-07-14', '')
     """
     found = _DAY.search((text or "")[:LONGEST_VERSION])
     return "" if found is None else "-".join(found.groups())
