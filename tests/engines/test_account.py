@@ -14,7 +14,8 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.base.account import Place, Reason, StageFigures, conclude
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Deployment, Quantity
-from gpusizer.engines.vllm.account import growth, host_images, step_lines, workspace
+from gpusizer.engines.vllm.account import growth, host_images, step_lines
+from gpusizer.engines.vllm.buffers import workspace
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import Vllm
 from gpusizer.engines.vllm.record import device_record, layout_record, model_record, step_record, version_rules

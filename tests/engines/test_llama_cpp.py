@@ -160,7 +160,7 @@ def test_experts_and_layers_on_the_host_leave_the_cards() -> None:
 
 def test_expert_matrices_that_are_placed_one_by_one_lie_apart() -> None:
     # github.com/ikawrakow/ik_llama.cpp/issues/749: 10,678.72 and 9,620.91 MiB on two cards with all but the gates of the experts on the host
-    flags = {"fork": "ik", "ctx_size": 4096, "override_tensor": ".ffn_(up|down)_exps.=CPU"}
+    flags: dict[str, Any] = {"fork": "ik", "ctx_size": 4096, "override_tensor": ".ffn_(up|down)_exps.=CPU"}
     gates = start("glm-4.5-air", "iq4_kss.iq4_ks+iq5_ks", "3871", **flags)
     assert mib(gates, "model_buffer_bytes") == pytest.approx(10678.72 + 9620.91, rel=0.015)
     whole, none = (start("glm-4.5-air", "q8_0", override_tensor=pattern, ctx_size=4096) for pattern in ("blk=CUDA0", "exps=CPU"))
