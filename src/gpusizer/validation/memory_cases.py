@@ -176,7 +176,8 @@ def _case(row: Mapping[str, Any]) -> Case:
         )
     if stored.similar:
         fields["similar_precision"] = stored.similar
-    fields["other_build"] = not known_build(text(row, "engine_version"))
+    version = text(row, "engine_version")
+    fields["other_build"] = bool(version) and not known_build(version)  # where nobody told it, the release of the day will do
     deployment = Deployment(
         model=entry.id,
         gpu=first.id,
