@@ -25,7 +25,7 @@ from typing import Any
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.margins import POOL, traits_of
 from gpusizer.errors import InputError
-from gpusizer.facts.margins import FEW_OWNERS, PATH, PLAIN, TRAITS
+from gpusizer.facts.margins import FEW_OWNERS, LEAST_WIDTH, PATH, PLAIN, TRAITS
 from gpusizer.validation.case_file import read_cases
 from gpusizer.validation.measured import measured_memory
 from gpusizer.validation.memory_cases import Case, deployment_of
@@ -34,12 +34,12 @@ from gpusizer.validation.owners import owner_of_start
 LEVEL = 0.94
 FOLLOW = ("kv_cache_tokens", "max_concurrency")  # from the pool
 LIKE = {"ollama": "llama.cpp"}  # runs the other's program
-DIGITS = 4
+DIGITS = 2
 
 
 @dataclass(frozen=True)
 class Score:
-    """By how much a measured value lies below and above the band, as shares of the base; negative inside."""
+    """By how much a measured value lies below and above the band, as shares of its width there; negative inside."""
 
     engine: str
     quantity: str
@@ -70,7 +70,8 @@ def _of_row(row: dict[str, Any]) -> Iterable[Score]:
         if value is None or name in case.unpredictable or not base:  # of nothing there is no share
             continue
         name_of_engine = LIKE.get(engine.id, engine.id)
-        yield Score(name_of_engine, name, owner_of_start(row), traits_of(start), (found.low - value) / base, (value - found.high) / base)
+        below, above = (max(width, base * LEAST_WIDTH) for width in (found.value - found.low, found.high - found.value))
+        yield Score(name_of_engine, name, owner_of_start(row), traits_of(start), (found.low - value) / below, (value - found.high) / above)
 
 
 def margins(found: Sequence[Score]) -> tuple[float, float]:

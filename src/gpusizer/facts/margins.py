@@ -1,4 +1,4 @@
-"""By how much measured starts lay outside the bands that the formulas give, from ``data/margins.json``: what a band is widened or narrowed by."""
+"""By how much measured starts lay outside the bands that the formulas give, from ``data/margins.json``: what a band is widened by."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["FEW_OWNERS", "PATH", "PLAIN", "TRAITS", "Margin", "margin_of", "measured_margins"]
+__all__ = ["FEW_OWNERS", "LEAST_WIDTH", "NO_MARGIN", "PATH", "PLAIN", "TRAITS", "Margin", "margin_of", "measured_margins"]
 
 PATH = Path(__file__).parent / "data" / "margins.json"
 """Written by ``scripts/calibrate/margins.py``."""
+
+LEAST_WIDTH = 0.002
+"""A band that is narrower than this share of what it is about is widened as if it were as wide: a log rounds, an allocator aligns."""
 
 FEW_OWNERS = 10
 """A group of fewer owners than this has the margin of all starts, and says so."""
@@ -24,12 +28,14 @@ release, a maker other than NVIDIA. A start with none of them is plain."""
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """What is added to a band on either side, as a share of its base, and how many owners' starts say so."""
+    """What is added to a band on either side, as a share of its own width there, and how many owners' starts say so."""
 
-    below: float
-    above: float
+    below: Any
+    above: Any
     owners: int
 
+
+NO_MARGIN = Margin(0.0, 0.0, 0)
 
 Margins = Mapping[str, Mapping[str, Margin]]
 
@@ -62,10 +68,10 @@ def margin_of(engine: str, quantity: str, traits: Iterable[str]) -> Margin:
     Returns
     -------
     Margin
-        Shares of the base, and the fewest owners behind them; none of either where nobody measured the quantity.
+        Shares of the width, and the fewest owners behind them; none of either where nobody measured the quantity.
     """
     groups = measured_margins(engine).get(quantity)
     if not groups:
-        return Margin(0.0, 0.0, 0)
+        return NO_MARGIN
     found = [groups[trait] for trait in traits] or [groups[PLAIN]]
     return Margin(max(each.below for each in found), max(each.above for each in found), min(each.owners for each in found))

@@ -16,6 +16,7 @@ from gpusizer.engines.base.margins import MARGIN
 from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.base.types import Deployment, Item, Section
 from gpusizer.engines.base.weights import ExpertPadding
+from gpusizer.facts.margins import Margin
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.constants import constant_bytes
 
@@ -115,7 +116,7 @@ def looked_line(get: DeviceLookup, id: str, factor: Any = 1) -> Item:
     return computed(id, constant_bytes, section=Section.OUTSIDE, band=Limits(low, high), fitted_bytes=size)
 
 
-def looked_margin(get: DeviceLookup) -> tuple[Any, Any]:
-    """What is added to the band of the pool on a device as its columns say: below, above. [bytes]"""
+def looked_margin(get: DeviceLookup) -> Margin:
+    """What is added to the band of the pool on a device as its columns say."""
     below, above = (get(name) for name in MARGIN)
-    return below, above
+    return Margin(below, above, 0)

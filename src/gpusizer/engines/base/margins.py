@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.types import Quantity
 from gpusizer.engines.base.version import known_build
-from gpusizer.facts.margins import Margin, margin_of
+from gpusizer.facts.margins import LEAST_WIDTH, Margin, margin_of
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.core import kept, maximum, minimum
+from gpusizer.formulas.core import kept, maximum
 
 __all__ = ["MARGIN", "POOL", "device_margin", "measured", "owners_behind", "pool_margin", "traits_of", "widened"]
 
@@ -36,43 +36,53 @@ def _traits_of_device(accelerator: Accelerator) -> tuple[str, ...]:
     return tuple(name for name, holds in found.items() if holds)
 
 
-def _of_pool(engine: str, traits: tuple[str, ...], memory_bytes: int) -> tuple[float, float]:
-    margin = margin_of(engine, POOL, traits)
-    return margin.below * memory_bytes, margin.above * memory_bytes
+def pool_margin(start: Start) -> Margin:
+    """What is added to the band of the pool of one GPU."""
+    return margin_of(start.deployment.engine, POOL, traits_of(start))
 
 
-def pool_margin(start: Start) -> tuple[float, float]:
-    """What is added to the band of the pool of one GPU, below and above: all that it holds may be off, so that shares are of its memory. [bytes]"""
-    return _of_pool(start.deployment.engine, traits_of(start), start.device_total_bytes)
-
-
-def device_margin(engine: str, accelerator: Accelerator) -> tuple[float, float]:
-    """The same for starts that are hard to foresee by nothing but their device. [bytes]"""
-    return _of_pool(engine, _traits_of_device(accelerator), accelerator.memory_bytes)
+def device_margin(engine: str, accelerator: Accelerator) -> Margin:
+    """The same for starts that are hard to foresee by nothing but their device."""
+    return margin_of(engine, POOL, _traits_of_device(accelerator))
 
 
 def owners_behind(start: Start) -> int:
     """Owners of measured starts behind the size of the pool."""
-    return margin_of(start.deployment.engine, POOL, traits_of(start)).owners
+    return pool_margin(start).owners
 
 
-def widened(found: Quantity, margin: tuple[Any, Any]) -> Quantity:
-    """A figure with a margin added to its band; a negative one narrows it, never beyond the figure.
+def widened(found: Quantity, margin: Margin, about: Any) -> Quantity:
+    """A figure with a margin added to its band.
 
-    >>> widened(Quantity(10, 8, 11), (1, -2))
-    Quantity(value=10, low=7, high=10, owners=None)
+    Parameters
+    ----------
+    found : Quantity
+        The figure with the band that the formulas give.
+    margin : Margin
+        Shares of the band's width on either side.
+    about : float
+        What the figure is a part of; a band is taken to be no narrower than a share of it. [unit of the figure]
+
+    Returns
+    -------
+    Quantity
+        The figure; its band.
+
+    Examples
+    --------
+    >>> widened(Quantity(10, 8, 10), Margin(0.5, 2.0, 12), 100)
+    Quantity(value=10, low=7.0, high=10.4, owners=None)
     """
-    below, above = margin
-    low = kept("low with margin", minimum(found.low - below, found.value))
-    return Quantity(found.value, low, kept("high with margin", maximum(found.high + above, found.value)))
+    least = kept("least width", about * LEAST_WIDTH)
+    low = kept("low with margin", found.low - margin.below * maximum(found.value - found.low, least))
+    return Quantity(found.value, low, kept("high with margin", found.high + margin.above * maximum(found.high - found.value, least)))
 
 
-def measured(start: Start, figures: Mapping[str, Quantity]) -> dict[str, Quantity]:
-    """The figures of a log with their bands as measured, and how many owners' starts stand behind each; the pool has its margin already."""
+def measured(start: Start, figures: Mapping[str, Quantity], *, settled: Collection[str] = ()) -> dict[str, Quantity]:
+    """The figures of a log with their bands as measured, and how many owners' starts stand behind each; those that are settled have theirs."""
     engine, traits = start.deployment.engine, traits_of(start)
-    return {name: _measured(name, found, margin_of(engine, name, traits)) for name, found in figures.items()}
-
-
-def _measured(name: str, found: Quantity, margin: Margin) -> Quantity:
-    wide = found if name == POOL else widened(found, (margin.below * abs(found.value), margin.above * abs(found.value)))
-    return replace(wide, owners=margin.owners)
+    found = {}
+    for name, each in figures.items():
+        margin = margin_of(engine, name, traits)
+        found[name] = replace(each if name in settled else widened(each, margin, abs(each.value)), owners=margin.owners)
+    return found

@@ -25,7 +25,7 @@ from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.launch import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes
-from gpusizer.engines.base.margins import measured
+from gpusizer.engines.base.margins import POOL, measured
 from gpusizer.engines.base.types import Account, Deployment, Fit, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.verdict import reason_of
 from gpusizer.engines.base.weights import layer_kinds
@@ -124,7 +124,7 @@ class PooledEngine(Engine):
             budget_bytes=start.once(self.budget_bytes),
             account=Account(
                 lambda: self._ranks(start, results, blocks),
-                lambda: measured(start, self.quantities(start, results, (blocks, low, high), worst)),
+                lambda: measured(start, self.quantities(start, results, (blocks, low, high), worst), settled=(POOL,)),
                 lambda: self.warnings(start),
             ),
         )

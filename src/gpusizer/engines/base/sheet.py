@@ -16,6 +16,7 @@ from gpusizer.engines.base.account import Conclusion, StageFigures
 from gpusizer.engines.base.device_support import Contents
 from gpusizer.engines.base.layout_rules import Dimensions
 from gpusizer.engines.base.types import Item
+from gpusizer.facts.margins import NO_MARGIN, Margin
 from gpusizer.facts.types import Accelerator
 
 __all__ = ["AccountSheet", "DeviceLookup", "DeviceShare", "Lookup", "Model", "Outcome", "SheetColumns", "SheetTables", "Ways", "Written"]
@@ -111,7 +112,7 @@ class DeviceShare:
     share: Any
     budget_bytes: Any
     left_open: Any = 1
-    margin: tuple[Any, Any] = (0, 0)
+    margin: Margin = NO_MARGIN
 
 
 @dataclass(frozen=True)

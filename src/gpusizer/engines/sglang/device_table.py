@@ -75,7 +75,9 @@ class SglangDevices(Devices):
             bands = [(band.bytes, band.below, band.above) for band in communicators(accelerator)]
             lines = line_figures((*found.before_weights, *found.beside), *_LINES)
             margin = device_margin(ENGINE.id, accelerator)
-            rows.append([accelerator.memory_bytes, number + 1, *margin, *lines, *(size or None for band in bands for size in band)])
+            rows.append(
+                [accelerator.memory_bytes, number + 1, margin.below, margin.above, *lines, *(size or None for band in bands for size in band)]
+            )
         names = [f"{id}_{name}" for id in _LINES for name in LINE_FIGURES]
         names += [f"{part}_{name}" for part in ("together", "each") for name in _BAND]
         return [(name, 1) for name in ("memory", "class", *MARGIN, *names)], rows

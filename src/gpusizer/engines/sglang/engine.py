@@ -190,7 +190,7 @@ class Sglang(PooledEngine):
         records = records_of(start)
         later = () if start.version >= DRAFTS_FIRST else ("weights_draft",)
         loaded = (line for line in items if line.section is Section.WEIGHTS and line.id not in later)
-        return widened(within_share(records.device, records.share, loaded), start.lasting(pool_margin))
+        return widened(within_share(records.device, records.share, loaded), start.lasting(pool_margin), start.device_total_bytes)
 
     def stage_result(self, start: Start, stage: Stage) -> StageResult:
         """One stage: its items, the pools that are cut from its share, and how many pages that makes."""

@@ -133,7 +133,7 @@ class SglangSheet:
         further = (stage.copies(), stage.tables(), account.loaded(layout, recipe_bytes=stage.recipe_bytes(weights)), stage.unlisted())
         weights |= {line.id: line for line in further}
         beside = [*account.step_lines(prefill, step, layout, stage.place.layers), *found_device.before_weights, *found_device.beside]
-        budget = widened(account.within_share(found_device, share, weights.values()), device.margin)
+        budget = widened(account.within_share(found_device, share, weights.values()), device.margin, found_device.memory_bytes)
         pools = stage.pools
         cached = account.cached(step, requests, pools, budget)
         cache = [line for line in (cached.states, cached.by_request, cached.beyond) if line is not None]

@@ -123,7 +123,9 @@ class TensorRtLlm(PooledEngine):
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """A share of what the trial run left free."""
         records = records_of(start)
-        return widened(left_for_cache(records.device, records.step, cache_record(start, stage), items), start.lasting(pool_margin))
+        return widened(
+            left_for_cache(records.device, records.step, cache_record(start, stage), items), start.lasting(pool_margin), start.device_total_bytes
+        )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         """Blocks over all layers of a stage; layers with a window are held like the others."""

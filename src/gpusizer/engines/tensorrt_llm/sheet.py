@@ -79,7 +79,7 @@ class TensorRtLlmSheet:
         pages = account.pages(found_device, record, lines.values())
         lines[pages.id] = pages
         cache = CacheRecord(stage.cached("token"), stage.cached("request"))
-        available = widened(account.left_for_cache(found_device, step, cache, lines.values()), device.margin)
+        available = widened(account.left_for_cache(found_device, step, cache, lines.values()), device.margin, found_device.memory_bytes)
         block = account.block_bytes(cache, step.page_tokens)
         used = kept("held", sum(line.bytes for line in lines.values()))
         figures = StageFigures(available, stage_blocks(available, block), block, 1, used, 0)

@@ -45,7 +45,7 @@ class TensorRtLlmDevices(Devices):
             found = device_record(self.start(accelerator))
             figures = line_figures((*found.outside, *found.system), *_LINES)
             margin = device_margin(ENGINE.id, accelerator)
-            rows.append([accelerator.memory_bytes, number + 1, *margin, found.keeps_pages, found.server_devices, *figures])
+            rows.append([accelerator.memory_bytes, number + 1, margin.below, margin.above, found.keeps_pages, found.server_devices, *figures])
         names = [f"{id}_{name}" for id in _LINES for name in LINE_FIGURES]
         return [(name, 1) for name in ("memory", "class", *MARGIN, "keeps_pages", "server", *names)], rows
 

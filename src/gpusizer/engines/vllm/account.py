@@ -21,6 +21,7 @@ from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.buffers import latents, workspace
 from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.engines.vllm.weights import WHOLE_STEPS
+from gpusizer.facts.margins import Margin
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes
@@ -341,7 +342,7 @@ class Asked:
     pp: Any
     context_tokens: Any
     budget_bytes: Any
-    margin: tuple[Any, Any]
+    margin: Margin
 
 
 def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, stage: Assembled, asked: Asked, rules: VersionRules) -> Outcome:
@@ -358,7 +359,7 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     grown = growth(device, rules, buffers, host_images(model, step, device, stage.place))
     of_stage = charged([*lines.values(), peak, graphs], chosen.charges_graphs, charges_graphs=True)
     left = left_of(asked.budget_bytes, of_stage, charged([grown], 1, charges_graphs=True))
-    available = widened(shared_out(left, device.pool_share), asked.margin)
+    available = widened(shared_out(left, device.pool_share), asked.margin, device.memory_bytes)
     needed = stage.needed_blocks(in_flight_tokens(step_tokens=step.tokens, pp=asked.pp))
     outside = kept("outside", sum(line.bytes for line in device.outside))
     used = kept("held", weights_bytes + peak.bytes + graphs.bytes) + grown.bytes + outside

@@ -12,6 +12,7 @@ from gpusizer.engines.base.margins import MARGIN, device_margin
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.vllm.record import DeviceRecord, class_record, device_record
 from gpusizer.engines.vllm.weights import expert_paddings
+from gpusizer.facts.margins import Margin
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import floor_div
 
@@ -33,7 +34,7 @@ class DeviceFigures:
     driver_bytes: int
     context_bytes: int
     system_bytes: int  # held by others, of shared memory
-    margin: tuple[float, float]  # of the pool's band: below, above
+    margin: Margin  # of the pool's band
     pool_share: float
     image_copies: float
     joined_bytes: tuple[int, ...]  # by case
@@ -73,7 +74,8 @@ class VllmDevices(Devices):
                 *each.budgets,
                 *(size for size, _ in each.growth),
                 *(above for _, above in each.growth),
-                *each.margin,
+                each.margin.below,
+                each.margin.above,
             ]
             for each in self.figures
         ]

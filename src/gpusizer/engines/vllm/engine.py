@@ -224,7 +224,7 @@ class Vllm(PooledEngine):
         factor = estimate_factor(start.architecture, start.version)
         left = left_of(start.once(self.budget_bytes), charged(items, factor, charges_graphs=self.charges_graphs(start)))
         share = start.lasting(device_record).pool_share
-        return widened(left if share == 1 else shared_out(left, share), start.lasting(pool_margin))
+        return widened(left if share == 1 else shared_out(left, share), start.lasting(pool_margin), start.device_total_bytes)
 
     def charges_graphs(self, start: Start) -> bool:
         """Whether an estimate of the graphs is taken off the budget: by default since 0.20, before where the operator asks for it."""
