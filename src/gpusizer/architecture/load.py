@@ -12,6 +12,7 @@ from typing import Any
 from gpusizer.architecture.failures import named_failures
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.readers import read_config
+from gpusizer.architecture.readers.pruned import Left, with_fewer_experts
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnreadableFileError
 from gpusizer.given_files import stands_here
@@ -275,4 +276,7 @@ def _model(id: str) -> Architecture:
     from gpusizer.facts.catalog import model_entry
 
     entry = model_entry(id)
+    if entry.pruned:
+        left = Left(entry.published_total_params or 0, entry.pruned_percent)
+        return with_fewer_experts(entry.config, id=entry.id, name=entry.name, left=left)
     return read_config(entry.config, id=entry.id, name=entry.name)

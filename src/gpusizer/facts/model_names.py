@@ -11,14 +11,27 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from gpusizer.errors import UnknownIdError
+from gpusizer.facts.pruned import Pruned, pruned_name
 from gpusizer.facts.types import ModelEntry
+from gpusizer.units import GB
 
-__all__ = ["LONGEST_NAME", "find_model", "known_ids", "name_key", "names_of", "nearest_models", "precision_within", "reductions", "resolve_model"]
+__all__ = [
+    "LONGEST_NAME",
+    "find_model",
+    "known_ids",
+    "known_key",
+    "name_key",
+    "names_of",
+    "nearest_models",
+    "precision_within",
+    "reductions",
+    "resolve_model",
+]
 
 MODELS = Path(__file__).parent / "models"
 LONGEST_NAME = 200
@@ -107,8 +120,8 @@ def resolve_model(name: str) -> tuple[ModelEntry, str | None]:
         return _entry(found), None
     for words in _spellings(name):
         for key, precision in reductions(words):
-            if key in _index()["names"]:
-                return _entry(_index()["names"][key]), precision
+            if (found := known_key(key)) is not None:
+                return _entry(found), precision
     raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(name))
 
 
@@ -125,8 +138,27 @@ def _spellings(name: str) -> Iterator[str]:
 def _lookup(name: str) -> str | None:
     if len(name) > LONGEST_NAME:
         return None
-    found: str | None = _index()["names"].get(name_key(name))
-    return found
+    return known_key(name_key(name))
+
+
+def known_key(key: str) -> str | None:
+    """The id that a key means: of the catalogue, or of a model of it whose experts were pruned."""
+    found: str | None = names_of().get(key)
+    if found is not None:
+        return found
+    pruned = _pruned(key)
+    return pruned.base + pruned.ending.lower() if pruned is not None else None
+
+
+@lru_cache(maxsize=1024)
+def _pruned(key: str) -> Pruned | None:
+    return pruned_name(key, names_of(), _total_params)
+
+
+def _total_params(model_id: str) -> int:
+    """Published parameters of an entry, else the size in its name; 0 where neither is there. [parameters]"""
+    size = re.search(r"-(\d{1,4})b(?=-|$)", model_id)
+    return _file(model_id).get("published_total_params") or (int(size[1]) * GB if size else 0)
 
 
 # What a suffix says about the stored weights.
@@ -227,6 +259,20 @@ def nearest_models(name: str) -> list[str]:
 
 
 def _entry(model_id: str) -> ModelEntry:
+    if model_id not in names_of().values() and (pruned := _pruned(model_id)) is not None:
+        whole = _entry(pruned.base)
+        return ModelEntry(
+            id=model_id,
+            name=whole.name + pruned.ending,
+            aliases=(),
+            config=whole.config,
+            licence=whole.licence,
+            published_total_params=pruned.total_params or None,
+            published_source="name of the model" if pruned.total_params else None,
+            config_source=whole.config_source,
+            pruned=True,
+            pruned_percent=pruned.percent,
+        )
     record = _file(model_id)
     config = _config(record)
     if base := record.get("same_as"):

@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from gpusizer.errors import InputError, UnknownIdError
-from gpusizer.facts.model_names import LONGEST_NAME, find_model, known_ids, name_key, names_of, nearest_models, precision_within, reductions
+from gpusizer.facts.model_names import (
+    LONGEST_NAME,
+    find_model,
+    known_ids,
+    known_key,
+    name_key,
+    names_of,
+    nearest_models,
+    precision_within,
+    reductions,
+)
 from gpusizer.facts.model_remarks import another_line, readings, same_size
 
 __all__ = ["QUANTISED", "MeantModel", "model_meant", "repository_of"]
@@ -209,6 +219,8 @@ def _known(key: str) -> str | None:
     for each in (key, short.get(key), *(key + ending for ending in _TUNED)):
         if each is not None and each in names:
             return names[each]
+    if (pruned := known_key(key)) is not None:
+        return pruned
     return _compact().get(_pressed(key))
 
 

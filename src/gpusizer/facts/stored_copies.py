@@ -37,7 +37,7 @@ def stored_copy_id(model_id: str, precision: str) -> str:
     """
     known = frozenset(model_ids())
     stem = re.sub(r"-(?:it|instruct|chat)$", "", model_id)
-    if model_id.endswith(f"-{precision}"):
+    if model_id.endswith(f"-{precision}") or model_id not in known:
         return model_id
     for name in (f"{model_id}-{precision}", f"{stem}-{precision}", f"{stem}-instruct-{precision}"):
         if name in known:

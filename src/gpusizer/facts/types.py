@@ -262,3 +262,5 @@ class ModelEntry:
     config_source: str | None = None
     notes: tuple[str, ...] = ()
     reasoning_source: str | None = None  # who says that it thinks before it answers, None where nobody does
+    pruned: bool = False  # the configuration is that of the whole model: as many experts are left as ``published_total_params`` tell,
+    pruned_percent: int = 0  # or without this part of them

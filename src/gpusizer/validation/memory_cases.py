@@ -77,7 +77,7 @@ KNOWN_BEFORE = [
 
 LONGEST_FIELD = 20_000
 _PLAIN = ("bf16", "fp16", "fp32")
-_OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs"})
+_OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs", "experts-pruned"})
 _MOST_OF_SHARED = 0.9  # of memory that host and device share; the system has the rest
 _METHOD = re.compile(r"modelopt|compressed|quark|torchao|gguf|native|checkpoint|ascend")  # how a checkpoint was made, not in which format
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
