@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpusizer.architecture.load import load_architecture
+from gpusizer.architecture.types import MixtureOfExperts
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import model_entry
 from gpusizer.validation.models import model_of
@@ -26,7 +27,7 @@ PUBLISHED = {
 def test_as_many_experts_are_left_as_the_maker_says(name: str, experts: int) -> None:
     entry, _ = model_of(name)
     model = load_architecture(entry.id)
-    kept = {block.experts for layer in model.layers for block in layer.feed_forwards if block.kind == "experts"}
+    kept = {block.experts for layer in model.layers for block in layer.feed_forwards if isinstance(block, MixtureOfExperts)}
     assert max(kept) == pytest.approx(experts, abs=1)
     said = next(notice for notice in model.warnings if notice.code == "experts-pruned")
     assert said.parameters["kept"] == max(kept)
