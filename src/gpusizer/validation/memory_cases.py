@@ -29,7 +29,7 @@ from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment
-from gpusizer.engines.base.version import build_day, known_build, named_version
+from gpusizer.engines.base.version import build_day, known_build, named_version, ordered_version
 from gpusizer.errors import InputError
 from gpusizer.facts.stored_copies import published_by_another
 from gpusizer.facts.types import Accelerator, ModelEntry
@@ -289,7 +289,10 @@ def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
             return next((release for first, release in engine.fork_releases if first > day), None)
         told = build is not None and (not fork or int(build[1]) >= int(engine.fork_releases[0][1]))  # who builds from a copy gets "build 1"
         return build[1] if build and told else release_on(engine.id, day, fork=fork)
-    return named_version(words, engine.months) or release_on(engine.id, build_day(words) or text(row, "date"))
+    named, released = named_version(words, engine.months), release_on(engine.id, build_day(words) or text(row, "date"))
+    if named and released and engine.releases and ordered_version(named) < ordered_version(engine.releases[0][1]):
+        return released  # older than all that was released since: the version of an image or a fork, by its own count
+    return named or released
 
 
 def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -> tuple[str | None, bool, bool]:

@@ -199,6 +199,8 @@ def cache_layout(architecture: Architecture, request: CacheRequest) -> CacheLayo
 def _plan(architecture: Architecture, request: CacheRequest) -> CacheLayout:
     layers = (*architecture.layers, *request.draft_layers)
     if any(isinstance(mixer, CompressedAttention) for layer in architecture.layers for mixer in layer.mixers):
+        if request.tuples and request.form.packed_latent:  # forks of then keep the pages of FP8, which hold the compressors' states: n = 1, 0.4 %
+            request = replace(request, form=replace(request.form, id="fp8_ds_mla", element_bytes=1.0, scaled_latent=True, packed_latent=False))
         packed = _compressed_pages(layers, request)
         return CacheLayout(_packed(_widened(packed) if request.tuples else packed), request.tuples)
     pages = _pages(layers, request)
