@@ -41,6 +41,7 @@ from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, warms_up
+from gpusizer.engines.vllm.images import loads_towers
 from gpusizer.engines.vllm.record import (
     CONSUMED,
     device_record,
@@ -64,7 +65,6 @@ from gpusizer.engines.vllm.weights import (
     slack_bytes,
     square_bytes,
     tables_on_host,
-    text_only,
     unfolds_scales,
     unfused_experts,
 )
@@ -137,10 +137,6 @@ class Vllm(PooledEngine):
             stacked=self.stacked,
         )
 
-    def loads_towers(self, start: Start) -> bool:
-        """Not where nothing but text is served."""
-        return not text_only(start)
-
     def weights(self, start: Start, stage: Stage) -> list[Item]:
         """Without the head where hidden states are pooled (vllm/model_executor/models/adapters.py, as_embedding_model)."""
         found = super().weights(start, stage)
@@ -172,6 +168,10 @@ class Vllm(PooledEngine):
             *(offloaded_tables(start, stage, cut, sources=TABLES_ON_HOST) if tables_on_host(start) else ()),
         ]
         return [line for line in lines if line.high_bytes]
+
+    def loads_towers(self, start: Start) -> bool:
+        """Whether towers for images and sound are loaded."""
+        return loads_towers(start)
 
     def weights_depend_on(self, start: Start) -> tuple[object, ...]:
         """Kernels, and so padding and copies, are chosen by vendor and compute capability."""

@@ -9,7 +9,9 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.vllm.weights import deeper_levels
 
-__all__ = ["Tower", "image_share", "images_each", "tower_of"]
+__all__ = ["Tower", "image_share", "images_each", "loads_towers", "tower_of"]
+
+TEXT_BY_LIMITS = (0, 10, 1)  # towers whose inputs may not be sent are not loaded: vllm/model_executor/models/qwen3_vl.py, vllm-project/vllm#22299
 
 # The largest image of towers that take any size: 16,777,216 pixels in patches of 16 (the processors' own limit).
 _LARGEST_IMAGE_PATCHES = 65536
@@ -40,10 +42,23 @@ def tower_of(architecture: Architecture) -> Tower:
     return Tower(width, _LARGEST_IMAGE_PATCHES, 1 + deeper_levels(architecture), elements)
 
 
+def loads_towers(start: Start) -> bool:
+    """Whether towers are loaded: not where the operator takes text alone, nor where none of what they read may be sent."""
+    limits, config = start.flag("limit_mm_per_prompt"), start.architecture.config
+    kinds = ["image", *(["video"] if {"video_token_id", "video_token_index"} & set(config) else []), *(["audio"] if "audio_config" in config else [])]
+    none = start.version >= TEXT_BY_LIMITS and all(_limit(limits, kind) == 0 for kind in kinds)
+    return not (none or start.flag("language_model_only"))
+
+
+def _limit(limits: Any, kind: str) -> Any:
+    """How many of a kind one request may hold: a number or with further settings; None where nobody says."""
+    asked = limits.get(kind) if isinstance(limits, Mapping) else None
+    return asked.get("count") if isinstance(asked, Mapping) else asked
+
+
 def images_each(limits: Any) -> int:
-    """Images of one request: ``--limit-mm-per-prompt``, a number or with further settings."""
-    asked = limits.get("image") if isinstance(limits, Mapping) else None
-    count = asked.get("count") if isinstance(asked, Mapping) else asked
+    """Images of one request, by ``--limit-mm-per-prompt``."""
+    count = _limit(limits, "image")
     return min(count, _MOST_IMAGES) if isinstance(count, int) and not isinstance(count, bool) and count > 0 else _MOST_IMAGES
 
 

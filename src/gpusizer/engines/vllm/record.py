@@ -32,9 +32,9 @@ from gpusizer.engines.vllm.graphs import (
     split_width,
     whole_tokens,
 )
-from gpusizer.engines.vllm.images import image_share, images_each, tower_of
+from gpusizer.engines.vllm.images import image_share, images_each, loads_towers, tower_of
 from gpusizer.engines.vllm.sparse import sparse_attention
-from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, text_only, unfolds_scales
+from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, unfolds_scales
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import where
 from gpusizer.formulas.memory.constants import sum_bytes
@@ -275,8 +275,7 @@ class StepRecord:
 def step_record(start: Start) -> StepRecord:
     """Collect what the account reads of a start's largest step."""
     deployment = start.deployment
-    towers = not text_only(start)
-    limits = start.flag("limit_mm_per_prompt")
+    reads, limits = loads_towers(start), start.flag("limit_mm_per_prompt")
     without = isinstance(limits, Mapping) and limits.get("image") == 0 and not limits.get("video")
     return StepRecord(
         context_tokens=deployment.max_model_len or 1,
@@ -289,10 +288,10 @@ def step_record(start: Start) -> StepRecord:
         splits=attention_splits(start),
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
-        encodes=int(towers and not (without or start.flag("skip_mm_profiling"))),
+        encodes=int(reads and not (without or start.flag("skip_mm_profiling"))),
         image_share=image_share(start),
         images_each=images_each(limits),
-        reads_images=int(towers),
+        reads_images=int(reads),
         decoded=1 + deployment.speculative_tokens,
         chunk_tokens=chunk_tokens(start),
         wide_experts=int(not reads_packed(start)),

@@ -51,7 +51,6 @@ __all__ = [
     "slack_of",
     "square_bytes",
     "tables_on_host",
-    "text_only",
     "unfolds_scales",
     "unfused_experts",
 ]
@@ -75,17 +74,6 @@ def tables_on_host(start: Start) -> bool:
     told = start.flag("engram_config")
     chosen = told.get("cpu_offload") if isinstance(told, Mapping) else None
     return chosen if isinstance(chosen, bool) else start.accelerator.vendor == "NVIDIA"
-
-
-EMPTY_LIMITS = (0, 11)  # a tower is left out where no request may have what it reads: vllm/model_executor/models/qwen3_vl.py
-
-
-def text_only(start: Start) -> bool:
-    """Whether the language part alone is loaded: as ``--language-model-only`` says, or as requests may hold neither images nor videos."""
-    limits = start.flag("limit_mm_per_prompt")
-    if start.flag("language_model_only") or start.version < EMPTY_LIMITS or not isinstance(limits, Mapping):
-        return bool(start.flag("language_model_only"))
-    return limits.get("image") == 0 and limits.get("video", int(_reads_videos(start.architecture.config))) == 0
 
 
 def expert_paddings(start: Start) -> tuple[ExpertPadding, ...]:
