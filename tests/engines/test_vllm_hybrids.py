@@ -58,3 +58,15 @@ def test_images_in_shared_memory_count_as_the_devices() -> None:
 
 def test_a_guess_at_the_size_of_blocks_refuses_no_cut() -> None:
     assert fit("somebody/Qwen3.8-Flash-Next-AWQ-W4A16", "rtx4090-24gb", tp=4, pp=2).reason is None
+
+
+def test_a_tower_whose_inputs_may_not_be_sent_is_not_loaded() -> None:
+    """Qwen3-VL-Embedding-2B on a T4 without images and videos: 3.4554 GiB loaded (github.com/zjpzhao/vllm-qwen3vl-cu118-t4)."""
+    fields = {"max_model_len": 2048, "engine_version": "0.11.0", "enforce_eager": True}
+    limits = {"limit_mm_per_prompt": {"image": 0, "video": 0}}
+    found = fit("Qwen/Qwen3-VL-Embedding-2B", "t4-16gb", flags=limits, **fields)
+    assert gib(found, "weights_bytes") == pytest.approx(3.4554, abs=0.005)
+    for some in ({"image": 0}, {"image": 0, "video": 1}):
+        assert gib(fit("Qwen/Qwen3-VL-Embedding-2B", "t4-16gb", flags={"limit_mm_per_prompt": some}, **fields), "weights_bytes") > 4
+    pooled = fit("Qwen/Qwen3-VL-Embedding-2B", "t4-16gb", flags={**limits, "runner": "pooling"}, **fields)
+    assert gib(pooled, "activation_peak_bytes") < 0.2 < gib(found, "activation_peak_bytes")  # no logits

@@ -181,9 +181,8 @@ def _profiled(model: ModelRecord, step: StepRecord) -> tuple[Any, Any]:
 
 def _encoder(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> tuple[Any, Any]:
     """A vision tower at work, and its outputs that stay. [bytes]"""
-    element = model.element_bytes
-    patches, images = _profiled(model, step)
-    copies = kept("copies of patches", fitted.ENCODER_COPIES + fitted.ENCODER_CUT_COPIES / layout.tower_ranks)
+    element, (patches, images) = model.element_bytes, _profiled(model, step)
+    copies = kept("copies", fitted.ENCODER_COPIES + fitted.ENCODER_CUT_COPIES / layout.tower_ranks)
     work = encoder_bytes(patches=images * patches, width=model.tower_width, copies=copies, element_bytes=element)
     stays = encoded_bytes(
         tokens=step.tokens,

@@ -45,7 +45,9 @@ def tower_of(architecture: Architecture) -> Tower:
 def loads_towers(start: Start) -> bool:
     """Whether towers are loaded: not where the operator takes text alone, nor where none of what they read may be sent."""
     limits, config = start.flag("limit_mm_per_prompt"), start.architecture.config
-    kinds = ["image", *(["video"] if {"video_token_id", "video_token_index"} & set(config) else []), *(["audio"] if "audio_config" in config else [])]
+    tower = config.get("vision_config")
+    moves = "video_token_id" in config or (isinstance(tower, Mapping) and "temporal_patch_size" in tower)
+    kinds = ["image", *(["video"] if moves else []), *(["audio"] if "audio_config" in config else [])]
     none = start.version >= TEXT_BY_LIMITS and all(_limit(limits, kind) == 0 for kind in kinds)
     return not (none or start.flag("language_model_only"))
 
