@@ -70,3 +70,13 @@ def test_a_tower_whose_inputs_may_not_be_sent_is_not_loaded() -> None:
         assert gib(fit("Qwen/Qwen3-VL-Embedding-2B", "t4-16gb", flags={"limit_mm_per_prompt": some}, **fields), "weights_bytes") > 4
     pooled = fit("Qwen/Qwen3-VL-Embedding-2B", "t4-16gb", flags={**limits, "runner": "pooling"}, **fields)
     assert gib(pooled, "activation_peak_bytes") < 0.2 < gib(found, "activation_peak_bytes")  # no logits
+
+
+def test_a_step_must_hold_a_block_whose_state_is_cached() -> None:
+    """ "In Mamba cache align mode, block_size (2096) must be <= max_num_batched_tokens (2048)": Qwen3.5 and 3.6 with a cache in FP8."""
+    start = {"kv_precision": "fp8", "max_model_len": 32768, "max_num_seqs": 8, "engine_version": "0.20.0"}
+    refused = fit("qwen3.6-35b-a3b-fp8", "l40s-48gb", flags={"enable_prefix_caching": True}, **start).reason
+    assert refused is not None
+    assert (refused.code, *refused.parameters.values()) == ("block-above-step", 2096, 2048)
+    for other in ({"max_num_batched_tokens": 2096, "flags": {"enable_prefix_caching": True}}, {}):
+        assert fit("qwen3.6-35b-a3b-fp8", "l40s-48gb", **start, **other).fits

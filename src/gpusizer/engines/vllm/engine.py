@@ -84,7 +84,7 @@ HYBRID_CACHE = (0, 10)  # groups of layers share one pool
 COUNTED_BY_REQUESTS = (0, 20, 1)  # tokens are printed as requests of full length, not yet by its candidates
 ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
 BLOCK_EACH = (0, 20)  # refuses fewer state blocks than requests: vllm-project/vllm#38270, of 31 March 2026
-ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one
+ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one; a step must hold a block: #34445
 CACHED_STATES = (0, 26, 0, 1)  # and is on by default for models with states: vllm-project/vllm#50991, of August 2026
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 HANDS_OVER = (0, 9)  # NixlConnector: vllm/distributed/kv_transfer/kv_connector/v1/nixl_connector.py
@@ -298,7 +298,11 @@ class Vllm(PooledEngine):
         return int((start.deployment.max_num_seqs or 1) * states) if start.version >= BLOCK_EACH else 0
 
     def refusal(self, start: Start, stage: Stage, items: Sequence[Item]) -> Notice | None:
-        """Not enough free memory for the budget at the start."""
+        """Not enough free memory for the budget at the start, or states that are cached for blocks which no step holds."""
+        block, step = self.cache_plan(start, stage).block_tokens, start.deployment.max_num_batched_tokens or 1
+        cached = start.version >= ALIGNED_STATES and start.flag("enable_prefix_caching") and model_record(start.architecture).states
+        if cached and block > step:
+            return Notice("block-above-step", {"block_tokens": block, "step_tokens": step})
         device, budget = start.lasting(device_record), start.once(self.budget_bytes)
         if not version_rules(start.version).checks_budget or not above_free(budget, device):
             return None
