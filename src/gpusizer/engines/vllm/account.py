@@ -136,21 +136,24 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
 HANDED_ON = 2  # tensors: a stage hands on the hidden state and the residual
 
 
-def _layer(model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Place) -> Any:
-    """The widest point of one decoder layer. [bytes]"""
-    peak = layer_peak_bytes(
-        tokens=step.tokens,
-        element_bytes=model.element_bytes,
-        width=model.dense_width,
-        tp=layout.tp,
-        matrices=model.dense_matrices,
-        byte_inputs=model.byte_inputs,
-        hidden=model.hidden,
-        streams=model.streams,
-        hidden_copies=fitted.HIDDEN_COPIES,
-        handed_on=HANDED_ON * (1 - place.last),
+def _layer(model: ModelRecord, step: StepRecord, layout: LayoutRecord, place: Place, workspace_bytes: Any) -> Any:
+    """The widest point of one decoder layer: a dense block, or the work buffers of experts. [bytes]"""
+    dense, experts = (
+        layer_peak_bytes(
+            tokens=step.tokens,
+            element_bytes=model.element_bytes,
+            width=width,
+            tp=layout.tp,
+            matrices=model.dense_matrices,
+            byte_inputs=model.byte_inputs,
+            hidden=model.hidden,
+            streams=model.streams,
+            hidden_copies=fitted.HIDDEN_COPIES,
+            handed_on=HANDED_ON * (1 - place.last),
+        )
+        for width in (model.dense_width, 0)
     )
-    return kept("layer", peak)
+    return kept("layer", maximum(dense, experts + workspace_bytes))
 
 
 def _sampler(model: ModelRecord, step: StepRecord, rules: VersionRules) -> Any:
@@ -170,6 +173,7 @@ def _sampler(model: ModelRecord, step: StepRecord, rules: VersionRules) -> Any:
 
 PARTIAL_BYTES = 4  # of a partial result of attention
 PATCHES_OF_A_TOKEN = 4  # of towers that take any size: squares of two by two patches become one token
+PIXEL_BYTES = 4  # of a number of a patch as a processor hands it on
 
 
 def _profiled(model: ModelRecord, step: StepRecord) -> tuple[Any, Any]:
@@ -194,9 +198,6 @@ def _encoder(model: ModelRecord, step: StepRecord, layout: LayoutRecord) -> tupl
     return kept("encoder", work * step.encodes), kept("encoded", where(model.tower_width > 0, stays, 0) * step.encodes)
 
 
-PIXEL_BYTES = 4  # of a number of a patch as a processor hands it on
-
-
 def host_images(model: ModelRecord, step: StepRecord, device: DeviceRecord, place: Place) -> Any:
     """Profiled images in the host's memory, where that is the device's. [bytes]"""
     patches, images = _profiled(model, step)
@@ -212,7 +213,7 @@ def step_lines(
     inputs = {
         "workspace_bytes": workspace_bytes if rules.workspace_beside else 0,
         "sampler_bytes": place.last * step.samples * _sampler(model, step, rules),
-        "block_bytes": _layer(model, step, layout, place) + (workspace_bytes if rules.workspace_in_layer else 0),
+        "block_bytes": _layer(model, step, layout, place, workspace_bytes if rules.workspace_in_layer else 0),
         "latent_bytes": latents(model, step, layout, rules),
         "encoder_bytes": place.first * work,
         "encoded_bytes": place.first * stays,
@@ -242,8 +243,7 @@ def step_lines(
 def estimated_graphs(graphs: Item, factor: Any) -> Item:
     """What the engine estimates for its graphs, which is what it charges."""
     size, (low, high) = kept("estimate", share_bytes(share=factor, of_bytes=graphs.bytes)), fitted.GRAPH_ESTIMATE_SPREAD
-    ends = Limits(size * low, size * high)
-    return computed("cuda_graphs", share_bytes, section=Section.GRAPHS, band=ends, share=factor, of_bytes=graphs.bytes)
+    return computed("cuda_graphs", share_bytes, section=Section.GRAPHS, band=Limits(size * low, size * high), share=factor, of_bytes=graphs.bytes)
 
 
 # ---- what lies outside the allocator, and what is left ----------------------------------------------------------------
