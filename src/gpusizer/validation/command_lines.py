@@ -25,6 +25,7 @@ _OPTION = re.compile(r"--?([A-Za-z][\w-]{0,63})(?:=(.*))?", re.DOTALL)
 _ASSIGNED = re.compile(r"([A-Za-z_][\w-]{0,63})=(.*)", re.DOTALL)
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}:")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}")
+_SWITCH = re.compile(r"(?:no[_-])?(?:enable|disable|enforce)(?:[_-][A-Za-z0-9]+){1,8}")
 _SUM = re.compile(r"\$\(\(\s*(\d{1,9})\s*(?:\*\s*(\d{1,9})\s*)?\)\)")
 _WORD = re.compile(r"""\$\(\(\s*\d{1,9}\s*(?:\*\s*\d{1,9}\s*)?\)\)|(?:[^\s"';]|"[^"]{0,4000}"?|'[^']{0,4000}'?)+|;""")
 
@@ -61,6 +62,8 @@ def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
     {'max_model_len': 8192, 'language_model_only': True}
     >>> launch_words("server_args: page_size=128 attention_backend=ascend")
     {'page_size': 128, 'attention_backend': 'ascend'}
+    >>> launch_words("quantization fp8; enable_prefix_caching enable_chunked_prefill max_num_seqs 4 enforce_eager")
+    {'enable_prefix_caching': True, 'enable_chunked_prefill': True, 'max_num_seqs': 4, 'enforce_eager': True}
     >>> launch_words("tensor_parallel_size=2, max_model_len=30_000; free_gpu_memory_fraction 0.9")
     {'tensor_parallel_size': 2, 'max_model_len': 30000, 'free_gpu_memory_fraction': 0.9}
     """
@@ -119,6 +122,8 @@ def _next(words: list[str], index: int) -> tuple[str | None, Any, int]:
     assigned = _ASSIGNED.fullmatch(word)
     if assigned:
         return _long(assigned[1]), _value(assigned[2]), index + 1
+    if _SWITCH.fullmatch(word) and (following is None or not isinstance(_value(following), bool | int)):
+        return _long(word), True, index + 1
     if following is None or following == ";" or _starts_option(following) or _ASSIGNED.fullmatch(following):
         return None, None, index + 1
     if _LABEL.fullmatch(word):
