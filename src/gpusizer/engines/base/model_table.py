@@ -130,6 +130,10 @@ class ModelTables(ABC):
         """Whether the head is tied and yet loaded by itself."""
         return False
 
+    def whole_tower(self, architecture: Architecture) -> bool:
+        """Whether every rank holds the whole of a vision tower."""
+        return False
+
     def square_shares(self, tensors: Iterable[tuple[Tensor, StorageFormat, int]]) -> dict[str, tuple[float, int]]:
         """For each group of parameters with FP8 in square blocks: their share of its bytes, and the side of a block, where that matters."""
         return {}
@@ -310,9 +314,10 @@ def _places(tables: ModelTables, model: ModelColumns, part: Part, *, slack: bool
     for number, precision in enumerate(tables.precisions):
         shares = model.precisions[number]["shares"]
         forms = tally.forms(part, precision)
-        key = (forms, tuple(shares.items()))
+        whole = tables.whole_tower(tally.precisions[precision])
+        key = (forms, tuple(shares.items()), whole)
         if key not in known:
-            known[key] = tables.parts.place(tally.stored(part, forms), slack=slack, shares=shares, places=model.cut_places)
+            known[key] = tables.parts.place(tally.stored(part, forms), slack=slack, shares=shares, places=model.cut_places, whole_tower=whole)
         found.append(known[key])
     return found
 

@@ -179,7 +179,7 @@ class PartTable:
     beside_of: Mapping[str, LayerSize] = field(default_factory=dict)
     stacked: bool = False
     rows: list[list[float | None]] = field(default_factory=list)
-    _known: dict[tuple[tuple[StoredTensor, ...], bool, Blocks, frozenset[int]], int] = field(default_factory=dict)
+    _known: dict[tuple[tuple[StoredTensor, ...], bool, Blocks, frozenset[int], bool], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rows.append([None] * len(self.columns()))
@@ -199,21 +199,26 @@ class PartTable:
             found += [(kind, "", whole, tp) for whole in (0, 1) for tp in self.tps]
         return found
 
-    def place(self, stored: tuple[StoredTensor, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int]) -> int:
+    def place(
+        self, stored: tuple[StoredTensor, ...], *, slack: bool, shares: Mapping[str, float], places: frozenset[int], whole_tower: bool = False
+    ) -> int:
         """Row of a part, counted from 1; row 1 is the part that weighs nothing.
 
-        ``shares`` are those of FP8 in square blocks, by group of parameters; ``places`` the tensor-parallel sizes that the model allows.
+        A ``whole_tower`` is on every rank. ``shares`` are those of FP8 in square blocks, by group of parameters; ``places`` the tensor-parallel sizes
+        that the model allows.
         """
         if not stored:
             return 1
         own = tuple((group, share) for group, share in shares.items() if any(one.group == group for one in stored)) if shares else ()
-        key = (stored, slack, own, places)
+        key = (stored, slack, own, places, whole_tower)
         if key not in self._known:
             self._known[key] = len(self.rows) + 1
             padded = any(one.group == "routed_experts" and len(one.shape) == 2 and one.form.id == self.paddings[0][0].format_id for one in stored)
             variants = range(len(self.paddings)) if padded else range(1)
             for variant in variants:
-                self.rows.append(self._row(stored, self.paddings[variant], own, places, slack=slack, further=len(variants) > 1))
+                self.rows.append(
+                    self._row(stored, self.paddings[variant], own, places, slack=slack, further=len(variants) > 1, whole_tower=whole_tower)
+                )
         return self._known[key]
 
     def _row(
@@ -225,6 +230,7 @@ class PartTable:
         *,
         slack: bool,
         further: bool,
+        whole_tower: bool,
     ) -> list[float | None]:
         row: list[float | None] = [int(further)]
         sizes: dict[tuple[str, int, int], float] = {}
@@ -233,7 +239,8 @@ class PartTable:
             matrices = bare_matrices(tensors) if slack else ()
             for tp in (self.tps[place] for place in places):
                 for whole in ways if tp > 1 else (0,):
-                    cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, towers_tp=tp, stacked=self.stacked)
+                    cut = Cut(tp=tp, experts_tp=1 if whole else tp, ep=tp if whole else 1, paddings=paddings, stacked=self.stacked)
+                    cut = replace(cut, towers_tp=1 if whole_tower else tp)
                     self._tally_cut(sizes, (tensors, matrices), cut, (whole, tp), shares)
                     if ways == (0,) and routed and tp > 1:
                         for name in self._kinds:

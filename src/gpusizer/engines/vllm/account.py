@@ -25,11 +25,11 @@ from gpusizer.facts.margins import Margin
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes
-from gpusizer.formulas.memory.budget import pooled_graph_bytes, split_buffers_bytes
+from gpusizer.formulas.memory.budget import pooled_graph_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
 from gpusizer.formulas.memory.loaded import unfolded_scales_bytes
-from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, step_rows_bytes
+from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, split_buffers_bytes, step_rows_bytes
 from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens, profiled_images
 
 __all__ = [
@@ -348,7 +348,7 @@ def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, st
     """Run the account of every stage and conclude."""
     step = default_step(chosen, asked.context_tokens, stage.block_tokens)
     square = kept("unfolded", stage.square_bytes * chosen.unfolds_scales)
-    padded = kept("padded", stage.padded_bytes * chosen.pads_experts)
+    padded = kept("padded", stage.padded_bytes * where(model.byte_experts > 0, chosen.aligns_experts, chosen.pads_experts))
     made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes, padded_bytes=padded)
     lines = stage.weights() | {line.id: line for line in (*made, *stage.unfused(chosen.pads_experts))}
     lines["weights_ngrams_on_host"] = tables_moved(lines["weights_ngrams"].bytes * chosen.tables_on_host)

@@ -10,8 +10,8 @@ from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.vllm.cache import Kept
 from gpusizer.engines.vllm.cache_table import NEEDS, SIZES
+from gpusizer.engines.vllm.expert_padding import REPACKED_SPREAD
 from gpusizer.engines.vllm.model_table import KEPT
-from gpusizer.engines.vllm.weights import REPACKED_SPREAD
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.formulas.memory.loaded import group_sum_bytes

@@ -40,6 +40,7 @@ from gpusizer.engines.vllm.buffers import workspace
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
+from gpusizer.engines.vllm.expert_padding import aligns_experts, padded_experts, pads_experts, unfused_experts
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, warms_up
 from gpusizer.engines.vllm.images import loads_towers
 from gpusizer.engines.vllm.record import (
@@ -60,13 +61,12 @@ from gpusizer.engines.vllm.weights import (
     TABLES_ON_HOST,
     expert_paddings,
     own_head,
-    padded_experts,
     position_tables,
     slack_bytes,
     square_bytes,
     tables_on_host,
     unfolds_scales,
-    unfused_experts,
+    whole_tower,
 )
 from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
@@ -115,9 +115,8 @@ class Vllm(PooledEngine):
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Version as numbers that sort; the newest known where none is given or none can be told."""
-        found = placed(deployment.engine_version) or self.newest
-        old = found < ONE_ENGINE and str(deployment.flags.get("use_v1", 1)).lower() in ("0", "false")
-        return min(found, OLD_ENGINE) if old else found
+        found, new = placed(deployment.engine_version) or self.newest, str(deployment.flags.get("use_v1", 1)).lower()
+        return min(found, OLD_ENGINE) if found < ONE_ENGINE and new in ("0", "false") else found
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """Fill in every default that the operator left open."""
@@ -132,25 +131,25 @@ class Vllm(PooledEngine):
             ep=layout.ep,
             redundant_experts=start.whole("num_redundant_experts", 0),
             paddings=expert_paddings(start),
-            towers_tp=1 if start.flag("mm_encoder_tp_mode") == "data" else layout.tp,
+            towers_tp=1 if whole_tower(start) else layout.tp,
             whole_shared=layout.ep > 1 and layout.tp > 1 and layout.dp > 1,
             stacked=self.stacked,
         )
 
     def weights(self, start: Start, stage: Stage) -> list[Item]:
         """Without the head where hidden states are pooled (vllm/model_executor/models/adapters.py, as_embedding_model)."""
-        found = super().weights(start, stage)
-        return [line for line in found if line.id != "weights_head"] if pools(start) else found
+        return [line for line in super().weights(start, stage) if line.id != "weights_head" or not pools(start)]
 
     def added_weights(self, start: Start, stage: Stage, cut: Cut) -> list[Item]:
         """Second copies of latent projections, tables of positions, slack of the allocator, drafts, adapters."""
+        pads = aligns_experts(start) if (model := model_record(start.architecture)).byte_experts else pads_experts(start)
         buffers, scales, padded, slack = loaded(
-            model_record(start.architecture),
+            model,
             start.once(step_record),
             _place(stage),
             square_bytes=square_bytes(start, stage, cut),
             slack_bytes=slack_bytes(start.architecture, stage, cut),
-            padded_bytes=padded_experts(start.architecture, stage, cut) if start.accelerator.vendor == "AMD" else 0,
+            padded_bytes=padded_experts(start.architecture, stage, cut) if pads else 0,
         )
         lines = [
             *own_head(start, stage, cut),
@@ -180,7 +179,8 @@ class Vllm(PooledEngine):
         return *start.lasting(self._kernels), tokens
 
     def _kernels(self, start: Start) -> tuple[object, ...]:
-        return self.cut(start), weight_error(start), unfolds_scales(start), library_bytes(start.accelerator), tables_on_host(start)
+        kinds = unfolds_scales(start), aligns_experts(start), library_bytes(start.accelerator), tables_on_host(start)
+        return self.cut(start), weight_error(start), *kinds
 
     def weight_error_of(self, start: Start) -> float:
         """Band of the stored tensors by their format."""

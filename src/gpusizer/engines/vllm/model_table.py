@@ -20,8 +20,9 @@ from gpusizer.engines.vllm.cache_table import NEEDS, SIZES, Combination, Layouts
 from gpusizer.engines.vllm.defaults import mixer_kinds
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import ENGINE
+from gpusizer.engines.vllm.expert_padding import BESIDE, plain_byte_experts
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
-from gpusizer.engines.vllm.weights import BESIDE, block_shares, has_own_head, rotations_of, slack_of
+from gpusizer.engines.vllm.weights import block_shares, has_own_head, native_tower, rotations_of, slack_of
 
 __all__ = ["KEPT", "VllmTables"]
 
@@ -48,7 +49,7 @@ class VllmTables(ModelTables):
 
     def record_of(self, architecture: Architecture) -> ModelRecord:
         """The record of a model whose tensors are looked through for each precision."""
-        return shape_record(architecture, byte_inputs=False, block_side=1)
+        return shape_record(architecture, byte_experts=False, byte_inputs=False, block_side=1)
 
     def rotations_of(self, architecture: Architecture) -> tuple[Sequence[int], tuple[Rotation, ...]]:
         """Rotations by width, positions and elements."""
@@ -62,6 +63,10 @@ class VllmTables(ModelTables):
         """FP8 in square blocks, whose scales may be unfolded."""
         return block_shares(tensors)
 
+    def whole_tower(self, architecture: Architecture) -> bool:
+        """Whether every rank holds the whole tower."""
+        return native_tower(architecture)
+
     def slack_of(self, sizes: Iterable[int]) -> int:
         """What the allocator counts beyond matrices of these sizes. [bytes]"""
         return slack_of(sizes)
@@ -70,13 +75,14 @@ class VllmTables(ModelTables):
         """Whether inputs have one byte; bands of the stored tensors."""
         key = (precision, "inputs")
         if key not in model.shared:
-            inside = ((tensor, form) for tensor, form, _, layer in model.tally.in_precision(precision) if layer)
-            model.shared[key] = int(reads_bytes(inside))
+            inside = [(tensor, form) for tensor, form, _, layer in model.tally.in_precision(precision) if layer]
+            model.shared[key] = int(plain_byte_experts(inside)), int(reads_bytes(inside))
         errors = [
             weight_error(Start(Deployment("", each.id, precision=precision), architecture, each, self.engine.newest))
             for each in self.devices.by_vendor()
         ]
-        return {"byte_inputs": model.shared[key], "error": errors[0], "error_rocm": errors[1]}
+        plain, reads = model.shared[key]
+        return {"byte_experts": plain, "byte_inputs": reads, "error": errors[0], "error_rocm": errors[1]}
 
     def cache_tables(self) -> dict[str, Written]:
         """Rules of blocks, layouts of caches, groups and needs."""

@@ -22,6 +22,7 @@ from gpusizer.engines.base.types import Inputs, Item, Layout, Section
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import batched_tokens, mixer_kinds, sequences
+from gpusizer.engines.vllm.expert_padding import aligns_experts, pads_experts, plain_byte_experts
 from gpusizer.engines.vllm.graphs import (
     attention_splits,
     block_weight,
@@ -85,6 +86,7 @@ class ModelRecord:
     """A model in its precision, as far as activations depend on it; what a model does not have is 0."""
 
     element_bytes: Any
+    byte_experts: Any  # 1 where routed experts have one byte an element and no gate
     byte_inputs: Any  # 1 where linear layers outside the routed experts read inputs of one byte
     hidden: Any
     vocabulary: Any  # padded
@@ -123,12 +125,13 @@ class ModelRecord:
 @once_per_architecture
 def model_record(architecture: Architecture) -> ModelRecord:
     """Collect what the account reads of a model (remembered)."""
-    inside = ((tensor, form) for index, _, tensor, form in stored_tensors(architecture) if index is not None)
+    inside = [(tensor, form) for index, _, tensor, form in stored_tensors(architecture) if index is not None]
     shares = block_shares((tensor, form, 1) for _, _, tensor, form in stored_tensors(architecture))
-    return shape_record(architecture, byte_inputs=reads_bytes(inside), block_side=next((side for _, side in shares.values()), 1))
+    plain = plain_byte_experts(inside)
+    return shape_record(architecture, byte_experts=plain, byte_inputs=reads_bytes(inside), block_side=next((side for _, side in shares.values()), 1))
 
 
-def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: int) -> ModelRecord:
+def shape_record(architecture: Architecture, *, byte_experts: bool, byte_inputs: bool, block_side: int) -> ModelRecord:
     """The record of a model whose tensors were looked through already."""
     blocks = [block for layer in architecture.layers for block in layer.feed_forwards]
     dense = max((block for block in blocks if isinstance(block, DenseMLP)), key=lambda block: block.width, default=None)
@@ -139,6 +142,7 @@ def shape_record(architecture: Architecture, *, byte_inputs: bool, block_side: i
     tower = tower_of(architecture)
     return ModelRecord(
         element_bytes=element_bytes(architecture.dtype),
+        byte_experts=int(byte_experts),
         byte_inputs=int(byte_inputs),
         hidden=architecture.hidden_size,
         vocabulary=padded_vocabulary(vocabulary=architecture.vocab_size, multiple=64, tp=1),
@@ -223,6 +227,7 @@ class ClassRecord:
     unfolds_scales: Any  # 1 where every scale of FP8 blocks is unfolded
     pads_experts: Any  # 1 where rows of unquantised experts are padded, and experts in integers keep indices
     tables_on_host: Any  # 1 where tables of n-grams lie in memory of the host
+    aligns_experts: Any  # 1 where experts of one byte without a gate are widened
     charges_graphs: Any  # 1 where an estimate of the graphs is taken off the budget
 
 
@@ -242,8 +247,9 @@ def class_record(start: Start) -> ClassRecord:
         logit_copies=logit_copies(accelerator, version),
         library_bytes=library_bytes(accelerator),
         unfolds_scales=int(unfolds_scales(start)),
-        pads_experts=int(accelerator.vendor == "AMD"),
+        pads_experts=int(pads_experts(start)),
         tables_on_host=int(tables_on_host(start)),
+        aligns_experts=int(aligns_experts(start)),
         charges_graphs=int(reserves_graphs(accelerator)),
     )
 

@@ -34,7 +34,7 @@ class VllmSheet:
     settings: Mapping[str, Any] = field(default_factory=dict)
     id: ClassVar[str] = ENGINE.id
     record: ClassVar[type] = ModelRecord
-    by_precision: ClassVar[Sequence[str]] = (*BY_PRECISION, "byte_inputs", "block_side")
+    by_precision: ClassVar[Sequence[str]] = (*BY_PRECISION, "byte_experts", "byte_inputs", "block_side")
 
     def tables(
         self, accelerators: Sequence[Accelerator], precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...], sample: Architecture

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.precision.listed import ListedFormats
 from gpusizer.architecture.storage.formats import StorageFormat
 from gpusizer.architecture.tensors import stored_tensors
-from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Split, Tensor
-from gpusizer.engines.base.band import Spread
+from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Tensor
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.ledger import computed
-from gpusizer.engines.base.part_table import LayerSize
 from gpusizer.engines.base.types import Inputs, Item, Section
-from gpusizer.engines.base.weights import (
-    ROUTED,
-    Cut,
-    ExpertPadding,
-    StoredTensor,
-    group_bytes,
-    once_per_architecture,
-    rank_shape,
-    routed_block,
-    weight_table,
-)
+from gpusizer.engines.base.weights import Cut, ExpertPadding, once_per_architecture, weight_table
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import allocation_slack_bytes, expert_index_bytes, group_sum_bytes, padded_experts_bytes, rope_table_bytes
-from gpusizer.formulas.memory.weights import cut_units, experts_per_rank
+from gpusizer.formulas.memory.loaded import allocation_slack_bytes, group_sum_bytes, rope_table_bytes
 from gpusizer.once import Remembered
 from gpusizer.units import MiB
 
 __all__ = [
-    "BESIDE",
-    "REPACKED_SPREAD",
     "TABLES_ON_HOST",
     "WHOLE_STEPS",
     "block_shares",
@@ -42,8 +27,8 @@ __all__ = [
     "deeper_levels",
     "expert_paddings",
     "has_own_head",
+    "native_tower",
     "own_head",
-    "padded_experts",
     "position_tables",
     "reads_packed",
     "rotations_of",
@@ -52,7 +37,7 @@ __all__ = [
     "square_bytes",
     "tables_on_host",
     "unfolds_scales",
-    "unfused_experts",
+    "whole_tower",
 ]
 
 _SOURCE = "vllm-project/vllm@4ba787ec9: vllm/model_executor/layers/"
@@ -74,6 +59,24 @@ def tables_on_host(start: Start) -> bool:
     told = start.flag("engram_config")
     chosen = told.get("cpu_offload") if isinstance(told, Mapping) else None
     return chosen if isinstance(chosen, bool) else start.accelerator.vendor == "NVIDIA"
+
+
+NATIVE_FORMAT = (0, 12)  # a repository that also holds Mistral's own format is read in it: vllm/transformers_utils/config.py, is_mistral_model_repo
+
+
+def whole_tower(start: Start) -> bool:
+    """Whether every rank holds the whole tower: as ``--mm-encoder-tp-mode`` says, and that of Mistral's own format, which is not cut
+    (vllm/model_executor/models/pixtral.py, VisionTransformer); copies of others are in the common format."""
+    if start.flag("mm_encoder_tp_mode") == "data":
+        return True
+    return start.version >= NATIVE_FORMAT and native_tower(start.architecture)
+
+
+def native_tower(architecture: Architecture) -> bool:
+    """Whether a checkpoint of Mistral's own has a tower."""
+    quantization = architecture.quantization
+    own = not quantization.asked and not isinstance(quantization, ListedFormats)
+    return own and architecture.config.get("model_type") in ("mistral3", "pixtral")
 
 
 def expert_paddings(start: Start) -> tuple[ExpertPadding, ...]:
@@ -257,123 +260,6 @@ def reads_packed(start: Start) -> bool:
 @once_per_architecture
 def _packed_experts(architecture: Architecture) -> bool:
     return any(form.id.startswith("int4") for _, _, tensor, form in stored_tensors(architecture) if tensor.group == "routed_experts")
-
-
-# ---- experts in small integers on ROCm --------------------------------------------------------------------------------
-
-INDICES, INDEX_BYTES = 2, 4  # the group of an input and its place in the order
-REPACKED_SPREAD = Spread(0.5, 0.3)
-
-
-def unfused_experts(start: Start, stage: Stage, cut: Cut) -> list[Item]:
-    """What experts in symmetric groups of integers keep where no Marlin kernel runs: their indices stay, and as ROCm counts what is taken from the
-    device (vllm/platforms/rocm.py, get_current_memory_usage), so does the memory of one layer that was repacked."""
-    architecture, table = start.architecture, weight_table(start.architecture)
-    if start.accelerator.vendor != "AMD":
-        return []
-    inputs = {index: _integer_inputs(table.kinds[table.kind_of[index]], cut) for index in stage.layers}
-    found = [index for index in stage.layers if inputs[index]]
-    block = routed_block(architecture.layers[found[0]]) if found else None
-    if block is None:
-        return []
-    return [
-        computed(
-            "weights_indices",
-            expert_index_bytes,
-            section=Section.WEIGHTS,
-            sources=(_SOURCE + "quantization/compressed_tensors/compressed_tensors_moe/compressed_tensors_moe_wna16.py",),
-            layers=len(found),
-            experts=experts_per_rank(experts=block.experts, redundant=cut.redundant_experts, ep=cut.ep),
-            inputs=inputs[found[0]],
-            indices=INDICES,
-            index_bytes=INDEX_BYTES,
-        ),
-        computed(
-            "weights_repacked",
-            sum_bytes,
-            section=Section.WEIGHTS,
-            band=REPACKED_SPREAD,
-            experts_bytes=sum(table.layer_bytes(table.kind_of[index], cut).get(ROUTED, 0) for index in found) / len(found),
-        ),
-    ]
-
-
-def indices_of(tensors: Iterable[StoredTensor], cut: Cut) -> int:
-    """What these experts keep of one layer. [bytes]"""
-    layer = tuple(tensors)
-    inputs = _integer_inputs(layer, cut)
-    experts = sum(one.count * rank_shape(one, cut)[1] for one in layer if one.group == ROUTED and one.split is Split.ROW and len(one.shape) == 2)
-    return int(expert_index_bytes(layers=1, experts=experts, inputs=inputs, indices=INDICES, index_bytes=INDEX_BYTES)) if inputs else 0
-
-
-def repacked_of(tensors: Iterable[StoredTensor], cut: Cut) -> int:
-    """The experts of a layer that is repacked. [bytes]"""
-    layer = tuple(tensors)
-    return group_bytes(layer, cut).get(ROUTED, 0) if _integer_inputs(layer, cut) else 0
-
-
-def is_repacked(tensors: Iterable[StoredTensor], cut: Cut) -> int:
-    """1 for a layer whose experts are repacked."""
-    return int(_integer_inputs(tensors, cut) > 0)
-
-
-def _integer_inputs(tensors: Iterable[StoredTensor], cut: Cut) -> int:
-    """Inputs of both matrices of one expert on one rank; 0 where they are not symmetric integers in groups."""
-    sides = {}
-    for stored in tensors:
-        form = stored.form
-        grouped = form.rows == 1 and form.columns and form.scale_bits == 16  # scales of four-bit floats have 8 bits, those of FP8 blocks 32
-        if grouped and not (form.zero_bits or form.column_bits) and stored.group == ROUTED and len(stored.shape) == 2:
-            down = stored.split is Split.ROW
-            sides[down] = cut_units(size=stored.shape[1], parts=cut.experts_tp if down else 1)
-    return sum(sides.values())
-
-
-# ---- experts whose rows are padded on ROCm ----------------------------------------------------------------------------
-
-PADDED_ROWS, ROW_PADDING = 512, 256  # rows of multiples of the one are longer by the other [bytes]
-
-
-def padded_of(tensors: Iterable[StoredTensor], cut: Cut) -> int:
-    """What the unquantised routed experts of one layer take beyond their tensors once their rows are padded. [bytes]"""
-    sizes = {Split.COLUMN: 0, Split.ROW: 0}
-    rows = {Split.COLUMN: 1, Split.ROW: 1}
-    for one in tensors:
-        if one.group == "routed_experts" and one.form.bits == 16 and len(one.shape) == 2 and one.split in sizes:
-            shape, copies = rank_shape(one, cut)
-            rows[one.split] = shape[1] * one.form.bits // 8
-            sizes[one.split] += one.count * copies * shape[0] * rows[one.split]
-    if not sizes[Split.COLUMN] or not sizes[Split.ROW]:
-        return 0
-    size = padded_experts_bytes(
-        inner_bytes=sizes[Split.COLUMN],
-        inner_row_bytes=rows[Split.COLUMN],
-        outer_bytes=sizes[Split.ROW],
-        outer_row_bytes=rows[Split.ROW],
-        row_multiple=PADDED_ROWS,
-        padding_bytes=ROW_PADDING,
-    )
-    return int(size)
-
-
-@once_per_architecture
-def _padded(architecture: Architecture) -> Remembered[tuple[Stage, Cut], int]:
-    return Remembered(1024)
-
-
-def padded_experts(architecture: Architecture, stage: Stage, cut: Cut) -> int:
-    """What the unquantised routed experts of a stage take beyond their tensors where their rows are padded (remembered). [bytes]"""
-    table = weight_table(architecture)
-
-    def of_stage() -> int:
-        kinds = Counter(table.kind_of[index] for index in stage.layers)
-        return sum(count * padded_of(table.kinds[kind], cut) for kind, count in kinds.items())
-
-    return _padded(architecture).once((stage, cut), of_stage)
-
-
-BESIDE: Mapping[str, LayerSize] = {"padded": padded_of, "indices": indices_of, "repacked": repacked_of, "repacked_layers": is_repacked}
-"""What ROCm adds to the experts of a layer, by name."""
 
 
 # ---- slack of the allocator -----------------------------------------------------------------------------------------
