@@ -100,7 +100,7 @@ def loaded(model: ModelRecord, step: StepRecord, place: Place, *, square_bytes: 
     return buffers, scales, padded, slack
 
 
-def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) -> StepRecord:
+def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any, capture_bytes: Any) -> StepRecord:
     """The largest step of a start that leaves everything to the engine."""
     tokens = kept(
         "step tokens",
@@ -118,6 +118,7 @@ def default_step(chosen: ClassRecord, context_tokens: Any, block_tokens: Any) ->
         graph_bytes=chosen.graph_bytes,
         whole_tokens=chosen.whole * reached,
         splits=chosen.splits,
+        capture_bytes=capture_bytes,
         logit_copies=chosen.logit_copies,
         library_bytes=chosen.library_bytes,
         encodes=1,
@@ -229,7 +230,7 @@ def step_lines(
         element_bytes=PARTIAL_BYTES,
     )
     captured = {
-        "fixed_bytes": kept("partial results", buffers),
+        "fixed_bytes": kept("buffers of graphs", buffers + step.capture_bytes),
         "graphs": step.graphs,
         "layers": place.layers,
         "bytes_per_graph_and_layer": step.graph_bytes * model.graph_weight,
@@ -320,6 +321,10 @@ class Assembled(Protocol):
         """Block that the kernels need. [tokens]"""
 
     @property
+    def capture_bytes(self) -> Any:
+        """Work buffer that the first whole graph asks for. [bytes]"""
+
+    @property
     def block_bytes(self) -> Any:
         """One block over all layers that share it. [bytes]"""
 
@@ -346,7 +351,7 @@ class Asked:
 
 def outcome_of(model: ModelRecord, chosen: ClassRecord, device: DeviceRecord, stage: Assembled, asked: Asked, rules: VersionRules) -> Outcome:
     """Run the account of every stage and conclude."""
-    step = default_step(chosen, asked.context_tokens, stage.block_tokens)
+    step = default_step(chosen, asked.context_tokens, stage.block_tokens, stage.capture_bytes)
     square = kept("unfolded", stage.square_bytes * chosen.unfolds_scales)
     padded = kept("padded", stage.padded_bytes * where(model.byte_experts > 0, chosen.aligns_experts, chosen.pads_experts))
     made = loaded(model, step, stage.place, square_bytes=square, slack_bytes=stage.slack_bytes, padded_bytes=padded)

@@ -64,6 +64,11 @@ class VllmAssembly(Assembly):
         """Block that the engine chooses for the model on a class of devices."""
         return kept("block", self.lookup.looked("rules", "block", self.model.cache_rule, self.rule))
 
+    @cached_property
+    def capture_bytes(self) -> Any:
+        """Work buffer that the first whole graph asks for on a class of devices."""
+        return kept("work buffer", self.lookup.looked("rules", "capture", self.model.cache_rule, self.rule))
+
     def needed_blocks(self, in_flight_tokens: Any) -> Any:
         """Blocks of a request of the longest context."""
         row = kept("need", self.lookup.looked("layouts", "need", self.cache_row))

@@ -18,11 +18,13 @@ from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import mixer_kinds
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.steps import captured_limit
+from gpusizer.units import MiB
 
 __all__ = [
     "Modes",
     "attention_splits",
     "block_weight",
+    "capture_workspace",
     "captured_graphs",
     "estimates",
     "graph_bytes",
@@ -149,6 +151,14 @@ def attention_splits(start: Start) -> int:
     """Parts of the context for which graphs keep partial results: those of FlashAttention 3, which is for Hopper. [parts]"""
     own = str(start.flag("attention_backend", "flash_attn")).lower().startswith("flash_attn")
     return SPLITS if 9 <= start.capability < 10 and start.version >= WHOLE_GRAPHS and own else 0
+
+
+FLASHINFER_WORKSPACE = 394 * MiB  # vllm/envs.py, VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE
+
+
+def capture_workspace(start: Start) -> int:
+    """Work buffer of FlashInfer's own kernels, which the first whole graph asks for. [bytes]"""
+    return FLASHINFER_WORKSPACE if whole_tokens(start) and _single_tokens_only(start) else 0
 
 
 @once_per_architecture

@@ -21,10 +21,13 @@ from gpusizer.engines.vllm.defaults import mixer_kinds
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import ENGINE
 from gpusizer.engines.vllm.expert_padding import BESIDE, plain_byte_experts
+from gpusizer.engines.vllm.graphs import capture_workspace
 from gpusizer.engines.vllm.record import ModelRecord, reads_bytes, shape_record
 from gpusizer.engines.vllm.weights import block_shares, has_own_head, native_tower, rotations_of, slack_of
 
 __all__ = ["KEPT", "VllmTables"]
+
+Rule = tuple[tuple[Combination, ...], tuple[int, ...]]  # format and block, and buffer of graphs, by class and precision of the cache
 
 KEPT = ("kept_tokens", "kept_steps", "block_tokens", "added_blocks", "groups")
 """What a kind of group keeps of a request, and how many such groups there are."""
@@ -38,8 +41,8 @@ class VllmTables(ModelTables):
     def __init__(self, devices: VllmDevices, precisions: Sequence[str], kv_precisions: Sequence[str], tps: tuple[int, ...]) -> None:
         super().__init__(devices, precisions, kv_precisions, tps)
         self.layouts = Layouts(tps)
-        self.cache_rules: dict[tuple[Combination, ...], int] = {}  # format and block by class and precision of the cache -> number
-        self.rule_of: dict[tuple[Any, ...], tuple[Combination, ...]] = {}
+        self.cache_rules: dict[Rule, int] = {}  # -> number
+        self.rule_of: dict[tuple[Any, ...], Rule] = {}
         self.cache_of: dict[tuple[Any, ...], dict[str, int]] = {}
 
     @property
@@ -87,12 +90,12 @@ class VllmTables(ModelTables):
     def cache_tables(self) -> dict[str, Written]:
         """Rules of blocks, layouts of caches, groups and needs."""
         combinations = len(self.devices.classes) * len(self.kv_precisions)
-        rules = [[*map(list(dict.fromkeys(rule)).index, rule), *(block for _, block in rule)] for rule in self.cache_rules]
+        rules = [[*map(list(dict.fromkeys(rule)).index, rule), *(block for _, block in rule), *buffers] for rule, buffers in self.cache_rules]
         return {
             "Groups": ([("pattern", 1), ("size", SIZES)], self.layouts.groups),
             "Layouts": ([("first", 1), ("count", 1), ("need", 1)], self.layouts.rows),
             "Needs": ([(f"{name}{each}", 1) for each in range(NEEDS) for name in KEPT], self.layouts.needs),
-            "Rules": ([("combination", combinations), ("block", combinations)], rules),
+            "Rules": ([(name, combinations) for name in ("combination", "block", "capture")], rules),
         }
 
     def cache_rows(self, model: ModelColumns, architecture: Architecture, precision: str) -> dict[str, int]:
@@ -101,11 +104,12 @@ class VllmTables(ModelTables):
         key = (same, model.mixers, model.cut_places)
         if key not in self.cache_of:
             if same not in self.rule_of:
-                self.rule_of[same] = self.by_class(_combination, architecture, precision)
-            rule = self.rule_of[same]
+                forms, buffers = (self.by_class(each, architecture, precision) for each in (_combination, capture_workspace))
+                self.rule_of[same] = forms, buffers
+            rule, _ = self.rule_of[same]
             request = ENGINE.cache_request(self.start(architecture, self.accelerators[0], precision))
             first = self.layouts.place(architecture, model.mixers, request, tuple(dict.fromkeys(rule)), model.cut_places)
-            self.cache_of[key] = {"cache_rule": self.cache_rules.setdefault(rule, len(self.cache_rules) + 1), "cache_first": first}
+            self.cache_of[key] = {"cache_rule": self.cache_rules.setdefault(self.rule_of[same], len(self.cache_rules) + 1), "cache_first": first}
         return self.cache_of[key]
 
 

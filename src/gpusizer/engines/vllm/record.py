@@ -26,6 +26,7 @@ from gpusizer.engines.vllm.expert_padding import aligns_experts, pads_experts, p
 from gpusizer.engines.vllm.graphs import (
     attention_splits,
     block_weight,
+    capture_workspace,
     captured_graphs,
     graph_bytes,
     graph_modes,
@@ -266,6 +267,7 @@ class StepRecord:
     graph_bytes: Any  # of one graph and layer
     whole_tokens: Any  # of the largest batch that is captured whole
     splits: Any  # parts of the context for which graphs keep partial results
+    capture_bytes: Any  # work buffer that the first whole graph asks for
     logit_copies: Any
     library_bytes: Any  # what ROCm's matrix library takes from the allocator
     encodes: Any  # 1 where the profile run encodes images
@@ -292,6 +294,7 @@ def step_record(start: Start) -> StepRecord:
         graph_bytes=graph_bytes(start.accelerator, start.version),
         whole_tokens=whole_tokens(start),
         splits=attention_splits(start),
+        capture_bytes=capture_workspace(start),
         logit_copies=logit_copies(start.accelerator, start.version),
         library_bytes=library_bytes(start.accelerator),
         encodes=int(reads and not (without or start.flag("skip_mm_profiling"))),
