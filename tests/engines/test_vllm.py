@@ -290,6 +290,15 @@ def test_adapters_take_what_their_shapes_say() -> None:
     assert gib(slots, "weights_bytes") - gib(plain, "weights_bytes") == pytest.approx(4 * 16 * rows * 2 / GiB, rel=1e-6)
 
 
+def test_adapters_stand_beside_every_routed_expert() -> None:
+    setting = {"enable_lora": True, "max_lora_rank": 16}
+    added = []
+    for release in ("0.11.0", "0.20.0"):
+        plain, slots = (fit("qwen3-30b-a3b", "h100-sxm-80gb", engine_version=release, flags=flags) for flags in ({}, setting))
+        added.append(gib(slots, "weights_bytes") - gib(plain, "weights_bytes"))
+    assert added[1] - added[0] == pytest.approx(16 * 48 * 128 * 3 * (2048 + 768) * 2 / GiB, rel=1e-6)
+
+
 def test_launch_command_is_a_list_of_words() -> None:
     deployment = Deployment("deepseek-ai/DeepSeek-V3", "h200-sxm-141gb", tp=8, ep=8, max_model_len=4096, kv_precision="fp8", memory_fraction=0.9)
     assert ENGINE.command(deployment) == [

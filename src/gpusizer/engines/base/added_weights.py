@@ -98,8 +98,8 @@ def _blocks(draft: Blocks, hidden: int, tp: int, band: Spread) -> Item:
 # ---- adapters -------------------------------------------------------------------------------------------------------
 
 
-def adapter_slots(start: Start, stage: Stage) -> list[Item]:
-    """Slots for LoRA adapters: two thin matrices beside every linear layer outside the experts."""
+def adapter_slots(start: Start, stage: Stage, *, experts: bool = False) -> list[Item]:
+    """Slots for LoRA adapters: two thin matrices beside every linear layer, beside those of every routed expert too where ``experts`` says so."""
     if not start.flag("enable_lora"):
         return []
     slots, rank = start.whole("max_loras", 1, 4096), start.whole("max_lora_rank", 16, 4096)
@@ -107,10 +107,12 @@ def adapter_slots(start: Start, stage: Stage) -> list[Item]:
     rows = 0
     for index in stage.layers:
         for tensor in start.architecture.layers[index].all_tensors():
-            if tensor.linear and len(tensor.shape) == 2 and tensor.copies == 1 and tensor.group not in ("router", "vision"):
+            counted = tensor.copies == 1 or (experts and tensor.group == "routed_experts")
+            if tensor.linear and len(tensor.shape) == 2 and counted and tensor.group not in ("router", "vision"):
                 outputs, inputs = tensor.shape
                 cut_outputs = tensor.split in (Split.COLUMN, Split.KV_HEADS, Split.VOCABULARY)
-                rows += cut_units(size=outputs, parts=tp if cut_outputs else 1) + cut_units(size=inputs, parts=tp if tensor.split is Split.ROW else 1)
+                pair = cut_units(size=outputs, parts=tp if cut_outputs else 1) + cut_units(size=inputs, parts=tp if tensor.split is Split.ROW else 1)
+                rows += tensor.copies * pair
     return [
         computed(
             "weights_adapters",

@@ -86,6 +86,7 @@ ROCM_LATENT = (0, 9)  # latent attention caches latents on ROCm too
 BLOCK_EACH = (0, 20)  # refuses fewer state blocks than requests: vllm-project/vllm#38270, of 31 March 2026
 ALIGNED_STATES = (0, 18)  # prefix caching keeps a state at the last block boundary beside the running one; a step must hold a block: #34445
 CACHED_STATES = (0, 26, 0, 1)  # and is on by default for models with states: vllm-project/vllm#50991, of August 2026
+ADAPTED_EXPERTS = (0, 11, 1)  # slots of adapters beside every routed expert as well: vllm/lora/layers/fused_moe.py, vllm-project/vllm#21229
 LATENT_ALIGNMENT = (0, 12)  # blocks of hybrids with latent attention are multiples of 128
 HANDS_OVER = (0, 9)  # NixlConnector: vllm/distributed/kv_transfer/kv_connector/v1/nixl_connector.py
 PACKED_CACHE = (0, 28)  # pages of different sizes lie side by side in a block
@@ -162,7 +163,7 @@ class Vllm(PooledEngine):
             padded,
             slack,
             *draft_weights(start, stage, cut),
-            *adapter_slots(start, stage),
+            *adapter_slots(start, stage, experts=start.version >= ADAPTED_EXPERTS),
             *offloaded_layers(start, stage, cut),
             *(offloaded_tables(start, stage, cut, sources=TABLES_ON_HOST) if tables_on_host(start) else ()),
         ]
