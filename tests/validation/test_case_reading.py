@@ -142,6 +142,7 @@ def launched(**fields: Any) -> Any:
         ({"engine": "sglang", "other_flags": "--context-length 4096; no speculation, no MTP"}, {"speculative_tokens": 0}),
         ({"engine": "sglang", "other_flags": "server_args: page_size=128 device=npu"}, {"block_size": 128}),
         ({"engine_version": "main of 2026-07-03 (after 0.5.14)"}, {"engine_version": "0.5.15.dev0"}),
+        ({"other_flags": "quantization fp8 speculative_config (method cut)"}, {"speculative_tokens": 1}),
         ({"engine_version": "rocm/image:v0.5.8.post1-x"}, {"engine_version": "0.5.8"}),
         ({"engine_version": None, "date": "2025-07-22"}, {"engine_version": "0.9.2"}),
         ({"engine_version": None, "date": None}, {"engine_version": None}),

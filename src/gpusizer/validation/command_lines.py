@@ -26,6 +26,16 @@ _ASSIGNED = re.compile(r"([A-Za-z_][\w-]{0,63})=(.*)", re.DOTALL)
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}:")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}(?:[_-][A-Za-z0-9]+){1,8}")
 _SWITCH = re.compile(r"(?:no[_-])?(?:enable|disable|enforce)(?:[_-][A-Za-z0-9]+){1,8}")
+_PHRASE = re.compile(
+    r"(?:^|[,;])[ \t]{0,9}(no )?(prefix caching|chunked prefill|expert parallel|enforce eager)(?: (on|off|enabled|disabled))?(?=\s{0,9}(?:[,;]|$))",
+    re.IGNORECASE,
+)
+_SWITCHED = {
+    "prefix caching": "enable_prefix_caching",
+    "chunked prefill": "enable_chunked_prefill",
+    "expert parallel": "enable_expert_parallel",
+    "enforce eager": "enforce_eager",
+}
 _SUM = re.compile(r"\$\(\(\s*(\d{1,9})\s*(?:\*\s*(\d{1,9})\s*)?\)\)")
 _WORD = re.compile(r"""\$\(\(\s*\d{1,9}\s*(?:\*\s*\d{1,9}\s*)?\)\)|(?:[^\s"';]|"[^"]{0,4000}"?|'[^']{0,4000}'?)+|;""")
 
@@ -64,6 +74,8 @@ def launch_words(text: str, engine_id: str | None = None) -> dict[str, Any]:
     {'page_size': 128, 'attention_backend': 'ascend'}
     >>> launch_words("quantization fp8; enable_prefix_caching enable_chunked_prefill max_num_seqs 4 enforce_eager")
     {'enable_prefix_caching': True, 'enable_chunked_prefill': True, 'max_num_seqs': 4, 'enforce_eager': True}
+    >>> launch_words("TP=2, prefix caching, chunked prefill off, max-num-batched-tokens 8192")
+    {'tp': 2, 'max_num_batched_tokens': 8192, 'enable_prefix_caching': True, 'enable_chunked_prefill': False}
     >>> launch_words("tensor_parallel_size=2, max_model_len=30_000; free_gpu_memory_fraction 0.9")
     {'tensor_parallel_size': 2, 'max_model_len': 30000, 'free_gpu_memory_fraction': 0.9}
     """
@@ -105,6 +117,8 @@ def _words_of(text: str) -> dict[str, Any]:
             found.setdefault(name, []).append(value)
         else:
             found[name] = value
+    for no, phrase, state in _PHRASE.findall(text):  # a person's note: "TP=2, prefix caching, chunked prefill"
+        found.setdefault(_SWITCHED[phrase.lower()], not no and state.lower() not in ("off", "disabled"))
     return found
 
 

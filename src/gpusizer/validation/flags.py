@@ -197,6 +197,9 @@ def _speculation(field: object, words: Mapping[str, Any]) -> tuple[str | None, i
         draft = re.search(r"[\w.-]+/[\w.-]+", field)
         method = re.match(r"[A-Za-z0-9_]{1,40}", field)
         return (method[0].lower() if method else "draft"), int(number[1]) if number else 0, draft[0] if draft else None
+    if words.get("speculative_config"):  # what was printed of it is cut: most that say no more draft with the model's own layer
+        method = re.search("mtp|dflash|eagle3|eagle|ngram|suffix|medusa", str(words["speculative_config"]).lower())
+        return (method[0] if method else "mtp"), 1, None
     algorithm = words.get("speculative_method")
     if isinstance(algorithm, str):
         draft = words.get("speculative_model")
