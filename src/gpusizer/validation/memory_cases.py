@@ -78,6 +78,7 @@ KNOWN_BEFORE = [
 LONGEST_FIELD = 20_000
 _PLAIN = ("bf16", "fp16", "fp32")
 _OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-differs", "experts-pruned"})
+_PULL = re.compile(r"\bPR\b.*\bbranch\b")
 _MOST_OF_SHARED = 0.9  # of memory that host and device share; the system has the rest
 _METHOD = re.compile(r"modelopt|compressed|quark|torchao|gguf|native|checkpoint|ascend")  # how a checkpoint was made, not in which format
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
@@ -289,10 +290,24 @@ def _version(engine: Declaration, row: Mapping[str, Any]) -> str | None:
             return next((release for first, release in engine.fork_releases if first > day), None)
         told = build is not None and (not fork or int(build[1]) >= int(engine.fork_releases[0][1]))  # who builds from a copy gets "build 1"
         return build[1] if build and told else release_on(engine.id, day, fork=fork)
-    named, released = named_version(words, engine.months), release_on(engine.id, build_day(words) or text(row, "date"))
+    day = build_day(words) or text(row, "date")
+    named, released = named_version(words, engine.months), release_on(engine.id, _month_before(day) if _PULL.search(words) else day)
     if named and released and engine.releases and ordered_version(named) < ordered_version(engine.releases[0][1]):
         return released  # older than all that was released since: the version of an image or a fork, by its own count
     return named or released
+
+
+def _month_before(day: str) -> str:
+    """A pull request's branch leaves the main line some weeks before it is measured.
+
+    >>> _month_before("2026-07-02"), _month_before("2026-01-31"), _month_before("")
+    ('2026-06', '2025-12', '')
+    """
+    told = re.match(r"(\d{4})-(\d{2})", day)
+    if told is None:
+        return day
+    months = int(told[1]) * 12 + int(told[2]) - 2
+    return f"{months // 12:04}-{months % 12 + 1:02}"
 
 
 def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -> tuple[str | None, bool, bool]:
