@@ -213,7 +213,7 @@ class LayoutRecord:
     axes: ClassVar[tuple[str, ...]] = ("model", "layout")
 
     cut: PrefillCut
-    gpus_beyond_pair: Any
+    gpus_beyond_pair: Any  # of those that share a stage
     slack_bytes: Any  # that loading leaves for each of them, and the width of its band
     slack_below_bytes: Any
     slack_above_bytes: Any
@@ -223,7 +223,7 @@ class LayoutRecord:
 def layout_record(start: Start) -> LayoutRecord:
     """The record of a layout."""
     kind = "experts" if dimensions(start.architecture).experts else "dense"
-    further = min(max(start.layout.gpus - 2, 0), SLACK_OVER[kind])
+    further = min(max(start.layout.gpus // start.layout.pp - 2, 0), SLACK_OVER[kind])
     each = fitted.WEIGHTS_SLACK_EACH[kind]
     return LayoutRecord(prefill_cut(start.layout), further, each.bytes, each.below, each.above, each.sources)
 

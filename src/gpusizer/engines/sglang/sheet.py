@@ -206,7 +206,7 @@ def _layout(ways: Ways, top_k: Any) -> records.LayoutRecord:
     dense, experts = (fitted.WEIGHTS_SLACK_EACH[kind] for kind in ("dense", "experts"))
     size, below, above = (where(top_k > 0, getattr(experts, name), getattr(dense, name)) for name in ("bytes", "below", "above"))
     most = where(top_k > 0, records.SLACK_OVER["experts"], records.SLACK_OVER["dense"])
-    further = minimum(maximum(ways.tp * ways.pp - 2, 0), most)
+    further = minimum(maximum(ways.tp - 2, 0), most)
     return records.LayoutRecord(prefill_cut_of(ways.tp, whole_experts=ways.whole > 0), further, size, below, above, ())
 
 
