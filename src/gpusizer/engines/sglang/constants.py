@@ -42,8 +42,8 @@ FABRIC_COMMUNICATION = band(1.2, 0.4, 1.2, name="sglang.communication.fabric", n
 PCIE_COMMUNICATION = band(0.06, 0.06, 0.15, name="sglang.communication.pcie_each", n=5, measured=(0.0, 0.17))
 ROCM_COMMUNICATION = band(3.8, 1.0, 4.2, name="sglang.communication.rocm", n=2, measured=(3.0, 7.8))
 # Loading takes this much more than the tensors: allocator slack, library handles; for each GPU of a stage beyond a pair, channels that are made
-# meanwhile (L4 and 4090 four together, MI355X eight, Ascend 8 and 16) and, for routed experts, what rearranging them leaves (H100 four, L20, PRO 6000,
-# MI355X, H200 and B200 eight, Ascend 16 and 32).
+# meanwhile (L4 and 4090 four together, MI355X eight, Ascend 8 and 16) and, for routed experts, what rearranging them leaves (H100 four, L20,
+# PRO 6000, MI355X, H200 and B200 eight, Ascend 16 and 32).
 WEIGHTS_SLACK = band(0.07, 0.07, 0.15, name="sglang.weights_slack", n=9, measured=(0.0, 0.14))
 WEIGHTS_SLACK_EACH = {
     "dense": band(0.05, 0.05, 0.15, name="sglang.weights_slack.each", n=4, measured=(0.01, 0.08)),
