@@ -62,7 +62,8 @@ SYMMETRIC_SOURCE = "sgl-project/sglang 0.5.23: python/sglang/srt/server_args.py,
 # First versions of a behaviour.
 PADDING_COUNTED = (0, 5, 17)  # slots that no request gets come off the share of states
 IMAGES_SET_ASIDE = (0, 5, 18)
-EXTRA_BUFFER = (0, 5, 21)  # a running request takes more states by default
+EXTRA_BUFFER = (0, 5, 14)  # a running request takes more states by default: sgl-project/sglang pull 28151
+_NO_EXTRA_BUFFER = frozenset({"lfm2", "lfm2_moe", "kimi_linear", "zaya"})  # not in _MAMBA_EXTRA_BUFFER_ARCHS of srt/arg_groups/overrides.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +197,9 @@ def _slots_per_request(start: Start) -> int:
         return 1
     strategy = start.flag("mamba_radix_cache_strategy", start.flag("mamba_scheduler_strategy", "auto"))
     if strategy == "auto":
+        known = start.architecture.config.get("model_type") not in _NO_EXTRA_BUFFER
         later = start.version >= EXTRA_BUFFER and not start.flag("disable_overlap_schedule")
-        strategy = "extra_buffer" if later else "no_buffer"
+        strategy = "extra_buffer" if known and later else "no_buffer"
     if strategy == "extra_buffer":
         return 4 if start.flag("disable_overlap_schedule") else 5
     return 4 if strategy == "extra_buffer_lazy" else 3
