@@ -88,6 +88,8 @@ _UNNAMED = re.compile(r"checkpoint (?:is )?not (?:named|seen|said|printed)", re.
 _OF_CACHE = frozenset({"kv_cache_pool_bytes", "kv_cache_tokens", "max_concurrency"})
 _OF_WEIGHTS = _OF_CACHE | {"weights_bytes", "model_buffer_bytes", "fits"}
 _OF_MEMORY = _OF_CACHE | {"fits"}
+_OF_ROOM = frozenset({"fits"})
+_SMALL_SHARE = 0.4  # of the memory of a machine: a model of so much goes to its GPU as a whole, whatever else runs there
 _OF_PLACEMENT = _OF_WEIGHTS | {"compute_buffer_bytes"}
 
 
@@ -163,11 +165,12 @@ def _case(row: Mapping[str, Any]) -> Case:
             flags["mla"] = 2  # a log without its command line: who runs the fork on such a model does so for its latent cache
     asked = gguf and fields.get("max_model_len")  # llama.cpp's cache has the size that was asked for, whatever is free
     weights, memory = (_OF_WEIGHTS - _OF_CACHE, _OF_MEMORY - _OF_CACHE) if asked else (_OF_WEIGHTS, _OF_MEMORY)
-    unpredictable = (frozenset() if told else weights) | (frozenset() if devices.memory_known else memory)
+    roomy = gguf and not devices.memory_known and _roomy(devices, architecture, precision)  # whatever others hold of it
+    unpredictable = (frozenset() if told else weights) | (frozenset() if devices.memory_known else _OF_ROOM if roomy else memory)
     first = devices.first
     if not gguf and not devices.memory_known:  # weights are the same on a card that nobody names; nothing else is
         first, unpredictable = replace(first, memory_bytes=80 * GiB), unpredictable | (frozenset(MEMORY_QUANTITIES) - {"weights_bytes"})
-    if gguf and not devices.memory_known and devices.each and "n_gpu_layers" not in words:
+    if gguf and not devices.memory_known and not roomy and devices.each and "n_gpu_layers" not in words:
         unpredictable |= _OF_PLACEMENT - ({"kv_cache_tokens"} if asked else set())  # how much goes to the GPU follows from what is free there
     flags |= _mapped_tables(engine.id, with_precision(architecture, precision), devices)
     if engine.placed_by_hand:
@@ -189,6 +192,12 @@ def _case(row: Mapping[str, Any]) -> Case:
         **fields,
     )
     return Case(deployment, with_precision(architecture, precision), first, unpredictable, (*devices.notices, *stored.notices))
+
+
+def _roomy(devices: Devices, architecture: Architecture, precision: str) -> bool:
+    """Whether a start goes to GPUs as a whole although it is not known how much of their memory is free: it is small beside it."""
+    room = sum(device.memory_bytes for device in devices.each)
+    return room > 0 and checkpoint_bytes(with_precision(architecture, precision), mtp=False) <= _SMALL_SHARE * room
 
 
 @dataclass(frozen=True)
