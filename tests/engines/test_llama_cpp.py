@@ -266,3 +266,15 @@ def test_ollama_sends_to_the_host_what_does_not_fit() -> None:
     assert mib(fit, "weights_bytes") / 1024 == pytest.approx(18.5, rel=0.06)
     assert mib(fit, "kv_cache_pool_bytes") / 1024 == pytest.approx(1.9, rel=0.06)
     assert mib(fit, "kv_buffer_bytes") / 1024 == 3.0
+
+
+def test_a_split_by_tensors_cuts_caches_as_well() -> None:
+    # github.com/ggml-org/llama.cpp/pull/19378; by rows they lie on the first card
+    def fit(mode: str) -> Fit:
+        flags = {"ctx_size": 32768, "split_mode": mode}
+        two = Deployment(model="qwen3-32b", gpu="rtx3090-24gb", tp=2, engine="llama.cpp", engine_version="11250", precision="q4_k_m", flags=flags)
+        return get_engine("llama.cpp").fit(two, model("qwen3-32b", "q4_k_m"), accelerator("rtx3090-24gb"))
+
+    assert caches(fit("tensor")) == [4096.0, 4096.0]
+    assert caches(fit("row")) == [8192.0, 0]
+    assert mib(fit("tensor"), "kv_buffer_bytes") == mib(fit("row"), "kv_buffer_bytes") == 8192.0

@@ -142,7 +142,7 @@ def _layout(engine_id: str, row: Mapping[str, Any], told: Mapping[str, Any], dev
         sizes[name] = max(_whole(name, value, MAX_RANKS), 1) if value is not None else 1
     if declared.layout_by_devices:
         count = 1 if told.get("split_mode") == "none" else max(len(devices.each), 1)
-        by_rows = told.get("split_mode") in ("row", "tensor")
+        by_rows = told.get("split_mode") in ("row", "tensor", "graph")
         return {"tp": count if by_rows else 1, "pp": 1 if by_rows else count}
     needed = sizes["tp"] * sizes["dp"] * sizes["pp"]
     no_copies = sizes["dp"] > 1 and len(devices.each) < needed  # eight ranks of either kind on eight GPUs are the same ranks

@@ -12,7 +12,7 @@ from gpusizer.engines.llama_cpp.cache import Cells, cells_of, layer_buffers
 from gpusizer.engines.llama_cpp.compute import MicroBatch, Phases, phases_of
 from gpusizer.engines.llama_cpp.layers import kinds_of
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options
-from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, place, weights_of
+from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, place, share_of, weights_of
 from gpusizer.units import MiB
 
 __all__ = ["Arrangement", "fitted", "keeps_target"]
@@ -69,11 +69,8 @@ class Arrangement:
 
     def cache_bytes(self, device: int) -> tuple[int, int]:
         """Keys and values, and recurrent states, of one device. [bytes]"""
-        kv = state = 0
-        for part, count in self._cached(device):
-            buffer = self.step.buffers[part.kind]
-            kv, state = kv + count * buffer.kv_bytes, state + count * buffer.state_bytes
-        return kv, state
+        kv, state = self.cache_parts(device)
+        return sum(kv.values()), sum(state.values())
 
     def cache_parts(self, device: int) -> tuple[dict[str, int], dict[str, int]]:
         """Cache and states of a device by kind of layer, as the lines of the ledger show them; what caches nothing is left out. [bytes]"""
@@ -84,6 +81,9 @@ class Arrangement:
                 for sizes, size in ((kv, kv_bytes), (state, state_bytes)):
                     if size:
                         sizes[kind] = sizes.get(kind, 0) + count * size
+        if self.options.cuts_caches and device != HOST:
+            share = share_of(self.options, self.placement.devices, device)
+            kv, state = ({kind: round(size * share) for kind, size in sizes.items()} for sizes in (kv, state))
         return kv, state
 
     def _cached(self, device: int) -> Iterator[tuple[Part, int]]:
@@ -92,7 +92,7 @@ class Arrangement:
         if self.options.host_cache:
             held = tuple(parts) if device == HOST else ()
         elif self.options.by_rows and device != HOST:  # rows are cut over all devices, caches lie on the first
-            held = tuple(range(self.placement.devices)) if device == 0 else ()
+            held = tuple(range(self.placement.devices)) if device == 0 or self.options.cuts_caches else ()
         else:
             held = (device,)
         found = ((part, count) for where in held for part, count in parts[where].items() if part.layer)

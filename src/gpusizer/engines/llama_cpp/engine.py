@@ -198,7 +198,7 @@ class LlamaCpp(PlacedEngine):
         if deployment.layout.gpus > 1 and "device" not in values:
             values["device"] = device_names(deployment.gpu, deployment.layout.gpus)
         if deployment.tp > 1:
-            values["split_mode"] = "row"
+            values.setdefault("split_mode", "row")
         if options.gpu_layers >= ALL_LAYERS and not options.fit:
             values["n_gpu_layers"] = 999  # before, none went to a GPU unless it was said
         if deployment.kv_precision != "auto":

@@ -10,6 +10,7 @@ from typing import Any
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, passed_over
 from gpusizer.engines.base.settling import listed
+from gpusizer.engines.llama_cpp.options import SPLITS_BY_ROWS
 from gpusizer.errors import FlagError
 
 __all__ = ["BACKEND", "DEVICES", "FLAGS", "devices_of", "settle", "settle_backend", "settle_case"]
@@ -32,7 +33,6 @@ _BACKENDS = {
     "musa": "musa",
     "cann": "cann",
 }
-_ROWS = ("row", "tensor")
 _INTERLEAVED = re.compile(r"i?q\d_[a-z0-9]{1,3}_r(?:4|8|16)(?![a-z0-9])")
 _MEMORY = (
     DEVICES,
@@ -153,10 +153,10 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     if mode == "none":
         count = 1 if "gpus" not in values else count
     elif count and not {"gpus", "tp", "pp"} & values.keys():
-        values["tp" if mode in _ROWS else "pp"] = count
-    elif mode in _ROWS and "tp" not in values:
+        values["tp" if mode in SPLITS_BY_ROWS else "pp"] = count
+    elif mode in SPLITS_BY_ROWS and "tp" not in values:
         values["tp"] = values.pop("gpus", values.pop("pp", 1))
-    if mode in (*_ROWS, "layer", "none"):
+    if mode in ("row", "layer", "none"):  # one that cuts caches as well is told apart by its word
         values.pop("split_mode", None)
     return ()
 

@@ -12,7 +12,7 @@ from gpusizer.engines.base.cache import CacheFormat, cache_format
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import FlagError
 
-__all__ = ["ALL_LAYERS", "Options", "options_of"]
+__all__ = ["ALL_LAYERS", "SPLITS_BY_ROWS", "SPLITS_WITH_CACHES", "Options", "options_of"]
 
 ALL_LAYERS = 1 << 20
 
@@ -33,6 +33,9 @@ ROTATES_IN_PLACE_FROM = 4000  # logs of 2024 have room for queries twice
 ROWS_NUMBERED_FROM = 6060  # pulls 14285 and 14959: rows of a cache are written by their numbers
 VALUES_FIRST_FROM = 6920  # pull 16884: values are computed before keys
 FUSED_INDEXER_FROM = 10420  # pulls 24231 and 25545: an indexer's scores are one operation on CUDA as well
+# Ways to split a model that cut matrices, and those of them that cut caches as well: pull 19378 (tensor), the fork's pull 1022 (graph).
+SPLITS_WITH_CACHES = ("tensor", "graph")
+SPLITS_BY_ROWS = ("row", *SPLITS_WITH_CACHES)
 _PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES
 
 # Builds of the fork, ikawrakow/ik_llama.cpp, by the pull request that changed something.
@@ -94,6 +97,8 @@ class Options:
         ``tensor_split``, empty where free memory decides.
     by_rows : bool
         Matrices are cut over the GPUs, instead of layers.
+    cuts_caches : bool
+        Caches are cut with them, head by head.
     host_expert_layers : int
         First layers whose routed experts stay on the host.
     overrides : tuple of (str, str)
@@ -156,6 +161,7 @@ class Options:
     gpu_layers: int
     shares: tuple[float, ...]
     by_rows: bool
+    cuts_caches: bool
     host_expert_layers: int
     overrides: tuple[tuple[str, str], ...]
     host_cache: bool
@@ -246,7 +252,8 @@ def options_of(deployment: Deployment, build: int) -> Options:
         fused_experts=fork and _flag(flags, "fmoe", default=build >= FORK_FLASH_FROM),
         gpu_layers=0 if _no_device(flags) else _layers(layers),
         shares=_shares(flags.get("tensor_split")),
-        by_rows=deployment.tp > 1 or flags.get("split_mode") in ("row", "tensor"),
+        by_rows=deployment.tp > 1 or flags.get("split_mode") in SPLITS_BY_ROWS,
+        cuts_caches=flags.get("split_mode") in SPLITS_WITH_CACHES,
         host_expert_layers=ALL_LAYERS if _flag(flags, "cpu_moe") else _whole(flags, "n_cpu_moe", 0, ALL_LAYERS),
         overrides=_overrides(flags.get("override_tensor")),
         host_cache=_flag(flags, "no_kv_offload") or not _flag(flags, "kv_offload", default=True),

@@ -18,7 +18,7 @@ from gpusizer.engines.llama_cpp.graph import ELSEWHERE, HERE
 from gpusizer.engines.llama_cpp.layers import Kinds, expert_tensors, kinds_of, outside_weights
 from gpusizer.engines.llama_cpp.options import Options
 
-__all__ = ["HOST", "Part", "Placement", "Seen", "head_bytes", "layers_of", "place", "weights_of"]
+__all__ = ["HOST", "Part", "Placement", "Seen", "head_bytes", "layers_of", "place", "share_of", "weights_of"]
 
 HOST = -1
 _MOST_ALIKE = 4  # layers of one kind that are laid out: gaps repeat from the third on, those of the output every other layer
@@ -284,13 +284,18 @@ def _own(architecture: Architecture, placement: Placement, device: int) -> dict[
 
 def _spread(architecture: Architecture, placement: Placement, options: Options, device: int) -> dict[str, int]:
     """Matrices cut over all GPUs by their shares: those of one GPU."""
-    count = placement.devices
-    shares = [*options.shares[:count], *([0.0] * (count - len(options.shares)))] if options.shares else [1.0] * count
+    share = share_of(options, placement.devices, device)
     total: dict[str, int] = {}
-    for each in range(count):
+    for each in range(placement.devices):
         for group, size in _own(architecture, placement, each).items():
             total[group] = total.get(group, 0) + size
-    return {group: round(size * shares[device] / sum(shares)) for group, size in total.items()}
+    return {group: round(size * share) for group, size in total.items()}
+
+
+def share_of(options: Options, count: int, device: int) -> float:
+    """Share of a GPU in what is cut over all of them: by ``tensor_split``, else equal."""
+    shares = [*options.shares[:count], *([0.0] * (count - len(options.shares)))] if options.shares else [1.0] * count
+    return shares[device] / sum(shares) if sum(shares) > 0 else 1 / count
 
 
 def head_bytes(architecture: Architecture) -> int:
