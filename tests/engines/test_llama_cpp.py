@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -278,3 +279,18 @@ def test_a_split_by_tensors_cuts_caches_as_well() -> None:
     assert caches(fit("tensor")) == [4096.0, 4096.0]
     assert caches(fit("row")) == [8192.0, 0]
     assert mib(fit("tensor"), "kv_buffer_bytes") == mib(fit("row"), "kv_buffer_bytes") == 8192.0
+
+
+def test_layers_that_draft_have_a_context_of_their_own() -> None:
+    # github.com/ggml-org/llama.cpp/pull/22673, a log of Qwen3.5-4B: 8,192 cells of one layer are 32.00 MiB, its buffer holds 490.00
+    flags = {"ctx_size": 8192, "parallel": 1, "flash_attn": "on"}
+    plain = Deployment(model="qwen3.5-4b", gpu="rtx3090-24gb", engine="llama.cpp", engine_version="9200", precision="q8_0", flags=flags)
+    fit, without = (
+        get_engine("llama.cpp").fit(each, model("qwen3.5-4b", "q8_0"), accelerator("rtx3090-24gb"))
+        for each in (replace(plain, speculative_tokens=3), plain)
+    )
+    lines = {item.id: item.bytes / MiB for item in fit.ranks[0].items}
+    assert (lines["draft_cache"], lines["draft_buffer"]) == (32.0, 490.0)
+    assert mib(fit, "kv_buffer_bytes") == mib(without, "kv_buffer_bytes")
+    assert lines["weights_draft"] > 0
+    assert not any("draft" in item.id for item in without.ranks[0].items)

@@ -107,7 +107,7 @@ def usual_mix(words: str, model: Architecture) -> str | None:
         found = re.search(row["names"], plain)
         if found is None or row.get("models", "") not in kinds:
             continue
-        kind = row.get("type") or found["type"]
+        kind = row.get("type") or next(word for word in found.groups() if word)
         down = _steps(row.get("next")).get(kind)
         return f"{kind}{f'.{down}' if down else ''}+{row['rest']}"
     return None

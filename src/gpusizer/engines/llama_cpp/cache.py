@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import assert_never
 
-from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Mixer, State, StateMixer
+from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, Mixer, State, StateMixer
+from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.llama_cpp.layers import Kinds
 from gpusizer.engines.llama_cpp.options import LATENT_ONLY_FROM, Options
 from gpusizer.formulas.memory.llama_cpp import context_cells, kv_buffer_bytes, pooled_cells, sequence_state_bytes, window_cells
 
-__all__ = ["Cells", "LayerBuffers", "cells_of", "layer_buffers"]
+__all__ = ["Cells", "LayerBuffers", "cells_of", "draft_cache_bytes", "layer_buffers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,14 @@ def layer_buffers(kinds: Kinds, options: Options, cells: Cells) -> tuple[LayerBu
         parts = tuple((_input(mixer), known[mixer].kv_bytes, known[mixer].state_bytes) for mixer in layer.mixers)
         found.append(LayerBuffers(sum(kv for _, kv, _ in parts), sum(state for _, _, state in parts), parts))
     return tuple(found)
+
+
+def draft_cache_bytes(layers: Iterable[Layer], options: Options, cells: Cells) -> int:
+    """Cache of layers that draft tokens: a context of its own with as many cells in all, in FP16 whatever the model's cache is. [bytes]"""
+    half = cache_format("f16")
+    assert half is not None
+    own = replace(options, keys=half, values=half)
+    return sum(_mixer(mixer, own, cells).kv_bytes for layer in layers for mixer in layer.mixers)
 
 
 def _bytes(cells: int, streams: int, *rows: tuple[int, float]) -> int:

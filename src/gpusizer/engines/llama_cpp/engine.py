@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
@@ -203,12 +203,20 @@ class LlamaCpp(PlacedEngine):
             values["n_gpu_layers"] = 999  # before, none went to a GPU unless it was said
         if deployment.kv_precision != "auto":
             values = {"cache_type_k": _cache_word(deployment.kv_precision), "cache_type_v": _cache_word(deployment.kv_precision)} | values
+        drafts = values.pop("speculative_tokens", None)
         _, words = words_for(values, self.id)
-        return ["llama-server", "--model", _file_name(deployment), *words]
+        return ["llama-server", "--model", _file_name(deployment), *words, *_draft_words(drafts, deployment)]
 
 
 def _cache_word(precision: str) -> str:
     return {"fp16": "f16", "fp32": "f32"}.get(precision, precision)
+
+
+def _draft_words(drafts: Any, deployment: Deployment) -> list[str]:
+    """How many tokens are drafted, by layers of the checkpoint where no model of its own does so."""
+    if not drafts:
+        return []
+    return [*([] if "model_draft" in deployment.flags else ["--spec-type", "draft-mtp"]), "--spec-draft-n-max", str(drafts)]
 
 
 def _file_name(deployment: Deployment) -> str:

@@ -68,6 +68,7 @@ _MEMORY = (
     Flag("--fmoe", "switch", also=("-fmoe", "--fused-moe")),
     Flag("--rtr", "switch", also=("-rtr", "--run-time-repack")),
     Flag("--num-speculative-tokens", "count", "speculative_tokens", ("--spec-draft-n-max", "--draft-max", "--draft", "--draft-n"), 0, 256),
+    Flag("--spec-type", "word"),
     Flag("--sched-max-copies", "count", also=("GGML_SCHED_MAX_COPIES",), high=64),
     Flag("--interleaved", "word"),
     Flag("--model", "word", "model", ("-m",), effect=Effect.NOTHING),
@@ -108,7 +109,7 @@ _NOTHING = passed_over(
         "--fit-ctx|-fitc --override-kv --control-vector --hf-token|-hft --model-url|-mu --mmproj-url|-mmu --log-file "
         "--verbosity|-lv|--log-verbosity --logit-bias|-l --system-prompt|-sys --pooling --lookup-cache-static|-lcs "
         "--lookup-cache-dynamic|-lcd --draft-min|--draft-n-min --draft-p-min --gpu-layers-draft|-ngld --ctx-size-draft|-cd "
-        "--cache-type-k-draft|-ctkd --cache-type-v-draft|-ctvd --device-draft|-devd --spec-type --load-mode|-lm --lazy-mode|-lzm "
+        "--cache-type-k-draft|-ctkd --cache-type-v-draft|-ctvd --device-draft|-devd --load-mode|-lm --lazy-mode|-lzm "
         "--docker-repo|-dr --image --tags --chunks --ctx-checkpoints|-ctxcp --image-min-tokens --image-max-tokens --ser|-ser --tools "
         "--dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n --xtc-probability --xtc-threshold --typical "
         "--dynatemp-range --override-tensor-draft|-otd --n-prompt --n-gen|-ntg --npp|-npp --npl|-npl --repetitions|-r --models-dir "
@@ -141,6 +142,7 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     if values.get("cache_type_k") is not None and values.get("cache_type_k") == values.get("cache_type_v"):
         values["kv_precision"] = values.pop("cache_type_k")
         del values["cache_type_v"]
+    _drafts_of_type(values, values)
     _context_of_one(values)
     count = devices_of(values)
     device = values.get("device")
@@ -159,6 +161,12 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     if mode in ("row", "layer", "none"):  # one that cuts caches as well is told apart by its word
         values.pop("split_mode", None)
     return ()
+
+
+def _drafts_of_type(flags: dict[str, Any], fields: dict[str, Any]) -> None:
+    """``--spec-type draft-mtp`` lets layers of the checkpoint draft, one token where their number is not said."""
+    if "mtp" in str(flags.pop("spec_type", "")).lower() and not fields.get("speculative_tokens"):
+        fields["speculative_tokens"] = 1
 
 
 def _context_of_one(values: dict[str, Any]) -> None:
@@ -205,6 +213,7 @@ def settle_backend(values: dict[str, Any]) -> None:
 def settle_case(row: Mapping[str, Any], fields: dict[str, Any], flags: dict[str, Any]) -> None:
     """A measured case says the context of all sequences together in a field of its own, and in its type whether rows are interleaved."""
     settle_backend(flags)
+    _drafts_of_type(flags, fields)
     interleaved = _INTERLEAVED.search(f"{row.get('quantization')} {row.get('model')}".lower())
     if interleaved:
         flags["interleaved"] = interleaved[0]

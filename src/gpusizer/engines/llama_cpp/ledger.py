@@ -15,9 +15,10 @@ from gpusizer.engines.base.recipe_band import ends_line, scaled_ends
 from gpusizer.engines.base.types import Deployment, Evidence, Inputs, Item, KVCache, Quantity, Rank, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.engines.llama_cpp.arrangement import Arrangement
+from gpusizer.engines.llama_cpp.cache import draft_cache_bytes
 from gpusizer.engines.llama_cpp.placement import HOST, layers_of
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.memory.llama_cpp import cache_of_layers_bytes, compute_buffer_bytes
+from gpusizer.formulas.memory.llama_cpp import cache_of_layers_bytes, compute_buffer_bytes, float_rows_bytes, mask_bytes
 from gpusizer.units import KiB, MiB
 
 __all__ = ["RECIPE_ERROR", "SOURCE", "Card", "cache_of", "cards_of", "figures_of", "on_host", "ranks_of", "safe_room_bytes"]
@@ -29,7 +30,7 @@ _CONTEXT = Band(300 * MiB, 150 * MiB, 250 * MiB, Basis("llama.cpp.context", 0, 1
 _PRINTED_BYTES = 64 * KiB  # a log prints 0.01 MiB, and a quantised cache ends in up to 0.03 MiB of padding on a card
 # Bands, as shares: stored tensors of an exact recipe and of a similar one; compute buffers as scripts/calibrate/llama_cpp.py prints them.
 RECIPE_ERROR, _MIX_ERROR, _SIMILAR_ERROR = 0.02, 0.05, 0.15
-_COMPUTE_SPREAD, _GUESTS_SPREAD = Spread(0.08, 0.12), Spread(0.3, 0.2)
+_COMPUTE_SPREAD, _GUESTS_SPREAD, _DRAFT_SPREAD = Spread(0.08, 0.12), Spread(0.3, 0.2), Spread(0.3, 0.5)
 
 
 class Card(NamedTuple):
@@ -158,11 +159,35 @@ def _moving_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
     if state:
         states: Inputs = dict(state)
         lines.append(computed("state_pool", cache_of_layers_bytes, section=Section.CACHE, sources=source, **states))
+    if number == max(found.placement.output, 0):
+        lines += _draft_lines(start, found)
     moments: Inputs = dict(found.phases(number).inputs)
     source = (SOURCE + "ggml/src/ggml-alloc.c",)
     limits = _compute_limits(found, number)
     lines.append(computed("compute_buffer", compute_buffer_bytes, section=Section.ACTIVATION, band=limits, sources=source, **moments))
     return lines
+
+
+def _draft_lines(start: Start, found: Arrangement) -> list[Item]:
+    """Cache and buffer of the context in which layers of the checkpoint draft tokens: logits of its micro-batch above its mask (pull 22673)."""
+    architecture, options, step = start.architecture, found.options, found.step
+    if options.fork or not start.deployment.speculative_tokens or not architecture.mtp:
+        return []
+    masks = int(mask_bytes(cells=step.cells.full, tokens=step.tokens, element_bytes=2 if options.half_masks else 6))
+    source = ("github.com/ggml-org/llama.cpp/pull/22673",)
+    moment = {
+        "inputs_bytes": masks,
+        "attention_bytes": int(float_rows_bytes(tokens=step.tokens, width=4 * architecture.hidden_size)),
+        "output_bytes": int(float_rows_bytes(tokens=step.outputs, width=architecture.vocab_size + architecture.hidden_size)),
+    }
+    logits = moment["output_bytes"] > masks + moment["attention_bytes"]
+    left_out = ("inputs_bytes", "attention_bytes") if logits else ("output_bytes",)
+    parts: Inputs = {name: 0 if name in left_out else moment.get(name, 0) for name in found.phases(max(found.placement.output, 0)).inputs}
+    cache = draft_cache_bytes(architecture.mtp, options, step.cells)
+    return [
+        computed("draft_cache", cache_of_layers_bytes, section=Section.CACHE, sources=source, full_layers=cache),
+        computed("draft_buffer", compute_buffer_bytes, section=Section.ACTIVATION, band=_DRAFT_SPREAD, sources=source, **parts),
+    ]
 
 
 def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
