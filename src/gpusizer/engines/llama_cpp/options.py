@@ -261,22 +261,29 @@ def options_of(deployment: Deployment, build: int) -> Options:
         remote=bool(flags.get("rpc")),
         projector=bool(flags.get("mmproj")),
         fit=not fork and build >= FIT_FROM and not _off(flags.get("fit")),
-        lean=not fork and build >= LEAN_FROM,
         most_outputs=_whole(flags, "worst_graph_tokens", 0, 1 << 24),
-        half_masks=build >= (FORK_HALF_MASKS_FROM if fork else HALF_MASKS_FROM),
         pipeline_copies=_copies(flags, build, fork=fork),
-        overrides_end_pipeline=build >= (FORK_OVERRIDES_END_PIPELINE_FROM if fork else OVERRIDES_END_PIPELINE_FROM),
         experts_on_card=_on_card(str(flags.get("interleaved", "")), build),
-        counts_experts=fork and build >= FORK_COUNTS_EXPERTS_FROM,
-        expands_in_float=fork and build < FORK_EXPANDS_IN_HALVES_FROM,
-        caches_drafts=fork and FORK_DRAFTS_FROM[0] <= build < FORK_DRAFTS_FROM[1],
-        pieces_freed=fork and build >= FORK_PIECES_FREED_FROM,
-        gate_fused=fork or build >= GATE_FUSED_FROM,
-        fused_indexer=not fork and build >= FUSED_INDEXER_FROM,
-        rotates_in_place=fork or build >= ROTATES_IN_PLACE_FROM,
-        rows_numbered=not fork and build >= ROWS_NUMBERED_FROM,
-        values_first=not fork and build >= VALUES_FIRST_FROM,
+        **_dated(build, fork=fork),
     )
+
+
+def _dated(build: int, *, fork: bool) -> dict[str, bool]:
+    """What a build does, whatever it was told."""
+    return {
+        "overrides_end_pipeline": build >= (FORK_OVERRIDES_END_PIPELINE_FROM if fork else OVERRIDES_END_PIPELINE_FROM),
+        "counts_experts": fork and build >= FORK_COUNTS_EXPERTS_FROM,
+        "expands_in_float": fork and build < FORK_EXPANDS_IN_HALVES_FROM,
+        "caches_drafts": fork and FORK_DRAFTS_FROM[0] <= build < FORK_DRAFTS_FROM[1],
+        "pieces_freed": fork and build >= FORK_PIECES_FREED_FROM,
+        "gate_fused": fork or build >= GATE_FUSED_FROM,
+        "fused_indexer": not fork and build >= FUSED_INDEXER_FROM,
+        "rotates_in_place": fork or build >= ROTATES_IN_PLACE_FROM,
+        "rows_numbered": not fork and build >= ROWS_NUMBERED_FROM,
+        "values_first": not fork and build >= VALUES_FIRST_FROM,
+        "lean": not fork and build >= LEAN_FROM,
+        "half_masks": build >= (FORK_HALF_MASKS_FROM if fork else HALF_MASKS_FROM),
+    }
 
 
 def _copies(flags: Mapping[str, Any], build: int, *, fork: bool) -> int:
