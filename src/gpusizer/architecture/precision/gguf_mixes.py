@@ -100,7 +100,7 @@ def usual_mix(words: str, model: Architecture) -> str | None:
     --------
     >>> from gpusizer.architecture.load import load_architecture
     >>> [usual_mix(words, load_architecture("deepseek-v3")) for words in ("DeepSeek-V3-IQ2_K_R4.gguf", "iq2_kl", "UD-Q4_K_XL")]
-    ['iq2_k.iq3_k+q8_0', 'iq2_kl.iq3_ks+iq5_ks', None]
+    ['iq2_k.iq3_k+q8_0', 'iq2_kl.iq3_ks+iq5_ks', 'q4_k_s+q4_k_mla']
     """
     plain, kinds = _plain(words), _kinds(model)
     for row in _data()["mix"]:
@@ -114,7 +114,7 @@ def usual_mix(words: str, model: Architecture) -> str | None:
 
 
 def types_of_rest(name: str) -> Mapping[str, str]:
-    """Types of "up", "head" and "embedding" beside the type of a rest; empty where all have that type."""
+    """Types of "up", "head", "embedding" and "latent" beside the type of a rest, or beside its "base"; empty where all have that type."""
     found: Mapping[str, str] = {role: kind for role, kind in _data()["rest"].get(name, {}).items() if role != "source"}
     return found
 
@@ -132,8 +132,8 @@ def _kinds(model: Architecture) -> frozenset[str]:
     if not model.parameters.groups.get("routed_experts"):
         return frozenset({""})
     split = any("in_proj_z" in tensor.name for layer in model.layers for tensor in layer.all_tensors())
-    plain = [] if model.mixers_of(LatentAttention) else ["plain-experts"]
-    return frozenset({"", "experts", *plain, *(["split-hybrid-experts"] if split else [])})
+    attention = "latent-experts" if model.mixers_of(LatentAttention) else "plain-experts"
+    return frozenset({"", "experts", attention, *(["split-hybrid-experts"] if split else [])})
 
 
 @cache

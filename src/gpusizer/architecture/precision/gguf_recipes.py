@@ -274,16 +274,22 @@ class GGUFMix(Quantization):
         Group of the parameter count that the first part is for.
     twice : bool
         A latent projection is stored twice.
+    latent : str
+        Type of a latent projection, "" where it has that of the rest.
     """
 
     parts: tuple[GGUFRecipe, ...] = ()
     group: str = "routed_experts"
     twice: bool = False
+    latent: str = ""
 
     def format_of(self, path: str, tensor: Tensor) -> StorageFormat:
         """Format of the tensor stored under ``path``."""
+        projection = tensor.name.endswith("kv_b_proj.weight")
+        if projection and self.latent:
+            return gguf_format(self.latent)
         form = self.parts[0 if tensor.group == self.group else 1].format_of(path, tensor)
-        return replace(form, block_bytes=2 * form.block_bytes) if self.twice and tensor.name.endswith("kv_b_proj.weight") else form
+        return replace(form, block_bytes=2 * form.block_bytes) if self.twice and projection else form
 
 
 def is_gguf_mix(name: str) -> bool:
@@ -295,9 +301,11 @@ def is_gguf_mix(name: str) -> bool:
     [True, True, True, False, False]
     """
     halves = [half.partition(".") for half in name.split("+")]
-    return len(halves) == _HALVES and all(
-        first in _BLOCK_ELEMENTS and then in _BLOCK_ELEMENTS if dot else first in _KNOWN for first, dot, then in halves
-    )
+    if len(halves) != _HALVES:
+        return False
+    if types_of_rest(halves[1][0]) and not halves[1][1]:
+        halves.pop()
+    return all(first in _BLOCK_ELEMENTS and then in _BLOCK_ELEMENTS if dot else first in _KNOWN for first, dot, then in halves)
 
 
 def gguf_mix(architecture: Architecture, name: str) -> GGUFMix:
@@ -316,9 +324,9 @@ def gguf_mix(architecture: Architecture, name: str) -> GGUFMix:
         Formats by tensor.
     """
     (into, _, out), (rest, _, looked_up) = (half.partition(".") for half in name.split("+"))
-    small, other, most = (gguf_recipe(architecture, recipe) for recipe in (into, rest, _TWICE))
-    least = max(small, gguf_recipe(architecture, _LEAST_REST), key=lambda recipe: recipe.bits)
     own = types_of_rest(rest)
+    small, other, most = (gguf_recipe(architecture, recipe) for recipe in (into, own.get("base", rest), _TWICE))
+    least = max(small, gguf_recipe(architecture, _LEAST_REST), key=lambda recipe: recipe.bits)
     named = {"ffn_gate": own.get("up"), "ffn_up": own.get("up"), "output": own.get("head"), "token_embd": looked_up or own.get("embedding")}
     other = replace(other, types={role: kind for role, kind in named.items() if kind})
     first = replace(small, types={"ffn_down": out} if out else {})
@@ -326,6 +334,6 @@ def gguf_mix(architecture: Architecture, name: str) -> GGUFMix:
     group = "routed_experts" if architecture.parameters.groups.get("routed_experts") else "dense_mlp"
 
     def mix(*parts: GGUFRecipe, ends: tuple[Quantization, ...] = ()) -> GGUFMix:
-        return GGUFMix(name, plain, parts=parts, ends=ends, group=group, twice=twice or parts[1] is most)
+        return GGUFMix(name, plain, parts=parts, ends=ends, group=group, twice=twice or parts[1] is most, latent=own.get("latent", ""))
 
     return mix(first, other, ends=(mix(small, least), mix(first, most)))
