@@ -27,6 +27,8 @@ PRINTED = [
     ("deepseek-v3-0324", "DeepSeek-V3-0324-UD-Q4_K_XL-00001-of-00008.gguf", 357.623, False),
     ("deepseek-r1-0528", "DeepSeek-R1-0528-IQ1_S_R4-00001-of-00003.gguf", 130.203, False),
     ("glm-4.5-air", "GLM-4.5-Air-IQ4_KSS-00001-of-00002.gguf", 54.801, True),
+    # model card of AesSedai/GLM-4.5-GGUF, whose names tell all four types
+    ("glm-4.5", "GLM-4.5-Q6_K-IQ2_S-IQ2_S-IQ3_S-00001-of-00004.gguf", 128.18, True),
     # ik_llama.cpp discussions/357
     ("qwen3-235b-a22b", "Qwen3-235B-A22B-mix-IQ6_K-00001-of-00005.gguf", 198.259, False),
 ]
@@ -35,7 +37,7 @@ PRINTED = [
 @pytest.mark.parametrize(("model", "name", "printed_gib", "drafts"), PRINTED)
 def test_a_mix_has_the_size_that_logs_print(model: str, name: str, printed_gib: float, *, drafts: bool) -> None:
     architecture = load_architecture(model)
-    mix = usual_mix(name, architecture)
+    mix = told_mix(name) or usual_mix(name, architecture)
     assert mix is not None
     assert checkpoint_bytes(with_precision(architecture, mix), mtp=drafts) == pytest.approx(printed_gib * GiB, rel=0.012)
 
@@ -46,6 +48,15 @@ def test_a_name_that_spells_its_types_out_is_taken_at_its_word() -> None:
     mix = told_mix("DeepSeek-R1-GGUF-IQ4_K__IQ3_S_Q8.gguf")
     assert mix == "iq3_s.iq4_k+q8_0"
     assert checkpoint_bytes(with_precision(architecture, mix), mtp=False) == pytest.approx(314.197 * GiB, rel=0.03)
+
+
+def test_smol_files_have_one_type_for_all_matrices_of_the_experts() -> None:
+    # ikawrakow/ik_llama.cpp, github-data/discussions/477: 1.792 bits a weight beside 1.915 with larger matrices out of the experts
+    architecture = load_architecture("kimi-k2-instruct")
+    mix = usual_mix("Kimi-K2-Instruct-smol-IQ1_KT", architecture)
+    assert mix == "iq1_kt+iq4_kt"
+    size = checkpoint_bytes(with_precision(architecture, mix), mtp=False)
+    assert 8 * size / architecture.parameters.total == pytest.approx(1.792, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["DeepSeek-V3-Q4_K_M.gguf", "Qwen3-8B-IQ4_XS.gguf", "gpt-oss-120b-mxfp4.gguf", "UD-IQ2_XXS", ""])

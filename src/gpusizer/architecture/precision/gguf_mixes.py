@@ -19,6 +19,8 @@ _NAMED = r"i?q\d_(?:[01]|k(?:ss|s|l|t)?|[a-z]{1,3})"
 # Both types of the experts, that of the way out first, and the bits of the rest, 8 where none are told: "IQ4_K__IQ3_S_Q8". Or words beside the
 # types: "Q4KExperts-Q8Attn".
 _BOTH = re.compile(rf"(?<![a-z0-9])(?P<down>{_NAMED})__(?P<type>{_NAMED})(?:_q(?P<rest>[68]))?(?![a-z0-9])")
+# The rest, then the three matrices of the experts: "Q6_K-IQ2_S-IQ2_S-IQ3_S" (model card of AesSedai/GLM-4.5-GGUF).
+_ALL_FOUR = re.compile(rf"(?<![a-z0-9])(?P<rest>{_NAMED})-(?P<type>{_NAMED})-{_NAMED}-(?P<down>{_NAMED})(?![a-z0-9])")
 _BY_WORD = re.compile(r"(?<![a-z0-9])(?P<type>i?q\d(?:k|xs|xxs|nl|_0))_?experts.*(?<![a-z0-9])q(?P<rest>[68])_?attn")
 _REST = {"6": "q6_k", "8": "q8_0"}
 _FEW_BITS = re.compile(r"(i?q[123]|iq4)_")
@@ -69,9 +71,11 @@ def told_mix(words: str) -> str | None:
 
     Examples
     --------
-    >>> told_mix("DeepSeek-R1-GGUF-IQ4_K__IQ3_S_Q8.gguf"), told_mix("DeepSeek-V4-Flash-Q4KExperts-F16HC-Q8Attn.gguf"), told_mix("x-Q4_K_M.gguf")
-    ('iq3_s.iq4_k+q8_0', 'q4_k+q8_0', None)
+    >>> [told_mix(name) for name in ("R1-IQ4_K__IQ3_S_Q8.gguf", "V4-Q4KExperts-F16HC-Q8Attn.gguf", "GLM-4.5-Q6_K-IQ2_S-IQ2_S-IQ3_S", "x-Q4_K_M.gguf")]
+    ['iq3_s.iq4_k+q8_0', 'q4_k+q8_0', 'iq2_s.iq3_s+q6_k', None]
     """
+    if found := _ALL_FOUR.search(words[:LONGEST_WORDS].lower()):
+        return f"{found['type']}.{found['down']}+{found['rest']}"
     plain = _plain(words)
     if found := _BOTH.search(plain):
         return f"{found['type']}.{found['down']}+{_REST[found['rest'] or '8']}"
