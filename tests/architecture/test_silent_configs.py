@@ -15,6 +15,7 @@ from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Attention
 from gpusizer.errors import UnreadableFileError, UnsupportedArchitectureError
+from gpusizer.facts.catalog import model_entry
 
 PLAIN: dict[str, Any] = {
     "model_type": "llama",
@@ -371,3 +372,15 @@ def test_what_the_class_supplies_is_said(config: dict[str, Any], keys: set[str])
 
 def test_a_window_that_is_not_used_is_not_said() -> None:
     assert said({**PLAIN, "model_type": "qwen2", "use_sliding_window": False}) == {}
+
+
+@pytest.mark.parametrize("word", ["quantum_attention", "full_attention", "linear_attention"])
+def test_layer_types_that_contradict_the_ratios_of_compression_are_refused(word: str) -> None:
+    config = dict(model_entry("deepseek-v4-flash").config)
+    layers = config["num_hidden_layers"]
+    words = ["compressed_sparse_attention" if ratio else "sliding_attention" for ratio in config["compress_ratios"][:layers]]
+    sound = read_config({**config, "layer_types": words})
+    assert sound.parameters.total == load_architecture("deepseek-v4-flash").parameters.total
+    with pytest.raises(UnsupportedArchitectureError) as caught:
+        read_config({**config, "layer_types": [*words[:20], word, *words[21:]]})
+    assert caught.value.parameters["key"].endswith("layer_types")

@@ -59,7 +59,10 @@ def read_compressed(layer: LayerContext) -> tuple[Mixer, ...]:
     name = layer.class_words.attention
     heads, width = layer.needed(*HEADS), keys.needed("head_dim")
     ratio, window = layer.integer("compress_ratios", default=0), keys.needed("sliding_window")
-    keys.ignore("num_key_value_heads", "compress_rates", "layer_types", *_CANDIDATES)
+    word = str(layer.entry("layer_types") or "")
+    if word and not ("compressed" in word if ratio else word.startswith(("sliding", "local"))):
+        raise keys.refuse("layer_types", word, f"kind of attention with compress_ratios = {ratio}")  # two keys that say different things
+    keys.ignore("num_key_value_heads", "compress_rates", *_CANDIDATES)
     q_rank, groups, o_rank = keys.needed("q_lora_rank"), keys.needed("o_groups"), keys.needed("o_lora_rank")
     rope = keys.integer("qk_rope_head_dim", default=0)
     if heads * width % groups:
