@@ -59,7 +59,7 @@ def read_compressed(layer: LayerContext) -> tuple[Mixer, ...]:
     name = layer.class_words.attention
     heads, width = layer.needed(*HEADS), keys.needed("head_dim")
     ratio, window = layer.integer("compress_ratios", default=0), keys.needed("sliding_window")
-    word = str(layer.entry("layer_types") or "")
+    word = "" if "mtp" in layer.traits else str(layer.entry("layer_types") or "")
     if word and not ("compressed" in word if ratio else word.startswith(("sliding", "local"))):
         raise keys.refuse("layer_types", word, f"kind of attention with compress_ratios = {ratio}")  # two keys that say different things
     keys.ignore("num_key_value_heads", "compress_rates", *_CANDIDATES)
