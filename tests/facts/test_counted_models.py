@@ -8,17 +8,30 @@ from gpusizer.architecture.load import load_architecture
 
 # Parameters of the library's own model of the same configuration, built without memory (transformers 5.24.0, torch 2.13.0).
 BY_LIBRARY = {
+    "bloom": 176_247_271_424,
+    "bloom-560m": 559_214_592,
     "ernie-4.5-vl-28b-a3b-pt": 29_399_294_336,
     "exaone-4.5-33b": 33_813_987_328,
     "glm-4.1v-9b-thinking": 10_292_777_472,
     "gpt2": 124_439_808,
+    "gpt2-large": 774_030_080,
+    "gpt2-medium": 354_823_168,
+    "gpt2-xl": 1_557_611_200,
     "jais-2-8b-chat": 8_090_401_280,
     "k-exaone-236b-a23b": 236_571_150_336,
     "lfm2.5-vl-1.6b": 1_596_625_904,
     "llama-3.2-90b-vision": 88_593_355_323,
     "mellum2-12b-a2.5b-instruct": 12_149_923_072,
     "nvidia-nemotron-nano-12b-v2": 12_310_001_152,
+    "opt-1.3b": 1_315_758_080,
     "opt-125m": 125_239_296,
+    "opt-13b": 12_853_473_280,
+    "opt-6.7b": 6_658_473_984,
+    "opt-66b": 65_719_701_504,
+    "pythia-1.4b": 1_414_647_808,
+    "pythia-12b": 11_846_072_320,
+    "pythia-2.8b": 2_775_208_960,
+    "pythia-6.9b": 6_857_302_016,
     "qwen2-vl-2b-instruct": 2_208_985_600,
     "qwen2-vl-72b-instruct": 73_405_560_320,
     "qwen2-vl-7b-instruct": 8_291_375_616,
@@ -71,6 +84,13 @@ def test_a_card_prints_as_many(id: str, published: tuple[float, float]) -> None:
 def test_the_largest_qwen_is_as_large_as_its_bf16_files() -> None:
     found = load_architecture("qwen3.8-2.4t-a95b").parameters
     assert 2 * (found.total + found.mtp) == pytest.approx(4.89e12, abs=0.005e12)  # unsloth.ai/docs/models/qwen3.8
+
+
+def test_a_tower_that_nobody_read_is_said_and_is_what_is_missing() -> None:
+    model = load_architecture("mimo-v2.5")
+    counted = model.parameters.total + model.parameters.mtp
+    assert [notice.code for notice in model.warnings] == ["unknown-tower", "unknown-tower"]
+    assert counted + 729e6 + 261e6 == pytest.approx(311e9, abs=0.5e9)  # its card, vllm-project/recipes
 
 
 def test_minicpm_has_one_attention_of_learned_queries_over_the_tower() -> None:
