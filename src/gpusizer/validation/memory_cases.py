@@ -247,6 +247,8 @@ def _gguf(
         precision = recipe_of_size(architecture, precision, size, mix)
     elif own:
         similar, precision = "other", mix
+    elif precision in RECIPES and _unsaid(row):  # the header names the type of most tensors
+        similar, precision = "other", f"{precision}+{precision}"
     return _Stored(architecture, precision, told and wish is not None, similar, notices)
 
 
@@ -261,6 +263,12 @@ def _mapped_tables(engine_id: str, architecture: Architecture, devices: Devices)
     if not tables or not devices.first.unified_memory or checkpoint_bytes(architecture, mtp=False) <= _MOST_OF_SHARED * room:
         return {}
     return _IN_A_FILE.get(engine_id, {})
+
+
+def _unsaid(row: Mapping[str, Any]) -> bool:
+    """Whether a file has a name of its own without a word for its precision, so that somebody may have chosen type by type."""
+    name = text(row, "model")
+    return name.lower().endswith(".gguf") and precision_of_words(name)[0] is None
 
 
 def _size(row: Mapping[str, Any]) -> int | None:
