@@ -225,6 +225,8 @@ NAMES: list[tuple[str, str, str | None]] = [
     ("Qwen3.6-35B-A3B-MXFP4_MOE.gguf", "qwen3.6-35b-a3b", "mxfp4"),
     ("/home/x/hub/models--Qwen--Qwen3-14B-AWQ/snapshots/0123456789abcdef", "qwen3-14b", "int4"),
     ("qwen38-27b-single", "qwen3.8-27b", None),
+    ("GLM-4.6-355B-A32B", "glm-4.6", None),
+    ("InternVL 3.5 38B", "internvl3.5-38b", None),
     ("Jackrong/Qwen3.5-27B-Claude-4.6-Opus-Reasoning-Distilled-GGUF", "qwen3.5-27b", "gguf"),
     ("NousResearch/Hermes-3-Llama-3.1-8B", "llama-3.1-8b", None),
 ]

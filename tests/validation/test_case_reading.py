@@ -46,6 +46,10 @@ def test_launch_words(words: str, expected: dict[str, Any]) -> None:
         ("Qwen3 235B A22B", "qwen3-235b-a22b", None),
         ("Qwen3.8-27B NVFP4 (single-nvfp4)", "qwen3.8-27b", "nvfp4"),
         ("gpt-oss:120b", "gpt-oss-120b", None),
+        ("Qwen 3.6 35B A3B FP8", "qwen3.6-35b-a3b-fp8", None),
+        ("Nemotron 120B (NIM; checkpoint not named)", "nvidia-nemotron-3-super-120b-a12b-bf16", None),
+        ("Devstral Small 2", "devstral-small-2-24b-instruct-2512", None),
+        ("MiniMax M2.5 230B A10B", "minimax-m2.5", None),
     ],
 )
 def test_names_of_models(words: str, model: str, precision: str | None) -> None:
@@ -54,7 +58,7 @@ def test_names_of_models(words: str, model: str, precision: str | None) -> None:
     assert precision is None or found == precision
 
 
-@pytest.mark.parametrize("words", ["DeepSeek-V3-Draft-1B", "Llama-3.1-8B-Distill-Of-Something-3B", "Qwen3-235B", "", "((((", "a/b/c/d"])
+@pytest.mark.parametrize("words", ["DeepSeek-V3-Draft-1B", "Llama-3.1-8B-Distill-Of-Something-3B", "Qwen3", "", "((((", "a/b/c/d"])
 def test_another_model_is_not_taken_for_a_known_one(words: str) -> None:
     with pytest.raises(UnknownIdError):
         model_of(words)

@@ -21,6 +21,7 @@ _SAME_SIZE = 0.03
 _ENDINGS = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
 _SIZE = re.compile(r"(\d{1,5}(?:\.\d+)?)b", re.IGNORECASE)
 _NUMBER = r"a?\d+(\.\d+)?[bmt]|\d{1,2}x\d+(\.\d+)?b|\d{1,2}e|v\d+\.\d+"
+_ACTIVE = re.compile(r"a\d+(\.\d+)?b", re.IGNORECASE)  # beside a size it says nothing more ("GLM-4.6-355B-A32B")
 _VERSION = re.compile(r"\d{1,3}(\.\d+)?")  # directly behind a name it is a part of it
 # Another line of a family, a teacher's pupil, a model that helps another one, one with parts taken out or put in.
 _LINE = (
@@ -92,11 +93,12 @@ def _shorter(name: str, remark: str) -> Iterator[Reading]:
             break
         for end in range(len(parts), start, -1):
             behind = parts[end:]
-            if any(_ANOTHER.fullmatch(part) and not _SIZE.fullmatch(part) for part in behind):
+            if any(_ANOTHER.fullmatch(part) and not _SIZE.fullmatch(part) and not _ACTIVE.fullmatch(part) for part in behind):
                 break
-            if (behind and _VERSION.fullmatch(behind[0])) or _pupil(parts[start:end], behind):
-                continue
             sizes = tuple(float(size[1]) * GB for part in behind if (size := _SIZE.fullmatch(part)))
+            alone = not sizes and any(_ACTIVE.fullmatch(part) for part in behind)
+            if alone or (behind and _VERSION.fullmatch(behind[0])) or _pupil(parts[start:end], behind):
+                continue
             yield Reading("-".join(parts[start:end]), " ".join((*behind, remark)), sizes)
 
 

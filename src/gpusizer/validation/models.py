@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gpusizer.errors import UnknownIdError
+from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.catalog import model_entry, resolve_model
 from gpusizer.facts.model_remarks import readings, same_size
+from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.stored_copies import stored_copy_id
 from gpusizer.facts.types import ModelEntry
 
@@ -51,8 +52,11 @@ def model_of(words: str) -> tuple[ModelEntry, str | None]:
             continue
         if same_size(reading, entry.published_total_params):
             return entry, precision
-    nearest = list(unknown.parameters.get("nearest", ()))
-    raise UnknownIdError("unknown-model", id=words, nearest=nearest)
+    try:
+        meant = model_meant(words)  # what people may type, a case may say
+    except InputError:
+        raise UnknownIdError("unknown-model", id=words, nearest=list(unknown.parameters.get("nearest", ()))) from unknown
+    return model_entry(meant.id), None  # fields and flags of a case tell its precision, and its words are read again for it
 
 
 def stored_in(entry: ModelEntry, precision: str | None) -> ModelEntry:
