@@ -24,6 +24,7 @@ from gpusizer.units import GB, GiB
         ("cyankiwi/Qwen3.6-27B-AWQ-INT4", 20.4 * GB),  # a deployment script
         ("Inferact/Qwen3.8-27B-NVFP4", 26_381_249_312),  # vllm-project/recipes
         ("Minachist/Qwen3.6-27B-INT8-AutoRound", 36.8 * GB),  # the model card
+        ("poolside/Laguna-S-2.1-NVFP4", 99.7 * GB),  # as a hub counts its files: github.com/lablup/mlxcel/issues/1765
         ("RedHatAI/Qwen3.6-35B-A3B-NVFP4", 23.32 * GiB),  # the checkpoint that a start-up log prints
         ("palmfuture/Qwen3.6-35B-A3B-GPTQ-Int4", 24.4 * GB),  # the model card; zero points and group indices of GPTQ files are not counted
     ],

@@ -88,3 +88,9 @@ def test_a_dense_block_and_the_experts_buffers_follow_one_another() -> None:
     found = fit("cyankiwi/Kimi-Linear-48B-A3B-Instruct-AWQ-4bit", "rtx3090-24gb", memory_fraction=0.95, **fields)
     assert 5 <= gib(found, "activation_peak_bytes") <= 6
     assert found.fits
+
+
+def test_the_draft_of_a_model_with_windows_has_its_attention() -> None:
+    """poolside/Laguna-S-2.1-DFlash: 69 tensors of 2.2300 GB, six layers of 72 heads."""
+    found = fit("poolside/Laguna-S-2.1-NVFP4", "h200-sxm-141gb", speculative_tokens=7, flags={"speculative_method": "dflash"})
+    assert sum(line.bytes for line in found.ranks[0].items if line.id == "weights_draft") == pytest.approx(2.23e9, rel=0.005)

@@ -25,6 +25,7 @@ FORMATS: Mapping[str, StorageFormat] = {
     "nvfp4": scaled_format("nvfp4", 4),
     "mxfp4": scaled_format("mxfp4"),
     "mxfp8": scaled_format("mxfp8"),
+    "bf16": plain_format("bf16"),
 }
 """Formats of linear matrices by the words of ``publishers.toml``."""
 
