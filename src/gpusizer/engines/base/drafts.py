@@ -2,8 +2,9 @@
 
 Of such a draft only a name is known. EAGLE's is one layer like the model's; DFlash's are a few dense layers of the model's width beside a projection
 of hidden states: 5 layers and 5 hidden states for dense models (configurations of z-lab/Qwen3-4B-DFlash-b16 and Qwen3.6-27B-DFlash); for models with
-experts 6 and 8 (z-lab/Qwen3.5-122B-A10B-DFlash), for narrow ones 8 and 5 with half the keys (Qwen3.6-35B-A3B-DFlash), for those with windows of
-attention 6 and 6 with that attention (poolside/Laguna-S-2.1-DFlash). Both use the model's embedding, DFlash its head too.
+experts 6 and 8 (z-lab/Qwen3.5-122B-A10B-DFlash), for narrow ones 8 and 5 with half the keys (Qwen3.6-35B-A3B-DFlash). Where the model's attention has
+windows it is 6 and 6 with the model's heads (poolside/Laguna-S-2.1-DFlash), 5 and 6 with twice as many half as wide where those are 256 wide
+(gemma-4-31B-it-DFlash, gemma-4-26B-A4B-it-DFlash). Both use the model's embedding, DFlash its head too.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Blocks(NamedTuple):
 _HEADS, _KV_HEADS, _HEAD_DIM = 32, 8, 128
 _HEAD_TAPS = 3
 _DENSE, _EXPERTS, _NARROW_EXPERTS = (5, 5, _KV_HEADS), (6, 8, _KV_HEADS), (8, 5, _KV_HEADS // 2)  # layers, hidden states, heads of keys
-_WINDOWED = (6, 6)
+_WINDOWED_TAPS = 6
 _NARROW = 2048  # hidden size up to which a model with experts is narrow
 _WIDTH_OF_EXPERTS = 3  # times the hidden size, where the model's own blocks are experts
 
@@ -98,14 +99,23 @@ def _has_experts(architecture: Architecture) -> bool:
     return any(layer.experts for layer in architecture.layers)
 
 
+def _windowed_draft(architecture: Architecture) -> Blocks | None:
+    """A draft of a model with windows: queries as wide together as the model's; None where no such draft is known."""
+    mixers = (mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention))
+    local = next((mixer for mixer in mixers if mixer.window), None)
+    if local is None or local.head_dim not in (_HEAD_DIM, 2 * _HEAD_DIM) or (local.head_dim == _HEAD_DIM and not _has_experts(architecture)):
+        return None
+    dense = [block.width for layer in architecture.layers for block in layer.feed_forwards if isinstance(block, DenseMLP)]
+    wide = local.head_dim > _HEAD_DIM
+    width = 2 * architecture.hidden_size if wide else max(dense, default=_width(architecture))
+    return Blocks(5 if wide else 6, local.heads * local.head_dim // _HEAD_DIM, _KV_HEADS, _HEAD_DIM, width, _WINDOWED_TAPS)
+
+
 def block_draft(architecture: Architecture) -> Blocks:
     """A draft of DFlash for a model."""
-    mixers = [mixer for layer in architecture.layers for mixer in layer.mixers if isinstance(mixer, Attention)]
-    local = next((mixer for mixer in mixers if mixer.window and mixer.head_dim == _HEAD_DIM), None)
-    if local is not None and _has_experts(architecture):
-        layers, taps = _WINDOWED
-        dense = [block.width for layer in architecture.layers for block in layer.feed_forwards if isinstance(block, DenseMLP)]
-        return Blocks(layers, local.heads, local.kv_heads, _HEAD_DIM, max(dense, default=_width(architecture)), taps)
+    windowed = _windowed_draft(architecture)
+    if windowed is not None:
+        return windowed
     experts = _NARROW_EXPERTS if architecture.hidden_size <= _NARROW else _EXPERTS
     layers, taps, kv_heads = experts if _has_experts(architecture) else _DENSE
     return Blocks(layers, _HEADS, kv_heads, _HEAD_DIM, _width(architecture), taps)
