@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gpusizer.architecture.load import load_architecture
@@ -82,7 +84,12 @@ def test_dynamic_files_of_four_bits_have_experts_of_four_bits_and_latent_project
     mix = usual_mix("Qwen3-30B-A3B-UD-Q4_K_XL.gguf", experts)
     assert mix is not None
     assert checkpoint_bytes(with_precision(experts, mix), mtp=False) == pytest.approx(16.493 * GiB, rel=0.02)
-    row = {"engine": "llama.cpp", "model": "DeepSeek-V3-0324-UD-Q4_K_XL-00001-of-00008.gguf", "quantization": "Q4_K - Medium", "gpu": "RTX 3090-24GB"}
-    row |= {"gpu_count": 1, "other_flags": "-ngl 99 -c 8192 -ot exps=CPU", "measured": {"model_buffer_mib_by_device": {"CUDA0": 9996.68}}}
+    row: dict[str, Any] = {"engine": "llama.cpp", "model": "DeepSeek-V3-0324-UD-Q4_K_XL-00001-of-00008.gguf", "quantization": "Q4_K - Medium"}
+    row |= {
+        "gpu": "RTX 3090-24GB",
+        "gpu_count": 1,
+        "other_flags": "-ngl 99 -c 8192 -ot exps=CPU",
+        "measured": {"model_buffer_mib_by_device": {"CUDA0": 9996.68}},
+    }
     (case,) = validate([row]).cases
     assert abs(case.quantities["model_buffer_bytes"].error or 1) < 0.01

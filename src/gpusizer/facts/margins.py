@@ -21,10 +21,9 @@ FEW_OWNERS = 10
 """A group of fewer owners than this has the margin of all starts, and says so."""
 
 PLAIN = "plain"
-TRAITS = ("guessed", "layers", "unified", "draft", "build", "maker")
-"""What makes a start hard to foresee: a list of quantised tensors that nobody tells, layers whose caches and work buffers change from release to
-release (recurrent states, sparse or compressed attention), memory shared with the host, drafts, a build that is no known release, a maker other than
-NVIDIA. A start with none of them is plain."""
+TRAITS = ("guessed", "unified", "draft", "dated", "build", "maker")
+"""What makes a start hard to foresee: a list of quantised tensors that nobody tells, memory shared with the host, drafts, a version that is only known
+by its day, a build that is no release, a maker other than NVIDIA. A start with none of them is plain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def _case(row: Mapping[str, Any]) -> Case:
     if stored.similar:
         fields["similar_precision"] = stored.similar
     version = text(row, "engine_version")
-    fields["other_build"] = bool(version) and not known_build(version)  # where nobody told it, the release of the day will do
+    fields["build"] = "" if known_build(version) else "other" if version else "dated"
     deployment = Deployment(
         model=entry.id,
         gpu=first.id,

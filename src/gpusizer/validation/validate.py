@@ -45,7 +45,7 @@ class CaseResult:
     owner : str
         Who published it. Errors are told apart by it, predictions never see it.
     kind : str
-        Of a start that is covered: "plain", "hard" (something of it is hard to foresee), "build" (no release that is known); empty for a speed.
+        Of a start that is covered: "plain", "hard" (something of it is hard to foresee), "build" (a fork, a branch); empty for a speed.
     regime : str
         Kind of load of a measured speed; empty where it is not known.
     judged : bool

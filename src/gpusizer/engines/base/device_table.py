@@ -13,12 +13,11 @@ from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.engine import Engine, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.margins import MARGIN
-from gpusizer.engines.base.sheet import DeviceLookup, Model, Written
+from gpusizer.engines.base.sheet import DeviceLookup, Written
 from gpusizer.engines.base.types import Deployment, Item, Section
 from gpusizer.engines.base.weights import ExpertPadding
 from gpusizer.facts.margins import Margin
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.core import maximum
 from gpusizer.formulas.memory.constants import constant_bytes
 
 __all__ = ["LINE_FIGURES", "DeviceClass", "Devices", "line_figures", "looked_line", "looked_margin"]
@@ -117,7 +116,7 @@ def looked_line(get: DeviceLookup, id: str, factor: Any = 1) -> Item:
     return computed(id, constant_bytes, section=Section.OUTSIDE, band=Limits(low, high), fitted_bytes=size)
 
 
-def looked_margin(get: DeviceLookup, model: Model) -> Margin:
-    """What is added to the band of the pool for a model on a device as their columns say: the wider of both."""
-    below, above = (maximum(get(name), model.figures[name]) for name in MARGIN)
+def looked_margin(get: DeviceLookup) -> Margin:
+    """What is added to the band of the pool on a device as its columns say."""
+    below, above = (get(name) for name in MARGIN)
     return Margin(below, above, 0)

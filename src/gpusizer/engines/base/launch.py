@@ -66,7 +66,7 @@ class Start:
             said.precision,
             said.speculative_tokens,
             said.fork,
-            said.other_build,
+            said.build,
             said.similar_precision,
             said.other_memory_bytes,
         )

@@ -18,7 +18,7 @@ TORCH_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}  # as e
 _NO_FLAGS = frozenset(
     (
         *("model", "gpu", "engine", "engine_version", "precision", "checkpoint_bytes"),
-        *("flags", "devices", "device_memory_bytes", "other_memory_bytes", "fork", "other_build", "similar_precision"),
+        *("flags", "devices", "device_memory_bytes", "other_memory_bytes", "fork", "build", "similar_precision"),
     )
 )
 # Vendor -> the variable that limits what a process sees, and llama.cpp's name of its backend (ggml-org/llama.cpp: ggml/src).

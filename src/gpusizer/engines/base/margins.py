@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.types import Quantity
 from gpusizer.engines.base.version import known_build
@@ -15,11 +13,11 @@ from gpusizer.facts.margins import LEAST_WIDTH, Margin, margin_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import kept, maximum
 
-__all__ = ["MARGIN", "POOL", "device_margin", "measured", "model_margin", "owners_behind", "pool_margin", "traits_of", "widened"]
+__all__ = ["MARGIN", "POOL", "device_margin", "measured", "owners_behind", "pool_margin", "traits_of", "widened"]
 
 POOL = "kv_cache_pool_bytes"
 MARGIN = ("margin_below", "margin_above")
-"""Columns of the tables of devices and models: what :func:`device_margin` and :func:`model_margin` say of each."""
+"""Columns of a table of devices: what :func:`device_margin` says of each."""
 
 
 def traits_of(start: Start) -> tuple[str, ...]:
@@ -28,14 +26,10 @@ def traits_of(start: Start) -> tuple[str, ...]:
     found = {
         "guessed": bool(start.architecture.quantization.ends or asked.similar_precision),
         "draft": asked.speculative_tokens > 0,
-        "build": bool(asked.fork or asked.other_build or (asked.engine_version is not None and not known_build(asked.engine_version))),
+        "dated": asked.build == "dated",
+        "build": asked.build == "other" or bool(asked.fork) or not (asked.engine_version is None or known_build(asked.engine_version)),
     }
-    return (*(name for name, holds in found.items() if holds), *_traits_of_model(start.architecture), *_traits_of_device(start.accelerator))
-
-
-def _traits_of_model(architecture: Architecture) -> tuple[str, ...]:
-    kinds = kinds_of(architecture)
-    return ("layers",) if kinds.states or kinds.sparse or kinds.compressed else ()
+    return (*(name for name, holds in found.items() if holds), *_traits_of_device(start.accelerator))
 
 
 def _traits_of_device(accelerator: Accelerator) -> tuple[str, ...]:
@@ -51,11 +45,6 @@ def pool_margin(start: Start) -> Margin:
 def device_margin(engine: str, accelerator: Accelerator) -> Margin:
     """The same for starts that are hard to foresee by nothing but their device."""
     return margin_of(engine, POOL, _traits_of_device(accelerator))
-
-
-def model_margin(engine: str, architecture: Architecture) -> Margin:
-    """The same for starts that are hard to foresee by nothing but the layers of their model."""
-    return margin_of(engine, POOL, _traits_of_model(architecture))
 
 
 def owners_behind(start: Start) -> int:

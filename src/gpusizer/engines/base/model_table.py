@@ -20,7 +20,6 @@ from gpusizer.engines.base.device_support import Contents, format_families, mixe
 from gpusizer.engines.base.device_table import Devices
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.layout_rules import Dimensions, problem_of, scale_blocks, shape_dimensions
-from gpusizer.engines.base.margins import MARGIN, model_margin
 from gpusizer.engines.base.part_table import LayerSize, Part, PartTable, Tally, tally_of
 from gpusizer.engines.base.sheet import Written
 from gpusizer.engines.base.types import Deployment, Item, Layout
@@ -34,7 +33,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 OUTSIDE_PARTS = ("embedding", "final", "head", "towers", "tied-copy", "own-head")
 """Parts of a model beside its layers, in the order of their rows; its kinds of layers follow."""
 
-BY_PRECISION = ("element_bytes", "families", "cache_rule", "cache_first", "error", "error_rocm", "unlisted", "unlisted_above", "bytes", *MARGIN)
+BY_PRECISION = ("element_bytes", "families", "cache_rule", "cache_first", "error", "error_rocm", "unlisted", "unlisted_above", "bytes")
 """Columns of the table of models for each precision that every engine has."""
 
 _KIND_COLUMNS = ("letter", "rotation", "copied", "copied_heads", "copied_nope", "copied_v", "copied_rank")
@@ -330,7 +329,7 @@ def _precision(tables: ModelTables, model: ModelColumns, precision: str) -> dict
     if precision not in model.shared:
         model.shared[precision] = _of_tensors(tables, tally, precision)
     blocks, families, shares, kept = model.shared[precision]
-    stored_bytes, margin = _stored_bytes(architecture, kept), model_margin(tables.engine.id, architecture)
+    stored_bytes = _stored_bytes(architecture, kept)
     return {
         "sizes": replace(model.sizes, blocks=blocks),
         "families": tables.families.setdefault(Contents(families, mixer_kinds(architecture)), len(tables.families) + 1),
@@ -341,8 +340,6 @@ def _precision(tables: ModelTables, model: ModelColumns, precision: str) -> dict
         **tables.unlisted(model, architecture, precision, stored_bytes),
         **tables.of_precision(model, architecture, precision),
         "bytes": stored_bytes,
-        "margin_below": margin.below,
-        "margin_above": margin.above,
         "widest": families[0] if families else architecture.dtype,
     }
 

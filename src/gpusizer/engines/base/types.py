@@ -94,7 +94,7 @@ class Deployment:
     device_memory_bytes: tuple[int, ...] = ()  # their memory where the owner told it [bytes]
     other_memory_bytes: int | None = None  # held by the system and other programs of a machine whose GPU shares its memory [bytes]
     fork: str = ""  # a fork of the engine with a cache of its own
-    other_build: bool = False  # no release that is known: a branch, a fork, a patched image
+    build: str = ""  # where it is no release that somebody named: "dated", placed by its day, or "other", a branch, a fork, a patched image
     similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
     flags: Mapping[str, Any] = field(default_factory=dict, hash=False)  # further flags of the engine, by its own names; compared, not hashed
 

@@ -115,7 +115,7 @@ class SglangSheet:
         plain = kept("plain share", static_share(device_mib=size, reserved_mib=kept("reserved", reserved)))
         seeing = share_with_towers(share=plain, tower_layers=of_model.tower_layers, tower_width=of_model.tower_width)
         share = kept("share", where(of_model.tower_layers > 0, seeing, plain))
-        usual = DeviceShare(found, share, 0, margin=looked_margin(get, model))
+        usual = DeviceShare(found, share, 0, margin=looked_margin(get))
         return replace(usual, budget_bytes=kept("budget", self.budget_of_share(usual, share)))
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:

@@ -52,7 +52,7 @@ class TensorRtLlmSheet:
     def device(self, lookup: Lookup, model: Model, get: DeviceLookup, ways: Ways) -> DeviceShare:
         """Devices as layouts have them; the engine takes a share of what the trial run leaves."""
         found = looked_device(get, ways.tp * ways.pp)
-        return DeviceShare(found, self._usual.memory_fraction, found.memory_bytes, margin=looked_margin(get, model))
+        return DeviceShare(found, self._usual.memory_fraction, found.memory_bytes, margin=looked_margin(get))
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:
         """The engine's own budget is the whole device. [bytes]"""

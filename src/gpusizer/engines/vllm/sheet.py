@@ -68,7 +68,7 @@ class VllmSheet:
             pool_share=get("pool_share"),
             image_copies=get("image_copies"),
         )
-        return DeviceShare(record, get("share", case), kept("budget", get("budget", case)), margin=looked_margin(get, model))
+        return DeviceShare(record, get("share", case), kept("budget", get("budget", case)), margin=looked_margin(get))
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:
         """``--gpu-memory-utilization`` of what the driver reports. [bytes]"""
