@@ -22,6 +22,7 @@ BY_LIBRARY = {
     "lfm2.5-vl-1.6b": 1_596_625_904,
     "llama-3.2-90b-vision": 88_593_355_323,
     "mellum2-12b-a2.5b-instruct": 12_149_923_072,
+    "minicpm5-2b": 2_516_756_480,
     "nvidia-nemotron-nano-12b-v2": 12_310_001_152,
     "opt-1.3b": 1_315_758_080,
     "opt-125m": 125_239_296,
