@@ -65,6 +65,7 @@ PUBLISHED = {
     "internvl3.5-38b": (38.39e9, 0.005e9),
     "internvl3.5-4b": (4.73e9, 0.005e9),
     "internvl3.5-8b": (8.53e9, 0.005e9),
+    "ling-1t": (999.705e9, 0.0005e9),  # as llama.cpp prints it
     "minicpm-v-2.6": (8.10e9, 0.005e9),
     "minicpm-v-4.5": (8.70e9, 0.005e9),
 }
