@@ -22,7 +22,7 @@ FEW_OWNERS = 10
 
 PLAIN = "plain"
 TRAITS = ("guessed", "unified", "draft", "dated", "build", "maker")
-"""What makes a start hard to foresee: a list of quantised tensors that nobody tells, memory shared with the host, drafts, a version that is only known
+"""What makes a start hard to foresee: a list of quantised tensors that nobody tells, memory shared with the host, drafts, a version only known
 by its day, a build that is no release, a maker other than NVIDIA. A start with none of them is plain."""
 
 

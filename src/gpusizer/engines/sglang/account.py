@@ -19,8 +19,8 @@ from gpusizer.engines.sglang import constants as fitted
 from gpusizer.engines.sglang.pools import Pools
 from gpusizer.engines.sglang.record import STATE_PADDING, DeviceRecord, LayoutRecord, RequestRecord, ShareRecord, StepRecord
 from gpusizer.formulas.core import ceiling, floor, floor_div, kept, maximum, minimum, root_of_squares, rounded, where
-from gpusizer.formulas.memory.budget import cuda_graph_bytes, pooled_graph_bytes
 from gpusizer.formulas.memory.constants import constant_for_each_bytes
+from gpusizer.formulas.memory.graphs import cuda_graph_bytes, pooled_graph_bytes
 from gpusizer.formulas.memory.pool_sizes import beyond_budget_bytes, by_request_bytes, state_pool_bytes
 from gpusizer.formulas.memory.pools import (
     pool_of_static_share_bytes,

@@ -17,7 +17,8 @@ from gpusizer.engines.base.types import Evidence, Item, Quantity, Section
 from gpusizer.engines.tensorrt_llm import constants as fitted
 from gpusizer.engines.tensorrt_llm.record import CacheRecord, DeviceRecord, ModelRecord, StepRecord
 from gpusizer.formulas.core import ceiling, kept, maximum, minimum, rounded, where
-from gpusizer.formulas.memory.budget import cuda_graph_bytes, reduction_workspace_bytes
+from gpusizer.formulas.memory.budget import reduction_workspace_bytes
+from gpusizer.formulas.memory.graphs import cuda_graph_bytes
 from gpusizer.formulas.memory.pool_sizes import checkpoint_pages_bytes
 from gpusizer.formulas.memory.pools import pool_after_peak_bytes
 from gpusizer.units import MiB

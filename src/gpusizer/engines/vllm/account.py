@@ -25,11 +25,11 @@ from gpusizer.facts.margins import Margin
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where
 from gpusizer.formulas.load import held_requests
 from gpusizer.formulas.memory.activation import activation_peak_bytes, encoder_bytes
-from gpusizer.formulas.memory.budget import pooled_graph_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_concurrency, pool_tokens
 from gpusizer.formulas.memory.constants import share_bytes, sum_bytes
+from gpusizer.formulas.memory.graphs import pooled_graph_bytes, split_buffers_bytes
 from gpusizer.formulas.memory.loaded import unfolded_scales_bytes
-from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, split_buffers_bytes, step_rows_bytes
+from gpusizer.formulas.memory.step_peaks import encoded_bytes, layer_peak_bytes, sampling_peak_bytes, step_rows_bytes
 from gpusizer.formulas.memory.steps import batch_requests, batch_tokens, captured_limit, captured_sizes, in_flight_tokens, profiled_images
 
 __all__ = [

@@ -15,7 +15,7 @@ from gpusizer.engines.base.part_table import LayerSize
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.base.weights import ROUTED, Cut, StoredTensor, group_bytes, once_per_architecture, rank_shape, routed_block, weight_table
 from gpusizer.formulas.memory.constants import sum_bytes
-from gpusizer.formulas.memory.loaded import expert_index_bytes, padded_experts_bytes
+from gpusizer.formulas.memory.loaded_experts import expert_index_bytes, padded_experts_bytes
 from gpusizer.formulas.memory.weights import cut_units, experts_per_rank, padded_size
 from gpusizer.once import Remembered
 

@@ -7,7 +7,6 @@ from typing import Any
 from gpusizer.formulas.core import ceiling, floor, formula, maximum
 
 __all__ = [
-    "cuda_graph_bytes",
     "decoder_buffer_bytes",
     "driver_reserved_bytes",
     "free_bytes",
@@ -15,7 +14,6 @@ __all__ = [
     "kv_cache_pool_bytes",
     "other_memory_bytes",
     "outside_budget_bytes",
-    "pooled_graph_bytes",
     "reduction_workspace_bytes",
     "requested_bytes",
     "shortfall_bytes",
@@ -195,76 +193,6 @@ def kv_cache_pool_bytes(*, budget_bytes: Any, weights_bytes: Any, activation_pea
     58.1
     """
     return budget_bytes - weights_bytes - activation_peak_bytes - non_torch_bytes - cuda_graph_bytes
-
-
-@formula(
-    "memory.budget.cuda_graphs",
-    unit="bytes",
-    symbols={"graphs": "graphs", "layers": "layers", "more_layers": "layers", "bytes_per_graph_and_layer": "bytes"},
-    reference="fitted to start-up logs; vllm-project/vllm@4ba787ec9: vllm/config/vllm.py, _set_cudagraph_sizes",
-    example={"graphs": 102, "layers": 32, "more_layers": 13, "bytes_per_graph_and_layer": 200000},
-)
-def cuda_graph_bytes(*, graphs: Any, layers: Any, more_layers: Any, bytes_per_graph_and_layer: Any) -> Any:
-    """Memory of captured CUDA graphs.
-
-    Parameters
-    ----------
-    graphs : int
-        Captured batch sizes, both modes together. [graphs]
-    layers : int
-        Layers of this rank. [layers]
-    more_layers : float
-        What embedding, head and sampler weigh beside them. [layers]
-    bytes_per_graph_and_layer : float
-        Fitted. [bytes]
-
-    Returns
-    -------
-    float
-        Bytes. [bytes]
-
-    Examples
-    --------
-    >>> cuda_graph_bytes(graphs=102, layers=32, more_layers=13, bytes_per_graph_and_layer=200000)
-    918000000
-    """
-    return graphs * (layers + more_layers) * bytes_per_graph_and_layer
-
-
-@formula(
-    "memory.budget.pooled_graphs",
-    unit="bytes",
-    symbols={"fixed_bytes": "bytes", "graphs": "graphs", "layers": "layers", "bytes_per_graph_and_layer": "bytes"},
-    reference="fitted to start-up logs; sgl-project/sglang 0.5.23: python/sglang/srt/model_executor/runner",
-    example={"fixed_bytes": 64424509, "graphs": 36, "layers": 48, "bytes_per_graph_and_layer": 188743},
-)
-def pooled_graph_bytes(*, fixed_bytes: Any, graphs: Any, layers: Any, bytes_per_graph_and_layer: Any) -> Any:
-    """Memory of captured graphs that share one pool.
-
-    Parameters
-    ----------
-    fixed_bytes : int
-        The pool, buffers that are made with the first graph. [bytes]
-    graphs : int
-        Captured batch sizes. [graphs]
-    layers : int
-        Layers of this rank. [layers]
-    bytes_per_graph_and_layer : float
-        Fitted. [bytes]
-
-    Returns
-    -------
-    float
-        Bytes. [bytes]
-
-    Examples
-    --------
-    Qwen3-30B-A3B on one H100, 36 sizes; its log says 0.34 GB.
-
-    >>> round(pooled_graph_bytes(fixed_bytes=64424509, graphs=36, layers=48, bytes_per_graph_and_layer=188743) / 2**30, 2)
-    0.36
-    """
-    return fixed_bytes + graphs * layers * bytes_per_graph_and_layer
 
 
 @formula(

@@ -14,7 +14,6 @@ __all__ = [
     "layer_peak_bytes",
     "sampling_peak_bytes",
     "sparse_workspace_bytes",
-    "split_buffers_bytes",
     "step_rows_bytes",
 ]
 
@@ -373,41 +372,3 @@ def step_rows_bytes(*, tokens: Any, levels: Any, hidden: Any, element_bytes: Any
     100663296
     """
     return tokens * (levels * hidden * element_bytes + picked * index_bytes)
-
-
-@formula(
-    "memory.steps.split_buffers",
-    unit="bytes",
-    symbols={"splits": "parts", "tokens": "tokens", "width": "elements", "tp": "ranks", "element_bytes": "bytes per element"},
-    reference="vllm-project/vllm@4ba787ec9: vllm/v1/attention/backends/flash_attn.py, max_num_splits; FlashAttention 3: out_accum",
-    example={"splits": 32, "tokens": 512, "width": 4096, "tp": 1, "element_bytes": 4},
-)
-def split_buffers_bytes(*, splits: Any, tokens: Any, width: Any, tp: Any, element_bytes: Any) -> Any:
-    """Partial results of attention that is captured with a fixed number of parts of the context.
-
-    Parameters
-    ----------
-    splits : int
-        Parts of the context that may be worked on side by side. [parts]
-    tokens : int
-        The largest batch that is captured whole. [tokens]
-    width : int
-        Outputs of all heads of one layer. [elements]
-    tp : int
-        Ranks that share the heads. [ranks]
-    element_bytes : int
-        Of a partial result. [bytes per element]
-
-    Returns
-    -------
-    float
-        Bytes. [bytes]
-
-    Examples
-    --------
-    Llama-3.1-8B on one H100; graphs of the same start take 0.15 GiB less on two ranks.
-
-    >>> split_buffers_bytes(splits=32, tokens=512, width=4096, tp=1, element_bytes=4) / 2**30
-    0.25
-    """
-    return splits * tokens * width / tp * element_bytes
