@@ -77,3 +77,17 @@ def test_graphs_as_logs_of_hopper_print_them(model: str, fields: dict[str, Any],
 def test_partial_results_of_split_attention_are_shared_by_ranks() -> None:
     one, two = (fit("llama-3.1-8b-instruct", "h100-sxm-80gb", engine_version="0.19.0", tp=tp) for tp in (1, 2))
     assert gib(one, "cuda_graph_bytes") - gib(two, "cuda_graph_bytes") == pytest.approx(0.91 - 0.76, abs=0.03)
+
+
+# "Estimated CUDA graph memory": FlashInfer's own kernels ask for a work buffer where decoding is captured whole; with drafts it is not.
+@pytest.mark.parametrize(
+    ("model", "gpu", "fields", "logged"),
+    [
+        ("qwen3.6-35b-a3b", "gb10-128gb", {"engine_version": "0.20.0", "flags": {"max_cudagraph_capture_size": 1}}, 0.47),
+        ("qwen3.6-35b-a3b", "rtx5090-32gb", {"engine_version": "0.20.0", "flags": {"max_cudagraph_capture_size": 4}, "max_num_seqs": 2}, 0.42),
+        ("qwen3.6-27b", "rtx5090-32gb", {"engine_version": "0.24.0", "max_num_seqs": 1, "speculative_tokens": 3}, 0.08),
+    ],
+)
+def test_a_work_buffer_comes_with_the_first_whole_graph(model: str, gpu: str, fields: dict[str, Any], logged: float) -> None:
+    result = fit(model, gpu, kv_precision="fp8", max_model_len=8192, **fields)
+    assert gib(result, "cuda_graph_estimated_bytes") == pytest.approx(logged, abs=0.1)

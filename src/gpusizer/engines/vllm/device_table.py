@@ -47,9 +47,9 @@ class VllmDevices(Devices):
     """All devices and their classes."""
 
     def class_of(self, accelerator: Accelerator) -> DeviceClass:
-        """The class of a device; the generation decides on formats of the cache."""
+        """The class of a device; the generation decides on formats of the cache and kernels of attention."""
         start = self.start(accelerator)
-        generation = int(start.capability) if start.capability >= 9 else 0
+        generation = int(start.capability)
         return DeviceClass(class_record(start), expert_paddings(start), accelerator.vendor == "AMD", generation)
 
     @cached_property
