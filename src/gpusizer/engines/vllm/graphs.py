@@ -182,10 +182,12 @@ def graph_bytes(accelerator: Accelerator, version: tuple[int, ...]) -> float:
 
 def _graph_kind(accelerator: Accelerator, version: tuple[int, ...]) -> str:
     """Which of the fitted weights of a graph applies: by vendor, version, and whether the driver is likely an old one."""
-    early = "-before-0.17" if version < ESTIMATES_GRAPHS else ""
+    early = version < ESTIMATES_GRAPHS
     if accelerator.vendor == "AMD":
-        return "rocm" + early
-    return "old-driver" if accelerator.capability == DATA_CENTER_AMPERE and version < NEWER_DRIVERS else "cuda" + early
+        return "rocm-before-0.17" if early else "rocm"
+    if accelerator.capability == DATA_CENTER_AMPERE and version < NEWER_DRIVERS:
+        return "old-driver"
+    return "cuda-before-0.17" if early else "cuda"
 
 
 @once_per_architecture
