@@ -24,9 +24,9 @@ from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Fit
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import profile_rows
+from gpusizer.engines.vllm.device_record import growth_kind
 from gpusizer.engines.vllm.engine import ENGINE
 from gpusizer.engines.vllm.graphs import block_weight, captured_graphs, graph_bytes, warms_up
-from gpusizer.engines.vllm.record import growth_kind
 from gpusizer.formulas.memory.weights import padded_vocabulary
 from gpusizer.units import GiB
 from gpusizer.validation.measured import measured_memory

@@ -16,9 +16,10 @@ from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.types import Deployment, Quantity
 from gpusizer.engines.vllm.account import growth, host_images, step_lines
 from gpusizer.engines.vllm.buffers import workspace
+from gpusizer.engines.vllm.device_record import device_record
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import Vllm
-from gpusizer.engines.vllm.record import device_record, layout_record, model_record, step_record, version_rules
+from gpusizer.engines.vllm.record import layout_record, model_record, step_record, version_rules
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.formulas.core import greatest, kept, least, maximum, where
 from gpusizer.formulas.figures import ALL, Axis

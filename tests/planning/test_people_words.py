@@ -392,10 +392,3 @@ def test_a_time_without_a_unit_is_refused(words: str, capsys: pytest.CaptureFixt
         line = refused(capsys, "plan", "qwen3-8b", "--ttft", words, "--language", "en")
         assert f"{words.strip()}s" in line
         assert f"{words.strip()}ms" in line
-
-
-def test_numbers_of_python_and_json_are_seconds() -> None:
-    assert Request(model="qwen3-8b", ttft_s=2, tpot_s=0.05).ttft_s == 2.0
-    assert from_mapping({"model": "qwen3-8b", "tpot_s": 0.05}).tpot_s == 0.05
-    with pytest.raises(UnitError):
-        from_mapping({"model": "qwen3-8b", "tpot_s": "0.05"})

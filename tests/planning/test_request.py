@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gpusizer.errors import InputError
+from gpusizer.errors import InputError, UnitError
 from gpusizer.planning.need import need_of
 from gpusizer.planning.request import FIELDS, Request, from_mapping, from_query, to_arguments, to_mapping, to_query
 
@@ -143,3 +143,10 @@ def test_two_of_three_token_counts_give_the_third() -> None:
         need_of(Request(model="m", input_tokens=100, output_tokens=100, context_tokens=300))
     with pytest.raises(InputError):
         need_of(Request(model="m", input_tokens=300, context_tokens=200))
+
+
+def test_numbers_of_python_and_json_are_seconds() -> None:
+    assert Request(model="qwen3-8b", ttft_s=2, tpot_s=0.05).ttft_s == 2.0
+    assert from_mapping({"model": "qwen3-8b", "tpot_s": 0.05}).tpot_s == 0.05
+    with pytest.raises(UnitError):
+        from_mapping({"model": "qwen3-8b", "tpot_s": "0.05"})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from gpusizer.engines.base.launch import Stage
 from gpusizer.engines.base.ledger import RECIPE_LINE
 from gpusizer.engines.base.types import Item, Quantity
 from gpusizer.formulas.core import greatest, kept, least, maximum, root, squared, where
@@ -37,6 +38,11 @@ class Place:
     first: Any
     last: Any
     layers: Any
+
+    @classmethod
+    def of(cls, stage: Stage) -> Place:
+        """Where a stage of a start stands."""
+        return cls(first=int(stage.first), last=int(stage.last), layers=len(stage.layers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from gpusizer.engines.base.sheet import Outcome
 from gpusizer.engines.base.types import Item, Quantity, Section
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.buffers import latents, workspace
-from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
+from gpusizer.engines.vllm.device_record import DeviceRecord
+from gpusizer.engines.vllm.record import ClassRecord, LayoutRecord, ModelRecord, StepRecord, VersionRules
 from gpusizer.engines.vllm.weights import WHOLE_STEPS
 from gpusizer.facts.margins import Margin
 from gpusizer.formulas.core import floor_div, kept, maximum, minimum, where

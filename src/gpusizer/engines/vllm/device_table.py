@@ -10,7 +10,8 @@ from gpusizer.engines.base.device_table import DeviceClass, Devices
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.margins import MARGIN, device_margin
 from gpusizer.engines.base.sheet import Written
-from gpusizer.engines.vllm.record import DeviceRecord, class_record, device_record
+from gpusizer.engines.vllm.device_record import DeviceRecord, device_record
+from gpusizer.engines.vllm.record import class_record
 from gpusizer.engines.vllm.weights import expert_paddings
 from gpusizer.facts.margins import Margin
 from gpusizer.facts.types import Accelerator

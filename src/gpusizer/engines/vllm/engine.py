@@ -39,13 +39,13 @@ from gpusizer.engines.vllm.account import (
 from gpusizer.engines.vllm.buffers import workspace
 from gpusizer.engines.vllm.cache import CacheRequest, cache_layout
 from gpusizer.engines.vllm.defaults import HIGHER_FRACTION, NEWEST, complete, in_flight_tokens, state_bytes
+from gpusizer.engines.vllm.device_record import device_record
 from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.expert_padding import aligns_experts, padded_experts, pads_experts, unfused_experts
-from gpusizer.engines.vllm.graphs import estimates, graph_modes, warms_up
+from gpusizer.engines.vllm.graphs import estimates, graph_modes, less_warm_up, warms_up
 from gpusizer.engines.vllm.images import loads_towers
 from gpusizer.engines.vllm.record import (
     CONSUMED,
-    device_record,
     estimate_factor,
     layout_record,
     library_bytes,
@@ -147,7 +147,7 @@ class Vllm(PooledEngine):
         buffers, scales, padded, slack = loaded(
             model,
             start.once(step_record),
-            _place(stage),
+            Place.of(stage),
             square_bytes=square_bytes(start, stage, cut),
             slack_bytes=slack_bytes(start.architecture, stage, cut),
             padded_bytes=padded_experts(start.architecture, stage, cut) if pads else 0,
@@ -199,7 +199,7 @@ class Vllm(PooledEngine):
             start.lasting(device_record),
             version_rules(start.version),
         )
-        cut, place, towers = start.layout, _place(stage), self.cut(start).towers_tp
+        cut, place, towers = start.layout, Place.of(stage), self.cut(start).towers_tp
         known, key = _known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, towers, place, rules)
 
         def lines() -> tuple[Any, Item, Item]:
@@ -319,7 +319,7 @@ class Vllm(PooledEngine):
         """Also what the log estimates for graphs before they are captured; since 0.26 its "peak activation" holds that estimate."""
         found = super().quantities(start, results, blocks, worst)
         if "cuda_graph_bytes" in found and warms_up(start):
-            found["cuda_graph_bytes"] = _less_warm_up(found["cuda_graph_bytes"], results[0].items)
+            found["cuda_graph_bytes"] = less_warm_up(found["cuda_graph_bytes"], results[0].items)
         factor = estimate_factor(start.architecture, start.version)
         estimated = [estimated_graphs(line, factor) for line in results[0].items if line.id == "cuda_graphs"]
         if estimated and estimates(start):
@@ -393,17 +393,6 @@ def _known_steps(architecture: Architecture) -> Remembered[Hashable, tuple[Any, 
 def _known_plans(start: Start) -> Remembered[Hashable, CachePlan]:
     """How blocks are cut, by format and step."""
     return Remembered(64)
-
-
-def _less_warm_up(graphs: Quantity, items: Sequence[Item]) -> Quantity:
-    """Captured graphs less what the warm-up of kernels, a step without sampler, had left in the allocator. [bytes]"""
-    peak = next(line.inputs for line in items if line.id == "activation_peak")
-    freed = peak["block_bytes"] + peak["workspace_bytes"]
-    return Quantity(max(graphs.value - freed, 0), max(graphs.low - 2 * freed, 0), graphs.high)
-
-
-def _place(stage: Stage) -> Place:
-    return Place(first=int(stage.first), last=int(stage.last), layers=len(stage.layers))
 
 
 ENGINE = Vllm()

@@ -6,13 +6,13 @@ graphs in pieces for each size, whole ones for the sizes that decoding reaches, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, FeedForward, LatentAttention, Layer, MixtureOfExperts, StateMixer
 from gpusizer.engines.base.launch import Start
-from gpusizer.engines.base.types import Deployment
+from gpusizer.engines.base.types import Deployment, Item, Quantity
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import mixer_kinds
@@ -30,6 +30,7 @@ __all__ = [
     "graph_bytes",
     "graph_modes",
     "graph_sizes",
+    "less_warm_up",
     "most_captured",
     "split_width",
     "warms_up",
@@ -225,3 +226,10 @@ def _graph_flag(deployment: Deployment, name: str) -> Any:
     if isinstance(settings, Mapping) and name in settings:
         return settings[name]
     return deployment.flags.get(name)
+
+
+def less_warm_up(graphs: Quantity, items: Sequence[Item]) -> Quantity:
+    """Captured graphs less what the warm-up of kernels, a step without sampler, had left in the allocator. [bytes]"""
+    peak = next(line.inputs for line in items if line.id == "activation_peak")
+    freed = peak["block_bytes"] + peak["workspace_bytes"]
+    return Quantity(max(graphs.value - freed, 0), max(graphs.low - 2 * freed, 0), graphs.high)

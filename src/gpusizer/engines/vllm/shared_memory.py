@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.vllm.account import free_at_start
-from gpusizer.engines.vllm.record import device_record
+from gpusizer.engines.vllm.device_record import device_record
 from gpusizer.formulas.core import floor_div
 
 __all__ = ["shared_memory"]

@@ -14,10 +14,11 @@ from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model
 from gpusizer.engines.base.types import Deployment, Evidence, Item, Section
 from gpusizer.engines.vllm.account import Asked, outcome_of
 from gpusizer.engines.vllm.assembly import VllmAssembly
+from gpusizer.engines.vllm.device_record import DeviceRecord
 from gpusizer.engines.vllm.device_table import VllmDevices
 from gpusizer.engines.vllm.engine import ENGINE, PACKED_CACHE
 from gpusizer.engines.vllm.model_table import VllmTables
-from gpusizer.engines.vllm.record import ClassRecord, DeviceRecord, ModelRecord, layout_record, version_rules
+from gpusizer.engines.vllm.record import ClassRecord, ModelRecord, layout_record, version_rules
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import kept, where
 from gpusizer.formulas.memory.budget import requested_bytes
