@@ -109,8 +109,9 @@ def table(found: Sequence[Score], names: Callable[[str], bool]) -> dict[str, dic
 
 def _of_quantity(every: Sequence[Score]) -> dict[str, list[float]]:
     plain, dated = ([each for each in every if set(each.traits) <= also] for also in (set(), {"dated"}))
-    base = margins(next(some for some in (plain, dated, every) if _owners(some) >= FEW_OWNERS or some is every))
-    found = {PLAIN: [*base, _owners(plain)]}
+    alike = next(some for some in (plain, dated, every) if _owners(some) >= FEW_OWNERS or some is every)
+    base = margins(alike)
+    found = {PLAIN: [*base, _owners(alike)]}
     for trait in TRAITS:
         own = [each for each in every if trait in each.traits]
         below, above = margins(own if _owners(own) >= FEW_OWNERS else every)

@@ -71,7 +71,7 @@ def test_it_is_fitted_by_its_own_flags(capsys: pytest.CaptureFixture[str]) -> No
     assert per_gpu["non_torch_bytes"] == 10 * GiB
     assert per_gpu["kv_cache_pool_bytes"] == pytest.approx(per_gpu["device_total_bytes"] - per_gpu["weights_bytes"] - 10 * GiB, abs=2 << 20)
     assert found["kv_cache"]["bytes_per_token"] == 36 * 2 * 4 * 128 * 2  # 36 layers, keys and values, 4 of 8 heads of 128, 2 bytes
-    assert [each["code"] for each in found["warnings"]] == ["engine-unknown-on-device", "flags-neutral"]
+    assert [each["code"] for each in found["warnings"]] == ["few-measurements", "engine-unknown-on-device", "flags-neutral"]
     assert found["command"] == "toyserve Qwen/Qwen3-8B --ways 2 --longest 8192 --reserve-gib 10"
 
 

@@ -115,7 +115,7 @@ def test_without_a_price_of_the_recommended_twice_its_memory_is_within_reach() -
     unpriced = replace(plan, options=tuple(replace(option, cost=None, purchase=None) for option in plan.options))
     best, roomiest = unpriced.options[0], picked(unpriced, ROOMIEST)
     assert roomiest.gpus * roomiest.accelerator.memory_bytes <= WITHIN_REACH * best.gpus * best.accelerator.memory_bytes
-    assert roomiest.held_requests_low > best.held_requests_low
+    assert roomiest.held_requests_low >= best.held_requests_low
 
 
 def test_one_option_is_one_pick_with_all_names() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from statistics import median
 
 import pytest
 
@@ -78,11 +79,11 @@ def test_bands_hold_what_they_promise() -> None:
     assert inside >= 0.85 * total
 
 
-def test_bands_of_tokens_are_narrow() -> None:
-    for case in outside().cases:
-        tokens = case.quantities.get("kv_cache_tokens")
-        if tokens is not None and tokens.predicted and case.engine == "vllm":
-            assert (tokens.high - tokens.low) / tokens.predicted < 0.8
+def test_bands_of_tokens_are_narrow_where_nothing_is_hard_to_foresee() -> None:
+    widths = {case.id: tokens.width for case in outside().cases if case.kind == "plain" and (tokens := case.quantities.get("kv_cache_tokens"))}
+    assert len(widths) > 10
+    assert median(width for width in widths.values() if width is not None) < 0.2
+    assert all(width is None or width < 0.8 for width in widths.values()), widths
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_bands_of_tokens_are_narrow() -> None:
         ("qwen3-vl-30b-h100x2", "weights_bytes", 0.002),  # tables of positions four times as long, buffers for levels of the tower
         ("qwen3.6-35b-fp8-gb10", "weights_bytes", 0.002),  # scales of FP8 blocks unfolded for the kernel that was chosen
         ("qwen3.6-35b-gb10", "weights_bytes", 0.002),
-        ("qwen2.5-14b-a100-40", "kv_cache_tokens", 0.02),  # before 0.8 the profile run is a whole prompt
+        ("qwen2.5-14b-a100-40", "kv_cache_tokens", 0.07),  # before 0.8 the profile run is a whole prompt, and a step keeps no buffers
         ("deepseek-v3.2-b200x8", "kv_cache_tokens", 0.01),  # rows of 656 and 132 bytes by default on this card
         ("gemma-4-26b-gb10-b", "weights_bytes", 0.01),  # the engine loads it unquantised, whatever its name says
     ],

@@ -21,16 +21,16 @@ def accuracy(name: str, **wanted: Any) -> Accuracy:
 @pytest.mark.parametrize(
     ("engine", "name", "median", "ninth_tenth"),
     [
-        ("vllm", "weights_bytes", 0.005, 0.06),
-        ("vllm", "kv_cache_pool_bytes", 0.05, 0.4),
+        ("vllm", "weights_bytes", 0.005, 0.04),
+        ("vllm", "kv_cache_pool_bytes", 0.04, 0.65),
         ("vllm", "kv_cache_tokens", 0.05, 0.5),
-        ("vllm", "cuda_graph_bytes", 0.3, 2.0),
+        ("vllm", "cuda_graph_bytes", 0.25, 1.3),
         ("sglang", "weights_bytes", 0.02, 0.2),
-        ("sglang", "kv_cache_tokens", 0.06, 0.8),
+        ("sglang", "kv_cache_tokens", 0.06, 1.3),
         ("sglang", "cuda_graph_bytes", 0.35, 1.0),
         ("llama.cpp", "kv_buffer_bytes", 0.0005, 0.0005),
         ("llama.cpp", "compute_buffer_bytes", 0.06, 0.5),
-        ("llama.cpp", "model_buffer_bytes", 0.03, 0.35),
+        ("llama.cpp", "model_buffer_bytes", 0.01, 0.04),
     ],
 )
 def test_errors_stay_within_the_bars(engine: str, name: str, median: float, ninth_tenth: float) -> None:
@@ -55,7 +55,7 @@ def test_bands_hold_nine_of_ten_owners(engine: str) -> None:
     found = validated(CASES).summary(engine=engine)
     for name, each in found.items():
         if name != "fits" and each.over_owners is not None and each.over_owners.owners >= FEW_OWNERS:
-            assert each.over_owners.inside_band >= 0.88, name
+            assert each.over_owners.inside_band >= 0.86, name
 
 
 @pytest.mark.shared

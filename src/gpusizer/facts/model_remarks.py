@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from gpusizer.units import GB
@@ -32,6 +33,7 @@ _LINE = (
 _ANOTHER = re.compile(rf"({_NUMBER}|{_LINE})", re.IGNORECASE)
 # Before a name: a model that is built around the one named, or taught by it.
 _AROUND = re.compile(rf"({_LINE}|llava\w*|internvl\w*|minicpm\w*|ovis\w*|idefics\w*|e5|gte|bge|eagle\w*|smol\w*|deci\w*)", re.IGNORECASE)
+_KINDS = ("instruct", "thinking", "reasoning", "preview")  # a word that is nearly one of these was meant to be it
 _CACHED = re.compile(r"(?:^|/)models--([^/]+?)--([^/]+)")
 
 
@@ -95,11 +97,18 @@ def _shorter(name: str, remark: str) -> Iterator[Reading]:
             behind = parts[end:]
             if any(_ANOTHER.fullmatch(part) and not _SIZE.fullmatch(part) and not _ACTIVE.fullmatch(part) for part in behind):
                 break
+            if any(map(_misspelt, behind)):
+                break
             sizes = tuple(float(size[1]) * GB for part in behind if (size := _SIZE.fullmatch(part)))
             alone = not sizes and any(_ACTIVE.fullmatch(part) for part in behind)
             if alone or (behind and _VERSION.fullmatch(behind[0])) or _pupil(parts[start:end], behind):
                 continue
             yield Reading("-".join(parts[start:end]), " ".join((*behind, remark)), sizes)
+
+
+def _misspelt(part: str) -> bool:
+    """Whether a word was to tell one kind of a model from another."""
+    return part.lower() not in _KINDS and bool(get_close_matches(part.lower(), _KINDS, 1, 0.8))
 
 
 def _pupil(named: list[str], behind: list[str]) -> bool:

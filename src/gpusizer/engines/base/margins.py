@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.types import Quantity
 from gpusizer.engines.base.version import known_build
@@ -24,12 +25,17 @@ def traits_of(start: Start) -> tuple[str, ...]:
     """What makes this start hard to foresee, by the names of :data:`gpusizer.facts.margins.TRAITS`."""
     asked = start.deployment
     found = {
-        "guessed": bool(start.architecture.quantization.ends or asked.similar_precision),
+        "guessed": bool(start.architecture.quantization.ends or asked.similar_precision or _pruned(start.architecture)),
         "draft": asked.speculative_tokens > 0,
         "dated": asked.build == "dated",
         "build": asked.build == "other" or bool(asked.fork) or not (asked.engine_version is None or known_build(asked.engine_version)),
     }
     return (*(name for name, holds in found.items() if holds), *_traits_of_device(start.accelerator))
+
+
+def _pruned(architecture: Architecture) -> bool:
+    """Whether experts were taken out, how many by the name alone."""
+    return any(notice.code == "experts-pruned" for notice in architecture.warnings)
 
 
 def _traits_of_device(accelerator: Accelerator) -> tuple[str, ...]:

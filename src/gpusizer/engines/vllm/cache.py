@@ -54,6 +54,8 @@ class CacheRequest:
         each size, and a request's need is counted in bytes of the first group.
     expanded : bool
         Latents are cached as the keys and values of all heads, values padded to the width of keys.
+    states : int
+        Recurrent states that a request keeps in each layer: the running one, one for each draft token, one behind the last cached block.
     """
 
     form: CacheFormat
@@ -68,6 +70,7 @@ class CacheRequest:
     latent_alignment: int = 128
     tuples: bool = False
     expanded: bool = False
+    states: int = 1
 
 
 @dataclass(frozen=True, slots=True)

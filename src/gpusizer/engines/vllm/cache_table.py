@@ -99,13 +99,13 @@ class Layouts:
             self._groups[rows] = len(self.groups) + 1
             self.groups += rows
             self.most = max(self.most, len(rows))
-        return [self._groups[rows], len(rows), self._need([group for group, _ in groups])]
+        return [self._groups[rows], len(rows), self._need([group for group, _ in groups], request.states)]
 
-    def _need(self, groups: Sequence[Group]) -> int:
+    def _need(self, groups: Sequence[Group], states: int) -> int:
         """Row of what a request needs of groups."""
         counts: dict[tuple[int, ...], int] = {}
         for group in groups:
-            kept = group.kept(1)
+            kept = group.kept(states)
             figures = (kept.kept_tokens, kept.kept_steps, kept.block_tokens, kept.added_blocks)
             counts[figures] = counts.get(figures, 0) + 1
         if len(counts) > NEEDS:

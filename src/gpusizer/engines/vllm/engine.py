@@ -239,6 +239,7 @@ class Vllm(PooledEngine):
         form = cache_format(deployment.kv_precision, architecture.dtype)
         if form is None:
             raise FlagError("unknown-cache-format", found=deployment.kv_precision)
+        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching", start.version >= CACHED_STATES))
         return CacheRequest(
             form=form,
             tp=deployment.tp,
@@ -252,6 +253,7 @@ class Vllm(PooledEngine):
             tuples=start.version < PACKED_CACHE,
             expanded=start.accelerator.vendor == "AMD" and start.version < ROCM_LATENT,
             latent_alignment=128 if start.version >= LATENT_ALIGNMENT else 64,
+            states=(2 if aligned else 1) + deployment.speculative_tokens,
         )
 
     def cache_plan(self, start: Start, stage: Stage) -> CachePlan:
@@ -264,9 +266,7 @@ class Vllm(PooledEngine):
         deployment = start.deployment
         layout = cache_layout(start.architecture, start.once(self.cache_request))
         flight = in_flight_tokens(deployment, start.version)
-        aligned = start.version >= ALIGNED_STATES and bool(start.flag("enable_prefix_caching", start.version >= CACHED_STATES))
-        states = (2 if aligned else 1) + deployment.speculative_tokens
-        dcp = deployment.dcp
+        states, dcp = start.once(self.cache_request).states, deployment.dcp
         size = layout.block_bytes(stage.layers, len(start.architecture.layers), last=stage.last)
         full = [group for group in layout.groups if group.kind == FULL]
         token = sum(-(-size // (group.block_tokens * dcp)) for group in full)
