@@ -37,11 +37,22 @@ def ran(name: str, rows: Sequence[dict[str, Any]], folder: Path, *options: str) 
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("name", "engine"), [("memory", "vllm"), ("sglang", "sglang"), ("llama_cpp", "llama.cpp")])
+@pytest.mark.parametrize(("name", "engine"), [("memory", "vllm"), ("sglang", "sglang"), ("llama_cpp", "llama.cpp"), ("margins", "vllm")])
 def test_memory_scripts_run_on_three_rows(name: str, engine: str, tmp_path: Path) -> None:
     rows = [row for row in shared_lines("starts.jsonl") if row["engine"] == engine][:3]
     assert len(rows) == 3
     assert ran(name, rows, tmp_path)
+
+
+def test_margins_are_the_least_that_hold_all_owners_but_one_in_ten(script: Any) -> None:
+    """Ten owners: eight inside, one measured 0.5 widths above its band in two starts, one far below; the far one is the one that may stay outside."""
+    found = script("margins")
+    told = [("inside", -0.1, -0.2)] * 8 + [("above", -1.0, 0.5), ("above", -1.0, 0.4), ("far", 9.0, -10.0)]
+    scores = [found.Score("x", "q", f"{name}-{number if name == 'inside' else ''}", (), low, high) for number, (name, low, high) in enumerate(told)]
+    assert found.margins(scores) == (0.0, 0.5)
+    assert found.margins(scores[:-1]) == (0.0, 0.4)  # of nine owners half a voice may
+    assert found.margins(scores[:8] + scores[-1:]) == (9.0, 0.0)
+    assert found.margins(scores[:8]) == (0.0, 0.0)  # nothing is narrowed
 
 
 @pytest.mark.shared
