@@ -300,7 +300,6 @@ def test_what_a_name_leaves_open_is_asked_back(name: str, code: str, offered: st
         "google/gemma-4-31B-it-assistant",  # a draft for it
         "RedHatAI/Qwen3-32B-speculator.eagle3",
         "lmsys/gpt-oss-120b-eagle3",
-        "someone/GLM-4.6-REAP-3B",  # more experts taken out than there are
         "Qwen/Qwen2.5-7B-Instruct-1M",  # another context
         "DeepSeek-R1-Distill-Qwen-13B",  # no size that exists
         "intfloat/e5-mistral-7b-instruct",  # taught by it, of another vocabulary

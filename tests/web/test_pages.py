@@ -160,7 +160,7 @@ def test_the_accuracy_page_has_the_tables_of_validate() -> None:
             if name in ("by_engine", "coverage") or not accuracy["n"]:
                 continue
             median, inside = (f"{100 * accuracy[key]:.1f}%" for key in ("median_abs_error", "inside_band"))
-            assert any(row[-1].strip() == inside and median in row and str(accuracy["n"]) in row for row in page.rows if len(row) > 4), name
+            assert any(inside in row and median in row and str(accuracy["n"]) in row for row in page.rows if len(row) > 4), name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
