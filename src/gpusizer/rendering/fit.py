@@ -39,7 +39,9 @@ def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
         "kv_cache": memory["kv_cache"],
         "max_concurrency": fit.max_concurrency,
         "evidence": worst_evidence(fit.ranks[fit.worst].items),
-        "quantities": {name: {"value": each.value, "low": each.low, "high": each.high} for name, each in fit.quantities.items()},
+        "quantities": {
+            name: {"value": each.value, "low": each.low, "high": each.high, "owners": each.owners} for name, each in fit.quantities.items()
+        },
         "items": memory["items"],
         "ranks": memory["ranks"],
         "command": command.line,
@@ -149,7 +151,9 @@ def cache_words(fit: Fit, language: str) -> str:
 def _facts(fit: Fit, remedies: Sequence[Remedy], language: str) -> list[Block]:
     """The cache in the engine's own terms, and what would help, a line each."""
     said = cache_words(fit, language)
-    lines = [*([said] if said else []), *(remedy_words(each, language) for each in remedies)]
+    pool = fit.quantities.get("kv_cache_pool_bytes")
+    behind = [text("ui", "fit-band-owners", language, owners=pool.owners)] if fit.fits and pool is not None and pool.owners else []
+    lines = [*([said] if said else []), *behind, *(remedy_words(each, language) for each in remedies)]
     return [Lines(lines)] if lines else []
 
 

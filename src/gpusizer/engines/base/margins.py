@@ -78,7 +78,7 @@ def widened(found: Quantity, margin: Margin, about: Any) -> Quantity:
     Examples
     --------
     >>> widened(Quantity(10, 8, 10), Margin(0.5, 2.0, 12), 100)
-    Quantity(value=10, low=7.0, high=10.4, owners=None)
+    Quantity(value=10, low=7.0, high=10.4)
     """
     least = kept("least width", about * LEAST_WIDTH)
     low = kept("low with margin", found.low - margin.below * maximum(found.value - found.low, least))
@@ -91,5 +91,8 @@ def measured(start: Start, figures: Mapping[str, Quantity], *, settled: Collecti
     found = {}
     for name, each in figures.items():
         margin = margin_of(engine, name, traits)
-        found[name] = replace(each if name in settled else widened(each, margin, abs(each.value)), owners=margin.owners)
+        wide = each if name in settled else widened(each, margin, abs(each.value))
+        found[name] = replace(
+            wide, low=wide.low if each.low < 0 else max(wide.low, 0), owners=margin.owners
+        )  # a pool may lack memory; a size may not
     return found

@@ -170,7 +170,7 @@ class Quantity:
     value: float
     low: float
     high: float
-    owners: int | None = None
+    owners: int | None = field(default=None, repr=False)
 
 
 class Account(NamedTuple):
