@@ -129,7 +129,7 @@ def fresh(path: str) -> list[Score]:
         return pool.submit(scores, path).result()
 
 
-def written(path: str, engines: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+def written(engines: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
     """Write the table with what it was made from."""
     said = {"starts": len(rows), "owners": len({owner_of_start(row) for row in rows}), "level": LEVEL}
     lines = [f' "made_from": {json.dumps(said)}', ' "engines": {']
@@ -143,12 +143,12 @@ def written(path: str, engines: dict[str, Any], rows: Sequence[dict[str, Any]]) 
 def write(path: str) -> None:
     """Make all margins anew: first of what stands by itself, then of what follows from the pool."""
     rows = read_cases(path)
-    written(path, {}, rows)
+    written({}, rows)
     engines = table(fresh(path), lambda name: name not in FOLLOW)
-    written(path, engines, rows)
+    written(engines, rows)
     for engine, quantities in table(fresh(path), lambda name: name in FOLLOW).items():
         engines[engine].update(quantities)
-    written(path, engines, rows)
+    written(engines, rows)
 
 
 def report(path: str) -> None:

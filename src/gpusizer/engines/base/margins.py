@@ -92,7 +92,6 @@ def measured(start: Start, figures: Mapping[str, Quantity], *, settled: Collecti
     for name, each in figures.items():
         margin = margin_of(engine, name, traits)
         wide = each if name in settled else widened(each, margin, abs(each.value))
-        found[name] = replace(
-            wide, low=wide.low if each.low < 0 else max(wide.low, 0), owners=margin.owners
-        )  # a pool may lack memory; a size may not
+        low = wide.low if each.low < 0 else max(wide.low, 0)  # a pool may lack memory; a size may not
+        found[name] = replace(wide, low=low, owners=margin.owners)
     return found
