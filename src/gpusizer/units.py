@@ -22,6 +22,7 @@ __all__ = [
     "format_share",
     "format_tokens",
     "parse_bytes",
+    "parse_bytes_per_s",
     "parse_duration_s",
     "parse_share",
     "parse_tokens",
@@ -74,6 +75,18 @@ def parse_bytes(words: str | int) -> int:
     if parts is None or parts[1] not in _SIZES:
         raise UnitError("bad-size", found=words)
     return round(parts[0] * _SIZES[parts[1]])
+
+
+def parse_bytes_per_s(words: str) -> int:
+    """A bandwidth in bytes a second: a size, and what a second is written as behind it.
+
+    >>> parse_bytes_per_s("90GB/s"), parse_bytes_per_s("1.2 TiB/s")
+    (90000000000, 1319413953331)
+    """
+    size, slash, second = words.strip().partition("/")
+    if not slash or second.strip().lower() not in ("s", "sec", "second"):
+        raise UnitError("bad-bandwidth", found=words[:60])
+    return parse_bytes(size)
 
 
 def parse_share(words: str | float) -> float:

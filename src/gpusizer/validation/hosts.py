@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gpusizer.facts.hosts import channels_bytes_per_s, memory_said, platform_of, sockets_said
 from gpusizer.performance.types import Host
 from gpusizer.units import GB
 from gpusizer.validation.command_lines import launch_words
@@ -13,26 +14,9 @@ from gpusizer.validation.command_lines import launch_words
 __all__ = ["host_flags", "host_of"]
 
 LONGEST_WORDS = 4_000
-_BYTES_A_TRANSFER = 8  # of a DDR channel of 64 bits
-_MEGA = 1e6
 _MOST = 1e15  # bytes, and bytes a second: no host has more
 _MOST_LAYERS = 1 << 20
 _PLACED = ("n_cpu_moe", "cpu_moe", "n_gpu_layers", "override_tensor")
-_CHANNELS = re.compile(r"(\d{1,3})\s*(?:x|-?\s*channels?)\s*(?:of\s*)?(?=LP|DDR)", re.IGNORECASE)
-_KIND = re.compile(r"((?:LP)?DDR\d?X?)(?:[- ](\d{4,5}))?", re.IGNORECASE)
-_MEASURED = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*GB/s", re.IGNORECASE)
-_SOCKETS = re.compile(r"(\d{1,2})\s*x\s", re.IGNORECASE)
-# Channels of a socket, and the slowest transfers a second of its memory kind as servers are sold: AMD's and Intel's product pages.
-_PROCESSORS = (
-    (re.compile(r"EPYC 9\d{3}"), 12, "DDR5"),
-    (re.compile(r"EPYC 7\d{3}"), 8, "DDR4"),
-    (re.compile(r"Threadripper PRO [79]\d{3}"), 8, "DDR5"),
-    (re.compile(r"Xeon \w+ [3-9][45]\d{2}|Xeon w[79]|Xeon 6\d{3}"), 8, "DDR5"),
-    (re.compile(r"Xeon \w+ [3-9]3\d{2}"), 8, "DDR4"),
-    (re.compile(r"Xeon \w+ [3-9][12]\d{2}"), 6, "DDR4"),
-    (re.compile(r"Xeon(?:\(R\) CPU)? E5"), 4, "DDR4"),
-)
-_USUAL_TRANSFERS = {"DDR5": 4.8e9, "DDR4": 2.666e9}
 _ON_CARD = re.compile(r"(\d{1,4}) layers on the (?:card|GPU)", re.IGNORECASE)
 _EXPERTS = re.compile(r"\bexperts? (?:in|on|to) (?:the )?(?:host|CPU)|experts in host memory", re.IGNORECASE)
 _REST = re.compile(r"card is full|do(?:es)? not fit", re.IGNORECASE)
@@ -61,26 +45,24 @@ def host_of(given: object) -> Host | None:
     """
     if not isinstance(given, Mapping):
         return None
-    memory = _words(given.get("memory"))
-    sockets = _sockets(_words(given.get("cpu")))
-    kind, channels = _KIND.search(memory), _CHANNELS.search(memory)
-    count = int(channels[1]) if channels else None
-    if count is not None and re.search(r"(?:a|per|each) socket", memory):
+    cpu, memory = _words(given.get("cpu")), memory_said(_words(given.get("memory")))
+    sockets = None if cpu == "not stated" else sockets_said(cpu)
+    platform = platform_of(cpu)
+    count = memory.channels
+    if count is not None and memory.each_socket:
         count = count * sockets if sockets else None
-    usual_channels, usual_kind = _usual(_words(given.get("cpu")))
-    transfers = float(kind[2]) * _MEGA if kind and kind[2] else _USUAL_TRANSFERS.get(kind[1].upper() if kind else usual_kind)
-    if channels is None and usual_channels and sockets:
-        count = usual_channels * sockets
-    measured = _MEASURED.search(memory)
-    bandwidth = float(measured[1]) * GB if measured else None
+    if memory.channels is None and platform and sockets:
+        count = platform.channels * sockets
+    transfers = memory.transfers_per_s or (platform.usual_transfers_per_s if platform and memory.kind in ("", platform.kind) else None)
+    bandwidth = memory.measured_bytes_per_s
     if bandwidth is None and count and transfers:
-        bandwidth = count * transfers * _BYTES_A_TRANSFER
+        bandwidth = channels_bytes_per_s(count, transfers)
     size = given.get("memory_gb")
     known = isinstance(size, int | float) and not isinstance(size, bool) and 0 < size * GB <= _MOST
     offload, layers = _offload(_words(given.get("offload")))
     return Host(
         memory_bytes=float(size) * GB if known and isinstance(size, int | float) else None,
-        memory_kind=kind[1].upper() if kind else "",
+        memory_kind=memory.kind,
         sockets=sockets,
         channels=count,
         transfers_per_s=transfers,
@@ -110,22 +92,8 @@ def host_flags(given: object) -> dict[str, Any]:
     return {"fit": "on"} if offload == "rest" and not found else found
 
 
-def _usual(cpu: str) -> tuple[int | None, str]:
-    """Channels and kind of memory that a socket has, where its name is known."""
-    plain = cpu.replace("(R)", "")
-    return next(((channels, kind) for pattern, channels, kind in _PROCESSORS if pattern.search(plain)), (None, ""))
-
-
 def _words(value: object) -> str:
     return value[:LONGEST_WORDS] if isinstance(value, str) else ""
-
-
-def _sockets(cpu: str) -> int | None:
-    """ "2 x Xeon Gold 6454S" has two; a lone name one."""
-    if not cpu or cpu == "not stated":
-        return None
-    several = _SOCKETS.match(cpu)
-    return max(int(several[1]), 1) if several else 1
 
 
 def _typed(words: str) -> dict[str, Any]:
