@@ -19,6 +19,7 @@ from gpusizer.errors import UnitError
 from gpusizer.units import GB, parse_bytes, parse_bytes_per_s
 
 __all__ = [
+    "MOST_BYTES",
     "HostBandwidth",
     "MemoryWords",
     "Platform",
