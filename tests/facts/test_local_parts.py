@@ -12,7 +12,7 @@ from gpusizer.facts.catalog import accelerator, accelerators, model_entry
 from gpusizer.facts.model_names import resolve_model
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
-from gpusizer.units import GB, TB
+from gpusizer.units import GB, MB, TB, GiB
 
 SPEED_FILES = ("serving-speeds.jsonl", "local-speeds.jsonl")
 
@@ -101,6 +101,38 @@ def test_a_chip_has_one_bandwidth_whatever_its_memory_unless_it_is_cut() -> None
         if device.vendor == "Apple":
             chips.setdefault(device.id.rpartition("-")[0], set()).add(float(device.bandwidth_bytes_per_s or 0))
     assert {chip: len(found) for chip, found in chips.items() if len(found) > 1} == {"m3-max": 2, "m4-max": 2, "m5-max": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "megabytes"),
+    [  # recommendedMaxWorkingSetSize as llama.cpp prints it on machines of these sizes
+        ("M4 16GB", 12713.12),
+        ("M5 24GB", 19069.67),
+        ("M2 Max 32GB", 26800.60),
+        ("M3 Max 36GB", 30150.67),
+        ("M4 Pro 48GB", 40200.90),
+        ("M3 Max 64GB", 55662.79),
+        ("M5 Max 128GB", 115448.73),
+        ("M3 Ultra 256GB", 239_000),
+        ("M3 Ultra 512GB", 498216.21),
+        ("M1 8GB", 5726.63),
+        ("M2 Max 96GB", 77309.41),
+    ],
+)
+def test_a_mac_lends_its_gpu_what_metal_says(name: str, megabytes: float) -> None:
+    device = accelerator(name)
+    assert device.memory_bytes == pytest.approx(megabytes * MB, rel=1e-3)
+    assert 0.66 < device.memory_bytes / (device.marketing_memory_gb * GiB) < 0.91
+
+
+def test_a_bigger_mac_never_lends_less_and_sizes_of_all_chips_agree() -> None:
+    lent: dict[float, set[int]] = {}
+    for device in accelerators():
+        if device.vendor == "Apple":
+            lent.setdefault(device.marketing_memory_gb, set()).add(device.memory_bytes)
+    assert all(len(found) == 1 for found in lent.values())
+    sizes = [min(lent[size]) for size in sorted(lent)]
+    assert sizes == sorted(sizes)
 
 
 def test_what_people_have_at_home_is_planned_with_where_it_is_named() -> None:
