@@ -215,6 +215,9 @@ def test_what_is_no_whole_card_of_its_name_is_said() -> None:
         ids([Seen("GRID A100-10C", 10240 * MiB), Seen("NVIDIA A10-24Q", 24576 * MiB), Seen("AMD Radeon Graphics", 512 * MiB)]) == ["gpu-unknown"] * 3
     )
     assert ids([Seen("Ascend910", 65536 * MiB)]) == ["gpu-ambiguous"]
+    odd = identify(Seen("NVIDIA Jetson Orin NX"), 30 * GiB)  # no Orin NX has 32 GB
+    assert isinstance(odd, Untold)
+    assert (odd.code, odd.parameters["memory_bytes"]) == ("gpu-memory-differs", 30 * GiB)
     assert mig_slices(MIG) == {0: ["4g.40gb", "3g.40gb"]}
     assert board("Raspberry Pi 5 Model B Rev 1.0\0") is None
 

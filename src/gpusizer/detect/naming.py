@@ -45,27 +45,30 @@ def identify(seen: Seen, host_memory_bytes: int | None = None) -> Accelerator | 
     >>> identify(Seen("NVIDIA GeForce RTX 3060", 12288 * 2**20)).id, identify(Seen("NVIDIA GeForce RTX 4090", 49140 * 2**20)).id
     ('rtx3060-12gb', 'rtx4090-48gb')
     """
-    named = _meant(seen.name)
-    if seen.memory_bytes:
-        named = _unique([*named, *_meant(f"{seen.name} {seen.memory_bytes / GiB:.1f}GB")])
+    by_name = _meant(seen.name)
+    sized = _meant(f"{seen.name} {seen.memory_bytes / GiB:.1f}GB") if seen.memory_bytes else []
+    named = _unique([*by_name, *sized])
     if not named:
         return Untold("gpu-unknown", {"name": seen.name})
     fitting = _of_size(named, seen, host_memory_bytes)
     if not fitting:
-        return Untold("gpu-memory-differs", {"name": seen.name, "memory_bytes": seen.memory_bytes, "nearest": [each.id for each in named][:3]})
-    first = _meant(seen.name)
-    usual = first if len(first) == 1 and first[0] in fitting else []
-    chosen = [each for each in fitting if each.devices_per_card == seen.chips] if len(fitting) > 1 and not usual else usual or fitting
-    return chosen[0] if len(chosen) == 1 else Untold("gpu-ambiguous", {"name": seen.name, "nearest": [each.id for each in chosen or fitting]})
+        memory = seen.memory_bytes or host_memory_bytes
+        return Untold("gpu-memory-differs", {"name": seen.name, "memory_bytes": memory, "nearest": [each.id for each in named][:3]})
+    if len(by_name) == 1 and by_name[0] in fitting:
+        return by_name[0]
+    chosen = [each for each in fitting if each.devices_per_card == seen.chips] or fitting
+    return chosen[0] if len(chosen) == 1 else Untold("gpu-ambiguous", {"name": seen.name, "nearest": [each.id for each in chosen]})
 
 
 def _of_size(named: Sequence[Accelerator], seen: Seen, host_memory_bytes: int | None) -> list[Accelerator]:
     """Those of the memory that is seen; of devices that share the host's, those of a machine that holds as much."""
     if all(each.unified_memory for each in named):
-        whole = (host_memory_bytes or 0) + (seen.memory_bytes or 0)  # firmware may set a part of it aside for the GPU
-        box = next((size for size in _SOLD_GB if size * GiB >= whole), None) if host_memory_bytes else None
-        sized = _meant(f"{seen.name} {box}GB") if box else []
-        return sized or [each for each in named if each.marketing_memory_gb == box] or (list(named) if box is None or len(named) == 1 else [])
+        if host_memory_bytes is None:
+            return list(named)
+        whole = host_memory_bytes + (seen.memory_bytes or 0)  # firmware may set a part of it aside for the GPU
+        box = next((size for size in _SOLD_GB if size * GiB >= whole), 0)
+        sized = _meant(f"{seen.name} {box}GB") or [each for each in named if each.marketing_memory_gb == box]
+        return sized or list(named) * (len(named) == 1)
     if not seen.memory_bytes:
         return list(named)
     apart = [(abs(each.memory_bytes - seen.memory_bytes) / each.memory_bytes, each) for each in named]
