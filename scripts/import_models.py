@@ -28,7 +28,7 @@ _NOISE = re.compile(
     r"""(?x)^_ | token(_id|_index|izer)(_|s|$) | ^(bo|eo|pad|im|image|video|media|text|mask|vision|sep|eod)_?\w*_(id|index|placeholder)$
     | dropout | drop_tokens | ^(attn|embd|resid|emb|hidden)_p?drop | _pdrop$ | drop_prob | initializer | init_(std|method) | ^auto_map
     | ^transformers_version | ^use_cache$ | ^output_(attentions|hidden_states|router_logits|scores)$ | ^return_dict | ^torchscript$ | ^pruned_heads$
-    | ^chunk_size_feed_forward$ | ^(id2label|label2id|finetuning_task|problem_type|task_specific_params|prefix|num_labels|classifier\w*)$ | loss
+    | ^chunk_size_feed_forward$ | ^(id2label|label2id|finetuning_task|problem_type|task_specific_params|prefix|classifier\w*)$ | loss
     | ^gradient_checkpointing$ | ^(top_k|top_p|typical_p|temperature|repetition_penalty|length_penalty|no_repeat_ngram_size|num_beams|num_beam_groups
         |num_return_sequences|min_length|max_length|do_sample|early_stopping|diversity_penalty|encoder_no_repeat_ngram_size|bad_words_ids
         |suppress_tokens|begin_suppress_tokens|forced_\w+|exponential_decay_length_penalty|remove_invalid_values|decoder_start_token_id|is_decoder
@@ -66,6 +66,17 @@ def prune(config: Mapping[str, Any]) -> dict[str, Any]:
         elif not (isinstance(value, list) and not value):
             kept[key] = value
     return kept
+
+
+def with_labels(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with the number of scores that a classifier gives, in place of their names.
+
+    >>> with_labels({"architectures": ["XForSequenceClassification"], "id2label": {"0": "LABEL_0"}})["num_labels"]
+    1
+    """
+    scores = str(next(iter(config.get("architectures") or ()), "")).endswith("ForSequenceClassification")
+    named = {"num_labels": len(config["id2label"])} if scores and isinstance(config.get("id2label"), Mapping) else {}
+    return {**named, **{key: value for key, value in config.items() if key != "num_labels" or scores}}
 
 
 def _rotary(section: Mapping[str, Any]) -> dict[str, Any]:
@@ -289,7 +300,7 @@ def main() -> None:
         if not (wish.config and wish.id and wish.source):
             parser.error("a configuration needs --id and --source")
         entry = {"id": wish.id, "name": wish.name or wish.id, "aliases": wish.alias, "config_source": wish.source}
-        print(write_entry(entry, json.loads(wish.config.read_text(encoding="utf-8"))))
+        print(write_entry(entry, with_labels(json.loads(wish.config.read_text(encoding="utf-8")))))
     print(f"{write_index()} models in the index")
 
 

@@ -302,7 +302,7 @@ def test_what_a_name_leaves_open_is_asked_back(name: str, code: str, offered: st
         "lmsys/gpt-oss-120b-eagle3",
         "Qwen/Qwen2.5-7B-Instruct-1M",  # another context
         "DeepSeek-R1-Distill-Qwen-13B",  # no size that exists
-        "intfloat/e5-mistral-7b-instruct",  # taught by it, of another vocabulary
+        "Salesforce/SFR-Embedding-Mistral",  # made of one that is
         "llava-hf/llava-onevision-qwen2-7b-ov-hf",  # built around it
     ],
 )

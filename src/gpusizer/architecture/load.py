@@ -274,9 +274,11 @@ def _of_another(model: Architecture, source: str) -> Architecture:
 def _model(id: str) -> Architecture:
     """A model of the catalogue by its id, read once."""
     from gpusizer.facts.catalog import model_entry
+    from gpusizer.facts.types import EMBEDS
 
     entry = model_entry(id)
     if entry.pruned:
         left = Left(entry.published_total_params or 0, entry.pruned_percent)
         return with_fewer_experts(entry.config, id=entry.id, name=entry.name, left=left)
-    return read_config(entry.config, id=entry.id, name=entry.name)
+    model = read_config(entry.config, id=entry.id, name=entry.name)
+    return model.as_pooled() if entry.uses == EMBEDS else model

@@ -8,7 +8,7 @@ from typing import Self
 from gpusizer.architecture.mixer_base import Indexer, Label, MixerBase, State, StateMixer
 from gpusizer.architecture.tensor import Tensor
 
-__all__ = ["Attention", "CompressedAttention", "LatentAttention", "LinearAttention", "Mixer", "StateSpace"]
+__all__ = ["Attention", "CompressedAttention", "EncoderAttention", "LatentAttention", "LinearAttention", "Mixer", "StateSpace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,26 @@ class Attention(MixerBase):
     def with_own_cache(self) -> Self:
         """With keys and values of its own."""
         return self if self.caches else replace(self, caches=True)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderAttention(Attention):
+    """Attention of an encoder: a token sees those after it as well, so a text is read whole and nothing is kept of it.
+
+    Its ``window`` reaches half to each side, and ``caches`` is False.
+    """
+
+    kind = "encoder"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Heads and width, both ways, the window."""
+        words: Label = ("mixer-encoder", {"heads": self.heads, "head_dim": self.head_dim})
+        return (words, ("mixer-window", {"window": self.window})) if self.window else (words,)
+
+    def with_own_cache(self) -> Self:
+        """As it is: it never has one."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -70,6 +70,8 @@ class Architecture:
         Format of what is not quantised: "bf16", "fp16" or "fp32".
     quantization : Quantization
         Format of every stored tensor.
+    pooled : bool
+        The states of its last layer are pooled: it writes nothing and has no head.
     residual_streams : int
         Parallel residual streams (hyper-connections), 1 without.
     warnings : tuple of Notice
@@ -96,10 +98,16 @@ class Architecture:
     mtp: tuple[Layer, ...] = ()
     mtp_copies: tuple[Tensor, ...] = ()
     checkpoint_only: tuple[Tensor, ...] = ()
+    pooled: bool = False
     residual_streams: int = 1
     warnings: tuple[Notice, ...] = ()
     header_bytes: Mapping[str, int] | None = None
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def as_pooled(self) -> Architecture:
+        """The model as one whose states are pooled: without a head."""
+        final = tuple(tensor for tensor in self.final if tensor.group != "lm_head")
+        return replace(self, head=(), tied_head=False, final=final, pooled=True)
 
     @property
     def mixers(self) -> Iterator[Mixer]:

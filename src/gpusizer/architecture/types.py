@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gpusizer.architecture.mixer_base import Indexer, MixerBase, State, StateMixer
-from gpusizer.architecture.mixers import Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, StateSpace
+from gpusizer.architecture.mixers import Attention, CompressedAttention, EncoderAttention, LatentAttention, LinearAttention, Mixer, StateSpace
 from gpusizer.architecture.tensor import Split, Tensor
 
 __all__ = [
     "Attention",
     "CompressedAttention",
     "DenseMLP",
+    "EncoderAttention",
     "FeedForward",
     "Indexer",
     "LatentAttention",

@@ -293,6 +293,8 @@ def _entry(model_id: str) -> ModelEntry:
         article=record.get("article", {}),
         config_source=record.get("config_source"),
         notes=tuple(record.get("notes", ())),
+        uses=tuple(record.get("uses", ())),
+        uses_source=record.get("uses_source"),
         reasoning_source=record.get("reasoning_source"),
     )
 

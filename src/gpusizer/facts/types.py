@@ -9,7 +9,7 @@ from typing import Any
 
 from gpusizer.facts.market import ON_REQUEST
 
-__all__ = ["USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario", "is_source"]
+__all__ = ["EMBEDS", "USES", "USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario", "is_source"]
 
 
 def is_source(words: str) -> bool:
@@ -21,6 +21,10 @@ def is_source(words: str) -> bool:
     return "unverified" not in words and "from memory" not in words
 
 
+USES = ("chat", "reasoning", "code", "vision", "embedding", "rerank", "speech")
+"""What a model is for, as its publisher says."""
+EMBEDS = ("embedding",)
+"""The use of a model that gives vectors alone."""
 USUAL_NODE = 8  # devices of a server where the catalogue does not say
 
 
@@ -261,6 +265,8 @@ class ModelEntry:
     article: Mapping[str, Any] = field(default_factory=dict)
     config_source: str | None = None
     notes: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()  # of USES, empty where nobody noted them
+    uses_source: str | None = None
     reasoning_source: str | None = None  # who says that it thinks before it answers, None where nobody does
     pruned: bool = False  # the configuration is that of the whole model: as many experts are left as ``published_total_params`` tell,
     pruned_percent: int = 0  # or without this part of them

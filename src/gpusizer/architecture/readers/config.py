@@ -133,7 +133,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     _check(config)
     merged = _merged(config)
     keys, words = Keys(merged.values), ClassWords(merged.words)
-    _refuse_encoders(keys)
+    _refuse_encoders(keys, words)
     hidden, layers, vocab = _sizes(keys)
     model = ModelContext(keys, words, hidden, layers, merged.notices, merged.assumed)
     factory = LayerFactory(model)
@@ -151,12 +151,13 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
         name=name or id,
         hidden_size=hidden,
         vocab_size=vocab,
-        max_position_embeddings=keys.integer(*_POSITIONS, low=1),
+        max_position_embeddings=_longest(keys, words),
         layers=decoder,
         embedding=embedding,
         final=final,
         head=head,
         tied_head=tied,
+        pooled=model.both_ways,
         dtype=dtype,
         quantization=quantization,
         towers=towers,
@@ -179,6 +180,12 @@ def _sizes(keys: Keys) -> tuple[int, int, int]:
     return hidden, layers, vocab
 
 
+def _longest(keys: Keys, words: ClassWords) -> int | None:
+    """The longest text: positions less those that stand for padding."""
+    positions = keys.integer(*_POSITIONS, low=1)
+    return None if positions is None else max(positions - words.padding_positions, 1)
+
+
 def _layers_path(words: ClassWords, prefix: str) -> str:
     """Path of the decoder's layers in the checkpoint."""
     inside = prefix.endswith("language_model.") and prefix.startswith("model.")
@@ -193,11 +200,12 @@ def _say(model: ModelContext, config: Mapping[str, Any], text_type: str | None, 
     say_unknown(model, config)
 
 
-def _refuse_encoders(keys: Keys) -> None:
-    """Refuse what has a stack of encoder layers beside its decoder, or is an encoder alone: only decoders are read."""
-    if keys.flag("is_encoder_decoder"):
-        raise UnsupportedArchitectureError("encoder", key="is_encoder_decoder")
-    if keys.has("type_vocab_size") and not keys.flag("is_decoder"):
+def _refuse_encoders(keys: Keys, words: ClassWords) -> None:
+    """Refuse what has a stack of encoder layers beside its decoder, an encoder of a class that nobody knows, and one that is made to write."""
+    for name in ("is_encoder_decoder", *(("is_decoder", "add_cross_attention") if words.encoder else ())):
+        if keys.flag(name):
+            raise UnsupportedArchitectureError("encoder", key=name)
+    if keys.has("type_vocab_size") and not words.encoder and not keys.flag("is_decoder"):
         raise UnsupportedArchitectureError("encoder", key="type_vocab_size")
 
 
@@ -241,7 +249,7 @@ def _ends(
         embedding += norm(f"{base}per_layer_projection_norm", narrow, group=group)
     keys.ignore("vocab_size_per_layer_input")
     final: tuple[Tensor, ...] = ()
-    if words.norm_weight and keys.raw("do_layer_norm_before") is not False and not keys.has("hc_lowrank"):
+    if words.norm_weight and words.final_norm != "" and keys.raw("do_layer_norm_before") is not False and not keys.has("hc_lowrank"):
         final += norm(_path(words.final_norm, prefix, f"{base}norm"), hidden, bias=words.norm_bias)
     streams = keys.integer("hc_mult", default=0)
     if streams and words.hyper_head:
@@ -251,6 +259,8 @@ def _ends(
         final += norm(f"{base}output_attn_res_norm", hidden) + vector(f"{base}output_attn_res_proj.weight", hidden, "residual_mixing")
     tied = keys.flag("tie_word_embeddings")
     final += tuple(tensor for tensor in extras if tensor.group != "embedding")
+    if model.both_ways:  # what has read the whole text has no next word to write
+        return embedding, final, (), False, ()
     name = f"{prefix if not prefix.startswith('model.') else ''}lm_head"
     weight = Tensor(f"{name}.weight", (vocab, width), "lm_head", Split.VOCABULARY, linear=True)
     if keys.flag("lm_head_bias", default=keys.flag(words.head_bias_key, default=words.head_bias)):

@@ -40,6 +40,12 @@ class ModelContext:
     notices: list[Notice] = field(default_factory=list)
     assumed: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def both_ways(self) -> bool:
+        """Whether a token sees those after it: in an encoder, and in a decoder that was taught to read so."""
+        causal, both_ways = self.keys.raw("is_causal"), self.keys.raw("use_bidirectional_attention")  # or a word for images alone
+        return self.class_words.encoder or causal is False or both_ways is True
+
     def told(self, *names: str) -> list[str]:
         """Those of the names that the configuration itself gives a value that is not nothing (null, 0, false, empty)."""
         values = self.keys.values

@@ -110,6 +110,8 @@ def norm_names(layer: LayerContext, *, mixers: bool, blocks: bool) -> tuple[str,
     side_by_side = keys.flag(either(words.single_norm_key, "parallel_attn"))
     if single is not None and (side_by_side if words.single_norm_key else parallel_norms(keys) == 1):
         names = single
+    if "no-first-norm" in layer.traits:
+        return names[1:]
     if len(names) == 2 and not (mixers and blocks):
         names = names[:1] if mixers else names[1:] if blocks else ()
     if layer.block != "dense" and "experts" in layer.block:
@@ -140,6 +142,8 @@ def layer_traits(model: ModelContext) -> list[frozenset[str]]:
         if index % every:  # between two layers with keys and values of their own; such a layer norms the shared keys itself
             traits[index] |= {"shared-kv", "own-key-norm"}
     keys.ignore("cla_share_factor")
+    if not model.class_words.first_norm:
+        traits[0].add("no-first-norm")  # the embeddings are normed already
     for index in range(keys.integer("num_hash_layers", default=0, high=layers)):
         traits[index].add("hash-routed")
     rotated = keys.raw("no_rope_layers")

@@ -128,6 +128,19 @@ def _two_kinds(config: Mapping[str, object]) -> dict[str, object]:
     return flat
 
 
+def _alternating(config: Mapping[str, object]) -> dict[str, object]:
+    """``local_attention``: a window that reaches half to each side, in all layers but the first of so many."""
+    window, every = config.get("local_attention"), config.get("global_attn_every_n_layers")
+    flat: dict[str, object] = {"sliding_window": window, "local_attention": None}
+    if not isinstance(window, int):
+        return {}
+    if isinstance(config.get("layer_types"), list):
+        return flat
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        return {}
+    return {**flat, "layer_types": ["sliding_attention" if index % every else "full_attention" for index in range(_layers(config))]}
+
+
 def _crossed(config: Mapping[str, object]) -> dict[str, object]:
     """``cross_attention_layers``: the layers that attend to image features, the others attend to text."""
     crossed = config.get("cross_attention_layers")
@@ -182,7 +195,7 @@ def flat_keys(config: Mapping[str, object]) -> dict[str, object]:
         if isinstance(section, dict) and section:
             del flat[name]
             flat |= override(flat, section)
-    for respell in (_selected_blocks, _two_kinds, _crossed, _hybrid):
+    for respell in (_selected_blocks, _two_kinds, _alternating, _crossed, _hybrid):
         flat |= respell(flat)
     for name, expand in _SECTIONS.items():
         section = config.get(name)

@@ -8,15 +8,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpusizer.architecture.readers.classes.class_words import StoredExtra
+from gpusizer.architecture.readers.classes.class_words import ClassWords, StoredExtra
 from gpusizer.architecture.readers.context import LayerContext, ModelContext
-from gpusizer.architecture.readers.feed_forwards.dense import dense_width
+from gpusizer.architecture.readers.feed_forwards.dense import dense_width, has_glu
 from gpusizer.architecture.readers.mixers.attention import attention_geometry
 from gpusizer.architecture.types import Tensor
 
 __all__ = ["layer_extras", "model_extras"]
 
-_MODEL_WORDS: dict[str, Callable[[ModelContext], int]] = {"hidden": lambda model: model.hidden, "layers": lambda model: model.layers}
+
+def _positions(model: ModelContext) -> int:
+    """Rows of the table of learned positions, 0 where positions are rotated or weigh on the scores."""
+    keys = model.keys
+    learned = keys.text("position_embedding_type", default="absolute") == "absolute" and keys.flag("position_biased_input", default=True)
+    return keys.needed("max_position_embeddings") if learned else 0
+
+
+def _relative_positions(model: ModelContext) -> int:
+    """Rows of the table of distances: both ways, in buckets where there are some."""
+    keys = model.keys
+    buckets = keys.integer("position_buckets", default=-1, low=-1)
+    reach = buckets if buckets > 0 else keys.integer("max_relative_positions", default=-1, low=-1)
+    return 2 * (reach if reach > 0 else keys.needed("max_position_embeddings")) if keys.flag("relative_attention") else 0
+
+
+def _distances_seen(way: str) -> Callable[[ModelContext], int]:
+    """Width of the matrices by which distances meet keys ("c2p") or queries ("p2c"), 0 where those of the tokens serve."""
+
+    def width(model: ModelContext) -> int:
+        keys = model.keys
+        ways = keys.raw("pos_att_type") or ()
+        own = keys.flag("relative_attention") and not keys.flag("share_att_key")
+        return model.hidden if own and way in (ways.split("|") if isinstance(ways, str) else ways) else 0
+
+    return width
+
+
+def _labels(model: ModelContext) -> int:
+    """Scores that a classifier gives: as many as it has labels, two where nobody says."""
+    named = model.keys.section("id2label")
+    if named is not None:
+        named.ignore(*named.values)
+    return model.keys.integer("num_labels", default=len(named.values) if named is not None else 2, high=1 << 20)
+
+
+def _adapters(model: ModelContext) -> int:
+    """Rows of the adapters that a checkpoint carries for its tasks, of all tasks together."""
+    return len(model.keys.sequence("lora_adaptations") or ()) * model.keys.integer("lora_rank", default=0)
+
+
+_MODEL_WORDS: dict[str, Callable[[ModelContext], int]] = {
+    "hidden": lambda model: model.hidden,
+    "layers": lambda model: model.layers,
+    "positions": _positions,
+    "relative_positions": _relative_positions,
+    "distance_norm": lambda model: model.hidden if "layer_norm" in model.keys.text("norm_rel_ebd", default="none") else 0,
+    "distance_keys": _distances_seen("c2p"),
+    "distance_queries": _distances_seen("p2c"),
+    "gated_hidden": lambda model: model.hidden if has_glu(model) else 0,
+    "types": lambda model: model.keys.integer("type_vocab_size", default=0),
+    "labels": _labels,
+    "adapters": _adapters,
+}
 _LAYER_WORDS: dict[str, Callable[[LayerContext], int]] = {
     "heads": lambda layer: attention_geometry(layer).heads,
     "kv_heads": lambda layer: attention_geometry(layer).kv_heads,
@@ -71,5 +124,13 @@ def layer_extras(layer: LayerContext) -> tuple[Tensor, ...]:
 
 def model_extras(model: ModelContext) -> tuple[Tensor, ...]:
     """Further tensors of the model, outside its layers."""
-    value_of = _of_model(model)
-    return tuple(tensor for extra in model.class_words.model_extras for tensor in _tensor(extra, value_of))
+    value_of, words = _of_model(model), model.class_words
+    return tuple(tensor for extra in (*words.model_extras, *_of_task(model, words)) for tensor in _tensor(extra, value_of))
+
+
+def _of_task(model: ModelContext, words: ClassWords) -> tuple[StoredExtra, ...]:
+    """What the class of the checkpoint has behind the last layer; the first class that is named counts."""
+    named = str(next(iter(model.keys.sequence("architectures") or ()), ""))
+    if named.endswith("ForSequenceClassification"):
+        return words.classifier_extras
+    return words.masked_extras if named.endswith("ForMaskedLM") else words.bare_extras

@@ -59,12 +59,13 @@ class ClassWords:
     prefix: str = ""  # of the text model
     layer_prefix: str | None = None  # of the layers, below the prefix
     embedding: str | None = None  # of the input embeddings
-    final_norm: str | None = None  # of the norm after the last layer
+    final_norm: str | None = None  # of the norm after the last layer; empty where there is none
     attention: str = "self_attn."
     mlp: str = "mlp."
     mamba: str = "mamba."
     experts_module: str = "mlp."  # of router, experts and shared experts
     fused_qkv: str | None = None  # one name of queries, keys and values
+    qkv_names: tuple[str, ...] = ("q_proj", "k_proj", "v_proj")
     o_name: str = "o_proj"
     q_norm_name: str = "q_norm"
     k_norm_name: str = "k_norm"
@@ -98,6 +99,10 @@ class ClassWords:
     lightning: bool = False  # linear attention is of the lightning kind
     expert_attention: bool = False  # queries and outputs are routed experts
 
+    # Models that read and do not write
+    encoder: bool = False  # attention sees both ways, and there is no head
+    padding_positions: int = 0  # positions at the beginning of the table that stand for padding
+
     # Biases that no key tells; None leaves them to attention_bias, use_bias, mlp_bias
     qkv_bias: bool | None = None
     o_bias: bool | None = None
@@ -115,6 +120,7 @@ class ClassWords:
     norms_with_experts: tuple[str, ...] = ()  # further ones of layers with experts
     norm_bias: bool = False
     norm_weight: bool = True
+    first_norm: bool = True  # the first layer norms what it reads
     qk_norm: Literal["none", "head", "full", "heads"] = "none"  # of queries and keys: a head's width, all heads' width, one for each head
     qk_norm_when_used: Literal["none", "head", "full", "heads"] | None = None  # what use_qk_norm means
     qk_norm_bias: bool = False
@@ -166,12 +172,15 @@ class ClassWords:
     mtp_block: Literal["dense"] | None = None  # kind of its feed-forward block; None takes the last layer's
     extras: tuple[StoredExtra, ...] = ()  # of layers
     model_extras: tuple[StoredExtra, ...] = ()  # of the model
+    bare_extras: tuple[StoredExtra, ...] = ()  # of the class without a task (...Model)
+    classifier_extras: tuple[StoredExtra, ...] = ()  # of the class that gives scores (...ForSequenceClassification)
+    masked_extras: tuple[StoredExtra, ...] = ()  # of the class that fills in words (...ForMaskedLM)
 
     def __init__(self, words: Mapping[str, Any]) -> None:
         if unknown := words.keys() - self.__dataclass_fields__:
             raise ValueError(f"not of the vocabulary: {', '.join(sorted(unknown))}")
         for word, value in words.items():
-            if word in ("extras", "model_extras"):
+            if word.endswith("extras"):
                 setattr(self, word, tuple(_extra(row) for row in value))
             else:
                 setattr(self, word, tuple(value) if isinstance(value, list) else value)

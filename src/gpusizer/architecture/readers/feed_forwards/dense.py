@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from gpusizer.architecture.readers.classes.class_words import either
-from gpusizer.architecture.readers.context import LayerContext
+from gpusizer.architecture.readers.context import LayerContext, ModelContext
 from gpusizer.architecture.readers.keys import MAX_NUMBER
 from gpusizer.architecture.readers.registry import FeedForwardReader, register_feed_forward
 from gpusizer.architecture.readers.tensor_kit import mlp_matrices
 from gpusizer.architecture.types import DenseMLP, FeedForward
 
-__all__ = ["DENSE_FIRST", "WIDTHS", "gated", "mlp_bias", "mlp_names", "read_dense"]
+__all__ = ["DENSE_FIRST", "WIDTHS", "gated", "has_glu", "mlp_bias", "mlp_names", "read_dense"]
 
 WIDTHS = ("block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "inner_hidden_size")
 DENSE_FIRST = ("intermediate_size_mlp", "dense_intermediate_size")
 _UNGATED = ("relu2",)
+
+
+def has_glu(model: ModelContext) -> bool:
+    """Whether an encoder's configuration asks for blocks with a gate; then only the way out of them has a bias."""
+    return model.keys.text("feed_forward_type", default="").endswith("glu")
 
 
 def gated(layer: LayerContext) -> bool:
@@ -21,12 +26,14 @@ def gated(layer: LayerContext) -> bool:
     layer.keys.ignore(*DENSE_FIRST)
     if layer.keys.raw("mlp_hidden_act") in _UNGATED:
         return False
-    return layer.class_words.gated
+    return layer.class_words.gated or has_glu(layer.model)
 
 
 def mlp_bias(layer: LayerContext) -> bool:
     """Whether the matrices of a block have biases."""
     keys = layer.keys
+    if has_glu(layer.model):
+        return False
     general = keys.flag("use_bias", "bias", "add_bias_linear", "use_linear_bias", "enable_bias") and not keys.flag("no_bias")
     return either(layer.class_words.mlp_has_bias, keys.flag("mlp_bias", "use_mlp_bias", default=general))
 

@@ -8,7 +8,7 @@ from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import column, kv_columns, matrix, norm, row, vector
-from gpusizer.architecture.types import Attention, Indexer, Mixer, Split, Tensor
+from gpusizer.architecture.types import Attention, EncoderAttention, Indexer, Mixer, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
 __all__ = ["HEADS", "attention_geometry", "biases", "rotary_dim"]
@@ -77,7 +77,11 @@ def _plain_kv_heads(layer: LayerContext, heads: int) -> int:
 def rotary_dim(layer: LayerContext, head_dim: int) -> int:
     """Rotated width of a head: 0 without rotary positions."""
     keys, words = layer.keys, layer.class_words
-    if not words.rotary or keys.flag("alibi") or keys.raw("position_embedding_type") in ("nope", "absolute", "alibi"):
+    if (
+        not words.rotary
+        or keys.flag("alibi")
+        or keys.raw("position_embedding_type") in ("nope", "absolute", "alibi", "relative_key", "relative_key_query")
+    ):
         return 0
     if "no-rope" in layer.traits:
         return 0
@@ -143,7 +147,7 @@ def _projections(layer: LayerContext, geometry: Geometry, name: str, *, own_keys
     words, hidden, keys = layer.class_words, layer.hidden, layer.keys
     inputs, output = biases(layer)
     fused = words.fused_qkv
-    q, k, v = (name + (fused or f"{part}_proj") for part in "qkv")
+    q, k, v = (name + (fused or part) for part in words.qkv_names)
     gated = keys.flag("attn_output_gate", "attention_output_gate", "output_gate", default=words.query_gate)
     width = geometry.heads * geometry.head_dim
     narrow = keys.integer("share_q_dim", low=1)
@@ -211,10 +215,10 @@ def read_attention(layer: LayerContext) -> tuple[Mixer, ...]:
     """The attention of one layer."""
     geometry = attention_geometry(layer)
     name = layer.class_words.attention
-    caches = "shared-kv" not in layer.traits
+    owns = "shared-kv" not in layer.traits
     stores_v = not (layer.flag("attention_k_eq_v") and layer.mixer != "window")
-    tensors = _projections(layer, geometry, name, own_keys=caches, own_values=caches and stores_v)
-    tensors += _query_key_norms(layer, geometry, name, keeps_keys=caches or "own-key-norm" in layer.traits)
+    tensors = _projections(layer, geometry, name, own_keys=owns, own_values=owns and stores_v)
+    tensors += _query_key_norms(layer, geometry, name, keeps_keys=owns or "own-key-norm" in layer.traits)
     if _sinks(layer):
         tensors += vector(f"{name}sinks", geometry.heads, GROUP, Split.COLUMN)
     indexer, extra = _indexer(layer, name)
@@ -222,8 +226,10 @@ def read_attention(layer: LayerContext) -> tuple[Mixer, ...]:
     layer.keys.ignore("attention_chunk_size")
     rotary = rotary_dim(layer, geometry.head_dim)
     window = _window(layer)
+    both_ways = layer.model.both_ways
+    kind = EncoderAttention if both_ways else Attention
     return (
-        Attention(
+        kind(
             geometry.heads,
             geometry.kv_heads,
             geometry.head_dim,
@@ -231,7 +237,7 @@ def read_attention(layer: LayerContext) -> tuple[Mixer, ...]:
             tensors + extra,
             window,
             chunk,
-            caches,
+            owns and not both_ways,
             stores_v,
             rotary,
             indexer=indexer,
