@@ -236,8 +236,9 @@ TRIED: list[tuple[str, Any]] = [
     ("-tp 2", {"tp": 2}),
     ("-pp 2", {"pp": 2}),
     ("-dp 2", {"dp": 2}),
-    ("--runner pooling", "not-counted-use"),
-    ("--task embed", "not-counted-use"),
+    ("--runner pooling", {"runner": "pooling"}),
+    ("--task embed", {"task": "embed"}),
+    ("--task transcription", "not-counted-use"),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Self
 from gpusizer.architecture.mixer_base import Indexer, Label, MixerBase, State, StateMixer
 from gpusizer.architecture.tensor import Tensor
 
-__all__ = ["Attention", "CompressedAttention", "EncoderAttention", "LatentAttention", "LinearAttention", "Mixer", "StateSpace"]
+__all__ = ["Attention", "CompressedAttention", "EncoderAttention", "LatentAttention", "LinearAttention", "Mixer", "RelativeAttention", "StateSpace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,13 @@ class EncoderAttention(Attention):
     def with_own_cache(self) -> Self:
         """As it is: it never has one."""
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeAttention(EncoderAttention):
+    """Attention of an encoder whose scores are moved by learned vectors for the distance of two tokens: no fused kernel takes it."""
+
+    kind = "relative encoder"
 
 
 @dataclass(frozen=True, slots=True)

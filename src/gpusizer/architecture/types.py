@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gpusizer.architecture.mixer_base import Indexer, MixerBase, State, StateMixer
-from gpusizer.architecture.mixers import Attention, CompressedAttention, EncoderAttention, LatentAttention, LinearAttention, Mixer, StateSpace
+from gpusizer.architecture.mixers import (
+    Attention,
+    CompressedAttention,
+    EncoderAttention,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    RelativeAttention,
+    StateSpace,
+)
 from gpusizer.architecture.tensor import Split, Tensor
 
 __all__ = [
@@ -29,6 +38,7 @@ __all__ = [
     "MixerBase",
     "MixtureOfExperts",
     "Notice",
+    "RelativeAttention",
     "Split",
     "State",
     "StateMixer",

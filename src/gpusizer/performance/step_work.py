@@ -205,7 +205,8 @@ def _tally(architecture: Architecture) -> _Tally:
         counts.setdefault(key, (layer, products))
         numbers[key] += 1
     kinds = tuple(_Kind(layer, numbers[key], products, *layer_kernels(layer, products)) for key, (layer, products) in counts.items())
-    head_tensors = architecture.head or tuple(tensor for tensor in architecture.embedding if tensor.group == "embedding")
+    tied = () if architecture.pooled else tuple(tensor for tensor in architecture.embedding if tensor.group == "embedding")
+    head_tensors = architecture.head or tied
     head = next((_product(architecture, tensor.name, tensor) for tensor in head_tensors if len(tensor.shape) == 2), None)
     return _Tally(kinds, head, len(architecture.mtp))
 

@@ -97,6 +97,8 @@ def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -
         reason = fit.reason or Notice("does-not-fit")
         return text("ui", "fit-no", language, **said, reason=notice_words(reason, "reason", language))
     said |= {"tokens": fit.kv_cache.tokens, "requests": f"{fit.max_concurrency:,.2f}", "context": deployment.max_model_len or 0}
+    if not fit.kv_cache.bytes_per_token and not fit.kv_cache.fixed_bytes_per_request:
+        return text("ui", "fit-yes-reads", language, **{**said, "requests": f"{fit.max_concurrency:,.0f}"})
     spread = fit.quantities.get("kv_cache_tokens")
     if spread is None or spread.low == spread.high:
         return text("ui", "fit-yes", language, **said)

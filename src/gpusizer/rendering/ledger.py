@@ -63,7 +63,8 @@ def _band(item: Item) -> str:
 def budget_paragraphs(fit: Fit, language: str) -> list[Paragraph]:
     """What the engine's share of the card means for the cache; nothing for an engine without such a share."""
     code = f"budget-{fit.deployment.engine}"
-    if fit.deployment.memory_fraction is None or not has("ui", code, language):
+    keeps = fit.kv_cache.bytes_per_token or fit.kv_cache.fixed_bytes_per_request
+    if fit.deployment.memory_fraction is None or not has("ui", code, language) or (fit.fits and not keeps):
         return []
     return [Paragraph(text("ui", code, language, share=fit.deployment.memory_fraction, budget=fit.budget_bytes))]
 

@@ -64,6 +64,10 @@ class PooledEngine(Engine):
         context = start.deployment.max_model_len or 1
         return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
 
+    def texts_at_once(self, start: Start) -> int:
+        """Texts of full length that are read at the same time by a model that keeps nothing of them."""
+        return start.deployment.max_num_seqs or 1
+
     def least_blocks(self, start: Start) -> int:
         """Blocks without which the engine refuses, however short a request is. [blocks]"""
         return 0
@@ -110,7 +114,7 @@ class PooledEngine(Engine):
         if found.reason == Reason.MEMORY:
             worst = found.shortfalls.index(found.shortfall_bytes)
         plan = results[worst].plan
-        cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self.printed_tokens(start, plan, blocks) * start.layout.dp)
+        cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self._tokens(start, plan, blocks) * start.layout.dp)
         used = max(each.used_bytes + pool_bytes(blocks=blocks, block_bytes=each.block_bytes) for each in figures)
         return Fit(
             deployment=start.deployment,
@@ -150,7 +154,7 @@ class PooledEngine(Engine):
         items = (*self.stage_weights(start, stage), *self.overheads(start, stage))
         available = self.pool_bytes(start, stage, items)
         plan = self.cache_plan(start, stage)
-        value, low, high = stage_blocks(available, plan.block_bytes)
+        value, low, high = stage_blocks(available, plan.block_bytes) if plan.block_bytes else (0, 0, 0)
         return StageResult(stage, items, available, plan, (int(value), int(low), int(high)))
 
     def _ranks(self, start: Start, results: Sequence[StageResult], blocks: int) -> tuple[Rank, ...]:
@@ -174,13 +178,19 @@ class PooledEngine(Engine):
             blocks=blocks,
             block_bytes=result.plan.block_bytes,
         )
-        lines = (*result.items, pool)
+        lines = (*result.items, *([pool] if result.plan.block_bytes else []))
         free = free_line(lines, start.device_total_bytes)
         return Rank(result.stage.index, 0, (*lines, free))
+
+    def _tokens(self, start: Start, plan: CachePlan, blocks: int) -> int:
+        """Tokens of the pool as the log counts them, none where there is no pool. [tokens]"""
+        return self.printed_tokens(start, plan, blocks) if plan.block_bytes else 0
 
     def concurrency(self, start: Start, plan: CachePlan, blocks: int) -> float:
         """Requests of full length that the pool holds, of one attention-data-parallel rank. [requests]"""
         need = plan.counted(start.deployment.max_model_len or 1)
+        if not plan.block_bytes:
+            return float(self.texts_at_once(start))
         return float(pool_concurrency(blocks=blocks, blocks_per_request=need))
 
     def _stage_figures(self, results: Sequence[StageResult], context: int, least: int) -> list[StageFigures]:
@@ -210,7 +220,7 @@ class PooledEngine(Engine):
             if lines:
                 found[name] = combined(lines)
         plan = results[worst].plan
-        value, low, high = (float(self.printed_tokens(start, plan, count)) for count in blocks)
+        value, low, high = (float(self._tokens(start, plan, count)) for count in blocks)
         found["kv_cache_tokens"] = Quantity(value, low, high)
         value, low, high = (self.concurrency(start, plan, count) for count in blocks)
         found["max_concurrency"] = Quantity(value, low, high)

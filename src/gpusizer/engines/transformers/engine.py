@@ -11,7 +11,7 @@ from typing import ClassVar
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import element_bytes
-from gpusizer.architecture.types import Notice
+from gpusizer.architecture.types import Notice, RelativeAttention
 from gpusizer.engines.base.band import Band, Basis, Limits, Spread
 from gpusizer.engines.base.device import driver_reserved
 from gpusizer.engines.base.device_support import weight_formats
@@ -25,6 +25,7 @@ from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architectur
 from gpusizer.engines.transformers.memory import Batch, StageCache, stage_cache
 from gpusizer.engines.transformers.moments import EAGER, SDPA, Moments, Setting, default_attention, moments_of, work_of
 from gpusizer.errors import FlagError
+from gpusizer.facts.model_names import find_model, name_key, names_of
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import rounded
 from gpusizer.formulas.memory.transformers import dynamic_cache_bytes, generate_peak_bytes, kept_blocks_bytes
@@ -146,7 +147,7 @@ class Transformers(PlacedEngine):
             fits=short <= 0,
             reason=_reason(parts[worst], batch, short, longest, worst) if short > 0 else None,
             worst=worst,
-            kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens),
+            kv_cache=KVCache(cache.token_bytes, cache.bounded_bytes(batch.tokens), 1, tokens, tokens) if cache.kept else KVCache(0, 0, 0, 0, 0),
             max_concurrency=float(most),
             low_concurrency=float(safe),
             free_bytes=-short,
@@ -200,7 +201,8 @@ class Transformers(PlacedEngine):
         said: dict[str, object] = {"dtype": dtype, **({"device_map": "auto"} if deployment.tp == 1 else {"tp_plan": "auto"})}
         said |= {name: deployment.flags[name] for name in ("attn_implementation", "trust_remote_code", "dequantize") if name in deployment.flags}
         words = [json.dumps(deployment.model), *(f"{name}={json.dumps(value) if isinstance(value, str) else value}" for name, value in said.items())]
-        code = f"from transformers import AutoModelForCausalLM; model = AutoModelForCausalLM.from_pretrained({', '.join(words)})"
+        loader = _loader(deployment.model)
+        code = f"from transformers import {loader}; model = {loader}.from_pretrained({', '.join(words)})"
         batch = {
             "max_length": deployment.max_model_len,
             "batch_size": deployment.max_num_seqs,
@@ -211,6 +213,16 @@ class Transformers(PlacedEngine):
         if deployment.tp > 1:
             return ["torchrun", "--nproc-per-node", str(deployment.tp), "--no-python", "python", "-c", code]
         return [*(["env", visible_devices(deployment.gpu, deployment.pp)] if deployment.pp > 1 else []), "python", "-c", code]
+
+
+def _loader(model: str) -> str:
+    """The class of the library that loads a model, by the use that its catalogue entry tells and the task of its class."""
+    known = names_of().get(name_key(model))
+    entry = find_model(known) if known else None
+    if entry is None or not {"embedding", "rerank"} & set(entry.uses):
+        return "AutoModelForCausalLM"
+    scores = any(str(each).endswith("ForSequenceClassification") for each in entry.config.get("architectures", ()))
+    return "AutoModelForSequenceClassification" if scores else "AutoModel" if "embedding" in entry.uses else "AutoModelForCausalLM"
 
 
 _families = once_per_architecture(weight_formats)
@@ -321,7 +333,7 @@ class _Loaded:
 def _attention_notices(setting: Setting, start: Start, batch: Batch) -> list[Notice]:
     """What the choice of attention costs where nobody chose it."""
     if setting.attention == EAGER and not start.flag("attn_implementation"):
-        return [Notice("eager-for-sinks")]
+        return [Notice("eager-for-distances" if start.architecture.mixers_of(RelativeAttention) else "eager-for-sinks")]
     if setting.attention == SDPA and batch.requests > 1:
         return [Notice("padded-batch")]
     return []

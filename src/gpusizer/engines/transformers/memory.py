@@ -47,6 +47,11 @@ class StageCache:
     request_bytes: int
     widest_tensor_bytes: int
 
+    @property
+    def kept(self) -> bool:
+        """Whether anything is kept of a text; an encoder keeps nothing."""
+        return bool(self.token_bytes or self.windows or self.request_bytes)
+
     def bounded_bytes(self, tokens: int) -> int:
         """What a request takes that does not grow without end. [bytes]"""
         return self.request_bytes + sum(min(kept, tokens) * size for kept, size in self.windows)

@@ -11,11 +11,13 @@ from gpusizer.architecture.types import (
     Attention,
     CompressedAttention,
     DenseMLP,
+    EncoderAttention,
     FeedForward,
     LatentAttention,
     Layer,
     Mixer,
     MixtureOfExperts,
+    RelativeAttention,
     StateMixer,
 )
 from gpusizer.engines.base.weights import once_per_architecture
@@ -143,13 +145,14 @@ class _Prompt:
 
 @once_per_architecture
 def default_attention(architecture: Architecture) -> str:
-    """What runs unless it is said otherwise: eager where heads have sinks, which PyTorch's fused kernels do not know.
+    """What runs unless it is said otherwise: eager where heads have sinks or scores know distances, which PyTorch's fused kernels do not.
 
     >>> from gpusizer.architecture.load import load_architecture
     >>> default_attention(load_architecture("gpt-oss-20b")), default_attention(load_architecture("qwen3-8b"))
     ('eager', 'sdpa')
     """
-    return EAGER if any(_sinks(mixer) for layer in architecture.layers for mixer in layer.mixers) else SDPA
+    written = (_sinks(mixer) or isinstance(mixer, RelativeAttention) for layer in architecture.layers for mixer in layer.mixers)
+    return EAGER if any(written) else SDPA
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +238,7 @@ def work_of(architecture: Architecture, layers: Iterable[Layer], setting: Settin
         hidden=hidden,
         inner_elements=max((_inner_elements(block, hidden, setting) for layer in held for block in layer.feed_forwards), default=0),
         rotary_elements=sum(2 * width for width in kinds.values()),
-        vocabulary=architecture.vocab_size if setting.last else 0,
+        vocabulary=architecture.vocab_size if setting.last and not architecture.pooled else 0,
         attention=tuple(dict.fromkeys(_heads(mixer, setting) for mixer in mixers)),
         latent_bytes=max((_latent_bytes(latent, setting) for latent in latents), default=0),
         chosen_bytes=max((_chosen_bytes(block, setting) for block in experts), default=0),
@@ -300,6 +303,9 @@ def _attention_bytes(kind: _Heads, hidden: int, prompt: _Prompt) -> int:
 def _heads(mixer: Mixer, setting: Setting) -> _Heads:
     query = value = expanded = repeated = 0
     match mixer:
+        case EncoderAttention():  # keys and values are in no cache, they live beside the queries
+            query, value = mixer.head_dim, mixer.v_head_dim
+            expanded = query + value
         case Attention():
             query, value = mixer.head_dim, mixer.v_head_dim
             repeated = query + value if mixer.kv_heads < mixer.heads else 0

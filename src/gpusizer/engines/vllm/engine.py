@@ -44,13 +44,13 @@ from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.expert_padding import aligns_experts, padded_experts, pads_experts, unfused_experts
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, less_warm_up, warms_up
 from gpusizer.engines.vllm.images import loads_towers
+from gpusizer.engines.vllm.pooling import as_loaded, pools, reads_whole, texts_of_a_step
 from gpusizer.engines.vllm.record import (
     CONSUMED,
     estimate_factor,
     layout_record,
     library_bytes,
     model_record,
-    pools,
     reserves_graphs,
     step_record,
     version_rules,
@@ -113,6 +113,12 @@ class Vllm(PooledEngine):
     attention_dp_since: ClassVar[tuple[int, ...] | None] = (0, 9, 0)  # --data-parallel-size of one replica: docs/serving/data_parallel_deployment.md
     stacked: ClassVar[bool] = True
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
+
+    mixers: ClassVar[frozenset[str] | None] = PooledEngine.mixers and PooledEngine.mixers | {"encoder"}
+
+    def start(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Start:
+        """One start with every default filled in, of the model as it is loaded."""
+        return super().start(deployment, as_loaded(architecture, deployment), accelerator)
 
     def version_of(self, deployment: Deployment) -> tuple[int, ...]:
         """Version as numbers that sort; the newest known where none is given or none can be told."""
@@ -216,6 +222,8 @@ class Vllm(PooledEngine):
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """Budget less everything that is charged to it, or what the operator fixed."""
+        if reads_whole(start.architecture):  # no cache, and so no look at what is left for one
+            return combined(items, sign=-1, base=start.device_total_bytes)
         fixed = start.whole("kv_cache_memory_bytes", start.whole("kv_cache_memory", 0, 1 << 50), 1 << 50)
         blocks = start.whole("num_gpu_blocks_override", 0, 1 << 40)
         if blocks:
@@ -292,6 +300,10 @@ class Vllm(PooledEngine):
             return int(pool_tokens_by_group(blocks=blocks, groups=plan.groups, block_tokens=plan.block_tokens, context_parallel=start.layout.dcp))
         context = start.deployment.max_model_len or 1
         return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
+
+    def texts_at_once(self, start: Start) -> int:
+        """Whole texts, as many as a step has tokens for."""
+        return texts_of_a_step(start.deployment)
 
     def least_blocks(self, start: Start) -> int:
         """A block for the state of every request of a batch, where decoding is captured whole."""

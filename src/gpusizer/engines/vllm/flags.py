@@ -8,6 +8,7 @@ from typing import Any
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, Effect, Flag, passed_over
 from gpusizer.engines.base.settling import context_of_overrides, drafts_of, for_generation, only_graph_words, partition_of
+from gpusizer.engines.vllm.pooling import POOLED_USES
 
 __all__ = ["FLAGS", "settle"]
 
@@ -150,7 +151,9 @@ def settle(values: dict[str, Any]) -> tuple[Notice, ...]:
     tuple of Notice
         What of it is not counted.
     """
+    pooled = {name: values.pop(name) for name in ("runner", "task", "convert") if str(values.get(name)).lower() in POOLED_USES}
     notices = [*drafts_of(values, values.pop("speculative_config", None)), *for_generation(values, "runner", "task", "convert")]
+    values |= pooled
     notices += context_of_overrides(values, "--hf-overrides", values.pop("hf_overrides", None))
     notices += context_of_overrides(values, "--rope-scaling", {"rope_scaling": scaling} if (scaling := values.pop("rope_scaling", None)) else None)
     if values.get("max_model_len") == -1:  # as long as fits

@@ -16,6 +16,7 @@ from gpusizer.engines.base.types import Deployment, Item, Quantity
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.vllm import constants as fitted
 from gpusizer.engines.vllm.defaults import mixer_kinds
+from gpusizer.engines.vllm.pooling import pools
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.steps import captured_limit
 from gpusizer.units import MiB
@@ -102,6 +103,8 @@ def whole_tokens(start: Start) -> int:
 
 def _modes_of(start: Start) -> Modes:
     modes = graph_modes(start.deployment, start.version)
+    if pools(start) and modes.whole:
+        return _MODES["PIECEWISE"]  # "Pooling models do not support full cudagraphs": vllm/config/vllm.py
     return Modes(1, 0) if modes.whole and start.deployment.speculative_tokens and _single_tokens_only(start) else modes
 
 

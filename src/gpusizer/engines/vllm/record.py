@@ -31,6 +31,7 @@ from gpusizer.engines.vllm.graphs import (
     whole_tokens,
 )
 from gpusizer.engines.vllm.images import image_share, images_each, loads_towers, tower_of
+from gpusizer.engines.vllm.pooling import pools
 from gpusizer.engines.vllm.sparse import sparse_attention
 from gpusizer.engines.vllm.weights import block_shares, chunk_tokens, deeper_levels, reads_packed, tables_on_host, unfolds_scales
 from gpusizer.facts.types import Accelerator
@@ -49,7 +50,6 @@ __all__ = [
     "library_bytes",
     "logit_copies",
     "model_record",
-    "pools",
     "reads_bytes",
     "reserves_graphs",
     "shape_record",
@@ -294,14 +294,6 @@ def step_record(start: Start) -> StepRecord:
         wide_experts=int(not reads_packed(start)),
         samples=int(not pools(start)),
     )
-
-
-_POOLS = {"pooling", "embed", "embedding", "classify", "score", "reward"}
-
-
-def pools(start: Start) -> bool:
-    """Whether hidden states are pooled instead of sampled from: ``--runner``, ``--task`` or ``--convert``."""
-    return not _POOLS.isdisjoint(str(use).lower() for use in (start.flag("runner"), start.flag("task"), start.flag("convert")))
 
 
 def library_bytes(accelerator: Accelerator) -> float:

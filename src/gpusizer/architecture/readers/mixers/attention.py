@@ -8,7 +8,7 @@ from gpusizer.architecture.readers.classes.class_words import either
 from gpusizer.architecture.readers.context import LayerContext
 from gpusizer.architecture.readers.registry import MixerReader, register_mixer
 from gpusizer.architecture.readers.tensor_kit import column, kv_columns, matrix, norm, row, vector
-from gpusizer.architecture.types import Attention, EncoderAttention, Indexer, Mixer, Split, Tensor
+from gpusizer.architecture.types import Attention, EncoderAttention, Indexer, Mixer, RelativeAttention, Split, Tensor
 from gpusizer.errors import UnsupportedArchitectureError
 
 __all__ = ["HEADS", "attention_geometry", "biases", "rotary_dim"]
@@ -227,7 +227,8 @@ def read_attention(layer: LayerContext) -> tuple[Mixer, ...]:
     rotary = rotary_dim(layer, geometry.head_dim)
     window = _window(layer)
     both_ways = layer.model.both_ways
-    kind = EncoderAttention if both_ways else Attention
+    relative = layer.keys.flag("relative_attention") or layer.keys.has("relative_attention_num_buckets")
+    kind = (RelativeAttention if relative else EncoderAttention) if both_ways else Attention
     return (
         kind(
             geometry.heads,
