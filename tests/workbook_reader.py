@@ -154,7 +154,7 @@ def kinds_first() -> list[str]:
     chance, seen = random.Random(7), set()
     first: list[str] = []
     others: list[str] = []
-    models = list(model_ids())
+    models = [id for id in model_ids() if not load_architecture(id).pooled]
     chance.shuffle(models)
     for id in models:
         architecture = load_architecture(id)

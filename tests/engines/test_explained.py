@@ -11,7 +11,7 @@ import pytest
 
 import gpusizer
 from gpusizer.cli.main import main
-from gpusizer.engines import engine_ids
+from gpusizer.engines import writing_engines
 from gpusizer.engines.base.types import Deployment
 
 PLANS = (
@@ -63,7 +63,7 @@ def test_of_a_plan_with_its_speeds(capsys: pytest.CaptureFixture[str], words: tu
     explained(capsys, named)
 
 
-@pytest.mark.parametrize("engine", engine_ids())
+@pytest.mark.parametrize("engine", writing_engines())
 def test_of_a_fit_with_every_engine(capsys: pytest.CaptureFixture[str], engine: str) -> None:
     named: set[str] = set()
     for model, gpu in (("qwen3-30b-a3b", "h200"), ("deepseek-v2-lite", "rtx4090")):

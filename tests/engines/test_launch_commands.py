@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import gpusizer
 from gpusizer.architecture.load import load_architecture
 from gpusizer.cli.main import main
-from gpusizer.engines import declarations, engine_ids
+from gpusizer.engines import declarations, engine_ids, writing_engines
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import InputError
@@ -81,7 +81,7 @@ def flags_of(engine: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def starts(draw: st.DrawFn) -> Deployment:
-    engine = draw(st.sampled_from(engine_ids()))
+    engine = draw(st.sampled_from(writing_engines()))
     gguf, ranks = engine in GGUF, draw(st.sampled_from((1, 2, 4, 8)))
     by_devices = gguf or engine == "transformers"
     rows = draw(st.booleans())
@@ -308,7 +308,7 @@ def _stdout(words: list[str]) -> str:
     return found.getvalue()
 
 
-@pytest.mark.parametrize("engine", engine_ids())
+@pytest.mark.parametrize("engine", writing_engines())
 @pytest.mark.parametrize(("model", "precision"), [("qwen3-8b", "checkpoint"), ("llama-3.1-70b-instruct", "int4"), ("deepseek-v3", "checkpoint")])
 def test_commands_of_a_plan_read_back(engine: str, model: str, precision: str) -> None:
     """Whatever a plan offers, its command pasted into fit gives the same ledger, byte for byte."""

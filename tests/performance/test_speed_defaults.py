@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.engines import engine_ids, get_engine
+from gpusizer.engines import get_engine, writing_engines
 from gpusizer.engines.base.types import Deployment
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.facts.types import Accelerator
@@ -23,7 +23,7 @@ def traffic(model: str, device: Accelerator, asked: Deployment) -> Traffic:
     return set_up(architecture, device, memory_answer(architecture, device, asked, LOAD), LOAD).traffic
 
 
-@pytest.mark.parametrize("engine", engine_ids())
+@pytest.mark.parametrize("engine", writing_engines())
 def test_speed_reckons_with_the_defaults_that_memory_was_sized_for(engine: str) -> None:
     """Every device of the catalogue: tokens of a step, and no more requests together than the engine lets run."""
     architecture = load_architecture("qwen3-32b")

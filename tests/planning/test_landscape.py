@@ -14,7 +14,7 @@ import pytest
 
 import gpusizer
 from gpusizer import Deployment, Request
-from gpusizer.engines import engine_ids
+from gpusizer.engines import writing_engines
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.catalog import model_entry
 
@@ -176,7 +176,7 @@ def test_replicas_are_shown_and_hold_what_was_asked(concurrency: int) -> None:
         assert option["kv_cache_tokens"] * option["replicas"] >= concurrency * 8192
 
 
-@pytest.mark.parametrize("engine", engine_ids())
+@pytest.mark.parametrize("engine", writing_engines())
 def test_pool_tokens_and_bytes_of_a_token_agree(engine: str) -> None:
     """Not 43 M tokens where 0.68 M are right: the pool of one GPU over a token's bytes on one GPU."""
     layout = {"tp": 2} if engine in SHARDED else {}
@@ -188,7 +188,7 @@ def test_pool_tokens_and_bytes_of_a_token_agree(engine: str) -> None:
     assert tokens * cache["bytes_per_token"] == pytest.approx(pool, rel=0.02)
 
 
-@pytest.mark.parametrize("engine", engine_ids())
+@pytest.mark.parametrize("engine", writing_engines())
 @pytest.mark.parametrize("gpu", ["rtx4090-24gb", "h100-sxm-80gb"])
 def test_plan_and_fit_are_one_model_of_memory(engine: str, gpu: str) -> None:
     precision = "q4_k_m" if engine in ("llama.cpp", "ollama") else "checkpoint"

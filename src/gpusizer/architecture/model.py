@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from gpusizer.architecture.storage.quantization import Quantization
-from gpusizer.architecture.types import Layer, Mixer, MixerBase, Notice, Tensor
+from gpusizer.architecture.types import EncoderAttention, Layer, Mixer, MixerBase, Notice, Tensor
 
 __all__ = ["Architecture", "ParameterCount"]
 
@@ -118,6 +118,11 @@ class Architecture:
     def mixer_kinds(self) -> tuple[str, ...]:
         """The different kinds of its mixers, in the order of the layers."""
         return tuple(dict.fromkeys(mixer.kind for mixer in self.mixers))
+
+    @cached_property
+    def reads_only(self) -> bool:
+        """Whether every layer sees both ways: a text is read whole, nothing is kept of it and nothing is written."""
+        return bool(self.layers) and all(isinstance(mixer, EncoderAttention) for mixer in self.mixers)
 
     def mixers_of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
         """Those of one class."""

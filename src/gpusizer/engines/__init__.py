@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from gpusizer.engines.base.engine import Engine
     from gpusizer.engines.base.sheet import AccountSheet
 
-__all__ = ["account_sheet", "declaration", "declarations", "engine_ids", "engine_name", "find_declaration", "get_engine", "register", "unregister"]
+__all__ = [
+    "account_sheet",
+    "declaration",
+    "declarations",
+    "engine_ids",
+    "engine_name",
+    "find_declaration",
+    "get_engine",
+    "register",
+    "unregister",
+    "writing_engines",
+]
 
 _ELSEWHERE: dict[str, Declaration] = {}
 
@@ -104,6 +115,15 @@ def declaration(id: str) -> Declaration:
 def engine_ids() -> tuple[str, ...]:
     """Every engine that can be asked, the default first."""
     return tuple(each.id for each in declarations())
+
+
+def writing_engines() -> tuple[str, ...]:
+    """The ids of those that answer requests with text, the default first.
+
+    >>> "vllm" in writing_engines(), "tei" in writing_engines()
+    (True, False)
+    """
+    return tuple(each.id for each in declarations() if each.writes)
 
 
 def engine_name(id: str) -> str:

@@ -10,6 +10,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
+from gpusizer.errors import InputError
 from gpusizer.facts.catalog import scenario
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.conversion import by_precision
@@ -48,6 +49,8 @@ def make_plan(request: Request) -> Plan:
         request = replace(request, model=look_up(request.model, request.hub))
     request, choices, said = _in_our_words(request)
     model = model_of(request.model, request.checkpoint_bytes)
+    if model.stored.reads_only:
+        raise InputError("writes-nothing", id=model.name)
     trace = None
     if request.trace is None:
         need = need_of(request)

@@ -69,6 +69,8 @@ class Declaration:
         What goes to which device follows from flags that a log without its command line does not tell.
     library_of_checkpoints : bool
         Its own library stores a model as the checkpoint has it where nothing else is named.
+    writes : bool
+        It answers requests with text; one that does not embeds and ranks, and has no part in plans.
     sheet : str
         The module that has ``sheet_at``, where its account can be recorded in a workbook.
     sheet_takes_settings : bool
@@ -103,6 +105,7 @@ class Declaration:
     builds: bool = False
     placed_by_hand: bool = False
     library_of_checkpoints: bool = False
+    writes: bool = True
     sheet: str = ""
     sheet_takes_settings: bool = False
 

@@ -8,7 +8,6 @@ from gpusizer.architecture.types import CompressedAttention, LatentAttention
 from gpusizer.engines.base.cache import asks_for_fp8
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.weights import once_per_architecture
-from gpusizer.engines.vllm.pooling import reads_whole
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.steps import batch_requests, batch_tokens
 from gpusizer.formulas.memory.steps import in_flight_tokens as flight_tokens
@@ -79,7 +78,7 @@ def complete(deployment: Deployment, architecture: Architecture, accelerator: Ac
     whole = context <= LONG_CONTEXT or accelerator.vendor == "AMD"
     if version < CHUNKED_STEPS and deployment.max_num_batched_tokens is None and whole:
         tokens = max(context, 2048)  # vllm-project/vllm 0.6 to 0.9: vllm/config.py, SchedulerConfig; arg_utils.py, _set_default_args_v0
-    if deployment.max_num_batched_tokens is None and reads_whole(architecture):
+    if deployment.max_num_batched_tokens is None and architecture.reads_only:
         tokens = max(context, tokens)  # a text that is read whole is no longer than a step
     requests = deployment.max_num_seqs or sequences(accelerator, version)
     if deployment.max_num_batched_tokens is None:

@@ -44,7 +44,7 @@ from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.expert_padding import aligns_experts, padded_experts, pads_experts, unfused_experts
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, less_warm_up, warms_up
 from gpusizer.engines.vllm.images import loads_towers
-from gpusizer.engines.vllm.pooling import as_loaded, pools, reads_whole, texts_of_a_step
+from gpusizer.engines.vllm.pooling import as_loaded, pools, texts_of_a_step
 from gpusizer.engines.vllm.record import (
     CONSUMED,
     estimate_factor,
@@ -222,7 +222,7 @@ class Vllm(PooledEngine):
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """Budget less everything that is charged to it, or what the operator fixed."""
-        if reads_whole(start.architecture):  # no cache, and so no look at what is left for one
+        if start.architecture.reads_only:  # no cache, and so no look at what is left for one
             return combined(items, sign=-1, base=start.device_total_bytes)
         fixed = start.whole("kv_cache_memory_bytes", start.whole("kv_cache_memory", 0, 1 << 50), 1 << 50)
         blocks = start.whole("num_gpu_blocks_override", 0, 1 << 40)

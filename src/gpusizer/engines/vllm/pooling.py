@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
-from gpusizer.architecture.types import EncoderAttention
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.types import Deployment
-from gpusizer.engines.base.weights import once_per_architecture
 
-__all__ = ["POOLED_USES", "as_loaded", "pools", "reads_whole", "texts_of_a_step"]
+__all__ = ["POOLED_USES", "as_loaded", "pools", "texts_of_a_step"]
 
 POOLED_USES = frozenset({"pooling", "embed", "embedding", "classify", "score", "reward"})
 """Words of ``--runner``, ``--task`` and ``--convert`` under which states are pooled."""
@@ -23,17 +21,6 @@ def pools(start: Start) -> bool:
     """Whether states are pooled instead of sampled from: the model does nothing else, or ``--runner``, ``--task``, ``--convert`` say so."""
     told = (start.flag("runner"), start.flag("task"), start.flag("convert"))
     return start.architecture.pooled or not POOLED_USES.isdisjoint(str(use).lower() for use in told)
-
-
-@once_per_architecture
-def reads_whole(architecture: Architecture) -> bool:
-    """Whether a text is read in one step and nothing is kept of it.
-
-    >>> from gpusizer.architecture.load import load_architecture
-    >>> reads_whole(load_architecture("bge-m3")), reads_whole(load_architecture("qwen3-embedding-0.6b"))
-    (True, False)
-    """
-    return bool(architecture.layers) and all(isinstance(mixer, EncoderAttention) for mixer in architecture.mixers)
 
 
 def as_loaded(architecture: Architecture, deployment: Deployment) -> Architecture:

@@ -54,8 +54,9 @@ def catalogue_workbook(language: str, today: date | None = None, engine: str = "
     with _undisturbed():
         sources = []
         for id in model_ids():
-            entry = model_entry(id)
-            sources.append(Source(id, entry.name, load_architecture(id), entry))
+            entry, model = model_entry(id), load_architecture(id)
+            if not model.pooled:  # a load of requests and answers has no meaning for what writes nothing
+                sources.append(Source(id, entry.name, model, entry))
         facts = gather(sheet, sources, listed_devices(), language)
         return build(facts, Beginning(Request(model=FIRST_MODEL), FIRST_GPU, FIRST_TP), today or date.today())
 

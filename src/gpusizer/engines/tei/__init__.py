@@ -1,0 +1,1 @@
+"""Text Embeddings Inference: encoders in batches of so many tokens, nothing kept."""
