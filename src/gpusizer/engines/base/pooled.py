@@ -65,8 +65,9 @@ class PooledEngine(Engine):
         return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
 
     def texts_at_once(self, start: Start) -> int:
-        """Texts of full length that are read at the same time by a model that keeps nothing of them."""
-        return start.deployment.max_num_seqs or 1
+        """Texts of full length that one step reads, of a model that keeps nothing of them."""
+        asked = start.deployment
+        return max(min((asked.max_num_batched_tokens or 1) // (asked.max_model_len or 1), asked.max_num_seqs or 1), 1)
 
     def least_blocks(self, start: Start) -> int:
         """Blocks without which the engine refuses, however short a request is. [blocks]"""
@@ -152,9 +153,11 @@ class PooledEngine(Engine):
     def stage_result(self, start: Start, stage: Stage) -> StageResult:
         """One stage: its items, what is left for the cache, and how many blocks that makes."""
         items = (*self.stage_weights(start, stage), *self.overheads(start, stage))
-        available = self.pool_bytes(start, stage, items)
         plan = self.cache_plan(start, stage)
-        value, low, high = stage_blocks(available, plan.block_bytes) if plan.block_bytes else (0, 0, 0)
+        if not plan.block_bytes:  # nothing is set aside, and so nobody looks what is left for it
+            return StageResult(stage, items, combined(items, sign=-1, base=start.device_total_bytes), plan, (0, 0, 0))
+        available = self.pool_bytes(start, stage, items)
+        value, low, high = stage_blocks(available, plan.block_bytes)
         return StageResult(stage, items, available, plan, (int(value), int(low), int(high)))
 
     def _ranks(self, start: Start, results: Sequence[StageResult], blocks: int) -> tuple[Rank, ...]:

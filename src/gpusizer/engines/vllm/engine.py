@@ -44,7 +44,7 @@ from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.expert_padding import aligns_experts, padded_experts, pads_experts, unfused_experts
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, less_warm_up, warms_up
 from gpusizer.engines.vllm.images import loads_towers
-from gpusizer.engines.vllm.pooling import as_loaded, pools, texts_of_a_step
+from gpusizer.engines.vllm.pooling import RUN, as_loaded, pools
 from gpusizer.engines.vllm.record import (
     CONSUMED,
     estimate_factor,
@@ -114,7 +114,7 @@ class Vllm(PooledEngine):
     stacked: ClassVar[bool] = True
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
 
-    mixers: ClassVar[frozenset[str] | None] = PooledEngine.mixers and PooledEngine.mixers | {"encoder"}
+    mixers: ClassVar[frozenset[str] | None] = RUN
 
     def start(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Start:
         """One start with every default filled in, of the model as it is loaded."""
@@ -222,8 +222,6 @@ class Vllm(PooledEngine):
 
     def pool_bytes(self, start: Start, stage: Stage, items: Sequence[Item]) -> Quantity:
         """Budget less everything that is charged to it, or what the operator fixed."""
-        if start.architecture.reads_only:  # no cache, and so no look at what is left for one
-            return combined(items, sign=-1, base=start.device_total_bytes)
         fixed = start.whole("kv_cache_memory_bytes", start.whole("kv_cache_memory", 0, 1 << 50), 1 << 50)
         blocks = start.whole("num_gpu_blocks_override", 0, 1 << 40)
         if blocks:
@@ -300,10 +298,6 @@ class Vllm(PooledEngine):
             return int(pool_tokens_by_group(blocks=blocks, groups=plan.groups, block_tokens=plan.block_tokens, context_parallel=start.layout.dcp))
         context = start.deployment.max_model_len or 1
         return int(pool_tokens(blocks=blocks, blocks_per_request=plan.counted(context), context_tokens=context))
-
-    def texts_at_once(self, start: Start) -> int:
-        """Whole texts, as many as a step has tokens for."""
-        return texts_of_a_step(start.deployment)
 
     def least_blocks(self, start: Start) -> int:
         """A block for the state of every request of a batch, where decoding is captured whole."""

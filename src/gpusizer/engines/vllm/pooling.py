@@ -1,4 +1,4 @@
-"""Models whose states are pooled: in which format they are loaded, and what one step of an encoder reads.
+"""Models whose states are pooled: which are run, and in which format they are loaded.
 
 An encoder's layers have no specification of a cache, so that no memory is profiled or set aside for one (vllm-project/vllm:
 vllm/v1/engine/core.py, _initialize_kv_caches), and a text is never cut into chunks (vllm/engine/arg_utils.py, _set_default_args).
@@ -11,8 +11,10 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.types import Deployment
 
-__all__ = ["POOLED_USES", "as_loaded", "pools", "texts_of_a_step"]
+__all__ = ["POOLED_USES", "RUN", "as_loaded", "pools"]
 
+RUN = frozenset({"attention", "latent", "compressed", "linear", "state_space", "encoder"})
+"""Kinds of mixers that are run."""
 POOLED_USES = frozenset({"pooling", "embed", "embedding", "classify", "score", "reward"})
 """Words of ``--runner``, ``--task`` and ``--convert`` under which states are pooled."""
 
@@ -32,9 +34,3 @@ def as_loaded(architecture: Architecture, deployment: Deployment) -> Architectur
     if stays or not architecture.pooled:
         return architecture
     return with_precision(architecture, "fp16")
-
-
-def texts_of_a_step(deployment: Deployment) -> int:
-    """Texts of full length that one step reads. [texts]"""
-    together = (deployment.max_num_batched_tokens or 1) // (deployment.max_model_len or 1)
-    return max(min(together, deployment.max_num_seqs or 1), 1)
