@@ -32,7 +32,7 @@ _NOISE = re.compile(
     | ^gradient_checkpointing$ | ^(top_k|top_p|typical_p|temperature|repetition_penalty|length_penalty|no_repeat_ngram_size|num_beams|num_beam_groups
         |num_return_sequences|min_length|max_length|do_sample|early_stopping|diversity_penalty|encoder_no_repeat_ngram_size|bad_words_ids
         |suppress_tokens|begin_suppress_tokens|forced_\w+|exponential_decay_length_penalty|remove_invalid_values|decoder_start_token_id|is_decoder
-        |is_encoder_decoder|add_cross_attention|cross_attention_hidden_size|tie_encoder_decoder|tf_legacy_loss|use_bfloat16)$
+        |add_cross_attention|cross_attention_hidden_size|tie_encoder_decoder|tf_legacy_loss|use_bfloat16)$
     | ^(pretraining_tp|ep_size|seq_aux|aux\w*|onnx_safe|use_flash_attn|use_mamba_kernels|num_logits_to_keep|time_step\w*|use_logn_attn|use_dynamic_ntk
         |rescale_prenorm_residual|residual_in_fp32|fp16|bf16|fp32|z_loss_weight|dataset|fp32_softmax)$
     | _eps(ilon)?$ | ^(mamba_hidden_act|projector_hidden_act)$ | softcap

@@ -32,6 +32,7 @@ PUBLISHED = {
     "Qwen3-Embedding-8B": 7_567_295_488,
     "Qwen3-Reranker-8B": 8_188_548_096,
     "snowflake-arctic-embed-l-v2.0": 567_754_752,
+    "whisper-large-v3": 1_543_490_560,
 }
 SMALL: dict[str, Any] = next(row["config"] for row in COUNTED if row["name"] == "bert-model")
 
@@ -87,3 +88,13 @@ def test_what_reads_and_writes_is_refused(key: str) -> None:
     with pytest.raises(UnsupportedArchitectureError) as caught:
         read_config({**SMALL, key: True})
     assert caught.value.parameters["key"] == key
+
+
+def test_a_decoder_keeps_what_the_encoder_heard() -> None:
+    """Of each layer keys and values of 1,500 positions, whatever the length of the text."""
+    model = load_architecture("whisper-large-v3")
+    kept = [mixer.state for mixer in model.mixers if mixer.state is not None]
+    assert len(kept) == 32
+    assert sum(each.columns * each.channels for each in kept) == 32 * 1500 * 2 * 1280
+    assert model.max_position_embeddings == 448
+    assert load_architecture("whisper-large-v3-turbo").parameters.total == pytest.approx(809e6, rel=0.001)

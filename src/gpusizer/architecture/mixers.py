@@ -8,7 +8,17 @@ from typing import Self
 from gpusizer.architecture.mixer_base import Indexer, Label, MixerBase, State, StateMixer
 from gpusizer.architecture.tensor import Tensor
 
-__all__ = ["Attention", "CompressedAttention", "EncoderAttention", "LatentAttention", "LinearAttention", "Mixer", "RelativeAttention", "StateSpace"]
+__all__ = [
+    "Attention",
+    "CompressedAttention",
+    "CrossAttention",
+    "EncoderAttention",
+    "LatentAttention",
+    "LinearAttention",
+    "Mixer",
+    "RelativeAttention",
+    "StateSpace",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +299,47 @@ class LinearAttention(StateMixer):
     def stream_elements(self) -> int:
         """What passes the convolution and what the heads give, each read and written. [elements]"""
         return 2 * self.conv_channels + 2 * self.value_heads * self.value_dim
+
+
+@dataclass(frozen=True, slots=True)
+class CrossAttention(StateMixer):
+    """Attention of a decoder to what an encoder made of the input: its keys and values are computed once and kept as long as the request.
+
+    Parameters
+    ----------
+    heads, head_dim : int
+        Heads of queries, keys and values, and their width.
+    rows : int
+        Positions that the encoder gives, however short the input is.
+    """
+
+    heads: int
+    head_dim: int
+    rows: int
+    tensors: tuple[Tensor, ...]
+
+    kind = "cross"
+    timed_as = "attention"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Heads and what is kept of the input."""
+        return (("mixer-cross", {"heads": self.heads, "head_dim": self.head_dim, "rows": self.rows}),)
+
+    @property
+    def divided_heads(self) -> tuple[int, ...]:
+        """Its heads. [heads]"""
+        return (self.heads,)
+
+    @property
+    def state(self) -> State:
+        """A column of keys and values for each position, in the model's own type."""
+        return State(0, 0, 0, 2 * self.heads * self.head_dim, self.rows + 1)
+
+    @property
+    def stream_elements(self) -> int:
+        """Queries and results. [elements]"""
+        return 2 * self.heads * self.head_dim
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from gpusizer.architecture.mixer_base import Indexer, MixerBase, State, StateMix
 from gpusizer.architecture.mixers import (
     Attention,
     CompressedAttention,
+    CrossAttention,
     EncoderAttention,
     LatentAttention,
     LinearAttention,
@@ -27,6 +28,7 @@ from gpusizer.architecture.tensor import Split, Tensor
 __all__ = [
     "Attention",
     "CompressedAttention",
+    "CrossAttention",
     "DenseMLP",
     "EncoderAttention",
     "FeedForward",

@@ -15,7 +15,7 @@ from gpusizer.architecture.readers.classes.class_rows import ClassRow, class_row
 from gpusizer.architecture.readers.classes.class_words import ClassWords, either
 from gpusizer.architecture.readers.context import ModelContext
 from gpusizer.architecture.readers.decoder import LayerFactory, gated_streams, hyper_connection, read_layers
-from gpusizer.architecture.readers.dialects import flat_keys
+from gpusizer.architecture.readers.dialects import HEARD, flat_keys, heard
 from gpusizer.architecture.readers.dtypes import main_formats
 from gpusizer.architecture.readers.experts_told import EXPERT_KEYS
 from gpusizer.architecture.readers.extras import model_extras
@@ -144,7 +144,7 @@ def read_config(config: Mapping[str, Any], *, id: str = "", name: str = "") -> A
     embedding, final, head, tied, stored = _ends(model, prefix, vocab)
     dtype, stored_dtype = main_formats(model, quantised=has_quantization(config))
     quantization, unclear = read_quantization(config, stored_dtype)
-    towers, tower_notices = read_towers(Keys(config), hidden)
+    towers, tower_notices = read_towers(Keys(heard(config)), hidden)
     _say(model, config, merged.text_type, decoder, len(mtp))
     architecture = Architecture(
         id=id,
@@ -202,7 +202,10 @@ def _say(model: ModelContext, config: Mapping[str, Any], text_type: str | None, 
 
 def _refuse_encoders(keys: Keys, words: ClassWords) -> None:
     """Refuse what has a stack of encoder layers beside its decoder, an encoder of a class that nobody knows, and one that is made to write."""
-    for name in ("is_encoder_decoder", *(("is_decoder", "add_cross_attention") if words.encoder else ())):
+    listens = words.mixer == "attention+cross"
+    if listens:
+        keys.ignore("is_encoder_decoder", "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim", "max_target_positions", *HEARD)
+    for name in (*(() if listens else ("is_encoder_decoder",)), *(("is_decoder", "add_cross_attention") if words.encoder else ())):
         if keys.flag(name):
             raise UnsupportedArchitectureError("encoder", key=name)
     if keys.has("type_vocab_size") and not words.encoder and not keys.flag("is_decoder"):
@@ -218,7 +221,7 @@ def _unused(keys: Keys, mixers: list[str], blocks: list[str]) -> list[str]:
         names += SHORT_KEYS
     if not any("experts" in kind for kind in blocks):
         names += EXPERT_KEYS
-    if not any(kind in ("attention", "window", "chunk", "attention+mamba") for kind in mixers):
+    if not any(kind in ("attention", "window", "chunk", "attention+mamba", "attention+cross") for kind in mixers):
         names += ["num_attention_heads", "num_key_value_heads", "head_dim"]
     return [name for name in names if name in keys.values]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gpusizer.errors import UnsupportedArchitectureError
 
-__all__ = ["flat_keys"]
+__all__ = ["HEARD", "flat_keys", "heard"]
 
 _MAX_LAYERS = 4096
 
@@ -141,6 +141,30 @@ def _alternating(config: Mapping[str, object]) -> dict[str, object]:
     return {**flat, "layer_types": ["sliding_attention" if index % every else "full_attention" for index in range(_layers(config))]}
 
 
+_DECODER = {
+    "num_hidden_layers": "decoder_layers",
+    "num_attention_heads": "decoder_attention_heads",
+    "intermediate_size": "decoder_ffn_dim",
+    "max_position_embeddings": "max_target_positions",
+}
+HEARD = ("encoder_layers", "encoder_attention_heads", "encoder_ffn_dim", "num_mel_bins", "max_source_positions", "d_model")
+"""Keys of an encoder of sound that stand beside those of its decoder."""
+
+
+def _decoder(config: Mapping[str, object]) -> dict[str, object]:
+    """``decoder_layers``: the decoder of a model that has an encoder as well; the library's own count of layers is the encoder's."""
+    if not all(isinstance(config.get(name), int) for name in HEARD) or not config.get("is_encoder_decoder"):
+        return {}
+    return {**{new: config[old] for new, old in _DECODER.items() if config.get(old) is not None}, "num_key_value_heads": None}
+
+
+def heard(config: Mapping[str, object]) -> Mapping[str, object]:
+    """The configuration with its encoder of sound as a part of its own."""
+    if not _decoder(config) or "audio_config" in config:
+        return config
+    return {**config, "audio_config": {name: config[name] for name in HEARD}}
+
+
 def _crossed(config: Mapping[str, object]) -> dict[str, object]:
     """``cross_attention_layers``: the layers that attend to image features, the others attend to text."""
     crossed = config.get("cross_attention_layers")
@@ -195,7 +219,7 @@ def flat_keys(config: Mapping[str, object]) -> dict[str, object]:
         if isinstance(section, dict) and section:
             del flat[name]
             flat |= override(flat, section)
-    for respell in (_selected_blocks, _two_kinds, _alternating, _crossed, _hybrid):
+    for respell in (_selected_blocks, _two_kinds, _alternating, _decoder, _crossed, _hybrid):
         flat |= respell(flat)
     for name, expand in _SECTIONS.items():
         section = config.get(name)

@@ -52,6 +52,7 @@ class Engine(ABC):
     weight_sources: ClassVar[tuple[str, ...]] = ()
     # Kinds of mixers that it is known to run; None for an engine that takes a model's own code.
     mixers: ClassVar[frozenset[str] | None] = frozenset({"attention", "latent", "compressed", "linear", "state_space"})
+    encoders: ClassVar[frozenset[str]] = frozenset()  # kinds of mixers of encoders that it is known to run beside them
     most_devices: ClassVar[int | None] = None  # GPUs that one replica may have, None for any number
     own_drafts: ClassVar[Mapping[str, tuple[OwnDraft, ...]]] = {}  # whose own draft layers it runs, by ``model_type``
     draft_heads: ClassVar[frozenset[str]] = frozenset()  # methods of drafts with a checkpoint of their own whose memory is counted
@@ -169,7 +170,8 @@ class Engine(ABC):
 
     def unknown_mixer(self, architecture: Architecture) -> Notice | None:
         """The kind of layer that this engine is not known to run, None where it knows all."""
-        kind = None if self.mixers is None else next((kind for kind in architecture.mixer_kinds if kind not in self.mixers), None)
+        known = architecture.mixer_kinds if self.mixers is None else self.mixers | self.encoders
+        kind = next((kind for kind in architecture.mixer_kinds if kind not in known), None)
         return None if kind is None else Notice("mixer-not-known", {"kind": kind})
 
     def problem(self, start: Start) -> Notice | None:

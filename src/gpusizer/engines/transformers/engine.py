@@ -219,8 +219,10 @@ def _loader(model: str) -> str:
     """The class of the library that loads a model, by the use that its catalogue entry tells and the task of its class."""
     known = names_of().get(name_key(model))
     entry = find_model(known) if known else None
-    if entry is None or not {"embedding", "rerank"} & set(entry.uses):
+    if entry is None or not {"embedding", "rerank", "speech"} & set(entry.uses):
         return "AutoModelForCausalLM"
+    if "speech" in entry.uses:
+        return "AutoModelForSpeechSeq2Seq"
     scores = any(str(each).endswith("ForSequenceClassification") for each in entry.config.get("architectures", ()))
     return "AutoModelForSequenceClassification" if scores else "AutoModel" if "embedding" in entry.uses else "AutoModelForCausalLM"
 

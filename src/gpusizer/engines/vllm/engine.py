@@ -44,7 +44,7 @@ from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.expert_padding import aligns_experts, padded_experts, pads_experts, unfused_experts
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, less_warm_up, warms_up
 from gpusizer.engines.vllm.images import loads_towers
-from gpusizer.engines.vllm.pooling import RUN, as_loaded, pools
+from gpusizer.engines.vllm.pooling import as_loaded, pools
 from gpusizer.engines.vllm.record import (
     CONSUMED,
     estimate_factor,
@@ -114,7 +114,7 @@ class Vllm(PooledEngine):
     stacked: ClassVar[bool] = True
     weight_sources: ClassVar[tuple[str, ...]] = ("vllm-project/vllm@4ba787ec9: vllm/v1/worker/gpu/model_runner.py, load_model",)
 
-    mixers: ClassVar[frozenset[str] | None] = RUN
+    encoders: ClassVar[frozenset[str]] = frozenset({"encoder"})
 
     def start(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Start:
         """One start with every default filled in, of the model as it is loaded."""

@@ -1,4 +1,4 @@
-"""Models whose states are pooled: which are run, and in which format they are loaded.
+"""Models whose states are pooled: how a start says so, and in which format they are loaded.
 
 An encoder's layers have no specification of a cache, so that no memory is profiled or set aside for one (vllm-project/vllm:
 vllm/v1/engine/core.py, _initialize_kv_caches), and a text is never cut into chunks (vllm/engine/arg_utils.py, _set_default_args).
@@ -11,10 +11,8 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.types import Deployment
 
-__all__ = ["POOLED_USES", "RUN", "as_loaded", "pools"]
+__all__ = ["POOLED_USES", "as_loaded", "pools"]
 
-RUN = frozenset({"attention", "latent", "compressed", "linear", "state_space", "encoder"})
-"""Kinds of mixers that are run."""
 POOLED_USES = frozenset({"pooling", "embed", "embedding", "classify", "score", "reward"})
 """Words of ``--runner``, ``--task`` and ``--convert`` under which states are pooled."""
 

@@ -88,7 +88,7 @@ class ClassWords:
     latent_norm: str | None = None
 
     # Kinds of layers
-    mixer: Literal["attention", "linear", "mamba", "attention+mamba"] = "attention"  # of every layer that no key names
+    mixer: Literal["attention", "linear", "mamba", "attention+mamba", "attention+cross"] = "attention"  # of every layer that no key names
     other_mixer: Literal["mamba", "conv"] = "mamba"  # of layers that a list of attention layers leaves out
     sliding: Literal["all"] | None = None  # "all": a window alone means every layer
     sliding_attention: bool = False  # layers of full attention have the window
@@ -105,6 +105,7 @@ class ClassWords:
 
     # Biases that no key tells; None leaves them to attention_bias, use_bias, mlp_bias
     qkv_bias: bool | None = None
+    key_bias: bool = True  # keys have one where queries and values have
     o_bias: bool | None = None
     mlp_has_bias: bool | None = None
     experts_have_bias: bool | None = None

@@ -157,7 +157,7 @@ def _projections(layer: LayerContext, geometry: Geometry, name: str, *, own_keys
     else:
         tensors = column(q, width * (2 if gated else 1), hidden, GROUP, geometry.heads, bias=inputs)
     if own_keys:
-        stored = kv_columns(k, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)
+        stored = kv_columns(k, geometry.kv_heads * geometry.head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs and words.key_bias)
         tensors += stored if own_values else tuple(replace(tensor, places=2) for tensor in stored)
     if own_values:
         tensors += kv_columns(v, geometry.kv_heads * geometry.v_head_dim, hidden, GROUP, geometry.kv_heads, bias=inputs)

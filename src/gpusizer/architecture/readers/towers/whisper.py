@@ -38,3 +38,27 @@ def read(tower: Tower, shelf: Shelf) -> bool:
     encoder.linear("proj1", width, width, bias=True)
     encoder.linear("proj2", out, width, bias=True)
     return True
+
+
+def _listens(tower: Tower) -> bool:
+    return all(tower.part.has(name) for name in ("d_model", "encoder_layers", "encoder_ffn_dim", "max_source_positions")) and not tower.part.has(
+        "output_dim"
+    )
+
+
+@register_tower("listening-encoder", "audio", _listens)
+def read_encoder(tower: Tower, shelf: Shelf) -> bool:
+    """The encoder of a model that writes down what it hears: the same blocks, with a table of positions and no projection."""
+    part = tower.part
+    width, inner, heads = part.needed("d_model"), part.needed("encoder_ffn_dim"), part.needed("encoder_attention_heads")
+    encoder = shelf.under("model").under("encoder")
+    encoder.conv("conv1", width, part.needed("num_mel_bins"), 3, bias=True)
+    encoder.conv("conv2", width, width, 3, bias=True)
+    encoder.array("embed_positions.weight", part.needed("max_source_positions"), width)
+    block = encoder.each("layers", part.needed("encoder_layers", high=MAX_BLOCKS))
+    attention(block.under("self_attn"), width, heads, key_bias=False)
+    plain_mlp(block, width, inner)
+    block.norm("self_attn_layer_norm", width)
+    block.norm("final_layer_norm", width)
+    encoder.norm("layer_norm", width)
+    return True
