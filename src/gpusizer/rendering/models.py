@@ -48,7 +48,7 @@ def model_words(entry: ModelEntry, architecture: Architecture) -> tuple[str, ...
     experts = any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards)
     codes = {code for layer in architecture.layers for mixer in layer.mixers for code, _ in mixer.labels}
     made = ("moe" if experts else "dense", "mtp" if architecture.mtp else "", "mla" if "mixer-latent" in codes else "")
-    return (entry.id, entry.name, entry.licence or "", *entry.aliases, *made, *(code.removeprefix("mixer-") for code in codes))
+    return (entry.id, entry.name, entry.licence or "", *entry.used_for, *entry.aliases, *made, *(code.removeprefix("mixer-") for code in codes))
 
 
 def model_document(entry: ModelEntry, architecture: Architecture, cache: Sequence[tuple[str, int]], language: str) -> Document:
@@ -173,4 +173,6 @@ def _entry_data(entry: ModelEntry) -> dict[str, Any]:
         "checkpoint_source": entry.checkpoint_source,
         "config_source": entry.config_source,
         "reasoning_source": entry.reasoning_source,
+        "uses": entry.used_for,
+        "uses_source": entry.uses_source,
     }
