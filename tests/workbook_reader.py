@@ -154,7 +154,7 @@ def kinds_first() -> list[str]:
     chance, seen = random.Random(7), set()
     first: list[str] = []
     others: list[str] = []
-    models = [id for id in model_ids() if not load_architecture(id).pooled]
+    models = [id for id in model_ids() if not load_architecture(id).pooled and get_engine("vllm").unknown_mixer(load_architecture(id)) is None]
     chance.shuffle(models)
     for id in models:
         architecture = load_architecture(id)

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from gpusizer.architecture.load import load_architecture
-from gpusizer.engines import account_sheet
+from gpusizer.engines import account_sheet, get_engine
 from gpusizer.engines.base.launch_words import words_for
 from gpusizer.engines.base.sheet import AccountSheet
 from gpusizer.errors import FlagError
@@ -55,7 +55,7 @@ def catalogue_workbook(language: str, today: date | None = None, engine: str = "
         sources = []
         for id in model_ids():
             entry, model = model_entry(id), load_architecture(id)
-            if not model.pooled:  # a load of requests and answers has no meaning for what writes nothing
+            if not model.pooled and get_engine(engine).unknown_mixer(model) is None:  # what writes nothing has no load of requests and answers
                 sources.append(Source(id, entry.name, model, entry))
         facts = gather(sheet, sources, listed_devices(), language)
         return build(facts, Beginning(Request(model=FIRST_MODEL), FIRST_GPU, FIRST_TP), today or date.today())
@@ -123,6 +123,8 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
 
 def _recorded(plan: Plan) -> Option | None:
     """The first option of a layout that the cells can say; drafts and workers for prompts are refused, because no cell counts them."""
+    if plan.model.stored.pooled:
+        raise FlagError("workbook-without", found="--runner pooling")
     if plan.best is not None and plan.best.drafts is not None:
         raise FlagError("workbook-without", found="--speculative")
     if plan.best is not None and plan.best.prefill is not None:
