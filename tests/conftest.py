@@ -29,6 +29,7 @@ for name in ("COLUMNS", "LINES"):
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
 FAMILIES = ROOT / "tests" / "families.jsonl"
+ENCODERS = ROOT / "tests" / "encoders.jsonl"
 SHARED = ROOT.parent / "shared" / "data"
 SHARED_ABSENT = "the measured facts in ../shared/data are not here: this check compares with them"
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import lines_of
+from conftest import ENCODERS, lines_of
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.types import EncoderAttention
 from gpusizer.errors import UnsupportedArchitectureError
 
-COUNTED = lines_of(Path(__file__).parents[1] / "encoders.jsonl")[1:]
+COUNTED = lines_of(ENCODERS)[1:]
 # Totals of the stored files, as the hub or a loaded model gives them.
 PUBLISHED = {
     "all-MiniLM-L6-v2": 22_713_216,
