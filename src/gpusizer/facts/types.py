@@ -268,13 +268,10 @@ class ModelEntry:
     uses: tuple[str, ...] = ()  # of USES, empty where nobody noted them
     uses_source: str | None = None
     reasoning_source: str | None = None  # who says that it thinks before it answers, None where nobody does
-<<<<<<< HEAD
     pruned: bool = False  # the configuration is that of the whole model: as many experts are left as ``published_total_params`` tell,
     pruned_percent: int = 0  # or without this part of them
-=======
 
     @property
     def used_for(self) -> tuple[str, ...]:
         """Its uses as they were noted; of any other model that it answers, and that it thinks before where somebody says so."""
         return self.uses or ("chat", *(("reasoning",) if self.reasoning_source else ()))
->>>>>>> d0d1803 (Uses of a model as data, in lists and searches; how an encoder is added)
