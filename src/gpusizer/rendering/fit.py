@@ -154,7 +154,7 @@ def _facts(fit: Fit, remedies: Sequence[Remedy], language: str) -> list[Block]:
     """The cache in the engine's own terms, and what would help, a line each."""
     said = cache_words(fit, language)
     pool = fit.quantities.get("kv_cache_pool_bytes")
-    behind = [text("ui", "fit-band-owners", language, owners=pool.owners)] if fit.fits and pool is not None and pool.owners else []
+    behind = [text("ui", "fit-band-owners", language, owners=pool.owners)] if fit.fits and pool is not None and pool.owners and pool.high > 0 else []
     lines = [*([said] if said else []), *behind, *(remedy_words(each, language) for each in remedies)]
     return [Lines(lines)] if lines else []
 
