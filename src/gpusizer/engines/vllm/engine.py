@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
 from gpusizer.engines.base.weight_error import weight_error
-from gpusizer.engines.base.weights import Cut, once_per_architecture
+from gpusizer.engines.base.weights import Cut
 from gpusizer.engines.vllm.account import (
     above_free,
     charged,
@@ -56,6 +56,7 @@ from gpusizer.engines.vllm.record import (
     version_rules,
 )
 from gpusizer.engines.vllm.releases import placed
+from gpusizer.engines.vllm.remembered import known_plans, known_steps
 from gpusizer.engines.vllm.shared_memory import shared_memory
 from gpusizer.engines.vllm.weights import (
     TABLES_ON_HOST,
@@ -72,7 +73,6 @@ from gpusizer.errors import FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import requested_bytes
 from gpusizer.formulas.memory.cache_blocks import pool_tokens, pool_tokens_by_group
-from gpusizer.once import Remembered
 
 __all__ = ["ENGINE", "Vllm"]
 
@@ -206,7 +206,7 @@ class Vllm(PooledEngine):
             version_rules(start.version),
         )
         cut, place, towers = start.layout, Place.of(stage), self.cut(start).towers_tp
-        known, key = _known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, towers, place, rules)
+        known, key = known_steps(start.architecture), (step, cut.tp, cut.dp, cut.ep > 1, towers, place, rules)
 
         def lines() -> tuple[Any, Item, Item]:
             layout = layout_record(cut.tp, cut.dp, whole_experts=cut.ep > 1, tower_ranks=towers)
@@ -266,7 +266,7 @@ class Vllm(PooledEngine):
         """Blocks of the groups of layers (remembered by what they depend on, for starts of one layout)."""
         said = start.deployment
         key = (said.kv_precision, said.block_size, in_flight_tokens(said, start.version), stage.layers, stage.last)
-        return start.lasting(_known_plans).once(key, lambda: self._cache_plan(start, stage))
+        return start.lasting(known_plans).once(key, lambda: self._cache_plan(start, stage))
 
     def _cache_plan(self, start: Start, stage: Stage) -> CachePlan:
         deployment = start.deployment
@@ -388,17 +388,6 @@ class Vllm(PooledEngine):
             values["speculative_config"] = settings if draft is None else {**settings, "model": str(draft)}
         environment, words = words_for(values, self.id)
         return [*(["env", *environment] if environment else []), "vllm", "serve", deployment.model, *words]
-
-
-@once_per_architecture
-def _known_steps(architecture: Architecture) -> Remembered[Hashable, tuple[Any, Item, Item]]:
-    """Work buffers, activation peak and graphs of the steps that were asked for."""
-    return Remembered(1024)
-
-
-def _known_plans(start: Start) -> Remembered[Hashable, CachePlan]:
-    """How blocks are cut, by format and step."""
-    return Remembered(64)
 
 
 ENGINE = Vllm()
