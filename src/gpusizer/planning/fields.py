@@ -12,6 +12,7 @@ from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.own_card import given_card, split_gpus
 from gpusizer.facts.rates import read_rates
 from gpusizer.planning.drafts import read_drafts
+from gpusizer.planning.owned import owned_words, split_owned
 from gpusizer.units import format_share, parse_bytes, parse_duration_s, parse_share, parse_tokens
 
 __all__ = ["CHECKPOINT", "Field", "checked_size"]
@@ -34,7 +35,7 @@ class Field:
     name : str
         Name in Python, JSON and query strings.
     kind : str
-        "word", "gpu", "choice", "count", "tokens", "bytes", "share", "spread", "rate", "seconds", "drafts", "currency".
+        "word", "gpu", "owned", "choice", "count", "tokens", "bytes", "share", "spread", "rate", "seconds", "drafts", "currency".
     option : str
         Option of the command line; empty for the argument MODEL.
     choices : tuple of str
@@ -95,7 +96,7 @@ class Field:
 
 def _split(field: Field, words: str) -> list[str]:
     """The entries of a list with commas; a card that is described has commas of its own."""
-    return split_gpus(words) if field.kind == "gpu" else words.split(",")
+    return split_owned(words) if field.kind == "owned" else split_gpus(words) if field.kind == "gpu" else words.split(",")
 
 
 def _word(field: Field, value: Any) -> str:
@@ -171,6 +172,7 @@ def _bytes(field: Field, value: Any) -> int:
 _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
     "word": _word,
     "gpu": lambda field, value: given_card(_word(field, value)),
+    "owned": lambda field, value: owned_words(_word(field, value)),
     "choice": _choice,
     "count": _count,
     "tokens": _tokens,

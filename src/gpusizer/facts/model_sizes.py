@@ -1,0 +1,58 @@
+"""How large each model of the catalogue is in the precisions that people run, from ``models/sizes.json``, without reading any model's own file.
+
+``scripts/catalogue_sizes.py`` writes the table; a test holds it to the library.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+__all__ = ["ENGINES", "PRECISIONS", "SIZES", "ModelSizes", "model_sizes"]
+
+SIZES = Path(__file__).parent / "models" / "sizes.json"
+ENGINES = ("vllm", "llama.cpp", "tei", "transformers")
+PRECISIONS = ("checkpoint", "fp8", "int4", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "iq3_xxs", "q2_k", "iq2_xxs")
+"""Of most bits first, those of safetensors and those of GGUF files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSizes:
+    """Sizes of one model.
+
+    Parameters
+    ----------
+    weights_bytes : mapping of str to int
+        Stored tensors by precision, extra layers for drafts left out. [bytes]
+    kv_cache_bytes_per_token, fixed_bytes_per_request : int
+        Of a cache in 16 bits. [bytes]
+    expert_share : float
+        Part of its parameters that routed experts hold: what may lie in host memory while the rest works on a GPU.
+    engines : tuple of str
+        Of :data:`ENGINES`, those that run its kinds of layers.
+    """
+
+    weights_bytes: Mapping[str, int]
+    kv_cache_bytes_per_token: int
+    fixed_bytes_per_request: int
+    expert_share: float
+    engines: tuple[str, ...]
+
+
+@cache
+def model_sizes() -> Mapping[str, ModelSizes]:
+    """The sizes of every model by id.
+
+    >>> model_sizes()["qwen3-8b"].weights_bytes["checkpoint"]
+    16381470720
+    """
+    table = json.loads(SIZES.read_text(encoding="utf-8"))
+    return {
+        key: ModelSizes(
+            dict(zip(PRECISIONS, entry["weights"], strict=True)), entry["kv"], entry["fixed"], entry["experts"], tuple(entry["engines"])
+        )
+        for key, entry in table.items()
+    }

@@ -1,0 +1,89 @@
+"""The machines that somebody has: GPUs with their numbers ("l40s:4", "4xl40s"), memory of the host, its bandwidth, a disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gpusizer.architecture.types import Notice
+from gpusizer.errors import FlagError
+from gpusizer.facts.catalog import accelerator
+from gpusizer.facts.own_card import given_card
+from gpusizer.facts.types import Accelerator
+from gpusizer.planning.owned import owned
+
+__all__ = ["HERE", "MOST_GROUPS", "Group", "Machine", "machine_of"]
+
+HERE = "here"
+"""The word for the machine at hand."""
+MOST_GROUPS = 64
+
+
+class Group(NamedTuple):
+    """GPUs of one kind."""
+
+    accelerator: Accelerator
+    count: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What somebody has.
+
+    Parameters
+    ----------
+    groups : tuple of Group
+        GPUs, each kind once.
+    host_memory_bytes : int or None
+        Memory of the host beside them; None where nobody told it. [bytes]
+    host_bandwidth_bytes_per_s : float or None
+        Of that memory. [bytes/s]
+    disk_bytes : int or None
+        Room for the files of one model. [bytes]
+    notices : tuple of Notice
+        What must be said of it.
+    """
+
+    groups: tuple[Group, ...]
+    host_memory_bytes: int | None = None
+    host_bandwidth_bytes_per_s: float | None = None
+    disk_bytes: int | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+def machine_of(
+    words: Sequence[str],
+    *,
+    host_memory_bytes: int | None = None,
+    host_bandwidth_bytes_per_s: float | None = None,
+    disk_bytes: int | None = None,
+    notices: Iterable[Notice] = (),
+) -> Machine:
+    """Machines as somebody names them, those of one kind together.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Devices with their numbers.
+    host_memory_bytes, host_bandwidth_bytes_per_s, disk_bytes, notices
+        As in :class:`Machine`.
+
+    Returns
+    -------
+    Machine
+        With devices of the catalogue, or cards that a line describes.
+
+    Examples
+    --------
+    >>> [(group.accelerator.id, group.count) for group in machine_of(["l40s:4", "8 x A100 40GB", "L40S"]).groups]
+    [('l40s-48gb', 5), ('a100-sxm-40gb', 8)]
+    """
+    counts: Counter[str] = Counter()
+    for name, count in map(owned, words):
+        counts[accelerator(given_card(name)).id] += count
+    if not counts or len(counts) > MOST_GROUPS:
+        raise FlagError("bad-machine", found=" ".join(words)[:40])
+    groups = tuple(Group(accelerator(name), count) for name, count in counts.items())
+    return Machine(groups, host_memory_bytes, host_bandwidth_bytes_per_s, disk_bytes, tuple(notices))

@@ -1,0 +1,181 @@
+"""Which models are worth a start on a machine, and in what order: from the list of the catalogue and a table of sizes, without reading any model.
+
+Nothing here is an answer: what is shown was started by its engine. A wrong size here could only cost a try, or the place of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from gpusizer.engines import declaration
+from gpusizer.facts.model_list import ListedModel, listed_models
+from gpusizer.facts.model_sizes import PRECISIONS, ModelSizes, model_sizes
+from gpusizer.facts.types import Accelerator
+from gpusizer.formulas.standing import DOUBLED_MONTHS, standing_params
+from gpusizer.planning.need import Need
+from gpusizer.planning.run_on.machine import Group, Machine
+from gpusizer.planning.run_on.request import RunOnRequest
+
+__all__ = ["Candidate", "Trial", "candidates", "standing_of", "trials"]
+
+ROOM = 0.97  # of the memory of a GPU that weights and cache of one request may take at most, before anything else is counted
+HOST_ROOM = 0.9  # of the host's memory: the rest is the system's
+HOST_FEW_BITS = 3.0  # what has fewer is not worth its wait
+PLAIN_BITS, FOUR_BITS = 10.0, 6.0  # above the one a checkpoint is not quantised, below the other it has four bits
+WIDER = 1.08  # times the bits of a checkpoint that a file made of it may have: Q8_0 of FP8
+UNKNOWN_MONTHS = 24  # older than the newest, where nobody noted when a model came out
+WHOLE, GOOD, FEWER, FEW = 3, 2, 1, 0
+_LEVELS = ((7.5, WHOLE), (4.2, GOOD), (3.2, FEWER))  # bits of a parameter from which a precision counts as such
+GGUF_FROM = PRECISIONS.index("q8_0")
+SAFETENSORS = PRECISIONS[:GGUF_FROM]
+GGUF = PRECISIONS[GGUF_FROM:]
+AT_HOME = ("gaming", "hobby", "edge", "workstation")
+FEW_AT_ONCE = 2  # requests, up to which people at home run GGUF files
+
+
+class Trial(NamedTuple):
+    """A way to start a model that its sizes allow.
+
+    Parameters
+    ----------
+    group : Group
+        The GPUs.
+    engine, precision : str
+        Who serves, in which precision.
+    weights_bytes : int
+        All of them. [bytes]
+    bits : float
+        Of a parameter.
+    offloaded : bool
+        Not all weights find room on the GPUs.
+    """
+
+    group: Group
+    engine: str
+    precision: str
+    weights_bytes: int
+    bits: float
+    offloaded: bool = False
+
+    @property
+    def level(self) -> int:
+        """How much of the model's precision is left."""
+        return next((level for bits, level in _LEVELS if self.bits >= bits), FEW)
+
+
+class Candidate(NamedTuple):
+    """A model and its place."""
+
+    model: ListedModel
+    sizes: ModelSizes
+    standing: float
+
+
+def candidates(request: RunOnRequest) -> list[Candidate]:
+    """Models that are asked for, the best first.
+
+    Parameters
+    ----------
+    request : RunOnRequest
+        Uses, licence, names.
+
+    Returns
+    -------
+    list of Candidate
+        By standing.
+    """
+    sizes = model_sizes()
+    newest = max((_months(each) for each in listed_models() if each.released), default=0)
+    found = [Candidate(each, sizes[each.id], standing_of(each, newest)) for each in listed_models() if each.id in sizes and _is_asked_for(each, request)]
+    return sorted(found, key=lambda each: (-each.standing, -(each.model.context_tokens or 0), each.model.id))
+
+
+def standing_of(model: ListedModel, newest_month: int) -> float:
+    """Parameters that decide the place of a model; see :func:`gpusizer.formulas.standing.standing_params`. [parameters]"""
+    older = newest_month - _months(model) if model.released else UNKNOWN_MONTHS
+    return float(
+        standing_params(
+            total_params=model.total_params, activated_params=model.activated_params, months_older=older, doubled_months=DOUBLED_MONTHS
+        )
+    )
+
+
+def _months(model: ListedModel) -> int:
+    year, month = (model.released or "0-0").split("-")[:2]
+    return 12 * int(year) + int(month)
+
+
+def _is_asked_for(model: ListedModel, request: RunOnRequest) -> bool:
+    if request.model:
+        return model.id in request.model
+    if model.base or model.copy_of is not None or not model.uses:
+        return False
+    allowed = {"any": ("yes", "conditions", "no", "unknown"), "commercial": ("yes", "conditions"), "open": ("yes",)}[request.licence]
+    return model.commercial in allowed and (not request.use or not set(request.use).isdisjoint(model.uses))
+
+
+def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> list[Trial]:
+    """Ways to start a model that its sizes allow, the best first.
+
+    All of it on GPUs comes before some of it on the host; then as many bits as count, the engine that people run on such a device for so many, the
+    most bits, and the quickest GPUs.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        A model.
+    machine : Machine
+        The GPUs and the host.
+    need : Need
+        The load.
+    engines : sequence of str
+        Engines that may be chosen from.
+
+    Returns
+    -------
+    list of Trial
+        Empty where no precision is small enough.
+    """
+    found = [trial for group in machine.groups for engine in engines for trial in _of_engine(candidate, group, engine, machine, need)]
+
+    def order(trial: Trial) -> tuple[float, ...]:
+        device = trial.group.accelerator
+        rate = (device.bandwidth_bytes_per_s or 0.0) * trial.group.count
+        return trial.offloaded, -trial.level, _place(trial.engine, device, need), -round(trial.bits, 1), -rate
+
+    return sorted(found, key=order)
+
+
+def _place(engine: str, device: Accelerator, need: Need) -> int:
+    """GGUF files first where people have a device at home and few ask at once."""
+    at_home = device.sold_as in AT_HOME and need.concurrency <= FEW_AT_ONCE
+    return 0 if declaration(engine).takes_gguf == (at_home or device.vendor == "Apple") else 1
+
+
+def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
+    model, sizes, device = candidate.model, candidate.sizes, group.accelerator
+    declared = declaration(engine)
+    if engine not in sizes.engines:
+        return
+    stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
+    context = min(need.context_tokens, model.context_tokens or need.context_tokens)
+    cache = (sizes.kv_cache_bytes_per_token * context + sizes.fixed_bytes_per_request) * (1 if declared.takes_gguf else need.concurrency)
+    memory = group.count * device.memory_bytes * ROOM
+    host = 0 if device.unified_memory or machine.host_memory_bytes is None else machine.host_memory_bytes * HOST_ROOM
+    for precision in _precisions(stored, gguf=declared.takes_gguf):
+        weights = sizes.weights_bytes[precision]
+        bits = 8 * weights / model.total_params
+        if bits > stored * WIDER or (machine.disk_bytes is not None and weights > machine.disk_bytes):
+            continue
+        if weights + cache <= memory:
+            yield Trial(group, engine, precision, weights, bits)
+        elif declared.takes_gguf and bits >= HOST_FEW_BITS and weights + cache <= memory + host:
+            yield Trial(group, engine, precision, weights, bits, offloaded=True)
+
+
+def _precisions(stored_bits: float, *, gguf: bool) -> tuple[str, ...]:
+    """Precisions of an engine; a checkpoint in four bits is a GGUF file as it is."""
+    if not gguf:
+        return SAFETENSORS if stored_bits > PLAIN_BITS else ("checkpoint", "int4") if stored_bits > FOUR_BITS else ("checkpoint",)
+    return GGUF if stored_bits > FOUR_BITS else ("checkpoint", *GGUF)

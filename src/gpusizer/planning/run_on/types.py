@@ -1,0 +1,123 @@
+"""What runs: rows of models, each with its start, and what the machines lack for others. Plain data, no words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.facts.model_list import ListedModel
+from gpusizer.formulas.load import replicas_held
+from gpusizer.performance.types import Performance
+from gpusizer.planning.need import Need
+from gpusizer.planning.option_speeds import OptionSpeeds
+from gpusizer.planning.run_on.machine import Group, Machine
+from gpusizer.planning.run_on.request import RunOnRequest
+
+__all__ = ["NO", "OFFLOADED", "Row", "RunOn", "Start"]
+
+OFFLOADED, NO = "offloaded", "no"
+"""Verdicts beside those of a plan's options: part of the weights lies in memory of the host; it does not run."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a model is started on one kind of the GPUs.
+
+    Parameters
+    ----------
+    group : Group
+        Those GPUs.
+    architecture : Architecture
+        The model in the precision that is loaded.
+    launch : Deployment
+        The start: only what differs from the engine's defaults.
+    fit : Fit
+        Its verdict, with every default filled in.
+    verdict : str
+        "fits", "tight" or "offloaded".
+    speeds : OptionSpeeds or None
+        Times and rates at the need; None for what writes nothing.
+    """
+
+    group: Group
+    architecture: Architecture
+    launch: Deployment
+    fit: Fit
+    verdict: str
+    speeds: OptionSpeeds | None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.launch.layout.gpus
+
+    @property
+    def replicas(self) -> int:
+        """Copies for which there is room on the GPUs of this kind."""
+        return int(replicas_held(gpus=self.group.count, gpus_each=self.gpus))
+
+    @cached_property
+    def performance(self) -> Performance | None:
+        """Times and rates of one replica under the need; None where no speed is known."""
+        return None if self.speeds is None else self.speeds.performance
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model.
+
+    Parameters
+    ----------
+    model : ListedModel
+        What the catalogue says of it.
+    start : Start or None
+        How it runs; None where it does not.
+    reason : Notice or None
+        Why it does not.
+    remedies : tuple of Notice
+        What would make it run, words under "remedy".
+    slow : tuple of Notice
+        What is said where it is slower than a person would call usable.
+    """
+
+    model: ListedModel
+    start: Start | None
+    reason: Notice | None = None
+    remedies: tuple[Notice, ...] = ()
+    slow: tuple[Notice, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """ "fits", "tight", "offloaded" or "no"."""
+        return NO if self.start is None else self.start.verdict
+
+
+@dataclass(frozen=True)
+class RunOn:
+    """The answer.
+
+    Parameters
+    ----------
+    request : RunOnRequest
+        What was asked.
+    machine : Machine
+        The GPUs and the host.
+    need : Need
+        The load, every part filled in.
+    rows : tuple of Row
+        Models that run, the best first.
+    beyond : tuple of Row
+        Models that would stand before the best and do not run, the nearest first.
+    by_use : tuple of (str, tuple of Row)
+        The rows of each use, those that were looked for.
+    """
+
+    request: RunOnRequest
+    machine: Machine
+    need: Need
+    rows: tuple[Row, ...]
+    beyond: tuple[Row, ...]
+    by_use: tuple[tuple[str, tuple[Row, ...]], ...]
