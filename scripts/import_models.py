@@ -21,6 +21,8 @@ from typing import Any
 MODELS = Path(__file__).resolve().parents[1] / "src" / "gpusizer" / "facts" / "models"
 sys.path.insert(0, str(MODELS.parents[2]))
 
+from model_index import write_index  # noqa: E402
+
 from gpusizer.architecture.storage.module_patterns import one_spelling  # noqa: E402
 
 # Keys without a meaning for memory or speed: tokens, training, sampling, code references, numerics.
@@ -265,26 +267,6 @@ def write_entry(entry: Mapping[str, Any], config: Mapping[str, Any]) -> Path:
         facts["null"] = null
     path.write_text(toml({**facts, "config": prune(config)}), encoding="utf-8")
     return path
-
-
-def write_index() -> int:
-    """Write ``facts/models/index.json``: ids, and every alias with its id."""
-    import tomllib
-
-    from gpusizer.facts.model_names import name_key
-
-    ids: list[str] = []
-    names: dict[str, str] = {}
-    for path in sorted(MODELS.glob("*.toml")):
-        entry = tomllib.loads(path.read_text(encoding="utf-8"))
-        ids.append(path.stem)
-        for name in (path.stem, entry["name"], *entry.get("aliases", ())):
-            key = name_key(name)
-            if names.setdefault(key, path.stem) != path.stem:
-                raise SystemExit(f'"{name}" names both {names[key]} and {path.stem}')
-    text = json.dumps({"ids": ids, "names": dict(sorted(names.items()))}, ensure_ascii=False, indent=0)
-    (MODELS / "index.json").write_text(text + "\n", encoding="utf-8")
-    return len(ids)
 
 
 def main() -> None:

@@ -38,15 +38,16 @@ def fit_answer(verdict: Verdict, language: str) -> Document:
     return fit_document(verdict.fit, verdict.launch, verdict.model.name, verdict.accelerator, remedies, language)
 
 
-def models_answer(language: str, words: str | None = None) -> Document:
-    """The models of the catalogue that have every word."""
+def models_answer(language: str, words: str | None = None, use: str | None = None, licence: str | None = None) -> Document:
+    """The models of the catalogue that have every word, that use and that licence."""
     from gpusizer.architecture.load import load_architecture
-    from gpusizer.facts.catalog import model_entry, model_ids
-    from gpusizer.facts.filters import has_words
+    from gpusizer.facts.catalog import model_entry
+    from gpusizer.facts.filters import has_words, suiting
+    from gpusizer.facts.model_list import listed_models
     from gpusizer.rendering.models import model_words, models_document
 
-    found = [(model_entry(each), load_architecture(each)) for each in model_ids()]
-    kept = [(entry, model.parameters) for entry, model in found if has_words(words, model_words(entry, model))]
+    found = [(model_entry(each.id), each) for each in suiting(listed_models(), use, licence)]
+    kept = [(entry, each) for entry, each in found if words is None or has_words(words, model_words(entry, load_architecture(each.id)))]
     return models_document(kept, language)
 
 

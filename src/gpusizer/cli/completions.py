@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["Complete", "accelerators", "complete_field", "engines", "models", "scenarios", "vendors"]
+__all__ = ["Complete", "accelerators", "complete_field", "engines", "models", "scenarios", "uses", "vendors"]
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -42,6 +42,13 @@ def scenarios(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
     from gpusizer.facts.catalog import scenarios as all_of_them
 
     return _items([each.id for each in all_of_them()], begun)
+
+
+def uses(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """What models are for."""
+    from gpusizer.facts.types import USES
+
+    return _items(USES, begun)
 
 
 def vendors(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:

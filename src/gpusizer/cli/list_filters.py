@@ -9,12 +9,21 @@ import click
 from gpusizer.cli import completions
 from gpusizer.i18n import text
 
-__all__ = ["accelerator_filters", "words_filter"]
+__all__ = ["accelerator_filters", "model_filters", "words_filter"]
 
 
 def words_filter(language: str) -> click.Option:
     """``--filter WORDS``."""
     return click.Option(["--filter", "words"], metavar=text("option", "kind-words", language), help=text("option", "filter", language))
+
+
+def model_filters(language: str) -> Sequence[click.Option]:
+    """What it is for, its licence, words."""
+    return [
+        click.Option(["--use"], metavar=text("option", "kind-word", language), help=text("option", "use", language), shell_complete=completions.uses),
+        click.Option(["--licence", "--license"], metavar=text("option", "kind-word", language), help=text("option", "licence", language)),
+        words_filter(language),
+    ]
 
 
 def accelerator_filters(language: str) -> Sequence[click.Option]:

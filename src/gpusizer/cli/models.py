@@ -9,7 +9,7 @@ import click
 
 from gpusizer.cli import completions
 from gpusizer.cli.catalog_group import Entry, Listing, catalog_group, listing_command, one_command
-from gpusizer.cli.list_filters import words_filter
+from gpusizer.cli.list_filters import model_filters
 
 if TYPE_CHECKING:
     from gpusizer.rendering.document import Document
@@ -20,10 +20,10 @@ __all__ = ["build"]
 def build(language: str) -> click.Command:
     """The group in one language."""
 
-    def all_of_them(words: str | None) -> Document:
+    def all_of_them(words: str | None, use: str | None, licence: str | None) -> Document:
         from gpusizer.answers import models_answer
 
-        return models_answer(language, words)
+        return models_answer(language, words, use, licence)
 
     def one(model_id: str) -> Document:
         from gpusizer.answers import model_answer
@@ -47,5 +47,5 @@ def build(language: str) -> click.Command:
         return listing_command("models", "formats", language, Listing(number_formats))
 
     more: dict[str, Callable[[str], click.Command]] = {"check": checking, "formats": formats}
-    listing = Listing(all_of_them, lambda language: [words_filter(language)], ["gpusizer models list --filter 'qwen3 moe'"])
+    listing = Listing(all_of_them, model_filters, ["gpusizer models list --use code --licence free", "gpusizer models list --filter 'qwen3 moe'"])
     return catalog_group("models", language, listing=listing, entry=Entry(one, "deepseek-v3", completions.models), more=more)

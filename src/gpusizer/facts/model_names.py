@@ -22,7 +22,9 @@ from gpusizer.units import GB
 
 __all__ = [
     "LONGEST_NAME",
+    "MODELS",
     "find_model",
+    "index_rows",
     "known_ids",
     "known_key",
     "name_key",
@@ -57,7 +59,13 @@ def _index() -> Mapping[str, Any]:
 
 def known_ids() -> tuple[str, ...]:
     """All ids, sorted."""
-    return tuple(_index()["ids"])
+    return tuple(_index()["models"])
+
+
+def index_rows() -> Mapping[str, Mapping[str, Any]]:
+    """What lists need of every model, by id: the fields of :class:`gpusizer.facts.model_list.ListedModel`, those that are empty left out."""
+    rows: Mapping[str, Mapping[str, Any]] = _index()["models"]
+    return rows
 
 
 def names_of() -> Mapping[str, str]:
@@ -270,10 +278,11 @@ def _entry(model_id: str) -> ModelEntry:
             published_total_params=pruned.total_params or None,
             published_source="name of the model" if pruned.total_params else None,
             config_source=whole.config_source,
+            uses=whole.uses,
             pruned=True,
             pruned_percent=pruned.percent,
         )
-    record = _file(model_id)
+    record, row = _file(model_id), index_rows()[model_id]
     config = _config(record)
     if base := record.get("same_as"):
         inherited = _config(_file(base))
@@ -283,7 +292,7 @@ def _entry(model_id: str) -> ModelEntry:
         name=record["name"],
         aliases=tuple(record.get("aliases", ())),
         config=config,
-        licence=record.get("licence"),
+        licence=record.get("licence") or row.get("licence"),
         published_total_params=record.get("published_total_params"),
         published_activated_params=record.get("published_activated_params"),
         published_source=record.get("published_source"),
@@ -293,9 +302,10 @@ def _entry(model_id: str) -> ModelEntry:
         article=record.get("article", {}),
         config_source=record.get("config_source"),
         notes=tuple(record.get("notes", ())),
-        uses=tuple(record.get("uses", ())),
+        uses=tuple(record.get("uses") or row.get("uses", ())),
         uses_source=record.get("uses_source"),
         reasoning_source=record.get("reasoning_source"),
+        released=row.get("released"),
     )
 
 

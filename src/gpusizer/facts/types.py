@@ -265,13 +265,9 @@ class ModelEntry:
     article: Mapping[str, Any] = field(default_factory=dict)
     config_source: str | None = None
     notes: tuple[str, ...] = ()
-    uses: tuple[str, ...] = ()  # of USES, empty where nobody noted them
+    uses: tuple[str, ...] = ()  # of USES; empty of one that only continues texts
     uses_source: str | None = None
     reasoning_source: str | None = None  # who says that it thinks before it answers, None where nobody does
+    released: str | None = None  # year and month ("2025-04") in which its weights came out
     pruned: bool = False  # the configuration is that of the whole model: as many experts are left as ``published_total_params`` tell,
     pruned_percent: int = 0  # or without this part of them
-
-    @property
-    def used_for(self) -> tuple[str, ...]:
-        """Its uses as they were noted; of any other model that it answers, and that it thinks before where somebody says so."""
-        return self.uses or ("chat", *(("reasoning",) if self.reasoning_source else ()))

@@ -161,7 +161,7 @@ def _context_warning(architecture: Architecture, context_tokens: int) -> tuple[N
 
 def _reasoning_warning(model: Model, need: Need) -> tuple[Notice, ...]:
     """What was taken for the answers of a model that thinks before it answers, where nobody said."""
-    thinks = model.entry is not None and model.entry.reasoning_source is not None
+    thinks = model.entry is not None and "reasoning" in model.entry.uses
     if not thinks or "output_tokens" in need.said or need.scenario == REASONING_SCENARIO:
         return ()
     return (Notice("reasoning-answers", {"output_tokens": need.output_tokens, "usual_tokens": scenario(REASONING_SCENARIO).output_tokens}),)

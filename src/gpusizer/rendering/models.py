@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-from gpusizer.architecture.model import Architecture, ParameterCount
+from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import DenseMLP, FeedForward, Layer, Mixer, MixtureOfExperts
+from gpusizer.facts.model_cards import Card, source_of
+from gpusizer.facts.model_list import ListedModel, listed_model
 from gpusizer.facts.types import ModelEntry
 from gpusizer.i18n import has, text
 from gpusizer.rendering.catalog import columns, facts_table
@@ -15,32 +17,34 @@ from gpusizer.rendering.document import Block, Column, Document, Heading, Paragr
 from gpusizer.rendering.notices import notice_data, warning_paragraphs
 from gpusizer.units import GB, GiB
 
-__all__ = ["architecture_document", "model_document", "model_words", "models_document"]
+__all__ = ["architecture_document", "model_document", "model_sources", "model_words", "models_document"]
 
 
-def models_document(models: Sequence[tuple[ModelEntry, ParameterCount]], language: str) -> Document:
-    """All models of the catalogue: parameters as we count them, the published size of their files."""
+def models_document(models: Sequence[tuple[ModelEntry, ListedModel]], language: str) -> Document:
+    """All models of the catalogue: parameters as we count them, the published size of their files, what they are for."""
     numbers = ("total-params", "activated-params", "checkpoint-gb")
     rows = [
         [
             each.id,
             each.name,
-            f"{count.total:,}",
-            f"{count.activated:,}",
+            f"{listed.total_params:,}",
+            f"{listed.activated_params:,}",
             "" if each.checkpoint_bytes is None else f"{each.checkpoint_bytes / GB:,.1f}",
-            each.licence or "",
-            ", ".join(each.aliases),
+            listed.licence or "",
+            listed.released or "",
+            _uses(listed, language),
         ]
-        for each, count in models
+        for each, listed in models
     ]
-    spare = ("total-params", "activated-params", "checkpoint-gb", "licence", "name")
-    heading = columns(language, "id", "name", *numbers, "licence", "aliases", numbers=numbers, spare=spare)
-    counted = [{**_entry_data(each), "total_params": count.total, "activated_params": count.activated} for each, count in models]
-    data = {"schema": "gpusizer.models/1", "models": counted}
-    fields = ("id", "name", "total_params", "activated_params", "checkpoint_bytes", "licence")
-    plain = [["" if each[name] is None else str(each[name]) for name in fields] + [", ".join(each["aliases"])] for each in counted]
-    table = Table([Column(name) for name in (*fields, "aliases")], plain)
-    return Document(data, [Table(heading[:-1], [row[:-1] for row in rows])], csv=table)
+    spare = ("total-params", "activated-params", "uses", "licence", "released", "checkpoint-gb", "name")
+    heading = columns(language, "id", "name", *numbers, "licence", "released", "uses", numbers=numbers, spare=spare)
+    told = [{**_entry_data(each), **listed._asdict()} for each, listed in models]
+    data = {"schema": "gpusizer.models/1", "models": told}
+    fields = ("id", "name", "total_params", "activated_params", "checkpoint_bytes", "licence", "commercial", "released", "context_tokens", "copy_of")
+    lists = ("uses", "aliases")
+    plain = [["" if each[name] is None else str(each[name]) for name in fields] + [", ".join(each[name]) for name in lists] for each in told]
+    table = Table([Column(name) for name in (*fields, *lists)], plain)
+    return Document(data, [Table(heading, rows)], csv=table)
 
 
 def model_words(entry: ModelEntry, architecture: Architecture) -> tuple[str, ...]:
@@ -48,7 +52,7 @@ def model_words(entry: ModelEntry, architecture: Architecture) -> tuple[str, ...
     experts = any(isinstance(block, MixtureOfExperts) for layer in architecture.layers for block in layer.feed_forwards)
     codes = {code for layer in architecture.layers for mixer in layer.mixers for code, _ in mixer.labels}
     made = ("moe" if experts else "dense", "mtp" if architecture.mtp else "", "mla" if "mixer-latent" in codes else "")
-    return (entry.id, entry.name, entry.licence or "", *entry.used_for, *entry.aliases, *made, *(code.removeprefix("mixer-") for code in codes))
+    return (entry.id, entry.name, entry.licence or "", *entry.uses, *entry.aliases, *made, *(code.removeprefix("mixer-") for code in codes))
 
 
 def model_document(entry: ModelEntry, architecture: Architecture, cache: Sequence[tuple[str, int]], language: str) -> Document:
@@ -61,15 +65,25 @@ def model_document(entry: ModelEntry, architecture: Architecture, cache: Sequenc
             ("activated-params", _count(entry.published_activated_params)),
             ("checkpoint-gb", "" if entry.checkpoint_bytes is None else f"{entry.checkpoint_bytes / GB:,.2f}"),
             ("licence", entry.licence or ""),
+            ("released", entry.released or ""),
+            ("uses", _uses(listed, language) if (listed := listed_model(entry.id)) else ""),
             ("aliases", ", ".join(entry.aliases)),
         ],
     )
-    sources = dict.fromkeys(
-        source for source in (entry.published_source, entry.checkpoint_source, entry.config_source, entry.reasoning_source) if source
-    )
     blocks = [*document.blocks, Paragraph(text("ui", "published", language)), published]
-    blocks += [Paragraph(text("ui", "source-line", language, source=each)) for each in sources]
+    blocks += [Paragraph(text("ui", "source-line", language, source=each)) for each in model_sources(entry)]
     return Document({**document.data, "schema": "gpusizer.model/1", "catalogue": _entry_data(entry)}, blocks)
+
+
+def model_sources(entry: ModelEntry) -> list[str]:
+    """Where what is said of a model was read."""
+    own = (entry.published_source, entry.checkpoint_source, entry.config_source, entry.reasoning_source, entry.uses_source)
+    return list(dict.fromkeys(each for each in (*own, *(source_of(entry.id, fact) for fact in Card._fields)) if each))
+
+
+def _uses(model: ListedModel, language: str) -> str:
+    """What a model is for, in words."""
+    return ", ".join([*(text("ui", f"use-{use}", language) for use in model.uses), *([text("ui", "base-model", language)] if model.base else [])])
 
 
 def architecture_document(architecture: Architecture, cache: Sequence[tuple[str, int]], language: str) -> Document:
@@ -171,8 +185,9 @@ def _entry_data(entry: ModelEntry) -> dict[str, Any]:
         "checkpoint_bytes": entry.checkpoint_bytes,
         "checkpoint_dtype": entry.checkpoint_dtype,
         "checkpoint_source": entry.checkpoint_source,
+        "released": entry.released,
         "config_source": entry.config_source,
         "reasoning_source": entry.reasoning_source,
-        "uses": entry.used_for,
+        "uses": entry.uses,
         "uses_source": entry.uses_source,
     }

@@ -17,7 +17,7 @@ from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.types import ModelEntry
 from gpusizer.i18n import has, text
 from gpusizer.rendering.document import Paragraph, Table
-from gpusizer.rendering.models import model_words
+from gpusizer.rendering.models import model_sources, model_words
 from gpusizer.units import GB, KiB
 from gpusizer.web.job import Job
 from gpusizer.web.not_here import not_here
@@ -86,7 +86,6 @@ def _model_page(job: Job, error: GpusizerError | None) -> str:
     tables = [each for each in document.blocks if isinstance(each, Table)]
     said = [each.words for each in document.blocks if isinstance(each, Paragraph)]
     facts, layers, groups, published = tables
-    sources = dict.fromkeys(filter(None, (entry.published_source, entry.checkpoint_source, entry.config_source, entry.reasoning_source)))
     return rendered(
         "model.html",
         job,
@@ -98,7 +97,7 @@ def _model_page(job: Job, error: GpusizerError | None) -> str:
         group_columns=groups.columns,
         published=published,
         notes=[*_notes(said, job.language), *entry.notes],
-        sources=[linked(each) for each in sources],
+        sources=[linked(each) for each in model_sources(entry)],
         forms=[(name, link(job, f"{PATH}/{entry.id}.{ending}")) for name, ending in (("markdown", "md"), ("json", "json"))],
     )
 
