@@ -21,6 +21,7 @@ COMMANDS = (
     "plan",
     "fit",
     "simulate",
+    "run-on",
     "validate",
     "models",
     "accelerators",
@@ -200,7 +201,7 @@ def language_option(language: str) -> click.Option:
 
 def _lazily(module: str) -> Callable[[str], click.Command]:
     def make(language: str) -> click.Command:
-        command: click.Command = import_module(f"gpusizer.cli.{module}").build(language)
+        command: click.Command = import_module(f"gpusizer.cli.{module.replace('-', '_')}").build(language)
         return command
 
     return make

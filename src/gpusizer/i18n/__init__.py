@@ -42,6 +42,7 @@ GROUPS: Mapping[str, str] = {
     "workbook": "workbook",
     "tool": "agents",
     "chart": "charts",
+    "run-on": "run_on",
 }
 """The file that holds each group of texts."""
 

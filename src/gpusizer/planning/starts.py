@@ -19,7 +19,7 @@ from gpusizer.once import Remembered
 if TYPE_CHECKING:
     from gpusizer.planning.wanted import Search
 
-__all__ = ["Trial", "deployment_for", "held_range", "known_fit", "too_close", "trial_of"]
+__all__ = ["Trial", "deployment_for", "held_range", "known_fit", "settled_fit", "too_close", "trial_of"]
 
 
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
@@ -71,7 +71,7 @@ def trial_of(wanted: Search, accelerator: Accelerator, layout: Layout, changes: 
     """
     engine, architecture = wanted.engine, wanted.architecture
     asked = deployment_for(wanted, accelerator, layout, changes)
-    launch, fit = _fit(engine.for_requests(asked, architecture, accelerator, wanted.need.concurrency), engine, architecture, accelerator)
+    launch, fit = settled_fit(engine.for_requests(asked, architecture, accelerator, wanted.need.concurrency), engine, architecture, accelerator)
     held, low = held_range(fit) if fit.fits else (0, 0)
     return Trial(launch, fit, held, low)
 
@@ -119,7 +119,7 @@ def too_close(fit: Fit) -> Notice:
     return Notice("too-close-to-start", {"low_bytes": free - spread, "value_bytes": free})
 
 
-def _fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
+def settled_fit(deployment: Deployment, engine: Engine, architecture: Architecture, accelerator: Accelerator) -> tuple[Deployment, Fit]:
     """The start and its verdict; where the engine's own share of the card is more than there is at the start or under load, on one that is not."""
     fit = known_fit(engine, deployment, architecture, accelerator)
     if fit.fits and fit.free_bytes < 0 and fit.deployment.memory_fraction is not None:

@@ -342,9 +342,13 @@ def weight_table(architecture: Architecture) -> WeightTable:
             inside.setdefault(index, []).append((tensor, form))
     kinds: dict[tuple[StoredTensor, ...], int] = {}
     numbered: list[int] = []
+    known: dict[tuple[int, ...], int] = {}  # most layers are made of the same objects, which are told apart sooner than what they hold
     for index in range(len(architecture.layers) + len(architecture.mtp)):
-        tally = _tally(inside.get(index, ()))
-        numbered.append(kinds.setdefault(tally, len(kinds)))
+        members_of = inside.get(index, [])
+        same = tuple(id(part) for pair in members_of for part in pair)
+        if same not in known:
+            known[same] = kinds.setdefault(_tally(members_of), len(kinds))
+        numbered.append(known[same])
     parts: list[tuple[StoredTensor, ...]] = []
     start = 0
     for members in (architecture.embedding, architecture.final, architecture.head, architecture.towers, architecture.mtp_copies):

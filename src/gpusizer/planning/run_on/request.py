@@ -28,10 +28,10 @@ FIELDS: tuple[Field, ...] = (
     Field("context_tokens", "tokens", "--context-tokens"),
     Field("min_speed", "rate", "--min-speed"),
     Field("use", "choice", "--use", USES, many=True),
-    Field("licence", "choice", "--licence", ("any", "commercial", "open")),
+    Field("licence", "word", "--licence"),
     Field("engine", "word", "--engine"),
-    Field("model", "word", "--model", many=True),
-    Field("top", "count", "--top"),
+    Field("models", "word", "--model", many=True),
+    Field("per_use", "count", "--top"),
 )
 """Every input of ``run-on``, in the order of the help."""
 
@@ -60,13 +60,13 @@ class RunOnRequest:
         Slowest answer that is wanted, of one request. [tokens/s]
     use : tuple of str
         Only models for these uses.
-    licence : str
-        "commercial" for models whose commercial use is free of conditions or known to be allowed under some, "open" for those without conditions.
+    licence : str or None
+        Only models under this licence: its short word or the beginning of it, "free", or "commercial".
     engine : str or None
         Only this engine.
-    model : tuple of str
+    models : tuple of str
         Only these models, whatever their place.
-    top : int
+    per_use : int
         Models that are shown of each use.
 
     Examples
@@ -87,10 +87,10 @@ class RunOnRequest:
     context_tokens: int | None = None
     min_speed: float | None = None
     use: tuple[str, ...] = ()
-    licence: str = "any"
+    licence: str | None = None
     engine: str | None = None
-    model: tuple[str, ...] = ()
-    top: int = 5
+    models: tuple[str, ...] = ()
+    per_use: int = 5
 
     def __post_init__(self) -> None:
         for each in FIELDS:

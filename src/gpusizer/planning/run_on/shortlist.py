@@ -9,24 +9,27 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gpusizer.engines import declaration
+from gpusizer.facts.filters import suiting
 from gpusizer.facts.model_list import ListedModel, listed_models
 from gpusizer.facts.model_sizes import PRECISIONS, ModelSizes, model_sizes
-from gpusizer.facts.types import Accelerator
+from gpusizer.facts.model_words import model_meant
+from gpusizer.facts.types import Accelerator, ServiceFloor
 from gpusizer.formulas.standing import DOUBLED_MONTHS, standing_params
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
 from gpusizer.planning.run_on.request import RunOnRequest
 
-__all__ = ["Candidate", "Trial", "candidates", "standing_of", "trials"]
+__all__ = ["Candidate", "Trial", "candidates", "standing_of", "surely_slow", "trials"]
 
 ROOM = 0.97  # of the memory of a GPU that weights and cache of one request may take at most, before anything else is counted
 HOST_ROOM = 0.9  # of the host's memory: the rest is the system's
 HOST_FEW_BITS = 3.0  # what has fewer is not worth its wait
 PLAIN_BITS, FOUR_BITS = 10.0, 6.0  # above the one a checkpoint is not quantised, below the other it has four bits
-WIDER = 1.08  # times the bits of a checkpoint that a file made of it may have: Q8_0 of FP8
+HALF_BYTES = 2  # of a parameter: engines that pool load what is stored in FP32 in 16 bits
+WIDER, NARROWER = 1.08, 0.95  # times the bits of a checkpoint that a file made of it may have: Q8_0 of FP8; of one in four bits only fewer
 UNKNOWN_MONTHS = 24  # older than the newest, where nobody noted when a model came out
 WHOLE, GOOD, FEWER, FEW = 3, 2, 1, 0
-_LEVELS = ((7.5, WHOLE), (4.2, GOOD), (3.2, FEWER))  # bits of a parameter from which a precision counts as such
+_LEVELS = ((7.5, WHOLE), (4.1, GOOD), (3.2, FEWER))  # bits of a parameter from which a precision counts as such
 GGUF_FROM = PRECISIONS.index("q8_0")
 SAFETENSORS = PRECISIONS[:GGUF_FROM]
 GGUF = PRECISIONS[GGUF_FROM:]
@@ -87,7 +90,9 @@ def candidates(request: RunOnRequest) -> list[Candidate]:
     """
     sizes = model_sizes()
     newest = max((_months(each) for each in listed_models() if each.released), default=0)
-    found = [Candidate(each, sizes[each.id], standing_of(each, newest)) for each in listed_models() if each.id in sizes and _is_asked_for(each, request)]
+    wanted = frozenset(model_meant(name).id for name in request.models)
+    asked = [each for each in listed_models() if (each.id in wanted if wanted else _is_asked_for(each, request))]
+    found = [Candidate(each, sizes[each.id], standing_of(each, newest)) for each in suiting(asked, None, request.licence) if each.id in sizes]
     return sorted(found, key=lambda each: (-each.standing, -(each.model.context_tokens or 0), each.model.id))
 
 
@@ -107,12 +112,8 @@ def _months(model: ListedModel) -> int:
 
 
 def _is_asked_for(model: ListedModel, request: RunOnRequest) -> bool:
-    if request.model:
-        return model.id in request.model
-    if model.base or model.copy_of is not None or not model.uses:
-        return False
-    allowed = {"any": ("yes", "conditions", "no", "unknown"), "commercial": ("yes", "conditions"), "open": ("yes",)}[request.licence]
-    return model.commercial in allowed and (not request.use or not set(request.use).isdisjoint(model.uses))
+    """A model that answers, in its own precision, for a use that is wanted."""
+    return not (model.base or model.copy_of or not model.uses) and (not request.use or not set(request.use).isdisjoint(model.uses))
 
 
 def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> list[Trial]:
@@ -142,15 +143,15 @@ def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence
     def order(trial: Trial) -> tuple[float, ...]:
         device = trial.group.accelerator
         rate = (device.bandwidth_bytes_per_s or 0.0) * trial.group.count
-        return trial.offloaded, -trial.level, _place(trial.engine, device, need), -round(trial.bits, 1), -rate
+        return trial.offloaded, -trial.level, _place(trial.engine, device, trial.group.count, need), -round(trial.bits, 1), -rate
 
     return sorted(found, key=order)
 
 
-def _place(engine: str, device: Accelerator, need: Need) -> int:
-    """GGUF files first where people have a device at home and few ask at once."""
-    at_home = device.sold_as in AT_HOME and need.concurrency <= FEW_AT_ONCE
-    return 0 if declaration(engine).takes_gguf == (at_home or device.vendor == "Apple") else 1
+def _place(engine: str, device: Accelerator, count: int, need: Need) -> int:
+    """GGUF files first where somebody has one device at home and few ask at once; several work together under the others."""
+    at_home = device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and (count == 1 or device.is_machine)
+    return 0 if declaration(engine).takes_gguf == (at_home and need.concurrency <= FEW_AT_ONCE) else 1
 
 
 def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
@@ -158,6 +159,7 @@ def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine
     declared = declaration(engine)
     if engine not in sizes.engines:
         return
+    reads = not {"embedding", "rerank"}.isdisjoint(model.uses)
     stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
     context = min(need.context_tokens, model.context_tokens or need.context_tokens)
     cache = (sizes.kv_cache_bytes_per_token * context + sizes.fixed_bytes_per_request) * (1 if declared.takes_gguf else need.concurrency)
@@ -165,8 +167,10 @@ def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine
     host = 0 if device.unified_memory or machine.host_memory_bytes is None else machine.host_memory_bytes * HOST_ROOM
     for precision in _precisions(stored, gguf=declared.takes_gguf):
         weights = sizes.weights_bytes[precision]
+        if reads:
+            weights = min(weights, HALF_BYTES * model.total_params)
         bits = 8 * weights / model.total_params
-        if bits > stored * WIDER or (machine.disk_bytes is not None and weights > machine.disk_bytes):
+        if (precision != "checkpoint" and bits > stored * (WIDER if stored > FOUR_BITS else NARROWER)) or (machine.disk_bytes is not None and weights > machine.disk_bytes):
             continue
         if weights + cache <= memory:
             yield Trial(group, engine, precision, weights, bits)
@@ -179,3 +183,12 @@ def _precisions(stored_bits: float, *, gguf: bool) -> tuple[str, ...]:
     if not gguf:
         return SAFETENSORS if stored_bits > PLAIN_BITS else ("checkpoint", "int4") if stored_bits > FOUR_BITS else ("checkpoint",)
     return GGUF if stored_bits > FOUR_BITS else ("checkpoint", *GGUF)
+
+
+def surely_slow(trial: Trial, model: ListedModel, need: Need, floor: ServiceFloor) -> bool:
+    """Whether no kernel is quick enough: reading the activated weights once a token, or computing the prompt, takes longer than the floor allows."""
+    device, count = trial.group
+    token_s = model.activated_params * trial.bits / 8 / (count * device.bandwidth_bytes_per_s) if device.bandwidth_bytes_per_s else 0.0
+    peak = max((device.peak_flops.get(form, 0.0) for form in ("bf16", "fp16", "fp8", "int8")), default=0.0)
+    prompt_s = 2 * model.activated_params * need.input_tokens / (count * peak) if peak else 0.0
+    return token_s > floor.tpot_s or prompt_s > floor.ttft_s

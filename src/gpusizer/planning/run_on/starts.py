@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gpusizer.architecture.load import load_architecture
 from gpusizer.architecture.model import Architecture
@@ -12,20 +12,116 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, get_engine
 from gpusizer.engines.base.types import Deployment
-from gpusizer.facts.types import Accelerator
+from gpusizer.facts.model_list import ListedModel
 from gpusizer.performance.batch import Ask
 from gpusizer.performance.types import Load
-from gpusizer.planning.conversion import by_precision
 from gpusizer.planning.need import Need
 from gpusizer.planning.option_speeds import OptionSpeeds
 from gpusizer.planning.request import Request
 from gpusizer.planning.run_on.machine import Group, Machine
-from gpusizer.planning.run_on.shortlist import Candidate, Trial
-from gpusizer.planning.run_on.types import OFFLOADED, Start
+from gpusizer.planning.run_on.shortlist import Trial
+from gpusizer.planning.run_on.types import Start
 from gpusizer.planning.search import best_layout
 from gpusizer.planning.sizes import replica_sizes
-from gpusizer.planning.starts import known_fit
-from gpusizer.planning.types import FITS, TIGHT, Rejected
-from gpusizer.planning.wanted import Search
+from gpusizer.planning.starts import settled_fit
+from gpusizer.planning.types import FITS, TIGHT
+from gpusizer.planning.wanted import Candidate, Search
 
-__all__ = ["Asked", "Refused", "started"]
+__all__ = ["started"]
+
+
+def started(trial: Trial, model: ListedModel, need: Need, machine: Machine) -> Start | Notice:
+    """One way to start a model: as the engine takes it with the fewest GPUs that hold the load, or why it will not.
+
+    Parameters
+    ----------
+    trial : Trial
+        GPUs, engine and precision.
+    model : ListedModel
+        The model.
+    need : Need
+        The load.
+    machine : Machine
+        The host beside the GPUs.
+
+    Returns
+    -------
+    Start or Notice
+        A notice has its words under "reason".
+    """
+    stored = load_architecture(model.id)
+    need = _within(need, stored)
+    if stored.reads_only or "embedding" in model.uses or "rerank" in model.uses:
+        return _reading(trial, model, need, stored)
+    request = Request(
+        model=model.id,
+        engine=trial.engine,
+        precision=trial.precision,
+        gpus=(trial.group.accelerator.id,),
+        concurrency=need.concurrency,
+        input_tokens=need.input_tokens,
+        output_tokens=need.output_tokens,
+    )
+    wanted = Search(request, need, get_engine(trial.engine), stored, with_precision(stored, trial.precision))
+    support = wanted.support(trial.group.accelerator)
+    if support.refusal is not None:
+        return support.refusal
+    return _smallest(wanted, trial.group)
+
+
+def _within(need: Need, stored: Architecture) -> Need:
+    """The need, no longer than the model's context."""
+    longest = stored.max_position_embeddings
+    if longest is None or longest >= need.context_tokens:
+        return need
+    tokens_in = max(longest * need.input_tokens // need.context_tokens, 1)
+    return replace(need, input_tokens=tokens_in, output_tokens=max(longest - tokens_in, 1), context_tokens=longest)
+
+
+def _smallest(wanted: Search, group: Group) -> Start | Notice:
+    """The fewest GPUs that hold the load, on the safe side before the middle of the estimate."""
+    tight: Candidate | None = None
+    reason = Notice("does-not-fit")
+    for gpus in _sizes(wanted, group):
+        tried = best_layout(wanted, group.accelerator, gpus)
+        if tried.safe is not None and tried.safe.gpus <= group.count:
+            return _start(wanted, group, tried.safe, FITS)
+        if tried.tight is not None and tried.tight.gpus <= group.count:
+            tight = tight or tried.tight
+        reason = reason if tried.rejected is None else tried.rejected.reason
+    return reason if tight is None else _start(wanted, group, tight, TIGHT)
+
+
+def _sizes(wanted: Search, group: Group) -> Iterator[int]:
+    """GPUs of a replica that hold the weights at all; an engine that shares layers out takes any number."""
+    sizes = set(replica_sizes(group.accelerator, group.count))
+    if declaration(wanted.engine.id).layout_by_devices:
+        sizes.add(min(group.count, wanted.engine.most_devices or group.count))
+    for size in sorted(sizes):
+        if size * group.accelerator.memory_bytes > wanted.weights_bytes and size <= (wanted.most_gpus or size):
+            yield size
+
+
+def _start(wanted: Search, group: Group, found: Candidate, verdict: str) -> Start:
+    need = wanted.need
+    load = Load(input_tokens=need.input_tokens, output_tokens=need.output_tokens, concurrency=need.concurrency)
+    ask = Ask(group.accelerator, found.launch, found.replicas, found.fit)
+    return Start(group, wanted.architecture, found.launch, found.fit, verdict, OptionSpeeds(wanted.architecture, ask, load))
+
+
+def _reading(trial: Trial, model: ListedModel, need: Need, stored: Architecture) -> Start | Notice:
+    """A model that embeds or ranks on one GPU: it keeps nothing, and texts are as long as it takes."""
+    flags: dict[str, Any] = {} if stored.pooled else {"runner": "pooling"}
+    if flags and trial.engine != "vllm":
+        return Notice("pools-only")
+    deployment = Deployment(
+        model.id, trial.group.accelerator.id, engine=trial.engine, precision=trial.precision, max_model_len=need.context_tokens, flags=flags
+    )
+    engine, architecture = get_engine(trial.engine), with_precision(stored, trial.precision)
+    support = engine.support(deployment, architecture, trial.group.accelerator)
+    if support.refusal is not None:
+        return support.refusal
+    deployment, fit = settled_fit(deployment, engine, architecture, trial.group.accelerator)
+    if not fit.fits:
+        return fit.reason or Notice("does-not-fit")
+    return Start(trial.group, architecture, deployment, fit, FITS, None)

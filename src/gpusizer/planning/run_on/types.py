@@ -9,7 +9,6 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.model_list import ListedModel
-from gpusizer.formulas.load import replicas_held
 from gpusizer.performance.types import Performance
 from gpusizer.planning.need import Need
 from gpusizer.planning.option_speeds import OptionSpeeds
@@ -57,7 +56,12 @@ class Start:
     @property
     def replicas(self) -> int:
         """Copies for which there is room on the GPUs of this kind."""
-        return int(replicas_held(gpus=self.group.count, gpus_each=self.gpus))
+        return self.group.count // self.gpus
+
+    @property
+    def host_bytes(self) -> int | None:
+        """What lies in memory of the host; None where the engine's account does not tell. [bytes]"""
+        return None
 
     @cached_property
     def performance(self) -> Performance | None:

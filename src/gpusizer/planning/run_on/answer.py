@@ -1,0 +1,184 @@
+"""The whole story: machines become a list of models, each started as its engine would, and what the next larger ones lack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from heapq import heappop, heappush
+
+from gpusizer.architecture.types import Notice
+from gpusizer.engines import declaration
+from gpusizer.facts.model_list import ListedModel
+from gpusizer.facts.service_floor import usual_floor
+from gpusizer.facts.types import USES, ServiceFloor
+from gpusizer.planning.need import Need, need_of
+from gpusizer.planning.request import Request
+from gpusizer.planning.run_on.beyond import lacking, remedies
+from gpusizer.planning.run_on.machine import Machine
+from gpusizer.planning.run_on.request import RunOnRequest
+from gpusizer.planning.run_on.shortlist import Candidate, Trial, candidates, surely_slow, trials
+from gpusizer.planning.run_on.starts import started
+from gpusizer.planning.run_on.types import Row, RunOn, Start
+from gpusizer.planning.service import below_floor
+
+__all__ = ["run_on"]
+
+CONTEXT_TOKENS = 8192
+"""Room for a conversation where nobody says how long one is."""
+TURN_TOKENS = 2048, 512  # of a question with what is new in it, and of its answer: the turns before it are in the cache
+MOST_TRIED = 6  # ways to start one model
+MOST_BEYOND = 3  # models that do not run and are said
+FOUR_BITS = 4.0  # of a parameter: what has fewer loses its place
+MOST_SLOW = 1  # of each use
+PATIENCE = 3  # times the floor of service: what is slower still is not worth a line
+ENGINES = ("vllm", "llama.cpp")
+READING_ENGINES = ("vllm", "tei", "transformers")
+_READING = ("embedding", "rerank", "speech")
+
+
+def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
+    """What runs on the machines that somebody has?
+
+    Parameters
+    ----------
+    request : RunOnRequest
+        Machines, need and limits.
+    notices : iterable of Notice
+        What must be said of the machines, words under "warning".
+
+    Returns
+    -------
+    RunOn
+        Models by use, the best first, and what the next larger ones lack.
+
+    Examples
+    --------
+    >>> answer = run_on(RunOnRequest(machine=("rtx 4090",), models=("qwen3-8b",)))
+    >>> [(row.model.id, row.verdict) for row in answer.rows]
+    [('qwen3-8b', 'fits')]
+    """
+    machine, need = replace(request.machines, notices=tuple(notices)), _need(request)
+    uses = request.use or USES
+    rows: dict[str, list[Row]] = {use: [] for use in uses}
+    slow: dict[str, list[Row]] = {use: [] for use in uses}
+    beyond: list[tuple[Row, Candidate]] = []
+
+    def is_open(model: ListedModel) -> bool:
+        return any(use in model.uses and len(rows[use]) < request.per_use for use in uses)
+
+    for row, candidate in _by_place(request, machine, need, is_open):
+        if row.start is None:
+            beyond.append((row, candidate))
+            continue
+        if row.slow and below_floor(longest_waits(), row.start.performance) and not request.models:
+            continue
+        open_uses = [use for use in uses if use in row.model.uses and len(rows[use]) < request.per_use]
+        for use in open_uses:
+            kept = slow[use] if row.slow else rows[use]
+            if len(kept) < (MOST_SLOW if row.slow else request.per_use):
+                kept.append(row)
+    by_use = tuple((use, (*rows[use], *slow[use])) for use in uses if rows[use] or slow[use])
+    distinct = {row.model.id: row for _, found in by_use for row in found}
+    asked = [pair for pair in beyond if request.models or _is_larger(pair[0], by_use)]
+    nearest = sorted(asked, key=lambda pair: pair[0].model.total_params)[:MOST_BEYOND]
+    lacks = [replace(row, remedies=remedies(each, machine, need, _engines(request, each))) for row, each in nearest]
+    return RunOn(request, machine, need, tuple(distinct.values()), tuple(lacks), by_use)
+
+
+def _need(request: RunOnRequest) -> Need:
+    """The load: one request, and room for a conversation of which each turn is a question and an answer, where nothing was said."""
+    people = request.users is not None or request.concurrency is not None
+    asked = Request(
+        model="any",
+        concurrency=request.concurrency if people else 1,
+        users=request.users,
+        active_share=request.active_share,
+        input_tokens=request.input_tokens,
+        output_tokens=request.output_tokens,
+        context_tokens=request.context_tokens,
+    )
+    if request.input_tokens is not None and request.output_tokens is not None:
+        return need_of(asked)
+    tokens_in, tokens_out = request.input_tokens or TURN_TOKENS[0], request.output_tokens or TURN_TOKENS[1]
+    context = max(request.context_tokens or CONTEXT_TOKENS, 1)
+    if context <= tokens_in + tokens_out:
+        return need_of(replace(asked, context_tokens=context if request.context_tokens else tokens_in + tokens_out))
+    return replace(need_of(asked), input_tokens=tokens_in, output_tokens=tokens_out, context_tokens=context)
+
+
+def _engines(request: RunOnRequest, candidate: Candidate) -> tuple[str, ...]:
+    """Engines that may serve a model."""
+    if request.engine is not None:
+        return (declaration(request.engine).id,)
+    return READING_ENGINES if set(candidate.model.uses) & set(_READING) else ENGINES
+
+
+def _by_place(request: RunOnRequest, machine: Machine, need: Need, is_open: Callable[[ListedModel], bool]) -> Iterator[tuple[Row, Candidate]]:
+    """Models of uses that are open, started, the best first: few bits lower the place as fewer parameters do.
+
+    A model stands at first where its best way would put it, and comes again where the way that holds the load puts it.
+    """
+    longest = longest_waits()
+    waiting: list[tuple[float, int, Row | None]] = []
+    known = [(each, trials(each, machine, need, _engines(request, each))) for each in candidates(request)]
+    for number, (candidate, ways) in enumerate(known):
+        heappush(waiting, (-candidate.standing * (kept(ways[0].bits) if ways else 1.0), number, None))
+    while waiting:
+        place, number, row = heappop(waiting)
+        candidate, ways = known[number]
+        if not is_open(candidate.model) or (ways and all(surely_slow(way, candidate.model, need, longest) for way in ways) and not request.models):
+            continue
+        if row is None:
+            row, bits = _row(candidate, ways, request, machine, need)
+            later = -candidate.standing * kept(bits)
+            if later > place:
+                heappush(waiting, (later, number, row))
+                continue
+        yield row, candidate
+
+
+def kept(bits: float) -> float:
+    """Share of the place that a model keeps: below four bits of a parameter it falls with their square.
+
+    >>> kept(8), kept(2)
+    (1.0, 0.25)
+    """
+    return min(bits / FOUR_BITS, 1.0) ** 2
+
+
+def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, machine: Machine, need: Need) -> tuple[Row, float]:
+    """The first way that holds the load, is quick enough and sure, else one that is less so, else why none is; and the bits of a parameter."""
+    second: tuple[Row, float] | None = None
+    reason: Notice | None = None
+    for way in ways[:MOST_TRIED]:
+        found = started(way, candidate.model, need, machine)
+        if isinstance(found, Notice):
+            reason = reason or found
+            continue
+        row = Row(candidate.model, found, slow=below_floor(usual_floor(), found.performance))
+        if request.min_speed is not None and _speed(found) < request.min_speed:
+            reason = reason or Notice("slower-than-asked", {"tokens_per_s": _speed(found), "min_speed": request.min_speed})
+            continue
+        if found.verdict == "fits" and not row.slow:
+            return row, way.bits
+        second = second or (row, way.bits)
+        if row.slow and found.performance is not None and found.performance.ttft_s.value > usual_floor().ttft_s:
+            break  # fewer bits read sooner and compute no sooner
+    return second or (Row(candidate.model, None, reason or lacking(candidate, machine)), FOUR_BITS)
+
+
+def _speed(start: Start) -> float:
+    """Tokens a second that one request sees; endless where it writes none."""
+    return float("inf") if start.speeds is None else 0.0 if start.performance is None else 1 / start.performance.tpot_s.value
+
+
+def longest_waits() -> ServiceFloor:
+    """What is slower is not shown."""
+    usual = usual_floor()
+    return replace(usual, ttft_s=PATIENCE * usual.ttft_s, tpot_s=PATIENCE * usual.tpot_s)
+
+
+def _is_larger(row: Row, by_use: Sequence[tuple[str, Sequence[Row]]]) -> bool:
+    """Whether it has more parameters than everything that runs for its uses."""
+    rivals = [each.model.total_params for use, rows in by_use if use in row.model.uses for each in rows]
+    return row.model.total_params > max(rivals, default=0)
