@@ -22,6 +22,7 @@ COMMANDS = (
     "fit",
     "simulate",
     "run-on",
+    "largest-context",
     "validate",
     "models",
     "accelerators",
