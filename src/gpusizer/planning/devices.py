@@ -6,10 +6,11 @@ from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.facts.types import Accelerator
 from gpusizer.facts.vendors import find_vendors
+from gpusizer.planning.owned import owned
 from gpusizer.planning.prices import in_market, with_prices
 from gpusizer.planning.request import Request
 
-__all__ = ["devices_of"]
+__all__ = ["devices_of", "most_of"]
 
 
 def devices_of(request: Request) -> list[Accelerator]:
@@ -34,8 +35,9 @@ def devices_of(request: Request) -> list[Accelerator]:
         No such accelerator or vendor.
     """
     makers = None if request.vendor is None else _makers(request.vendor)
-    if request.gpus:
-        named = {each.id: each for each in map(accelerator, request.gpus)}
+    if request.gpus or request.owned:
+        names = request.gpus or tuple(owned(words)[0] for words in request.owned)
+        named = {each.id: each for each in map(accelerator, names)}
         found = [each for each in named.values() if makers is None or each.vendor in makers]
     elif makers is None:
         found = [each for each in accelerators() if (each.considered or each.sold_as in request.include) and _can_be_bought(each, request)]
@@ -46,6 +48,19 @@ def devices_of(request: Request) -> list[Accelerator]:
         found = [each for each in theirs if _can_be_bought(each, request)] or theirs
     money, own_too = request.money, request.currency is not None
     return [in_market(with_prices(each, request.prices), request.country, money, own_too=own_too) for each in found]
+
+
+def most_of(request: Request) -> dict[str, int]:
+    """How many there are of each accelerator that somebody has, by id; empty where nobody said. [GPUs]
+
+    >>> most_of(Request(model="qwen3-8b", owned=("l40s:4", "2 x L40S")))
+    {'l40s-48gb': 6}
+    """
+    found: dict[str, int] = {}
+    for name, count in map(owned, request.owned):
+        device = accelerator(name).id
+        found[device] = found.get(device, 0) + count
+    return found
 
 
 def _makers(word: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from gpusizer.errors import InputError
 from gpusizer.facts.catalog import scenario
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.conversion import by_precision
-from gpusizer.planning.devices import devices_of
+from gpusizer.planning.devices import devices_of, most_of
 from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import REASONING_SCENARIO, Need, need_in_flight, need_of
@@ -59,7 +59,7 @@ def make_plan(request: Request) -> Plan:
 
         request, need, trace = traced_need(request)
     devices = devices_of(request)
-    named_parts = (*request.gpus, *((request.vendor,) if request.vendor else ()))
+    named_parts = (*request.gpus, *request.owned, *((request.vendor,) if request.vendor else ()))
     found, every = _all_found(choices, need, devices, usual=not named_parts)
     if not named_parts and not somebody_runs(every):
         found, every = _all_found(choices, need, devices, usual=False)
@@ -103,8 +103,19 @@ def _in_our_words(request: Request) -> tuple[Request, list[Request], tuple[Notic
 
 def _all_found(choices: Sequence[Request], need: Need, devices: Sequence[Accelerator], *, usual: bool) -> tuple[list[Found], list[Option]]:
     """What becomes of each accelerator in each engine and precision, and the options among it; ``usual`` looks at replicas that somebody runs."""
-    found = [each for wanted in _alternatives(choices, need) for each in _found(replace(wanted, usual=usual), devices)]
+    found = [each for wanted in _alternatives(choices, need) for each in _found_within(replace(wanted, usual=usual), devices)]
     return found, [option for each in found for option in (each.option, each.tight) if option is not None]
+
+
+def _found_within(wanted: Search, devices: Sequence[Accelerator]) -> Iterator[Found]:
+    """What becomes of each accelerator; of those that somebody has, with no more than there are."""
+    request = wanted.request
+    most = most_of(request)
+    if not most:
+        yield from _found(wanted, devices)
+    for device in devices if most else ():
+        allowed = min(most[device.id], request.max_gpus or most[device.id])
+        yield from _found(replace(wanted, request=replace(request, max_gpus=allowed)), [device])
 
 
 def _alternatives(choices: Sequence[Request], need: Need) -> Iterator[Search]:

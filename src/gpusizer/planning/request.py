@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from gpusizer.engines.base.version import checked_version
-from gpusizer.errors import InputError
+from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.market import ON_REQUEST
 from gpusizer.planning.drafts import AUTO, OFF, ON
 from gpusizer.planning.fields import CHECKPOINT, Field
@@ -40,6 +40,7 @@ FIELDS: tuple[Field, ...] = (
     Field("engine", "word", "--engine"),
     Field("engine_version", "word", "--engine-version"),
     Field("gpus", "gpu", "--gpu", many=True),
+    Field("owned", "owned", "--owned", many=True),
     Field("vendor", "word", "--vendor"),
     Field("include", "choice", "--include", ON_REQUEST, many=True),
     Field("market", "choice", "--market", ("global", "cn", "cn-domestic")),
@@ -101,6 +102,8 @@ class Request:
         Who serves (several to choose from as "vllm,sglang"); the newest version that is known.
     gpus : tuple of str
         Accelerators to consider; all without. A card of one's own is a line ("48GB,864GB/s,362TFLOPS") or a TOML file, which is read at once.
+    owned : tuple of str
+        GPUs that are there already, each kind with its number ("l40s:4"): only those are considered, no more of them, and nothing is to order.
     vendor : str or None
         Only accelerators of this vendor, in English or Chinese; "domestic" for all Chinese ones.
     include : tuple of str
@@ -159,6 +162,7 @@ class Request:
     engine: str = "vllm"
     engine_version: str | None = None
     gpus: tuple[str, ...] = ()
+    owned: tuple[str, ...] = ()
     vendor: str | None = None
     include: tuple[str, ...] = ()
     market: str = "global"
@@ -187,6 +191,8 @@ class Request:
             object.__setattr__(self, each.name, each.read(getattr(self, each.name)))
         if self.model is None:
             raise InputError("missing-field", name="model")
+        if self.owned and self.gpus:
+            raise FlagError("owned-and-gpus")
         checked_version(self.engine_version)
 
     @property

@@ -274,13 +274,15 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     node = accelerator.node_size
     nodes = int(servers_needed(gpus=best.gpus, devices_per_node=node))
     unit = order_unit(accelerator)
-    order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit
+    bought = not wanted.request.owned
+    order = int(servers_needed(gpus=best.gpus, devices_per_node=unit)) * unit if bought else 0
     known = provenance(accelerator, best.launch.engine)
     measured = known.device_measured and known.engine_measured
     assumed = accelerator.own or not measured or worst_evidence(best.fit.ranks[best.fit.worst].items) == Evidence.ASSUMED
-    status = Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status}) if accelerator.status != "shipping" else None
+    there = not bought or accelerator.status == "shipping"
+    status = None if there else Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status})
     slow = speed_unknown(accelerator)
-    said = (*support.notices, *((status,) if status else ()), *wanted.notices(accelerator), *device_notices(accelerator, wanted.request.gpus, order))
+    said = (*support.notices, *((status,) if status else ()), *wanted.notices(accelerator), *device_notices(accelerator, wanted.request.gpus, order or best.gpus))
     return Option(
         rank=0,
         accelerator=accelerator,
@@ -294,8 +296,8 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
         fit=best.fit,
         held_requests=best.held * best.replicas,
         held_requests_low=best.held_low * best.replicas,
-        cost=rent_of(accelerator, best.gpus),
-        purchase=purchase_of(accelerator, order),
+        cost=rent_of(accelerator, best.gpus) if bought else None,
+        purchase=purchase_of(accelerator, order) if bought else None,
         notices=said if slow is None or slow in said else (*said, slow),
         tier=support.tier + 2 * (status is not None),
         verdict=best.verdict,

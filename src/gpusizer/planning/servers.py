@@ -43,6 +43,8 @@ def housed_in(option: Option) -> tuple[Housed, ...]:
         A deployment; what must be ordered is counted, not only what works.
     """
     order = option.gpus_to_order
+    if not order:
+        return ()  # it stands somewhere
     return tuple(Housed(each, int(servers_needed(gpus=order, devices_per_node=each.gpus))) for each in servers_of(option.accelerator.id))
 
 

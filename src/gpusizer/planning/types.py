@@ -82,7 +82,7 @@ class Option:
     accelerator : Accelerator
         The device.
     gpus, gpus_to_order : int
-        GPUs that work, and GPUs that must be bought where the part is sold in whole servers only.
+        GPUs that work, and GPUs that must be bought where the part is sold in whole servers only; 0 where they are there already.
     nodes, replicas : int
         Servers, and copies of the engine.
     layout : Layout

@@ -33,7 +33,7 @@ def plan_sentence(plan: Plan, language: str) -> str:
     answer = text("ui", "plan-answer", language, **said, gpus=best.gpus, servers=servers, layout=layout)
     paid = best.cost or best.purchase
     code = "sentence-no-price" if paid is None else "sentence-price" if best.cost is not None else "sentence-purchase"
-    priced = text("need", code, language, price=cost_words(paid, language))
+    priced = text("need", code, language, price=cost_words(paid, language)) if best.gpus_to_order else ""
     return answer + performance_words(best, need, language) + priced
 
 

@@ -29,7 +29,7 @@ GROUPS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("scenario", "users", "active_share", "input_tokens", "output_tokens"),
         ("concurrency", "request_rate", "context_tokens", "shared_prefix_tokens"),
     ),
-    "hardware": (("gpus", "max_gpus", "market"), ("vendor", "include", "other_memory_bytes")),
+    "hardware": (("gpus", "max_gpus", "market"), ("owned", "vendor", "include", "other_memory_bytes")),
     "targets": (("ttft_s", "tpot_s"), ("ttft_p50_s", "ttft_p95_s", "ttft_p99_s", "tpot_p95_s", "tpot_p99_s")),
     "more": ((), ("sort", "currency", "tuning", "speculative", "acceptance", "disaggregate", "service_floor", "method")),
 }
