@@ -51,7 +51,7 @@ def _row(model_id: str, original: str | None, of_original: Row) -> Row:
         "name": entry.name,
         "uses": of_original.get("uses") or uses(entry, architecture, base=told.base),
         "base": told.base or of_original.get("base", False),
-        "released": told.released,
+        "released": told.released or of_original.get("released"),
         "licence": terms.id if terms else of_original.get("licence"),
         "commercial": terms.commercial if terms else of_original.get("commercial"),
         "context_tokens": architecture.max_position_embeddings,

@@ -25,7 +25,7 @@ class Card(NamedTuple):
     code, reasoning : bool
         Its publisher made it for code; it thinks before it answers.
     copy_of : str or None
-        The model of which it is a quantised copy, where its name does not tell.
+        The model of which it is a quantised or pruned copy, where its name does not tell.
     """
 
     released: str | None = None
@@ -76,8 +76,8 @@ def _cards() -> Mapping[str, Mapping[str, tuple[Any, str]]]:
     found: dict[str, dict[str, tuple[Any, str]]] = {}
     for fact, groups in tables.items():
         for group in groups:
-            models = group["models"]
-            for model, value in (models if isinstance(models, dict) else dict.fromkeys(models, True)).items():
+            values: Mapping[Any, list[str]] = group.get("values") or {True: group["models"]}
+            for value, model in ((value, model) for value, models in values.items() for model in models):
                 if fact in found.setdefault(model, {}):
                     raise ValueError(f"{fact} of {model} is told twice")
                 found[model][fact] = (value, group["source"])

@@ -31,7 +31,7 @@ class ListedModel(NamedTuple):
     total_params, activated_params : int
         As counted from its configuration; of a mixture of experts those that one token passes through.
     copy_of : str or None
-        The model of which it is a quantised copy.
+        The model of which it is a quantised or pruned copy.
     """
 
     id: str
