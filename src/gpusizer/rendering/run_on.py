@@ -42,11 +42,16 @@ def run_on_document(answer: RunOn, language: str, *, detail: bool = False) -> Do
     blocks: list[Block] = [Heading(_sentence(answer, language)), *warning_lines(answer.machine.notices, language)]
     shown: set[str] = set()
     for use, rows in answer.by_use:
-        blocks += [Paragraph(text("ui", f"use-{use}", language)), _table(answer, rows, language)]
-        for row in rows if detail else rows[:1]:
-            if row.start is not None and row.model.id not in shown:
-                shown.add(row.model.id)
+        new, again = [row for row in rows if row.model.id not in shown], [row.model.name for row in rows if row.model.id in shown]
+        blocks.append(Paragraph(text("ui", f"use-{use}", language)))
+        if again:
+            blocks.append(Lines([text("run-on", "above", language, models=again)]))
+        if new:
+            blocks.append(_table(answer, new, language))
+        for row in new if detail else new[:1]:
+            if row.start is not None:
                 blocks += [Paragraph(text("run-on", "command-of", language, model=row.model.name)), *command_blocks(row.start.launch, language)]
+        shown |= {row.model.id for row in new}
     if answer.beyond:
         blocks += [Paragraph(text("run-on", "beyond", language)), Points([_beyond_words(row, language) for row in answer.beyond])]
     blocks.append(Lines(_notes(answer, language)))

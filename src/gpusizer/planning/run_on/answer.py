@@ -20,6 +20,7 @@ from gpusizer.planning.run_on.shortlist import Candidate, Trial, candidates, sur
 from gpusizer.planning.run_on.starts import started
 from gpusizer.planning.run_on.types import Row, RunOn, Start
 from gpusizer.planning.service import below_floor
+from gpusizer.planning.types import TIGHT
 
 __all__ = ["run_on"]
 
@@ -30,6 +31,7 @@ MOST_TRIED = 6  # ways to start one model
 MOST_BEYOND = 3  # models that do not run and are said
 FOUR_BITS = 4.0  # of a parameter: what has fewer loses its place
 MOST_SLOW = 1  # of each use
+UNSURE = 0.5  # share of its place that a model keeps which holds the load by the middle of the estimate only
 PATIENCE = 3  # times the floor of service: what is slower still is not worth a line
 ENGINES = ("vllm", "llama.cpp")
 READING_ENGINES = ("vllm", "tei", "transformers")
@@ -79,7 +81,7 @@ def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
                 kept.append(row)
     by_use = tuple((use, (*rows[use], *slow[use])) for use in uses if rows[use] or slow[use])
     distinct = {row.model.id: row for _, found in by_use for row in found}
-    asked = [pair for pair in beyond if request.models or _is_larger(pair[0], by_use)]
+    asked = [pair for pair in beyond if request.models or _is_next(*pair, by_use)]
     nearest = sorted(asked, key=lambda pair: pair[0].model.total_params)[:MOST_BEYOND]
     lacks = [replace(row, remedies=remedies(each, machine, need, _engines(request, each))) for row, each in nearest]
     return RunOn(request, machine, need, tuple(distinct.values()), tuple(lacks), by_use)
@@ -130,7 +132,7 @@ def _by_place(request: RunOnRequest, machine: Machine, need: Need, is_open: Call
             continue
         if row is None:
             row, bits = _row(candidate, ways, request, machine, need)
-            later = -candidate.standing * kept(bits)
+            later = -candidate.standing * kept(bits) * (UNSURE if row.verdict == TIGHT else 1)
             if later > place:
                 heappush(waiting, (later, number, row))
                 continue
@@ -155,7 +157,7 @@ def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, mac
         if isinstance(found, Notice):
             reason = reason or found
             continue
-        row = Row(candidate.model, found, slow=below_floor(usual_floor(), found.performance))
+        row = Row(candidate.model, found, standing=candidate.standing * kept(way.bits), slow=below_floor(usual_floor(), found.performance))
         if request.min_speed is not None and _speed(found) < request.min_speed:
             reason = reason or Notice("slower-than-asked", {"tokens_per_s": _speed(found), "min_speed": request.min_speed})
             continue
@@ -164,7 +166,7 @@ def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, mac
         second = second or (row, way.bits)
         if row.slow and found.performance is not None and found.performance.ttft_s.value > usual_floor().ttft_s:
             break  # fewer bits read sooner and compute no sooner
-    return second or (Row(candidate.model, None, reason or lacking(candidate, machine)), FOUR_BITS)
+    return second or (Row(candidate.model, None, reason or lacking(candidate, machine, _engines(request, candidate))), FOUR_BITS)
 
 
 def _speed(start: Start) -> float:
@@ -178,7 +180,12 @@ def longest_waits() -> ServiceFloor:
     return replace(usual, ttft_s=PATIENCE * usual.ttft_s, tpot_s=PATIENCE * usual.tpot_s)
 
 
-def _is_larger(row: Row, by_use: Sequence[tuple[str, Sequence[Row]]]) -> bool:
-    """Whether it has more parameters than everything that runs for its uses."""
-    rivals = [each.model.total_params for use, rows in by_use if use in row.model.uses for each in rows]
-    return row.model.total_params > max(rivals, default=0)
+def _is_next(row: Row, candidate: Candidate, by_use: Sequence[tuple[str, Sequence[Row]]]) -> bool:
+    """Whether memory alone keeps it from standing before everything that runs for one of its uses."""
+    if row.reason is None or row.reason.code not in _MEMORY:
+        return False
+    first = {use: rows[0].standing for use, rows in by_use}
+    return any(candidate.standing > first.get(use, 0.0) for use in row.model.uses)
+
+
+_MEMORY = frozenset({"larger-than-machine", "out-of-memory", "weights-too-large", "no-memory-for-cache", "context-too-long", "more-than-max-gpus"})

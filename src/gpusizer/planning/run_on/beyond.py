@@ -9,7 +9,7 @@ from itertools import islice
 from gpusizer.architecture.types import Notice
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
-from gpusizer.planning.run_on.shortlist import Candidate, trials
+from gpusizer.planning.run_on.shortlist import Candidate, smallest_bytes, trials
 from gpusizer.planning.run_on.starts import started
 from gpusizer.planning.run_on.types import Start
 from gpusizer.planning.sizes import replica_sizes
@@ -21,9 +21,9 @@ MOST_GPUS = 64
 TRIED = 3  # precisions of each size
 
 
-def lacking(candidate: Candidate, machine: Machine) -> Notice:
-    """That not even the smallest precision finds room."""
-    smallest = min(candidate.sizes.weights_bytes.values())
+def lacking(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> Notice:
+    """That not even the smallest precision that is worth a start finds room."""
+    smallest = smallest_bytes(candidate, machine, engines)
     memory = max(group.count * group.accelerator.memory_bytes for group in machine.groups)
     return Notice("larger-than-machine", {"weights_bytes": smallest, "memory_bytes": memory + (machine.host_memory_bytes or 0)})
 

@@ -90,7 +90,7 @@ class RunOnRequest:
     licence: str | None = None
     engine: str | None = None
     models: tuple[str, ...] = ()
-    per_use: int = 5
+    per_use: int = 6
 
     def __post_init__(self) -> None:
         for each in FIELDS:

@@ -19,10 +19,11 @@ from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
 from gpusizer.planning.run_on.request import RunOnRequest
 
-__all__ = ["Candidate", "Trial", "candidates", "standing_of", "surely_slow", "trials"]
+__all__ = ["Candidate", "Trial", "candidates", "smallest_bytes", "standing_of", "surely_slow", "trials"]
 
 ROOM = 0.97  # of the memory of a GPU that weights and cache of one request may take at most, before anything else is counted
 HOST_ROOM = 0.9  # of the host's memory: the rest is the system's
+SERVED_BITS = 4.1  # of a file on GPUs that serve many: nobody squeezes a model onto a server
 HOST_FEW_BITS = 3.0  # what has fewer is not worth its wait
 PLAIN_BITS, FOUR_BITS = 10.0, 6.0  # above the one a checkpoint is not quantised, below the other it has four bits
 HALF_BYTES = 2  # of a parameter: engines that pool load what is stored in FP32 in 16 bits
@@ -92,8 +93,20 @@ def candidates(request: RunOnRequest) -> list[Candidate]:
     newest = max((_months(each) for each in listed_models() if each.released), default=0)
     wanted = frozenset(model_meant(name).id for name in request.models)
     asked = [each for each in listed_models() if (each.id in wanted if wanted else _is_asked_for(each, request))]
-    found = [Candidate(each, sizes[each.id], standing_of(each, newest)) for each in suiting(asked, None, request.licence) if each.id in sizes]
+    kept = suiting(asked, None, request.licence)
+    kept = kept if wanted else _newest(kept)
+    found = [Candidate(each, sizes[each.id], standing_of(each, newest)) for each in kept if each.id in sizes]
     return sorted(found, key=lambda each: (-each.standing, -(each.model.context_tokens or 0), each.model.id))
+
+
+def _newest(models: Sequence[ListedModel]) -> list[ListedModel]:
+    """Of models of one size and shape for the same uses the newest: the others were replaced by it."""
+    found: dict[object, ListedModel] = {}
+    for each in models:
+        shape = each.total_params, each.activated_params, each.uses
+        if shape not in found or (each.released or "") > (found[shape].released or ""):
+            found[shape] = each
+    return list(found.values())
 
 
 def standing_of(model: ListedModel, newest_month: int) -> float:
@@ -143,39 +156,57 @@ def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence
     def order(trial: Trial) -> tuple[float, ...]:
         device = trial.group.accelerator
         rate = (device.bandwidth_bytes_per_s or 0.0) * trial.group.count
-        return trial.offloaded, -trial.level, _place(trial.engine, device, trial.group.count, need), -round(trial.bits, 1), -rate
+        return trial.offloaded, -trial.level, _place(trial.engine, trial.group, need), -round(trial.bits, 1), -rate
 
     return sorted(found, key=order)
 
 
-def _place(engine: str, device: Accelerator, count: int, need: Need) -> int:
+def _place(engine: str, group: Group, need: Need) -> int:
     """GGUF files first where somebody has one device at home and few ask at once; several work together under the others."""
-    at_home = device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and (count == 1 or device.is_machine)
-    return 0 if declaration(engine).takes_gguf == (at_home and need.concurrency <= FEW_AT_ONCE) else 1
+    return 0 if declaration(engine).takes_gguf == (_at_home(group) and need.concurrency <= FEW_AT_ONCE) else 1
+
+
+def _at_home(group: Group) -> bool:
+    device, count = group
+    return device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and (count == 1 or device.is_machine)
+
+
+def smallest_bytes(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> int:
+    """Size of the weights in the fewest bits that are worth a start on one of the GPUs. [bytes]"""
+    return min((each.weights_bytes for group in machine.groups for engine in engines for each in _offers(candidate, group, engine)), default=0)
 
 
 def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
-    model, sizes, device = candidate.model, candidate.sizes, group.accelerator
-    declared = declaration(engine)
-    if engine not in sizes.engines:
-        return
-    reads = not {"embedding", "rerank"}.isdisjoint(model.uses)
-    stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
+    """What finds room on the GPUs, or for files of GGUF on them and on the host."""
+    model, sizes, device, gguf = candidate.model, candidate.sizes, group.accelerator, declaration(engine).takes_gguf
     context = min(need.context_tokens, model.context_tokens or need.context_tokens)
-    cache = (sizes.kv_cache_bytes_per_token * context + sizes.fixed_bytes_per_request) * (1 if declared.takes_gguf else need.concurrency)
+    cache = (sizes.kv_cache_bytes_per_token * context + sizes.fixed_bytes_per_request) * (1 if gguf else need.concurrency)
     memory = group.count * device.memory_bytes * ROOM
     host = 0 if device.unified_memory or machine.host_memory_bytes is None else machine.host_memory_bytes * HOST_ROOM
-    for precision in _precisions(stored, gguf=declared.takes_gguf):
-        weights = sizes.weights_bytes[precision]
-        if reads:
-            weights = min(weights, HALF_BYTES * model.total_params)
-        bits = 8 * weights / model.total_params
-        if (precision != "checkpoint" and bits > stored * (WIDER if stored > FOUR_BITS else NARROWER)) or (machine.disk_bytes is not None and weights > machine.disk_bytes):
+    for trial in _offers(candidate, group, engine):
+        if machine.disk_bytes is not None and trial.weights_bytes > machine.disk_bytes:
             continue
-        if weights + cache <= memory:
+        if trial.weights_bytes + cache <= memory:
+            yield trial
+        elif gguf and trial.bits >= HOST_FEW_BITS and trial.weights_bytes + cache <= memory + host:
+            yield trial._replace(offloaded=True)
+
+
+def _offers(candidate: Candidate, group: Group, engine: str) -> Iterator[Trial]:
+    """The precisions that an engine has of a model on such GPUs, whether or not there is room."""
+    model, sizes = candidate.model, candidate.sizes
+    if engine not in sizes.engines:
+        return
+    gguf = declaration(engine).takes_gguf
+    reads = not {"embedding", "rerank"}.isdisjoint(model.uses)
+    stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
+    least = SERVED_BITS if gguf and group.accelerator.engines.get("vllm") == "yes" and not _at_home(group) else 0.0
+    widest = stored * (WIDER if stored > FOUR_BITS else NARROWER)
+    for precision in _precisions(stored, gguf=gguf):
+        weights = min(sizes.weights_bytes[precision], HALF_BYTES * model.total_params if reads else sizes.weights_bytes[precision])
+        bits = 8 * weights / model.total_params
+        if least <= bits and (precision == "checkpoint" or bits <= widest):
             yield Trial(group, engine, precision, weights, bits)
-        elif declared.takes_gguf and bits >= HOST_FEW_BITS and weights + cache <= memory + host:
-            yield Trial(group, engine, precision, weights, bits, offloaded=True)
 
 
 def _precisions(stored_bits: float, *, gguf: bool) -> tuple[str, ...]:

@@ -83,6 +83,8 @@ class Row:
         Why it does not.
     remedies : tuple of Notice
         What would make it run, words under "remedy".
+    standing : float
+        Parameters that decide its place; 0 where it does not run. [parameters]
     slow : tuple of Notice
         What is said where it is slower than a person would call usable.
     """
@@ -91,6 +93,7 @@ class Row:
     start: Start | None
     reason: Notice | None = None
     remedies: tuple[Notice, ...] = ()
+    standing: float = 0.0
     slow: tuple[Notice, ...] = ()
 
     @property
