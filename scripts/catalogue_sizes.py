@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
 from gpusizer.architecture.load import load_architecture  # noqa: E402
+from gpusizer.architecture.model import Architecture  # noqa: E402
 from gpusizer.architecture.precision.requantise import with_precision  # noqa: E402
 from gpusizer.architecture.tensors import checkpoint_bytes  # noqa: E402
-from gpusizer.article.model_figures import model_figures  # noqa: E402
+from gpusizer.article.model_figures import GROWING, model_figures  # noqa: E402
 from gpusizer.engines import get_engine  # noqa: E402
+from gpusizer.engines.base.cache import cache_format, layer_caches  # noqa: E402
 from gpusizer.facts.catalog import model_ids  # noqa: E402
 from gpusizer.facts.model_sizes import ENGINES, PRECISIONS, SIZES  # noqa: E402
 
@@ -29,17 +32,28 @@ from gpusizer.facts.model_sizes import ENGINES, PRECISIONS, SIZES  # noqa: E402
 def sizes_of(model_id: str) -> dict[str, Any]:
     """What the table holds of one model."""
     stored = load_architecture(model_id)
-    figures = model_figures(stored)
+    figures, windows = model_figures(stored), _windows(stored)
     return {
         "experts": round(_routed_share(stored), 4),
         "kv": figures.kv_cache_bytes_per_token,
-        "fixed": figures.fixed_bytes_per_request,
+        "fixed": figures.fixed_bytes_per_request - sum(size * window for window, size in windows.items()),
+        "windows": sorted(windows.items()),
         "engines": [engine for engine in ENGINES if get_engine(engine).unknown_mixer(stored) is None],
         "weights": [checkpoint_bytes(with_precision(stored, precision), mtp=False) for precision in PRECISIONS],
     }
 
 
-def _routed_share(stored: Any) -> float:
+def _windows(stored: Architecture) -> dict[int, int]:
+    """Bytes of a token in layers that keep a window, by its length."""
+    form, found = cache_format("auto", stored.dtype), Counter[int]()
+    for layer in stored.layers if form is not None else ():
+        for cache in layer_caches(layer, form, tp=1):
+            if cache.kind not in GROWING and cache.window:
+                found[cache.window] += cache.row_bytes
+    return dict(found)
+
+
+def _routed_share(stored: Architecture) -> float:
     """Share of its parameters that routed experts hold."""
     return float(stored.parameters.groups.get("routed_experts", 0) / stored.parameters.total)
 

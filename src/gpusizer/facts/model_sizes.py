@@ -27,8 +27,10 @@ class ModelSizes:
     ----------
     weights_bytes : mapping of str to int
         Stored tensors by precision, extra layers for drafts left out. [bytes]
-    kv_cache_bytes_per_token, fixed_bytes_per_request : int
-        Of a cache in 16 bits. [bytes]
+    kv_cache_bytes_per_token, state_bytes : int
+        Of a cache in 16 bits: a token, and a request whatever its length. [bytes]
+    windows : tuple of (int, int)
+        Length of a window, and bytes of a token in all layers that keep it. [tokens, bytes]
     expert_share : float
         Part of its parameters that routed experts hold: what may lie in host memory while the rest works on a GPU.
     engines : tuple of str
@@ -37,9 +39,15 @@ class ModelSizes:
 
     weights_bytes: Mapping[str, int]
     kv_cache_bytes_per_token: int
-    fixed_bytes_per_request: int
+    state_bytes: int
+    windows: tuple[tuple[int, int], ...]
     expert_share: float
     engines: tuple[str, ...]
+
+    def cache_bytes(self, context_tokens: int) -> int:
+        """What a request keeps. [bytes]"""
+        windowed = sum(size * min(window, context_tokens) for window, size in self.windows)
+        return self.kv_cache_bytes_per_token * context_tokens + windowed + self.state_bytes
 
 
 @cache
@@ -52,7 +60,12 @@ def model_sizes() -> Mapping[str, ModelSizes]:
     table = json.loads(SIZES.read_text(encoding="utf-8"))
     return {
         key: ModelSizes(
-            dict(zip(PRECISIONS, entry["weights"], strict=True)), entry["kv"], entry["fixed"], entry["experts"], tuple(entry["engines"])
+            weights_bytes=dict(zip(PRECISIONS, entry["weights"], strict=True)),
+            kv_cache_bytes_per_token=entry["kv"],
+            state_bytes=entry["fixed"],
+            windows=tuple((window, size) for window, size in entry["windows"]),
+            expert_share=entry["experts"],
+            engines=tuple(entry["engines"]),
         )
         for key, entry in table.items()
     }

@@ -180,7 +180,7 @@ def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine
     """What finds room on the GPUs, or for files of GGUF on them and on the host."""
     model, sizes, device, gguf = candidate.model, candidate.sizes, group.accelerator, declaration(engine).takes_gguf
     context = min(need.context_tokens, model.context_tokens or need.context_tokens)
-    cache = (sizes.kv_cache_bytes_per_token * context + sizes.fixed_bytes_per_request) * (1 if gguf else need.concurrency)
+    cache = sizes.cache_bytes(context) * (1 if gguf else need.concurrency)
     memory = group.count * device.memory_bytes * ROOM
     host = 0 if device.unified_memory or machine.host_memory_bytes is None else machine.host_memory_bytes * HOST_ROOM
     for trial in _offers(candidate, group, engine):
