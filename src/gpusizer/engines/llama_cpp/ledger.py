@@ -243,7 +243,7 @@ def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
     layers = max(layers_of(found.placement.parts[number]), 1)
     if HOST in found.placement.layer and "n_gpu_layers" not in start.deployment.flags:
         return 2 / layers
-    return 1 / layers if found.placement.devices > 1 and not found.options.by_rows else 0.0
+    return 1 / layers if found.placement.devices > 1 and not (found.options.by_rows or found.options.shares) else 0.0
 
 
 def _compute_limits(found: Arrangement, number: int) -> Limits:

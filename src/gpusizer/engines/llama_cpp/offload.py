@@ -72,7 +72,7 @@ def fewest_on_host(found: Arrangement, free: Sequence[int], room: Callable[[Arra
 
         kept = largest(lambda kept: room(experts(kept)), layers)
         if kept or room(experts(0)) >= 0:
-            return experts(kept)
+            return _fewer(experts(kept), found, free, room)
         options = replace(options, host_expert_layers=layers)
 
     def whole(count: int) -> Arrangement:
@@ -80,6 +80,17 @@ def fewest_on_host(found: Arrangement, free: Sequence[int], room: Callable[[Arra
 
     count = largest(lambda count: room(whole(count)), layers)
     return whole(count) if count or room(whole(0)) >= 0 else None
+
+
+def _fewer(chosen: Arrangement, found: Arrangement, free: Sequence[int], room: Callable[[Arrangement], float]) -> Arrangement:
+    """Experts of fewer layers on the host, as far as the same share of layers has room for them: layers are whole, so a share may suit several."""
+    while chosen.options.host_expert_layers and len(free) > 1:
+        options = replace(chosen.options, host_expert_layers=chosen.options.host_expert_layers - 1)
+        tried = rearranged(found, options, free)
+        if room(tried) < 0:
+            break
+        chosen = tried
+    return chosen
 
 
 def placing_flags(chosen: Arrangement, before: Options) -> Mapping[str, Any]:
