@@ -19,6 +19,7 @@ from gpusizer.errors import UnitError
 from gpusizer.units import GB, parse_bytes, parse_bytes_per_s
 
 __all__ = [
+    "LEAST_BYTES_PER_S",
     "MOST_BYTES",
     "HostBandwidth",
     "MemoryWords",
@@ -41,6 +42,7 @@ LONGEST_WORDS = 4_000
 MOST_BYTES = 10**15
 """No host has more memory, and none reads more in a second."""
 LEAST_BYTES_PER_S = GB
+"""No memory of a host is read slower."""
 _BYTES_A_TRANSFER = 8  # of a channel of 64 bits
 _BITS_A_CHANNEL = 64
 _MEGA, _GIGA = 1e6, 1e9

@@ -15,12 +15,13 @@ __all__ = ["OtherMemory", "bytes_beside", "usual_other_memory"]
 
 @dataclass(frozen=True, slots=True)
 class OtherMemory:
-    """Memory that a system and its programs hold: a fixed part and a share of the machine, with its band as shares."""
+    """Memory that a system and its programs hold: a fixed part and a share of the machine, with its band as shares; the largest machine measured."""
 
     fixed_bytes: int
     share: float
     below: float
     above: float
+    largest_bytes: int
     sources: tuple[str, ...]
 
 
@@ -33,7 +34,9 @@ def usual_other_memory() -> OtherMemory:
     """
     with (Path(__file__).parent / "data" / "other_memory.toml").open("rb") as stream:
         table = tomllib.load(stream)
-    return OtherMemory(round(table["fixed_gib"] * GiB), table["share"], table["below"], table["above"], tuple(table["sources"]))
+    return OtherMemory(
+        round(table["fixed_gib"] * GiB), table["share"], table["below"], table["above"], round(table["largest_gib"] * GiB), tuple(table["sources"])
+    )
 
 
 def bytes_beside(accelerator: Accelerator) -> int:

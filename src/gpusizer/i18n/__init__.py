@@ -35,6 +35,7 @@ GROUPS: Mapping[str, str] = {
     "command": "help",
     "option": "help",
     "flag": "flags",
+    "host": "host",
     "site": "site",
     "web": "web",
     "report": "report",

@@ -82,6 +82,8 @@ def _fit(language: str) -> _Schema:
         engine_version=_TEXT,
         per_gpu=_FREE,
         kv_cache=_FREE,
+        host=_FREE,
+        speed=_FREE,
         bands={**_object(kv_cache_tokens=_BAND, max_concurrency=_BAND), "description": text("tool", "output-band", language)},
         max_concurrency=_NUMBER,
         evidence=_TEXT,

@@ -21,6 +21,7 @@ from gpusizer.formulas.serving.rates import deployment_rate_tokens_per_s
 from gpusizer.performance.concurrency import memory_answer, running_places
 from gpusizer.performance.constants import owners_of, speed_constants
 from gpusizer.performance.device_speeds import engine_family, provenance, speed_unknown
+from gpusizer.performance.hosts import host_of
 from gpusizer.performance.links import network_bytes_per_s
 from gpusizer.performance.notes import Note, Notes, unnoted
 from gpusizer.performance.served_rank import ServedRank, Service
@@ -87,7 +88,7 @@ class Question(NamedTuple):
     prefill : PrefillPool or None
         Workers that only compute prompts.
     host : Host or None
-        The memory beside the cards, where weights lie in it.
+        The memory beside the cards, where weights lie in it; None takes what the deployment says of it.
     built : str
         Month or day of the engine's build ("2026-03") where it is known better than by its version.
     """
@@ -139,7 +140,7 @@ def answer(question: Question) -> Performance:
     if (unknown := speed_unknown(question.accelerator)) is not None:
         raise InputError(unknown.code, **unknown.parameters)
     known = question.fit or memory_answer(question.architecture, question.accelerator, deployment, load)
-    rank = set_up(question.architecture, question.accelerator, known, load, built=question.built, host=question.host)
+    rank = set_up(question.architecture, question.accelerator, known, load, built=question.built, host=question.host or host_of(deployment))
     asked = Asked(rank, deployment.dp * question.replicas, question.accelerator, known, load)
     if question.prefill is not None:
         return _split(asked, question, question.prefill)

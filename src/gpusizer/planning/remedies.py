@@ -13,10 +13,12 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.device_support import Support
 from gpusizer.engines.base.knobs import rungs
+from gpusizer.engines.base.launch_words import words_for
 from gpusizer.engines.base.support_table import conversion
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.offload import offloaded
 from gpusizer.planning.tuning import has_smaller_cache
 
 __all__ = ["Remedy", "remedies_for"]
@@ -124,6 +126,8 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
             yield "more-of-the-card", {"before": deployment.memory_fraction, "after": fraction}, replace(launch, memory_fraction=fraction)
     if not deployment.enforce_eager:
         yield "no-graphs", {}, replace(launch, enforce_eager=True)
+    if (hosted := offloaded(launch, architecture, accelerator)) is not None:
+        yield "on-host", {"flags": _added_words(launch, hosted)}, hosted
     yield from _other_layouts(deployment, launch, architecture, accelerator)
     for precision in ("fp8", "int4"):
         if deployment.precision == "checkpoint" and architecture.quantization.method is None:
@@ -131,6 +135,13 @@ def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerat
             for tokens in _shorter(deployment.max_model_len or 0):
                 both = {"before": architecture.dtype, "after": precision, "tokens": tokens}
                 yield "smaller-weights-shorter-context", both, replace(launch, precision=precision, max_model_len=tokens)
+
+
+def _added_words(before: Deployment, after: Deployment) -> str:
+    """The flags that a start has beyond another, as they are typed."""
+    added = {name: value for name, value in after.flags.items() if before.flags.get(name) != value}
+    environment, words = words_for(added, after.engine)
+    return " ".join((*environment, *words))
 
 
 def _what_runs(launch: Deployment, architecture: Architecture, accelerator: Accelerator, support: Support) -> Iterator[_Change]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
@@ -14,7 +14,9 @@ from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.device_notices import device_notices
+from gpusizer.planning.host_speed import LoneRequest, lone_request
 from gpusizer.planning.model import Model, model_of
+from gpusizer.planning.offload import AUTO, offloaded
 
 __all__ = ["Verdict", "make_fit"]
 
@@ -35,6 +37,8 @@ class Verdict:
         The start as it was asked for, the engine's defaults left open.
     fit : Fit
         Whether it starts, and what its log will say.
+    request : LoneRequest or None
+        How fast it answers one request, where weights lie on the host.
     """
 
     model: Model
@@ -42,6 +46,7 @@ class Verdict:
     accelerator: Accelerator
     launch: Deployment
     fit: Fit
+    request: LoneRequest | None = None
 
 
 def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
@@ -50,7 +55,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     Parameters
     ----------
     deployment : Deployment
-        One start of one engine.
+        One start of one engine; where its ``offload`` is "auto", flags are found that put on the host what the GPUs do not hold.
     notices : sequence of Notice
         What must be said beside the verdict's own warnings.
 
@@ -63,9 +68,33 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     architecture = with_precision(model.stored, deployment.precision)
     device = accelerator(deployment.gpu)
     engine = get_engine(deployment.engine)
+    deployment, unplaced = _placed(deployment, architecture, device)
     fit = engine.judge(deployment, architecture, device)
+    request = lone_request(fit, architecture, device)
+    assumed = (
+        (Notice("host-bandwidth-assumed", {"bytes_per_s": request.bandwidth.bytes_per_s}),)
+        if request and request.bandwidth.origin == "assumed"
+        else ()
+    )
     other = convert_first(engine.id, model.stored, device, deployment.precision)
     own = deployment.other_memory_bytes is not None and not device.unified_memory
     apart = (Notice("other-memory-apart", {"gpu": device.id}),) if own else ()
-    said = (*notices, *apart, *(() if other is None else (other,)), *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus))
-    return Verdict(model, architecture, device, deployment, fit.warned(*said))
+    said = (
+        *notices,
+        *unplaced,
+        *assumed,
+        *apart,
+        *(() if other is None else (other,)),
+        *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus),
+    )
+    return Verdict(model, architecture, device, deployment, fit.warned(*said), request)
+
+
+def _placed(deployment: Deployment, architecture: Architecture, device: Accelerator) -> tuple[Deployment, tuple[Notice, ...]]:
+    """The start with flags that place weights where they were left to be found, and whether none were."""
+    if deployment.offload != AUTO:
+        return deployment, ()
+    found = offloaded(deployment, architecture, device)
+    if found is not None:
+        return found, ()
+    return replace(deployment, offload="none"), (Notice("offload-not-found", {"engine": deployment.engine}),)

@@ -36,11 +36,13 @@ _FIT = (
     "per_gpu",
     "kv_cache",
     "max_concurrency",
+    "speed",
     "evidence",
     "command",
     "remedies",
     "warnings",
 )
+_HOST = ("memory_bytes", "weights_bytes", "kv_cache_bytes", "compute_buffer_bytes", "total_bytes")
 _BANDS = ("kv_cache_tokens", "max_concurrency")
 _LEDGER = ("id", "bytes", "low_bytes", "high_bytes", "evidence", "formula")
 _MODEL = ("id", "name", "total_params", "activated_params", "checkpoint_bytes", "licence")
@@ -104,7 +106,7 @@ def fit_brief(data: Mapping[str, Any], language: str, *, detail: bool = False) -
     """A verdict on one start, from the document of ``fit``; with ``detail`` one GPU's memory item by item."""
     bands = {name: _band(band) for name in _BANDS if (band := data["quantities"].get(name)) is not None}
     remedies = [_picked(each, ("sentence", "command", "kv_cache_tokens")) for each in data["remedies"]]
-    found = {**_picked(data, _FIT), "bands": bands, "remedies": remedies}
+    found = {**_picked(data, _FIT), "host": _picked(data["host"] or {}, _HOST), "bands": bands, "remedies": remedies}
     if detail:
         found["items"] = [_picked(item, _LEDGER) for item in data["items"]]
     return _said(found, language)

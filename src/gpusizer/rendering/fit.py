@@ -16,12 +16,14 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.rendering.devices import counted_devices, device_name, device_unit
 from gpusizer.rendering.document import Block, Column, Document, Heading, Lines, Table
+from gpusizer.rendering.host import host_data, host_lines, host_table, speed_data
 from gpusizer.rendering.launch import command_blocks, command_line, launch_command, layout_words, version_of
-from gpusizer.rendering.ledger import budget_paragraphs, ledger_bar, ledger_table
+from gpusizer.rendering.ledger import budget_paragraphs, item_data, ledger_bar, ledger_table
 from gpusizer.rendering.notices import notice_data, notice_words, warning_lines
 from gpusizer.units import GiB
 
 if TYPE_CHECKING:
+    from gpusizer.planning.host_speed import LoneRequest
     from gpusizer.planning.remedies import Remedy
 
 __all__ = ["cache_words", "fit_data", "fit_document", "fit_sentence", "memory_data", "ranks_table", "remedy_words"]
@@ -55,7 +57,7 @@ def memory_data(fit: Fit) -> dict[str, Any]:
     return {
         "per_gpu": {**_totals(worst.items), "budget_bytes": fit.budget_bytes},
         "kv_cache": asdict(fit.kv_cache),
-        "items": [_item_data(item) for item in worst.items],
+        "items": [item_data(item) for item in worst.items],
         "ranks": [{"pp_rank": rank.pp_rank, "tp_rank": rank.tp_rank, "per_gpu": _totals(rank.items)} for rank in fit.ranks],
     }
 
@@ -63,19 +65,6 @@ def memory_data(fit: Fit) -> dict[str, Any]:
 def _totals(items: Sequence[Item]) -> dict[str, int]:
     sums = per_gpu(items)
     return {"device_total_bytes": sum(sums.values()), **sums}
-
-
-def _item_data(item: Item) -> dict[str, Any]:
-    return {
-        "id": item.id,
-        "bytes": item.bytes,
-        "low_bytes": item.low_bytes,
-        "high_bytes": item.high_bytes,
-        "formula": item.formula,
-        "inputs": item.inputs,
-        "sources": item.sources,
-        "evidence": item.evidence,
-    }
 
 
 def _machine(deployment: Deployment, first: Accelerator, language: str) -> tuple[int, str]:
@@ -105,7 +94,15 @@ def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -
     return text("ui", "fit-yes-band", language, **said, low=round(spread.low) * deployment.dp, high=round(spread.high) * deployment.dp)
 
 
-def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerator, remedies: Sequence[Remedy], language: str) -> Document:
+def fit_document(
+    fit: Fit,
+    launch: Deployment,
+    name: str,
+    accelerator: Accelerator,
+    remedies: Sequence[Remedy],
+    language: str,
+    request: LoneRequest | None = None,
+) -> Document:
     """One verdict with its ledger, its ranks and what would help.
 
     Parameters
@@ -122,20 +119,26 @@ def fit_document(fit: Fit, launch: Deployment, name: str, accelerator: Accelerat
         Changes that would make it start; empty where it starts.
     language : str
         "en" or "zh".
+    request : LoneRequest or None
+        How fast one request is answered, where weights lie on the host.
     """
     sentences = {each: fit_sentence(fit, name, accelerator, each) for each in LANGUAGES}
     data = {
         "schema": "gpusizer.fit/1",
         **fit_data(fit, launch),
         "sentence": sentences,
+        "host": host_data(fit),
+        "speed": speed_data(request),
         "deployment": {each.name: getattr(fit.deployment, each.name) for each in fields(fit.deployment)},
         "remedies": [_remedy_data(each) for each in remedies],
     }
     items = fit.ranks[fit.worst].items
-    blocks: list[Block] = [Heading(sentences[language]), *command_blocks(launch, language), *_facts(fit, remedies, language)]
+    blocks: list[Block] = [Heading(sentences[language]), *command_blocks(launch, language), *_facts(fit, request, remedies, language)]
     blocks += warning_lines(fit.warnings, language)
     if len(items) > 1:
         blocks += [ledger_bar(per_gpu(items), language), ledger_table(items, language), *budget_paragraphs(fit, language)]
+    if (host := host_table(fit, language)) is not None:
+        blocks.append(host)
     if len(fit.ranks) > 1:
         blocks.append(ranks_table(fit, language))
     return Document(data, blocks, csv=_items_table(items))
@@ -150,12 +153,12 @@ def cache_words(fit: Fit, language: str) -> str:
     return text("ui", "fit-cache-fixed" if cache.fixed_bytes_per_request else "fit-cache", language, **words)
 
 
-def _facts(fit: Fit, remedies: Sequence[Remedy], language: str) -> list[Block]:
-    """The cache in the engine's own terms, and what would help, a line each."""
+def _facts(fit: Fit, request: LoneRequest | None, remedies: Sequence[Remedy], language: str) -> list[Block]:
+    """The cache in the engine's own terms, what lies on the host, and what would help, a line each."""
     said = cache_words(fit, language)
     pool = fit.quantities.get("kv_cache_pool_bytes")
     behind = [text("ui", "fit-band-owners", language, owners=pool.owners)] if fit.fits and pool is not None and pool.owners and pool.high > 0 else []
-    lines = [*([said] if said else []), *behind, *(remedy_words(each, language) for each in remedies)]
+    lines = [*([said] if said else []), *behind, *host_lines(fit, request, language), *(remedy_words(each, language) for each in remedies)]
     return [Lines(lines)] if lines else []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gpusizer.engines.base.types import Fit, Item
 from gpusizer.i18n import has, text
@@ -10,7 +11,7 @@ from gpusizer.rendering.document import Column, Fixed, Paragraph, Table
 from gpusizer.rendering.forms.text import bar
 from gpusizer.units import GB, GiB
 
-__all__ = ["PARTS", "budget_paragraphs", "ledger_bar", "ledger_table"]
+__all__ = ["PARTS", "budget_paragraphs", "item_data", "ledger_bar", "ledger_table"]
 
 _LEGEND = 4  # parts that a line of the legend names
 
@@ -25,9 +26,23 @@ PARTS: Mapping[str, str] = {
 """The sums of one GPU in the order of the bar, each with its letter; the rest is free."""
 
 
-def ledger_table(items: Sequence[Item], language: str) -> Table:
-    """The items of one GPU and their sum."""
-    total = sum(item.bytes for item in items)
+def item_data(item: Item) -> dict[str, Any]:
+    """A line of a ledger as the contract's JSON."""
+    return {
+        "id": item.id,
+        "bytes": item.bytes,
+        "low_bytes": item.low_bytes,
+        "high_bytes": item.high_bytes,
+        "formula": item.formula,
+        "inputs": item.inputs,
+        "sources": item.sources,
+        "evidence": item.evidence,
+    }
+
+
+def ledger_table(items: Sequence[Item], language: str, *, heading: str = "", total: str = "") -> Table:
+    """The items of one GPU, or of what is named, and their sum."""
+    size = sum(item.bytes for item in items)
     rows = [
         [
             text("item", item.id, language),
@@ -40,10 +55,10 @@ def ledger_table(items: Sequence[Item], language: str) -> Table:
         for item in items
         if item.bytes
     ]
-    rows.append([text("ui", "device-total", language), f"{total / GB:,.2f}", f"{total / GiB:,.2f}", "", "", ""])
+    rows.append([total or text("ui", "device-total", language), f"{size / GB:,.2f}", f"{size / GiB:,.2f}", "", "", ""])
     return Table(
         [
-            Column(text("ui", "one-gpu", language)),
+            Column(heading or text("ui", "one-gpu", language)),
             Column("GB", right=True),
             Column("GiB", right=True),
             Column(text("ui", "band-gib", language), right=True),

@@ -144,6 +144,17 @@ _PLAN = _all(
     warnings=_list(_ref("Notice")),
 )
 
+_LONE_REQUEST = _all(
+    input_tokens=_WHOLE,
+    output_tokens=_WHOLE,
+    ttft_s=_ref("Band"),
+    tpot_s=_ref("Band"),
+    output_tokens_per_s=_ref("Band"),
+    host_bandwidth_bytes_per_s=_NUMBER,
+    host_bandwidth_origin={"type": "string", "enum": ["told", "assumed"]},
+    evidence=_EVIDENCE,
+)
+
 _FIT = _all(
     schema=_is("fit"),
     fits=_YES,
@@ -156,6 +167,8 @@ _FIT = _all(
     evidence=_EVIDENCE,
     items=_list(_ref("Item")),
     ranks=_list(_FREE),
+    host=_or_null(_ref("Host")),
+    speed=_or_null(_LONE_REQUEST),
     command=_TEXT,
     sentence=_SENTENCE,
     deployment=_FREE,
@@ -204,6 +217,12 @@ ANSWERS: Mapping[str, _Schema] = {
         **dict.fromkeys(("device_total_bytes", "weights_bytes", "kv_cache_pool_bytes", "activation_peak_bytes", "cuda_graph_bytes"), _NUMBER),
         **dict.fromkeys(("non_torch_bytes", "outside_budget_bytes", "free_bytes"), _NUMBER),
         budget_bytes=_NUMBER0,
+    ),
+    "Host": _all(
+        memory_bytes=_WHOLE0,
+        **dict.fromkeys(("weights_bytes", "kv_cache_bytes", "compute_buffer_bytes", "system_bytes", "total_bytes"), _WHOLE),
+        mapped=_YES,
+        items=_list(_ref("Item")),
     ),
     "Item": _all(id=_TEXT, bytes=_NUMBER, low_bytes=_NUMBER, high_bytes=_NUMBER, formula=_TEXT0, inputs=_FREE, sources=_TEXTS, evidence=_EVIDENCE),
     "Band": _or_null(_all(value=_NUMBER, low=_NUMBER, high=_NUMBER)),

@@ -19,6 +19,7 @@ from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.document import Paragraph
 from gpusizer.rendering.fit import cache_words, fit_sentence, ranks_table, remedy_words
 from gpusizer.rendering.formulas import worked
+from gpusizer.rendering.host import host_lines
 from gpusizer.rendering.launch import launch_command, layout_words
 from gpusizer.rendering.ledger import budget_paragraphs, ledger_table
 from gpusizer.rendering.notices import warning_words
@@ -105,6 +106,7 @@ def _answer(job: Job, asked: FitAsked, verdict: Verdict) -> dict[str, Any]:
         "total": ledger_table(items, language).rows[-1] if judged else [],
         "budget": [each.words for each in budget_paragraphs(fit, language) if isinstance(each, Paragraph)] if judged else [],
         "cache": cache_words(fit, language),
+        "host": host_lines(fit, verdict.request, language),
         "ranks": ranks_table(fit, language) if len(fit.ranks) > 1 else None,
         "forms": [(name, link(job, path, asked.query)) for name, path in FORMS.items() if len(asked.query) <= LONGEST],
         "on_command_line": on_command_line(asked),

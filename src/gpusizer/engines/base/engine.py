@@ -130,6 +130,10 @@ class Engine(ABC):
     def for_requests(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator, requests: int) -> Deployment:
         """The start that serves so many requests, or as many as fit."""
 
+    def offloaded(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment | None:
+        """The start with as little on the host as will do on the safe side; None where none is known, or where the operator placed weights."""
+        return None
+
     def rank_requests(self, deployment: Deployment) -> int | None:
         """Most requests that one attention-data-parallel rank runs at once; None where only the cache limits them. [requests]"""
         return deployment.max_num_seqs

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from gpusizer.errors import FlagError, UnitError
+from gpusizer.facts.hosts import host_bandwidth
 from gpusizer.units import parse_bytes, parse_share, parse_tokens
 
 __all__ = ["MAX_RANKS", "MAX_TOKENS", "MOST_OTHER_MEMORY", "Effect", "Flag", "Kind", "Value", "json_value", "normal", "passed_over"]
@@ -27,7 +28,7 @@ _SHOWN = 40  # characters of a value that an error repeats
 _MOST_BITS = 64  # of a whole number: JSON may bring longer ones
 _DEEPEST = 12  # nested JSON
 
-Kind = Literal["count", "tokens", "bytes", "number", "share", "switch", "setting", "word", "json", "numbers", "words"]
+Kind = Literal["count", "tokens", "bytes", "bandwidth", "number", "share", "switch", "setting", "word", "json", "numbers", "words"]
 """What follows a flag: nothing (switch), perhaps something (setting), one word of some form, or all words up to the next flag (numbers, words)."""
 
 
@@ -38,8 +39,8 @@ Value = bool | int | float | str | tuple[str, ...] | tuple[int, ...] | dict[str,
 class Effect(StrEnum):
     """What a flag touches."""
 
-    MEMORY = "memory"  # memory of a GPU, and it is counted
-    HOST = "host"  # memory of the host alone
+    MEMORY = "memory"  # memory, and it is counted
+    HOST = "host"  # memory of the host alone, and it is not counted
     SPEED = "speed"  # speed alone: it is kept with the start for who predicts speeds
     NOTHING = "nothing"  # neither, or nothing that is predicted
     UNCOUNTED = "uncounted"  # memory of a GPU, and it is not counted: ``caveat`` says what
@@ -71,6 +72,8 @@ class Flag:
         It may stand several times, and each of them counts.
     case : tuple of str
         Fields of a measured case that say the same.
+    choices : tuple of str
+        The words that it takes, where they are few.
     source : str
         Where its meaning was read.
     """
@@ -86,6 +89,7 @@ class Flag:
     left_open: bool = False
     repeats: bool = False
     case: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     source: str = ""
 
     @property
@@ -116,6 +120,8 @@ class Flag:
                 return self._whole(value)
             case "bytes":
                 return int(self._bounded(parse_bytes(_plain(self.spelling, value))))
+            case "bandwidth":
+                return self._bounded(_bandwidth(_plain(self.spelling, value)))
             case "share":
                 share = parse_share(value if isinstance(value, float) else _plain(self.spelling, value))
                 return self._bounded(share)
@@ -125,6 +131,8 @@ class Flag:
                 return self._words(value)
 
     def _words(self, value: object) -> Value:
+        if self.choices and value not in self.choices:
+            raise FlagError("bad-choice", option=self.spelling, expected=list(self.choices), found=str(value)[:_SHOWN])
         match self.kind:
             case "switch":
                 return _switch(self.spelling, value)
@@ -192,6 +200,11 @@ def _plain(spelling: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise FlagError("flag-needs-value", option=spelling)
     return str(value).strip()
+
+
+def _bandwidth(words: str) -> float:
+    """Words about a host's memory; a bare number is bytes a second, as programs hand it on."""
+    return float(words) if re.fullmatch(r"\d{1,16}(\.\d{1,9})?(e\+?\d{1,2})?", words) else host_bandwidth(words).bytes_per_s
 
 
 def _switch(spelling: str, value: object) -> bool:

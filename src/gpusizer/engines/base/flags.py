@@ -18,6 +18,7 @@ from gpusizer.engines.base.precision_asked import precision_asked
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError
+from gpusizer.facts.hosts import LEAST_BYTES_PER_S, MOST_BYTES
 
 __all__ = [
     "COMMON",
@@ -31,6 +32,7 @@ __all__ = [
     "unknown_flag",
 ]
 
+OFFLOADS = ("none", "auto")
 COMMON = (
     Flag("--gpus", "count", "gpus", low=1, high=MAX_RANKS),
     Flag("--tp", "count", "tp", low=1, high=MAX_RANKS),
@@ -38,6 +40,9 @@ COMMON = (
     Flag("--dp", "count", "dp", low=1, high=MAX_RANKS),
     Flag("--ep", "count", "ep", low=1, high=MAX_RANKS),
     Flag("--other-memory", "bytes", "other_memory_bytes", high=MOST_OTHER_MEMORY),
+    Flag("--host-memory", "bytes", "host_memory_bytes", low=1, high=MOST_BYTES),
+    Flag("--host-bandwidth", "bandwidth", "host_bandwidth_bytes_per_s", low=LEAST_BYTES_PER_S, high=MOST_BYTES, effect=Effect.SPEED),
+    Flag("--offload", "word", "offload", choices=OFFLOADS),
 )
 """Ours, for every engine; an engine may give these spellings a flag of its own."""
 
@@ -285,9 +290,11 @@ def checked_launch(deployment: Deployment) -> Launch:
         low = 0 if name == "speculative_tokens" else 1
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= flag.high:
             raise FlagError("out-of-bounds", option=name, low=low, high=flag.high, found=str(value)[:40])
-    held = deployment.other_memory_bytes
-    if held is not None and (isinstance(held, bool) or not isinstance(held, int) or not 0 <= held <= MOST_OTHER_MEMORY):
-        raise FlagError("out-of-bounds", option="other_memory_bytes", low=0, high=MOST_OTHER_MEMORY, found=str(held)[:40])
+    for name, low, most in (("other_memory_bytes", 0, MOST_OTHER_MEMORY), ("host_memory_bytes", 1, MOST_BYTES)):
+        held = getattr(deployment, name)
+        if held is not None and (isinstance(held, bool) or not isinstance(held, int) or not low <= held <= most):
+            raise FlagError("out-of-bounds", option=name, low=low, high=most, found=str(held)[:40])
+    _checked_host(deployment)
     share = deployment.memory_fraction
     if share is not None and not (isinstance(share, int | float) and 0 < share <= 1):  # not a number compares with nothing
         raise FlagError("out-of-bounds", option="memory_fraction", low=0, high=1, found=str(share)[:40])
@@ -295,6 +302,15 @@ def checked_launch(deployment: Deployment) -> Launch:
     if not deployment.flags:
         return Launch(deployment)
     return launch_from_flags(replace(deployment, flags={}), {**_beside_flags(deployment, table), **deployment.flags})
+
+
+def _checked_host(deployment: Deployment) -> None:
+    """How fast the host's memory is, and whether weights may go there, within their bounds."""
+    rate, offload = deployment.host_bandwidth_bytes_per_s, deployment.offload
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not LEAST_BYTES_PER_S <= rate <= MOST_BYTES):
+        raise FlagError("out-of-bounds", option="host_bandwidth_bytes_per_s", low=LEAST_BYTES_PER_S, high=MOST_BYTES, found=str(rate)[:40])
+    if offload not in OFFLOADS:
+        raise FlagError("bad-choice", option="offload", expected=list(OFFLOADS), found=str(offload)[:40])
 
 
 _BESIDE = ("tp", "pp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size", "speculative_tokens")

@@ -93,6 +93,9 @@ class Deployment:
     devices: tuple[str, ...] = ()  # ids of the devices where they differ
     device_memory_bytes: tuple[int, ...] = ()  # their memory where the owner told it [bytes]
     other_memory_bytes: int | None = None  # held by the system and other programs of a machine whose GPU shares its memory [bytes]
+    host_memory_bytes: int | None = None  # memory of the machine beside its GPUs [bytes]
+    host_bandwidth_bytes_per_s: float | None = None  # of that memory: as a rate, or what its channels carry [bytes/s]
+    offload: str = "none"  # "auto": whatever the GPUs do not hold goes to the host by flags that are found
     fork: str = ""  # a fork of the engine with a cache of its own
     build: str = ""  # where it is no release that somebody named: "dated", placed by its day, or "other", a branch, a fork, a patched image
     similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
@@ -179,6 +182,7 @@ class Account(NamedTuple):
     ranks: Callable[[], tuple[Rank, ...]]
     quantities: Callable[[], Mapping[str, Quantity]]
     warnings: Callable[[], tuple[Notice, ...]]
+    host: Callable[[], tuple[Item, ...]] = tuple
 
 
 @dataclass(frozen=True, repr=False)
@@ -197,6 +201,7 @@ class Fit:
     account: Account = field(compare=False)
     host_layers: float = 0.0  # share of the decoder layers whose weights lie in the memory of the host
     host_experts: float = 0.0  # the same for the routed experts of the other layers
+    host_mapped: bool = False  # weights there are pages of their file, read anew where there is no room to keep them
 
     @cached_property
     def ranks(self) -> tuple[Rank, ...]:
@@ -213,12 +218,18 @@ class Fit:
         """What a reader of the answer must know."""
         return self.account.warnings()
 
+    @cached_property
+    def host_items(self) -> tuple[Item, ...]:
+        """What lies in the memory of the host, line by line; empty where the engine is not known to leave anything there."""
+        return self.account.host()
+
     def __getstate__(self) -> dict[str, Any]:
         """Written out, for another process: what stands behind a verdict reads its start, which stays where it is."""
-        return {**vars(self), "account": None, "ranks": self.ranks, "quantities": self.quantities, "warnings": self.warnings}
+        said = {"ranks": self.ranks, "quantities": self.quantities, "warnings": self.warnings, "host_items": self.host_items}
+        return {**vars(self), "account": None, **said}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        said = Account(lambda: state["ranks"], lambda: state["quantities"], lambda: state["warnings"])
+        said = Account(lambda: state["ranks"], lambda: state["quantities"], lambda: state["warnings"], lambda: state["host_items"])
         vars(self).update({**state, "account": said})
 
     def warned(self, *said: Notice) -> Fit:

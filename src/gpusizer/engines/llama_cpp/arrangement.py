@@ -15,7 +15,7 @@ from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options
 from gpusizer.engines.llama_cpp.placement import HOST, Part, Placement, place, share_of, weights_of
 from gpusizer.units import MiB
 
-__all__ = ["Arrangement", "fitted", "keeps_target"]
+__all__ = ["Arrangement", "fitted", "keeps_target", "rearranged"]
 
 # common/fit.cpp: memory that stays free on each device, and the shortest context of a sequence.
 _TARGET_BYTES = 1024 * MiB
@@ -132,6 +132,26 @@ def _arrange(step: MicroBatch, options: Options, memories: Sequence[int], contex
     return Arrangement(options, context, place(step.architecture, options, memories), step)
 
 
+def rearranged(found: Arrangement, options: Options, memories: Sequence[int]) -> Arrangement:
+    """The same micro-batch with weights placed otherwise: what it needs is the same wherever its layers lie.
+
+    Parameters
+    ----------
+    found : Arrangement
+        Another arrangement of the start.
+    options : Options
+        The start, placed otherwise.
+    memories : sequence of int
+        Free memory of each GPU at the start. [bytes]
+
+    Returns
+    -------
+    Arrangement
+        With the context of the other.
+    """
+    return _arrange(found.step, options, memories, found.context)
+
+
 def fitted(architecture: Architecture, options: Options, memories: Sequence[int], *, to_host: bool, experts_first: bool = True) -> Arrangement:
     """The arrangement that the engine comes to: what was left open shrinks until every device keeps its target free.
 
@@ -197,12 +217,12 @@ def _largest(make: Callable[[int], Arrangement], memories: Sequence[int], most: 
 
 
 def _partly(found: Arrangement, options: Options, memories: Sequence[int], *, experts_first: bool) -> Arrangement | None:
-    """As much as fits, the rest on the host: what a micro-batch needs is the same wherever its layers lie."""
+    """As much as fits, the rest on the host."""
     kinds = found.placement.kinds
     layers = len(kinds.of)
 
     def with_options(changed: Options) -> Arrangement:
-        return _arrange(found.step, changed, memories, found.context)
+        return rearranged(found, changed, memories)
 
     if experts_first and any(block is not None for block in kinds.routed):  # as many layers with their experts as fit
         kept = _largest(lambda kept: with_options(replace(options, host_expert_layers=layers - kept)), memories, layers)

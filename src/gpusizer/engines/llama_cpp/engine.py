@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
@@ -11,6 +12,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Start
+from gpusizer.engines.base.host import host_refusal
 from gpusizer.engines.base.launch_words import device_names, printed_values, words_for
 from gpusizer.engines.base.ledger import free_line
 from gpusizer.engines.base.margins import measured
@@ -19,7 +21,9 @@ from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Account, Deployment, Fit, Layout, Rank
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
+from gpusizer.engines.llama_cpp.host import host_lines, is_mapped
 from gpusizer.engines.llama_cpp.ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
+from gpusizer.engines.llama_cpp.offload import fewest_on_host, is_placed, placing_flags
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
 from gpusizer.engines.llama_cpp.placement import HOST, Placement
 from gpusizer.errors import UnknownIdError
@@ -94,17 +98,36 @@ class LlamaCpp(PlacedEngine):
 
     def _room_bytes(self, deployment: Deployment, model: Architecture, accelerator: Accelerator) -> float:
         """What the tightest GPU has left on the safe side with everything on the GPUs, negative where the engine would send layers to the host."""
-        options, start = self.options(deployment), self.start(deployment, model, accelerator)
+        start = self.start(deployment, model, accelerator)
         if self.problem(start) is not None:
             return -1
         cards = cards_of(self._devices(start), start.deployment)
         free = _free_bytes(start, cards)
-        found = fitted(model, options, free, to_host=False)
+        found = fitted(model, self.options(deployment), free, to_host=False)
         room = safe_room_bytes(start, found, cards)
         if room >= 0 and self._to_host(start) and not keeps_target(found, free):
-            found = fitted(model, options, free, to_host=True, experts_first=self.experts_first(deployment))
+            found = fitted(model, found.options, free, to_host=True, experts_first=self.experts_first(deployment))
             room = safe_room_bytes(start, found, cards)
         return -1 if room >= 0 and on_host(found) else room
+
+    def offloaded(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment | None:
+        """The start with as little on the host as will do: nothing, else experts of as few layers, else as few layers.
+
+        Layers are shared out anew over several GPUs where the first ones lose their experts.
+        """
+        model, _ = _as_gguf(architecture)
+        start = self.start(deployment, model, accelerator)
+        options = self.options(deployment)
+        if self.problem(start) is not None or is_placed(deployment.flags, options, len(model.layers)):
+            return None
+        cards = cards_of(self._devices(start), start.deployment)
+        free = _free_bytes(start, cards)
+        found = fitted(model, options, free, to_host=False)
+        if safe_room_bytes(start, found, cards) >= 0:
+            return deployment
+        placed = self.start(replace(deployment, flags={**deployment.flags, "n_gpu_layers": 0}), model, accelerator)  # by hand: nothing is adrift
+        chosen = None if accelerator.unified_memory else fewest_on_host(found, free, lambda each: safe_room_bytes(placed, each, cards))
+        return None if chosen is None else replace(deployment, flags={**deployment.flags, **placing_flags(chosen, options)})
 
     def asked(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
         """A start as :meth:`fit` reads it, for engines that fill in more than llama.cpp does."""
@@ -145,7 +168,9 @@ class LlamaCpp(PlacedEngine):
         ranks = ranks_of(start, found, cards) or (Rank(0, 0, (free_line((), accelerator.memory_bytes),)),)
         worst = tightest(ranks)
         short = -ranks[worst].items[-1].bytes
-        reason = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
+        host = cache(lambda: host_lines(start, found))
+        full = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
+        reason = full or (host_refusal(start, host(), mapped=is_mapped(start)) if deployment.host_memory_bytes is not None else None)
         longest = deployment.max_model_len or min(found.cells.full, found.context)
         settled = {"ctx_size": found.cells.tokens, "kv_unified": found.options.unified}
         completed = replace(start.deployment, max_model_len=longest, flags={**deployment.flags, **settled})
@@ -164,7 +189,9 @@ class LlamaCpp(PlacedEngine):
                 lambda: ranks,
                 lambda: measured(start, figures_of(start, found, ranks if cards else ())),
                 lambda: (*self.warnings(start), *converted, *_told(architecture, options, found)),
+                host,
             ),
+            host_mapped=is_mapped(start),
             **_host_shares(found.placement),
         )
 

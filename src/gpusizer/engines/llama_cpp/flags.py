@@ -86,7 +86,7 @@ _OTHER = (
     Flag("--reranking", "switch", also=("--rerank",), effect=Effect.UNCOUNTED, caveat="not-counted-use"),
     Flag("--cache-ram", "count", also=("-cram",), left_open=True, effect=Effect.HOST),
     Flag("--mlock", "switch", effect=Effect.HOST),
-    Flag("--no-mmap", "switch", effect=Effect.HOST),
+    Flag("--no-mmap", "switch"),
 )
 _NOTHING = passed_over(
     switches=(

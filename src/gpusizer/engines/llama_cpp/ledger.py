@@ -21,7 +21,19 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.llama_cpp import cache_of_layers_bytes, compute_buffer_bytes, float_rows_bytes, mask_bytes
 from gpusizer.units import KiB, MiB
 
-__all__ = ["RECIPE_ERROR", "SOURCE", "Card", "cache_of", "cards_of", "figures_of", "on_host", "ranks_of", "safe_room_bytes"]
+__all__ = [
+    "RECIPE_ERROR",
+    "SOURCE",
+    "Card",
+    "cache_lines",
+    "cache_of",
+    "cards_of",
+    "figures_of",
+    "on_host",
+    "ranks_of",
+    "safe_room_bytes",
+    "weight_lines",
+]
 
 SOURCE = "ggml-org/llama.cpp@0c1e57098: "
 _WEIGHT_SOURCES = (SOURCE + "src/llama-model.cpp, load_tensors",)
@@ -114,7 +126,7 @@ def on_host(found: Arrangement) -> bool:
 
 def _lines(start: Start, found: Arrangement, card: Card, number: int) -> tuple[Item, ...]:
     """Everything on a GPU."""
-    return (*_weight_lines(start, found, number), *_moving_lines(start, found, number), *card.outside)
+    return (*weight_lines(start, found, number), *_moving_lines(start, found, number), *card.outside)
 
 
 def _closed(device: Accelerator, lines: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -128,8 +140,23 @@ def _weight_error(start: Start) -> float:
     return _SIMILAR_ERROR if start.deployment.similar_precision else RECIPE_ERROR
 
 
-def _weight_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
-    """Weights of one GPU; on the first a projector file and draft layers as well."""
+def weight_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
+    """Weights of one GPU or of the host; on the first GPU a projector file and draft layers as well.
+
+    Parameters
+    ----------
+    start : Start
+        The start.
+    found : Arrangement
+        Where everything lies.
+    number : int
+        A GPU, or ``HOST``.
+
+    Returns
+    -------
+    list of Item
+        By parameter groups.
+    """
     error = _weight_error(start)
     evidence = Evidence.CALIBRATED if error <= RECIPE_ERROR else Evidence.ASSUMED
     lines = weight_items(found.weights(number), error=error + _layers_adrift(start, found, number), evidence=evidence, sources=_WEIGHT_SOURCES)
@@ -145,8 +172,23 @@ def _weight_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
     return lines
 
 
-def _moving_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
-    """Caches and compute buffer of one GPU."""
+def cache_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
+    """Caches and states of one GPU or of the host.
+
+    Parameters
+    ----------
+    start : Start
+        The start.
+    found : Arrangement
+        Where everything lies.
+    number : int
+        A GPU, or ``HOST``.
+
+    Returns
+    -------
+    list of Item
+        Empty where none lie there.
+    """
     lines = []
     kv, state = found.cache_parts(number)
     source = (SOURCE + "src/llama-kv-cache.cpp",)
@@ -159,6 +201,12 @@ def _moving_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
     if state:
         states: Inputs = dict(state)
         lines.append(computed("state_pool", cache_of_layers_bytes, section=Section.CACHE, sources=source, **states))
+    return lines
+
+
+def _moving_lines(start: Start, found: Arrangement, number: int) -> list[Item]:
+    """Caches and compute buffer of one GPU."""
+    lines = cache_lines(start, found, number)
     if number == max(found.placement.output, 0):
         lines += _draft_lines(start, found)
     moments: Inputs = dict(found.phases(number).inputs)
@@ -195,7 +243,7 @@ def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
     layers = max(layers_of(found.placement.parts[number]), 1)
     if HOST in found.placement.layer and "n_gpu_layers" not in start.deployment.flags:
         return 2 / layers
-    return 1 / layers if found.placement.devices > 1 and not found.options.by_rows else 0.0
+    return 1 / layers if found.placement.devices > 1 and not (found.options.by_rows or found.options.shares) else 0.0
 
 
 def _compute_limits(found: Arrangement, number: int) -> Limits:

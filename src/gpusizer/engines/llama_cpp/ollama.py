@@ -102,6 +102,10 @@ class Ollama(LlamaCpp):
                 return four
         return super().fit(self.complete(deployment, architecture, accelerator), architecture, accelerator)
 
+    def offloaded(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment | None:
+        """The start as it is: what goes to the host Ollama decides, by the memory that it finds."""
+        return deployment
+
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command with its environment."""
         values = printed_values(deployment)

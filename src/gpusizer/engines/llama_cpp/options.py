@@ -32,6 +32,9 @@ OVERRIDES_END_PIPELINE_FROM = 5280  # tensors placed by hand leave one micro-bat
 ROTATES_IN_PLACE_FROM = 4000  # logs of 2024 have room for queries twice
 ROWS_NUMBERED_FROM = 6060  # pulls 14285 and 14959: rows of a cache are written by their numbers
 VALUES_FIRST_FROM = 6920  # pull 16884: values are computed before keys
+EMBEDS_BOTH_FROM = 7780  # pull 18898: a graph has room for embedded rows beside tokens, whichever a batch brings
+EXPERTS_OF_LAYERS_FROM = 6089  # pull 15077: --n-cpu-moe
+OVERRIDES_FROM = 5020  # pull 11397: --override-tensor
 FUSED_INDEXER_FROM = 10420  # pulls 24231 and 25545: an indexer's scores are one operation on CUDA as well
 # Ways to split a model that cut matrices, and those of them that cut caches as well: pull 19378 (tensor), the fork's pull 1022 (graph).
 SPLITS_WITH_CACHES = ("tensor", "graph")
@@ -49,6 +52,9 @@ FORK_OVERRIDES_END_PIPELINE_FROM = 3941  # pull 879
 FORK_MLA_FROM = 3983  # pull 943: -mla 3 by itself
 FORK_PIECES_FREED_FROM = 4161  # pull 1211: expanded keys and values go as soon as their heads have attended
 FORK_AMB_FROM = 4832  # pull 2312: -amb 256 by itself
+FORK_OVERRIDES_FROM = 3573  # pull 232
+FORK_EXPERTS_OF_LAYERS_FROM = 3833  # pull 672
+FORK_SPREADS_EXPERTS_FROM = 4325  # pull 1464: the last layers, of every device its share; only layers with experts count
 # Types with interleaved rows that a GPU multiplies, and from which build on (pulls 461, 462, 492, 494); all others stay on the host.
 _INTERLEAVED_ON_CUDA = {
     **dict.fromkeys(("iq2_k_r4", "iq3_k_r4", "iq4_k_r4", "iq5_k_r4"), 3714),
@@ -133,6 +139,10 @@ class Options:
         Layers that draft tokens have a cache even where they are not used (fork).
     pieces_freed : bool
         Expanded keys and values go as soon as their heads have attended (fork).
+    embeds_both : bool
+        A graph has room for embedded rows that are handed in beside those that it looks up.
+    spreads_experts : bool
+        Layers whose experts stay on the host are the last ones, of every GPU its share (fork).
     gate_fused : bool
         Gate and product of a feed-forward block are one operation.
     fused_indexer : bool
@@ -179,6 +189,8 @@ class Options:
     expands_in_float: bool
     caches_drafts: bool
     pieces_freed: bool
+    embeds_both: bool
+    spreads_experts: bool
     gate_fused: bool
     fused_indexer: bool
     rotates_in_place: bool
@@ -276,6 +288,8 @@ def _dated(build: int, *, fork: bool) -> dict[str, bool]:
         "expands_in_float": fork and build < FORK_EXPANDS_IN_HALVES_FROM,
         "caches_drafts": fork and FORK_DRAFTS_FROM[0] <= build < FORK_DRAFTS_FROM[1],
         "pieces_freed": fork and build >= FORK_PIECES_FREED_FROM,
+        "embeds_both": not fork and build >= EMBEDS_BOTH_FROM,
+        "spreads_experts": fork and build >= FORK_SPREADS_EXPERTS_FROM,
         "gate_fused": fork or build >= GATE_FUSED_FROM,
         "fused_indexer": not fork and build >= FUSED_INDEXER_FROM,
         "rotates_in_place": fork or build >= ROTATES_IN_PLACE_FROM,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -201,12 +201,12 @@ def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int)
     """Device of the experts of each layer, whether any were moved, and what patterns place apart."""
     if not options.overrides and not options.host_expert_layers:
         return where, False, ()
-    found, apart = list(where), []
+    found, apart, hosted = list(where), [], _hosted(kinds, options, where, count)
     hits = _hits(tuple(pattern for pattern, _ in options.overrides), len(kinds.of)) if options.overrides else ()
     for index, kind in enumerate(kinds.of):
         wishes = [None if hit is None else _device(options.overrides[hit][1], count) for hit in hits[index]] if hits else []
         if kinds.routed[kind] is not None:
-            usual = HOST if index < options.host_expert_layers else where[index]
+            usual = HOST if index in hosted else where[index]
             most = _wish(wishes[:_MATRICES]) if wishes else None
             found[index] = usual if most is None else most
             places = [usual if wish is None else wish for wish in wishes[:_MATRICES]]
@@ -215,6 +215,33 @@ def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int)
             if wish is not None and wish != where[index] and _TENSORS[number][0] in kinds.weights[kind]:
                 apart.append(Apart(index, number, where[index], wish))
     return tuple(found), tuple(found) != where or bool(options.overrides), tuple(apart)
+
+
+def _hosted(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> Container[int]:
+    """Layers whose experts stay on the host: the first ones; in newer builds of the fork the last ones with experts, of every GPU its share."""
+    asked, layers = options.host_expert_layers, len(kinds.of)
+    if not options.spreads_experts:
+        return range(min(asked, layers))
+    routed = [index for index, kind in enumerate(kinds.of) if kinds.routed[kind] is not None]
+    if count < 2 or options.by_rows or asked >= layers:
+        return routed[-asked:] if asked else ()
+    left, found = _shares_of(asked, [where.count(device) for device in range(count)]), []
+    for index in reversed(range(layers)):
+        if where[index] != HOST and left[where[index]] > 0:
+            found.append(index)
+            left[where[index]] -= 1
+    return frozenset(found)
+
+
+def _shares_of(asked: int, layers: Sequence[int]) -> list[int]:
+    """A number shared out by layers of each GPU; what rounding leaves over goes where it is furthest from its share."""
+    wanted = [asked * own / max(sum(layers), 1) for own in layers]
+    found = [round(share) for share in wanted]
+    while (over := sum(found) - min(asked, sum(layers))) != 0:
+        step = -1 if over > 0 else 1
+        movable = [number for number in range(len(found)) if (found[number] > 0 if over > 0 else found[number] < layers[number])]
+        found[min(movable, key=lambda number: step * (found[number] - wanted[number]))] += step
+    return found
 
 
 def _wish(wishes: Sequence[int | None]) -> int | None:
