@@ -12,6 +12,7 @@ from gpusizer.engines.base.flags import COMMON, flag_table
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import GpusizerError, InputError
 from gpusizer.i18n import LANGUAGES, text
+from gpusizer.planning.owned import without_count
 from gpusizer.planning.request import FIELDS, Field
 from gpusizer.rendering.input_schema import field_schema, flag_schema
 
@@ -85,7 +86,8 @@ def _read(parameter: Parameter, value: Any) -> Any:
 
 
 def _of_field(field: Field) -> Parameter:
-    return Parameter(field.name, field.label, lambda language: field_schema(field, language), _no_files(field) if field.kind == "gpu" else field.read)
+    read = _no_files(field) if field.kind in ("gpu", "owned") else field.read
+    return Parameter(field.name, field.label, lambda language: field_schema(field, language), read)
 
 
 def _of_flag(flag: Flag, name: str = "") -> Parameter:
@@ -97,7 +99,7 @@ def _no_files(field: Field) -> Callable[[Any], Any]:
 
     def read(value: Any) -> Any:
         for words in value if isinstance(value, list) else [value]:
-            if isinstance(words, str) and any(word.strip().lower().endswith(".toml") for word in words.split(",")):
+            if isinstance(words, str) and any(without_count(word).endswith(".toml") for word in words.split(",")):
                 raise InputError("file-not-here", name=field.name, spelling=field.option)
         return field.read(value)
 

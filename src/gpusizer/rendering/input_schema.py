@@ -18,6 +18,7 @@ _SHARE: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0, "maximum":
 _OF_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "word": _WORD,
     "gpu": _WORD,
+    "owned": _WORD,
     "choice": {"type": "string"},
     "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
     "tokens": {"type": "integer", "minimum": 1, "maximum": MAX_TOKENS},

@@ -12,6 +12,7 @@ from gpusizer.architecture.load import pasted_name
 from gpusizer.errors import InputError
 from gpusizer.facts.model_words import model_meant
 from gpusizer.planning.fields import Field
+from gpusizer.planning.owned import without_count
 from gpusizer.planning.request import FIELDS, Request, from_mapping, to_query
 
 __all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "pairs_of", "refuse_files"]
@@ -113,7 +114,7 @@ def asked_of(pairs: Iterable[tuple[str, Any]]) -> Asked:
             values[name] = tuple(_entries(value)) if name in many else value
     own = {name: values.pop(name) for name in list(values) if name in _OWN}
     config = own.pop("config", None)
-    refuse_files(values, ("model", "gpus"))
+    refuse_files(values, ("model", "gpus", "owned"))
     shown = {each.name: each.read(own[each.name]) for each in OWN if each.name in own}
     if config is None:
         request = from_mapping(values)
@@ -148,5 +149,5 @@ def refuse_files(values: Mapping[str, Any], names: Iterable[str]) -> None:
             raise InputError("not-over-http", name=name)
     for name in names:
         for word in _entries(values.get(name, "")):
-            if str(word).strip().lower().endswith(_FILES):
+            if without_count(str(word)).endswith(_FILES):
                 raise InputError("not-over-http", name=name)
