@@ -10,7 +10,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.facts.service_floor import usual_floor
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
-from gpusizer.planning.run_on.shortlist import Candidate, room_bytes, smallest_bytes, trials
+from gpusizer.planning.run_on.shortlist import Candidate, request_bytes, room_bytes, smallest_bytes, trials
 from gpusizer.planning.run_on.starts import started
 from gpusizer.planning.run_on.types import Start
 from gpusizer.planning.service import below_floor
@@ -27,11 +27,11 @@ HOST_SIZES = tuple(size * GB for size in (64, 96, 128, 192, 256, 384, 512, 768, 
 """Memory that people put into one machine. [bytes]"""
 
 
-def lacking(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> Notice:
+def lacking(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Notice:
     """That not even the smallest precision that is worth a start finds room."""
     smallest = smallest_bytes(candidate, machine, engines)
     memory = max(room_bytes(group, machine) for group in machine.groups)
-    return Notice("larger-than-machine", {"weights_bytes": smallest, "memory_bytes": round(memory)})
+    return Notice("larger-than-machine", {"weights_bytes": smallest, "cache_bytes": request_bytes(candidate, need), "memory_bytes": round(memory)})
 
 
 def remedies(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> tuple[Notice, ...]:
