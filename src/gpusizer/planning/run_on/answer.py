@@ -147,8 +147,7 @@ def uses_of(model: ListedModel) -> tuple[str, ...]:
 def kept(bits: float) -> float:
     """Share of the place that a model keeps: below four bits of a parameter it falls with their third power.
 
-    Q2_K (2.9 bits) of 13 billion parameters has about the perplexity of 7 billion in 16 bits, and less is worse than in proportion
-    (ggml-org/llama.cpp: pull 1684, tools/quantize/README.md).
+    13 billion parameters in 3.2 bits (Q2_K of then) have about the perplexity of 7 billion in 16 (ggml-org/llama.cpp: pull 1684).
 
     >>> kept(8), kept(2)
     (1.0, 0.125)

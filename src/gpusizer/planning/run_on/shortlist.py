@@ -149,11 +149,10 @@ def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence
     list of Trial
         Empty where no precision is small enough.
     """
-    found = [trial for group in machine.groups for engine in engines for trial in _of_engine(candidate, group, engine, machine, need)]
+    found = [trial for group in machine.choices for engine in engines for trial in _of_engine(candidate, group, engine, machine, need)]
 
     def order(trial: Trial) -> tuple[float, ...]:
-        device = trial.group.accelerator
-        rate = (device.bandwidth_bytes_per_s or 0.0) * trial.group.gpus
+        rate = trial.group.bandwidth_bytes_per_s
         return trial.offloaded, -trial.level, _place(trial.engine, trial.group, need), -round(trial.bits, 1), -rate
 
     return sorted(found, key=order)
@@ -171,13 +170,14 @@ def serves_many(group: Group) -> bool:
 
 
 def _at_home(group: Group) -> bool:
-    device, count = group
-    return device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and (count == 1 or device.is_machine)
+    device = group.accelerator
+    alone = group.gpus == 1 or device.is_machine or bool(group.devices)
+    return device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and alone
 
 
 def smallest_bytes(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> int:
     """Size of the weights in the fewest bits that are worth a start on one of the GPUs. [bytes]"""
-    return min((each.weights_bytes for group in machine.groups for engine in engines for each in _offers(candidate, group, engine)), default=0)
+    return min((each.weights_bytes for group in machine.choices for engine in engines for each in _offers(candidate, group, engine)), default=0)
 
 
 def request_bytes(candidate: Candidate, need: Need) -> int:
@@ -190,7 +190,7 @@ def room_bytes(group: Group, machine: Machine | None = None) -> float:
     """What weights and cache may take of the GPUs at most, and of the host of a machine. [bytes]"""
     device = group.accelerator
     host = 0 if machine is None or device.unified_memory else machine.host_memory_bytes or 0
-    return group.gpus * device.memory_bytes * ROOM + host * HOST_ROOM
+    return group.memory_bytes * ROOM + host * HOST_ROOM
 
 
 def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
@@ -211,9 +211,9 @@ def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine
 def _offers(candidate: Candidate, group: Group, engine: str) -> Iterator[Trial]:
     """The precisions that an engine has of a model on such GPUs, whether or not there is room."""
     model, sizes = candidate.model, candidate.sizes
-    if engine not in sizes.engines:
-        return
     gguf = declaration(engine).takes_gguf
+    if engine not in sizes.engines or (group.devices and not gguf):
+        return
     reads = not {"embedding", "rerank"}.isdisjoint(model.uses)
     stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
     least = SERVED_BITS if gguf and serves_many(group) else 0.0
@@ -234,8 +234,8 @@ def _precisions(stored_bits: float, *, gguf: bool) -> tuple[str, ...]:
 
 def surely_slow(trial: Trial, model: ListedModel, need: Need, floor: ServiceFloor) -> bool:
     """Whether no kernel is quick enough: reading the activated weights once a token, or computing the prompt, takes longer than the floor allows."""
-    device, count = trial.group
-    token_s = model.activated_params * trial.bits / 8 / (count * device.bandwidth_bytes_per_s) if device.bandwidth_bytes_per_s else 0.0
+    device, count, bandwidth = trial.group.accelerator, trial.group.gpus, trial.group.bandwidth_bytes_per_s
+    token_s = model.activated_params * trial.bits / 8 / bandwidth if bandwidth else 0.0
     peak = max((device.peak_flops.get(form, 0.0) for form in ("bf16", "fp16", "fp8", "int8")), default=0.0)
     prompt_s = 2 * model.activated_params * need.input_tokens / (count * peak) if peak else 0.0
     return token_s > floor.tpot_s or prompt_s > floor.ttft_s
