@@ -75,6 +75,7 @@ _AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", 
 # A publisher's own mix, by what is left of its word without "_xl": the recipe of the same bits.
 _OWN_BASE: Mapping[str, str] = {"q2_k": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q6_k": "q6_k", "q8_k": "q8_0"}
 _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}  # embedding and head at 8 bits
+_BEGUN = re.compile(r"^(?:smol|mix)_")  # how a publisher begins the names of mixes of the fork's types
 _FORK_ROWS = re.compile(r"_r\d{1,2}$")  # rows interleaved: the same bits
 _SAME_FILE = 0.005  # share by which the file of a recipe may differ from its size: metadata, a word for GB that is GiB's
 _NEAR_BITS = 1.3  # bits per weight by which a recipe may differ from the word and still be tried against a published size
@@ -163,7 +164,7 @@ def _own_mix(name: str) -> tuple[str, str, bool] | None:
     """(word without the publisher's mark, recipe of the same bits, whether a publisher chose tensor by tensor) of a mix."""
     marked = name.startswith("ud_")
     word = name.removeprefix("ud_")
-    if (fork := FORK_TYPES.get(_FORK_ROWS.sub("", word))) is not None:
+    if (fork := FORK_TYPES.get(_FORK_ROWS.sub("", _BEGUN.sub("", word)))) is not None:
         return word, fork, True
     match = re.fullmatch(r"(i?q\d_(?:[01]|k|[a-z]{1,3})(?:_[sml])?|tq[12]_0)(_x{1,2}l)?(?:_r\d{1,2})?", word)
     if match is None:
