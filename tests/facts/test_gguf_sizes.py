@@ -13,7 +13,7 @@ from gpusizer.architecture.precision.asked import asked_precision
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.facts.catalog import model_ids
-from gpusizer.facts.gguf_files import GgufSize, gguf_models, gguf_sizes, published_file_bytes
+from gpusizer.facts.gguf_files import GgufSize, gguf_models, gguf_sizes, published_file
 from gpusizer.facts.types import is_source
 
 EVERY = [(model, found) for model in gguf_models() for found in gguf_sizes(model)]
@@ -52,7 +52,7 @@ def test_more_bits_in_the_name_of_one_publisher_take_more_bytes() -> None:
 
 
 def test_what_we_compute_from_a_name_is_near_what_its_publisher_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asked, "published_file_bytes", lambda model, word: None)  # by the name alone
+    monkeypatch.setattr(asked, "published_file", lambda model, word: None)  # by the name alone
     compared = [(model, found) for model, found in EVERY if model not in FEW_BITS_AS_MADE and found.mix not in OF_NO_RECIPE]
     errors = sorted(abs(computed_bytes(model, found) / found.size_bytes - 1) for model, found in compared)
     assert len(errors) > 150
@@ -64,8 +64,9 @@ def test_what_we_compute_from_a_name_is_near_what_its_publisher_states(monkeypat
 def test_a_mix_of_which_the_size_is_stated_is_taken_for_that_size() -> None:
     for model, found in EVERY:
         if found.mix.startswith("UD-") and model not in FEW_BITS_AS_MADE:
-            assert published_file_bytes(model, found.mix.removeprefix("UD-").lower()) == found.size_bytes
-            assert computed_bytes(model, found) == pytest.approx(found.size_bytes, rel=0.06), (model, found.mix)
+            assert published_file(model, found.mix.removeprefix("UD-").lower()) == found
+            one_bit = found.mix.startswith("UD-IQ1")  # of these a dense model's file may be smaller than that of any recipe
+            assert computed_bytes(model, found) == pytest.approx(found.size_bytes, rel=0.2 if one_bit else 0.06), (model, found.mix)
 
 
 @pytest.mark.parametrize(

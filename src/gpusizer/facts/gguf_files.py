@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gpusizer.units import parse_bytes
 
-__all__ = ["GgufSize", "gguf_models", "gguf_sizes", "published_file_bytes"]
+__all__ = ["GgufSize", "gguf_models", "gguf_sizes", "published_file"]
 
 _DYNAMIC = "UD-"  # how Unsloth marks files whose types it chose tensor by tensor
 
@@ -65,8 +65,8 @@ def gguf_models() -> tuple[str, ...]:
     return tuple(sorted(_files()))
 
 
-def published_file_bytes(model_id: str | None, word: str) -> int | None:
-    """Size of a publisher's own mix that no recipe of llama.cpp makes.
+def published_file(model_id: str | None, word: str) -> GgufSize | None:
+    """A publisher's own mix that no recipe of llama.cpp makes.
 
     Parameters
     ----------
@@ -77,16 +77,16 @@ def published_file_bytes(model_id: str | None, word: str) -> int | None:
 
     Returns
     -------
-    int or None
-        None where nobody is known to state it. [bytes]
+    GgufSize or None
+        None where nobody is known to state its size.
 
     Examples
     --------
-    >>> published_file_bytes("deepseek-v3.1", "q2_k_xl"), published_file_bytes("deepseek-v3.1", "iq9_s")
+    >>> published_file("deepseek-v3.1", "q2_k_xl").size_bytes, published_file("deepseek-v3.1", "iq9_s")
     (256000000000, None)
     """
     name = _DYNAMIC + word.upper()
-    return next((found.size_bytes for found in _files().get(model_id or "", ()) if found.mix == name), None)
+    return next((found for found in _files().get(model_id or "", ()) if found.mix == name), None)
 
 
 @cache
