@@ -176,7 +176,20 @@ _FIT = _all(
     warnings=_list(_ref("Notice")),
 )
 
-_ENTRY = _all(id=_TEXT, name=_TEXT, aliases=_TEXTS, licence=_TEXT0, total_params=_WHOLE, activated_params=_WHOLE)
+_ENTRY = _all(
+    id=_TEXT,
+    name=_TEXT,
+    aliases=_TEXTS,
+    licence=_TEXT0,
+    commercial=_TEXT,
+    released=_TEXT0,
+    uses=_TEXTS,
+    base=_YES,
+    context_tokens=_WHOLE0,
+    total_params=_WHOLE,
+    activated_params=_WHOLE,
+    copy_of=_TEXT0,
+)
 _ACCELERATOR = _all(
     id=_TEXT,
     vendor=_TEXT,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from gpusizer.architecture.model import Architecture
@@ -19,7 +19,7 @@ from gpusizer.architecture.precision.requantise import precision_ids, with_preci
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnknownIdError
-from gpusizer.facts.gguf_files import published_file_bytes
+from gpusizer.facts.gguf_files import published_file
 from gpusizer.facts.number_formats import GGUF_BLOCKS
 
 __all__ = ["AskedPrecision", "asked_precision", "recipe_of_size"]
@@ -75,6 +75,7 @@ _AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", 
 # A publisher's own mix, by what is left of its word without "_xl": the recipe of the same bits.
 _OWN_BASE: Mapping[str, str] = {"q2_k": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q6_k": "q6_k", "q8_k": "q8_0"}
 _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}  # embedding and head at 8 bits
+_BEGUN = re.compile(r"^(?:smol|mix)_")  # how a publisher begins the names of mixes of the fork's types
 _FORK_ROWS = re.compile(r"_r\d{1,2}$")  # rows interleaved: the same bits
 _SAME_FILE = 0.005  # share by which the file of a recipe may differ from its size: metadata, a word for GB that is GiB's
 _NEAR_BITS = 1.3  # bits per weight by which a recipe may differ from the word and still be tried against a published size
@@ -163,7 +164,7 @@ def _own_mix(name: str) -> tuple[str, str, bool] | None:
     """(word without the publisher's mark, recipe of the same bits, whether a publisher chose tensor by tensor) of a mix."""
     marked = name.startswith("ud_")
     word = name.removeprefix("ud_")
-    if (fork := FORK_TYPES.get(_FORK_ROWS.sub("", word))) is not None:
+    if (fork := FORK_TYPES.get(_FORK_ROWS.sub("", _BEGUN.sub("", word)))) is not None:
         return word, fork, True
     match = re.fullmatch(r"(i?q\d_(?:[01]|k|[a-z]{1,3})(?:_[sml])?|tq[12]_0)(_x{1,2}l)?(?:_r\d{1,2})?", word)
     if match is None:
@@ -181,11 +182,11 @@ def _stand_in(words: str, mix: tuple[str, str, bool], model: Architecture | None
     """The recipe that stands for a publisher's own mix: nearest in size where the size is published, else of the same bits."""
     word, base, own = mix
     recipe = mix_of(words, base, model) if own and model is not None else base
-    published = published_file_bytes(model.id, word) if model is not None else None
+    published = published_file(model.id, word) if model is not None else None
     if model is None or published is None:
         return AskedPrecision(recipe, Notice("mix-stands", {"found": words, "precision": recipe}))
-    recipe, size = _nearest_size(model, base, published, recipe)
-    sizes = {"published_bytes": published, "bytes": size}
+    recipe, size = _nearest_size(model, base, published.size_bytes, recipe, drafts=published.drafts)
+    sizes = {"published_bytes": published.size_bytes, "bytes": size}
     return AskedPrecision(recipe, Notice("mix-stands-published", {"found": words, "precision": recipe, **sizes}))
 
 
@@ -217,20 +218,21 @@ def recipe_of_size(model: Architecture, recipe: str, size_bytes: int, mix: str =
 _SIZED: dict[tuple[object, ...], tuple[str, int]] = {}  # by the model and what was asked: at most as many as there are published files
 
 
-def _nearest_size(model: Architecture, base: str, published: int, mix: str) -> tuple[str, int]:
+def _nearest_size(model: Architecture, base: str, published: int, mix: str, *, drafts: bool = False) -> tuple[str, int]:
     """The recipe, or mix of recipes, whose file is nearest to a published size, and its bytes (remembered)."""
-    known = (model.id, model.parameters.total, base, published, mix)
+    known = (model.id, model.parameters.total, base, published, mix, drafts)
     if known not in _SIZED:
-        _SIZED[known] = _search_size(model, base, published, mix)
+        _SIZED[known] = _search_size(model, base, published, mix, drafts=drafts)
     return _SIZED[known]
 
 
-def _search_size(model: Architecture, base: str, published: int, mix: str) -> tuple[str, int]:
+def _search_size(model: Architecture, base: str, published: int, mix: str, *, drafts: bool) -> tuple[str, int]:
     bits, sparse = _bits(base), bool(model.parameters.groups.get("routed_experts", 0))
     kin = re.compile(r"iq\d|q2_k" if base.startswith("iq") else r"q\d_k")
     near = [name for name in RECIPES if kin.match(name) and abs(_bits(name) - bits) <= _NEAR_BITS]
     names = [mix, *near, *(f"{name}+q4_k_m" for name in near if sparse and _bits(name) < _bits("q4_k_m"))]
-    sizes = {name: checkpoint_bytes(with_precision(model, name), mtp=False) for name in names}
+    language = replace(model, towers=())  # those for images lie in a file of their own
+    sizes = {name: checkpoint_bytes(with_precision(language, name), mtp=drafts) for name in names}
     best = min(names, key=lambda name: abs(sizes[name] - published))
     return best, sizes[best]
 
