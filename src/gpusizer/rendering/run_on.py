@@ -17,9 +17,11 @@ from gpusizer.rendering.devices import counted_devices
 from gpusizer.rendering.document import Block, Column, Document, Heading, Lines, Paragraph, Points, Table
 from gpusizer.rendering.launch import command_blocks, command_line
 from gpusizer.rendering.notices import notice_data, notice_words, warning_lines
+from gpusizer.units import GB
 
 __all__ = ["run_on_data", "run_on_document", "size_words"]
 
+_MOST_FILES = 3
 _BILLION, _MILLION = 1e9, 1e6
 _NUMBERS = ("ro-size", "ro-context", "ro-at-once", "ro-ttft", "ro-speed", "ro-gpus")
 _SPARE = {"ro-released": 1, "ro-ttft": 2, "ro-verdict": 3, "ro-context": 4}
@@ -53,6 +55,7 @@ def run_on_document(answer: RunOn, language: str, *, detail: bool = False) -> Do
         for row in new if detail else new[:1]:
             if row.start is not None:
                 blocks += [Paragraph(text("run-on", "command-of", language, model=row.model.name)), *command_blocks(row.start.launch, language)]
+                blocks += [Lines([text("run-on", "published", language, files=files)])] if (files := _files(row)) else []
         shown |= {row.model.id for row in new}
     if answer.beyond:
         blocks += [Paragraph(text("run-on", "beyond", language)), Points([_beyond_words(row, language) for row in answer.beyond])]
@@ -113,10 +116,16 @@ def _row_data(row: Row) -> dict[str, Any]:
         "tpot_s": None if speed is None else speed.tpot_s.value,
         "output_tokens_per_s": None if speed is None else speed.output_tokens_per_s.value,
         "command": command_line(start.launch),
+        "files": [each._asdict() for each in row.published],
         "reason": reason,
         "remedies": remedies,
         "warnings": [notice_data(each, "warning") for each in row.slow],
     }
+
+
+def _files(row: Row) -> list[str]:
+    """The largest published files that find room, by name, size and publisher."""
+    return [f"{each.mix} {each.size_bytes / GB:,.1f} GB ({each.by})" for each in row.published[:_MOST_FILES]]
 
 
 def _gpu_bytes(fit: Fit) -> int:
