@@ -13,7 +13,7 @@ from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, declarations, get_engine
 from gpusizer.engines.base.declaration import Declaration
-from gpusizer.engines.base.flag import MAX_RANKS, MOST_OTHER_MEMORY, Effect, Flag, normal
+from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, MOST_OTHER_MEMORY, Effect, Flag, normal
 from gpusizer.engines.base.precision_asked import precision_asked
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.engines.base.version import checked_version
@@ -284,7 +284,7 @@ def checked_launch(deployment: Deployment) -> Launch:
             raise FlagError("bad-word", option=name, found=str(value)[:40])
     table = flag_table(deployment.engine)
     for name in ("tp", "pp", "dp", "ep", "dcp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size", "speculative_tokens"):
-        value, flag = getattr(deployment, name), table.named(name) or _ANY_COUNT
+        value, flag = getattr(deployment, name), table.named(name) or (_ANY_CONTEXT if name == "max_model_len" else _ANY_COUNT)
         if value is None and name.startswith(("max_", "block")):
             continue
         low = 0 if name == "speculative_tokens" else 1
@@ -323,3 +323,4 @@ def _beside_flags(deployment: Deployment, table: FlagTable) -> dict[str, int]:
 
 
 _ANY_COUNT = Flag("", "count", low=1, high=MAX_RANKS)
+_ANY_CONTEXT = Flag("", "tokens", low=1, high=MAX_TOKENS)  # an engine may have no flag for that of one request
