@@ -126,6 +126,14 @@ def test_a_host_that_is_too_small_is_said_with_what_happens_otherwise() -> None:
     assert (small.host_mapped, loaded.host_mapped) == (True, False)
 
 
+def test_ollama_refuses_what_the_host_does_not_hold() -> None:
+    # ollama/ollama issue 8667: "model requires more system memory (446.3 GiB) than is available", whatever could be mapped
+    launch = Deployment("deepseek-r1", "rtx4090-24gb", engine="ollama", precision="q4_k_m", host_memory_bytes=256 * GB)
+    fit = get_engine("ollama").fit(launch, with_precision(load_architecture("deepseek-r1"), "q4_k_m"), accelerator("rtx4090-24gb"))
+    assert fit.reason is not None
+    assert (fit.reason.code, fit.host_mapped) == ("host-memory-refused", False)
+
+
 def experts_by_card(fit: Fit) -> list[int]:
     return [sum(line.bytes for line in rank.items if line.id == "weights_experts") for rank in fit.ranks]
 

@@ -19,6 +19,7 @@ from gpusizer.planning.offload import offloaded
 from gpusizer.planning.pasted import launch_of_command
 from gpusizer.planning.remedies import remedies_for
 from gpusizer.planning.verdict import make_fit
+from gpusizer.planning.words import start_from_flags
 from gpusizer.rendering.launch import command_line
 from gpusizer.units import GB
 
@@ -183,6 +184,17 @@ def test_a_request_is_as_fast_as_the_memory_of_the_host() -> None:
     assert speeds[50] - speeds[100] >= read / 100e9  # at most what the channels carry is read
     whole, _ = asked("qwen3-8b", "q4_k_m", "rtx4090-24gb")
     assert make_fit(whole).request is None
+
+
+def test_two_processors_read_slower_than_their_channels_together() -> None:
+    launch, _ = asked("gpt-oss-120b", "checkpoint", "rtx4090-24gb", flags={"n_cpu_moe": 36})
+    one, two = (
+        make_fit(start_from_flags(launch, {**launch.flags, "--host-bandwidth": words}).deployment).request for words in ("EPYC 9654", "2 x EPYC 9654")
+    )
+    assert one is not None
+    assert two is not None
+    assert one.bandwidth.bytes_per_s * 2 == two.bandwidth.bytes_per_s
+    assert two.speed.tpot_s.value < one.speed.tpot_s.value < 2 * two.speed.tpot_s.value
 
 
 def test_sums_of_the_host_are_told_by_their_sections() -> None:

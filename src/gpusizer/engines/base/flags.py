@@ -18,7 +18,7 @@ from gpusizer.engines.base.precision_asked import precision_asked
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError
-from gpusizer.facts.hosts import LEAST_BYTES_PER_S, MOST_BYTES
+from gpusizer.facts.hosts import LEAST_BYTES_PER_S, MOST_BYTES, platform_of, sockets_said
 
 __all__ = [
     "COMMON",
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 OFFLOADS = ("none", "auto")
+MOST_SOCKETS = 64
 COMMON = (
     Flag("--gpus", "count", "gpus", low=1, high=MAX_RANKS),
     Flag("--tp", "count", "tp", low=1, high=MAX_RANKS),
@@ -42,6 +43,7 @@ COMMON = (
     Flag("--other-memory", "bytes", "other_memory_bytes", high=MOST_OTHER_MEMORY),
     Flag("--host-memory", "bytes", "host_memory_bytes", low=1, high=MOST_BYTES),
     Flag("--host-bandwidth", "bandwidth", "host_bandwidth_bytes_per_s", low=LEAST_BYTES_PER_S, high=MOST_BYTES, effect=Effect.SPEED),
+    Flag("--host-sockets", "count", "host_sockets", low=1, high=MOST_SOCKETS, effect=Effect.SPEED),
     Flag("--offload", "word", "offload", choices=OFFLOADS),
 )
 """Ours, for every engine; an engine may give these spellings a flag of its own."""
@@ -172,6 +174,8 @@ def launch_from_flags(bare: Deployment, flags: Mapping[str, Any]) -> Launch:
             raise unknown_flag(table, name)
         value = flag.read(raw)
         given.append(flag)
+        if flag.kind == "bandwidth" and platform_of(str(raw)) is not None:  # the name of a processor may say how many there are
+            values.setdefault("host_sockets", sockets_said(str(raw)))
         if flag.effect in (Effect.MEMORY, Effect.SPEED) and not (value is False and flag.target in _FIELDS):
             values[flag.target] = value
     notices = (*_effects(given), *table.settle(values))
@@ -306,9 +310,11 @@ def checked_launch(deployment: Deployment) -> Launch:
 
 def _checked_host(deployment: Deployment) -> None:
     """How fast the host's memory is, and whether weights may go there, within their bounds."""
-    rate, offload = deployment.host_bandwidth_bytes_per_s, deployment.offload
+    rate, sockets, offload = deployment.host_bandwidth_bytes_per_s, deployment.host_sockets, deployment.offload
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not LEAST_BYTES_PER_S <= rate <= MOST_BYTES):
         raise FlagError("out-of-bounds", option="host_bandwidth_bytes_per_s", low=LEAST_BYTES_PER_S, high=MOST_BYTES, found=str(rate)[:40])
+    if sockets is not None and (isinstance(sockets, bool) or not isinstance(sockets, int) or not 1 <= sockets <= MOST_SOCKETS):
+        raise FlagError("out-of-bounds", option="host_sockets", low=1, high=MOST_SOCKETS, found=str(sockets)[:40])
     if offload not in OFFLOADS:
         raise FlagError("bad-choice", option="offload", expected=list(OFFLOADS), found=str(offload)[:40])
 
