@@ -43,7 +43,6 @@ COMMON = (
     Flag("--other-memory", "bytes", "other_memory_bytes", high=MOST_OTHER_MEMORY),
     Flag("--host-memory", "bytes", "host_memory_bytes", low=1, high=MOST_BYTES),
     Flag("--host-bandwidth", "bandwidth", "host_bandwidth_bytes_per_s", low=LEAST_BYTES_PER_S, high=MOST_BYTES, effect=Effect.SPEED),
-    Flag("--host-sockets", "count", "host_sockets", low=1, high=MOST_SOCKETS, effect=Effect.SPEED),
     Flag("--offload", "word", "offload", choices=OFFLOADS),
 )
 """Ours, for every engine; an engine may give these spellings a flag of its own."""
