@@ -71,7 +71,7 @@ def test_python_http_and_agents_answer_the_same(capsys: pytest.CaptureFixture[st
 def test_both_languages_say_it(capsys: pytest.CaptureFixture[str], language: str) -> None:
     code, out, _ = run(capsys, *START, *HOST, "--offload", "auto", "--language", language)
     assert code == ANSWERED
-    words = ("Host memory: ", "TTFT", "as told") if language == "en" else ("主机内存：", "TTFT", "用户给出")
+    words = ("Host memory: ", "TTFT", "as told") if language == "en" else ("主机内存占用 ", "TTFT", "用户给出")
     assert all(each in out for each in words)
 
 
