@@ -132,6 +132,7 @@ def test_a_verdict_without_a_speed_has_a_document() -> None:
         ("qwen3-235b-a22b", "--gpu", "rtx-3090", "--gpu", "rtx-4090", "--ctx-size", "32k", "--parallel", "1"),
         ("llama-3.3-70b", "--gpu", "rtx-3090", "--gpus", "2", "--ctx-size", "32k", "--precision", "q5_k_m"),
         ("qwen3-30b-a3b", "--gpu", "rtx-3060-12gb", "--precision", "q8_0"),
+        ("qwen3-235b-a22b", "--gpu", "rtx-3090", "--gpus", "2", "--fork", "ik_llama.cpp", "--ctx-size", "32k"),
     ],
 )
 def test_the_printed_command_alone_is_the_same_start(capsys: pytest.CaptureFixture[str], start: tuple[str, ...]) -> None:
@@ -139,9 +140,10 @@ def test_the_printed_command_alone_is_the_same_start(capsys: pytest.CaptureFixtu
     found = json.loads(out)
     assert found["fits"]
     assert found["host"]["weights_bytes"] > found["per_gpu"]["weights_bytes"] / 10
-    gpus = [word for place, name in enumerate(start) if name == "--gpu" for word in start[place : place + 2]]
+    gpus = [word for place, name in enumerate(start) if name in ("--gpu", "--fork") for word in start[place : place + 2]]
     code, out, _ = run(capsys, "fit", *gpus, "--host-memory", "256GB", "--format", "json", "--", found["command"])
     again = json.loads(out)
     assert code == ANSWERED
     assert (again["per_gpu"], again["items"], again["host"]) == (found["per_gpu"], found["items"], found["host"])
     assert again["command"] == found["command"]
+    assert ("ik_llama.cpp 4840" in found["sentence"]["en"]) == ("--fork" in start)
