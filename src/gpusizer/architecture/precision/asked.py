@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.gguf_mixes import mix_of
 from gpusizer.architecture.precision.gguf_recipes import RECIPES, is_gguf_mix
+from gpusizer.architecture.precision.mlx_formats import MLX_BITS, MLX_IDS, is_mlx
 from gpusizer.architecture.precision.precision_words import FORK_TYPES
 from gpusizer.architecture.precision.requantise import precision_ids, with_precision
 from gpusizer.architecture.tensors import checkpoint_bytes
@@ -22,7 +23,7 @@ from gpusizer.errors import InputError, UnknownIdError
 from gpusizer.facts.gguf_files import published_file
 from gpusizer.facts.number_formats import GGUF_BLOCKS
 
-__all__ = ["AskedPrecision", "asked_precision", "recipe_of_size"]
+__all__ = ["LONGEST_WORDS", "AskedPrecision", "asked_precision", "recipe_of_size"]
 
 LONGEST_WORDS = 80
 
@@ -68,10 +69,16 @@ _EIGHT_BIT_STEPS = frozenset({"w4a8", "w4a8_int8", "w4a8_fp8", "w4afp8", "w4aint
 _ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (r"exl2", "ExLlamaV2 (TabbyAPI)", "exl2"),
     (r"exl3", "ExLlamaV3 (TabbyAPI)", "exl3"),
-    (r"mlx", "MLX (mlx-lm, LM Studio)", "mlx"),
 )
 # What a GGUF file holds in the place of a format that it lacks.
 _AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", "fp8_block": "q8_0", "mxfp8": "q8_0"}
+# What MLX makes of a format that it lacks; GGUF recipes become groups of about as many bits.
+_AS_MLX: Mapping[str, str] = {
+    "int4": "mlx_4bit",
+    **dict.fromkeys(("int8", "fp8", "fp8_block"), "mlx_8bit"),
+    **{name: f"mlx_{name}" for name in ("mxfp4", "mxfp8", "nvfp4")},
+}
+_MLX_WORD = re.compile(r"(?<![a-z])mlx(?![a-z])")
 # A publisher's own mix, by what is left of its word without "_xl": the recipe of the same bits.
 _OWN_BASE: Mapping[str, str] = {"q2_k": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q6_k": "q6_k", "q8_k": "q8_0"}
 _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}  # embedding and head at 8 bits
@@ -89,7 +96,7 @@ class AskedPrecision:
     notice: Notice | None = None
 
 
-def asked_precision(words: str, *, gguf: bool = False, model: Architecture | None = None) -> AskedPrecision:
+def asked_precision(words: str, *, gguf: bool = False, mlx: bool = False, model: Architecture | None = None) -> AskedPrecision:
     """What somebody means by a word for a precision.
 
     Parameters
@@ -98,6 +105,8 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
         As typed, in any letter case.
     gguf : bool
         The engine reads GGUF files: a format that such a file cannot hold becomes the GGUF type of the same bits.
+    mlx : bool
+        The engine reads checkpoints of MLX: a format that those cannot hold becomes groups of the same bits.
     model : Architecture or None
         As stored; own mixes of publishers depend on it.
 
@@ -117,10 +126,18 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
     --------
     >>> [asked_precision(words).precision for words in ("awq", "W8A8", "w4a8", "half", "8bit", "q3_k_xl", "GPTQ-Int4", "fp8")]
     ['int4', 'int8', 'int4', 'fp16', 'int8', 'q3_k_m', 'int4', 'fp8']
-    >>> asked_precision("4bit", gguf=True).precision
-    'q4_k_m'
+    >>> asked_precision("4bit", gguf=True).precision, asked_precision("4bit", mlx=True).precision, asked_precision("MLX 6bit").precision
+    ('q4_k_m', 'mlx_4bit', 'mlx_6bit')
     """
     name = _plain(words)
+    if is_mlx(name) or _MLX_WORD.search(name):
+        return _of_mlx(words, name)
+    found = _asked(words, name, gguf=gguf, model=model)
+    return _for_mlx(words, found, model) if mlx else found
+
+
+def _asked(words: str, name: str, *, gguf: bool, model: Architecture | None) -> AskedPrecision:
+    """What a word means that does not name MLX."""
     for pattern, engine, kind in _ELSEWHERE:
         if re.search(rf"(?<![a-z]){pattern}(?![a-z])", name):
             raise InputError("precision-elsewhere", id=words[:LONGEST_WORDS], engine=engine, kind=kind, precision=_nearest_bits(name))
@@ -158,6 +175,28 @@ def _for_gguf(words: str, precision: str, model: Architecture | None, *, said: b
     if precision == "mxfp4" and not (model is not None and model.quantization.method == "mxfp4"):
         other = "mxfp4_moe"
     return AskedPrecision(other, _taken(words, other) if said or other != precision else None)
+
+
+def _of_mlx(words: str, name: str) -> AskedPrecision:
+    """A word that names MLX, with its bits or its format beside it; four bits where it says none."""
+    rest = re.sub(r"_?(?<![a-z])mlx(?![a-z])_?", "_", name).strip("_")
+    rest = re.sub(r"^(?:q|int|w)(\d)", r"\1bit", rest)
+    for other in (name, f"mlx_{rest}", f"mlx_{rest.partition('_')[0]}") if rest else MLX_IDS[:1]:
+        if is_mlx(other):
+            return AskedPrecision(other, None if other == name else _taken(words, other))
+    raise UnknownIdError("unknown-precision", id=words[:LONGEST_WORDS], nearest=list(MLX_IDS[:3]))
+
+
+def _for_mlx(words: str, found: AskedPrecision, model: Architecture | None) -> AskedPrecision:
+    """The format of MLX for a precision; what a checkpoint is published in and MLX reads stays."""
+    asked = found.precision
+    if model is not None and asked == model.quantization.method == "mxfp4":
+        return found
+    other = _AS_MLX.get(asked, asked)
+    if asked in RECIPES or is_gguf_mix(asked):
+        bits = _bits(asked.partition("+")[0]) if asked.partition("+")[0] in RECIPES else 4.5
+        other = f"mlx_{min(MLX_BITS, key=lambda each: abs(each + 0.5 - bits))}bit"
+    return found if other == asked else AskedPrecision(other, _taken(words, other))
 
 
 def _own_mix(name: str) -> tuple[str, str, bool] | None:
