@@ -12,7 +12,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Attention, LatentAttention, Notice
 from gpusizer.engines.base.band import Band, Basis, Spread
-from gpusizer.engines.base.cache import CacheFormat, cache_format
+from gpusizer.engines.base.cache import CacheFormat
 from gpusizer.engines.base.device import driver_reserved, system_memory
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Start
@@ -60,12 +60,12 @@ class MLX(PlacedEngine):
     # ---- what was started ------------------------------------------------------------------------------------------
 
     def complete(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment:
-        """One request at a time, to the longest context, unless it was said otherwise."""
-        context = deployment.max_model_len or architecture.max_position_embeddings or 4096
+        """One request at a time, to the longest context, unless it was said otherwise: a server says only what its caches may take."""
+        requests, longest = deployment.max_num_seqs or 1, architecture.max_position_embeddings or 4096
         return replace(
             deployment,
-            max_model_len=context,
-            max_num_seqs=deployment.max_num_seqs or 1,
+            max_model_len=deployment.max_model_len or _length_held(deployment, architecture, requests, longest),
+            max_num_seqs=requests,
             max_num_batched_tokens=deployment.max_num_batched_tokens or _PIECE,
             kv_precision=_cache_word(deployment.kv_precision, architecture),
         )
@@ -172,6 +172,15 @@ class MLX(PlacedEngine):
         return ["mlx_lm.generate" if alone else "mlx_lm.server", "--model", deployment.model, *words]
 
 
+def _length_held(deployment: Deployment, architecture: Architecture, requests: int, longest: int) -> int:
+    """Tokens of so many requests whose caches take what they may, no more than the longest. [tokens]"""
+    held = deployment.flags.get("prompt_cache_bytes")
+    if not isinstance(held, int) or not held:
+        return longest
+    cache = cache_of(architecture.layers, _own_form(architecture), element_bytes(architecture.dtype))
+    return largest(lambda tokens: held - cache.bytes_of(Batch(requests, tokens)), longest) or longest
+
+
 def _cache_word(words: str, architecture: Architecture) -> str:
     """The format of the cache by our word; it has the model's own type, or groups of few bits."""
     name = words.lower()
@@ -196,10 +205,13 @@ def _bits(start: Start) -> int | None:
     return int(match[1]) if match and (start.deployment.max_model_len or 1) >= first else None
 
 
+def _own_form(architecture: Architecture) -> CacheFormat:
+    size = float(element_bytes(architecture.dtype))
+    return CacheFormat("own", size, index_element_bytes=size, index_scale_bytes=0)
+
+
 def _cache_form(start: Start) -> CacheFormat:
-    bits, own = _bits(start), cache_format("auto", start.architecture.dtype)
-    assert own is not None  # the model's own type is a format
-    own = replace(own, index_element_bytes=own.element_bytes, index_scale_bytes=0)
+    bits, own = _bits(start), _own_form(start.architecture)
     if bits is None:
         return own
     return replace(own, id=f"mlx_{bits}bit", element_bytes=bits / 8 + 4 / start.whole("kv_group_size", _GROUP))
@@ -296,6 +308,8 @@ def _told(start: Start, stored: Architecture, loaded: _Loaded, batch: Batch) -> 
     told = []
     if start.architecture is not stored:
         told.append(Notice("dequantised-on-load", {"precision": weight_formats(stored)[0], "gpu": start.accelerator.id}))
+    if loaded.held_bytes and (start.asked is None or start.asked.max_model_len is None):
+        told.append(Notice("context-of-cache", {"requests": batch.requests, "tokens": batch.tokens}))
     if not _generates(start.deployment) and not loaded.held_bytes:
         kept = start.whole("prompt_cache_size", _KEPT)
         told += [Notice("kept-prompts", {"count": kept, "bytes": loaded.cache.bytes_of(Batch(kept, batch.tokens))})] if kept else []
