@@ -317,14 +317,8 @@ def _stdout(words: list[str]) -> str:
 def test_commands_of_a_plan_read_back(engine: str, model: str, precision: str) -> None:
     """Whatever a plan offers, its command pasted into fit gives the same ledger, byte for byte."""
     precision = {"int4": "q4_k_m", "checkpoint": "q8_0"}[precision] if engine in GGUF else precision
-    request = gpusizer.Request(
-        model=model,
-        concurrency=4,
-        context_tokens=4096,
-        gpus=MACHINES if engine == "mlx" else CARDS[:1] + CARDS[2:],
-        engine=engine,
-        precision=precision,
-    )
+    gpus = MACHINES if engine == "mlx" else ("rtx4090-24gb", "h200-sxm-141gb", "mi300x-192gb")
+    request = gpusizer.Request(model=model, concurrency=4, context_tokens=4096, gpus=gpus, engine=engine, precision=precision)
     options = gpusizer.plan(request).options
     assert options
     for option in options:

@@ -31,8 +31,8 @@ from gpusizer.planning.verdict import make_fit
 from gpusizer.planning.words import named
 from gpusizer.units import GB, GiB, KiB
 
-# Bytes of all files of a checkpoint, as its index or its hub counts them: exo-explore/exo@b5375f8ce, resources/inference_model_cards; those alone that
-# are no whole number of MiB, which are estimates there.
+# Bytes of all files of a checkpoint, as its index or hub counts them: exo-explore/exo@b5375f8ce, resources/inference_model_cards; without those that
+# are a whole number of MiB, which are estimates there.
 SIZES = lines_of(DATA / "mlx_sizes.jsonl")
 # Printed by mlx_lm.generate and mlx_lm.benchmark, each with its source.
 RUNS = lines_of(DATA / "mlx_runs.jsonl")
