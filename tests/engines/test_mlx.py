@@ -87,6 +87,19 @@ def test_a_configuration_of_mlx_counts_what_its_name_counts() -> None:
     assert checkpoint_bytes(written) == checkpoint_bytes(with_precision(model, "mlx_4bit"))
 
 
+def test_settings_of_single_modules_are_read_with_their_mode() -> None:
+    """As of gpt-oss-20b-MXFP4-Q8: experts in MXFP4, the rest in affine groups of eight bits; experts stand stacked in one module."""
+    model = load_architecture("qwen3-30b-a3b")
+    experts = {
+        f"model.layers.{index}.mlp.switch_mlp.{name}": {"group_size": 32, "bits": 4, "mode": "mxfp4"}
+        for index in range(len(model.layers))
+        for name in ("gate_proj", "up_proj", "down_proj")
+    }
+    settings = {"group_size": 64, "bits": 8, **experts}
+    written = read_config({**model.config, "quantization": settings}, id="x", name="x")
+    assert checkpoint_bytes(written) == pytest.approx(checkpoint_bytes(with_precision(model, "mlx_mxfp4_q8")), rel=0.001)
+
+
 # ---- cache -------------------------------------------------------------------------------------------------------------
 
 

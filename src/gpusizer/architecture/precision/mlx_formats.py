@@ -21,7 +21,7 @@ from gpusizer.architecture.storage.formats import StorageFormat, integer_groups,
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import Tensor
 
-__all__ = ["MLX_BITS", "MLX_IDS", "MLXFormats", "affine_groups", "is_mlx", "mlx_formats"]
+__all__ = ["MLX_BITS", "MLX_IDS", "MLXFormats", "affine_groups", "groups_of_mode", "is_mlx", "mlx_formats"]
 
 MLX_BITS = (2, 3, 4, 5, 6, 8)
 """Bits of an element in affine groups: mlx.core.quantize of MLX 0.32."""
@@ -32,6 +32,7 @@ MLX_IDS = (*(f"mlx_{bits}bit" for bits in (4, 8, 6, 5, 3, 2)), "mlx_mxfp4", "mlx
 _AFFINE = re.compile(r"mlx_([234568])bit(?:_g(32|64|128))?")
 _FLOATS = re.compile(r"mlx_(mxfp4|mxfp8|nvfp4)(?:_q([4568]))?")
 _MIXED = re.compile(r"mlx_mixed_(2_6|3_4|3_6|4_6)")
+_FLOAT_MODES = frozenset({"mxfp4", "mxfp8", "nvfp4"})
 _GROUP = 64
 _TABLES = frozenset({"embedding", "per_layer_embedding", "ngram_embedding"})
 _RAISED = frozenset({"attn_v", "ffn_down"})  # of a mix: some layers' values and ways down
@@ -54,6 +55,15 @@ def affine_groups(bits: int, group: int = _GROUP) -> StorageFormat:
     (4.5, 9.0)
     """
     return integer_groups(bits, group, zero_bits=16)
+
+
+def groups_of_mode(mode: str, bits: int, group: int) -> StorageFormat:
+    """The format of a mode of ``mlx.core.quantize``: floats have groups and bits of their own.
+
+    >>> groups_of_mode("affine", 6, 64).id, groups_of_mode("mxfp4", 4, 32).id
+    ('int6_g64', 'mxfp4')
+    """
+    return affine_groups(bits, group) if mode not in _FLOAT_MODES else scaled_format(mode)
 
 
 @lru_cache(maxsize=64)
