@@ -17,6 +17,7 @@ from gpusizer.engines.base.device import driver_reserved, system_memory
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Start
 from gpusizer.engines.base.flag import MAX_TOKENS
+from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import printed_values, words_for
 from gpusizer.engines.base.ledger import banded, combined, computed, free_line
 from gpusizer.engines.base.placed import PlacedEngine, safe_room
@@ -42,7 +43,7 @@ _ALONE = ("kv_group_size", "quantized_kv_start", "max_kv_size")  # of mlx_lm.gen
 # Metal's compiled kernels and command buffers, and Python's own: nobody prints them.
 _CONTEXT = Band(300 * MiB, 150 * MiB, 300 * MiB, Basis("mlx.context", 0, 150, 600, "MiB"))
 _PEAK_SPREAD = Spread(0.4, 0.5)
-_PEAK_BASIS = Basis("mlx.layers_at_once", 15, 1.7, 2.9, "layers")
+_PEAK_BASIS = Basis("mlx.layers_at_once", 24, 1.7, 2.9, "layers")
 _READ_AS_STORED = frozenset({"mxfp4", "mxfp8", "nvfp4", "bf16", "fp16", "fp32"})  # and integers in groups
 _CACHE = re.compile(r"(?:mlx_|int)([234568])(?:bit)?")
 
@@ -56,6 +57,8 @@ class MLX(PlacedEngine):
     most_devices: ClassVar[int | None] = 1
     weight_error: ClassVar[float] = 0.01
     weight_sources: ClassVar[tuple[str, ...]] = (_SOURCE + "mlx_lm/utils.py, quantize_model, load_model",)
+    # a quarter of the step: 11 GB less at 128k tokens, and prompts as fast as before
+    knobs: ClassVar[Knobs] = Knobs(sequences=False, step_tokens=(512,), sources=("ml-explore/mlx-lm pull 1781",))
 
     # ---- what was started ------------------------------------------------------------------------------------------
 
@@ -283,7 +286,6 @@ class _Loaded:
             prompt_peak_bytes,
             section=Section.ACTIVATION,
             band=_PEAK_SPREAD,
-            evidence=Evidence.ASSUMED,
             sources=(_PEAK_BASIS.source,),
             **self.prompts.inputs(batch, self.cache),
         )

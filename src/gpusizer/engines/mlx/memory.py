@@ -19,12 +19,10 @@ __all__ = ["LAYERS_AT_ONCE", "STEP", "Batch", "Cache", "Prompts", "cache_of"]
 
 STEP = 256  # rows by which a cache grows: mlx_lm/models/cache.py
 _STATE_BYTES = 4  # mlx_lm/models/gated_delta.py, ssm.py: states are FP32
-# Layers whose arrays live at a time: peaks of 12 checkpoints of two models (mlx_lm/BENCHMARKS.md), and of three of GLM-5.1
-# (huggingface.co/spicyneuron/GLM-5.1-MLX-4.5bit), less weights and cache.
+# Layers whose arrays live at a time: 24 peaks of seven models that people printed, less weights and cache (tests/data/mlx_runs.jsonl).
 LAYERS_AT_ONCE = 2.3
 _UNFUSED_WIDTHS = frozenset({192, 256})  # of a head: ml-explore/mlx@846d17622, mlx/backend/metal/scaled_dot_product_attention.cpp, use_fallback
 _FUSED_MOST = 256
-_SCORE_COPIES = 2  # scores, and those that a mask or a softmax makes of them
 _SCAN_TOKENS = 256  # a state space reads a prompt in pieces: mlx_lm/models/ssm.py, ssm_attn
 _SCAN_COPIES = 3  # products, decay, and both together, in FP32
 
@@ -152,21 +150,27 @@ class Prompts:
 
     def _scores_bytes(self, mixer: Mixer, batch: Batch, piece: int) -> int:
         """Scores of one layer that are written out. [bytes]"""
-        if not self._writes_scores(mixer):
+        copies = self._written_scores(mixer)
+        if not copies:
             return 0
         seen = mixer.seen_tokens
         keys = min(seen - 1 + piece, batch.tokens) if seen else batch.tokens
         sizes = {"requests": batch.requests, "heads": mixer.query_heads, "queries": piece, "keys": keys}
-        return int(eager_scores_bytes(**sizes, score_bytes=_SCORE_COPIES * element_bytes(self.architecture.dtype)))
+        return int(eager_scores_bytes(**sizes, score_bytes=copies * element_bytes(self.architecture.dtype)))
 
-    def _writes_scores(self, mixer: Mixer) -> bool:
+    def _written_scores(self, mixer: Mixer) -> int:
+        """Scores that are written out: masks and softmax take their place. Peaks of two models at up to 192k tokens grow by just one of them."""
         match mixer:
-            case LatentAttention():  # scores of the rotated part are a mask to the rest
-                return True
+            case LatentAttention():  # those of the rotated part are a mask to the rest
+                return 1 + _unfused(mixer.qk_nope_head_dim)
             case Attention():
-                return self.quantised_cache or mixer.head_dim in _UNFUSED_WIDTHS or mixer.head_dim > _FUSED_MOST
+                return int(self.quantised_cache or _unfused(mixer.head_dim))
             case _:
-                return False
+                return 0
+
+
+def _unfused(head_dim: int) -> bool:
+    return head_dim in _UNFUSED_WIDTHS or head_dim > _FUSED_MOST
 
 
 def _layer_elements(layer: Layer, hidden: int) -> int:
