@@ -309,6 +309,13 @@ def test_a_format_of_the_cache_that_it_lacks_is_refused() -> None:
         fit("qwen3-8b", kv_precision="fp8")
 
 
+def test_files_of_llama_cpp_are_refused() -> None:
+    machine, model = accelerator("m4-max-128gb"), with_precision(load_architecture("qwen3-8b"), "q4_k_m")
+    found = get_engine("mlx").fit(Deployment("qwen3-8b", machine.id, engine="mlx"), model, machine)
+    assert found.reason is not None
+    assert found.reason.code == "no-gguf-files"
+
+
 def test_eight_bit_floats_become_sixteen_bits_and_it_is_said() -> None:
     found = fit("Qwen/Qwen3-8B-FP8")
     assert any(notice.code == "dequantised-on-load" for notice in found.warnings)
