@@ -1,0 +1,117 @@
+"""How far somebody's own measurements move what is known of a device: shrinkage of logarithms of measured over predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpusizer.formulas.core import formula, minimum
+
+__all__ = ["case_variance", "kept_width", "moved_share"]
+
+_PRIOR = "shrinkage of a group's mean towards the mean of all: C. Morris, Parametric Empirical Bayes Inference, 1983"
+
+
+@formula(
+    "calibration.case_variance",
+    unit="log^2",
+    symbols={"prior_variance": "log^2", "scatter_variance": "log^2", "cases": "cases", "prior_cases": "cases"},
+    reference="a variance that is known beforehand counts as so many cases (scaled inverse chi-squared prior)",
+    example={"prior_variance": 0.04, "scatter_variance": 0.01, "cases": 10, "prior_cases": 2},
+)
+def case_variance(*, prior_variance: Any, scatter_variance: Any, cases: Any, prior_cases: Any) -> Any:
+    """Variance of a single case around what is common to all of a device: the one known beforehand, and the one that the cases show.
+
+    Parameters
+    ----------
+    prior_variance : float
+        Of runs on one device, as published runs show it. [log^2]
+    scatter_variance : float
+        Of the cases around their middle. [log^2]
+    cases : int
+        Cases that were measured. [cases]
+    prior_cases : float
+        As how many cases the known variance counts. [cases]
+
+    Returns
+    -------
+    float
+        Variance of one case. [log^2]
+
+    Examples
+    --------
+    One case shows no scatter; many that agree make it small.
+
+    >>> found = [case_variance(prior_variance=0.04, scatter_variance=0.0, cases=cases, prior_cases=2) for cases in (1, 3, 39)]
+    >>> [round(each, 4) for each in found]
+    [0.04, 0.02, 0.002]
+    """
+    return (prior_cases * prior_variance + (cases - 1) * scatter_variance) / (prior_cases + cases - 1)
+
+
+@formula(
+    "calibration.moved_share",
+    unit="share",
+    symbols={"common_variance": "log^2", "case_variance": "log^2", "cases": "cases"},
+    reference=_PRIOR,
+    example={"common_variance": 0.02, "case_variance": 0.04, "cases": 10},
+)
+def moved_share(*, common_variance: Any, case_variance: Any, cases: Any) -> Any:
+    """How much of the way from the prediction to the middle of the cases is gone.
+
+    Parameters
+    ----------
+    common_variance : float
+        Of what is common to all runs on a device, from device to device. [log^2]
+    case_variance : float
+        Of one run around that. [log^2]
+    cases : int
+        Cases that were measured. [cases]
+
+    Returns
+    -------
+    float
+        0 stays at the prediction, 1 takes the cases at their word. [share]
+
+    Examples
+    --------
+    >>> [round(moved_share(common_variance=0.02, case_variance=0.04, cases=cases), 2) for cases in (1, 10, 100)]
+    [0.33, 0.83, 0.98]
+    """
+    return common_variance / (common_variance + case_variance / cases)
+
+
+@formula(
+    "calibration.kept_width",
+    unit="share",
+    symbols={"common_variance": "log^2", "prior_variance": "log^2", "case_variance": "log^2", "moved": "share"},
+    reference="a run that is to come differs by the scatter of one case and by what of the common part is still open",
+    example={"common_variance": 0.02, "prior_variance": 0.04, "case_variance": 0.02, "moved": 0.9},
+)
+def kept_width(*, common_variance: Any, prior_variance: Any, case_variance: Any, moved: Any) -> Any:
+    """How much of a band's width, as a logarithm, is left after cases; never more than all.
+
+    Parameters
+    ----------
+    common_variance : float
+        Of what is common to all runs on a device. [log^2]
+    prior_variance : float
+        Of one run around that, before there were cases. [log^2]
+    case_variance : float
+        The same with the cases. [log^2]
+    moved : float
+        Share of the way that was gone to the cases. [share]
+
+    Returns
+    -------
+    float
+        Exponent of the ends of the band. [share]
+
+    Examples
+    --------
+    >>> kept_width(common_variance=0.02, prior_variance=0.04, case_variance=0.04, moved=0.0)
+    1.0
+    >>> round(kept_width(common_variance=0.02, prior_variance=0.04, case_variance=0.005, moved=1.0), 2)
+    0.29
+    """
+    left = (case_variance + (1 - moved) * common_variance) / (prior_variance + common_variance)
+    return minimum(left, 1.0) ** 0.5
