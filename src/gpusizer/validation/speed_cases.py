@@ -43,7 +43,7 @@ __all__ = ["KNOWN_BEFORE", "PerformanceCase", "client_words", "performance_case"
 
 KNOWN_BEFORE = (
     "date", "model", "quantization", "gpu", "gpu_count", "engine", "engine_version", "parallelism", "disaggregated", "isl", "osl", "concurrency",
-    "batch_size", "request_rate", "num_prompts", "max_concurrency", "speculative", "flags", "host",
+    "batch_size", "request_rate", "num_prompts", "max_concurrency", "length_spread", "speculative", "flags", "host",
 )  # fmt: skip
 """The fields that a prediction may use."""
 
