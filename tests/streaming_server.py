@@ -55,6 +55,9 @@ class _Server(ThreadingHTTPServer):
     pace: Pace
     daemon_threads = True
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves is no error."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""How far somebody's own measurements move what is known of a device: shrinkage of logarithms of measured over predicted."""
+"""What somebody's own measurements leave open of the speed of a device: variances of logarithms of measured over predicted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Any
 
 from gpusizer.formulas.core import formula, minimum
 
-__all__ = ["case_variance", "kept_width", "moved_share"]
-
-_PRIOR = "shrinkage of a group's mean towards the mean of all: C. Morris, Parametric Empirical Bayes Inference, 1983"
+__all__ = ["case_variance", "kept_width"]
 
 
 @formula(
@@ -49,45 +47,13 @@ def case_variance(*, prior_variance: Any, scatter_variance: Any, cases: Any, pri
 
 
 @formula(
-    "calibration.moved_share",
-    unit="share",
-    symbols={"common_variance": "log^2", "case_variance": "log^2", "cases": "cases"},
-    reference=_PRIOR,
-    example={"common_variance": 0.02, "case_variance": 0.04, "cases": 10},
-)
-def moved_share(*, common_variance: Any, case_variance: Any, cases: Any) -> Any:
-    """How much of the way from the prediction to the middle of the cases is gone.
-
-    Parameters
-    ----------
-    common_variance : float
-        Of what is common to all runs on a device, from device to device. [log^2]
-    case_variance : float
-        Of one run around that. [log^2]
-    cases : int
-        Cases that were measured. [cases]
-
-    Returns
-    -------
-    float
-        0 stays at the prediction, 1 takes the cases at their word. [share]
-
-    Examples
-    --------
-    >>> [round(moved_share(common_variance=0.02, case_variance=0.04, cases=cases), 2) for cases in (1, 10, 100)]
-    [0.33, 0.83, 0.98]
-    """
-    return common_variance / (common_variance + case_variance / cases)
-
-
-@formula(
     "calibration.kept_width",
     unit="share",
-    symbols={"common_variance": "log^2", "prior_variance": "log^2", "case_variance": "log^2", "moved": "share"},
+    symbols={"common_variance": "log^2", "prior_variance": "log^2", "case_variance": "log^2", "left_variance": "log^2"},
     reference="a run that is to come differs by the scatter of one case and by what of the common part is still open",
-    example={"common_variance": 0.02, "prior_variance": 0.04, "case_variance": 0.02, "moved": 0.9},
+    example={"common_variance": 0.02, "prior_variance": 0.04, "case_variance": 0.02, "left_variance": 0.002},
 )
-def kept_width(*, common_variance: Any, prior_variance: Any, case_variance: Any, moved: Any) -> Any:
+def kept_width(*, common_variance: Any, prior_variance: Any, case_variance: Any, left_variance: Any) -> Any:
     """How much of a band's width, as a logarithm, is left after cases; never more than all.
 
     Parameters
@@ -98,8 +64,8 @@ def kept_width(*, common_variance: Any, prior_variance: Any, case_variance: Any,
         Of one run around that, before there were cases. [log^2]
     case_variance : float
         The same with the cases. [log^2]
-    moved : float
-        Share of the way that was gone to the cases. [share]
+    left_variance : float
+        Of what is common to this device, with the cases. [log^2]
 
     Returns
     -------
@@ -108,10 +74,9 @@ def kept_width(*, common_variance: Any, prior_variance: Any, case_variance: Any,
 
     Examples
     --------
-    >>> kept_width(common_variance=0.02, prior_variance=0.04, case_variance=0.04, moved=0.0)
+    >>> kept_width(common_variance=0.02, prior_variance=0.04, case_variance=0.04, left_variance=0.02)
     1.0
-    >>> round(kept_width(common_variance=0.02, prior_variance=0.04, case_variance=0.005, moved=1.0), 2)
+    >>> round(kept_width(common_variance=0.02, prior_variance=0.04, case_variance=0.005, left_variance=0.0), 2)
     0.29
     """
-    left = (case_variance + (1 - moved) * common_variance) / (prior_variance + common_variance)
-    return minimum(left, 1.0) ** 0.5
+    return minimum((case_variance + left_variance) / (prior_variance + common_variance), 1.0) ** 0.5

@@ -1,8 +1,8 @@
 """What somebody's own cases say of the speed of their devices: a shift of few terms, as far as the cases bear it out.
 
-Two factors are sought for each device and family of engines: one of what decoding waits for, one of what prompts wait for. Each case is asked by
-itself which factors would bring its prediction to what was measured, and the middle of the cases counts, so that one slip does no harm. From there
-the factors are drawn back towards ours, the less the more cases there are and the better they agree (``formulas.calibration``).
+Two factors are sought for each device and family of engines: one of what decoding waits for, one of what prompts wait for. Both follow from all times
+together, each time by how it follows the terms; a case that lies far away pulls no harder than one that is near, so that a slip does no harm. A prior
+holds the factors at ours, as firmly as the bands are narrow: a single case moves them little, many that agree move them nearly all the way.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnreadableFileError
 from gpusizer.facts.types import SpeedShift
-from gpusizer.formulas.calibration import case_variance, kept_width, moved_share
+from gpusizer.formulas.calibration import case_variance, kept_width
 from gpusizer.given_files import state_of
 from gpusizer.performance.concurrency import memory_answer
 from gpusizer.performance.device_speeds import engine_family
 from gpusizer.performance.predict import Question, answer
 from gpusizer.performance.types import Performance
+from gpusizer.validation.accuracy import quantile
 from gpusizer.validation.case_file import read_cases
 from gpusizer.validation.measured import measured_performance
 from gpusizer.validation.memory_cases import is_performance
@@ -32,15 +33,13 @@ __all__ = ["Calibration", "calibration_of", "own_calibration"]
 
 MOST_CASES = 2_000
 FARTHEST = log(8)  # a case that lies farther from its prediction describes another set-up, or has a slip in a unit
-LEAST_ANSWER = 0.4  # a time that hardly follows a term says nothing of it
-ROUNDS = 3
+ROUNDS = 8
 BUMP = log(1.25)
-BAND_DEVIATIONS = 1.645  # a band ends where a twentieth lies beyond
-TO_DEVIATION = 1.4826  # of a normal distribution: deviation over the median distance from the middle
+BAND_DEVIATIONS, WITHIN_BAND = 1.645, 0.9  # a band holds nine of ten
 WITHIN = 2.0
 """Variance of runs on one device over that from device to device. Of the published runs (groups of one device, engine and owner, four runs at least)
 it is 1.1 and 0.6 for the time per token, 2.3 and 1.5 for the first token: the careful end."""
-PRIOR_CASES = 2.0  # as how many cases that variance counts
+PRIOR_CASES = 5.0  # as how many cases that variance counts
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,6 @@ class _Run(NamedTuple):
     question: Question
     decode: float | None
     prompt: float | None
-
-
-class _Seen(NamedTuple):
-    """How far one case lies from its prediction, as logarithms, and how its times follow each term."""
-
-    decode: float | None
-    prompt: float | None
-    decode_by: tuple[float, float]  # of the time per token: by the factor of decoding, by that of prompts
-    prompt_by: tuple[float, float]
 
 
 def own_calibration(path: str) -> Calibration:
@@ -163,17 +153,37 @@ def _near(measured: float | None, predicted: float) -> float | None:
 
 
 def _shift(family: str, runs: Sequence[_Run]) -> SpeedShift:
-    ours = [_predicted(run, family) for run in runs]
-    at = (0.0, 0.0)
     follows = [_follows(run, family) for run in runs]
-    told: tuple[list[float], list[float]] = ([], [])
+    ours = [_predicted(run, family) for run in runs]
+    known = _Prior.of(ours, "tpot_s"), _Prior.of(ours, "ttft_s")
+    at, left = (0.0, 0.0), (known[0].common, known[1].common)
     for _ in range(ROUNDS):
-        seen = [_seen(run, _times(_predicted(run, family, at)), each) for run, each in zip(runs, follows, strict=True)]
-        told = _told(seen)
-        at = (at[0] + (median(told[0]) if told[0] else 0.0), at[1] + (median(told[1]) if told[1] else 0.0))
-    decode, decode_width = _drawn_back(at[0], told[0], [_half_width(each, "tpot_s") for each in ours])
-    prompt, prompt_width = _drawn_back(at[1], told[1], [_half_width(each, "ttft_s") for each in ours])
-    return SpeedShift(family, exp(decode), exp(prompt), decode_width, prompt_width, len(runs))
+        seen = _seen(runs, [_times(_predicted(run, family, at)) for run in runs], follows)
+        singles = _single(seen[0], known[0]), _single(seen[1], known[1])
+        at, left = _step(seen, at, singles, known)
+    decode, prompt = (_width(*each) for each in zip(known, singles, left, strict=True))
+    return SpeedShift(family, exp(at[0]), exp(at[1]), decode, prompt, len(runs))
+
+
+class _Prior(NamedTuple):
+    """Variances of logarithms of measured over predicted: of what is common to a device, and of a single run around that."""
+
+    common: float
+    single: float
+
+    @classmethod
+    def of(cls, ours: Sequence[Performance], name: str) -> _Prior:
+        """From the bands of predictions."""
+        whole = (median(_half_width(each, name) for each in ours) / BAND_DEVIATIONS) ** 2
+        return cls(whole / (1 + WITHIN), whole * WITHIN / (1 + WITHIN))
+
+
+class _Seen(NamedTuple):
+    """How far one time lies from its prediction, as a logarithm, and how it follows the terms of decoding and of prompts."""
+
+    off: float
+    by_decode: float
+    by_prompt: float
 
 
 def _predicted(run: _Run, family: str, at: tuple[float, float] = (0.0, 0.0)) -> Performance:
@@ -186,54 +196,56 @@ def _times(found: Performance) -> tuple[float, float]:
     return log(found.tpot_s.value), log(found.ttft_s.value)
 
 
-def _follows(run: _Run, family: str) -> tuple[tuple[float, float], tuple[float, float]]:
-    """How much longer the time per token and that to the first one become with each term: by decoding, by prompts."""
-    plain, decode, prompt = (_times(_predicted(run, family, at)) for at in ((0.0, 0.0), (BUMP, 0.0), (0.0, BUMP)))
-    token, first = (((decode[each] - plain[each]) / BUMP, (prompt[each] - plain[each]) / BUMP) for each in (0, 1))
-    return token, first
-
-
-def _seen(run: _Run, times: tuple[float, float], follows: tuple[tuple[float, float], tuple[float, float]]) -> _Seen:
-    decode = None if run.decode is None else run.decode - times[0]
-    prompt = None if run.prompt is None else run.prompt - times[1]
-    return _Seen(decode, prompt, *follows)
-
-
-def _told(seen: Sequence[_Seen]) -> tuple[list[float], list[float]]:
-    """What each case would have the terms moved by, of those that follow them; of a case with both times by both together."""
-    decode: list[float] = []
-    prompt: list[float] = []
-    for each in seen:
-        (token, token_too), (first_too, first) = each.decode_by, each.prompt_by
-        told = each.decode is not None and token >= LEAST_ANSWER, each.prompt is not None and first >= LEAST_ANSWER
-        if told == (True, True) and each.decode is not None and each.prompt is not None:
-            apart = token * first - token_too * first_too
-            if apart >= LEAST_ANSWER**2:
-                decode.append((each.decode * first - each.prompt * token_too) / apart)
-                prompt.append((each.prompt * token - each.decode * first_too) / apart)
-                continue
-        if told[0] and each.decode is not None:
-            decode.append(each.decode / token)
-        elif told[1] and each.prompt is not None:
-            prompt.append(each.prompt / first)
-    return decode, prompt
-
-
 def _half_width(found: Performance, name: str) -> float:
     quantity = getattr(found, name)
     return log(quantity.high / quantity.low) / 2
 
 
-def _drawn_back(middle: float, left: Sequence[float], half_widths: Sequence[float]) -> tuple[float, float]:
-    """How far a term moves, as a logarithm, and what is left of the width of its band; ``left`` is how far each case still lies from the middle."""
-    if not left:
-        return 0.0, 1.0
-    whole = (median(half_widths) / BAND_DEVIATIONS) ** 2
-    common, prior = whole / (1 + WITHIN), whole * WITHIN / (1 + WITHIN)
-    centre = median(left)
-    scatter = (TO_DEVIATION * median(abs(each - centre) for each in left)) ** 2
-    single = float(case_variance(prior_variance=prior, scatter_variance=scatter, cases=len(left), prior_cases=PRIOR_CASES))
-    moved = float(moved_share(common_variance=common, case_variance=single, cases=len(left)))
-    width = float(kept_width(common_variance=common, prior_variance=prior, case_variance=single, moved=moved))
-    bounded = max(-FARTHEST, min(middle, FARTHEST))
-    return moved * bounded, width
+def _follows(run: _Run, family: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """How much longer the time per token, and that to the first one, become with each term: by decoding, by prompts."""
+    plain, decode, prompt = (_times(_predicted(run, family, at)) for at in ((0.0, 0.0), (BUMP, 0.0), (0.0, BUMP)))
+    token, first = (((decode[each] - plain[each]) / BUMP, (prompt[each] - plain[each]) / BUMP) for each in (0, 1))
+    return token, first
+
+
+def _seen(runs: Sequence[_Run], times: Sequence[tuple[float, float]], follows: Sequence[Any]) -> tuple[list[_Seen], list[_Seen]]:
+    """Times per token, and to the first one, of all cases that have them."""
+    rows = list(zip(runs, times, follows, strict=True))
+    token = [_Seen(run.decode - time[0], *each[0]) for run, time, each in rows if run.decode is not None]
+    first = [_Seen(run.prompt - time[1], *each[1]) for run, time, each in rows if run.prompt is not None]
+    return token, first
+
+
+def _single(seen: Sequence[_Seen], prior: _Prior) -> float:
+    """Variance of a single case around what is common: the one known before, and what cases show, told by where a tenth of them lies beyond."""
+    if not seen:
+        return prior.single
+    middle = median(each.off for each in seen)
+    scatter = (quantile([abs(each.off - middle) for each in seen], WITHIN_BAND) / BAND_DEVIATIONS) ** 2
+    return float(case_variance(prior_variance=prior.single, scatter_variance=scatter, cases=len(seen), prior_cases=PRIOR_CASES))
+
+
+def _width(prior: _Prior, single: float, left: float) -> float:
+    """What is left of the width of a band."""
+    return float(kept_width(common_variance=prior.common, prior_variance=prior.single, case_variance=single, left_variance=left))
+
+
+def _step(
+    seen: tuple[list[_Seen], list[_Seen]], at: tuple[float, float], singles: tuple[float, float], known: tuple[_Prior, _Prior]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """One step of least squares that a far case pulls no harder than a near one, each term held back by its prior; and what variance is left open."""
+    precision = [[1 / known[0].common, 0.0], [0.0, 1 / known[1].common]]
+    pull = [-at[0] / known[0].common, -at[1] / known[1].common]
+    for cases, single in zip(seen, singles, strict=True):
+        for each in cases:
+            weight = min(1.0, single**0.5 / max(abs(each.off), 1e-12)) / single
+            follows = (each.by_decode, each.by_prompt)
+            for row in (0, 1):
+                pull[row] += weight * follows[row] * each.off
+                for column in (0, 1):
+                    precision[row][column] += weight * follows[row] * follows[column]
+    (a, b), (_, d) = precision
+    apart = a * d - b * b
+    moved = (d * pull[0] - b * pull[1]) / apart, (a * pull[1] - b * pull[0]) / apart
+    there = tuple(max(-FARTHEST, min(each + step, FARTHEST)) for each, step in zip(at, moved, strict=True))
+    return (there[0], there[1]), (d / apart, a / apart)

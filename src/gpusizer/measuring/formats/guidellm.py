@@ -53,7 +53,8 @@ def _run(report: Mapping[str, Any], one: Mapping[str, Any]) -> MeasuredRun:
     )
     first = None if ttft is None else ttft / _MILLI
     steps = None if tokens_out is None else number(tokens_out - 1)
-    spread = number(inner(one, "metrics", "output_token_count", "successful").get("std_dev"))
+    deviation = inner(one, "metrics", "output_token_count", "successful").get("std_dev")
+    spread = 0.0 if deviation in (0, 0.0) else number(deviation)
     requests = number(inner(one, "metrics", "request_totals").get("successful"))
     return MeasuredRun(
         tool="GuideLLM",
