@@ -25,12 +25,16 @@ ASKED = Request(
 )
 
 
-def slow_cases(path: Path, token: float = 2.0, gpu: str = "h100-sxm-80gb") -> str:
+SERVED = {"model": "Qwen/Qwen3-32B", "quantization": "", "engine": "vllm"}
+LOCAL = {"model": "Qwen/Qwen3-8B", "quantization": "Q4_K_M", "engine": "llama.cpp"}
+
+
+def slow_cases(path: Path, token: float = 2.0, gpu: str = "h100-sxm-80gb", run: dict[str, str] = SERVED) -> str:
     """A file of twelve runs whose time per token is so many times what is predicted."""
     lines = []
     for concurrency in (1, 2, 4, 8):
         for tokens in (512, 1024, 2048):
-            row: dict[str, Any] = {"model": "Qwen/Qwen3-32B", "quantization": "", "gpu": gpu, "gpu_count": 1, "engine": "vllm", "parallelism": "tp1"}
+            row: dict[str, Any] = {**run, "gpu": gpu, "gpu_count": 1, "parallelism": "tp1"}
             row |= {"isl": tokens, "osl": 256, "concurrency": concurrency, "length_spread": 0.0, "flags": {}, "disaggregated": False}
             case = performance_case(row)
             assert not isinstance(case, Notice), case
@@ -79,6 +83,14 @@ def test_a_simulation_decodes_as_slowly_as_was_measured(tmp_path: Path) -> None:
     assert moved.summary is not None
     assert 1.6 < moved.summary.tpot_s.p50 / plain.summary.tpot_s.p50 < 2.1
     assert "calibrated-by-cases" in {each.code for each in moved.notices}
+
+
+def test_a_start_with_weights_on_the_host_decodes_as_slowly_as_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = slow_cases(tmp_path / "cases.jsonl", gpu="rtx4090-24gb", run=LOCAL)
+    asked = ("fit", "qwen3-32b", "--gpu", "4090", "--engine", "llama.cpp", "--n-gpu-layers", "40", "--format", "json")
+    plain, moved = (json.loads(run(capsys, *asked, *more)[1]) for more in ((), ("--calibrate", cases)))
+    assert 1.7 < moved["speed"]["tpot_s"]["value"] / plain["speed"]["tpot_s"]["value"] < 2.1
+    assert "calibrated-by-cases" in {each["code"] for each in moved["warnings"]} - {each["code"] for each in plain["warnings"]}
 
 
 def test_the_command_line_says_it_in_both_languages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.market import ON_REQUEST
 from gpusizer.planning.drafts import AUTO, OFF, ON
-from gpusizer.planning.fields import CHECKPOINT, Field
+from gpusizer.planning.fields import CALIBRATE, CHECKPOINT, Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
@@ -47,7 +47,7 @@ FIELDS: tuple[Field, ...] = (
     Field("max_gpus", "count", "--max-gpus"),
     Field("other_memory_bytes", "bytes", "--other-memory"),
     Field("prices", "word", "--prices"),
-    Field("calibrate", "word", "--calibrate"),
+    CALIBRATE,
     Field("currency", "currency", "--currency"),
     Field("ttft_s", "seconds", "--ttft"),
     Field("tpot_s", "seconds", "--tpot"),

@@ -19,8 +19,7 @@ from gpusizer.performance.simulation.side_by_side import BACKENDS, side_by_side
 from gpusizer.performance.simulation.summary import Summary, summary_of
 from gpusizer.performance.simulation.trace import read_trace
 from gpusizer.performance.types import Load, PrefillPool
-from gpusizer.planning.own_cases import case_notices
-from gpusizer.planning.request import Field
+from gpusizer.planning.fields import CALIBRATE, Field
 from gpusizer.planning.verdict import Verdict, make_fit
 
 __all__ = ["FIELDS", "Simulation", "SimulationRequest", "make_simulation", "make_simulations", "requests_from"]
@@ -46,7 +45,7 @@ FIELDS: tuple[Field, ...] = (
     Field("ttft_s", "seconds", "--ttft"),
     Field("tpot_s", "seconds", "--tpot"),
     Field("seed", "count", "--seed"),
-    Field("calibrate", "word", "--calibrate"),
+    CALIBRATE,
     Field("jobs", "count", "--jobs"),
     Field("backend", "choice", "--backend", BACKENDS),
 )
@@ -249,8 +248,7 @@ def _simulated(task: _Task, progress: Callable[[int], None] | None = None) -> Si
     outcome = served.run(arriving, progress)
     summary = summary_of(arriving, outcome, ttft_s=request.ttft_s, tpot_s=request.tpot_s)
     most = saturated.output_tokens_per_s.value / question.load.output_tokens
-    moved = case_notices([verdict.accelerator], [request.deployment.engine], request.calibrate)
-    return Simulation(request, verdict, summary, most, (*verdict.fit.warnings, *moved, *_said(verdict.accelerator, served.fit, summary, most)))
+    return Simulation(request, verdict, summary, most, (*verdict.fit.warnings, *_said(verdict.accelerator, served.fit, summary, most)))
 
 
 def _said(accelerator: Accelerator, fit: Fit, summary: Summary, most: float) -> list[Notice]:

@@ -17,7 +17,7 @@ from gpusizer.planning.device_notices import device_notices
 from gpusizer.planning.host_speed import LoneRequest, lone_request
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.offload import AUTO, offloaded
-from gpusizer.planning.own_cases import with_cases
+from gpusizer.planning.own_cases import case_notices, with_cases
 
 __all__ = ["Verdict", "make_fit"]
 
@@ -86,6 +86,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = (), *, calibrat
         *notices,
         *unplaced,
         *assumed,
+        *case_notices([device], [engine.id], calibrate),
         *apart,
         *(() if other is None else (other,)),
         *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus),
