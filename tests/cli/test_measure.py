@@ -98,6 +98,26 @@ def test_json_holds_cases_and_comparison(tmp_path: Path, capsys: pytest.CaptureF
     assert data["cases"][0]["id"] == data["compared"][0]["id"]
 
 
+def test_what_is_told_of_the_host_reaches_the_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Layers on the host are read from its memory: twice the bandwidth, about half the time of a token."""
+    test = {
+        "gpu_info": "NVIDIA GeForce RTX 4090",
+        "model_filename": "Qwen3-32B-Q8_0.gguf",
+        "n_gpu_layers": 30,
+        "n_prompt": 0,
+        "n_gen": 64,
+        "avg_ts": 4.0,
+    }
+    (tmp_path / "bench.json").write_text(json.dumps([test]))
+    times = []
+    for rate in ("60GB/s", "120GB/s"):
+        told = ("--gpu", "4090", "--engine", "llama.cpp", "--host-memory", "64GB", "--host-bandwidth", rate, "--format", "json")
+        data = json.loads(run(capsys, "measure", str(tmp_path / "bench.json"), *told)[1])
+        assert data["cases"][0]["host"]["memory_gb"] == 64
+        times.append(data["compared"][0]["quantities"]["tpot_s"]["predicted"])
+    assert 1.6 < times[0] / times[1] < 2.0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -72,8 +72,9 @@ def test_requests_that_fail_are_counted_and_a_level_without_any_is_refused() -> 
     assert run.requests == 4
     assert {each.code: dict(each.parameters) for each in run.notices}["requests-failed"] == {"failed": 2, "requests": 6}
     assert whole.requests == 6
-    with pytest.raises(InputError, match="refuses"):
+    with pytest.raises(InputError) as error:
         measured(Pace(most_answered=before), 1)
+    assert (error.value.code, error.value.parameters["detail"][:3]) == ("level-unanswered", "503")
 
 
 def test_a_model_must_be_named_where_several_are_served() -> None:

@@ -93,12 +93,8 @@ def _load_options(language: str) -> list[click.Parameter]:
 
 
 def _set_up_options(language: str) -> list[click.Parameter]:
-    """Device, engine, precision; flags of the engine come by themselves."""
-    from gpusizer.cli.request_options import field_parameter
-    from gpusizer.planning.request import Field
-
-    named = [each for each in deployment_parameters(language) if each.name in ("gpu", *_NAMED)]
-    return [*named, field_parameter(Field("host_memory_bytes", "bytes", "--host-memory"), language)]
+    """Device, engine, precision; flags of the engine, and what is told of the host, come by themselves."""
+    return [each for each in deployment_parameters(language) if each.name in ("gpu", *_NAMED)]
 
 
 def _shown_options(language: str) -> list[click.Parameter]:
@@ -112,7 +108,7 @@ def _told(values: dict[str, Any]) -> ToldSetUp:
 
     typed: Typed = click.get_current_context().obj
     named = {name: value for name in _NAMED if (value := values[name]) is not None}
-    return ToldSetUp(values["gpu"], tuple(typed.command), named, typed.flags, values["host_memory_bytes"])
+    return ToldSetUp(values["gpu"], tuple(typed.command), named, typed.flags)
 
 
 def _from_file(path: str, values: dict[str, Any]) -> Sequence[MeasuredRun]:

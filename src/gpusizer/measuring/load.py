@@ -62,7 +62,7 @@ class LoadAsked:
 
     def count(self, concurrency: int) -> int:
         """Requests of a level."""
-        return max(self.requests or max(LEAST_REQUESTS, ROUNDS * concurrency), concurrency if self.requests is None else 1)
+        return max(self.requests or max(LEAST_REQUESTS, ROUNDS * concurrency), concurrency)
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,14 @@ def _reached(address: Address, call: Callable[[], Found]) -> Found:
     try:
         return call()
     except (OSError, http.client.HTTPException) as error:
-        detail = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError("server-unreachable", address=address.words, detail=str(detail)) from error
+        raise InputError("server-unreachable", address=address.words, detail=_failure(error)) from error
+
+
+def _failure(error: Exception) -> str:
+    """Why a request failed, in a few words."""
+    if isinstance(error, Refused):
+        return f"{error.status} {error.words}".strip()
+    return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _refusal(address: Address, error: Refused) -> InputError:
@@ -246,13 +252,13 @@ class _Level:
         try:
             seen = ask(self.server.address, self.server.dialect, self.server.model, prompt, output_tokens)
         except (OSError, http.client.HTTPException, Refused) as error:
-            seen, failure = None, getattr(error, "words", "") or getattr(error, "strerror", None) or type(error).__name__
+            seen, failure = None, _failure(error)
         else:
             failure = "0 tokens"
         with self.lock:
             self.ended_s = time.perf_counter()
             if seen is None:
-                self.failures.append(str(failure))
+                self.failures.append(failure)
             else:
                 self.seen.append(seen)
 
@@ -272,7 +278,7 @@ class _Level:
         with self.lock:
             self.left, seen, failures = 0, list(self.seen), list(self.failures)
         if not seen:
-            raise InputError("server-refused", address=self.server.address.words, status=0, detail=failures[0] if failures else "")
+            raise InputError("level-unanswered", concurrency=self.concurrency, detail=failures[0] if failures else "-")
         return _summary(self, seen, _notices(self, seen, failures, cut=cut))
 
 

@@ -13,12 +13,13 @@ from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
 from gpusizer.facts.catalog import accelerator
 from gpusizer.planning.asked_start import asked_start
+from gpusizer.units import GB
 from gpusizer.validation.own_runs import SetUp
 
 __all__ = ["HERE", "ToldSetUp", "devices_here", "measured_set_up"]
 
 HERE = "here"
-_OF_LAYOUT = ("tp", "pp", "dp", "ep", "ep_all", "gpus", "devices")
+_SAID_ELSEWHERE = ("tp", "pp", "dp", "ep", "ep_all", "gpus", "devices", "host_memory_bytes", "host_bandwidth_bytes_per_s")
 _AS_PUBLISHED = "checkpoint"
 
 
@@ -35,15 +36,12 @@ class ToldSetUp(NamedTuple):
         ``engine``, ``engine_version``, ``precision``, ``checkpoint_bytes``, ``kv_precision``, where they were said.
     flags : mapping
         Flags of the engine by any spelling.
-    host_memory_bytes : int or None
-        Memory beside the cards. [bytes]
     """
 
     gpus: tuple[str, ...]
     command: tuple[str, ...]
     named: Mapping[str, str]
     flags: Mapping[str, Any]
-    host_memory_bytes: int | None = None
 
 
 def devices_here(told: ToldSetUp) -> ToldSetUp:
@@ -57,11 +55,14 @@ def devices_here(told: ToldSetUp) -> ToldSetUp:
     if told.gpus != (HERE,):
         return told
     found = detect()
-    if len(found.gpus) != 1:
+    if not found.gpus:
+        raise InputError("here-without-gpu")
+    if len(found.gpus) > 1:
         raise InputError("here-unclear", found=[f"{count} x {id}" for id, count in found.gpus], nearest=[id for id, _ in found.gpus])
     id, count = found.gpus[0]
     counted = told.flags or told.command
-    return told._replace(gpus=(id,) if counted else (id,) * count, host_memory_bytes=told.host_memory_bytes or found.host_memory_bytes)
+    host = {} if found.host_memory_bytes is None else {"--host-memory": found.host_memory_bytes}
+    return told._replace(gpus=(id,) if counted else (id,) * count, flags={**host, **told.flags})
 
 
 def measured_set_up(model: str, told: ToldSetUp, engine: str = "", precision: str = "") -> tuple[SetUp, tuple[Notice, ...]]:
@@ -88,7 +89,7 @@ def measured_set_up(model: str, told: ToldSetUp, engine: str = "", precision: st
     """
     if not told.gpus:
         named = [told.named.get(name, "") for name in ("precision", "engine", "engine_version")]
-        return SetUp(model, named[0], engine=named[1], engine_version=named[2], host_memory_bytes=told.host_memory_bytes), ()
+        return SetUp(model, named[0], engine=named[1], engine_version=named[2]), ()
     seen = {"precision": precision, "engine": "" if told.command else engine}
     said = {**{name: value for name, value in seen.items() if value}, **told.named}
     launch = asked_start(model or None, told.gpus, command=told.command, named=said, flags=told.flags)
@@ -103,7 +104,7 @@ def measured_set_up(model: str, told: ToldSetUp, engine: str = "", precision: st
         engine_version=one.engine_version or "",
         parallelism=_words_of(one),
         flags=_flags(one, flag_table(one.engine), {**pasted, **told.flags}),
-        host_memory_bytes=told.host_memory_bytes,
+        host=_host(one),
     )
     return set_up, launch.notices
 
@@ -113,12 +114,19 @@ def _words_of(one: Deployment) -> str:
     return "".join(f"{name}{getattr(one.layout, name)}" for name in ("tp", "pp", "dp", "ep"))
 
 
+def _host(one: Deployment) -> dict[str, Any]:
+    """The memory beside the cards, in the words of cases."""
+    size, rate = one.host_memory_bytes, one.host_bandwidth_bytes_per_s
+    told = {"memory_gb": None if size is None else size / GB, "memory": None if rate is None else f"{rate / GB:g} GB/s measured"}
+    return {name: value for name, value in told.items() if value is not None}
+
+
 def _flags(one: Deployment, table: FlagTable, typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags that were typed, by their names and in their own types; those of the layout are said by its words."""
+    """Flags that were typed, by their names and in their own types; layout and host have fields of their own."""
     found: dict[str, Any] = {}
     for spelling, value in typed.items():
         flag = table.find(spelling)
-        if flag is not None and flag.target not in _OF_LAYOUT:
+        if flag is not None and flag.target not in _SAID_ELSEWHERE:
             found[flag.spelling.lstrip("-")] = flag.read(value)
     cache = table.named("kv_precision")
     if one.kv_precision != "auto" and cache is not None:

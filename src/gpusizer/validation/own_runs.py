@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpusizer.measuring.run import MeasuredRun
-from gpusizer.units import GB
 
 __all__ = ["SetUp", "case_of", "lacking"]
 
@@ -34,8 +33,8 @@ class SetUp:
         "tp4dp1ep4" and the like.
     flags : mapping
         Launch flags of the engine by their names without dashes in front.
-    host_memory_bytes : int or None
-        Memory beside the cards. [bytes]
+    host : mapping
+        Memory beside the cards, by the fields of cases.
     """
 
     model: str = ""
@@ -46,7 +45,7 @@ class SetUp:
     engine_version: str = ""
     parallelism: str = ""
     flags: Mapping[str, Any] = field(default_factory=dict)
-    host_memory_bytes: int | None = None
+    host: Mapping[str, Any] = field(default_factory=dict)
 
 
 def case_of(run: MeasuredRun, told: SetUp, date: str) -> dict[str, Any]:
@@ -74,7 +73,6 @@ def case_of(run: MeasuredRun, told: SetUp, date: str) -> dict[str, Any]:
     (8.0, {'ttft_ms_mean': 200.0, 'tpot_ms_mean': 10.0, 'output_tok_s_per_gpu': 320.0}, [])
     """
     gpus = told.gpus or run.gpu_count or (1 if told.gpu or run.gpu else None)
-    host = {} if told.host_memory_bytes is None else {"host": {"memory_gb": told.host_memory_bytes / GB}}
     case: dict[str, Any] = {
         "source": f"own measurement, {run.tool}",
         "date": run.date or date,
@@ -91,7 +89,7 @@ def case_of(run: MeasuredRun, told: SetUp, date: str) -> dict[str, Any]:
         **_load(run),
         **({} if run.length_spread is None else {"length_spread": run.length_spread}),
         "flags": {**run.flags, **told.flags},
-        **host,
+        **({"host": told.host} if told.host else {}),
         "measured": _measured(run, gpus),
         "speculative": "none stated",
         "confidence": "high",
