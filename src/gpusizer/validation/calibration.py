@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import exp, log
+from math import exp, inf, log
 from statistics import median
 from typing import Any, NamedTuple
 
 from gpusizer.architecture.types import Notice
-from gpusizer.errors import InputError, UnreadableFileError
+from gpusizer.errors import UnreadableFileError
 from gpusizer.facts.types import SpeedShift
 from gpusizer.formulas.calibration import case_variance, kept_width
 from gpusizer.given_files import state_of
@@ -129,27 +129,26 @@ def calibration_of(rows: Iterable[Mapping[str, Any]]) -> Calibration:
 
 
 def _run(row: Mapping[str, Any]) -> _Run | None:
+    """A case as it can be asked about; None where it says nothing, or breaks its prediction, which leaves the others alone."""
     if not is_performance(row) or row.get("confidence") == "low":
         return None
-    measured = measured_performance(row)
     try:
-        case = performance_case(row)
+        case, measured = performance_case(row), measured_performance(row)
         if isinstance(case, Notice):
             return None
-        question = question_of(case)
-        question = question._replace(fit=memory_answer(case.architecture, case.accelerator, case.deployment, case.load))
-        predicted = answer(question)
-    except InputError:
+        fit = memory_answer(case.architecture, case.accelerator, case.deployment, case.load)
+        question = question_of(case)._replace(fit=fit)
+        token, first = _times(answer(question))
+    except Exception:
         return None
-    decode, prompt = (_near(measured.get(name), getattr(predicted, name).value) for name in ("tpot_s", "ttft_s"))
+    decode, prompt = _near(measured.get("tpot_s"), token), _near(measured.get("ttft_s"), first)
     return None if decode is None and prompt is None else _Run(question, decode, prompt)
 
 
 def _near(measured: float | None, predicted: float) -> float | None:
     """The logarithm of what was measured, where it can be a run of what is predicted."""
-    if measured is None or not measured > 0 or not predicted > 0 or abs(log(measured / predicted)) > FARTHEST:
-        return None
-    return log(measured)
+    found = log(measured) if measured is not None and measured > 0 else inf
+    return found if abs(found - predicted) <= FARTHEST else None
 
 
 def _shift(family: str, runs: Sequence[_Run]) -> SpeedShift:
