@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpusizer.cli import completions
 from gpusizer.cli.deployment import DeploymentCommand, Typed, deployment_parameters
 from gpusizer.cli.output import deliver, show
 from gpusizer.errors import FlagError, InputError
@@ -94,7 +95,9 @@ def _load_options(language: str) -> list[click.Parameter]:
 
 def _set_up_options(language: str) -> list[click.Parameter]:
     """Device, engine, precision; flags of the engine, and what is told of the host, come by themselves."""
-    return [each for each in deployment_parameters(language) if each.name in ("gpu", *_NAMED)]
+    named = [each for each in deployment_parameters(language) if each.name in _NAMED]
+    words = text("option", "measure-gpu", language)
+    return [click.Option(["--gpu"], multiple=True, metavar="ID|here", help=words, shell_complete=completions.accelerators), *named]
 
 
 def _shown_options(language: str) -> list[click.Parameter]:
