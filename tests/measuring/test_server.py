@@ -34,6 +34,8 @@ def test_what_is_found_is_the_pace_of_the_server() -> None:
         assert codes(run) == set()
     assert (first.concurrency, four.concurrency) == (1, 4)
     assert first.output_tokens_per_s is not None
+    assert first.e2e_s is not None
+    assert first.output_tokens_per_s == pytest.approx(12 / first.e2e_s, rel=0.15)  # one after the other
     assert four.output_tokens_per_s is not None
     assert first.output_tokens_per_s < four.output_tokens_per_s <= 4 * 12 / (0.2 + 11 * 0.05)
 

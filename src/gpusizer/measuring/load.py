@@ -26,6 +26,7 @@ MOST_CONCURRENCY = 512  # more would measure this program
 LEAST_REQUESTS, ROUNDS = 8, 4  # of a level where nobody says how many: at least, and for each that is in flight
 TRIALS = 3  # after which the length of prompts is as near as it comes
 CLOSE = 0.02
+LEAST_FULL = 0.2  # of a run in which all places are taken, from which on that part alone is counted
 WARM_TOKENS = 16  # of an answer that only warms up
 WATCH_S = 0.05
 _RICHNESS = ((True, True), (False, True), (False, False))  # answers of a given length; tokens counted by the server
@@ -219,6 +220,7 @@ class _Level:
     failures: list[str] = field(default_factory=list)
     left: int = 0
     began_s: float = 0.0
+    full_until_s: float = 0.0
     ended_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -230,7 +232,7 @@ class _Level:
     def run(self, progress: Callable[[int, int, int], None] | None) -> None:
         """Send all requests."""
         whole = self.left = self.asked.count(self.concurrency)
-        self.began_s = self.ended_s = time.perf_counter()
+        self.began_s = self.full_until_s = self.ended_s = time.perf_counter()
         until = math.inf if self.asked.duration_s is None else self.began_s + self.asked.duration_s
         self._in_threads(lambda: self._keep_on(until), None if progress is None else lambda: progress(self.concurrency, self._done, whole))
 
@@ -243,7 +245,7 @@ class _Level:
             with self.lock:
                 if not self.left:
                     return
-                self.left -= 1
+                self.left, self.full_until_s = self.left - 1, time.perf_counter()
             self._one(self.asked.output_tokens)
 
     def _one(self, output_tokens: int) -> None:
@@ -299,7 +301,7 @@ def _notices(level: _Level, seen: Sequence[Seen], failures: Sequence[str], *, cu
 
 
 def _summary(level: _Level, seen: Sequence[Seen], notices: tuple[Notice, ...]) -> MeasuredRun:
-    server, whole_s = level.server, max(level.ended_s - level.began_s, 1e-9)
+    server = level.server
     between = [each.tpot_s for each in seen if each.tpot_s is not None]
     prompts = [each.prompt_tokens for each in seen if each.prompt_tokens is not None]
     run = MeasuredRun(
@@ -312,13 +314,21 @@ def _summary(level: _Level, seen: Sequence[Seen], notices: tuple[Notice, ...]) -
         ttft_s=fmean(each.ttft_s for each in seen),
         tpot_s=fmean(between) if between else None,
         e2e_s=fmean(each.e2e_s for each in seen),
-        output_tokens_per_s=sum(each.output_tokens for each in seen) / whole_s,
+        output_tokens_per_s=_rate(level, seen),
         model=server.model,
         notices=notices,
     )
     points = {f"ttft_p{share}": _point([each.ttft_s for each in seen], share) for share in (50, 99)}
     points |= {f"tpot_p{share}": _point(between, share) for share in (50, 99) if between}
     return replace(run, percentiles_s=points)
+
+
+def _rate(level: _Level, seen: Sequence[Seen]) -> float:
+    """Tokens a second while all places were taken: until the last request was begun; of a single wave, over the whole run. [tokens/s]"""
+    full_s, whole_s = level.full_until_s - level.began_s, max(level.ended_s - level.began_s, 1e-9)
+    if full_s < LEAST_FULL * whole_s:
+        return sum(each.output_tokens for each in seen) / whole_s
+    return sum(each.tokens_until(level.full_until_s) for each in seen) / full_s
 
 
 def _point(values: Sequence[float], share: int) -> float:

@@ -60,6 +60,8 @@ class Seen:
 
     Parameters
     ----------
+    sent_s : float
+        When it was sent, on the clock of the run. [s]
     ttft_s, e2e_s : float
         From sending it to the first and to the last token. [s]
     output_tokens : int
@@ -70,6 +72,7 @@ class Seen:
         The server counted the answer itself.
     """
 
+    sent_s: float
     ttft_s: float
     e2e_s: float
     output_tokens: int
@@ -80,6 +83,13 @@ class Seen:
     def tpot_s(self) -> float | None:
         """Mean time per token after the first. [s]"""
         return (self.e2e_s - self.ttft_s) / (self.output_tokens - 1) if self.output_tokens > 1 else None
+
+    def tokens_until(self, moment_s: float) -> float:
+        """Tokens that had come by a moment, as if they came evenly after the first. [tokens]"""
+        since_first = moment_s - self.sent_s - self.ttft_s
+        if since_first < 0:
+            return 0.0
+        return min(1 + since_first / self.tpot_s, float(self.output_tokens)) if self.tpot_s else float(self.output_tokens)
 
 
 def ask(address: Address, dialect: Dialect, model: str, prompt: str, output_tokens: int) -> Seen | None:
@@ -130,7 +140,7 @@ def _watched(answer: HTTPResponse, sent: float) -> Seen | None:
         return None
     told, prompt = (number(usage.get(name)) for name in ("completion_tokens", "prompt_tokens"))
     tokens = packets if told is None else max(int(told), 1)
-    return Seen(first - sent, last - sent, tokens, None if prompt is None else int(prompt), told is not None)
+    return Seen(sent, first - sent, last - sent, tokens, None if prompt is None else int(prompt), told is not None)
 
 
 def _part(data: bytes) -> Mapping[str, Any]:
