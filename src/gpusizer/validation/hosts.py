@@ -69,6 +69,7 @@ def host_of(given: object) -> Host | None:
         bandwidth_bytes_per_s=bandwidth if bandwidth is not None and 0 < bandwidth <= _MOST else None,
         offload=offload,
         layers=layers,
+        pcie_generation=platform.pcie_generation if platform else None,
     )
 
 

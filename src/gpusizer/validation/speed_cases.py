@@ -32,6 +32,7 @@ from gpusizer.performance.types import Host, Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
 from gpusizer.validation.devices import devices_of
 from gpusizer.validation.gguf_precisions import OWN_MIX, local_precision
+from gpusizer.validation.hosted_experts import with_hosted_experts
 from gpusizer.validation.hosts import host_of
 from gpusizer.validation.memory_cases import check_numbers, whole
 from gpusizer.validation.models import model_of
@@ -155,9 +156,11 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         engine=engine,
         engine_version=_version(engine, row),
         precision=precision,
-        flags=flags | ({"speculative_method": drafts.method} if drafts.tokens else {}) | _placed(row, flags),
+        flags=flags | ({"speculative_method": drafts.method} if drafts.tokens else {}),
         **{**fields, **told},
     )
+    if _EXPERTS_ON_HOST in str(row["engine"]).lower():
+        plain = with_hosted_experts(plain, architecture, devices.first, run.layout.gpus)
     prefill = None if run.prefill is None else PrefillPool(_cut(plain, run.prefill), run.prefill_workers)
     decode = _cut(plain, told_layout.of(run.layout, str(row["parallelism"] or "")[:400]))
     load, host, date = replace(load_of(row), acceptance=drafts.acceptance), _host(row), str(row["date"] or "")
@@ -185,17 +188,12 @@ def _fork(words: str) -> str:
     return next((fork for fork in _FORKS if fork in words.lower()), "")
 
 
-def _placed(row: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """That routed experts lie on the host where the engine is made for that, unless more is said."""
-    said = any(name in flags for name in ("cpu_moe", "n_cpu_moe", "override_tensor"))
-    return {"cpu_moe": True} if _EXPERTS_ON_HOST in str(row["engine"]).lower() and not said else {}
-
-
 def _host(row: Mapping[str, Any]) -> Host | None:
     found = host_of(row["host"])
-    if _EXPERTS_ON_HOST not in str(row["engine"]).lower() or (found is not None and found.offload):
+    if _EXPERTS_ON_HOST not in str(row["engine"]).lower():
         return found
-    return replace(found or Host(), offload="experts")
+    told = found or Host()
+    return replace(told, offload=told.offload or "experts", weights_spread=True)
 
 
 def _cut(deployment: Deployment, layout: Layout) -> Deployment:

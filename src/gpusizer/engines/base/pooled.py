@@ -26,7 +26,8 @@ from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.launch import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes
 from gpusizer.engines.base.margins import POOL, measured
-from gpusizer.engines.base.types import Account, Deployment, Fit, Item, KVCache, Quantity, Rank, Section
+from gpusizer.engines.base.offload import offloaded_share
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Account, Deployment, Fit, Item, KVCache, OnHost, Quantity, Rank, Section
 from gpusizer.engines.base.verdict import reason_of
 from gpusizer.engines.base.weights import layer_kinds
 from gpusizer.facts.types import Accelerator
@@ -81,6 +82,10 @@ class PooledEngine(Engine):
         """What of the ledger need not be there at the start. [bytes]"""
         return 0
 
+    def on_host(self, start: Start, items: Sequence[Item]) -> OnHost:
+        """Weights that a step finds in the memory of the host, from the ledger of one GPU."""
+        return offloaded_share(items, whole=False) if start.deployment.flags else NOTHING_ON_HOST
+
     # ---- the story -------------------------------------------------------------------------------------------------
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
@@ -132,6 +137,7 @@ class PooledEngine(Engine):
                 lambda: measured(start, self.quantities(start, results, (blocks, low, high), worst), settled=(POOL,)),
                 lambda: self.warnings(start),
             ),
+            on_host=self.on_host(start, results[worst].items),
         )
 
     def _stage_results(self, start: Start) -> list[StageResult]:
