@@ -9,6 +9,7 @@ from gpusizer.engines.base.types import NOTHING_ON_HOST, Fit
 from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.hosts import HostBandwidth, host_bandwidth_of
+from gpusizer.performance.links import host_link_bytes_per_s
 from gpusizer.performance.predict import Question, answer
 from gpusizer.performance.types import Load, Performance
 
@@ -63,4 +64,5 @@ def lone_request(fit: Fit, architecture: Architecture, accelerator: Accelerator)
         speed = answer(Question(architecture, accelerator, fit.deployment, load, fit=fit))
     except InputError:  # no bandwidth, or no peak, is stated
         return None
-    return LoneRequest(prompt, output, speed, host_bandwidth_of(fit.deployment))
+    there = host_bandwidth_of(fit.deployment) if fit.on_host.computed else HostBandwidth(host_link_bytes_per_s(accelerator), "link")
+    return LoneRequest(prompt, output, speed, there)

@@ -11,10 +11,11 @@ from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import NOTHING_ON_HOST, Item, OnHost, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.formulas.memory.constants import set_aside_bytes
+from gpusizer.formulas.memory.host import pinned_bytes
 from gpusizer.formulas.memory.loaded import offloaded_bytes
 from gpusizer.units import GiB
 
-__all__ = ["offloaded_layers", "offloaded_share", "offloaded_tables", "pinned_tables", "tables_moved"]
+__all__ = ["offloaded_layers", "offloaded_share", "offloaded_tables", "pinned_lines", "pinned_tables", "tables_moved"]
 
 # vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu; sgl-project/sglang: python/sglang/srt/utils/offloader.py. Embeddings
 # and the head stay. The last parameter that goes may be large: up to half a layer more than was asked for.
@@ -66,6 +67,26 @@ def offloaded_share(items: Iterable[Item], *, whole: bool) -> OnHost:
     """
     line = next((item for item in items if item.id == OFFLOADED), None)
     return OnHost(layers=-line.bytes / line.inputs["layers_bytes"], computed=False, whole=whole) if line else NOTHING_ON_HOST
+
+
+def pinned_lines(items: Iterable[Item], gpus: int) -> list[Item]:
+    """The host's line for the weights that GPUs of a stage moved there; empty where they moved none.
+
+    PyTorch pins powers of two: each parameter may take up to twice its size.
+    """
+    sizes = [-item.bytes for item in items if item.id == OFFLOADED]
+    return [
+        computed(
+            "weights_pinned_on_host",
+            pinned_bytes,
+            section=Section.WEIGHTS,
+            band=Limits(size * gpus, 2 * size * gpus),
+            sources=(*_SOURCES, _PINNED[0]),
+            one_bytes=size,
+            gpus=gpus,
+        )
+        for size in sizes
+    ]
 
 
 def offloaded_tables(start: Start, stage: Stage, cut: Cut, *, sources: tuple[str, ...]) -> list[Item]:

@@ -35,7 +35,7 @@ from gpusizer.engines.sglang.account import (
 )
 from gpusizer.engines.sglang.defaults import DRAFTING_REQUESTS, NEWEST, complete
 from gpusizer.engines.sglang.drafts import DRAFTS_FIRST, OWN_DRAFTS, loaded_drafts
-from gpusizer.engines.sglang.hosted import hosted_experts, hosting_problem, kept_experts, layerwise_prefill
+from gpusizer.engines.sglang.hosted import hosted_experts, hosted_lines, hosting_problem, kept_experts, layerwise_prefill
 from gpusizer.engines.sglang.pools import Pools, stage_pools
 from gpusizer.engines.sglang.record import recipe_bytes, records_of
 from gpusizer.facts.types import Accelerator
@@ -204,6 +204,10 @@ class Sglang(PooledEngine):
         if hosted is None:
             return offloaded_share(items, whole=True)
         return OnHost(experts=hosted.share, expert_size=hosted.size, moved_from_tokens=hosted.moved_from_tokens, handovers=hosted.layers)
+
+    def host_weights(self, start: Start, results: Sequence[StageResult]) -> list[Item]:
+        """Also experts that KTransformers computes there."""
+        return [*hosted_lines(start), *super().host_weights(start, results)]
 
     def warnings(self, start: Start) -> tuple[Notice, ...]:
         """Also what lies in the memory of the host."""

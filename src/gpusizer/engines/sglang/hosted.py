@@ -14,13 +14,15 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import StorageFormat, plain_format
 from gpusizer.architecture.types import Notice
+from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
 from gpusizer.engines.base.types import Item, Section
 from gpusizer.engines.base.weights import Cut, routed_block, weight_table
 from gpusizer.formulas.memory.constants import set_aside_bytes
+from gpusizer.formulas.memory.host import hosted_experts_bytes
 
-__all__ = ["HostedExperts", "hosted_experts", "hosting_problem", "kept_experts", "layerwise_prefill"]
+__all__ = ["HostedExperts", "hosted_experts", "hosted_lines", "hosting_problem", "kept_experts", "layerwise_prefill"]
 
 SOURCES = (
     "sgl-project/sglang: python/sglang/srt/layers/moe/kt_ep_wrapper.py, KTEPWrapperMethod",
@@ -32,6 +34,7 @@ _PREFILL = (
 )
 _USUAL = "AMXINT4"  # python/sglang/srt/server_args.py, kt_method
 GGUF = "LLAMAFILE"  # the method that reads a GGUF file, of which a start does not say what it holds
+_SIZES = 0.5  # how much smaller or larger another recipe is: Q2_K to Q6_K
 _USUAL_GGUF = "q4_k_m"  # that of kt-kernel/README.md
 _INT4, _INT8 = (StorageFormat(f"kt_int{bits}", bits, 1, 0, scale_bits=32) for bits in (4, 8))  # a scale in FP32 for each row
 _FORMATS = {"AMXINT4": _INT4, "MOE_INT4": _INT4, "AMXINT8": _INT8, "MOE_INT8": _INT8, "BF16": plain_format("bf16"), "AMXBF16": plain_format("bf16")}
@@ -42,10 +45,10 @@ class HostedExperts(NamedTuple):
 
     Parameters
     ----------
-    bytes : int
-        There. [bytes]
+    stored_bytes : int
+        All routed experts in the format of the host. [bytes]
     share : float
-        Of all routed experts.
+        Of them that lie there.
     size : float
         Bytes of one there over those that the checkpoint gives it.
     layers : int
@@ -56,7 +59,7 @@ class HostedExperts(NamedTuple):
         What their file holds is taken for granted.
     """
 
-    bytes: int
+    stored_bytes: int
     share: float
     size: float
     layers: int
@@ -100,11 +103,10 @@ def hosted_experts(start: Start) -> HostedExperts | None:
     method = str(start.flag("kt_method", _USUAL)).upper()
     there = with_precision(start.architecture, _USUAL_GGUF) if method == GGUF else start.architecture
     whole, partly = (_routed_bytes(start.architecture, Cut(kept_experts=count)) for count in (None, kept))
-    size = _routed_bytes(there, Cut(), _FORMATS.get(method)) / whole
-    share = 1 - partly / whole
+    stored, share = _routed_bytes(there, Cut(), _FORMATS.get(method)), 1 - partly / whole
     layers = sum(routed_block(layer) is not None for layer in start.architecture.layers)
     threshold = start.whole("kt_gpu_prefill_token_threshold", 0)
-    return HostedExperts(round(whole * share * size), share, size, layers, threshold or inf, method == GGUF) if share else None
+    return HostedExperts(stored, share, stored / whole, layers, threshold or inf, method == GGUF) if share else None
 
 
 def _routed_bytes(architecture: Architecture, cut: Cut, form: StorageFormat | None = None) -> int:
@@ -112,6 +114,25 @@ def _routed_bytes(architecture: Architecture, cut: Cut, form: StorageFormat | No
     table = weight_table(architecture)
     sizes = [table.routed_bytes(kind, cut, form) for kind in range(len(table.kinds))]
     return sum(sizes[kind] for kind in table.kind_of)
+
+
+def hosted_lines(start: Start) -> list[Item]:
+    """The host's line for experts; empty where none lie there."""
+    found = start.once(hosted_experts)
+    if found is None:
+        return []
+    size, unsure = found.stored_bytes * found.share, found.assumed or start.deployment.similar_precision
+    return [
+        computed(
+            "weights_hosted",
+            hosted_experts_bytes,
+            section=Section.WEIGHTS,
+            band=Limits(size * (1 - _SIZES), size * (1 + _SIZES)) if unsure else None,
+            sources=SOURCES,
+            stored_bytes=found.stored_bytes,
+            share=found.share,
+        )
+    ]
 
 
 def layerwise_prefill(start: Start, stage: Stage, cut: Cut) -> list[Item]:
