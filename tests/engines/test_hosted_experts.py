@@ -75,7 +75,9 @@ def test_a_share_of_all_experts_says_the_same_as_their_number() -> None:
     assert number.on_host.experts == pytest.approx(0.75)
 
 
-@pytest.mark.parametrize(("model", "flags", "code"), [("qwen3-14b", {"kt_num_gpu_experts": 1}, "kt-without-experts"), ("qwen3-30b-a3b", {}, "kt-experts-unsaid")])
+@pytest.mark.parametrize(
+    ("model", "flags", "code"), [("qwen3-14b", {"kt_num_gpu_experts": 1}, "kt-without-experts"), ("qwen3-30b-a3b", {}, "kt-experts-unsaid")]
+)
 def test_what_cannot_be_is_refused(model: str, flags: dict[str, Any], code: str) -> None:
     found = start(model, **flags)
     assert not found.fits

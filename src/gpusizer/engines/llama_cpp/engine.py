@@ -18,7 +18,7 @@ from gpusizer.engines.base.ledger import free_line
 from gpusizer.engines.base.margins import measured
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
-from gpusizer.engines.base.types import Account, Deployment, Fit, Layout, OnHost, Rank
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Account, Deployment, Fit, Layout, OnHost, Rank
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
 from gpusizer.engines.llama_cpp.compute import least_offloaded_tokens
@@ -201,7 +201,7 @@ class LlamaCpp(PlacedEngine):
                 host,
             ),
             host_mapped=self.maps_weights(start),
-            **_host_shares(found),
+            on_host=_on_host(found),
         )
 
     def _to_host(self, start: Start) -> bool:
@@ -293,7 +293,7 @@ def _told(architecture: Architecture, options: Options, found: Arrangement) -> l
     return told
 
 
-def _host_shares(found: Arrangement) -> dict[str, OnHost]:
+def _on_host(found: Arrangement) -> OnHost:
     """What of the model the processor computes; all of it where no card is there says nothing of speed beside a card."""
     placement, options = found.placement, found.options
     kinds = placement.kinds
@@ -303,16 +303,15 @@ def _host_shares(found: Arrangement) -> dict[str, OnHost]:
         if layer != HOST
     ]
     routed = [experts for experts, has_experts in kept if has_experts]
-    if not placement.devices or (len(kept) == len(placement.layer) and HOST not in routed):
-        return {}
-    shares = OnHost(
+    if not placement.devices or (placement.all_offloaded and HOST not in routed):
+        return NOTHING_ON_HOST
+    return OnHost(
         layers=1 - len(kept) / len(placement.layer),
         experts=routed.count(HOST) / max(len(routed), 1),
         head=placement.output == HOST,
         moved_from_tokens=least_offloaded_tokens(options, kinds),
         handovers=routed.count(HOST),
     )
-    return {"on_host": shares}
 
 
 def _named(id: str, otherwise: Accelerator) -> Accelerator:
