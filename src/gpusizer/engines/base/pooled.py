@@ -130,7 +130,7 @@ class PooledEngine(Engine):
         host = cache(lambda: self.host_lines(start, results))
         reason = refusal or reason_of(found, figures, results, context)
         if start.deployment.host_memory_bytes is not None:
-            reason = reason or host_refusal(start, host(), mapped=False)
+            reason = reason or host_refusal(start, host(), "host-memory-too-small")
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
         if found.reason == Reason.MEMORY:
             worst = found.shortfalls.index(found.shortfall_bytes)
