@@ -92,3 +92,24 @@ def test_a_host_without_room_is_refused() -> None:
     assert found.reason is not None
     assert found.reason.code == "host-memory-too-small"
     assert SGLANG.fit(replace(asked, host_memory_bytes=512 * 10**9), load_architecture("minimax-m2.1"), accelerator("h200-sxm-141gb")).fits
+
+
+@pytest.mark.parametrize(
+    ("gpus", "experts", "tokens", "chunk"), [(1, 0, 30000, 30000), (2, 8, 65536, 65536), (4, 30, 80000, 65536), (8, 80, 100000, 65536)]
+)
+def test_recommended_starts_hold_their_cache(gpus: int, experts: int, tokens: int, chunk: int) -> None:
+    """kvcache-ai/ktransformers: doc/en/kt-kernel/Kimi-K2-Thinking-Native.md, Recommended Parameters on RTX 4090 of 48 GB."""
+    flags = {"kt_weight_path": "/weights", "kt_method": "RAWINT4", "kt_num_gpu_experts": experts, "kt_gpu_prefill_token_threshold": 400}
+    deployment = Deployment(
+        "kimi-k2-thinking",
+        "rtx4090-48gb",
+        tp=gpus,
+        engine="sglang",
+        max_num_batched_tokens=chunk,
+        memory_fraction=0.94,
+        flags=flags | {"max_total_tokens": tokens},
+    )
+    found = SGLANG.fit(deployment, load_architecture("kimi-k2-thinking"), accelerator("rtx4090-48gb"))
+    assert found.fits, found.reason
+    assert found.kv_cache.tokens == tokens
+    assert 1 - found.on_host.experts == pytest.approx(experts / 384)
