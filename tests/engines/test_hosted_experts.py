@@ -113,3 +113,15 @@ def test_recommended_starts_hold_their_cache(gpus: int, experts: int, tokens: in
     assert found.fits, found.reason
     assert found.kv_cache.tokens == tokens
     assert 1 - found.on_host.experts == pytest.approx(experts / 384)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+@pytest.mark.parametrize("tp", [1, 2])
+def test_offloaded_weights_are_pinned_on_the_host_by_every_rank(engine: str, tp: int) -> None:
+    deployment = Deployment("qwen3-14b", "h200-sxm-141gb", tp=tp, engine=engine, max_model_len=8192, flags={"cpu_offload_gb": 4})
+    found = get_engine(engine).fit(deployment, load_architecture("qwen3-14b"), accelerator("h200-sxm-141gb"))
+    assert line(found, "weights_pinned_on_host") == tp * 4 * 2**30
+    assert -line(found, "weights_on_host") * tp == line(found, "weights_pinned_on_host")
+    full = get_engine(engine).fit(replace(deployment, host_memory_bytes=4 * 2**30), load_architecture("qwen3-14b"), accelerator("h200-sxm-141gb"))
+    assert full.reason is not None
+    assert full.reason.code == "host-memory-too-small"

@@ -306,8 +306,8 @@ def test_hostile_hosts(host: Any) -> None:
         ("ktransformers", "", {"cpu_moe": True, "no_op_offload": True}, ("experts", None)),
         ("llama.cpp", "8 layers on the card, the rest in host memory", {"n_gpu_layers": 8}, ("layers", 8)),
         ("llama.cpp", "--n-gpu-layers 36", {"n_gpu_layers": 36}, ("layers", 36)),
-        ("llama.cpp", "layers or experts chosen by the client so that the card is full", {"fit": "on"}, ("rest", None)),
-        ("llama.cpp", "layers that do not fit in host memory", {"fit": "on"}, ("rest", None)),
+        ("llama.cpp", "layers or experts chosen by the client so that the card is full", {"n_cpu_moe": 60}, ("rest", None)),
+        ("llama.cpp", "layers that do not fit in host memory", {"n_cpu_moe": 60}, ("rest", None)),
     ],
 )
 def test_what_lies_on_the_host(engine: str, offload: str, flags: dict[str, Any], said: tuple[str, int | None]) -> None:

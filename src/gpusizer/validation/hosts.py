@@ -90,7 +90,7 @@ def host_flags(given: object) -> dict[str, Any]:
         return {"cpu_moe": True}
     if offload == "layers" and layers is not None:
         found.setdefault("n_gpu_layers", layers)
-    return {"fit": "on"} if offload == "rest" and not found else found
+    return found
 
 
 def _words(value: object) -> str:
