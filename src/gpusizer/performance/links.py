@@ -23,7 +23,7 @@ def host_link_bytes_per_s(accelerator: Accelerator, host_generation: int | None 
 
     >>> from gpusizer.facts.catalog import accelerator
     >>> round(host_link_bytes_per_s(accelerator("rtx4090-24gb")) / 1e9, 1), round(host_link_bytes_per_s(accelerator("h100-sxm-80gb")) / 1e9, 1)
-    (25.5, 56.0)
+    (25.6, 56.0)
     """
     if accelerator.unified_memory:
         return float(accelerator.bandwidth_bytes_per_s or 0.0)
@@ -31,12 +31,7 @@ def host_link_bytes_per_s(accelerator: Accelerator, host_generation: int | None 
     known = {slot.generation: slot for slot in slots()}
     slot = known[min(max(generation, min(known)), max(known))]
     low, high = slot.measured_bytes_per_s
-    return (low + high) / 2 * slot_doublings(generation, slot.generation)
-
-
-def slot_doublings(generation: int, known: int) -> float:
-    """How much faster a generation is than one that was measured: each doubles the one before."""
-    return float(2.0 ** (generation - known))
+    return float((low + high) / 2 * 2.0 ** (generation - slot.generation))  # each generation doubles the one before
 
 
 def crosses_servers(accelerator: Accelerator, ranks: int) -> bool:
