@@ -151,7 +151,7 @@ _LONE_REQUEST = _all(
     tpot_s=_ref("Band"),
     output_tokens_per_s=_ref("Band"),
     host_bandwidth_bytes_per_s=_NUMBER,
-    host_bandwidth_origin={"type": "string", "enum": ["told", "assumed"]},
+    host_bandwidth_origin={"type": "string", "enum": ["told", "assumed", "link"]},
     evidence=_EVIDENCE,
 )
 
