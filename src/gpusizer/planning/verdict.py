@@ -77,6 +77,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = (), *, calibrat
     architecture = with_precision(model.stored, deployment.precision)
     device = with_cases(accelerator(deployment.gpu), calibrate)
     engine = get_engine(deployment.engine)
+    deployment = deployment.changed(with_models=WITH_MODELS.read(deployment.with_models))
     stack = _stack(deployment, device)
     if isinstance(stack, Stack):
         deployment = deployment.changed(beside_bytes=stack.beside_bytes(deployment.layout.gpus))
@@ -111,7 +112,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = (), *, calibrat
 
 def _stack(deployment: Deployment, device: Accelerator) -> Stack | Notice | None:
     """The models beside a start on its GPUs, why one of them will not run there, or None where there are none."""
-    asked = WITH_MODELS.read(deployment.with_models)
+    asked = deployment.with_models
     found = companions_on(device, asked, deployment.engine) if asked else None
     return Stack(found, SHARED) if isinstance(found, tuple) else found
 
