@@ -25,7 +25,7 @@ FIRST_PORT = 8001
 def companion_command(placed: Placed, port: int) -> LaunchCommand:
     """How a companion is started: on its GPU, on a port of its own where its engine listens on one."""
     launch, device = placed.companion.launch, placed.companion.accelerator
-    variables = [visible_devices(device.id, 1, placed.number % device.node_size)]
+    variables = [visible_devices(device.id, 1, placed.number % device.node_size)] if device.node_size > 1 else []
     command = launch_command(launch, variables=variables)
     return launch_command(launch, variables=variables, arguments=("--port", str(port))) if _listens(launch.engine, command) else command
 
