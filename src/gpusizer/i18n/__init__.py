@@ -45,6 +45,7 @@ GROUPS: Mapping[str, str] = {
     "chart": "charts",
     "run-on": "run_on",
     "measure": "measure",
+    "stack": "stack",
 }
 """The file that holds each group of texts."""
 

@@ -27,6 +27,7 @@ COMMAND, FIELDS = "command", "fields"
 COMMON = (
     *("gpus", "tp", "pp", "dp", "ep", "ep_all", "max_model_len", "ctx_size", "num_ctx", "max_num_seqs", "num_parallel", "max_num_batched_tokens"),
     *("memory_fraction", "kv_precision", "cache_type_k", "kv_cache_type", "quantization", "block_size", "enforce_eager", "n_gpu_layers"),
+    "with_models",
 )
 """What most people set, by field or further flag, in this order; everything else is folded."""
 
@@ -131,9 +132,15 @@ def form_query(start: Deployment, gpus: Sequence[str], config: str | None) -> st
     named = {"engine": start.engine, "engine_version": start.engine_version, "precision": start.precision}
     told = [("model", start.model) if config is None else ("config", config), *(("gpu", gpu) for gpu in gpus)]
     told += [(name, value) for name, value in named.items() if value not in (None, "checkpoint")]
+    told += _beside(start)
     by_target = {flag.target: flag for flag in reversed(table.flags)}
     values = {name: value for name, value in printed_values(start).items() if name in by_target}
     return urlencode([*told, *((plain_name(by_target[name]), typed_value(value)) for name, value in values.items())])
+
+
+def _beside(start: Deployment) -> list[tuple[str, str]]:
+    """Other models on the same GPUs, which no launch command names."""
+    return [("with", each) for each in start.with_models]
 
 
 def _engine(values: Mapping[str, Sequence[str]], asked: FitAsked | None) -> str:
@@ -155,7 +162,7 @@ def _ways(job: Job, way: str, values: Mapping[str, Sequence[str]], start: Deploy
     elif start is not None and config is None:
         from gpusizer.rendering.launch import command_line
 
-        other = urlencode([("command", command_line(start) or ""), *gpus[:1]])
+        other = urlencode([("command", command_line(start) or ""), *gpus[:1], *_beside(start)])
     elif way == FIELDS:
         other = urlencode([("command", ""), *gpus])
     here = urlencode([(name, each) for name, several in values.items() for each in several])

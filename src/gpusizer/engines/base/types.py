@@ -113,6 +113,8 @@ class Deployment:
     host_bandwidth_bytes_per_s: float | None = None  # of that memory: as a rate, or what its channels carry [bytes/s]
     host_sockets: int | None = None  # processors, each with its share of that memory
     offload: str = "none"  # "auto": whatever the GPUs do not hold goes to the host by flags that are found
+    with_models: tuple[str, ...] = ()  # other models on the same GPUs
+    beside_bytes: int = 0  # what they hold of the fullest GPU on the safe side [bytes]
     fork: str = ""  # a fork of the engine with a cache of its own
     build: str = ""  # where it is no release that somebody named: "dated", placed by its day, or "other", a branch, a fork, a patched image
     similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
