@@ -19,7 +19,7 @@ __all__ = ["recognises", "runs"]
 
 _MILLI = 1000
 _OF_SGLANG = ("mean_e2e_latency_ms", "server_info", "random_range_ratio")
-_ENGINES = {"sglang": "sglang", "tensorrt": "tensorrt-llm", "trt": "tensorrt-llm", "llama": "llama.cpp", "lmdeploy": "lmdeploy"}
+_ENGINES = {"sglang": "sglang", "tensorrt": "tensorrt-llm", "trt": "tensorrt-llm", "llama": "llama.cpp", "lmdeploy": "lmdeploy", "vllm": "vllm"}
 _TIMES = ("ttft", "tpot", "itl")
 _POINTS = ("median", "p90", "p95", "p99")
 
@@ -87,7 +87,7 @@ def _engine(backend: str, *, sglang: bool) -> str:
     """Whom the client spoke to; "openai" is what the own engine of the tool is called as well."""
     lower = backend.lower()
     found = next((engine for name, engine in _ENGINES.items() if name in lower), "")
-    return found or ("sglang" if sglang and "vllm" not in lower else "vllm")
+    return found or ("sglang" if sglang else "vllm")
 
 
 def _mean(table: Mapping[str, Any], name: str, count: float | None) -> float | None:
