@@ -18,6 +18,7 @@ _SHARE: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0, "maximum":
 _OF_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "word": _WORD,
     "gpu": _WORD,
+    "owned": _WORD,
     "choice": {"type": "string"},
     "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
     "tokens": {"type": "integer", "minimum": 1, "maximum": MAX_TOKENS},
@@ -38,7 +39,7 @@ _OF_FLAGS: Mapping[str, Mapping[str, Any]] = {
 _DEFAULTS = {each.name: each.default for each in fields(Request)}
 
 
-def field_schema(field: Field, language: str) -> dict[str, Any]:
+def field_schema(field: Field, language: str, defaults: Mapping[str, Any] = _DEFAULTS) -> dict[str, Any]:
     """A field of a request as JSON Schema.
 
     What is announced is a number where the quantity is one (tokens, seconds, shares); words with a unit ("128k", "50ms", "2%") are read all the same.
@@ -49,6 +50,8 @@ def field_schema(field: Field, language: str) -> dict[str, Any]:
         The field.
     language : str
         Of its description.
+    defaults : mapping
+        What is taken where nobody says it, by name: that of a plan's request.
 
     Examples
     --------
@@ -62,7 +65,7 @@ def field_schema(field: Field, language: str) -> dict[str, Any]:
     if field.choices:
         one["enum"] = list(field.choices)
     schema = {"type": "array", "items": one} if field.many else one
-    default = _DEFAULTS.get(field.name)
+    default = defaults.get(field.name)
     code = field.name if has("option", field.name) else f"argument-{field.name}"
     return {**schema, **({"default": default} if isinstance(default, str | int) else {}), "description": text("option", code, language)}
 
