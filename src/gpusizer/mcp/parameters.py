@@ -12,10 +12,12 @@ from gpusizer.engines.base.flags import COMMON, flag_table
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import GpusizerError, InputError
 from gpusizer.i18n import LANGUAGES, text
+from gpusizer.planning.owned import owned, split_owned
 from gpusizer.planning.request import FIELDS, Field
-from gpusizer.rendering.input_schema import field_schema, flag_schema
+from gpusizer.planning.run_on.request import FIELDS as RUN_ON_FIELDS
+from gpusizer.rendering.input_schema import DEFAULTS, field_schema, flag_schema
 
-__all__ = ["DETAIL", "FLAGS", "GPU", "LANGUAGE", "START_FLAGS", "Parameter", "asked_fields", "own", "read_all"]
+__all__ = ["DETAIL", "FLAGS", "GPU", "LANGUAGE", "START_FLAGS", "Parameter", "asked_fields", "own", "owned_fields", "read_all"]
 
 _FILES = ("trace", "prices")  # fields of a request that name a file of the machine
 _NETWORK = "hub"
@@ -61,6 +63,11 @@ def asked_fields(hub: str | None, *names: str) -> tuple[Parameter, ...]:
     return tuple(_of_field(replace(field, choices=(hub,)) if field.name == _NETWORK else field) for field in wanted)
 
 
+def owned_fields() -> tuple[Parameter, ...]:
+    """Fields of a question about machines that are there; how many models are shown is said as of other lists."""
+    return tuple(_of_field(field, {}) for field in RUN_ON_FIELDS if field.name != "per_use")
+
+
 def read_all(parameters: Sequence[Parameter], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Every argument in its own type; what is null counts as not given.
 
@@ -84,8 +91,9 @@ def _read(parameter: Parameter, value: Any) -> Any:
         raise type(error)(error.code, **{**error.parameters, "argument": parameter.name}) from error
 
 
-def _of_field(field: Field) -> Parameter:
-    return Parameter(field.name, field.label, lambda language: field_schema(field, language), _no_files(field) if field.kind == "gpu" else field.read)
+def _of_field(field: Field, defaults: Mapping[str, Any] = DEFAULTS) -> Parameter:
+    read = _no_files(field) if field.kind in ("gpu", "owned") else field.read
+    return Parameter(field.name, field.label, lambda language: field_schema(field, language, defaults), read)
 
 
 def _of_flag(flag: Flag, name: str = "") -> Parameter:
@@ -97,11 +105,18 @@ def _no_files(field: Field) -> Callable[[Any], Any]:
 
     def read(value: Any) -> Any:
         for words in value if isinstance(value, list) else [value]:
-            if isinstance(words, str) and any(word.strip().lower().endswith(".toml") for word in words.split(",")):
-                raise InputError("file-not-here", name=field.name, spelling=field.option)
+            if isinstance(words, str) and any(name.strip().lower().endswith(".toml") for name in _names(field, words)):
+                raise InputError("file-not-here", name=field.name, spelling=field.option or "--gpu")
         return field.read(value)
 
     return read
+
+
+def _names(field: Field, words: str) -> list[str]:
+    """What the accelerators of a list are called, without their numbers."""
+    if field.kind == "gpu":
+        return words.split(",")
+    return [owned(each)[0] for each in split_owned(words) if each.strip()]
 
 
 def _refused(name: str, known: Sequence[str]) -> InputError:

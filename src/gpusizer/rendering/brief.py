@@ -14,7 +14,7 @@ from gpusizer.planning.types import Plan
 from gpusizer.rendering.forms.json import plain
 from gpusizer.rendering.plan_data import plan_data
 
-__all__ = ["accelerator_brief", "accelerators_brief", "fit_brief", "formula_brief", "formulas_brief", "model_brief", "models_brief", "plan_brief"]
+__all__ = ["accelerator_brief", "accelerators_brief", "fit_brief", "formula_brief", "formulas_brief", "model_brief", "models_brief", "plan_brief", "run_on_brief"]
 
 _DIGITS = 4
 _ALWAYS = ("options", "models", "accelerators", "formulas")
@@ -43,6 +43,10 @@ _FIT = (
     "warnings",
 )
 _HOST = ("memory_bytes", "weights_bytes", "kv_cache_bytes", "compute_buffer_bytes", "total_bytes")
+_RUNS = (
+    *("model", "verdict", "precision", "engine", "gpu", "gpus", "replicas", "context_tokens", "max_concurrency", "host_bytes"),
+    *("ttft_s", "tpot_s", "output_tokens_per_s", "command", "warnings"),
+)
 _BANDS = ("kv_cache_tokens", "max_concurrency")
 _LEDGER = ("id", "bytes", "low_bytes", "high_bytes", "evidence", "formula")
 _MODEL = ("id", "name", "total_params", "activated_params", "checkpoint_bytes", "licence")
@@ -109,6 +113,20 @@ def fit_brief(data: Mapping[str, Any], language: str, *, detail: bool = False) -
     found = {**_picked(data, _FIT), "host": _picked(data["host"] or {}, _HOST), "bands": bands, "remedies": remedies}
     if detail:
         found["items"] = [_picked(item, _LEDGER) for item in data["items"]]
+    return _said(found, language)
+
+
+def run_on_brief(data: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """What runs, from the document of ``run-on``: models with their starts, which of them for what use, and what would come first and does not run."""
+    runs = [each for each in data["models"] if each["command"] is not None]
+    found = {
+        "sentence": data["sentence"],
+        "need": data["need"],
+        "models": [_picked(each, _RUNS) for each in runs],
+        "by_use": data["by_use"],
+        "does_not_run": [_picked(each, ("model", "reason", "remedies")) for each in data["models"] if each not in runs],
+        "warnings": data["warnings"],
+    }
     return _said(found, language)
 
 

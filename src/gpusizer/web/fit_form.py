@@ -10,11 +10,10 @@ from urllib.parse import urlencode
 from gpusizer.engines import engine_ids, engine_name
 from gpusizer.engines.base.flag import Flag
 from gpusizer.engines.base.flags import FlagTable, flag_table
-from gpusizer.engines.base.launch_words import printed_values
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import GpusizerError, InputError
 from gpusizer.i18n import has, text
-from gpusizer.web.fit_asked import NAMED, FitAsked, plain_name, spelled, typed_value
+from gpusizer.web.fit_asked import NAMED, FitAsked, applied, plain_name, spelled
 from gpusizer.web.job import Job
 from gpusizer.web.plan_form import Input, said_of_error
 from gpusizer.web.templating import link
@@ -127,13 +126,10 @@ def form_query(start: Deployment, gpus: Sequence[str], config: str | None) -> st
     config : str or None
         A configuration that was pasted.
     """
-    table = flag_table(start.engine)
-    named = {"engine": start.engine, "engine_version": start.engine_version, "precision": start.precision}
-    told = [("model", start.model) if config is None else ("config", config), *(("gpu", gpu) for gpu in gpus)]
-    told += [(name, value) for name, value in named.items() if value not in (None, "checkpoint")]
-    by_target = {flag.target: flag for flag in reversed(table.flags)}
-    values = {name: value for name, value in printed_values(start).items() if name in by_target}
-    return urlencode([*told, *((plain_name(by_target[name]), typed_value(value)) for name, value in values.items())])
+    said = {"engine": start.engine, "engine_version": start.engine_version, "precision": start.precision}
+    named = {name: value for name, value in said.items() if value not in (None, "checkpoint")}
+    bare = Deployment(start.model, start.gpu, engine=start.engine, engine_version=start.engine_version, precision=start.precision)
+    return applied(FitAsked(start.model if config is None else None, tuple(gpus), named, (), config=config), bare, start).query
 
 
 def _engine(values: Mapping[str, Sequence[str]], asked: FitAsked | None) -> str:

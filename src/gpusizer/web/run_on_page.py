@@ -1,0 +1,89 @@
+"""The page of what runs: a sentence, a table for each use, every row with its start, what does not run, and the same in other forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from gpusizer.errors import GpusizerError
+from gpusizer.planning.run_on.types import RunOn
+from gpusizer.rendering.launch import command_line
+from gpusizer.rendering.notices import warning_words
+from gpusizer.rendering.run_on import UsePart, beyond_lines, run_on_notes, run_on_sentence, run_on_table, use_parts
+from gpusizer.web.fit_form import form_query
+from gpusizer.web.job import Job
+from gpusizer.web.run_on_asked import as_command, as_query
+from gpusizer.web.run_on_form import RunOnForm, run_on_form, run_on_lists
+from gpusizer.web.templating import link, rendered
+
+__all__ = ["FORMS", "run_on_page"]
+
+PATH = "/run-on"
+FORMS: Mapping[str, str] = {"markdown": f"{PATH}.md", "csv": f"{PATH}.csv", "json": f"{PATH}.json"}
+"""Addresses of the same answer in other forms."""
+
+
+class Line(NamedTuple):
+    """One model that runs: its row of the table, where its start is looked into, and its command."""
+
+    name: str
+    cells: Sequence[str]
+    href: str
+    command: str
+
+
+def run_on_page(job: Job, typed: Sequence[tuple[str, str]], answer: RunOn | None, error: GpusizerError | None) -> str:
+    """The page.
+
+    Parameters
+    ----------
+    job : Job
+        Language and address.
+    typed : sequence of (str, str)
+        Names and values as they were typed.
+    answer : RunOn or None
+        What runs; None where nothing was asked, or something is wrong.
+    error : GpusizerError or None
+        Why there is no answer.
+    """
+    form = run_on_form(typed, error, job.language)
+    shown = {} if answer is None else _answer(job, answer)
+    near = [] if error is None else _near(job, typed, form, error)
+    return rendered("run-on.html", job, PATH, form=form, error=error, near=near, answer=answer, lists=run_on_lists(job.language), **shown)
+
+
+def _near(job: Job, typed: Sequence[tuple[str, str]], form: RunOnForm, error: GpusizerError) -> list[tuple[str, str]]:
+    """What may have been meant, each with the page that asks for it, where one device or one model was named."""
+    near = error.parameters.get("nearest") or ()
+    same = [value for name, value in typed if name == form.wrong]
+    if form.wrong not in ("machine", "models") or not isinstance(near, list | tuple) or len(same) != 1:
+        return []
+    count = form.machine[0].count if form.wrong == "machine" else ""
+    rest = [(name, value) for name, value in typed if name != form.wrong]
+    return [(str(each), link(job, PATH, urlencode([*rest, (form.wrong, f"{each}:{count}" if count else str(each))]))) for each in near]
+
+
+def _answer(job: Job, answer: RunOn) -> dict[str, Any]:
+    query, language = as_query(answer.request), job.language
+    parts = use_parts(answer, language)
+    return {
+        "sentence": run_on_sentence(answer, language),
+        "warnings": [warning_words(each, language) for each in answer.machine.notices],
+        "parts": [(part, *_table(job, answer, part)) for part in parts],
+        "beyond": beyond_lines(answer, language),
+        "notes": run_on_notes(answer, language),
+        "forms": [(name, link(job, path, query)) for name, path in FORMS.items()],
+        "on_command_line": as_command(answer.request),
+    }
+
+
+def _table(job: Job, answer: RunOn, part: UsePart) -> tuple[Sequence[Any], Sequence[Line]]:
+    """Columns and lines of one use."""
+    starts = [(row.model.name, row.start) for row in part.rows if row.start is not None]
+    table = run_on_table(answer, part.rows, job.language)
+    lines = [
+        Line(name, cells, link(job, "/fit", form_query(start.launch, (start.group.accelerator.id,), None)), command_line(start.launch) or "")
+        for (name, start), cells in zip(starts, table.rows, strict=True)
+    ]
+    return table.columns, lines
