@@ -12,6 +12,17 @@ import time
 from pathlib import Path
 
 GPUSIZER = str(Path(sys.executable).with_name("gpusizer"))
+MACHINES = (
+    *("t4-16gb:1", "a10-24gb:2", "a30-24gb:4", "l4-24gb:8", "l40-48gb:1"),
+    *("h100-sxm-80gb:2", "h100-nvl-94gb:4", "h20-sxm-141gb:8", "h200-nvl-141gb:1", "gh200-144gb:2"),
+    *("b300-sxm-288gb:4", "gb300-288gb:8", "rtx4090d-24gb:1", "rtx5080-16gb:2", "rtx5090d-32gb:4"),
+    *("rtxa4000-16gb:8", "rtxa6000-48gb:1", "rtx5880ada-48gb:2", "rtxpro5000-48gb:4", "rtxpro6000-ws-96gb:8"),
+    *("rtx6000d-84gb:1", "mi250x-128gb:2", "mi308x-192gb:4", "mi350x-288gb:8", "rx7900xtx-24gb:1"),
+    *("ascend910b2-64gb:2", "ascend910b4-32gb:4", "ascend910c-128gb:8", "ascend310p3-48gb:1", "hygon-k100-ai-64gb:2"),
+    *("hygon-bw1100-144gb:4", "mlu590-80gb:8", "metax-c500-64gb:1", "mtt-s5000-80gb:2", "iluvatar-mr-v100-32gb:4"),
+    *("gaudi2-96gb:8", "arc-pro-b60-24gb:1", "rtx5000ada-32gb:2", "rtx4000ada-20gb:4", "rtx4500ada-24gb:8"),
+)
+"""All that a large house may have: every model of the catalogue is looked for on each."""
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "gpusizer --help": [GPUSIZER, "--help"],
@@ -30,11 +41,14 @@ COMMANDS = {
         *("simulate", "qwen3-32b", "--gpu", "h200-sxm-141gb", "--request-rate", "4"),
     ],
     "gpusizer fit deepseek-v3 --gpu h200-sxm-141gb --tp 8": [GPUSIZER, "fit", "deepseek-v3", "--gpu", "h200-sxm-141gb", "--tp", "8"],
+    "gpusizer run-on rtx-4090 --host-memory 128GB": [GPUSIZER, "run-on", "rtx-4090", "--host-memory", "128GB"],
+    "gpusizer run-on, forty machines": [GPUSIZER, "run-on", *MACHINES],
     "gpusizer models list": [GPUSIZER, "models", "list"],
     "gpusizer accelerators list": [GPUSIZER, "accelerators", "list"],
     "gpusizer explain": [GPUSIZER, "explain"],
 }
 BARS_S = {
+    "gpusizer run-on, forty machines": 1.5,
     "gpusizer --help": 0.15,
     "gpusizer plan deepseek-v3 --users 1000": 0.5,
     "gpusizer plan deepseek-v3 --users 1000 --ttft 1s --tpot 30ms, two precisions": 1.0,

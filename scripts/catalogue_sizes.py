@@ -46,7 +46,9 @@ def sizes_of(model_id: str) -> dict[str, Any]:
 def _windows(stored: Architecture) -> dict[int, int]:
     """Bytes of a token in layers that keep a window, by its length."""
     form, found = cache_format("auto", stored.dtype), Counter[int]()
-    for layer in stored.layers if form is not None else ():
+    if form is None:
+        return {}
+    for layer in stored.layers:
         for cache in layer_caches(layer, form, tp=1):
             if cache.kind not in GROWING and cache.window:
                 found[cache.window] += cache.row_bytes

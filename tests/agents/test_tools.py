@@ -135,7 +135,8 @@ def test_descriptions_speak_the_language_of_the_server(language: str) -> None:
 
 
 def test_answers_keep_to_what_an_agent_needs() -> None:
-    listed, answers = talk([("plan", asked) for asked in REQUESTS] + [("run_on", {"machine": "l40s:4"}), ("fit", STARTS[0][0]), ("accelerators", {"id": "h200"}), ("models", {})])
+    others = [("run_on", {"machine": "l40s:4"}), ("fit", STARTS[0][0]), ("accelerators", {"id": "h200"}), ("models", {})]
+    listed, answers = talk([("plan", asked) for asked in REQUESTS] + others)
     sizes = [len(answer.text) for answer in answers]
     assert max(sizes) < 6000, sizes
     assert sum(len(tool.model_dump_json(exclude_none=True)) for tool in listed) < 23_000

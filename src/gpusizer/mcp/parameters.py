@@ -12,7 +12,7 @@ from gpusizer.engines.base.flags import COMMON, flag_table
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import GpusizerError, InputError
 from gpusizer.i18n import LANGUAGES, text
-from gpusizer.planning.owned import owned, split_owned
+from gpusizer.planning.owned import without_count
 from gpusizer.planning.request import FIELDS, Field
 from gpusizer.planning.run_on.request import FIELDS as RUN_ON_FIELDS
 from gpusizer.rendering.input_schema import DEFAULTS, field_schema, flag_schema
@@ -105,18 +105,11 @@ def _no_files(field: Field) -> Callable[[Any], Any]:
 
     def read(value: Any) -> Any:
         for words in value if isinstance(value, list) else [value]:
-            if isinstance(words, str) and any(name.strip().lower().endswith(".toml") for name in _names(field, words)):
+            if isinstance(words, str) and any(without_count(word).endswith(".toml") for word in words.split(",")):
                 raise InputError("file-not-here", name=field.name, spelling=field.option or "--gpu")
         return field.read(value)
 
     return read
-
-
-def _names(field: Field, words: str) -> list[str]:
-    """What the accelerators of a list are called, without their numbers."""
-    if field.kind == "gpu":
-        return words.split(",")
-    return [owned(each)[0] for each in split_owned(words) if each.strip()]
 
 
 def _refused(name: str, known: Sequence[str]) -> InputError:

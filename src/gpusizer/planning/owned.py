@@ -7,7 +7,7 @@ import re
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.own_card import given_card, is_own_card
 
-__all__ = ["HERE", "MOST_COUNT", "owned", "owned_words", "split_owned"]
+__all__ = ["HERE", "MOST_COUNT", "owned", "owned_words", "split_owned", "without_count"]
 
 HERE = "here"
 """The word for the machine at hand, which the command line of that machine replaces by what is there; nobody else may ask what a machine holds."""
@@ -70,6 +70,19 @@ def split_owned(words: str) -> list[str]:
     """
     described = is_own_card(owned(words)[0])
     return [words.replace(",", ";")] if described else words.split(",")
+
+
+def without_count(words: str) -> str:
+    """A name in lower case without the number before or behind it: what would be read is seen, whatever stands around it.
+
+    >>> without_count("My.toml:4"), without_count("4 x my.toml"), without_count("4 x my.toml : 2 ")
+    ('my.toml', 'my.toml', 'my.toml')
+    """
+    bare = words.strip().lower()
+    while (shorter := _BEHIND.sub("", bare).strip()) != bare:
+        bare = shorter
+    before = _BEFORE.match(bare) or _BARE_COUNT.match(bare)
+    return bare if before is None else bare[before.end() :].strip()
 
 
 def owned_words(words: str) -> str:

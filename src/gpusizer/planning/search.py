@@ -282,7 +282,12 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
     there = not bought or accelerator.status == "shipping"
     status = None if there else Notice("not-shipping", {"gpu": accelerator.id, "status": accelerator.status})
     slow = speed_unknown(accelerator)
-    said = (*support.notices, *((status,) if status else ()), *wanted.notices(accelerator), *device_notices(accelerator, wanted.request.gpus, order or best.gpus))
+    said = (
+        *support.notices,
+        *((status,) if status else ()),
+        *wanted.notices(accelerator),
+        *device_notices(accelerator, wanted.request.gpus, order or best.gpus),
+    )
     return Option(
         rank=0,
         accelerator=accelerator,

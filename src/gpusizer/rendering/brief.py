@@ -117,7 +117,7 @@ def fit_brief(data: Mapping[str, Any], language: str, *, detail: bool = False) -
 
 
 def run_on_brief(data: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """What runs, from the document of ``run-on``: models with their starts, which of them for what use, and what would come first and does not run."""
+    """What runs, from the document of ``run-on``: models with their starts, which of them for what use, and what does not run."""
     runs = [each for each in data["models"] if each["command"] is not None]
     found = {
         "sentence": data["sentence"],

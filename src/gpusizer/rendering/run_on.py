@@ -105,7 +105,7 @@ def run_on_data(answer: RunOn) -> Mapping[str, Any]:
     """The answer as plain data by the schema ``gpusizer.run-on/1``."""
     return {
         "schema": "gpusizer.run-on/1",
-        "machine": [{"gpu": group.accelerator.id, "count": group.count} for group in answer.machine.groups],
+        "machine": [{"gpu": group.accelerator.id, "count": group.gpus} for group in answer.machine.groups],
         "host_memory_bytes": answer.machine.host_memory_bytes,
         "host_bandwidth_bytes_per_s": answer.machine.host_bandwidth_bytes_per_s,
         "need": {
@@ -173,7 +173,7 @@ def _gpu_bytes(fit: Fit) -> int:
 
 def run_on_sentence(answer: RunOn, language: str) -> str:
     """The answer in one sentence."""
-    machine = " + ".join(counted_devices(group.count, group.accelerator, language) for group in answer.machine.groups)
+    machine = " + ".join(counted_devices(group.gpus, group.accelerator, language) for group in answer.machine.groups)
     if answer.machine.host_memory_bytes is not None:
         machine = text("run-on", "with-host", language, machine=machine, memory=answer.machine.host_memory_bytes)
     best = next((rows[0] for _, rows in answer.by_use if rows), None)
@@ -194,8 +194,8 @@ def run_on_table(answer: RunOn, rows: Sequence[Row], language: str) -> Table:
 def _cells(answer: RunOn, row: Row, start: Start, language: str) -> dict[str, str]:
     speed, several = start.performance, len(answer.machine.groups) > 1
     held = held_range(start.fit)[0] * start.replicas
-    gpus = counted_devices(start.gpus, start.group.accelerator, language) if several else f"{start.gpus} / {start.group.count}"
-    alone = not several and start.group.count == 1
+    gpus = counted_devices(start.gpus, start.group.accelerator, language) if several else f"{start.gpus} / {start.group.gpus}"
+    alone = not several and start.group.gpus == 1
     return {
         "ro-model": row.model.name,
         "ro-size": size_words(row),
@@ -240,7 +240,7 @@ def _beyond_words(row: Row, language: str) -> str:
     said = "" if row.reason is None else notice_words(row.reason, "reason", language)
     helps = [notice_words(each, "remedy", language) for each in row.remedies]
     line = text("run-on", "beyond-model", language, model=row.model.name, size=size_words(row), reason=said)
-    return line if not helps else text("run-on", "beyond-helps", language, line=line, helps=helps)
+    return line if not helps else text("run-on", "beyond-helps", language, line=line, helps=text("run-on", "or", language).join(helps))
 
 
 def run_on_notes(answer: RunOn, language: str) -> list[str]:

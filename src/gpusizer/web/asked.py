@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from gpusizer.architecture.load import pasted_name
 from gpusizer.errors import InputError
 from gpusizer.facts.model_words import model_meant
-from gpusizer.planning.fields import MAX_ENTRIES, Field
-from gpusizer.planning.owned import owned, split_owned
+from gpusizer.planning.fields import Field
+from gpusizer.planning.owned import without_count
 from gpusizer.planning.request import FIELDS, Request, from_mapping, to_query
 
-__all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "owned_names", "pairs_of", "refuse_files"]
+__all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "pairs_of", "refuse_files"]
 
 _NOT_OVER_HTTP = ("trace", "prices", "hub")
 _FILES = (".gguf", ".json", ".toml", ".safetensors")
@@ -115,7 +114,7 @@ def asked_of(pairs: Iterable[tuple[str, Any]]) -> Asked:
             values[name] = tuple(_entries(value)) if name in many else value
     own = {name: values.pop(name) for name in list(values) if name in _OWN}
     config = own.pop("config", None)
-    refuse_files({**values, "owned": owned_names(values.get("owned", ()))}, ("model", "gpus", "owned"))
+    refuse_files(values, ("model", "gpus", "owned"))
     shown = {each.name: each.read(own[each.name]) for each in OWN if each.name in own}
     if config is None:
         request = from_mapping(values)
@@ -128,16 +127,6 @@ def asked_of(pairs: Iterable[tuple[str, Any]]) -> Asked:
 
 def _entries(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def owned_names(entries: Iterable[Any]) -> list[str]:
-    """What devices that come with their numbers are called.
-
-    >>> owned_names(["4 x L40S,card.toml:2", "rtx 4090"])
-    ['L40S', 'card.toml', 'rtx 4090']
-    """
-    words = [each for each in islice(entries, MAX_ENTRIES) if isinstance(each, str)]
-    return [owned(word)[0] for each in words for word in split_owned(each) if word.strip()]
 
 
 def refuse_files(values: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -159,6 +148,6 @@ def refuse_files(values: Mapping[str, Any], names: Iterable[str]) -> None:
         if values.get(name) is not None:
             raise InputError("not-over-http", name=name)
     for name in names:
-        for word in _entries(values.get(name, "")):
-            if str(word).strip().lower().endswith(_FILES):
+        for entry in _entries(values.get(name, "")):
+            if any(without_count(word).endswith(_FILES) for word in str(entry).split(",")):
                 raise InputError("not-over-http", name=name)

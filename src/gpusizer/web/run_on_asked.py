@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from gpusizer.errors import InputError
 from gpusizer.planning.run_on.request import FIELDS, RunOnRequest, from_mapping
-from gpusizer.web.asked import owned_names, refuse_files
+from gpusizer.web.asked import refuse_files
 
 __all__ = ["NUMBER", "as_command", "as_query", "counted", "run_on_asked"]
 
@@ -68,7 +68,7 @@ def run_on_asked(pairs: Iterable[tuple[str, Any]]) -> RunOnRequest:
         values[name] = entries
     if not values.get("machine"):
         raise InputError("missing-field", name="machine")
-    refuse_files({**values, "machine": owned_names(values["machine"])}, ("machine", "models"))
+    refuse_files(values, ("machine", "models"))
     return from_mapping(values)
 
 

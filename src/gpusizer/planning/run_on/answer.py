@@ -66,7 +66,7 @@ def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
     beyond: list[tuple[Row, Candidate]] = []
 
     def is_open(model: ListedModel) -> bool:
-        return any(use in model.uses and len(rows[use]) < request.per_use for use in uses)
+        return any(use in uses_of(model) and len(rows[use]) < request.per_use for use in uses)
 
     for row, candidate in _by_place(request, machine, need, is_open):
         if row.start is None:
@@ -74,7 +74,7 @@ def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
             continue
         if row.slow and below_floor(longest_waits(), row.start.performance) and not request.models:
             continue
-        open_uses = [use for use in uses if use in row.model.uses and len(rows[use]) < request.per_use]
+        open_uses = [use for use in uses if use in uses_of(row.model) and len(rows[use]) < request.per_use]
         for use in open_uses:
             kept = slow[use] if row.slow else rows[use]
             if len(kept) < (MOST_SLOW if row.slow else request.per_use):
@@ -139,6 +139,11 @@ def _by_place(request: RunOnRequest, machine: Machine, need: Need, is_open: Call
         yield row, candidate
 
 
+def uses_of(model: ListedModel) -> tuple[str, ...]:
+    """What a model is for; a base model that was asked for by its name continues what one writes."""
+    return model.uses or ("chat",)
+
+
 def kept(bits: float) -> float:
     """Share of the place that a model keeps: below four bits of a parameter it falls with their square.
 
@@ -155,13 +160,13 @@ def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, mac
     for way in ways[:MOST_TRIED]:
         found = started(way, candidate.model, need, machine)
         if isinstance(found, Notice):
-            reason = reason or found
+            reason = found
             continue
         row = Row(candidate.model, found, standing=candidate.standing * kept(way.bits), slow=below_floor(usual_floor(), found.performance))
         if request.min_speed is not None and _speed(found) < request.min_speed:
             reason = reason or Notice("slower-than-asked", {"tokens_per_s": _speed(found), "min_speed": request.min_speed})
             continue
-        if found.verdict == "fits" and not row.slow:
+        if found.verdict != TIGHT and not row.slow:
             return row, way.bits
         second = second or (row, way.bits)
         if row.slow and found.performance is not None and found.performance.ttft_s.value > usual_floor().ttft_s:
@@ -185,7 +190,9 @@ def _is_next(row: Row, candidate: Candidate, by_use: Sequence[tuple[str, Sequenc
     if row.reason is None or row.reason.code not in _MEMORY:
         return False
     first = {use: rows[0].standing for use, rows in by_use}
-    return any(candidate.standing > first.get(use, 0.0) for use in row.model.uses)
+    return any(candidate.standing > first.get(use, 0.0) for use in uses_of(row.model))
 
 
-_MEMORY = frozenset({"larger-than-machine", "out-of-memory", "weights-too-large", "no-memory-for-cache", "context-too-long", "more-than-max-gpus"})
+_MEMORY = frozenset(
+    {"larger-than-machine", "larger-with-host", "out-of-memory", "weights-too-large", "no-memory-for-cache", "context-too-long", "more-than-max-gpus"}
+)

@@ -7,29 +7,35 @@ from dataclasses import replace
 from itertools import islice
 
 from gpusizer.architecture.types import Notice
+from gpusizer.facts.service_floor import usual_floor
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
-from gpusizer.planning.run_on.shortlist import Candidate, smallest_bytes, trials
+from gpusizer.planning.run_on.shortlist import Candidate, room_bytes, smallest_bytes, trials
 from gpusizer.planning.run_on.starts import started
 from gpusizer.planning.run_on.types import Start
+from gpusizer.planning.service import below_floor
 from gpusizer.planning.sizes import replica_sizes
+from gpusizer.planning.standing import MOST_SERVERS, joins_servers
 from gpusizer.planning.types import FITS
+from gpusizer.units import GB
 
 __all__ = ["lacking", "remedies"]
 
-MOST_GPUS = 64
 TRIED = 3  # precisions of each size
+FEW_GPUS = 2
+HOST_SIZES = tuple(size * GB for size in (64, 96, 128, 192, 256, 384, 512, 768, 1024))
+"""Memory that people put into one machine. [bytes]"""
 
 
 def lacking(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> Notice:
     """That not even the smallest precision that is worth a start finds room."""
     smallest = smallest_bytes(candidate, machine, engines)
-    memory = max(group.count * group.accelerator.memory_bytes for group in machine.groups)
-    return Notice("larger-than-machine", {"weights_bytes": smallest, "memory_bytes": memory + (machine.host_memory_bytes or 0)})
+    memory = max(room_bytes(group, machine) for group in machine.groups)
+    return Notice("larger-than-machine", {"weights_bytes": smallest, "memory_bytes": round(memory)})
 
 
 def remedies(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> tuple[Notice, ...]:
-    """More GPUs of the kind that has most memory together.
+    """More memory of the host, and more GPUs of the kind that has most memory together.
 
     Parameters
     ----------
@@ -47,14 +53,35 @@ def remedies(candidate: Candidate, machine: Machine, need: Need, engines: Sequen
     tuple of Notice
         Words under "remedy"; empty where nothing of a usual size helps.
     """
-    device, count = max(machine.groups, key=lambda group: group.count * group.accelerator.memory_bytes)
-    for more in replica_sizes(device, MOST_GPUS):
-        if more <= count:
-            continue
-        wider = replace(machine, groups=(Group(device, more),), host_memory_bytes=None)
-        for trial in islice(trials(candidate, wider, need, engines), TRIED):
-            found = started(trial, candidate.model, need, wider)
-            if isinstance(found, Start) and found.verdict == FITS:
-                said = {"gpus": found.gpus, "gpu": device.id, "precision": trial.precision, "engine": trial.engine}
-                return (Notice("have-gpus", said),)
-    return ()
+    found = (_more_host(candidate, machine, need, engines), _more_gpus(candidate, machine, need, engines))
+    return tuple(each for each in found if each is not None)
+
+
+def _more_gpus(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Notice | None:
+    device, count = max(machine.groups, key=lambda group: group.gpus * group.accelerator.memory_bytes)
+    for more in replica_sizes(device, (MOST_SERVERS if joins_servers(device) else 1) * device.node_size):
+        if more > count:
+            wider = replace(machine, groups=(Group(device, more),), host_memory_bytes=None)
+            found = _first(candidate, wider, need, engines)
+            if found is not None and found.verdict == FITS:
+                launch = found.launch
+                return Notice("have-gpus", {"gpus": found.gpus, "gpu": device.id, "precision": launch.precision, "engine": launch.engine})
+    return None
+
+
+def _more_host(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Notice | None:
+    """Host memory for the experts of a model, beside one or two GPUs that have memory of their own."""
+    group = max(machine.groups, key=lambda group: group.gpus * group.accelerator.memory_bytes)
+    if group.accelerator.unified_memory or group.gpus > FEW_GPUS or not candidate.sizes.expert_share:
+        return None
+    for size in HOST_SIZES:
+        if size > (machine.host_memory_bytes or 0):
+            found = _first(candidate, replace(machine, host_memory_bytes=size), need, engines)
+            if found is not None and not below_floor(usual_floor(), found.performance):
+                return Notice("have-host", {"host_bytes": size, "precision": found.launch.precision, "engine": found.launch.engine})
+    return None
+
+
+def _first(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Start | None:
+    ways = (started(trial, candidate.model, need, machine) for trial in islice(trials(candidate, machine, need, engines), TRIED))
+    return next((each for each in ways if isinstance(each, Start)), None)

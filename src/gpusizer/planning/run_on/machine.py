@@ -25,7 +25,7 @@ class Group(NamedTuple):
     """GPUs of one kind."""
 
     accelerator: Accelerator
-    count: int
+    gpus: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def machine_of(
 
     Examples
     --------
-    >>> [(group.accelerator.id, group.count) for group in machine_of(["l40s:4", "8 x A100 40GB", "L40S"]).groups]
+    >>> [(group.accelerator.id, group.gpus) for group in machine_of(["l40s:4", "8 x A100 40GB", "L40S"]).groups]
     [('l40s-48gb', 5), ('a100-sxm-40gb', 8)]
     """
     counts: Counter[str] = Counter()

@@ -13,18 +13,17 @@ from gpusizer.facts.filters import suiting
 from gpusizer.facts.model_list import ListedModel, listed_models
 from gpusizer.facts.model_sizes import PRECISIONS, ModelSizes, model_sizes
 from gpusizer.facts.model_words import model_meant
-from gpusizer.facts.types import Accelerator, ServiceFloor
+from gpusizer.facts.types import ServiceFloor
 from gpusizer.formulas.standing import DOUBLED_MONTHS, standing_params
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
 from gpusizer.planning.run_on.request import RunOnRequest
 
-__all__ = ["Candidate", "Trial", "candidates", "smallest_bytes", "standing_of", "surely_slow", "trials"]
+__all__ = ["Candidate", "Trial", "candidates", "room_bytes", "smallest_bytes", "standing_of", "surely_slow", "trials"]
 
 ROOM = 0.97  # of the memory of a GPU that weights and cache of one request may take at most, before anything else is counted
 HOST_ROOM = 0.9  # of the host's memory: the rest is the system's
 SERVED_BITS = 4.1  # of a file on GPUs that serve many: nobody squeezes a model onto a server
-HOST_FEW_BITS = 3.0  # what has fewer is not worth its wait
 PLAIN_BITS, FOUR_BITS = 10.0, 6.0  # above the one a checkpoint is not quantised, below the other it has four bits
 HALF_BYTES = 2  # of a parameter: engines that pool load what is stored in FP32 in 16 bits
 WIDER, NARROWER = 1.08, 0.95  # times the bits of a checkpoint that a file made of it may have: Q8_0 of FP8; of one in four bits only fewer
@@ -113,9 +112,7 @@ def standing_of(model: ListedModel, newest_month: int) -> float:
     """Parameters that decide the place of a model; see :func:`gpusizer.formulas.standing.standing_params`. [parameters]"""
     older = newest_month - _months(model) if model.released else UNKNOWN_MONTHS
     return float(
-        standing_params(
-            total_params=model.total_params, activated_params=model.activated_params, months_older=older, doubled_months=DOUBLED_MONTHS
-        )
+        standing_params(total_params=model.total_params, activated_params=model.activated_params, months_older=older, doubled_months=DOUBLED_MONTHS)
     )
 
 
@@ -155,7 +152,7 @@ def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence
 
     def order(trial: Trial) -> tuple[float, ...]:
         device = trial.group.accelerator
-        rate = (device.bandwidth_bytes_per_s or 0.0) * trial.group.count
+        rate = (device.bandwidth_bytes_per_s or 0.0) * trial.group.gpus
         return trial.offloaded, -trial.level, _place(trial.engine, trial.group, need), -round(trial.bits, 1), -rate
 
     return sorted(found, key=order)
@@ -176,19 +173,26 @@ def smallest_bytes(candidate: Candidate, machine: Machine, engines: Sequence[str
     return min((each.weights_bytes for group in machine.groups for engine in engines for each in _offers(candidate, group, engine)), default=0)
 
 
+def room_bytes(group: Group, machine: Machine | None = None) -> float:
+    """What weights and cache may take of the GPUs at most, and of the host of a machine. [bytes]"""
+    device = group.accelerator
+    host = 0 if machine is None or device.unified_memory else machine.host_memory_bytes or 0
+    return group.gpus * device.memory_bytes * ROOM + host * HOST_ROOM
+
+
 def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
     """What finds room on the GPUs, or for files of GGUF on them and on the host."""
-    model, sizes, device, gguf = candidate.model, candidate.sizes, group.accelerator, declaration(engine).takes_gguf
+    model, sizes, gguf = candidate.model, candidate.sizes, declaration(engine).takes_gguf
     context = min(need.context_tokens, model.context_tokens or need.context_tokens)
     cache = sizes.cache_bytes(context) * (1 if gguf else need.concurrency)
-    memory = group.count * device.memory_bytes * ROOM
-    host = 0 if device.unified_memory or machine.host_memory_bytes is None else machine.host_memory_bytes * HOST_ROOM
+    memory = room_bytes(group)
+    host = room_bytes(group, machine) - memory
     for trial in _offers(candidate, group, engine):
         if machine.disk_bytes is not None and trial.weights_bytes > machine.disk_bytes:
             continue
         if trial.weights_bytes + cache <= memory:
             yield trial
-        elif gguf and trial.bits >= HOST_FEW_BITS and trial.weights_bytes + cache <= memory + host:
+        elif gguf and trial.weights_bytes + cache <= memory + host:
             yield trial._replace(offloaded=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gpusizer.architecture.load import load_architecture
@@ -11,19 +11,22 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, get_engine
-from gpusizer.engines.base.types import Deployment
+from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.facts.model_list import ListedModel
 from gpusizer.performance.batch import Ask
+from gpusizer.performance.set_up import on_host_of
+from gpusizer.performance.step_work import OnHost
 from gpusizer.performance.types import Load
 from gpusizer.planning.need import Need
+from gpusizer.planning.offload import offloaded
 from gpusizer.planning.option_speeds import OptionSpeeds
 from gpusizer.planning.request import Request
 from gpusizer.planning.run_on.machine import Group, Machine
 from gpusizer.planning.run_on.shortlist import Trial
-from gpusizer.planning.run_on.types import Start
+from gpusizer.planning.run_on.types import OFFLOADED, Start
 from gpusizer.planning.search import best_layout
 from gpusizer.planning.sizes import replica_sizes
-from gpusizer.planning.starts import settled_fit
+from gpusizer.planning.starts import deployment_for, held_range, known_fit, settled_fit
 from gpusizer.planning.types import FITS, TIGHT
 from gpusizer.planning.wanted import Candidate, Search
 
@@ -66,7 +69,23 @@ def started(trial: Trial, model: ListedModel, need: Need, machine: Machine) -> S
     support = wanted.support(trial.group.accelerator)
     if support.refusal is not None:
         return support.refusal
-    return _smallest(wanted, trial.group)
+    return _with_host(wanted, trial.group, machine) if trial.offloaded else _smallest(wanted, trial.group)
+
+
+def _with_host(wanted: Search, group: Group, machine: Machine) -> Start | Notice:
+    """All GPUs of a kind, and what they do not hold in the memory of the host."""
+    gpus = min(group.gpus, wanted.engine.most_devices or group.gpus)
+    asked = deployment_for(wanted, group.accelerator, Layout(pp=gpus)).changed(
+        max_num_seqs=wanted.need.concurrency,
+        host_memory_bytes=machine.host_memory_bytes,
+        host_bandwidth_bytes_per_s=machine.host_bandwidth_bytes_per_s,
+    )
+    launch = offloaded(asked, wanted.architecture, group.accelerator)
+    if launch is None:
+        return Notice("larger-with-host", {"weights_bytes": wanted.weights_bytes, "host_bytes": machine.host_memory_bytes or 0})
+    fit = known_fit(wanted.engine, launch, wanted.architecture, group.accelerator)
+    found = Candidate(launch.layout, launch, fit, *held_range(fit), replicas=1)
+    return _start(wanted, group, found, FITS if on_host_of(fit) == OnHost() else OFFLOADED)
 
 
 def _within(need: Need, stored: Architecture) -> Need:
@@ -84,9 +103,9 @@ def _smallest(wanted: Search, group: Group) -> Start | Notice:
     reason = Notice("does-not-fit")
     for gpus in _sizes(wanted, group):
         tried = best_layout(wanted, group.accelerator, gpus)
-        if tried.safe is not None and tried.safe.gpus <= group.count:
+        if tried.safe is not None and tried.safe.gpus <= group.gpus:
             return _start(wanted, group, tried.safe, FITS)
-        if tried.tight is not None and tried.tight.gpus <= group.count:
+        if tried.tight is not None and tried.tight.gpus <= group.gpus:
             tight = tight or tried.tight
         reason = reason if tried.rejected is None else tried.rejected.reason
     return reason if tight is None else _start(wanted, group, tight, TIGHT)
@@ -94,9 +113,9 @@ def _smallest(wanted: Search, group: Group) -> Start | Notice:
 
 def _sizes(wanted: Search, group: Group) -> Iterator[int]:
     """GPUs of a replica that hold the weights at all; an engine that shares layers out takes any number."""
-    sizes = set(replica_sizes(group.accelerator, group.count))
+    sizes = set(replica_sizes(group.accelerator, group.gpus))
     if declaration(wanted.engine.id).layout_by_devices:
-        sizes.add(min(group.count, wanted.engine.most_devices or group.count))
+        sizes.add(min(group.gpus, wanted.engine.most_devices or group.gpus))
     for size in sorted(sizes):
         if size * group.accelerator.memory_bytes > wanted.weights_bytes and size <= (wanted.most_gpus or size):
             yield size

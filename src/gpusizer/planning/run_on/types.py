@@ -7,7 +7,7 @@ from functools import cached_property
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Notice
-from gpusizer.engines.base.types import Deployment, Fit
+from gpusizer.engines.base.types import Deployment, Fit, Section
 from gpusizer.facts.model_list import ListedModel
 from gpusizer.performance.types import Performance
 from gpusizer.planning.need import Need
@@ -56,12 +56,13 @@ class Start:
     @property
     def replicas(self) -> int:
         """Copies for which there is room on the GPUs of this kind."""
-        return self.group.count // self.gpus
+        return self.group.gpus // self.gpus
 
     @property
     def host_bytes(self) -> int | None:
-        """What lies in memory of the host; None where the engine's account does not tell. [bytes]"""
-        return None
+        """What it takes of the memory of the host, the system apart; None where the engine's account does not tell. [bytes]"""
+        lines = self.fit.host_items
+        return sum(line.bytes for line in lines if line.section != Section.OUTSIDE) if lines else None
 
     @cached_property
     def performance(self) -> Performance | None:
