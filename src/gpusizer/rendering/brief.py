@@ -14,7 +14,17 @@ from gpusizer.planning.types import Plan
 from gpusizer.rendering.forms.json import plain
 from gpusizer.rendering.plan_data import plan_data
 
-__all__ = ["accelerator_brief", "accelerators_brief", "fit_brief", "formula_brief", "formulas_brief", "model_brief", "models_brief", "plan_brief", "run_on_brief"]
+__all__ = [
+    "accelerator_brief",
+    "accelerators_brief",
+    "fit_brief",
+    "formula_brief",
+    "formulas_brief",
+    "model_brief",
+    "models_brief",
+    "plan_brief",
+    "run_on_brief",
+]
 
 _DIGITS = 4
 _ALWAYS = ("options", "models", "accelerators", "formulas")
