@@ -36,6 +36,7 @@ MACHINES: dict[str, dict[str, Any]] = {
     "Mac Studio": {"machine": ("m3-ultra-512gb",)},
     "DGX Spark": {"machine": ("gb10",)},
     "Atlas server": {"machine": ("ascend910b4-32gb:8",), "concurrency": 8},
+    "a 4090 beside a 3090": {"machine": ("rtx 4090", "rtx3090-24gb")},
     "three 3090": {"machine": ("3 x RTX 3090",)},
     "a notebook": {"machine": ("rtx4060-laptop-8gb",), "host_memory": "32GB"},
     "H200 server": {"machine": ("h200:8",), "concurrency": 64},
@@ -67,7 +68,9 @@ def test_each_that_runs_fits_when_it_is_started_as_printed(name: str) -> None:
         if start.launch.engine == "transformers":  # a program of its own, not a command line
             assert make_fit(start.launch).fit.fits
             continue
-        told = asked_start(row.model.id, [start.group.accelerator.id] * start.gpus, command=shlex.split(line), named={}, flags={}).deployment
+        told = asked_start(
+            row.model.id, start.group.devices or [start.group.accelerator.id] * start.gpus, command=shlex.split(line), named={}, flags={}
+        ).deployment
         told = replace(told, precision=start.launch.precision, host_memory_bytes=start.launch.host_memory_bytes)
         fit = make_fit(told).fit
         assert fit.fits, (row.model.id, line, fit.reason)
@@ -112,6 +115,18 @@ def test_host_memory_runs_more_and_takes_its_bytes() -> None:
     data = plain(run_on_data(host))["models"][0]
     whole = model_sizes()["gpt-oss-120b"].weights_bytes["checkpoint"]
     assert data["gpu_bytes"] < 24 * 2**30 < whole < data["gpu_bytes"] + data["host_bytes"]
+
+
+def test_unequal_cards_of_one_machine_work_together() -> None:
+    """70 billion parameters in four bits take more than either card has, and less than both."""
+    answer = run_on(RunOnRequest(machine=("rtx 4090", "rtx3090-24gb"), models=("llama-3.3-70b-instruct",)))
+    (row,) = answer.rows
+    assert row.start is not None
+    assert row.start.group.devices == ("rtx4090-24gb", "rtx3090-24gb")
+    assert len(row.start.fit.ranks) == 2
+    for alone in ("rtx 4090", "rtx3090-24gb"):
+        other = run_on(RunOnRequest(machine=(alone,), models=("llama-3.3-70b-instruct",))).rows
+        assert not other or other[0].start is None or PRECISIONS.index(other[0].start.launch.precision) > PRECISIONS.index(row.start.launch.precision)
 
 
 def test_limits_are_kept() -> None:

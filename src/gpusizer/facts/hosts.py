@@ -42,6 +42,7 @@ LONGEST_WORDS = 4_000
 MOST_BYTES = 10**15
 """No host has more memory, and none reads more in a second."""
 LEAST_BYTES_PER_S = GB
+LEAST_BYTES = GB // 10  # less is a number whose unit was forgotten
 """No memory of a host is read slower."""
 _BYTES_A_TRANSFER = 8  # of a channel of 64 bits
 _BITS_A_CHANNEL = 64
@@ -328,7 +329,7 @@ def parse_host_memory(words: str | int) -> int:
     (128000000000, 68719476736)
     """
     size = parse_bytes(words)
-    if not 0 < size <= MOST_BYTES:
+    if not LEAST_BYTES <= size <= MOST_BYTES:
         raise UnitError("bad-size", found=str(words)[:60])
     return size
 

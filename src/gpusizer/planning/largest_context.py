@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines import get_engine
+from gpusizer.engines import declaration, get_engine
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Deployment, Fit
@@ -93,7 +93,7 @@ def longest_context(deployment: Deployment, notices: Sequence[Notice] = ()) -> L
     verdict = make_fit(deployment.changed(max_model_len=None, max_num_seqs=None), notices)
     engine, declared = get_engine(deployment.engine), verdict.architecture.max_position_embeddings
     rows = tuple(_rows(verdict, engine, (declared or UNKNOWN_LONGEST)))
-    reason = None if rows else _tried(verdict, engine, STEP_TOKENS, 1)[1].reason or Notice("does-not-fit")
+    reason = None if rows else _tried(verdict, engine, STEP_TOKENS, 1, safe=False)[1].reason or Notice("does-not-fit")
     return LongestContext(verdict, declared, rows if reason is None else (), reason)
 
 
@@ -110,7 +110,7 @@ def _rows(verdict: Verdict, engine: Engine, most_tokens: int) -> Iterator[Row]:
 def _row(verdict: Verdict, engine: Engine, most_tokens: int, requests: int) -> Row:
     def longest(most: int, *, safe: bool) -> int:
         def room(steps: int) -> float:
-            _, fit = _tried(verdict, engine, min(steps * STEP_TOKENS, most), requests)
+            _, fit = _tried(verdict, engine, min(steps * STEP_TOKENS, most), requests, safe=safe)
             held, spare = held_range(fit)[safe], (fit.low_concurrency if safe else fit.max_concurrency) - requests
             return spare if fit.fits and held >= requests else min(spare, -1.0)
 
@@ -118,14 +118,17 @@ def _row(verdict: Verdict, engine: Engine, most_tokens: int, requests: int) -> R
 
     likely = longest(most_tokens, safe=False)
     tokens = longest(likely, safe=True)
-    launch, fit = _tried(verdict, engine, max(tokens or likely, STEP_TOKENS), requests)
+    launch, fit = _tried(verdict, engine, max(tokens or likely, STEP_TOKENS), requests, safe=bool(tokens))
     declared = verdict.architecture.max_position_embeddings
     return Row(requests, tokens, likely, tokens == declared, launch, fit if likely else None)
 
 
-def _tried(verdict: Verdict, engine: Engine, context_tokens: int, requests: int) -> tuple[Deployment, Fit]:
+def _tried(verdict: Verdict, engine: Engine, context_tokens: int, requests: int, *, safe: bool) -> tuple[Deployment, Fit]:
     asked = verdict.launch.changed(max_model_len=context_tokens)
-    asked = engine.for_requests(asked, verdict.architecture, verdict.accelerator, requests)
+    if safe or not declaration(engine.id).takes_gguf:
+        asked = engine.for_requests(asked, verdict.architecture, verdict.accelerator, requests)
+    else:  # each sequence has cells of its own, and as many as fit on the safe side are not asked for
+        asked = asked.changed(max_num_seqs=requests)
     launch, fit = settled_fit(asked, engine, verdict.architecture, verdict.accelerator)
     if not fit.fits and asked.max_num_seqs is None:  # the batch that an engine prepares for by itself takes room, too
         return settled_fit(asked.changed(max_num_seqs=requests), engine, verdict.architecture, verdict.accelerator)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gpusizer.engines import engine_name
 from gpusizer.engines.base.types import Fit, Section
+from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.model_sizes import model_sizes
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.run_on.types import Row, RunOn, Start
@@ -142,7 +144,7 @@ def _row_data(row: Row) -> dict[str, Any]:
     reason = None if row.reason is None else notice_data(row.reason, "reason")
     remedies = [notice_data(each, "remedy") for each in row.remedies]
     if start is None:
-        empty = ("precision", "engine", "gpu", "gpus", "replicas", "context_tokens", "max_concurrency", "gpu_bytes", "host_bytes")
+        empty = ("precision", "engine", "gpu", "gpus", "devices", "replicas", "context_tokens", "max_concurrency", "gpu_bytes", "host_bytes")
         return about | dict.fromkeys((*empty, "ttft_s", "tpot_s", "output_tokens_per_s", "command")) | {"reason": reason, "remedies": remedies}
     speed = start.performance
     return about | {
@@ -150,6 +152,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "engine": start.launch.engine,
         "gpu": start.group.accelerator.id,
         "gpus": start.gpus,
+        "devices": list(start.group.devices),
         "replicas": start.replicas,
         "context_tokens": start.fit.deployment.max_model_len,
         "max_concurrency": start.fit.max_concurrency,
@@ -194,7 +197,7 @@ def run_on_table(answer: RunOn, rows: Sequence[Row], language: str) -> Table:
 def _cells(answer: RunOn, row: Row, start: Start, language: str) -> dict[str, str]:
     speed, several = start.performance, len(answer.machine.groups) > 1
     held = held_range(start.fit)[0] * start.replicas
-    gpus = counted_devices(start.gpus, start.group.accelerator, language) if several else f"{start.gpus} / {start.group.gpus}"
+    gpus = _devices(start, language) if several else f"{start.gpus} / {start.group.gpus}"
     alone = not several and start.group.gpus == 1
     return {
         "ro-model": row.model.name,
@@ -209,6 +212,12 @@ def _cells(answer: RunOn, row: Row, start: Start, language: str) -> dict[str, st
         "ro-speed": "" if speed is None else f"{1 / speed.tpot_s.value:,.0f}",
         "ro-verdict": text("run-on", "slow" if row.slow else f"verdict-{row.verdict}", language),
     }
+
+
+def _devices(start: Start, language: str) -> str:
+    """The GPUs of one replica; of unequal ones each kind."""
+    kinds = Counter(start.group.devices) or {start.group.accelerator.id: start.gpus}
+    return " + ".join(counted_devices(count, accelerator(each), language) for each, count in kinds.items())
 
 
 def _precision(start: Start) -> str:

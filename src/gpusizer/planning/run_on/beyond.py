@@ -10,7 +10,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.facts.service_floor import usual_floor
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
-from gpusizer.planning.run_on.shortlist import Candidate, room_bytes, smallest_bytes, trials
+from gpusizer.planning.run_on.shortlist import Candidate, request_bytes, room_bytes, smallest_bytes, trials
 from gpusizer.planning.run_on.starts import started
 from gpusizer.planning.run_on.types import Start
 from gpusizer.planning.service import below_floor
@@ -27,11 +27,11 @@ HOST_SIZES = tuple(size * GB for size in (64, 96, 128, 192, 256, 384, 512, 768, 
 """Memory that people put into one machine. [bytes]"""
 
 
-def lacking(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> Notice:
+def lacking(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Notice:
     """That not even the smallest precision that is worth a start finds room."""
     smallest = smallest_bytes(candidate, machine, engines)
-    memory = max(room_bytes(group, machine) for group in machine.groups)
-    return Notice("larger-than-machine", {"weights_bytes": smallest, "memory_bytes": round(memory)})
+    memory = max(room_bytes(group, machine) for group in machine.choices)
+    return Notice("larger-than-machine", {"weights_bytes": smallest, "cache_bytes": request_bytes(candidate, need), "memory_bytes": round(memory)})
 
 
 def remedies(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> tuple[Notice, ...]:
@@ -58,7 +58,8 @@ def remedies(candidate: Candidate, machine: Machine, need: Need, engines: Sequen
 
 
 def _more_gpus(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Notice | None:
-    device, count = max(machine.groups, key=lambda group: group.gpus * group.accelerator.memory_bytes)
+    largest = max(machine.groups, key=lambda group: group.memory_bytes)
+    device, count = largest.accelerator, largest.gpus
     for more in replica_sizes(device, (MOST_SERVERS if joins_servers(device) else 1) * device.node_size):
         if more > count:
             wider = replace(machine, groups=(Group(device, more),), host_memory_bytes=None)
@@ -71,7 +72,7 @@ def _more_gpus(candidate: Candidate, machine: Machine, need: Need, engines: Sequ
 
 def _more_host(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Notice | None:
     """Host memory for the experts of a model, beside one or two GPUs that have memory of their own."""
-    group = max(machine.groups, key=lambda group: group.gpus * group.accelerator.memory_bytes)
+    group = max(machine.groups, key=lambda group: group.memory_bytes)
     if group.accelerator.unified_memory or group.gpus > FEW_GPUS or not candidate.sizes.expert_share:
         return None
     for size in HOST_SIZES:

@@ -19,13 +19,39 @@ __all__ = ["HERE", "MOST_GROUPS", "Group", "Machine", "machine_of"]
 HERE = "here"
 """The word for the machine at hand."""
 MOST_GROUPS = 64
+MOST_TOGETHER = 8  # cards of one machine
 
 
 class Group(NamedTuple):
-    """GPUs of one kind."""
+    """GPUs of one kind, or unequal ones in one machine.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        The device; of unequal ones the first.
+    gpus : int
+        How many there are. [GPUs]
+    devices : tuple of str
+        Ids of all of them where they are unequal.
+    """
 
     accelerator: Accelerator
     gpus: int
+    devices: tuple[str, ...] = ()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all of them. [bytes]"""
+        if not self.devices:
+            return self.gpus * self.accelerator.memory_bytes
+        return sum(accelerator(each).memory_bytes for each in self.devices)
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Of all of them together; of unequal ones, that work one after the other, of one. [bytes/s]"""
+        if not self.devices:
+            return self.gpus * (self.accelerator.bandwidth_bytes_per_s or 0.0)
+        return min(accelerator(each).bandwidth_bytes_per_s or 0.0 for each in self.devices)
 
 
 @dataclass(frozen=True)
@@ -51,6 +77,22 @@ class Machine:
     host_bandwidth_bytes_per_s: float | None = None
     disk_bytes: int | None = None
     notices: tuple[Notice, ...] = ()
+
+    @property
+    def choices(self) -> tuple[Group, ...]:
+        """The kinds one by one, and cards of several kinds that stand in one machine at home: engines that share layers out take them together."""
+        count = sum(group.gpus for group in self.groups)
+        cards = len(self.groups) > 1 and count <= MOST_TOGETHER and not any(_apart(group.accelerator) for group in self.groups)
+        if not cards:
+            return self.groups
+        ordered = sorted(self.groups, key=lambda group: -(group.accelerator.bandwidth_bytes_per_s or 0.0))
+        devices = tuple(group.accelerator.id for group in ordered for _ in range(group.gpus))
+        return (*self.groups, Group(ordered[0].accelerator, count, devices))
+
+
+def _apart(device: Accelerator) -> bool:
+    """Whether it is a machine of its own, or stands in a server with its like."""
+    return device.is_machine or device.unified_memory or device.whole_nodes or "HBM" in (device.memory_type or "") or device.sold_as == "data-centre"
 
 
 def machine_of(

@@ -19,7 +19,7 @@ from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
 from gpusizer.planning.run_on.request import RunOnRequest
 
-__all__ = ["Candidate", "Trial", "candidates", "room_bytes", "smallest_bytes", "standing_of", "surely_slow", "trials"]
+__all__ = ["Candidate", "Trial", "candidates", "request_bytes", "room_bytes", "serves_many", "smallest_bytes", "standing_of", "surely_slow", "trials"]
 
 ROOM = 0.97  # of the memory of a GPU that weights and cache of one request may take at most, before anything else is counted
 HOST_ROOM = 0.9  # of the host's memory: the rest is the system's
@@ -33,6 +33,7 @@ _LEVELS = ((7.5, WHOLE), (4.1, GOOD), (3.2, FEWER))  # bits of a parameter from 
 GGUF_FROM = PRECISIONS.index("q8_0")
 SAFETENSORS = PRECISIONS[:GGUF_FROM]
 GGUF = PRECISIONS[GGUF_FROM:]
+SERVERS = ("data-centre", "cloud-only", "announced")
 AT_HOME = ("gaming", "hobby", "edge", "workstation")
 FEW_AT_ONCE = 2  # requests, up to which people at home run GGUF files
 
@@ -148,11 +149,10 @@ def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence
     list of Trial
         Empty where no precision is small enough.
     """
-    found = [trial for group in machine.groups for engine in engines for trial in _of_engine(candidate, group, engine, machine, need)]
+    found = [trial for group in machine.choices for engine in engines for trial in _of_engine(candidate, group, engine, machine, need)]
 
     def order(trial: Trial) -> tuple[float, ...]:
-        device = trial.group.accelerator
-        rate = (device.bandwidth_bytes_per_s or 0.0) * trial.group.gpus
+        rate = trial.group.bandwidth_bytes_per_s
         return trial.offloaded, -trial.level, _place(trial.engine, trial.group, need), -round(trial.bits, 1), -rate
 
     return sorted(found, key=order)
@@ -163,28 +163,40 @@ def _place(engine: str, group: Group, need: Need) -> int:
     return 0 if declaration(engine).takes_gguf == (_at_home(group) and need.concurrency <= FEW_AT_ONCE) else 1
 
 
+def serves_many(group: Group) -> bool:
+    """GPUs of a server, which people do not buy for one user."""
+    device = group.accelerator
+    return not _at_home(group) and (device.sold_as in SERVERS or "HBM" in (device.memory_type or ""))
+
+
 def _at_home(group: Group) -> bool:
-    device, count = group
-    return device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and (count == 1 or device.is_machine)
+    device = group.accelerator
+    alone = group.gpus == 1 or device.is_machine or bool(group.devices)
+    return device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and alone
 
 
 def smallest_bytes(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> int:
     """Size of the weights in the fewest bits that are worth a start on one of the GPUs. [bytes]"""
-    return min((each.weights_bytes for group in machine.groups for engine in engines for each in _offers(candidate, group, engine)), default=0)
+    return min((each.weights_bytes for group in machine.choices for engine in engines for each in _offers(candidate, group, engine)), default=0)
+
+
+def request_bytes(candidate: Candidate, need: Need) -> int:
+    """Cache of one request, no longer than the model takes. [bytes]"""
+    longest = candidate.model.context_tokens or need.context_tokens
+    return candidate.sizes.cache_bytes(min(need.context_tokens, longest))
 
 
 def room_bytes(group: Group, machine: Machine | None = None) -> float:
     """What weights and cache may take of the GPUs at most, and of the host of a machine. [bytes]"""
     device = group.accelerator
     host = 0 if machine is None or device.unified_memory else machine.host_memory_bytes or 0
-    return group.gpus * device.memory_bytes * ROOM + host * HOST_ROOM
+    return group.memory_bytes * ROOM + host * HOST_ROOM
 
 
 def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
     """What finds room on the GPUs, or for files of GGUF on them and on the host."""
-    model, sizes, gguf = candidate.model, candidate.sizes, declaration(engine).takes_gguf
-    context = min(need.context_tokens, model.context_tokens or need.context_tokens)
-    cache = sizes.cache_bytes(context) * (1 if gguf else need.concurrency)
+    gguf = declaration(engine).takes_gguf
+    cache = request_bytes(candidate, need) * (1 if gguf else need.concurrency)
     memory = room_bytes(group)
     host = room_bytes(group, machine) - memory
     for trial in _offers(candidate, group, engine):
@@ -199,12 +211,12 @@ def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine
 def _offers(candidate: Candidate, group: Group, engine: str) -> Iterator[Trial]:
     """The precisions that an engine has of a model on such GPUs, whether or not there is room."""
     model, sizes = candidate.model, candidate.sizes
-    if engine not in sizes.engines:
-        return
     gguf = declaration(engine).takes_gguf
+    if engine not in sizes.engines or (group.devices and not gguf):
+        return
     reads = not {"embedding", "rerank"}.isdisjoint(model.uses)
     stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
-    least = SERVED_BITS if gguf and group.accelerator.engines.get("vllm") == "yes" and not _at_home(group) else 0.0
+    least = SERVED_BITS if gguf and serves_many(group) else 0.0
     widest = stored * (WIDER if stored > FOUR_BITS else NARROWER)
     for precision in _precisions(stored, gguf=gguf):
         weights = min(sizes.weights_bytes[precision], HALF_BYTES * model.total_params if reads else sizes.weights_bytes[precision])
@@ -222,8 +234,8 @@ def _precisions(stored_bits: float, *, gguf: bool) -> tuple[str, ...]:
 
 def surely_slow(trial: Trial, model: ListedModel, need: Need, floor: ServiceFloor) -> bool:
     """Whether no kernel is quick enough: reading the activated weights once a token, or computing the prompt, takes longer than the floor allows."""
-    device, count = trial.group
-    token_s = model.activated_params * trial.bits / 8 / (count * device.bandwidth_bytes_per_s) if device.bandwidth_bytes_per_s else 0.0
+    device, count, bandwidth = trial.group.accelerator, trial.group.gpus, trial.group.bandwidth_bytes_per_s
+    token_s = model.activated_params * trial.bits / 8 / bandwidth if bandwidth else 0.0
     peak = max((device.peak_flops.get(form, 0.0) for form in ("bf16", "fp16", "fp8", "int8")), default=0.0)
     prompt_s = 2 * model.activated_params * need.input_tokens / (count * peak) if peak else 0.0
     return token_s > floor.tpot_s or prompt_s > floor.ttft_s

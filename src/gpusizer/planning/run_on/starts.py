@@ -69,13 +69,14 @@ def started(trial: Trial, model: ListedModel, need: Need, machine: Machine) -> S
     support = wanted.support(trial.group.accelerator)
     if support.refusal is not None:
         return support.refusal
-    return _with_host(wanted, trial.group, machine) if trial.offloaded else _smallest(wanted, trial.group)
+    return _with_host(wanted, trial.group, machine) if trial.offloaded or trial.group.devices else _smallest(wanted, trial.group)
 
 
 def _with_host(wanted: Search, group: Group, machine: Machine) -> Start | Notice:
-    """All GPUs of a kind, and what they do not hold in the memory of the host."""
+    """All GPUs of a kind, or unequal ones together, and what they do not hold in the memory of the host."""
     gpus = min(group.gpus, wanted.engine.most_devices or group.gpus)
     asked = deployment_for(wanted, group.accelerator, Layout(pp=gpus)).changed(
+        devices=group.devices,
         max_num_seqs=wanted.need.concurrency,
         host_memory_bytes=machine.host_memory_bytes,
         host_bandwidth_bytes_per_s=machine.host_bandwidth_bytes_per_s,

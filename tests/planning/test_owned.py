@@ -1,0 +1,58 @@
+"""Plans on GPUs that are there: no others, no more of them, nothing to order."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpusizer.errors import GpusizerError
+from gpusizer.planning.pipeline import make_plan
+from gpusizer.planning.request import Request, from_query, to_query
+from gpusizer.rendering.plan import plan_sentence
+
+NEED = {"model": "qwen3-32b", "concurrency": 32, "input_tokens": 4096, "output_tokens": 1024}
+
+
+def asked(**fields: object) -> Request:
+    return Request(**{**NEED, **fields})  # type: ignore[arg-type]
+
+
+def test_only_what_is_there_and_no_more_of_it() -> None:
+    plan = make_plan(asked(owned=("l40s:4", "8 x A100 40GB")))
+    most = {"l40s-48gb": 4, "a100-sxm-40gb": 8}
+    assert {option.gpu for option in plan.options} == set(most)
+    for option in plan.options:
+        assert option.gpus <= most[option.gpu]
+        assert option.gpus_to_order == 0
+        assert option.cost is None
+        assert option.purchase is None
+
+
+def test_the_same_answer_as_when_they_are_named_with_that_limit() -> None:
+    """What is there changes what is paid, not what fits."""
+    there = make_plan(asked(owned=("a100-40gb:8",))).options[0]
+    named = make_plan(asked(gpus=("a100-40gb",), max_gpus=8)).options[0]
+    assert (there.gpus, there.launch, there.held_requests) == (named.gpus, named.launch, named.held_requests)
+    assert there.performance == named.performance
+
+
+def test_too_few_are_refused_with_the_number_that_would_do() -> None:
+    plan = make_plan(asked(owned=("l40s:1",)))
+    assert not plan.options
+    assert plan.rejected
+
+
+def test_a_price_is_not_spoken_of() -> None:
+    sentence = plan_sentence(make_plan(asked(owned=("l40s:4",))), "en")
+    assert "price" not in sentence
+    assert "4 x L40S" in sentence or "2 x L40S" in sentence
+
+
+def test_it_comes_back_from_an_address() -> None:
+    request = asked(owned=("4 x L40S", "2xH100"))
+    assert request.owned == ("L40S:4", "H100:2")
+    assert from_query(to_query(request)) == request
+
+
+def test_named_parts_beside_it_are_refused() -> None:
+    with pytest.raises(GpusizerError):
+        asked(owned=("l40s:4",), gpus=("h200",))
