@@ -102,6 +102,7 @@ def _run_on(language: str) -> _Schema:
         engine=_TEXT,
         gpu=_TEXT,
         gpus=_WHOLE,
+        devices=_TEXTS,
         replicas=_WHOLE,
         context_tokens=_WHOLE,
         max_concurrency=_NUMBER,

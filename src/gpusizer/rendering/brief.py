@@ -54,8 +54,8 @@ _FIT = (
 )
 _HOST = ("memory_bytes", "weights_bytes", "kv_cache_bytes", "compute_buffer_bytes", "total_bytes")
 _RUNS = (
-    *("model", "verdict", "precision", "engine", "gpu", "gpus", "replicas", "context_tokens", "max_concurrency", "host_bytes"),
-    *("ttft_s", "tpot_s", "output_tokens_per_s", "command", "warnings"),
+    *("model", "verdict", "precision", "engine", "gpu", "gpus", "devices", "replicas", "context_tokens"),
+    *("max_concurrency", "host_bytes", "ttft_s", "tpot_s", "output_tokens_per_s", "command", "warnings"),
 )
 _BANDS = ("kv_cache_tokens", "max_concurrency")
 _LEDGER = ("id", "bytes", "low_bytes", "high_bytes", "evidence", "formula")

@@ -189,6 +189,7 @@ _RUNNING = _all(
     engine=_TEXT0,
     gpu=_TEXT0,
     gpus=_WHOLE0,
+    devices=_or_null(_TEXTS),
     replicas=_WHOLE0,
     context_tokens=_WHOLE0,
     max_concurrency=_NUMBER0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -122,13 +122,15 @@ def form_query(start: Deployment, gpus: Sequence[str], config: str | None) -> st
     start : Deployment
         The start as it was asked for.
     gpus : sequence of str
-        Accelerators as they were named.
+        Accelerators as they were named; unequal ones stand in the start.
     config : str or None
         A configuration that was pasted.
     """
     said = {"engine": start.engine, "engine_version": start.engine_version, "precision": start.precision}
     named = {name: value for name, value in said.items() if value not in (None, "checkpoint")}
     bare = Deployment(start.model, start.gpu, engine=start.engine, engine_version=start.engine_version, precision=start.precision)
+    if start.devices:  # named one by one, they say the layout
+        bare, gpus = replace(bare, devices=start.devices, pp=start.pp), start.devices
     return applied(FitAsked(start.model if config is None else None, tuple(gpus), named, (), config=config), bare, start).query
 
 

@@ -30,7 +30,7 @@ class Devices(NamedTuple):
     """Devices of one kind, as they were typed."""
 
     name: str
-    count: str
+    number: str
 
 
 class RunOnForm(NamedTuple):

@@ -59,9 +59,9 @@ def _near(job: Job, typed: Sequence[tuple[str, str]], form: RunOnForm, error: Gp
     same = [value for name, value in typed if name == form.wrong]
     if form.wrong not in ("machine", "models") or not isinstance(near, list | tuple) or len(same) != 1:
         return []
-    count = form.machine[0].count if form.wrong == "machine" else ""
+    number = form.machine[0].number if form.wrong == "machine" else ""
     rest = [(name, value) for name, value in typed if name != form.wrong]
-    return [(str(each), link(job, PATH, urlencode([*rest, (form.wrong, f"{each}:{count}" if count else str(each))]))) for each in near]
+    return [(str(each), link(job, PATH, urlencode([*rest, (form.wrong, f"{each}:{number}" if number else str(each))]))) for each in near]
 
 
 def _answer(job: Job, answer: RunOn) -> dict[str, Any]:
