@@ -66,7 +66,7 @@ def test_of_a_plan_with_its_speeds(capsys: pytest.CaptureFixture[str], words: tu
 @pytest.mark.parametrize("engine", writing_engines())
 def test_of_a_fit_with_every_engine(capsys: pytest.CaptureFixture[str], engine: str) -> None:
     named: set[str] = set()
-    for model, gpu in (("qwen3-30b-a3b", "h200"), ("deepseek-v2-lite", "rtx4090")):
+    for model, gpu in (("qwen3-30b-a3b", "h200"), ("deepseek-v2-lite", "rtx4090"), ("qwen3-30b-a3b", "m3-ultra-512gb")):
         named |= set(formulas_in(answer(capsys, "fit", model, "--gpu", gpu, "--engine", engine)))
     assert len(named) > 4
     explained(capsys, named)

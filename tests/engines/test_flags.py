@@ -117,8 +117,8 @@ def test_every_flag_that_an_engine_reads_is_declared() -> None:
 
 
 def test_nothing_that_nobody_typed_stands_among_the_flags() -> None:
-    for name in ("similar_precision", "engine_date", "fork", "share_chosen", "captures_prefill", "device_memory_bytes", "stream-interval"):
-        assert name not in FIELDS - {"similar_precision", "fork", "device_memory_bytes"}
+    for name in ("similar_precision", "engine_date", "share_chosen", "captures_prefill", "device_memory_bytes", "stream-interval"):
+        assert name not in FIELDS - {"similar_precision", "device_memory_bytes"}
         assert all(flag.target != name for _, flag in EVERY)
     fit = gpusizer.fit(deployment("sglang", tp=2)).result
     known = {flag.target for flag in flag_table("sglang").flags}

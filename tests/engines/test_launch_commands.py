@@ -29,6 +29,8 @@ from gpusizer.rendering.launch import command_line
 
 MODELS = ("qwen3-8b", "deepseek-v3", "qwen3-30b-a3b", "gpt-oss-20b", "gemma-3-27b-it")
 CARDS = ("rtx4090-24gb", "h100-sxm-80gb", "h200-sxm-141gb", "mi300x-192gb")
+MACHINES = ("m4-pro-48gb", "m3-ultra-512gb")
+PRECISIONS = {"mlx": ("mlx_4bit", "mlx_8bit", "mlx_mxfp4", "bf16")}
 GGUF = tuple(each.id for each in declarations() if each.takes_gguf)
 SMALL = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -75,6 +77,7 @@ def flags_of(engine: str) -> st.SearchStrategy[dict[str, Any]]:
         },
         "ollama": {"kv_cache_type": st.just("q8_0"), "flash_attention": st.sampled_from((True, False))},
         "transformers": {"attn_implementation": st.just("eager"), "prefill_chunk_size": st.just(512)},
+        "mlx": {"prompt_concurrency": st.just(2), "prompt_cache_bytes": st.just(8 << 30), "prompt_cache_size": st.just(3)},
     }
     return st.fixed_dictionaries({}, optional=options[engine])
 
@@ -82,8 +85,8 @@ def flags_of(engine: str) -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def starts(draw: st.DrawFn) -> Deployment:
     engine = draw(st.sampled_from(writing_engines()))
-    gguf, ranks = engine in GGUF, draw(st.sampled_from((1, 2, 4, 8)))
-    by_devices = gguf or engine == "transformers"
+    gguf, ranks = engine in GGUF, 1 if engine == "mlx" else draw(st.sampled_from((1, 2, 4, 8)))
+    by_devices = gguf or engine in ("transformers", "mlx")
     rows = draw(st.booleans())
     layout = {"tp": ranks if rows else 1, "pp": 1 if rows else ranks} if by_devices else {"tp": ranks, "pp": draw(st.sampled_from((1, 2)))}
     if engine in ("vllm", "sglang") and draw(st.booleans()):
@@ -94,11 +97,11 @@ def starts(draw: st.DrawFn) -> Deployment:
     caches = ("auto", "fp8") if not by_devices else ("auto", "q8_0") if engine == "llama.cpp" and "cache_type_k" not in flags else ("auto",)
     return Deployment(
         model=draw(st.sampled_from(MODELS)),
-        gpu=draw(st.sampled_from(CARDS)),
+        gpu=draw(st.sampled_from(MACHINES if engine == "mlx" else CARDS)),
         engine=engine,
-        precision=draw(st.sampled_from(("q4_k_m", "bf16", "q8_0") if gguf else ("checkpoint", "fp8", "int4", "bf16"))),
+        precision=draw(st.sampled_from(PRECISIONS.get(engine, ("q4_k_m", "bf16", "q8_0") if gguf else ("checkpoint", "fp8", "int4", "bf16")))),
         kv_precision=draw(st.sampled_from(caches)),
-        max_model_len=draw(st.sampled_from((None, 4096, 20_000))),
+        max_model_len=None if engine == "mlx" else draw(st.sampled_from((None, 4096, 20_000))),  # its server is told no length
         max_num_seqs=draw(st.sampled_from((None, 4, 32))),
         max_num_batched_tokens=None if by_devices else draw(st.sampled_from((None, 4096))),
         memory_fraction=None if by_devices else draw(st.sampled_from((None, 0.85, 0.5))),
@@ -230,7 +233,8 @@ REFUSED = [
     ("vllm serve --port 8000", "command-without-model"),
     ("kubectl apply -f x.yaml", "no-launcher"),
     ("lmdeploy serve api_server Qwen/Qwen3-8B --tp 2", "engine-not-modelled"),
-    ("mlx_lm.server --model mlx-community/Qwen3-8B-4bit", "engine-not-modelled"),
+    ("omlx serve --model mlx-community/Qwen3-8B-4bit", "engine-not-modelled"),
+    ("vllm serve mlx-community/Qwen3-8B-4bit", "model-format-other-engine"),
     ("", "no-launcher"),
     ("vllm serve Qwen/Qwen3-8B " + "--port 1 " * 40_000, "command-too-long"),
 ]
@@ -313,9 +317,8 @@ def _stdout(words: list[str]) -> str:
 def test_commands_of_a_plan_read_back(engine: str, model: str, precision: str) -> None:
     """Whatever a plan offers, its command pasted into fit gives the same ledger, byte for byte."""
     precision = {"int4": "q4_k_m", "checkpoint": "q8_0"}[precision] if engine in GGUF else precision
-    request = gpusizer.Request(
-        model=model, concurrency=4, context_tokens=4096, gpus=("rtx4090-24gb", "h200-sxm-141gb", "mi300x-192gb"), engine=engine, precision=precision
-    )
+    gpus = MACHINES if engine == "mlx" else ("rtx4090-24gb", "h200-sxm-141gb", "mi300x-192gb")
+    request = gpusizer.Request(model=model, concurrency=4, context_tokens=4096, gpus=gpus, engine=engine, precision=precision)
     options = gpusizer.plan(request).options
     assert options
     for option in options:

@@ -84,6 +84,7 @@ def test_every_constant_of_speed_is_read_by_some_prediction(recorded: Recorded) 
     for precision, load in (("q4_k_m", FEW), ("iq2_xxs", FEW), ("q4_k_m", LOADS[0])):
         ask("qwen3-8b", accelerator("a100-sxm-80gb"), load, precision=precision, engine="llama.cpp", engine_version="4000")
     ask("qwen3-30b-a3b", accelerator("rtx4090-24gb"), FEW, precision="q4_k_m", engine="llama.cpp", flags={"n_cpu_moe": 20})
+    ask("qwen3-8b", accelerator("m3-ultra-96gb"), FEW, precision="mlx_4bit", engine="mlx")
     ask("deepseek-v3", accelerator(H200), FEW, tp=8, engine="sglang", flags={"moe_runner_backend": "flashinfer_trtllm"})
     for engine, load in product((*ENGINES, "transformers"), (*LOADS, FEW, Load(8192, 256, concurrency=4000))):
         ask("qwen3-30b-a3b", accelerator(H200), load, engine=engine, split=load is FEW and engine != "transformers")

@@ -96,8 +96,7 @@ def test_whatever_is_taken_for_something_else_is_said() -> None:
     [
         ("exl3", "precision-elsewhere", "q4_k_m"),
         ("exl2-3.0bpw", "precision-elsewhere", "q3_k_m"),
-        ("mlx-4bit", "precision-elsewhere", "q4_k_m"),
-        ("MLX 8bit", "precision-elsewhere", "q8_0"),
+        ("mlx-7bit", "unknown-precision", "mlx_4bit"),
         ("int3", "unknown-precision", "int4"),
         ("fp6", "unknown-precision", "fp8"),
         ("q4_k_mm", "unknown-precision", "q4_k_m"),
@@ -276,8 +275,6 @@ def test_every_id_means_itself() -> None:
         ("豆包", "model-not-published", "seed-oss-36b-instruct"),
         ("文心一言", "model-not-published", "ernie-4.5-300b-a47b-pt"),
         ("Qwen3-Max", "model-not-published", "qwen3-235b-a22b"),
-        ("lmstudio-community/Qwen3-32B-MLX-4bit", "model-format-elsewhere", "qwen3-32b"),
-        ("mlx-community/Qwen3-8B-4bit", "model-format-elsewhere", "qwen3-8b"),
         ("turboderp/Qwen3-32B-exl3", "model-format-elsewhere", "qwen3-32b"),
         ("deepsek-v3", "unknown-model", "deepseek-v3"),
         ("DeepSeek-V3-Draft-1B", "unknown-model", "deepseek-v3"),

@@ -109,11 +109,19 @@ def _candidates(words: str) -> list[Accelerator]:
     if fitting:
         return _one_of(fitting, told)
     if exact:
-        return []  # the chip is known, but not with this memory or form
+        return _larger_chips(told)  # the chip is known, but not with this memory or form
     if len(told.key) < 4 or not told.key[-1].isalpha():
         return []
     longer = re.compile(re.escape(told.key) + r"[a-z0-9]{1,3}")
     return _unique(entry[1] for entry in _names() if longer.fullmatch(entry[0].key) and _made_by(entry[1], told) and _fits(entry[1], told))
+
+
+def _larger_chips(told: Said) -> list[Accelerator]:
+    """Apple's chips of the told generation that are made with the told memory: a "MacBook Pro M4 48GB" is one with an M4 Pro or M4 Max."""
+    if not told.sizes or not re.fullmatch(r"m\d", told.key):
+        return []
+    chips = {told.key + size for size in ("pro", "max", "ultra")}
+    return _unique(entry[1] for entry in _names() if entry[0].key in chips and _fits(entry[1], told))
 
 
 def _one_of(fitting: Sequence[_Name], told: Said) -> list[Accelerator]:

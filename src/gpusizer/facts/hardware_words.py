@@ -20,6 +20,9 @@ LONGEST_NAME = 200
 _FORMS = dict.fromkeys(("sxm", "sxm2", "sxm3", "sxm4", "sxm5", "sxm6", "hgx", "dgx", "nvlink"), "sxm") | {"oam": "oam", "pcie": "pcie"}
 _SIZE = re.compile(r"(\d{1,4}(?:\.\d+)?)\s?-?(?:gib|gb|g)(?![a-z0-9])")
 _GLUED = re.compile(r"^(?:rtx|gtx|rx|ascend)(?=\d)")
+_MAC = re.compile(
+    r"\bmac ?book (?:pro|air)\b(?: 1[3-6](?:[ -]?inch)?(?=[^\w-]))?|\bmac (?:studio|mini|pro)\b|\bimac\b|\b\d+[ -]?(?:core|核)(?: gpu)?\b"
+)
 _WORD = re.compile(r"[a-z0-9]+|[^\W\da-z_]+")
 
 
@@ -93,7 +96,7 @@ def plain_name(name: str) -> str:
     wanted = re.sub(r"\bmoore threads\b", "mthreads", wanted)
     wanted = wanted.replace("dgx spark", "dgxspark").replace("dgx-spark", "dgxspark")  # a desktop box, no DGX server
     if re.search(r"\bm\d\b", wanted):  # the chip of a Mac says it all
-        wanted = re.sub(r"\bmac ?book (?:pro|air)\b|\bmac (?:studio|mini|pro)\b|\bimac\b|\b\d+[ -]?(?:core|核)(?: gpu)?\b", " ", wanted)
+        wanted = _MAC.sub(" ", wanted)
     return re.sub(r"\s+", " ", wanted).strip()
 
 
@@ -135,6 +138,6 @@ def maker_of(words: str) -> str | None:
 
 
 def system_key(words: str) -> str:
-    """The words of a server or desktop joined to one, without makers and sizes; forms stay, as they belong to its name."""
+    """The words of a server or desktop joined to one, without makers, sizes and what names no device; forms stay, as they belong to its name."""
     bare = _WORD.findall(_SIZE.sub(" ", words))
-    return "".join(word for word in bare if not _silent().get(word))
+    return "".join(word for word in bare if word not in _silent())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gpusizer.errors import InputError, UnknownIdError
+from gpusizer.facts.mlx_names import mlx_copy
 from gpusizer.facts.model_names import (
     LONGEST_NAME,
     find_model,
@@ -39,7 +40,6 @@ _ADDRESS = re.compile(
 )
 _PLACE = re.compile(r"(?:/(?:tree|blob|resolve|files|file|summary|raw)(?:/.*)?|[?#].*)$", re.I)
 _FOREIGN: tuple[tuple[str, str, str], ...] = (
-    (r"mlx", "MLX (mlx-lm, LM Studio)", "mlx"),
     (r"exl2", "ExLlamaV2", "exl2"),
     (r"exl3", "ExLlamaV3", "exl3"),
 )
@@ -103,6 +103,8 @@ def model_meant(name: str) -> MeantModel:
     plain, repository = _plain(name), repository_of(name)
     key = name_key(plain)
     _refuse(name, plain, key)
+    if (copy := mlx_copy(plain)) is not None:
+        return _of_mlx(name, *copy, repository)
     quantised = re.search(r"(?:^|-)quantised(?:$|-)", key) is not None
     if quantised:
         key = re.sub(r"-?quantised(?=$|-)", "", key).strip("-")
@@ -119,6 +121,14 @@ def model_meant(name: str) -> MeantModel:
     if len(candidates) > 1:
         raise UnknownIdError("ambiguous-model", id=name, nearest=candidates[:_MOST_CANDIDATES], count=len(candidates))
     raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(key) or nearest_models(name))
+
+
+def _of_mlx(name: str, key: str, precision: str | None, repository: str | None) -> MeantModel:
+    """The model of a checkpoint of MLX, by what is left of its name."""
+    for words, _ in _readings(key):
+        if (meant := _known(words)) is not None:
+            return MeantModel(meant, precision or QUANTISED, exact=False, repository=repository)
+    raise UnknownIdError("unknown-model", id=name, nearest=nearest_models(key))
 
 
 def _among_words(plain: str) -> tuple[str, str | None] | None:

@@ -39,4 +39,6 @@ def host_bandwidth_of(deployment: Deployment) -> HostBandwidth:
 
 def host_of(deployment: Deployment) -> Host:
     """The host as far as it was told."""
-    return Host(memory_bytes=deployment.host_memory_bytes, bandwidth_bytes_per_s=deployment.host_bandwidth_bytes_per_s)
+    return Host(
+        memory_bytes=deployment.host_memory_bytes, sockets=deployment.host_sockets, bandwidth_bytes_per_s=deployment.host_bandwidth_bytes_per_s
+    )

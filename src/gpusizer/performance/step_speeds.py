@@ -26,6 +26,10 @@ __all__ = ["EngineState", "speeds_of"]
 _COMPUTED_BITS = {"fp8": "8", "fp4": "4"}
 _NATIVE = {"8": "fp8", "fp4": "fp4"}  # storage class -> number format that multiplies it as it is
 _WIDENED = {"8": "w8", "fp4": "w4", "int4": "w4", "blocks": "blocks", "blocks_table": "blocks_table"}  # and how it counts where another does
+# Engines whose kernels unpack groups as those of GGUF unpack blocks. Constants of MLX are those of llama.cpp on the same chips: owners measured 1.12
+# and 1.19 of its decoding speed (ml-explore/mlx-examples issue 1029, mlx-lm issue 92), as much (famstack.dev/guides/mlx-vs-gguf-part-2), 0.78 and at
+# 146k tokens 0.49 (mlx-lm issue 763), 0.63 to 0.83 (tom-tang-3-ai-site.pages.dev/blog/llama-cpp-vs-mlx-benchmark): no factor for all of them.
+_UNPACKED_AS_BLOCKS = frozenset({"mlx"})
 _NEVER = 1e30  # weights a second where none are widened
 _LARGEST_GATHER = 8  # ranks of a server that exchange tokens
 _LONGEST_CHAIN = 8  # pipeline stages of one server
@@ -118,6 +122,8 @@ def _class_speed(accelerator: Accelerator, state: EngineState, constants: Consta
     generation_id, family = generation(accelerator), engine_family(state.engine)
     peak, computes = peak_flops_per_s(accelerator, storage)
     native = storage if storage == "16" or computes == _NATIVE.get(storage) else _WIDENED[storage]
+    if family in _UNPACKED_AS_BLOCKS and native in ("w4", "w8"):
+        native = "blocks"
     memory = constants.of("memory", generation_id, "other") * constants.of("memory_format", native)
     if native.startswith("blocks"):
         efficiency = constants.of("products_blocks", "matrix") if matrix_units(accelerator) else constants.of("products", generation_id, "other")

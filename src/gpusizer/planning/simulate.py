@@ -265,8 +265,8 @@ def _question(request: SimulationRequest, arriving: Requests, verdict: Verdict) 
     """The deployment with the mean load of the run: its defaults, its room and its constants follow from it."""
     load = _load(request, arriving)
     pool = PrefillPool(request.deployment, request.prefill_workers) if request.prefill_workers else None
-    fit = memory_answer(verdict.architecture, verdict.accelerator, request.deployment, load)
-    return Question(verdict.architecture, verdict.accelerator, request.deployment, load, request.replicas, fit, pool)
+    fit = memory_answer(verdict.architecture, verdict.accelerator, verdict.launch, load)
+    return Question(verdict.architecture, verdict.accelerator, verdict.launch, load, request.replicas, fit, pool)
 
 
 def _load(request: SimulationRequest, arriving: Requests) -> Load:

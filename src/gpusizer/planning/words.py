@@ -13,9 +13,10 @@ from typing import Any
 
 from gpusizer.architecture.load import load_architecture, remembered
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.precision.asked import asked_precision, recipe_of_size
+from gpusizer.architecture.precision.asked import LONGEST_WORDS, asked_precision, recipe_of_size
 from gpusizer.architecture.precision.gguf_recipes import RECIPES
 from gpusizer.architecture.precision.listed import FAMILIES
+from gpusizer.architecture.precision.mlx_formats import is_mlx
 from gpusizer.architecture.precision.requantise import precision_ids
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration
@@ -28,10 +29,13 @@ from gpusizer.facts.model_words import QUANTISED, MeantModel, model_meant
 from gpusizer.given_files import stands_here
 from gpusizer.planning.fields import checked_size
 
-__all__ = ["GGUF_DEFAULT", "Named", "checked_start", "named", "start_from_flags"]
+__all__ = ["GGUF_DEFAULT", "MLX_DEFAULT", "Named", "checked_start", "named", "start_from_flags"]
 
 GGUF_DEFAULT = "q4_k_m"
 """What engines that run GGUF files take where nobody names a precision: the usual tag of their libraries."""
+
+MLX_DEFAULT = "mlx_4bit"
+"""What is taken for MLX where a model of the catalogue is named and no precision: what ``mlx_lm.convert -q`` makes by itself."""
 
 _OPEN = "checkpoint"
 _RECIPE = re.compile(r"i?q\d|tq\d|gguf")
@@ -102,7 +106,7 @@ def _named(model: str, precision: str, engine: str, *, elsewhere: bool) -> Named
         return _asked(model, precision, declared, known)
     if stands_here(model):
         stored = load_architecture(model)
-        return _asked(model, precision, declared, stored, file=_is_gguf(model))
+        return _asked(model, precision, declared, stored, file=declared.takes_mlx or _is_gguf(model))
     if elsewhere and (made := _made_by_hand(model)) is not None:
         model, said = made
         precision = said if precision.strip().lower() == _OPEN else precision
@@ -114,13 +118,16 @@ def _named(model: str, precision: str, engine: str, *, elsewhere: bool) -> Named
 def _of_catalogue(model: str, precision: str, declared: Declaration, meant: MeantModel, *, elsewhere: bool) -> Named:
     stored = load_architecture(meant.id)
     if meant.exact:
-        return _asked(model if "://" not in model else meant.repository or meant.id, precision, declared, stored)
+        own = model if "://" not in model else meant.repository or meant.id
+        return _asked(own, precision, declared, stored, file=declared.takes_mlx and meant.repository is not None)
     open_ended = precision.strip().lower() == _OPEN
     if meant.precision is None or (meant.precision == QUANTISED and not open_ended):
         found = _asked(meant.id, precision, declared, stored)
         return replace(found, notices=(Notice("model-taken", {"found": model, "model": stored.name}), *found.notices))
     if meant.precision == QUANTISED:
         raise InputError("quantised-how", id=model)
+    if open_ended and is_mlx(meant.precision) and not declared.takes_mlx:
+        raise InputError("model-format-other-engine", id=model, engine=declared.label, nearest=[meant.id])
     if not open_ended:
         found = _asked(meant.id, precision, declared, stored)
         decides = {"found": model, "model": stored.name, "precision": found.precision}
@@ -128,7 +135,7 @@ def _of_catalogue(model: str, precision: str, declared: Declaration, meant: Mean
     if meant.repository is not None and not (declared.takes_gguf or _RECIPE.match(meant.precision)):
         return Named(meant.repository, _OPEN)  # the copy itself is what the engine loads, and what its name means is a warning of the model
     kept = meant.precision == "gguf" and declared.takes_gguf and _carried(stored)
-    asked = asked_precision(_OPEN if kept else meant.precision, gguf=declared.takes_gguf, model=stored)
+    asked = asked_precision(_OPEN if kept else meant.precision, gguf=declared.takes_gguf, mlx=declared.takes_mlx, model=stored)
     said = Notice("model-taken-in", {"found": model, "model": stored.name, "precision": asked.precision})
     mix = (asked.notice,) if asked.notice is not None and asked.notice.code.startswith("mix") else ()
     made_by_hand = elsewhere and meant.repository is None and ":" not in model  # a file or a folder that is called after the model and its format
@@ -136,12 +143,15 @@ def _of_catalogue(model: str, precision: str, declared: Declaration, meant: Mean
 
 
 def _asked(model: str, precision: str, declared: Declaration, stored: Architecture, *, file: bool = False) -> Named:
-    """The precision of a known model: as asked, else as stored, else the usual one of engines that run GGUF files."""
-    asked = asked_precision(precision, gguf=declared.takes_gguf, model=stored)
+    """The precision of a known model: as asked, else as stored, else the usual one of engines with files of their own; those exist for themselves."""
+    asked = asked_precision(precision, gguf=declared.takes_gguf, mlx=declared.takes_mlx, model=stored)
     notices = (asked.notice,) if asked.notice is not None else ()
-    if asked.precision != _OPEN or not declared.takes_gguf or file or _carried(stored):
+    if is_mlx(asked.precision) and not declared.takes_mlx:
+        raise InputError("precision-other-engine", id=precision[:LONGEST_WORDS], engine=declared.label)
+    if asked.precision != _OPEN or not (declared.takes_gguf or declared.takes_mlx) or file or _carried(stored):
         return Named(model, asked.precision, notices)
-    return Named(model, GGUF_DEFAULT, (*notices, Notice("gguf-default", {"engine": declared.id, "precision": GGUF_DEFAULT})))
+    code, usual = ("gguf-default", GGUF_DEFAULT) if declared.takes_gguf else ("mlx-default", MLX_DEFAULT)
+    return Named(model, usual, (*notices, Notice(code, {"engine": declared.id, "precision": usual})))
 
 
 def _made_by_hand(words: str) -> tuple[str, str] | None:

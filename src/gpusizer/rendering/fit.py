@@ -81,7 +81,7 @@ def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -
     deployment = fit.deployment
     gpus, machine = _machine(deployment, accelerator, language)
     said = {"model": name, "gpus": gpus, "gpu": machine, "layout": layout_words(deployment.layout), "unit": device_unit(accelerator, language)}
-    said |= {"engine": engine_name(deployment.engine), "version": version_of(deployment)}
+    said |= {"engine": deployment.fork or engine_name(deployment.engine), "version": version_of(deployment)}
     if not fit.fits:
         reason = fit.reason or Notice("does-not-fit")
         return text("ui", "fit-no", language, **said, reason=notice_words(reason, "reason", language))

@@ -79,5 +79,7 @@ def flag_schema(flag: Flag, language: str) -> dict[str, Any]:
     'Tensor parallel: every layer is cut over so many GPUs.'
     """
     schema = dict(_OF_FLAGS.get(flag.kind, _WORD))
+    if flag.choices:
+        schema = {"type": "string", "enum": list(flag.choices)}
     bounds = {"minimum": int(flag.low), "maximum": int(flag.high)} if schema["type"] == "integer" else {}
     return {**schema, **bounds, "description": text("flag", flag.target, language)}

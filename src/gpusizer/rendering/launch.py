@@ -112,7 +112,7 @@ def served_name(model: str) -> str:
 
 def version_of(deployment: Deployment) -> str:
     """The version that is predicted, the newest known where none was asked for."""
-    return deployment.engine_version or ".".join(str(part) for part in get_engine(deployment.engine).newest)
+    return deployment.engine_version or ".".join(map(str, get_engine(deployment.engine).version_of(deployment)))
 
 
 def layout_words(layout: Layout, replicas: int = 1) -> str:

@@ -18,10 +18,12 @@ from gpusizer.rendering.document import Block, Column, Document, Heading, Lines,
 from gpusizer.rendering.forms.json import plain
 from gpusizer.rendering.launch import command_blocks, command_line
 from gpusizer.rendering.notices import notice_data, notice_words, warning_lines
+from gpusizer.units import GB
 
 __all__ = [
     "UsePart",
     "beyond_lines",
+    "published_words",
     "run_on_data",
     "run_on_document",
     "run_on_notes",
@@ -32,6 +34,7 @@ __all__ = [
     "use_parts",
 ]
 
+_MOST_FILES = 3
 _BILLION, _MILLION = 1e9, 1e6
 _NUMBERS = ("ro-size", "ro-context", "ro-at-once", "ro-ttft", "ro-speed", "ro-gpus")
 _SPARE = {"ro-released": 1, "ro-ttft": 2, "ro-verdict": 3, "ro-context": 4}
@@ -97,6 +100,7 @@ def run_on_document(answer: RunOn, language: str, *, detail: bool = False) -> Do
         for row in part.rows if detail else part.rows[:1]:
             if row.start is not None:
                 blocks += [Paragraph(text("run-on", "command-of", language, model=row.model.name)), *command_blocks(row.start.launch, language)]
+                blocks += [Lines([files])] if (files := published_words(row, language)) else []
     if answer.beyond:
         blocks += [Paragraph(text("run-on", "beyond", language)), Points(beyond_lines(answer, language))]
     blocks.append(Lines(run_on_notes(answer, language)))
@@ -162,10 +166,17 @@ def _row_data(row: Row) -> dict[str, Any]:
         "tpot_s": None if speed is None else speed.tpot_s.value,
         "output_tokens_per_s": None if speed is None else speed.output_tokens_per_s.value,
         "command": command_line(start.launch),
+        "files": [each._asdict() for each in row.published],
         "reason": reason,
         "remedies": remedies,
         "warnings": [notice_data(each, "warning") for each in row.slow],
     }
+
+
+def published_words(row: Row, language: str) -> str:
+    """The largest published files that find room, by name, size and publisher; empty without any."""
+    files = [f"{each.mix} {each.size_bytes / GB:,.1f} GB ({each.by})" for each in row.published[:_MOST_FILES]]
+    return text("run-on", "published", language, files=files) if files else ""
 
 
 def _gpu_bytes(fit: Fit) -> int:

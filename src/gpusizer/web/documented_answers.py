@@ -176,7 +176,7 @@ _FIT = _all(
     warnings=_list(_ref("Notice")),
 )
 
-_RUNNING = _all(
+_RUNNING_ALWAYS = _all(
     model=_TEXT,
     name=_TEXT,
     uses=_TEXTS,
@@ -202,6 +202,8 @@ _RUNNING = _all(
     reason=_or_null(_ref("Notice")),
     remedies=_list(_ref("Notice")),
 )
+_RUNNING_TOO = _some(files=_list(_all(mix=_TEXT, size_bytes=_WHOLE, source=_TEXT, by=_TEXT)), warnings=_list(_ref("Notice")))
+_RUNNING = {**_RUNNING_ALWAYS, "properties": {**_RUNNING_ALWAYS["properties"], **_RUNNING_TOO["properties"]}}
 _RUN_ON = _all(
     schema=_is("run-on"),
     machine=_list(_all(gpu=_TEXT, count=_WHOLE)),
@@ -214,7 +216,20 @@ _RUN_ON = _all(
     warnings=_list(_ref("Notice")),
 )
 
-_ENTRY = _all(id=_TEXT, name=_TEXT, aliases=_TEXTS, licence=_TEXT0, total_params=_WHOLE, activated_params=_WHOLE)
+_ENTRY = _all(
+    id=_TEXT,
+    name=_TEXT,
+    aliases=_TEXTS,
+    licence=_TEXT0,
+    commercial=_TEXT,
+    released=_TEXT0,
+    uses=_TEXTS,
+    base=_YES,
+    context_tokens=_WHOLE0,
+    total_params=_WHOLE,
+    activated_params=_WHOLE,
+    copy_of=_TEXT0,
+)
 _ACCELERATOR = _all(
     id=_TEXT,
     vendor=_TEXT,

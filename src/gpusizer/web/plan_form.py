@@ -44,7 +44,15 @@ _CACHES = ("bf16", "fp8")
 _NUMBERS = {"count": "numeric", "rate": "decimal"}
 
 _FIELD_OF_CODE = {  # what errors that name no option speak of
-    "model": ("unknown-model", "ambiguous-model", "model-not-published", "model-format-elsewhere", "quantised-how", "missing-field"),
+    "model": (
+        "unknown-model",
+        "ambiguous-model",
+        "model-not-published",
+        "model-format-elsewhere",
+        "model-format-other-engine",
+        "quantised-how",
+        "missing-field",
+    ),
     "gpus": (
         "unknown-accelerator",
         "ambiguous-accelerator",
@@ -56,7 +64,7 @@ _FIELD_OF_CODE = {  # what errors that name no option speak of
     ),
     "scenario": ("unknown-scenario",),
     "engine": ("unknown-engine", "engine-not-modelled"),
-    "precision": ("unknown-precision", "precision-elsewhere"),
+    "precision": ("unknown-precision", "precision-elsewhere", "precision-other-engine"),
     "kv_precision": ("unknown-kv-precision", "unknown-cache-format"),
     "vendor": ("unknown-vendor", "vendor-without-parts"),
     "context_tokens": ("tokens-contradict",),

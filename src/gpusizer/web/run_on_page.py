@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from gpusizer.errors import GpusizerError
-from gpusizer.planning.run_on.types import RunOn
+from gpusizer.planning.run_on.types import Row, RunOn, Start
 from gpusizer.rendering.launch import command_line
 from gpusizer.rendering.notices import warning_words
-from gpusizer.rendering.run_on import UsePart, beyond_lines, run_on_notes, run_on_sentence, run_on_table, use_parts
+from gpusizer.rendering.run_on import UsePart, beyond_lines, published_words, run_on_notes, run_on_sentence, run_on_table, use_parts
 from gpusizer.web.fit_form import form_query
 from gpusizer.web.job import Job
 from gpusizer.web.run_on_asked import as_command, as_query
@@ -25,12 +25,13 @@ FORMS: Mapping[str, str] = {"markdown": f"{PATH}.md", "csv": f"{PATH}.csv", "jso
 
 
 class Line(NamedTuple):
-    """One model that runs: its row of the table, where its start is looked into, and its command."""
+    """One model that runs: its row of the table, where its start is looked into, its command, and what is said of published files."""
 
     name: str
     cells: Sequence[str]
     href: str
     command: str
+    files: str
 
 
 def run_on_page(job: Job, typed: Sequence[tuple[str, str]], answer: RunOn | None, error: GpusizerError | None) -> str:
@@ -80,10 +81,11 @@ def _answer(job: Job, answer: RunOn) -> dict[str, Any]:
 
 def _table(job: Job, answer: RunOn, part: UsePart) -> tuple[Sequence[Any], Sequence[Line]]:
     """Columns and lines of one use."""
-    starts = [(row.model.name, row.start) for row in part.rows if row.start is not None]
     table = run_on_table(answer, part.rows, job.language)
-    lines = [
-        Line(name, cells, link(job, "/fit", form_query(start.launch, (start.group.accelerator.id,), None)), command_line(start.launch) or "")
-        for (name, start), cells in zip(starts, table.rows, strict=True)
-    ]
-    return table.columns, lines
+    found = [(row, row.start) for row in part.rows if row.start is not None]
+    return table.columns, [_line(job, row, start, cells) for (row, start), cells in zip(found, table.rows, strict=True)]
+
+
+def _line(job: Job, row: Row, start: Start, cells: Sequence[str]) -> Line:
+    href = link(job, "/fit", form_query(start.launch, (start.group.accelerator.id,), None))
+    return Line(row.model.name, cells, href, command_line(start.launch) or "", published_words(row, job.language))

@@ -8,21 +8,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.gguf_mixes import mix_of
 from gpusizer.architecture.precision.gguf_recipes import RECIPES, is_gguf_mix
+from gpusizer.architecture.precision.mlx_formats import MLX_BITS, MLX_IDS, is_mlx
 from gpusizer.architecture.precision.precision_words import FORK_TYPES
 from gpusizer.architecture.precision.requantise import precision_ids, with_precision
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnknownIdError
-from gpusizer.facts.gguf_files import published_file_bytes
+from gpusizer.facts.gguf_files import published_file
 from gpusizer.facts.number_formats import GGUF_BLOCKS
 
-__all__ = ["AskedPrecision", "asked_precision", "recipe_of_size"]
+__all__ = ["LONGEST_WORDS", "AskedPrecision", "asked_precision", "recipe_of_size"]
 
 LONGEST_WORDS = 80
 
@@ -68,13 +69,20 @@ _EIGHT_BIT_STEPS = frozenset({"w4a8", "w4a8_int8", "w4a8_fp8", "w4afp8", "w4aint
 _ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (r"exl2", "ExLlamaV2 (TabbyAPI)", "exl2"),
     (r"exl3", "ExLlamaV3 (TabbyAPI)", "exl3"),
-    (r"mlx", "MLX (mlx-lm, LM Studio)", "mlx"),
 )
 # What a GGUF file holds in the place of a format that it lacks.
 _AS_GGUF: Mapping[str, str] = {"int4": "q4_k_m", "int8": "q8_0", "fp8": "q8_0", "fp8_block": "q8_0", "mxfp8": "q8_0"}
+# What MLX makes of a format that it lacks; GGUF recipes become groups of about as many bits.
+_AS_MLX: Mapping[str, str] = {
+    "int4": "mlx_4bit",
+    **dict.fromkeys(("int8", "fp8", "fp8_block"), "mlx_8bit"),
+    **{name: f"mlx_{name}" for name in ("mxfp4", "mxfp8", "nvfp4")},
+}
+_MLX_WORD = re.compile(r"(?<![a-z])mlx(?![a-z])")
 # A publisher's own mix, by what is left of its word without "_xl": the recipe of the same bits.
 _OWN_BASE: Mapping[str, str] = {"q2_k": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q6_k": "q6_k", "q8_k": "q8_0"}
 _LARGE = {"q2_k_l": "q2_k", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}  # embedding and head at 8 bits
+_BEGUN = re.compile(r"^(?:smol|mix)_")  # how a publisher begins the names of mixes of the fork's types
 _FORK_ROWS = re.compile(r"_r\d{1,2}$")  # rows interleaved: the same bits
 _SAME_FILE = 0.005  # share by which the file of a recipe may differ from its size: metadata, a word for GB that is GiB's
 _NEAR_BITS = 1.3  # bits per weight by which a recipe may differ from the word and still be tried against a published size
@@ -88,7 +96,7 @@ class AskedPrecision:
     notice: Notice | None = None
 
 
-def asked_precision(words: str, *, gguf: bool = False, model: Architecture | None = None) -> AskedPrecision:
+def asked_precision(words: str, *, gguf: bool = False, mlx: bool = False, model: Architecture | None = None) -> AskedPrecision:
     """What somebody means by a word for a precision.
 
     Parameters
@@ -97,6 +105,8 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
         As typed, in any letter case.
     gguf : bool
         The engine reads GGUF files: a format that such a file cannot hold becomes the GGUF type of the same bits.
+    mlx : bool
+        The engine reads checkpoints of MLX: a format that those cannot hold becomes groups of the same bits.
     model : Architecture or None
         As stored; own mixes of publishers depend on it.
 
@@ -116,10 +126,18 @@ def asked_precision(words: str, *, gguf: bool = False, model: Architecture | Non
     --------
     >>> [asked_precision(words).precision for words in ("awq", "W8A8", "w4a8", "half", "8bit", "q3_k_xl", "GPTQ-Int4", "fp8")]
     ['int4', 'int8', 'int4', 'fp16', 'int8', 'q3_k_m', 'int4', 'fp8']
-    >>> asked_precision("4bit", gguf=True).precision
-    'q4_k_m'
+    >>> asked_precision("4bit", gguf=True).precision, asked_precision("4bit", mlx=True).precision, asked_precision("MLX 6bit").precision
+    ('q4_k_m', 'mlx_4bit', 'mlx_6bit')
     """
     name = _plain(words)
+    if is_mlx(name) or _MLX_WORD.search(name):
+        return _of_mlx(words, name)
+    found = _asked(words, name, gguf=gguf, model=model)
+    return _for_mlx(words, found, model) if mlx else found
+
+
+def _asked(words: str, name: str, *, gguf: bool, model: Architecture | None) -> AskedPrecision:
+    """What a word means that does not name MLX."""
     for pattern, engine, kind in _ELSEWHERE:
         if re.search(rf"(?<![a-z]){pattern}(?![a-z])", name):
             raise InputError("precision-elsewhere", id=words[:LONGEST_WORDS], engine=engine, kind=kind, precision=_nearest_bits(name))
@@ -159,11 +177,33 @@ def _for_gguf(words: str, precision: str, model: Architecture | None, *, said: b
     return AskedPrecision(other, _taken(words, other) if said or other != precision else None)
 
 
+def _of_mlx(words: str, name: str) -> AskedPrecision:
+    """A word that names MLX, with its bits or its format beside it; four bits where it says none."""
+    rest = re.sub(r"_?(?<![a-z])mlx(?![a-z])_?", "_", name).strip("_")
+    rest = re.sub(r"^(?:q|int|w)(\d)", r"\1bit", rest)
+    for other in (name, f"mlx_{rest}", f"mlx_{rest.partition('_')[0]}") if rest else MLX_IDS[:1]:
+        if is_mlx(other):
+            return AskedPrecision(other, None if other == name else _taken(words, other))
+    raise UnknownIdError("unknown-precision", id=words[:LONGEST_WORDS], nearest=list(MLX_IDS[:3]))
+
+
+def _for_mlx(words: str, found: AskedPrecision, model: Architecture | None) -> AskedPrecision:
+    """The format of MLX for a precision; what a checkpoint is published in and MLX reads stays."""
+    asked = found.precision
+    if model is not None and asked == model.quantization.method == "mxfp4":
+        return found
+    other = _AS_MLX.get(asked, asked)
+    if asked in RECIPES or is_gguf_mix(asked):
+        bits = _bits(asked.partition("+")[0]) if asked.partition("+")[0] in RECIPES else 4.5
+        other = f"mlx_{min(MLX_BITS, key=lambda each: abs(each + 0.5 - bits))}bit"
+    return found if other == asked else AskedPrecision(other, _taken(words, other))
+
+
 def _own_mix(name: str) -> tuple[str, str, bool] | None:
     """(word without the publisher's mark, recipe of the same bits, whether a publisher chose tensor by tensor) of a mix."""
     marked = name.startswith("ud_")
     word = name.removeprefix("ud_")
-    if (fork := FORK_TYPES.get(_FORK_ROWS.sub("", word))) is not None:
+    if (fork := FORK_TYPES.get(_FORK_ROWS.sub("", _BEGUN.sub("", word)))) is not None:
         return word, fork, True
     match = re.fullmatch(r"(i?q\d_(?:[01]|k|[a-z]{1,3})(?:_[sml])?|tq[12]_0)(_x{1,2}l)?(?:_r\d{1,2})?", word)
     if match is None:
@@ -181,11 +221,11 @@ def _stand_in(words: str, mix: tuple[str, str, bool], model: Architecture | None
     """The recipe that stands for a publisher's own mix: nearest in size where the size is published, else of the same bits."""
     word, base, own = mix
     recipe = mix_of(words, base, model) if own and model is not None else base
-    published = published_file_bytes(model.id, word) if model is not None else None
+    published = published_file(model.id, word) if model is not None else None
     if model is None or published is None:
         return AskedPrecision(recipe, Notice("mix-stands", {"found": words, "precision": recipe}))
-    recipe, size = _nearest_size(model, base, published, recipe)
-    sizes = {"published_bytes": published, "bytes": size}
+    recipe, size = _nearest_size(model, base, published.size_bytes, recipe, drafts=published.drafts)
+    sizes = {"published_bytes": published.size_bytes, "bytes": size}
     return AskedPrecision(recipe, Notice("mix-stands-published", {"found": words, "precision": recipe, **sizes}))
 
 
@@ -217,20 +257,21 @@ def recipe_of_size(model: Architecture, recipe: str, size_bytes: int, mix: str =
 _SIZED: dict[tuple[object, ...], tuple[str, int]] = {}  # by the model and what was asked: at most as many as there are published files
 
 
-def _nearest_size(model: Architecture, base: str, published: int, mix: str) -> tuple[str, int]:
+def _nearest_size(model: Architecture, base: str, published: int, mix: str, *, drafts: bool = False) -> tuple[str, int]:
     """The recipe, or mix of recipes, whose file is nearest to a published size, and its bytes (remembered)."""
-    known = (model.id, model.parameters.total, base, published, mix)
+    known = (model.id, model.parameters.total, base, published, mix, drafts)
     if known not in _SIZED:
-        _SIZED[known] = _search_size(model, base, published, mix)
+        _SIZED[known] = _search_size(model, base, published, mix, drafts=drafts)
     return _SIZED[known]
 
 
-def _search_size(model: Architecture, base: str, published: int, mix: str) -> tuple[str, int]:
+def _search_size(model: Architecture, base: str, published: int, mix: str, *, drafts: bool) -> tuple[str, int]:
     bits, sparse = _bits(base), bool(model.parameters.groups.get("routed_experts", 0))
     kin = re.compile(r"iq\d|q2_k" if base.startswith("iq") else r"q\d_k")
     near = [name for name in RECIPES if kin.match(name) and abs(_bits(name) - bits) <= _NEAR_BITS]
     names = [mix, *near, *(f"{name}+q4_k_m" for name in near if sparse and _bits(name) < _bits("q4_k_m"))]
-    sizes = {name: checkpoint_bytes(with_precision(model, name), mtp=False) for name in names}
+    language = replace(model, towers=())  # those for images lie in a file of their own
+    sizes = {name: checkpoint_bytes(with_precision(language, name), mtp=drafts) for name in names}
     best = min(names, key=lambda name: abs(sizes[name] - published))
     return best, sizes[best]
 

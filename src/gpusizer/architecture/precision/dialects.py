@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gpusizer.architecture.precision.mlx_formats import groups_of_mode
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, scaled_format
 from gpusizer.errors import UnsupportedArchitectureError
 
@@ -345,17 +346,17 @@ def _torchao(block: Mapping[str, object], config: Mapping[str, object]) -> Setti
 
 def _mlx(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:
     """MLX: a 16-bit scale and bias per group, embeddings and head included; settings of single modules stand beside the general ones."""
-    mode = str(block.get("mode") or "affine")
-    form = integer_groups(number(block, "bits", 4, 1, 8), _group(block, 64), zero_bits=16)
-    if mode in ("mxfp4", "nvfp4", "mxfp8"):
-        form = scaled_format(mode)
+    form = _mlx_form(block)
     settings = Settings(form, groups={"embedding": form})
     for name, part in block.items():
-        if part is False:
-            settings.named.append(([name], None))
-        elif isinstance(part, Mapping):
-            settings.named.append(([name], integer_groups(number(part, "bits", 4, 1, 8), _group(part, 64), zero_bits=16)))
+        if part is False or isinstance(part, Mapping):
+            module = name.replace(".switch_mlp.", ".experts.0.")  # the matrices of all experts, stacked
+            settings.named.append(([module], None if part is False else _mlx_form(part)))
     return settings
+
+
+def _mlx_form(part: Mapping[str, object]) -> StorageFormat:
+    return groups_of_mode(str(part.get("mode") or "affine"), number(part, "bits", 4, 1, 8), _group(part, 64))
 
 
 def _quanto(block: Mapping[str, object], config: Mapping[str, object]) -> Settings:

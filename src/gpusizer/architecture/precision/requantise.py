@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.gguf_recipes import RECIPES, gguf_mix, gguf_recipe, is_gguf_mix
 from gpusizer.architecture.precision.listed import table_formats
+from gpusizer.architecture.precision.mlx_formats import MLX_IDS, is_mlx, mlx_formats
 from gpusizer.architecture.storage.formats import StorageFormat, integer_groups, plain_format, scaled_format
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.tensors import stored_tensors
@@ -30,8 +31,8 @@ _WHOLE = ("bf16", "fp16", "fp32")
 
 
 def precision_ids() -> tuple[str, ...]:
-    """Every precision that :func:`with_precision` knows, "checkpoint" first, GGUF recipes last."""
-    return ("checkpoint", *_WHOLE, *_REQUANTISED, *RECIPES)
+    """Every precision that :func:`with_precision` knows, "checkpoint" first, GGUF recipes and those of MLX last."""
+    return ("checkpoint", *_WHOLE, *_REQUANTISED, *RECIPES, *MLX_IDS)
 
 
 def _mostly(architecture: Architecture, name: str) -> bool:
@@ -50,6 +51,7 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
     "checkpoint" keeps what is stored; a plain type ("bf16", "fp16", "fp32") stores everything in it; a small one ("fp8", "int4" ...) takes the linear
     weights only and leaves embeddings, head, norms, router and towers at 16 bits; a GGUF recipe ("q4_k_m") chooses by role as llama.cpp does, and two
     joined by "+" ("iq2_xxs+q4_k_m") are that of routed experts and that of the rest; either may be a type, with that of the way out after a point.
+    One of MLX ("mlx_4bit") takes embeddings and head as well.
     Tensors that a checkpoint keeps in F32 stay so.
 
     Parameters
@@ -87,4 +89,6 @@ def _with_precision(architecture: Architecture, precision: str) -> Architecture:
         return replace(architecture, quantization=gguf_recipe(architecture, name), header_bytes=None)
     if is_gguf_mix(name):
         return replace(architecture, quantization=gguf_mix(architecture, name), header_bytes=None)
+    if is_mlx(name):
+        return replace(architecture, quantization=mlx_formats(architecture, name), header_bytes=None)
     raise UnknownIdError("unknown-precision", id=precision, nearest=get_close_matches(name, precision_ids(), 3, 0.4))

@@ -80,6 +80,7 @@ _ELEMENT_BYTES = {
     "q4_1": 20 / 32,
     "q4_0": 18 / 32,
     "iq4_nl": 18 / 32,
+    **{f"mlx_{bits}bit": (bits + 0.5) / 8 for bits in (2, 3, 4, 5, 6, 8)},  # a scale and a bias of 16 bits for 64 elements
 }
 _PACKED_GROUP = 32  # elements that share a scale in a packed latent
 _ALIASES = {

@@ -51,6 +51,8 @@ class Declaration:
         It turns a format that it or the device lacks into 16 bits, and says so itself.
     takes_gguf : bool
         It takes any GGUF recipe as a file.
+    takes_mlx : bool
+        It takes checkpoints of MLX.
     made_on_load : tuple of str
         Formats that it makes of a 16-bit checkpoint while it loads.
     speed_family : str
@@ -96,6 +98,7 @@ class Declaration:
     devices_like: str | None = None
     widens: bool = False
     takes_gguf: bool = False
+    takes_mlx: bool = False
     made_on_load: tuple[str, ...] = ()
     speed_family: str = ""
     shares_steps: bool = True

@@ -13,12 +13,12 @@ from gpusizer.architecture.storage.formats import plain_dtype
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, declarations, get_engine
 from gpusizer.engines.base.declaration import Declaration
-from gpusizer.engines.base.flag import MAX_RANKS, MOST_OTHER_MEMORY, Effect, Flag, normal
+from gpusizer.engines.base.flag import MAX_RANKS, MAX_TOKENS, MOST_OTHER_MEMORY, Effect, Flag, normal
 from gpusizer.engines.base.precision_asked import precision_asked
 from gpusizer.engines.base.types import Deployment, Layout
 from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError
-from gpusizer.facts.hosts import LEAST_BYTES_PER_S, MOST_BYTES
+from gpusizer.facts.hosts import LEAST_BYTES_PER_S, MOST_BYTES, platform_of, sockets_said
 
 __all__ = [
     "COMMON",
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 OFFLOADS = ("none", "auto")
+MOST_SOCKETS = 64
 COMMON = (
     Flag("--gpus", "count", "gpus", low=1, high=MAX_RANKS),
     Flag("--tp", "count", "tp", low=1, high=MAX_RANKS),
@@ -172,6 +173,8 @@ def launch_from_flags(bare: Deployment, flags: Mapping[str, Any]) -> Launch:
             raise unknown_flag(table, name)
         value = flag.read(raw)
         given.append(flag)
+        if flag.kind == "bandwidth" and platform_of(str(raw)) is not None:  # the name of a processor may say how many there are
+            values.setdefault("host_sockets", sockets_said(str(raw)))
         if flag.effect in (Effect.MEMORY, Effect.SPEED) and not (value is False and flag.target in _FIELDS):
             values[flag.target] = value
     notices = (*_effects(given), *table.settle(values))
@@ -284,7 +287,7 @@ def checked_launch(deployment: Deployment) -> Launch:
             raise FlagError("bad-word", option=name, found=str(value)[:40])
     table = flag_table(deployment.engine)
     for name in ("tp", "pp", "dp", "ep", "dcp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size", "speculative_tokens"):
-        value, flag = getattr(deployment, name), table.named(name) or _ANY_COUNT
+        value, flag = getattr(deployment, name), table.named(name) or (_ANY_CONTEXT if name == "max_model_len" else _ANY_COUNT)
         if value is None and name.startswith(("max_", "block")):
             continue
         low = 0 if name == "speculative_tokens" else 1
@@ -306,9 +309,11 @@ def checked_launch(deployment: Deployment) -> Launch:
 
 def _checked_host(deployment: Deployment) -> None:
     """How fast the host's memory is, and whether weights may go there, within their bounds."""
-    rate, offload = deployment.host_bandwidth_bytes_per_s, deployment.offload
+    rate, sockets, offload = deployment.host_bandwidth_bytes_per_s, deployment.host_sockets, deployment.offload
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not LEAST_BYTES_PER_S <= rate <= MOST_BYTES):
         raise FlagError("out-of-bounds", option="host_bandwidth_bytes_per_s", low=LEAST_BYTES_PER_S, high=MOST_BYTES, found=str(rate)[:40])
+    if sockets is not None and (isinstance(sockets, bool) or not isinstance(sockets, int) or not 1 <= sockets <= MOST_SOCKETS):
+        raise FlagError("out-of-bounds", option="host_sockets", low=1, high=MOST_SOCKETS, found=str(sockets)[:40])
     if offload not in OFFLOADS:
         raise FlagError("bad-choice", option="offload", expected=list(OFFLOADS), found=str(offload)[:40])
 
@@ -323,3 +328,4 @@ def _beside_flags(deployment: Deployment, table: FlagTable) -> dict[str, int]:
 
 
 _ANY_COUNT = Flag("", "count", low=1, high=MAX_RANKS)
+_ANY_CONTEXT = Flag("", "tokens", low=1, high=MAX_TOKENS)  # an engine may have no flag for that of one request

@@ -39,7 +39,7 @@ def system_lines(start: Start) -> list[Item]:
     return [line]
 
 
-def host_refusal(start: Start, lines: Sequence[Item], *, mapped: bool) -> Notice | None:
+def host_refusal(start: Start, lines: Sequence[Item], code: str) -> Notice | None:
     """Why the memory of the host does not do, None where it does or nobody told how much there is.
 
     Parameters
@@ -48,16 +48,15 @@ def host_refusal(start: Start, lines: Sequence[Item], *, mapped: bool) -> Notice
         The start.
     lines : sequence of Item
         All that lies in the memory of the host.
-    mapped : bool
-        Weights are pages of their file, which are read anew where there is no room to keep them.
+    code : str
+        What the engine makes of it: words under ``reason``.
 
     Returns
     -------
     Notice or None
-        "host-memory-too-small", or "host-memory-too-small-mapped" for weights that would come from the disk again and again.
+        The code with what is needed, there and missing.
     """
     memory, needed = start.deployment.host_memory_bytes, total_bytes(lines)
     if memory is None or start.accelerator.unified_memory or needed <= memory:
         return None
-    code = "host-memory-too-small-mapped" if mapped else "host-memory-too-small"
     return Notice(code, {"needed_bytes": needed, "memory_bytes": memory, "missing_bytes": needed - memory})

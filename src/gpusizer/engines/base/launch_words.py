@@ -19,7 +19,7 @@ _NO_FLAGS = frozenset(
     (
         *("model", "gpu", "engine", "engine_version", "precision", "checkpoint_bytes"),
         *("flags", "devices", "device_memory_bytes", "other_memory_bytes", "fork", "build", "similar_precision"),
-        *("host_memory_bytes", "host_bandwidth_bytes_per_s", "offload"),
+        *("host_memory_bytes", "host_bandwidth_bytes_per_s", "host_sockets", "offload"),
     )
 )
 # Vendor -> the variable that limits what a process sees, and llama.cpp's name of its backend (ggml-org/llama.cpp: ggml/src).

@@ -95,6 +95,7 @@ class Deployment:
     other_memory_bytes: int | None = None  # held by the system and other programs of a machine whose GPU shares its memory [bytes]
     host_memory_bytes: int | None = None  # memory of the machine beside its GPUs [bytes]
     host_bandwidth_bytes_per_s: float | None = None  # of that memory: as a rate, or what its channels carry [bytes/s]
+    host_sockets: int | None = None  # processors, each with its share of that memory
     offload: str = "none"  # "auto": whatever the GPUs do not hold goes to the host by flags that are found
     fork: str = ""  # a fork of the engine with a cache of its own
     build: str = ""  # where it is no release that somebody named: "dated", placed by its day, or "other", a branch, a fork, a patched image

@@ -22,8 +22,6 @@ DECLARATIONS = (
             "ik_llama.cpp",
             "koboldcpp",
             "lm-studio",
-            "mlx",
-            "mlx-lm",
             "mlc-llm",
         ),
         releases=BUILDS,

@@ -21,7 +21,7 @@ from gpusizer.engines.base.search import largest
 from gpusizer.engines.base.types import Account, Deployment, Fit, Layout, Rank
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
-from gpusizer.engines.llama_cpp.host import host_lines, is_mapped
+from gpusizer.engines.llama_cpp.host import host_lines
 from gpusizer.engines.llama_cpp.ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
 from gpusizer.engines.llama_cpp.offload import fewest_on_host, is_placed, placing_flags
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
@@ -137,6 +137,14 @@ class LlamaCpp(PlacedEngine):
         """What goes to the host by itself: routed experts before whole layers."""
         return True
 
+    def maps_weights(self, start: Start) -> bool:
+        """Whether weights on the host are pages of their file, which is so unless it is told otherwise."""
+        return not start.flag("no_mmap")
+
+    def short_of_host(self, start: Start) -> str:
+        """What becomes of a start whose host has too little memory: weights that are mapped come from the disk again and again."""
+        return "host-memory-too-small-mapped" if self.maps_weights(start) else "host-memory-too-small"
+
     # ---- the story -------------------------------------------------------------------------------------------------
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
@@ -170,7 +178,7 @@ class LlamaCpp(PlacedEngine):
         short = -ranks[worst].items[-1].bytes
         host = cache(lambda: host_lines(start, found))
         full = Notice("out-of-memory", {"bytes": short, "pp_rank": worst}) if short > 0 else None
-        reason = full or (host_refusal(start, host(), mapped=is_mapped(start)) if deployment.host_memory_bytes is not None else None)
+        reason = full or (None if deployment.host_memory_bytes is None else host_refusal(start, host(), self.short_of_host(start)))
         longest = deployment.max_model_len or min(found.cells.full, found.context)
         settled = {"ctx_size": found.cells.tokens, "kv_unified": found.options.unified}
         completed = replace(start.deployment, max_model_len=longest, flags={**deployment.flags, **settled})
@@ -191,7 +199,7 @@ class LlamaCpp(PlacedEngine):
                 lambda: (*self.warnings(start), *converted, *_told(architecture, options, found)),
                 host,
             ),
-            host_mapped=is_mapped(start),
+            host_mapped=self.maps_weights(start),
             **_host_shares(found.placement),
         )
 

@@ -21,6 +21,9 @@ DEVICES = Flag("--devices", "word", "devices")
 BACKEND = Flag("--backend", "word", effect=Effect.SPEED)
 """Which of its backends was built and runs (cuda, vulkan, rocm, metal ...); ours: the engine has it in its name, not among its flags."""
 
+FORK = Flag("--fork", "word", "fork", choices=("ik_llama.cpp",))
+"""Which fork was built and runs; ours: it has the names of the engine."""
+
 _BACKENDS = {
     "cuda": "cuda",
     "vulkan": "vulkan",
@@ -37,6 +40,7 @@ _INTERLEAVED = re.compile(r"i?q\d_[a-z0-9]{1,3}_r(?:4|8|16)(?![a-z0-9])")
 _MEMORY = (
     DEVICES,
     BACKEND,
+    FORK,
     Flag("--threads", "count", also=("-t",), high=1 << 16, left_open=True, effect=Effect.SPEED),
     Flag("--device", "word", also=("-dev",)),
     Flag("--n-gpu-layers", "setting", also=("-ngl", "--gpu-layers")),
@@ -117,7 +121,7 @@ _NOTHING = passed_over(
     ),
 )
 FLAGS: tuple[Flag, ...] = tuple(
-    replace(flag, also=(*flag.also, f"LLAMA_ARG_{flag.name.upper()}")) if flag not in (DEVICES, BACKEND) else flag
+    replace(flag, also=(*flag.also, f"LLAMA_ARG_{flag.name.upper()}")) if flag not in (DEVICES, BACKEND, FORK) else flag
     for flag in (*_MEMORY, *_OTHER, *_NOTHING)
 )
 """Every flag that is known, those that change memory first; each may come from the environment too."""

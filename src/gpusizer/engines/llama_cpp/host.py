@@ -15,7 +15,7 @@ from gpusizer.engines.llama_cpp.placement import HOST
 from gpusizer.formulas.memory.host import host_buffer_bytes
 from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, float_rows_bytes, mask_bytes
 
-__all__ = ["host_lines", "is_mapped"]
+__all__ = ["host_lines"]
 
 _SOURCES = (SOURCE + "src/llama-graph.cpp, build_inp_embd and build_attn_inp_kv; ggml/src/ggml-alloc.c",)
 # Of 61 buffers in logs 54 are within 1 %; those further off were built with other numbers of micro-batches under way, or are of Vulkan.
@@ -38,11 +38,6 @@ def host_lines(start: Start, found: Arrangement) -> tuple[Item, ...]:
         Weights, caches, compute buffer, and what the system holds where the memory was told.
     """
     return (*weight_lines(start, found, HOST), *cache_lines(start, found, HOST), _buffer_line(found), *system_lines(start))
-
-
-def is_mapped(start: Start) -> bool:
-    """Whether weights of the host are pages of their file, which is what llama.cpp does unless it is told otherwise."""
-    return not start.flag("no_mmap")
 
 
 def _buffer_line(found: Arrangement) -> Item:

@@ -142,7 +142,7 @@ def _balanced(found: Arrangement, free: Sequence[int]) -> Arrangement:
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if _filled(ends, limits, middle)[-1] == len(sizes) else (low, middle)
-    bounds = _filled(ends, limits, low)
+    bounds = [*_filled(ends, limits, low)[:-1], len(sizes)]
     counts = [after - before for before, after in zip((0, *bounds), bounds, strict=False)]
     counts[-1] += 1  # the output
     return rearranged(found, replace(options, shares=tuple(map(float, counts))), free)

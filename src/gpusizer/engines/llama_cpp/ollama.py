@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.launch_words import printed_values, visible_devices
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.engines.llama_cpp.engine import LlamaCpp
@@ -101,6 +102,14 @@ class Ollama(LlamaCpp):
             if four.fits and not any(notice.code in ("layers-on-host", "experts-on-host") for notice in four.warnings):
                 return four
         return super().fit(self.complete(deployment, architecture, accelerator), architecture, accelerator)
+
+    def maps_weights(self, start: Start) -> bool:
+        """Weights are loaded: files of its library are adjusted on the way (ollama/ollama issue 17147)."""
+        return False
+
+    def short_of_host(self, start: Start) -> str:
+        """It refuses, whatever could be mapped (ollama/ollama issues 8654 and 8667)."""
+        return "host-memory-refused"
 
     def offloaded(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Deployment | None:
         """The start as it is: what goes to the host Ollama decides, by the memory that it finds."""

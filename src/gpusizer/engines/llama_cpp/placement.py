@@ -219,7 +219,7 @@ def _experts(kinds: Kinds, options: Options, where: tuple[int, ...], count: int)
 
 def _hosted(kinds: Kinds, options: Options, where: tuple[int, ...], count: int) -> Container[int]:
     """Layers whose experts stay on the host: the first ones; in newer builds of the fork the last ones with experts, of every GPU its share."""
-    asked, layers = options.host_expert_layers, len(kinds.of)
+    asked, layers = max(options.host_expert_layers, 0), len(kinds.of)
     if not options.spreads_experts:
         return range(min(asked, layers))
     routed = [index for index, kind in enumerate(kinds.of) if kinds.routed[kind] is not None]

@@ -28,6 +28,7 @@ CONTEXT_TOKENS = 8192
 """Room for a conversation where nobody says how long one is."""
 TURN_TOKENS = 2048, 512  # of a question with what is new in it, and of its answer: the turns before it are in the cache
 MOST_TRIED = 6  # ways to start one model
+MOST_NAMED = 512  # models that are asked for by name
 MOST_BEYOND = 3  # models that do not run and are said
 FOUR_BITS = 4.0  # of a parameter: what has fewer loses its place
 MOST_SLOW = 1  # of each use
@@ -60,13 +61,13 @@ def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
     [('qwen3-8b', 'fits')]
     """
     machine, need = replace(request.machines, notices=tuple(notices)), _need(request)
-    uses = request.use or USES
+    uses, most = request.use or USES, max(request.per_use, MOST_NAMED if request.models else 0)
     rows: dict[str, list[Row]] = {use: [] for use in uses}
     slow: dict[str, list[Row]] = {use: [] for use in uses}
     beyond: list[tuple[Row, Candidate]] = []
 
     def is_open(model: ListedModel) -> bool:
-        return any(use in uses_of(model) and len(rows[use]) < request.per_use for use in uses)
+        return any(use in uses_of(model) and len(rows[use]) < most for use in uses)
 
     for row, candidate in _by_place(request, machine, need, is_open):
         if row.start is None:
@@ -74,15 +75,15 @@ def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
             continue
         if row.slow and below_floor(longest_waits(), row.start.performance) and not request.models:
             continue
-        open_uses = [use for use in uses if use in uses_of(row.model) and len(rows[use]) < request.per_use]
+        open_uses = [use for use in uses if use in uses_of(row.model) and len(rows[use]) < most]
         for use in open_uses:
             kept = slow[use] if row.slow else rows[use]
-            if len(kept) < (MOST_SLOW if row.slow else request.per_use):
+            if len(kept) < (MOST_SLOW if row.slow and not request.models else most):
                 kept.append(row)
     by_use = tuple((use, (*rows[use], *slow[use])) for use in uses if rows[use] or slow[use])
     distinct = {row.model.id: row for _, found in by_use for row in found}
     asked = [pair for pair in beyond if request.models or _is_next(*pair, by_use)]
-    nearest = sorted(asked, key=lambda pair: pair[0].model.total_params)[:MOST_BEYOND]
+    nearest = sorted(asked, key=lambda pair: pair[0].model.total_params)[: MOST_NAMED if request.models else MOST_BEYOND]
     lacks = [replace(row, remedies=remedies(each, machine, need, _engines(request, each))) for row, each in nearest]
     return RunOn(request, machine, need, tuple(distinct.values()), tuple(lacks), by_use)
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.architecture.types import Notice
+from gpusizer.engines import declaration
 from gpusizer.engines.base.types import Deployment, Fit, Section
+from gpusizer.facts.gguf_files import GgufSize, gguf_sizes
 from gpusizer.facts.model_list import ListedModel
 from gpusizer.performance.types import Performance
 from gpusizer.planning.need import Need
@@ -96,6 +99,15 @@ class Row:
     remedies: tuple[Notice, ...] = ()
     standing: float = 0.0
     slow: tuple[Notice, ...] = ()
+
+    @property
+    def published(self) -> tuple[GgufSize, ...]:
+        """Files of this model that somebody publishes and that find the same room, the largest first; empty for other engines than those of GGUF."""
+        start = self.start
+        if start is None or not declaration(start.launch.engine).takes_gguf or start.verdict == OFFLOADED:
+            return ()
+        room = checkpoint_bytes(start.architecture, mtp=False) + start.fit.free_bytes
+        return tuple(each for each in reversed(gguf_sizes(self.model.id)) if each.size_bytes <= room)
 
     @property
     def verdict(self) -> str:
