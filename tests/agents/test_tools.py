@@ -116,7 +116,7 @@ def test_a_start_has_the_numbers_of_the_command_line(asked: dict[str, Any], type
 def test_every_input_of_a_plan_is_an_argument_with_its_own_default_and_bounds() -> None:
     schema = talk([])[0][0].input_schema
     jsonschema.Draft202012Validator.check_schema(schema)
-    files_and_networks = {"trace", "prices", "hub"}
+    files_and_networks = {"trace", "prices", "calibrate", "hub"}
     assert set(schema["properties"]) == {field.name for field in FIELDS} - files_and_networks | {"top", "detail", "language"}
     defaults = {name: each["default"] for name, each in schema["properties"].items() if "default" in each and name != "detail"}
     assert Request(model="qwen3-8b", **defaults) == Request(model="qwen3-8b")

@@ -20,7 +20,7 @@ from gpusizer.planning.run_on.request import FIELDS as RUN_ON_FIELDS
 from gpusizer.web.addresses import addresses
 from gpusizer.web.documented import api_schema
 
-STRANGERS_GIVE_NOT = {"trace", "prices", "hub"}
+STRANGERS_GIVE_NOT = {"trace", "prices", "calibrate", "hub"}
 CONFIGURED = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "404", "422"]  # a name that there is not, inputs that contradict each other

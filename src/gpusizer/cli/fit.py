@@ -15,13 +15,15 @@ __all__ = ["build"]
 
 def build(language: str) -> click.Command:
     """The command in one language."""
+    from gpusizer.cli.request_options import field_parameter
+    from gpusizer.planning.fields import CALIBRATE
 
-    def run(model: str | None, gpu: tuple[str, ...], form: str, output: str | None, **values: Any) -> int:
+    def run(model: str | None, gpu: tuple[str, ...], form: str, output: str | None, *, calibrate: str | None, **values: Any) -> int:
         from gpusizer.answers import fit_answer
         from gpusizer.planning.verdict import make_fit
 
         launched = launch_of(model, gpu, values)
-        verdict = make_fit(launched.deployment, launched.notices)
+        verdict = make_fit(launched.deployment, launched.notices, calibrate=calibrate)
         show(fit_answer(verdict, language), form, output)
         return 0 if verdict.fit.fits else 3
 
@@ -31,6 +33,7 @@ def build(language: str) -> click.Command:
         callback=run,
         params=[
             *deployment_parameters(language),
+            field_parameter(CALIBRATE, language),
             format_option(language),
             output_option(language),
         ],

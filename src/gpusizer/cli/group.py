@@ -24,6 +24,7 @@ COMMANDS = (
     "run-on",
     "largest-context",
     "validate",
+    "measure",
     "models",
     "accelerators",
     "engines",

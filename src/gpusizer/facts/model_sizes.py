@@ -14,9 +14,27 @@ from pathlib import Path
 __all__ = ["ENGINES", "PRECISIONS", "SIZES", "ModelSizes", "model_sizes"]
 
 SIZES = Path(__file__).parent / "models" / "sizes.json"
-ENGINES = ("vllm", "llama.cpp", "tei", "transformers")
-PRECISIONS = ("checkpoint", "fp8", "int4", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "iq3_xxs", "q2_k", "iq2_xxs")
-"""Of most bits first, those of safetensors and those of GGUF files."""
+ENGINES = ("vllm", "llama.cpp", "mlx", "tei", "transformers")
+PRECISIONS = (
+    "checkpoint",
+    "fp8",
+    "int4",
+    "q8_0",
+    "q6_k",
+    "q5_k_m",
+    "q4_k_m",
+    "iq4_xs",
+    "q3_k_m",
+    "iq3_xxs",
+    "q2_k",
+    "iq2_xxs",
+    "mlx_8bit",
+    "mlx_6bit",
+    "mlx_5bit",
+    "mlx_4bit",
+    "mlx_3bit",
+)
+"""Of most bits first, those of safetensors, of GGUF files and of MLX."""
 
 
 @dataclass(frozen=True, slots=True)

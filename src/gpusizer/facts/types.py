@@ -9,7 +9,7 @@ from typing import Any
 
 from gpusizer.facts.market import ON_REQUEST
 
-__all__ = ["EMBEDS", "USES", "USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario", "is_source"]
+__all__ = ["EMBEDS", "USES", "USUAL_NODE", "Accelerator", "Converted", "ModelEntry", "NumberFormat", "Price", "Scenario", "SpeedShift", "is_source"]
 
 
 def is_source(words: str) -> bool:
@@ -61,6 +61,30 @@ class Price:
     def unverified(self) -> bool:
         """Whether nothing but a memory stands behind it."""
         return not is_source(self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedShift:
+    """By how much one family of engines is slower on a device than predicted, as somebody's own cases show.
+
+    Parameters
+    ----------
+    family : str
+        Of engines that the cases ran on.
+    decode_factor, prefill_factor : float
+        Longer times of what decoding waits for (reading memory, fixed costs of a step), and of what prompts wait for (arithmetic); below 1 shorter.
+    decode_width, prefill_width : float
+        What is left of the widths of their bands.
+    cases : int
+        How many there were. [cases]
+    """
+
+    family: str
+    decode_factor: float
+    prefill_factor: float
+    decode_width: float = 1.0
+    prefill_width: float = 1.0
+    cases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +143,8 @@ class Accelerator:
         Meant only where its size is told: a memory mod, or a rarer edition of a device that is sold under the same name.
     own : bool
         Described by who asks, not a record of the catalogue.
+    shifts : tuple of SpeedShift
+        What own measurements say of its speed, one for each family of engines that was measured.
     """
 
     id: str
@@ -164,6 +190,7 @@ class Accelerator:
     domestic: bool = False
     by_size: bool = False
     own: bool = False
+    shifts: tuple[SpeedShift, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.id)  # so that answers can be kept by device; those of one id with other prices are told apart by equality

@@ -45,6 +45,7 @@ GROUPS: Mapping[str, str] = {
     "chart": "charts",
     "run-on": "run_on",
     "run-on-page": "run_on_page",
+    "measure": "measure",
 }
 """The file that holds each group of texts."""
 

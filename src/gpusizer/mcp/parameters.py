@@ -19,7 +19,7 @@ from gpusizer.rendering.input_schema import DEFAULTS, field_schema, flag_schema
 
 __all__ = ["DETAIL", "FLAGS", "GPU", "LANGUAGE", "START_FLAGS", "Parameter", "asked_fields", "own", "owned_fields", "read_all"]
 
-_FILES = ("trace", "prices")  # fields of a request that name a file of the machine
+_FILES = ("trace", "prices", "calibrate")  # fields of a request that name a file of the machine
 _NETWORK = "hub"
 
 

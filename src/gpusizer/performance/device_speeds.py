@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import find_declaration
 from gpusizer.errors import InputError
-from gpusizer.facts.types import Accelerator
+from gpusizer.facts.types import Accelerator, SpeedShift
 from gpusizer.performance.constants import measured_pairs, speed_constants
 
 __all__ = [
@@ -23,8 +23,10 @@ __all__ = [
     "matrix_units",
     "peak_flops_per_s",
     "provenance",
+    "shift_of",
     "speed_known",
     "speed_unknown",
+    "unmeasured",
     "vector_flops_per_s",
 ]
 
@@ -133,6 +135,14 @@ def matrix_units(accelerator: Accelerator) -> bool:
     return (accelerator.compute_capability or "").startswith(_MATRIX_UNITS)
 
 
+def shift_of(accelerator: Accelerator, engine: str) -> SpeedShift | None:
+    """What own cases say of a device with the family of an engine; None without any."""
+    if not accelerator.shifts:
+        return None
+    family = engine_family(engine)
+    return next((each for each in accelerator.shifts if each.family == family), None)
+
+
 class Provenance(NamedTuple):
     """How well the speeds of a device with an engine and a format of weights are known: both, one or neither was measured."""
 
@@ -168,3 +178,11 @@ def provenance(accelerator: Accelerator, engine: str, storages: Iterable[str] = 
     pairs = [f"{generation_id}.{storage}" for storage in storages]
     device = all(pair in measured.devices for pair in pairs) if pairs else any(pair.startswith(f"{generation_id}.") for pair in measured.devices)
     return Provenance(device, engine_family(engine) in measured.engines)
+
+
+def unmeasured(accelerator: Accelerator, engine: str, known: Provenance) -> list[Notice]:
+    """What must be said where nobody measured the device or the engine; nothing where its owner did."""
+    if shift_of(accelerator, engine) is not None:
+        return []
+    device = [] if known.device_measured else [Notice("speed-from-data-sheet", {"gpu": accelerator.id})]
+    return device if known.engine_measured else [*device, Notice("speed-of-engine-assumed", {"engine": engine})]

@@ -20,7 +20,7 @@ from gpusizer.formulas.core import maximum
 from gpusizer.formulas.serving.rates import deployment_rate_tokens_per_s
 from gpusizer.performance.concurrency import memory_answer, running_places
 from gpusizer.performance.constants import owners_of, speed_constants
-from gpusizer.performance.device_speeds import engine_family, provenance, speed_unknown
+from gpusizer.performance.device_speeds import engine_family, provenance, shift_of, speed_unknown, unmeasured
 from gpusizer.performance.hosts import host_of
 from gpusizer.performance.links import network_bytes_per_s
 from gpusizer.performance.notes import Note, Notes, unnoted
@@ -249,22 +249,21 @@ def _answer(
     deployment, constants = asked.fit.deployment, speed_constants()
     known = provenance(asked.accelerator, deployment.engine, bulk_storages(asked.rank.work))
     wider = known.widening
-    if not known.device_measured:
-        notices.append(Notice("speed-from-data-sheet", {"gpu": asked.accelerator.id}))
-    if not known.engine_measured:
-        notices.append(Notice("speed-of-engine-assumed", {"engine": deployment.engine}))
+    notices += unmeasured(asked.accelerator, deployment.engine, known)
     if deployment.speculative_tokens:
         wider *= constants.of("widening", "drafts")
         notices.append(Notice("speculation-assumed", {"drafts": deployment.speculative_tokens}))
 
     family, known_owners = engine_family(deployment.engine), owners_of()
+    shift = shift_of(asked.accelerator, deployment.engine)
 
     def kinds(name: str) -> tuple[str, ...]:
         kind = _BAND_OF.get(regime, regime)
         return f"{name}.{kind}.{family}", f"{name}.{kind}", f"{name}.steady"
 
     def band(name: str, value: float) -> Quantity:
-        low, high = (constants.of(side, *kinds(name)) ** wider for side in ("band_low", "band_high"))
+        left = 1.0 if shift is None else shift.prefill_width if name == "ttft" else shift.decode_width
+        low, high = (constants.of(side, *kinds(name)) ** (wider * left) for side in ("band_low", "band_high"))
         return Quantity(value, value * low, value * high)
 
     return Performance(
@@ -275,7 +274,7 @@ def _answer(
         regime=regime,
         running=float(service.running) * asked.ranks,
         limit_requests_per_s=limit,
-        evidence=Evidence.CALIBRATED if known.device_measured and known.engine_measured else Evidence.ASSUMED,
+        evidence=Evidence.OWN if shift else Evidence.CALIBRATED if known.device_measured and known.engine_measured else Evidence.ASSUMED,
         owners=next((found for kind in kinds("tpot") if (found := known_owners.get(f"band_low.{kind}"))), 0),
         notices=tuple(notices),
         explain=explain,

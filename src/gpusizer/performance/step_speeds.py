@@ -14,10 +14,12 @@ from gpusizer.performance.device_speeds import (
     generation,
     matrix_units,
     peak_flops_per_s,
+    shift_of,
     vector_flops_per_s,
 )
 from gpusizer.performance.kernel_counts import Kernels
 from gpusizer.performance.links import crosses_servers, link_bytes_per_s, network_bytes_per_s
+from gpusizer.performance.own_speeds import as_measured
 from gpusizer.performance.step_time import ClassSpeed, Speeds
 from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers
 
@@ -85,7 +87,7 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
     Returns
     -------
     Speeds
-        Bandwidths, rates, fixed costs and links.
+        Bandwidths, rates, fixed costs and links; moved where somebody's own cases say so of the device.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
         part: _host_speed(accelerator, state, constants) if part[2] else _class_speed(accelerator, state, constants, part[0], routed=part[1])
         for part in parts
     }
-    return Speeds(
+    known = Speeds(
         linears=tuple(classes[linear.storage, False, linear.on_host] for linear in work.linears),
         experts=tuple(classes[block.storage, True, block.on_host] for block in work.experts),
         head=classes[work.head.storage, False, False],
@@ -115,6 +117,7 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
         **_fixed_costs(work, accelerator, state, constants),
         **_exchange_speeds(work, accelerator, cut, constants),
     )
+    return as_measured(known, shift_of(accelerator, state.engine))
 
 
 def _class_speed(accelerator: Accelerator, state: EngineState, constants: Constants, storage: str, *, routed: bool) -> ClassSpeed:

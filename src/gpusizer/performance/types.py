@@ -137,7 +137,7 @@ class Performance:
     limit_requests_per_s : float or None
         What an open loop can hold. [requests/s]
     evidence : str
-        "calibrated", or "assumed" where device or engine was never measured.
+        "calibrated", "assumed" where device or engine was never measured, or "measured-on-your-machine" where own cases moved it.
     owners : int
         Independent owners of the measured runs that the band of ``tpot_s`` rests on.
     notices : tuple of Notice

@@ -6,6 +6,7 @@ from gpusizer.errors import UnknownIdError
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.facts.types import Accelerator
 from gpusizer.facts.vendors import find_vendors
+from gpusizer.planning.own_cases import with_cases
 from gpusizer.planning.owned import owned
 from gpusizer.planning.prices import in_market, with_prices
 from gpusizer.planning.request import Request
@@ -14,7 +15,7 @@ __all__ = ["devices_of", "most_of"]
 
 
 def devices_of(request: Request) -> list[Accelerator]:
-    """The accelerators to consider, with the prices of whoever asks, in the currency that is asked for.
+    """The accelerators to consider, with the prices of whoever asks, in the currency that is asked for, and with what own cases say of them.
 
     A name is always considered. A vendor opens every class of its parts but those that people have at home. Without either, plans look at what is
     sold for data centres, workstations and games, at further classes where they are asked for, and in a market at what can be bought there.
@@ -22,7 +23,7 @@ def devices_of(request: Request) -> list[Accelerator]:
     Parameters
     ----------
     request : Request
-        Names, vendor, classes, market and prices.
+        Names, vendor, classes, market, prices and cases.
 
     Returns
     -------
@@ -47,7 +48,8 @@ def devices_of(request: Request) -> list[Accelerator]:
             raise UnknownIdError("vendor-without-parts", id=request.vendor, nearest=sorted({each.vendor for each in accelerators()}))
         found = [each for each in theirs if _can_be_bought(each, request)] or theirs
     money, own_too = request.money, request.currency is not None
-    return [in_market(with_prices(each, request.prices), request.country, money, own_too=own_too) for each in found]
+    priced = (in_market(with_prices(each, request.prices), request.country, money, own_too=own_too) for each in found)
+    return [with_cases(each, request.calibrate) for each in priced]
 
 
 def most_of(request: Request) -> dict[str, int]:

@@ -15,7 +15,7 @@ from gpusizer.planning.drafts import read_drafts
 from gpusizer.planning.owned import owned_words, split_owned
 from gpusizer.units import format_share, parse_bytes, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["CHECKPOINT", "Field", "checked_size"]
+__all__ = ["CALIBRATE", "CHECKPOINT", "Field", "checked_size"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
@@ -188,6 +188,10 @@ _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
 
 CHECKPOINT = Field("checkpoint_bytes", "bytes", "--checkpoint-size")
 """Size of the files of a model, of a plan as of one start."""
+
+
+CALIBRATE = Field("calibrate", "word", "--calibrate")
+"""Own measured cases, of a plan as of one start or a simulation."""
 
 
 def checked_size(value: Any) -> int | None:

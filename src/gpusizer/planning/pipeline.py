@@ -18,6 +18,7 @@ from gpusizer.planning.devices import devices_of, most_of
 from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import REASONING_SCENARIO, Need, need_in_flight, need_of
+from gpusizer.planning.own_cases import case_notices
 from gpusizer.planning.prices import converted_warnings
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
@@ -79,6 +80,7 @@ def make_plan(request: Request) -> Plan:
         rejected=(*(each.rejected for each in found if each.rejected is not None), *left_out.values()),
         warnings=(
             *said,
+            *case_notices(devices, alternatives(request.engine), request.calibrate),
             *first.warnings,
             *_context_warning(first, need.context_tokens),
             *_reasoning_warning(model, need),

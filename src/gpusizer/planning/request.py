@@ -16,7 +16,7 @@ from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.market import ON_REQUEST
 from gpusizer.planning.drafts import AUTO, OFF, ON
-from gpusizer.planning.fields import CHECKPOINT, Field
+from gpusizer.planning.fields import CALIBRATE, CHECKPOINT, Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
@@ -47,6 +47,7 @@ FIELDS: tuple[Field, ...] = (
     Field("max_gpus", "count", "--max-gpus"),
     Field("other_memory_bytes", "bytes", "--other-memory"),
     Field("prices", "word", "--prices"),
+    CALIBRATE,
     Field("currency", "currency", "--currency"),
     Field("ttft_s", "seconds", "--ttft"),
     Field("tpot_s", "seconds", "--tpot"),
@@ -116,6 +117,8 @@ class Request:
         Held by the system and other programs of each machine whose GPU shares its memory ("6GiB"); what is usual without. [bytes]
     prices : str or None
         A TOML file of own prices, which come before those of the catalogue.
+    calibrate : str or None
+        A file of own measured cases, as ``gpusizer measure`` writes them, that moves the speeds of their devices.
     currency : str or None
         Of all prices, converted by dated rates where need be; that of the market without.
     ttft_s, tpot_s : float or None
@@ -169,6 +172,7 @@ class Request:
     max_gpus: int | None = None
     other_memory_bytes: int | None = None
     prices: str | None = None
+    calibrate: str | None = None
     currency: str | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None

@@ -11,7 +11,7 @@ from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.concurrency import memory_answer
-from gpusizer.performance.device_speeds import provenance
+from gpusizer.performance.device_speeds import provenance, unmeasured
 from gpusizer.performance.predict import Question, answer
 from gpusizer.performance.simulation.deployed import Served
 from gpusizer.performance.simulation.requests import Requests, drawn
@@ -19,7 +19,7 @@ from gpusizer.performance.simulation.side_by_side import BACKENDS, side_by_side
 from gpusizer.performance.simulation.summary import Summary, summary_of
 from gpusizer.performance.simulation.trace import read_trace
 from gpusizer.performance.types import Load, PrefillPool
-from gpusizer.planning.request import Field
+from gpusizer.planning.fields import CALIBRATE, Field
 from gpusizer.planning.verdict import Verdict, make_fit
 
 __all__ = ["FIELDS", "Simulation", "SimulationRequest", "make_simulation", "make_simulations", "requests_from"]
@@ -45,6 +45,7 @@ FIELDS: tuple[Field, ...] = (
     Field("ttft_s", "seconds", "--ttft"),
     Field("tpot_s", "seconds", "--tpot"),
     Field("seed", "count", "--seed"),
+    CALIBRATE,
     Field("jobs", "count", "--jobs"),
     Field("backend", "choice", "--backend", BACKENDS),
 )
@@ -87,6 +88,8 @@ class SimulationRequest:
         Targets of the goodput. [s]
     seed : int
         The same gives the same run.
+    calibrate : str or None
+        A file of own measured cases that moves the speeds of the device.
     """
 
     deployment: Deployment
@@ -105,6 +108,7 @@ class SimulationRequest:
     ttft_s: float | None = None
     tpot_s: float | None = None
     seed: int = 1
+    calibrate: str | None = None
 
     def __post_init__(self) -> None:
         for each in FIELDS:
@@ -234,7 +238,7 @@ class _Task:
 
 def _simulated(task: _Task, progress: Callable[[int], None] | None = None) -> Simulation:
     request, arriving = task.request, task.arriving
-    verdict = make_fit(request.deployment)
+    verdict = make_fit(request.deployment, calibrate=request.calibrate)
     if not verdict.fit.fits:
         return Simulation(request, verdict, None, None, ())
     question = _question(request, arriving, verdict)
@@ -248,12 +252,7 @@ def _simulated(task: _Task, progress: Callable[[int], None] | None = None) -> Si
 
 
 def _said(accelerator: Accelerator, fit: Fit, summary: Summary, most: float) -> list[Notice]:
-    found: list[Notice] = []
-    known = provenance(accelerator, fit.deployment.engine)
-    if not known.device_measured:
-        found.append(Notice("speed-from-data-sheet", {"gpu": accelerator.id}))
-    if not known.engine_measured:
-        found.append(Notice("speed-of-engine-assumed", {"engine": fit.deployment.engine}))
+    found = unmeasured(accelerator, fit.deployment.engine, provenance(accelerator, fit.deployment.engine))
     if fit.deployment.speculative_tokens:
         found.append(Notice("speculation-assumed", {"drafts": fit.deployment.speculative_tokens}))
     if summary.offered_per_s is not None and summary.offered_per_s > most:

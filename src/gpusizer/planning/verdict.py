@@ -17,6 +17,7 @@ from gpusizer.planning.device_notices import device_notices
 from gpusizer.planning.host_speed import LoneRequest, lone_request
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.offload import AUTO, offloaded
+from gpusizer.planning.own_cases import case_notices, with_cases
 
 __all__ = ["Verdict", "make_fit"]
 
@@ -49,7 +50,7 @@ class Verdict:
     request: LoneRequest | None = None
 
 
-def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
+def make_fit(deployment: Deployment, notices: Sequence[Notice] = (), *, calibrate: str | None = None) -> Verdict:
     """Does exactly this start?
 
     Parameters
@@ -58,6 +59,8 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
         One start of one engine; where its ``offload`` is "auto", flags are found that put on the host what the GPUs do not hold.
     notices : sequence of Notice
         What must be said beside the verdict's own warnings.
+    calibrate : str or None
+        A file of own cases that moves the speed of the device.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
     """
     model = model_of(deployment.model, deployment.checkpoint_bytes)
     architecture = with_precision(model.stored, deployment.precision)
-    device = accelerator(deployment.gpu)
+    device = with_cases(accelerator(deployment.gpu), calibrate)
     engine = get_engine(deployment.engine)
     deployment, unplaced = _placed(deployment, architecture, device)
     fit = engine.judge(deployment, architecture, device)
@@ -83,6 +86,7 @@ def make_fit(deployment: Deployment, notices: Sequence[Notice] = ()) -> Verdict:
         *notices,
         *unplaced,
         *assumed,
+        *case_notices([device], [engine.id], calibrate),
         *apart,
         *(() if other is None else (other,)),
         *device_notices(device, (deployment.gpu,), fit.deployment.layout.gpus),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpusizer.architecture.types import Notice
 from gpusizer.article.answer import article_gpus
+from gpusizer.engines.base.types import Evidence
 from gpusizer.i18n import text
 from gpusizer.planning.rank import target_words
 from gpusizer.planning.types import Option, Plan
@@ -48,7 +49,8 @@ def _speed_line(best: Option, language: str) -> str:
         for end in ("value", "low", "high")
     }
     words["owners"] = f"{speed.owners:,}"
-    return text("ui", "plan-speed" if speed.owners else "plan-speed-assumed", language, **words)
+    code = "plan-speed-own" if speed.evidence == Evidence.OWN else "plan-speed" if speed.owners else "plan-speed-assumed"
+    return text("ui", code, language, **words)
 
 
 def _simulated_lines(option: Option, language: str) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpusizer.validation.accuracy import Accuracy, Compared
     from gpusizer.validation.validate import CaseResult, Validation
 
-__all__ = ["validation_document"]
+__all__ = ["reason_data", "reason_words", "validation_document"]
 
 LEAST_CASES = 20  # of one source and quantity, from which on its errors are printed
 
@@ -96,9 +96,9 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "id": case.id,
         "engine": case.engine,
         "covered": case.covered,
-        "reason": _notice(case.reason) if case.reason else None,
+        "reason": reason_data(case.reason) if case.reason else None,
         "quantities": {name: _compared(name, compared) for name, compared in case.quantities.items()},
-        "warnings": [_notice(each) for each in case.notices],
+        "warnings": [reason_data(each) for each in case.notices],
     }
 
 
@@ -110,12 +110,14 @@ def _compared(name: str, compared: Compared) -> dict[str, Any]:
     return data
 
 
-def _notice(notice: Notice) -> dict[str, Any]:
-    sentences = {language: _sentence(notice, language) for language in ("en", "zh")}
+def reason_data(notice: Notice) -> dict[str, Any]:
+    """Why a case was not predicted, or what was taken for granted, as JSON."""
+    sentences = {language: reason_words(notice, language) for language in ("en", "zh")}
     return {"code": notice.code, "parameters": dict(notice.parameters), "sentence": sentences}
 
 
-def _sentence(notice: Notice, language: str) -> str:
+def reason_words(notice: Notice, language: str) -> str:
+    """The same as a sentence."""
     group = next((group for group in ("reason", "error", "warning") if has(group, notice.code, language)), "reason")
     return text(group, notice.code, language, **notice.parameters)
 
@@ -125,7 +127,7 @@ def _refusals(validation: Validation, language: str) -> Table:
     counts: dict[str, int] = {}
     for case in validation.cases:
         if case.reason:
-            sentence = _sentence(case.reason, language)
+            sentence = reason_words(case.reason, language)
             counts[sentence] = counts.get(sentence, 0) + 1
     rows = [[str(count), sentence] for sentence, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
     return Table([Column(text("ui", "cases", language), right=True), Column(text("ui", "why", language))], rows)
@@ -137,7 +139,7 @@ def _all_cases(validation: Validation, language: str) -> Table:
     rows: list[list[str]] = []
     for case in validation.cases:
         if case.reason:
-            rows.append([case.id, case.engine, "", "", "", "", "", "", _sentence(case.reason, language)])
+            rows.append([case.id, case.engine, "", "", "", "", "", "", reason_words(case.reason, language)])
         for name, compared in case.quantities.items():
             numbers = [compared.predicted, compared.low, compared.high, compared.measured, compared.error]
             rows.append([case.id, case.engine, name, *("" if number is None else f"{number}" for number in numbers), ""])

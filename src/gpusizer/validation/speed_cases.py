@@ -39,11 +39,11 @@ from gpusizer.validation.speed_flags import drafts_of, launch_of
 from gpusizer.validation.speed_layouts import run_layout
 from gpusizer.validation.speed_load import load_of
 
-__all__ = ["KNOWN_BEFORE", "PerformanceCase", "client_words", "performance_case", "speed_of"]
+__all__ = ["KNOWN_BEFORE", "PerformanceCase", "client_words", "performance_case", "question_of", "speed_of"]
 
 KNOWN_BEFORE = (
     "date", "model", "quantization", "gpu", "gpu_count", "engine", "engine_version", "parallelism", "disaggregated", "isl", "osl", "concurrency",
-    "batch_size", "request_rate", "num_prompts", "max_concurrency", "speculative", "flags", "host",
+    "batch_size", "request_rate", "num_prompts", "max_concurrency", "length_spread", "speculative", "flags", "host",
 )  # fmt: skip
 """The fields that a prediction may use."""
 
@@ -121,10 +121,14 @@ def performance_case(row: Mapping[str, Any]) -> PerformanceCase | Notice:
 
 def speed_of(case: PerformanceCase) -> Performance:
     """The prediction for a measured run."""
-    question = Question(
+    return answer(question_of(case))
+
+
+def question_of(case: PerformanceCase) -> Question:
+    """What the prediction for a measured run is asked."""
+    return Question(
         case.architecture, case.accelerator, case.deployment, case.load, replicas=case.replicas, prefill=case.prefill, host=case.host, built=case.date
     )
-    return answer(question)
 
 
 def client_words(flags: object) -> str:

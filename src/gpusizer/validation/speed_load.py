@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil, inf
 from typing import Any
@@ -15,6 +15,7 @@ __all__ = ["LARGE_BURST", "load_of", "regime_of"]
 LARGE_BURST = 500  # requests sent at once from which a run is ruled by its queue alone
 _UNTOLD_LENGTH = 300.0  # a case that gives neither length: short chat [tokens]
 _PROMPTS_PER_CUSTOMER = 10  # length of a run where it is not said: clients send ten times as many prompts as may be in flight
+_WIDEST = 10.0  # deviation of lengths over their mean that anybody's requests have
 _NATURAL_SPREAD = 0.9  # lengths of real requests: standard deviation over mean (ShareGPT and the data sets of MLPerf: 0.8 to 1.1)
 
 
@@ -41,7 +42,7 @@ def load_of(row: Mapping[str, Any]) -> Load:
     """
     isl, osl = _number(row.get("isl")), _number(row.get("osl"))
     scale = _number(row.get("length_scale")) or 1.0
-    spread = _number(row.get("length_spread")) or (0.0 if all(_round(each) for each in (isl, osl) if each) else _NATURAL_SPREAD)
+    spread = _spread(row.get("length_spread"), [each for each in (isl, osl) if each])
     prompts = _of_client(row, "num_prompts")
     base = Load((isl or osl or _UNTOLD_LENGTH) * scale, (osl or isl or _UNTOLD_LENGTH) * scale, length_spread=spread, requests=prompts)
     concurrency, limit = _number(row.get("concurrency")), _of_client(row, "max_concurrency")
@@ -75,6 +76,13 @@ def regime_of(load: Load, *, disaggregated: bool = False) -> str:
     if load.request_rate_per_s is not None:
         return "arrivals"
     return "saturated" if load.concurrency == inf else "closed"
+
+
+def _spread(told: Any, lengths: Sequence[float]) -> float:
+    """As it is told, perhaps as nothing; else by whether somebody chose the lengths."""
+    if isinstance(told, int | float) and not isinstance(told, bool) and 0 <= told <= _WIDEST:
+        return float(told)
+    return 0.0 if all(map(_round, lengths)) else _NATURAL_SPREAD
 
 
 def _closed(base: Load, concurrency: float) -> Load:

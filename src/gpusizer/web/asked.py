@@ -17,7 +17,7 @@ from gpusizer.planning.request import FIELDS, Request, from_mapping, to_query
 
 __all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "pairs_of", "refuse_files"]
 
-_NOT_OVER_HTTP = ("trace", "prices", "hub")
+_NOT_OVER_HTTP = ("trace", "prices", "calibrate", "hub")
 _FILES = (".gguf", ".json", ".toml", ".safetensors")
 _MOST_FIELDS = 200
 

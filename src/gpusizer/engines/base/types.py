@@ -23,6 +23,7 @@ class Evidence(StrEnum):
 
     EXACT = "exact"  # arithmetic on the model's own shapes: no band
     MEASURED = "measured"
+    OWN = "measured-on-your-machine"  # by whoever asks
     CALIBRATED = "calibrated"
     ASSUMED = "assumed"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gpusizer.engines import declaration
+from gpusizer.engines.base.declaration import Declaration
 from gpusizer.facts.filters import suiting
 from gpusizer.facts.model_list import ListedModel, listed_models
 from gpusizer.facts.model_sizes import PRECISIONS, ModelSizes, model_sizes
@@ -30,9 +31,8 @@ WIDER, NARROWER = 1.08, 0.95  # times the bits of a checkpoint that a file made 
 UNKNOWN_MONTHS = 24  # older than the newest, where nobody noted when a model came out
 WHOLE, GOOD, FEWER, FEW = 3, 2, 1, 0
 _LEVELS = ((7.5, WHOLE), (4.1, GOOD), (3.2, FEWER))  # bits of a parameter from which a precision counts as such
-GGUF_FROM = PRECISIONS.index("q8_0")
-SAFETENSORS = PRECISIONS[:GGUF_FROM]
-GGUF = PRECISIONS[GGUF_FROM:]
+_GGUF_FROM, _MLX_FROM = PRECISIONS.index("q8_0"), PRECISIONS.index("mlx_8bit")
+SAFETENSORS, GGUF, MLX = PRECISIONS[:_GGUF_FROM], PRECISIONS[_GGUF_FROM:_MLX_FROM], PRECISIONS[_MLX_FROM:]
 SERVERS = ("data-centre", "cloud-only", "announced")
 AT_HOME = ("gaming", "hobby", "edge", "workstation")
 FEW_AT_ONCE = 2  # requests, up to which people at home run GGUF files
@@ -211,25 +211,28 @@ def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine
 def _offers(candidate: Candidate, group: Group, engine: str) -> Iterator[Trial]:
     """The precisions that an engine has of a model on such GPUs, whether or not there is room."""
     model, sizes = candidate.model, candidate.sizes
-    gguf = declaration(engine).takes_gguf
+    declared = declaration(engine)
+    gguf = declared.takes_gguf
     if engine not in sizes.engines or (group.devices and not gguf):
         return
     reads = not {"embedding", "rerank"}.isdisjoint(model.uses)
     stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
     least = SERVED_BITS if gguf and serves_many(group) else 0.0
     widest = stored * (WIDER if stored > FOUR_BITS else NARROWER)
-    for precision in _precisions(stored, gguf=gguf):
+    for precision in _precisions(stored, declared):
         weights = min(sizes.weights_bytes[precision], HALF_BYTES * model.total_params if reads else sizes.weights_bytes[precision])
         bits = 8 * weights / model.total_params
         if least <= bits and (precision == "checkpoint" or bits <= widest):
             yield Trial(group, engine, precision, weights, bits)
 
 
-def _precisions(stored_bits: float, *, gguf: bool) -> tuple[str, ...]:
+def _precisions(stored_bits: float, declared: Declaration) -> tuple[str, ...]:
     """Precisions of an engine; a checkpoint in four bits is a GGUF file as it is."""
-    if not gguf:
-        return SAFETENSORS if stored_bits > PLAIN_BITS else ("checkpoint", "int4") if stored_bits > FOUR_BITS else ("checkpoint",)
-    return GGUF if stored_bits > FOUR_BITS else ("checkpoint", *GGUF)
+    if declared.takes_mlx:
+        return ("checkpoint", *MLX)
+    if declared.takes_gguf:
+        return GGUF if stored_bits > FOUR_BITS else ("checkpoint", *GGUF)
+    return SAFETENSORS if stored_bits > PLAIN_BITS else ("checkpoint", "int4") if stored_bits > FOUR_BITS else ("checkpoint",)
 
 
 def surely_slow(trial: Trial, model: ListedModel, need: Need, floor: ServiceFloor) -> bool:

@@ -21,6 +21,7 @@ from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import printable
+from gpusizer.planning.own_cases import with_cases
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.workbook.build import build
@@ -91,7 +92,14 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         cache = (request.kv_precision if best is None else best.launch.kv_precision).lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
         name = printable(plan.model.name) or key  # a sheet is XML, which knows no control characters
-        facts = gather(engine, [Source(key, name, stored, plan.model.entry)], listed_devices(plan.request.gpus), language, precisions, caches)
+        facts = gather(
+            engine,
+            [Source(key, name, stored, plan.model.entry)],
+            listed_devices(plan.request.gpus, plan.request.calibrate),
+            language,
+            precisions,
+            caches,
+        )
         by_users = need.users is not None
         wanted = replace(
             request,
@@ -148,13 +156,15 @@ def _sheet(engine: str, version: str | None = None, settings: Mapping[str, Any] 
     return found
 
 
-def listed_devices(named: Sequence[str] = ()) -> tuple[Accelerator, ...]:
+def listed_devices(named: Sequence[str] = (), calibrate: str | None = None) -> tuple[Accelerator, ...]:
     """The devices that a workbook lets choose from: what plans look at, what is announced, and what the request names.
 
     Parameters
     ----------
     named : sequence of str
         Names of the request.
+    calibrate : str or None
+        A file of own cases that moves the speeds of some.
 
     Returns
     -------
@@ -162,7 +172,8 @@ def listed_devices(named: Sequence[str] = ()) -> tuple[Accelerator, ...]:
         In the order of the catalogue; cards that are described in the request come last.
     """
     wanted = {each.id: each for each in map(accelerator, named)}
-    return *(each for each in accelerators() if each.usual or each.id in wanted), *(each for each in wanted.values() if each.own)
+    listed = (*(each for each in accelerators() if each.usual or each.id in wanted), *(each for each in wanted.values() if each.own))
+    return tuple(with_cases(each, calibrate) for each in listed)
 
 
 def _plain_key(name: str) -> str:
