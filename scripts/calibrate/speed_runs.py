@@ -51,7 +51,7 @@ class Worker:
         kinds = (
             tuple(one[:1] + one[3:] for one in work.linears),
             tuple((one.storage, one.top_k, one.on_host) for one in work.experts),
-            work.head.storage,
+            (work.head.storage, work.head.on_host),
         )
         latents = tuple(one.layers for one in work.attention if one.latent)
         flags = (
@@ -60,13 +60,13 @@ class Worker:
             deployment.speculative_tokens,
             load.acceptance,
         )
-        state = engine_state(deployment, self.case.date, self.case.host)
+        state = engine_state(deployment, self.case.date, self.case.host, self.fit.on_host)
         return self.case.accelerator.id, state, Parallelism.of(deployment.layout), kinds, work.kernels, latents, flags
 
     def with_constants(self, constants: Constants) -> ServedRank:
         """The rank with other constants."""
         deployment, work = self.fit.deployment, self.rank.work
-        state, cut = engine_state(deployment, self.case.date, self.case.host), Parallelism.of(deployment.layout)
+        state, cut = engine_state(deployment, self.case.date, self.case.host, self.fit.on_host), Parallelism.of(deployment.layout)
         speeds = speeds_of(work, self.case.accelerator, state, cut, constants)
         return served_rank(work, speeds, deployment, self.case.load, self.rank.traffic.places, constants, state.age_years)
 

@@ -35,7 +35,7 @@ def fit_answer(verdict: Verdict, language: str) -> Document:
     from gpusizer.rendering.fit import fit_document
 
     remedies = remedies_for(verdict.fit, verdict.launch, verdict.architecture, verdict.accelerator)
-    return fit_document(verdict.fit, verdict.launch, verdict.model.name, verdict.accelerator, remedies, language, verdict.request)
+    return fit_document(verdict, remedies, language)
 
 
 def models_answer(language: str, words: str | None = None, use: str | None = None, licence: str | None = None) -> Document:

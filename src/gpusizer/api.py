@@ -162,7 +162,7 @@ class FitAnswer:
         return to_json(self._data())
 
     def _data(self) -> Mapping[str, Any]:
-        return fit_document(self.result, self.launch, self.verdict.model.name, self.accelerator, self.remedies, "en", self.verdict.request).data
+        return fit_document(self.verdict, self.remedies, "en").data
 
 
 @dataclass(frozen=True, repr=False)

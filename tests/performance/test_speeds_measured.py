@@ -96,6 +96,16 @@ def test_errors_of_local_machines(quantity: str, median: float, most: float) -> 
     assert found[len(found) * 9 // 10] <= most
 
 
+@pytest.mark.shared
+@pytest.mark.parametrize(("quantity", "median", "most"), [("tpot_s", 0.20, 0.50), ("ttft_s", 0.35, 1.0)])
+def test_errors_of_weights_in_host_memory(quantity: str, median: float, most: float) -> None:
+    """Most: nine of ten."""
+    found = sizes(errors(FILES[1], quantity, lambda one: one.row.get("host") is not None))
+    assert len(found) > 15
+    assert statistics.median(found) <= median
+    assert found[len(found) * 9 // 10] <= most
+
+
 def groups() -> Iterator[tuple[str, Callable[[Judged], str]]]:
     yield "engine", lambda one: engine_family(one.case.deployment.engine)
     yield "device", lambda one: one.case.accelerator.id

@@ -186,7 +186,8 @@ def test_a_request_is_as_fast_as_the_memory_of_the_host() -> None:
     assert make_fit(whole).request is None
 
 
-def test_two_processors_read_slower_than_their_channels_together() -> None:
+def test_two_processors_read_no_faster_than_one() -> None:
+    """llama.cpp puts weights anywhere: ggml-org/llama.cpp#11744 and pull 16548, mozilla-ai/llamafile#765."""
     launch, _ = asked("gpt-oss-120b", "checkpoint", "rtx4090-24gb", flags={"n_cpu_moe": 36})
     one, two = (
         make_fit(start_from_flags(launch, {**launch.flags, "--host-bandwidth": words}).deployment).request for words in ("EPYC 9654", "2 x EPYC 9654")
@@ -194,7 +195,7 @@ def test_two_processors_read_slower_than_their_channels_together() -> None:
     assert one is not None
     assert two is not None
     assert one.bandwidth.bytes_per_s * 2 == two.bandwidth.bytes_per_s
-    assert two.speed.tpot_s.value < one.speed.tpot_s.value < 2 * two.speed.tpot_s.value
+    assert two.speed.tpot_s.value == pytest.approx(one.speed.tpot_s.value)
 
 
 def test_sums_of_the_host_are_told_by_their_sections() -> None:

@@ -302,12 +302,12 @@ def test_hostile_hosts(host: Any) -> None:
         ("llama.cpp", "llama-server -ngl 99 -ot exps=CPU", {"n_gpu_layers": 99, "override_tensor": ["exps=CPU"]}, ("", None)),
         ("llama.cpp", "all experts in host memory (-ncmoe 999), op offload on", {"n_cpu_moe": 999}, ("expert-layers", 999)),
         ("ik_llama.cpp", "all routed experts in host memory (--cpu-moe)", {"cpu_moe": True}, ("experts", None)),
-        ("ktransformers", "routed experts in host memory", {"cpu_moe": True}, ("experts", None)),
-        ("ktransformers", "", {"cpu_moe": True}, ("experts", None)),
+        ("ktransformers", "routed experts in host memory", {"cpu_moe": True, "no_op_offload": True}, ("experts", None)),
+        ("ktransformers", "", {"cpu_moe": True, "no_op_offload": True}, ("experts", None)),
         ("llama.cpp", "8 layers on the card, the rest in host memory", {"n_gpu_layers": 8}, ("layers", 8)),
         ("llama.cpp", "--n-gpu-layers 36", {"n_gpu_layers": 36}, ("layers", 36)),
-        ("llama.cpp", "layers or experts chosen by the client so that the card is full", {"fit": "on"}, ("rest", None)),
-        ("llama.cpp", "layers that do not fit in host memory", {"fit": "on"}, ("rest", None)),
+        ("llama.cpp", "layers or experts chosen by the client so that the card is full", {"n_cpu_moe": 60}, ("rest", None)),
+        ("llama.cpp", "layers that do not fit in host memory", {"n_cpu_moe": 60}, ("rest", None)),
     ],
 )
 def test_what_lies_on_the_host(engine: str, offload: str, flags: dict[str, Any], said: tuple[str, int | None]) -> None:
@@ -317,6 +317,16 @@ def test_what_lies_on_the_host(engine: str, offload: str, flags: dict[str, Any],
     assert case.deployment.flags == flags
     assert case.host is not None
     assert (case.host.offload, case.host.layers) == said
+
+
+def test_ktransformers_is_a_part_of_sglang_since_october_2025() -> None:
+    """Its tools then start SGLang; what the case itself says holds."""
+    told = {"engine": "ktransformers", "engine_version": "0.5.1", "quantization": "FP8", "gpu": "RTX 5090 32GB", "gpu_count": 1, "parallelism": "tp1"}
+    start = case_of(model="MiniMaxAI/MiniMax-M2.1", date="2026-01", flags={"kt-num-gpu-experts": 7}, **told).deployment
+    assert (start.engine, start.engine_version) == ("sglang", None)
+    assert start.flags["kt_num_gpu_experts"] == 7
+    assert start.flags["kt_method"] == "FP8"
+    assert case_of(date="2025-03", **(told | {"quantization": "Q4_K_M"})).deployment.engine == "llama.cpp"
 
 
 # ---- what was measured -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shlex
 from pathlib import Path
@@ -192,3 +193,21 @@ def test_the_command_line_that_the_page_shows_gives_the_same(capsys: pytest.Capt
         words = shlex.split(on_command_line(fit_asked(pairs)))
         place = words.index("--") if "--" in words else len(words)
         assert on_the_command_line(capsys, *words[2:place], "--format", "json", *words[place:]) == asked_over_http(pairs)[1]
+
+
+def test_models_beside_a_start_are_answered_as_on_the_command_line_and_shown_on_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    command = "vllm serve Qwen/Qwen3-8B --max-model-len 8192"
+    expected = on_the_command_line(capsys, "--gpu", "l40s-48gb", "--with", "bge-m3,whisper-large-v3", "--format", "json", "--", command)
+    pairs = [("command", command), ("gpu", "l40s-48gb"), ("with", "bge-m3"), ("with", "whisper-large-v3")]
+    status, found = asked_over_http(pairs)
+    assert status == 200
+    assert found == expected
+    _, page = asked_over_http(pairs, "page")
+    assert html.escape(found["companions"][0]["command"]) in page
+    assert "whisper-large-v3, Transformers on GPU 0" in page
+
+
+def test_files_are_no_models_beside() -> None:
+    for name in ("/etc/passwd", "config.json", "./model.gguf"):
+        status, _ = asked_over_http([("model", "qwen3-8b"), ("gpu", "l40s-48gb"), ("with", name)])
+        assert status in (404, 422), name

@@ -131,6 +131,7 @@ def test_names_are_not_looked_up_on_this_machine(server: str, server_process: Se
     for name in names:
         assert SECRET not in json.dumps(problem_of(get(server, model=name, users=5))), name
         assert SECRET not in json.dumps(problem_of(post(server, {"model": name, "users": 5}))), name
+        assert SECRET not in json.dumps(problem_of(get(server, model="qwen3-8b", users=5, with_models=name))), name
     for card in (str(tmp_path / "card.toml"), "card.toml", "/dev/stdin", "CARD.TOML"):
         problem_of(get(server, model="qwen3-8b", gpus=card))
     assert get(server, model="qwen3-8b", gpus="h200", users=3).json()["model"]["id"] == "qwen3-8b"
@@ -182,6 +183,9 @@ def test_ids_are_no_paths(server: str, folder: str, name: str) -> None:
         {"model": "qwen3-8b", "request_rate": "nan"},
         {"model": "qwen3-8b", "engine": ",".join(f"vllm{number}" for number in range(50))},
         {"model": "qwen3-8b", "gpus": "48GB,864GB/s," * 2000},
+        {"model": "qwen3-8b", "with_models": "bge-m3," * 1000},
+        {"model": "qwen3-8b", "with_models": "/etc/passwd"},
+        {"model": "qwen3-8b", "spare": "-1"},
         {"model": "qwen3-8b", "lang": "xx"},
         {"model": "qwen3-8b", "self": "1"},
         {"model": "qwen3-8b", "__class__": "1"},

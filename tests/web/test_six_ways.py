@@ -31,6 +31,7 @@ REQUESTS = [
     Request(model="deepseek-r1", concurrency=16, context_tokens=16384, vendor="amd"),
     Request(model="kimi-k2-instruct", users=2000, currency="EUR", sort="gpus"),
     Request(model="qwen3-14b", scenario="code-assistant", tuning="off"),
+    Request(model="qwen3-8b", users=100, with_models=("bge-m3", "bge-reranker-v2-m3"), spare=1),
 ]
 
 COUNTED = [each for each in REQUESTS if each.engine == "vllm" and not each.has_targets and each.tuning == "auto"]

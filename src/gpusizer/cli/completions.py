@@ -82,4 +82,5 @@ _BY_FIELD: dict[str, Complete] = {
     "engine": engines,
     "scenario": scenarios,
     "vendor": vendors,
+    "with_models": models,
 }

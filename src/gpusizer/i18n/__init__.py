@@ -46,6 +46,7 @@ GROUPS: Mapping[str, str] = {
     "run-on": "run_on",
     "run-on-page": "run_on_page",
     "measure": "measure",
+    "stack": "stack",
 }
 """The file that holds each group of texts."""
 

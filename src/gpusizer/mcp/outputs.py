@@ -38,6 +38,8 @@ def _plan(language: str) -> _Schema:
         gpus_to_order=_WHOLE,
         nodes=_WHOLE,
         replicas=_WHOLE,
+        spare_replicas=_WHOLE,
+        companions=_list(_FREE),
         layout=_FREE,
         engine=_TEXT,
         precision=_TEXT,
@@ -88,6 +90,7 @@ def _fit(language: str) -> _Schema:
         max_concurrency=_NUMBER,
         evidence=_TEXT,
         command=_TEXT,
+        companions=_list(_FREE),
         remedies=_list(_object("sentence", sentence=_TEXT, command=_TEXT, kv_cache_tokens=_WHOLE)),
         warnings=_TEXTS,
     )

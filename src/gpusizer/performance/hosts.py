@@ -19,7 +19,7 @@ class HostBandwidth(NamedTuple):
     bytes_per_s : float
         Of the whole machine. [bytes/s]
     origin : str
-        "told", or "assumed": that of a usual desktop.
+        "told", "assumed": that of a usual desktop, or "link": what a GPU reads it at.
     """
 
     bytes_per_s: float
@@ -38,7 +38,10 @@ def host_bandwidth_of(deployment: Deployment) -> HostBandwidth:
 
 
 def host_of(deployment: Deployment) -> Host:
-    """The host as far as it was told."""
+    """The host as far as it was told; KTransformers' kernels put a part of the weights beside each processor."""
     return Host(
-        memory_bytes=deployment.host_memory_bytes, sockets=deployment.host_sockets, bandwidth_bytes_per_s=deployment.host_bandwidth_bytes_per_s
+        memory_bytes=deployment.host_memory_bytes,
+        sockets=deployment.host_sockets,
+        bandwidth_bytes_per_s=deployment.host_bandwidth_bytes_per_s,
+        weights_spread=any(name.startswith("kt_") for name in deployment.flags),
     )

@@ -10,7 +10,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines import find_declaration
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.releases import month_of
-from gpusizer.engines.base.types import Deployment, Fit, Section
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Deployment, Fit, OnHost
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import maximum, minimum
@@ -21,17 +21,20 @@ from gpusizer.performance.concurrency import completed, running_places
 from gpusizer.performance.constants import Constants, speed_constants
 from gpusizer.performance.device_speeds import engine_family
 from gpusizer.performance.served_rank import ServedRank, ServingConstants, Traffic
-from gpusizer.performance.step_speeds import EngineState, speeds_of
+from gpusizer.performance.step_speeds import EngineState, HostSpeed, speeds_of
 from gpusizer.performance.step_time import Speeds, Step, step_time
-from gpusizer.performance.step_work import OnHost, Parallelism, StepWork, latent_layers, step_work
+from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers, step_work
 from gpusizer.performance.types import Host, Load
 
-__all__ = ["age_years", "engine_state", "on_host_of", "polled_steps", "quickest_token_s", "served_rank", "set_up", "stream_interval"]
+__all__ = ["age_years", "engine_state", "polled_steps", "quickest_token_s", "served_rank", "set_up", "stream_interval"]
 
 UNBOUNDED_TOKENS = 1e9  # of a step, for an engine that computes a prompt in one piece
 HALF_A_STEP = 0.5  # what is left on average of the step that runs when a prompt comes
 _MEASURED_ALONE_APART = frozenset({"mindie"})  # its speeds are measured, its memory is not modelled; prompts have steps of their own
-_FAR_MEMORY = 0.5  # exponent: half of what a processor reads beside another lies in the memory of that other
+# Exponent of the processors that share a model where each reads what lies beside it: two do as much as 1.4 (kvcache-ai/ktransformers@95009ea
+# doc/en/DeepseekR1_V3_tutorial.md). llama.cpp puts weights anywhere, and two do as much as one: ggml-org/llama.cpp#11744, pull 16548 (one socket is
+# used for want of it), mozilla-ai/llamafile#765.
+_FAR_MEMORY = 0.5
 _MONTH = re.compile(r"(20\d{2})-(\d{2})")
 
 
@@ -47,8 +50,8 @@ def set_up(
 ) -> ServedRank:
     """One rank as it is served: work, speeds, what it is asked to do by the defaults of the engine's own answer, and its fixed costs."""
     known = constants or speed_constants()
-    state = engine_state(fit.deployment, built, host)
-    work, speeds = _work_and_speeds(architecture, accelerator, fit.deployment, state, known, on_host_of(fit))
+    state = engine_state(fit.deployment, built, host, fit.on_host)
+    work, speeds = _work_and_speeds(architecture, accelerator, fit.deployment, state, known)
     places = running_places(work, accelerator, fit, load)
     return served_rank(work, speeds, fit.deployment, load, places, known, age_years(fit.deployment, built))
 
@@ -56,18 +59,18 @@ def set_up(
 def quickest_token_s(architecture: Architecture, accelerator: Accelerator, deployment: Deployment, *, context_tokens: float) -> float:
     """Time of one token of a single request, nothing beside it: no load is served faster. [s]"""
     known = completed(architecture, accelerator, deployment)
-    work, speeds = _work_and_speeds(architecture, accelerator, known, engine_state(known), speed_constants(), OnHost())
+    work, speeds = _work_and_speeds(architecture, accelerator, known, engine_state(known), speed_constants())
     drafts = float(deployment.speculative_tokens)
     step = Step(sequences=1.0 / speeds.pp, context_tokens=context_tokens / 2, verified_tokens=1.0 + drafts)
     return float(step_time(work, speeds, step)) / (1.0 + drafts)
 
 
 def _work_and_speeds(
-    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, state: EngineState, constants: Constants, on_host: OnHost
+    architecture: Architecture, accelerator: Accelerator, deployment: Deployment, state: EngineState, constants: Constants
 ) -> tuple[StepWork, Speeds]:
     cut = Parallelism.of(deployment.layout)
-    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8, on_host=on_host)
-    known, key = _known_speeds(architecture), (accelerator, state, cut, on_host)  # one deployment is asked under several loads
+    work = step_work(architecture, cut, cache_element_bytes=state.cache_bits / 8, on_host=state.on_host)
+    known, key = _known_speeds(architecture), (accelerator, state, cut)  # one deployment is asked under several loads
     found = known.get(key)
     if found is None or found[0] is not constants:
         found = known[key] = (constants, speeds_of(work, accelerator, state, cut, constants))
@@ -80,23 +83,20 @@ def _known_speeds(architecture: Architecture) -> Remembered[Hashable, tuple[Cons
     return Remembered(1024)
 
 
-def on_host_of(fit: Fit) -> OnHost:
-    """What of the weights lies in the memory of the host, by the engine's own answer."""
-    if fit.host_layers or fit.host_experts:
-        return OnHost(fit.host_layers, fit.host_experts)
-    sizes = [(item.id, item.bytes) for item in fit.ranks[fit.worst].items if item.section is Section.WEIGHTS] if fit.deployment.flags else []
-    moved = -sum(size for name, size in sizes if name == "weights_on_host")
-    return OnHost(layers=moved / sum(size for _, size in sizes if size > 0)) if moved > 0 else OnHost()
-
-
-def engine_state(deployment: Deployment, built: str = "", host: Host | None = None) -> EngineState:
+def engine_state(deployment: Deployment, built: str = "", host: Host | None = None, on_host: OnHost = NOTHING_ON_HOST) -> EngineState:
     """What of a deployment's engine bears on the speed of its steps."""
     form = cache_format(deployment.kv_precision, "bf16")
     bits = 8 * form.element_bytes if form else 16.0
-    computes = engine_family(deployment.engine) == "llama.cpp"
-    bandwidth = None if host is None or host.bandwidth_bytes_per_s is None else host.bandwidth_bytes_per_s / (host.sockets or 1) ** _FAR_MEMORY
     fused = "flashinfer" in str(deployment.flags.get("moe_runner_backend"))  # SGLang's default runs experts, and sums over ranks, in more pieces
-    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager, fused, bandwidth, computes)
+    speed = HostSpeed() if host is None or on_host == NOTHING_ON_HOST else _host_speed(host)
+    return EngineState(deployment.engine, age_years(deployment, built), bits, deployment.enforce_eager, fused, on_host, speed)
+
+
+def _host_speed(host: Host) -> HostSpeed:
+    sockets = host.sockets or 1
+    together = sockets ** (1 - _FAR_MEMORY) if host.weights_spread else 1.0
+    bandwidth = None if host.bandwidth_bytes_per_s is None else host.bandwidth_bytes_per_s / sockets * together
+    return HostSpeed(bandwidth, together, host.pcie_generation)
 
 
 def served_rank(

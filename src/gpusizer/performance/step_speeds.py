@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import log2
 from typing import Any, NamedTuple
 
+from gpusizer.engines.base.types import NOTHING_ON_HOST, OnHost
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.constants import Constants, speed_constants
 from gpusizer.performance.device_speeds import (
@@ -18,12 +18,12 @@ from gpusizer.performance.device_speeds import (
     vector_flops_per_s,
 )
 from gpusizer.performance.kernel_counts import Kernels
-from gpusizer.performance.links import crosses_servers, link_bytes_per_s, network_bytes_per_s
+from gpusizer.performance.links import crosses_servers, host_link_bytes_per_s, link_bytes_per_s, network_bytes_per_s
 from gpusizer.performance.own_speeds import as_measured
-from gpusizer.performance.step_time import ClassSpeed, Speeds
+from gpusizer.performance.step_time import NEVER_MOVED, ClassSpeed, Speeds
 from gpusizer.performance.step_work import Parallelism, StepWork, latent_layers
 
-__all__ = ["EngineState", "speeds_of"]
+__all__ = ["EngineState", "HostSpeed", "speeds_of"]
 
 _COMPUTED_BITS = {"fp8": "8", "fp4": "4"}
 _NATIVE = {"8": "fp8", "fp4": "fp4"}  # storage class -> number format that multiplies it as it is
@@ -36,6 +36,24 @@ _NEVER = 1e30  # weights a second where none are widened
 _LARGEST_GATHER = 8  # ranks of a server that exchange tokens
 _LONGEST_CHAIN = 8  # pipeline stages of one server
 _GATHER_TREE = 3  # levels of the exchange of eight ranks, for which its floor was fitted
+
+
+class HostSpeed(NamedTuple):
+    """How fast a host is.
+
+    Parameters
+    ----------
+    bytes_per_s : float or None
+        What its memory carries for processors that compute one model together, None where it is not known. [bytes/s]
+    processors : float
+        As many processors as they do together.
+    pcie_generation : int or None
+        Of its slots.
+    """
+
+    bytes_per_s: float | None = None
+    processors: float = 1.0
+    pcie_generation: int | None = None
 
 
 class EngineState(NamedTuple):
@@ -53,10 +71,10 @@ class EngineState(NamedTuple):
         No graphs are captured.
     fused : bool
         Kernels are joined that an engine launches one by one unless it is told to.
-    host_bytes_per_s : float or None
-        Memory bandwidth of the host, where it is known. [bytes/s]
-    host_computes : bool
-        The processor multiplies weights that lie in its memory; otherwise they are copied to the device for each step.
+    on_host : OnHost
+        Weights in the memory of the host.
+    host : HostSpeed
+        How fast that host is.
     """
 
     engine: str
@@ -64,8 +82,8 @@ class EngineState(NamedTuple):
     cache_bits: float = 16.0
     eager: bool = False
     fused: bool = False
-    host_bytes_per_s: float | None = None
-    host_computes: bool = False
+    on_host: OnHost = NOTHING_ON_HOST
+    host: HostSpeed = HostSpeed()
 
 
 def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut: Parallelism, constants: Constants | None = None) -> Speeds:
@@ -100,13 +118,15 @@ def speeds_of(work: StepWork, accelerator: Accelerator, state: EngineState, cut:
         *((block.storage, True, block.on_host) for block in work.experts),
     }
     classes = {
-        part: _host_speed(accelerator, state, constants) if part[2] else _class_speed(accelerator, state, constants, part[0], routed=part[1])
-        for part in parts
+        (storage, routed, on_host): _host_speed(accelerator, state, cut, constants, storage, routed=routed)
+        if on_host
+        else _class_speed(accelerator, state, constants, storage, routed=routed)
+        for storage, routed, on_host in parts
     }
     known = Speeds(
         linears=tuple(classes[linear.storage, False, linear.on_host] for linear in work.linears),
         experts=tuple(classes[block.storage, True, block.on_host] for block in work.experts),
-        head=classes[work.head.storage, False, False],
+        head=classes[work.head.storage, False, work.head.on_host],
         imbalance=1.0 + constants.of("imbalance", "ep") * log2(max(cut.ep, 1)) if work.experts else 1.0,
         routing_evenness=constants.of("routing", "evenness"),
         tp=float(cut.tp),
@@ -150,14 +170,24 @@ def _class_speed(accelerator: Accelerator, state: EngineState, constants: Consta
     )
 
 
-def _host_speed(accelerator: Accelerator, state: EngineState, constants: Constants) -> ClassSpeed:
-    """Products whose weights lie in the memory of the host: the processor computes them, or the device once they are there."""
-    link = link_bytes_per_s(replace(accelerator, interconnect_bytes_per_s=None), 2, constants)
-    if not state.host_computes:
-        return ClassSpeed(link, _NEVER, 1.0, _NEVER)
-    bandwidth = state.host_bytes_per_s or constants.of("host_bytes_per_s", "unknown")
+def _host_speed(accelerator: Accelerator, state: EngineState, cut: Parallelism, constants: Constants, storage: str, *, routed: bool) -> ClassSpeed:
+    """Products whose weights lie in the memory of the host: the processor computes them, or the device once they are there.
+
+    The ranks of a replica share the processors; each has a link of its own.
+    """
+    there, link = state.on_host, host_link_bytes_per_s(accelerator, state.host.pcie_generation)
+    device = _class_speed(accelerator, state, constants, storage, routed=routed)
+    if not there.computed:
+        return device._replace(bytes_per_s=min(link, device.bytes_per_s))
+    ranks = cut.tp * cut.dp
     return ClassSpeed(
-        bandwidth * constants.of("host_memory", "share"), constants.of("host_flops_per_s", "processor"), 1.0, _NEVER, moved_bytes_per_s=link
+        (state.host.bytes_per_s or constants.of("host_bytes_per_s", "unknown")) * constants.of("host_memory", "share") / ranks,
+        constants.of("host_flops_per_s", "processor") * state.host.processors / ranks,
+        1.0,
+        _NEVER,
+        moved_from_tokens=min(there.moved_from_tokens, NEVER_MOVED),
+        moved_bytes_per_s=link,
+        moved_flops_per_s=device.peak_per_s * device.efficiency,
     )
 
 
@@ -192,6 +222,7 @@ def _fixed_costs(work: StepWork, accelerator: Accelerator, state: EngineState, c
         "sequence_s": constants.of("sequence_s", "host") * aged,
         "quantise_s": constants.of("quantise_s", "product") * each,
         "eager_s": eager * (1 + latent),
+        "handover_s": constants.of("handover_s", "layer"),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gpusizer.formulas.communication import expert_volume_bytes
 from gpusizer.formulas.compute import attended_rows, expert_rows, experts_touched_skewed, kernels_seconds, overhead_seconds
-from gpusizer.formulas.core import maximum, minimum, where
+from gpusizer.formulas.core import maximum, where
 from gpusizer.formulas.step.attention import (
     attention_bytes,
     attention_flops,
@@ -24,9 +24,10 @@ from gpusizer.performance.kernel_counts import Kernels
 from gpusizer.performance.notes import Note, unnoted
 from gpusizer.performance.step_work import AttentionWork, StepWork
 
-__all__ = ["ClassSpeed", "Speeds", "Step", "communication_seconds", "step_time"]
+__all__ = ["NEVER_MOVED", "ClassSpeed", "Speeds", "Step", "communication_seconds", "step_time"]
 
 PAID_SHARE = 0.75  # of what narrow weights save that quantising their input costs at most
+NEVER_MOVED = 1e30  # tokens of a step
 _A_FEW = 1e-6  # tokens of an empty step: divisors are never zero
 
 
@@ -39,9 +40,10 @@ class ClassSpeed(NamedTuple):
     efficiency: Any
     widen_per_s: Any
     tile_rows: Any = 0.0
-    moved_bytes_per_s: Any = (
-        0.0  # where weights lie on the host: how fast they reach the device, which computes instead where that is faster [bytes/s]
-    )
+    # where weights lie on the host: tokens of a step from which they are moved to the device, how fast they reach it, and how fast it multiplies
+    moved_from_tokens: Any = NEVER_MOVED
+    moved_bytes_per_s: Any = 1.0
+    moved_flops_per_s: Any = 1.0
 
 
 class Speeds(NamedTuple):
@@ -59,9 +61,9 @@ class Speeds(NamedTuple):
         Arithmetic of decode and of prefill attention. [FLOP/s]
     kernel_s : Kernels
         A kernel by kind of block. [s]
-    step_s, sequence_s, quantise_s, eager_s : number
+    step_s, sequence_s, quantise_s, eager_s, handover_s : number
         Fixed costs: a step, a sequence in a step, the quantisation of a product's input; the host's launch of a kernel of a step with
-        prompts, which no graph holds. [s]
+        prompts, which no graph holds; a layer whose experts the processor computes. [s]
     imbalance, routing_evenness : number
         Load of the busiest rank of experts over the mean; how evenly popular experts are.
     reduce_latency_s, bus_bytes_per_s : number
@@ -87,6 +89,7 @@ class Speeds(NamedTuple):
     sequence_s: Any
     quantise_s: Any
     eager_s: Any
+    handover_s: Any
     imbalance: Any
     routing_evenness: Any
     reduce_latency_s: Any
@@ -151,7 +154,7 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     decoded = step.sequences * step.verified_tokens
     tokens = maximum(decoded + step.prefill_tokens, _A_FEW)
     linears = sum(
-        _product("step_linears", note, linear.flops_per_token, tokens, linear.weight_bytes, speed)
+        _product("step_linears", note, linear.flops_per_token, tokens, linear.weight_bytes, speed, tokens)
         for linear, speed in zip(work.linears, speeds.linears, strict=True)
     )
     ending = decoded + step.prefill_sequences
@@ -164,15 +167,15 @@ def step_time(work: StepWork, speeds: Speeds, step: Step, note: Note = unnoted) 
     return note("step_total", step_seconds)(
         linears_s=linears,
         experts_s=experts,
-        head_s=_product("step_head", note, work.head.flops_per_token, ending, work.head.weight_bytes, speeds.head),
+        head_s=_product("step_head", note, work.head.flops_per_token, ending, work.head.weight_bytes, speeds.head, tokens),
         attention_s=attention,
         prompt_attention_s=prompts,
         communication_s=communication_seconds(work, speeds, tokens, note),
-        overhead_s=_overhead(work, speeds, step.sequences + step.prefill_sequences, saved, note),
+        overhead_s=_handovers(work, speeds, note) + _overhead(work, speeds, step.sequences + step.prefill_sequences, saved, note),
     )
 
 
-def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, speed: ClassSpeed) -> Any:
+def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, speed: ClassSpeed, tokens: Any) -> Any:
     seconds = note(id, product_seconds)(
         flops=row_flops * rows,
         peak_per_s=speed.peak_per_s,
@@ -182,10 +185,12 @@ def _product(id: str, note: Note, row_flops: Any, rows: Any, size: Any, speed: C
         weights=row_flops / 2,
         widen_per_s=speed.widen_per_s,
     )
-    if type(speed.moved_bytes_per_s) is float and not speed.moved_bytes_per_s:
+    if type(speed.moved_from_tokens) is float and speed.moved_from_tokens == NEVER_MOVED:
         return seconds
-    moved = note("weights_moved", moved_weights_seconds)(moved_bytes=size, bytes_per_s=maximum(speed.moved_bytes_per_s, 1.0))
-    return where(speed.moved_bytes_per_s > 0, minimum(seconds, moved), seconds)
+    moved = note("weights_moved", moved_weights_seconds)(
+        moved_bytes=size, bytes_per_s=speed.moved_bytes_per_s, flops=row_flops * rows, flops_per_s=speed.moved_flops_per_s
+    )
+    return where(tokens >= speed.moved_from_tokens, moved, seconds)
 
 
 def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> tuple[Any, Any]:
@@ -203,7 +208,7 @@ def _experts(work: StepWork, speeds: Speeds, tokens: Any, note: Note) -> tuple[A
         rows = note("expert_rows", expert_rows)(routed_tokens=shared * block.top_k, touched_experts=touched, tile_rows=speed.tile_rows)
         share = block.layers * speeds.imbalance / speeds.ep * touched  # experts that this rank reads in all layers together
         seconds = seconds + _product(
-            "step_experts", note, block.expert_flops * share, rows / maximum(touched, _A_FEW), block.expert_bytes * share, speed
+            "step_experts", note, block.expert_flops * share, rows / maximum(touched, _A_FEW), block.expert_bytes * share, speed, tokens
         )
         saved = saved + _narrow(block.expert_flops * share, block.expert_bytes * share, speed)
     return seconds, saved
@@ -286,6 +291,13 @@ def communication_seconds(work: StepWork, speeds: Speeds, tokens: Any, note: Not
         latency_s=speeds.hop_latency_s,
     )
     return reduction + exchange + hops
+
+
+def _handovers(work: StepWork, speeds: Speeds, note: Note) -> Any:
+    """Going to the processor and back. [s]"""
+    if type(work.handovers) is float and not work.handovers:
+        return 0.0
+    return note("step_handovers", kernels_seconds)(kernels=work.handovers, kernel_s=speeds.handover_s)
 
 
 def _overhead(work: StepWork, speeds: Speeds, sequences: Any, narrow_s: Any, note: Note) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, assert_never
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.types import Attention, CompressedAttention, LatentAttention, Layer, Mixer, MixtureOfExperts, Split, StateMixer, Tensor
-from gpusizer.engines.base.types import Layout
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Layout, OnHost
 from gpusizer.engines.base.weights import ROUTED, once_per_architecture
 from gpusizer.once import Remembered
 from gpusizer.performance.kernel_counts import Kernels, Product, layer_kernels, storage_class
@@ -25,7 +25,6 @@ __all__ = [
     "AttentionWork",
     "Experts",
     "Linear",
-    "OnHost",
     "Parallelism",
     "StepWork",
     "bulk_storages",
@@ -57,13 +56,6 @@ class Parallelism(NamedTuple):
     def expert_tp(self) -> float:
         """Ranks that cut one expert."""
         return max(self.tp * self.dp / self.ep, 1)
-
-
-class OnHost(NamedTuple):
-    """What lies in the memory of the host: shares of the decoder layers, whole, and of the routed experts of the others."""
-
-    layers: float = 0.0
-    experts: float = 0.0
 
 
 class Linear(NamedTuple):
@@ -125,6 +117,8 @@ class StepWork(NamedTuple):
         Width of a token. [elements]
     draft_share : number
         Work of one draft step relative to a step of the model.
+    handovers : number
+        Times that a step goes to the processor and back.
     """
 
     linears: tuple[Linear, ...]
@@ -137,6 +131,7 @@ class StepWork(NamedTuple):
     quantised_products: Any
     hidden_size: Any
     draft_share: Any
+    handovers: Any = 0.0
 
 
 Work = TypeVar("Work", Experts, AttentionWork)
@@ -285,9 +280,6 @@ def _state_bytes(dtype: str | None) -> float:
     return 2.0 if (dtype or "").lower() in ("bf16", "bfloat16", "fp16", "float16") else 4.0
 
 
-NOTHING_ON_HOST = OnHost()
-
-
 def step_work(architecture: Architecture, cut: Parallelism, *, cache_element_bytes: float = 2.0, on_host: OnHost = NOTHING_ON_HOST) -> StepWork:
     """What one step of one rank must do, all pipeline stages together.
 
@@ -315,14 +307,27 @@ def _shared_out(work: StepWork, on_host: OnHost) -> StepWork:
     """The same work with what the host holds told apart."""
     if on_host == NOTHING_ON_HOST:
         return work
-    layers, experts = on_host.layers, on_host.layers + (1 - on_host.layers) * on_host.experts
+    layers, experts, size = on_host.layers, on_host.layers + (1 - on_host.layers) * on_host.experts, on_host.expert_size
     linears = tuple(
         one._replace(weight_bytes=one.weight_bytes * (1 - layers), flops_per_token=one.flops_per_token * (1 - layers)) for one in work.linears
     )
     moved = tuple(Linear(one.storage, one.weight_bytes * layers, one.flops_per_token * layers, on_host=True) for one in work.linears if layers)
     kept = tuple(one._replace(layers=one.layers * (1 - experts)) for one in work.experts)
-    lent = tuple(one._replace(layers=one.layers * experts, on_host=True) for one in work.experts if experts)
-    return work._replace(linears=linears + moved, experts=kept + lent)
+    lent = tuple(one._replace(layers=one.layers * experts, expert_bytes=one.expert_bytes * size, on_host=True) for one in work.experts if experts)
+    if on_host.whole:
+        moved, lent = moved + tuple(map(_copied_whole, lent)), ()
+    return work._replace(
+        linears=linears + moved,
+        head=work.head._replace(on_host=on_host.head),
+        experts=kept + lent,
+        handovers=float(on_host.handovers),
+    )
+
+
+def _copied_whole(block: Experts) -> Linear:
+    """Experts that cross the link whether a token needs them or not."""
+    of_token = block.layers * block.top_k * block.expert_flops
+    return Linear(block.storage, block.layers * block.experts * block.expert_bytes, of_token, on_host=True)
 
 
 @once_per_architecture

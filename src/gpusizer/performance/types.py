@@ -73,6 +73,10 @@ class Host:
         full cards do not hold); empty where nothing is said.
     layers : int or None
         How many.
+    pcie_generation : int or None
+        Of its slots.
+    weights_spread : bool
+        The engine puts weights beside the processors that read them; otherwise all but one of several wait for the memory of another.
     """
 
     memory_bytes: float | None = None
@@ -83,6 +87,8 @@ class Host:
     bandwidth_bytes_per_s: float | None = None
     offload: str = ""
     layers: int | None = None
+    pcie_generation: int | None = None
+    weights_spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

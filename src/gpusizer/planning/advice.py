@@ -11,6 +11,7 @@ from gpusizer.performance.acceptance import assumed_acceptance
 from gpusizer.planning.drafts import own_drafts
 from gpusizer.planning.option_speeds import OptionSpeeds, load_of
 from gpusizer.planning.search import candidate_of
+from gpusizer.planning.stack import with_stack
 from gpusizer.planning.wanted import Candidate, Search
 from gpusizer.units import format_share
 
@@ -44,7 +45,7 @@ def draft_advice(plan: Plan, option: Option) -> tuple[Notice, ...]:
     own = own_drafts(request.speculative, engine, wanted.bare, option.architecture)
     if own is None:
         return ()
-    found = candidate_of(replace(wanted, drafts=own), option.accelerator, option.layout)
+    found = candidate_of(with_stack(replace(wanted, drafts=own), option), option.accelerator, option.layout)
     if not isinstance(found, Candidate) or found.replicas > option.replicas:
         return ()
     ask = option.speeds.ask._replace(deployment=found.launch, fit=found.fit)

@@ -15,11 +15,12 @@ from gpusizer.planning.drafts import read_drafts
 from gpusizer.planning.owned import owned_words, split_owned
 from gpusizer.units import format_share, parse_bytes, parse_duration_s, parse_share, parse_tokens
 
-__all__ = ["CALIBRATE", "CHECKPOINT", "Field", "checked_size"]
+__all__ = ["CALIBRATE", "CHECKPOINT", "WITH_MODELS", "Field", "checked_size"]
 
 MAX_COUNT = 10**9
 MAX_TOKENS = 2**28  # longer than any context that a model declares
 MAX_ENTRIES = 512  # of a list of accelerators
+MAX_COMPANIONS = 8  # models beside the language model
 MAX_WORD = 4096  # characters of a path
 MAX_BYTES = 10**14  # of the files of one model
 MAX_SIZE_WORDS = 40
@@ -42,6 +43,10 @@ class Field:
         What a "choice" may be.
     many : bool
         May be given again, or with commas; the value is a tuple.
+    lowest : int
+        The smallest number of a count, of tokens, of bytes.
+    most : int
+        Entries of a list.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Field:
     option: str
     choices: tuple[str, ...] = ()
     many: bool = False
+    lowest: int = 1
+    most: int = MAX_ENTRIES
 
     def read(self, value: Any) -> Any:
         """The value in its own type, from text or from a number.
@@ -67,9 +74,9 @@ class Field:
     def _entries(self, value: Any) -> list[Any]:
         """The entries of a list, or of words with commas, as many as a catalogue has."""
         given = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
-        found = [word for entry in given[: MAX_ENTRIES + 1] for word in (_split(self, entry) if isinstance(entry, str) else [entry])]
-        if len(found) > MAX_ENTRIES:
-            raise InputError("bad-list", found=str(found[0])[:40], most=MAX_ENTRIES)
+        found = [word for entry in given[: self.most + 1] for word in (_split(self, entry) if isinstance(entry, str) else [entry])]
+        if len(found) > self.most:
+            raise InputError("bad-list", found=str(found[0])[:40], most=self.most)
         return found
 
     def _one(self, value: Any) -> Any:
@@ -121,9 +128,9 @@ def _currency(field: Field, value: Any) -> str:
     return words
 
 
-def _whole(field: Field, number: float, highest: int, found: Any, lowest: int = 1) -> int:
-    if not lowest <= number <= highest or number % 1:
-        raise FlagError("out-of-bounds", option=field.label, low=lowest, high=highest, found=str(found)[:40])
+def _whole(field: Field, number: float, highest: int, found: Any) -> int:
+    if not field.lowest <= number <= highest or number % 1:
+        raise FlagError("out-of-bounds", option=field.label, low=field.lowest, high=highest, found=str(found)[:40])
     return int(number)
 
 
@@ -137,10 +144,8 @@ def _count(field: Field, value: Any) -> int:
 
 def _tokens(field: Field, value: Any) -> int:
     if isinstance(value, str) and value.strip().startswith("-"):
-        raise FlagError("out-of-bounds", option=field.label, low=1, high=MAX_TOKENS, found=value[:40])
-    return _whole(
-        field, parse_tokens(value) if isinstance(value, str) else value, MAX_TOKENS, value, 0 if field.name == "shared_prefix_tokens" else 1
-    )
+        raise FlagError("out-of-bounds", option=field.label, low=field.lowest, high=MAX_TOKENS, found=value[:40])
+    return _whole(field, parse_tokens(value) if isinstance(value, str) else value, MAX_TOKENS, value)
 
 
 def _rate(field: Field, value: Any) -> float:
@@ -165,8 +170,8 @@ def _spread(field: Field, value: Any) -> float:
 def _bytes(field: Field, value: Any) -> int:
     if isinstance(value, str) and len(value) > MAX_SIZE_WORDS:
         raise FlagError("bad-word", option=field.label, found=value[:40])
-    lowest, highest = (0, MOST_OTHER_MEMORY) if field.name == "other_memory_bytes" else (1, MAX_BYTES)
-    return _whole(field, parse_bytes(value) if isinstance(value, str) else value, highest, value, lowest)
+    highest = MOST_OTHER_MEMORY if field.name == "other_memory_bytes" else MAX_BYTES
+    return _whole(field, parse_bytes(value) if isinstance(value, str) else value, highest, value)
 
 
 _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
@@ -188,6 +193,9 @@ _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
 
 CHECKPOINT = Field("checkpoint_bytes", "bytes", "--checkpoint-size")
 """Size of the files of a model, of a plan as of one start."""
+
+WITH_MODELS = Field("with_models", "word", "--with", many=True, most=MAX_COMPANIONS)
+"""Models beside the language model, of a plan as of one start."""
 
 
 CALIBRATE = Field("calibrate", "word", "--calibrate")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.engines.base.types import Fit
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Fit
 from gpusizer.errors import InputError
 from gpusizer.facts.types import Accelerator
 from gpusizer.performance.hosts import HostBandwidth, host_bandwidth_of
+from gpusizer.performance.links import host_link_bytes_per_s
 from gpusizer.performance.predict import Question, answer
-from gpusizer.performance.set_up import on_host_of
-from gpusizer.performance.step_work import OnHost
 from gpusizer.performance.types import Load, Performance
 
 __all__ = ["LoneRequest", "lone_request"]
@@ -55,7 +54,7 @@ def lone_request(fit: Fit, architecture: Architecture, accelerator: Accelerator)
     LoneRequest or None
         None where it does not start, leaves nothing on the host, or nobody states the speed of the device.
     """
-    if not fit.fits or on_host_of(fit) == OnHost():
+    if not fit.fits or fit.on_host == NOTHING_ON_HOST:
         return None
     longest = fit.deployment.max_model_len or _INPUT_TOKENS + _OUTPUT_TOKENS
     output = min(_OUTPUT_TOKENS, max(longest // 8, 1))
@@ -65,4 +64,5 @@ def lone_request(fit: Fit, architecture: Architecture, accelerator: Accelerator)
         speed = answer(Question(architecture, accelerator, fit.deployment, load, fit=fit))
     except InputError:  # no bandwidth, or no peak, is stated
         return None
-    return LoneRequest(prompt, output, speed, host_bandwidth_of(fit.deployment))
+    there = host_bandwidth_of(fit.deployment) if fit.on_host.computed else HostBandwidth(host_link_bytes_per_s(accelerator), "link")
+    return LoneRequest(prompt, output, speed, there)

@@ -17,6 +17,7 @@ from gpusizer.planning.devices import devices_of
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.request import alternatives
 from gpusizer.planning.search import best_layout
+from gpusizer.planning.stack import stack_on
 from gpusizer.planning.tuning import tried_trials
 from gpusizer.planning.wanted import Candidate, Search
 
@@ -99,8 +100,10 @@ def _of_device(plan: Plan, device: Accelerator, sizes: list[int], options: list[
     architecture = with_precision(plan.model.stored, precision)
     wanted = Search(one, plan.need, get_engine(engine_id), plan.model.stored, architecture)
     ((wanted, _),) = by_precision(wanted, [device])  # in what runs there
-    if wanted.support(device).refusal is not None:
+    stack = stack_on(wanted, device) if request.with_models else None
+    if wanted.support(device).refusal is not None or isinstance(stack, Notice):
         return  # the table of reasons says it for the device as a whole
+    wanted = wanted if stack is None else replace(wanted, stacks={device.id: stack})
     for gpus in sizes:
         sure = next((each for each in options if each.verdict == "fits" and each.prefill is None and each.layout.gpus <= gpus), None)
         yield _line(wanted, device, gpus) if sure is None or sure.gpus > gpus else _several(sure, device, gpus)
@@ -108,7 +111,7 @@ def _of_device(plan: Plan, device: Accelerator, sizes: list[int], options: list[
 
 def _several(option: Option, device: Accelerator, gpus: int) -> NamedLine:
     """As many replicas of the answer as a server takes."""
-    copies = gpus // option.layout.gpus
+    copies = (gpus - option.own_gpus) // option.layout.gpus - option.spare_replicas
     held, low = (copies * each // option.replicas for each in (option.held_requests, option.held_requests_low))
     return NamedLine(device, gpus, "fits", held, low, option.knobs, launch=option.launch)
 

@@ -10,6 +10,7 @@ from gpusizer.formulas.load import replicas_needed
 from gpusizer.planning.search import best_layout
 from gpusizer.planning.sensitivity import wanted_of
 from gpusizer.planning.sizes import replica_sizes
+from gpusizer.planning.stack import with_stack
 from gpusizer.planning.types import FITS, Option, Plan
 
 __all__ = ["near_misses"]
@@ -44,19 +45,21 @@ def near_misses(plan: Plan) -> tuple[Notice, ...]:
 
 def _smaller(plan: Plan, best: Option) -> Iterator[tuple[int, int]]:
     """GPUs and requests on the safe side of deployments that take fewer and hold most: fewer replicas of the same, or smaller ones."""
-    yield from _fewest(plan.need.concurrency, best.layout.gpus, best.held_requests_low // best.replicas, best.replicas - 1)
-    wanted = wanted_of(plan, best)
+    beyond = best.gpus - best.layout.gpus * best.replicas
+    yield from _fewest(plan.need.concurrency, (best.layout.gpus, beyond), best.held_requests_low // best.replicas, best.replicas - 1)
+    wanted = with_stack(wanted_of(plan, best), best)
     sizes = [size for size in replica_sizes(best.accelerator, best.layout.gpus) if size < best.layout.gpus]
     for size in sizes[-SIZES_TRIED:]:
         if size * best.accelerator.memory_bytes <= wanted.weights_bytes:
             continue
         candidate = best_layout(wanted, best.accelerator, size).safe
         if candidate is not None:
-            yield from _fewest(plan.need.concurrency, size, candidate.held_low, (best.gpus - 1) // size)
+            beyond = candidate.gpus - size * candidate.replicas
+            yield from _fewest(plan.need.concurrency, (size, beyond), candidate.held_low, (best.gpus - 1 - beyond) // size)
 
 
-def _fewest(need: int, gpus: int, held_low: int, most: int) -> Iterator[tuple[int, int]]:
-    """The fewest replicas, at most so many, that hold most of the load and not all of it: their GPUs and requests."""
+def _fewest(need: int, gpus: tuple[int, int], held_low: int, most: int) -> Iterator[tuple[int, int]]:
+    """The fewest replicas, at most so many, that hold most of the load and not all of it: their GPUs, with those beside them, and requests."""
     count = int(replicas_needed(concurrency=ceil(MOST_OF_IT * need), held=max(held_low, 1)))
     if 0 < count <= most and count * held_low < need:
-        yield count * gpus, count * held_low
+        yield count * gpus[0] + gpus[1], count * held_low

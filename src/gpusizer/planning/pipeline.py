@@ -10,19 +10,19 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
-from gpusizer.errors import InputError
+from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.catalog import scenario
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.conversion import by_precision
 from gpusizer.planning.devices import devices_of, most_of
-from gpusizer.planning.drafts import AUTO, OFF, asked_drafts
+from gpusizer.planning.drafts import AUTO, OFF, ON, asked_drafts
 from gpusizer.planning.model import Model, model_of
 from gpusizer.planning.need import REASONING_SCENARIO, Need, need_in_flight, need_of
 from gpusizer.planning.own_cases import case_notices
 from gpusizer.planning.prices import converted_warnings
 from gpusizer.planning.rank import ranked
 from gpusizer.planning.request import Request, alternatives
-from gpusizer.planning.search import search
+from gpusizer.planning.stack import candidates, fewer
 from gpusizer.planning.standing import rare_and_replaced, somebody_runs
 from gpusizer.planning.types import Found, Option, Plan, Rejected
 from gpusizer.planning.wanted import Search
@@ -49,6 +49,8 @@ def make_plan(request: Request) -> Plan:
 
         request = replace(request, model=look_up(request.model, request.hub))
     request, choices, said = _in_our_words(request)
+    if request.disaggregate == ON and request.is_stacked:
+        raise FlagError("not-with-workers", option="--with" if request.with_models else "--spare")
     model = model_of(request.model, request.checkpoint_bytes)
     if model.stored.reads_only:
         raise InputError("writes-nothing", id=model.name)
@@ -141,28 +143,12 @@ def _found_in(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]
     if isinstance(drafts, Notice):
         return [Found(None, Rejected(device, None, drafts)) for device in devices]
     wanted, split = replace(wanted, drafts=drafts), wanted.request.disaggregate
-    if split == OFF or (split == AUTO and not wanted.request.has_targets):
-        return _candidates(wanted, devices)
+    if split == OFF or (split == AUTO and (wanted.request.is_stacked or not wanted.request.has_targets)):
+        return candidates(wanted, devices)
     from gpusizer.planning.split import search_split  # here: most plans have no workers for prompts
 
     apart = search_split(wanted, devices)
-    return apart if split != AUTO else [_fewer(*each) for each in zip(_candidates(wanted, devices), apart, strict=True)]
-
-
-def _fewer(together: Found, apart: Found) -> Found:
-    """What takes fewer GPUs; workers for prompts only where they save some, or nothing else keeps the targets."""
-    if apart.option is None or (together.option is not None and together.option.gpus <= apart.option.gpus):
-        return together
-    return apart
-
-
-def _candidates(wanted: Search, devices: Sequence[Accelerator]) -> Sequence[Found]:
-    """On each accelerator the smallest deployment that holds the load (and keeps the targets, where there are some), or why there is none."""
-    if wanted.request.has_targets:
-        from gpusizer.planning.targets import search_targets  # here: most plans have none
-
-        return search_targets(wanted, devices)
-    return [search(wanted, device) for device in devices]
+    return apart if split != AUTO else list(map(fewer, candidates(wanted, devices), apart))
 
 
 def _context_warning(architecture: Architecture, context_tokens: int) -> tuple[Notice, ...]:

@@ -16,7 +16,7 @@ from gpusizer.engines.base.version import checked_version
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.market import ON_REQUEST
 from gpusizer.planning.drafts import AUTO, OFF, ON
-from gpusizer.planning.fields import CALIBRATE, CHECKPOINT, Field
+from gpusizer.planning.fields import CALIBRATE, CHECKPOINT, WITH_MODELS, Field
 
 __all__ = ["FIELDS", "PERCENTILE_TARGETS", "Field", "Request", "alternatives", "from_mapping", "from_query", "to_arguments", "to_mapping", "to_query"]
 
@@ -31,7 +31,7 @@ FIELDS: tuple[Field, ...] = (
     Field("input_tokens", "tokens", "--input-tokens"),
     Field("output_tokens", "tokens", "--output-tokens"),
     Field("context_tokens", "tokens", "--context-tokens"),
-    Field("shared_prefix_tokens", "tokens", "--shared-prefix-tokens"),
+    Field("shared_prefix_tokens", "tokens", "--shared-prefix-tokens", lowest=0),
     Field("request_rate", "rate", "--request-rate"),
     Field("trace", "word", "--trace"),
     Field("precision", "word", "--precision"),
@@ -45,7 +45,9 @@ FIELDS: tuple[Field, ...] = (
     Field("include", "choice", "--include", ON_REQUEST, many=True),
     Field("market", "choice", "--market", ("global", "cn", "cn-domestic")),
     Field("max_gpus", "count", "--max-gpus"),
-    Field("other_memory_bytes", "bytes", "--other-memory"),
+    Field("other_memory_bytes", "bytes", "--other-memory", lowest=0),
+    WITH_MODELS,
+    Field("spare", "count", "--spare", lowest=0),
     Field("prices", "word", "--prices"),
     CALIBRATE,
     Field("currency", "currency", "--currency"),
@@ -115,6 +117,10 @@ class Request:
         Most GPUs of the whole deployment. [GPUs]
     other_memory_bytes : int or None
         Held by the system and other programs of each machine whose GPU shares its memory ("6GiB"); what is usual without. [bytes]
+    with_models : tuple of str
+        Models beside this one: they embed, rank, listen or write; one of each serves all replicas.
+    spare : int
+        Replicas more than the load takes. [replicas]
     prices : str or None
         A TOML file of own prices, which come before those of the catalogue.
     calibrate : str or None
@@ -171,6 +177,8 @@ class Request:
     market: str = "global"
     max_gpus: int | None = None
     other_memory_bytes: int | None = None
+    with_models: tuple[str, ...] = ()
+    spare: int = 0
     prices: str | None = None
     calibrate: str | None = None
     currency: str | None = None
@@ -203,6 +211,11 @@ class Request:
     def has_targets(self) -> bool:
         """Whether speed decides, not memory alone."""
         return self.mean_ttft_s is not None or self.mean_tpot_s is not None or self.request_rate is not None or self.sort == "speed"
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether more is planned than replicas for the load: other models, or a reserve."""
+        return bool(self.with_models or self.spare)
 
     @property
     def country(self) -> str:

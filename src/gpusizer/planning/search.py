@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.device_support import Support
@@ -223,21 +224,21 @@ def candidate_of(wanted: Search, accelerator: Accelerator, layout: Layout) -> Ca
 
 def tried_layout(wanted: Search, accelerator: Accelerator, layout: Layout, fewest: int | None = None) -> Tried:
     """One legal layout with the cheapest settings that hold the load with the fewest replicas: on the safe side, and by the middle."""
-    need = wanted.need.concurrency
+    need, reserve = wanted.need.concurrency, wanted.reserve(accelerator)
     trials = tried_trials(wanted, accelerator, layout, fewest)
     safe, middle = best_safe(trials, need), best_tight(trials, need)
-    sure = None if safe is None else _candidate(layout, safe, int(replicas_needed(concurrency=need, held=safe.held_low)), FITS)
+    sure = None if safe is None else _candidate(layout, safe, int(replicas_needed(concurrency=need, held=safe.held_low)), verdict=FITS, **reserve)
     if sure is not None and sure.knobs and trials[0].held_low:
         plain = trials[0]
-        sure = replace(sure, plain=_candidate(layout, plain, int(replicas_needed(concurrency=need, held=plain.held_low)), FITS))
-    tight = None if middle is None else _candidate(layout, middle, int(replicas_needed(concurrency=need, held=middle.held)), TIGHT)
+        sure = replace(sure, plain=_candidate(layout, plain, int(replicas_needed(concurrency=need, held=plain.held_low)), verdict=FITS, **reserve))
+    tight = None if middle is None else _candidate(layout, middle, int(replicas_needed(concurrency=need, held=middle.held)), verdict=TIGHT, **reserve)
     if tight is not None and sure is not None and tight.gpus >= sure.gpus:
         tight = None
     return Tried(sure, tight, None if sure is not None else Rejected(accelerator, layout, _reason(trials)))
 
 
-def _candidate(layout: Layout, trial: Trial, replicas: int, verdict: str) -> Candidate:
-    return Candidate(layout, trial.launch, trial.fit, trial.held, trial.held_low, replicas, verdict=verdict, knobs=trial.knobs)
+def _candidate(layout: Layout, trial: Trial, replicas: int, **more: Any) -> Candidate:
+    return Candidate(layout, trial.launch, trial.fit, trial.held, trial.held_low, replicas, knobs=trial.knobs, **more)
 
 
 def _reason(trials: Sequence[Trial]) -> Notice:
@@ -311,6 +312,8 @@ def option_of(wanted: Search, best: Candidate, accelerator: Accelerator, support
         drafts=wanted.drafts,
         speeds=OptionSpeeds(wanted.architecture, Ask(accelerator, exact.launch, exact.replicas, exact.fit), load_of(wanted.request, wanted.need)),
         floor=floor_of(wanted.request),
+        spare_replicas=best.spare,
+        companions=wanted.companions(accelerator, best),
     )
 
 

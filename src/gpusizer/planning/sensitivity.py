@@ -9,8 +9,8 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import get_engine
 from gpusizer.planning.drafts import asked_drafts
 from gpusizer.planning.need import Need, need_in_flight
-from gpusizer.planning.search import search
-from gpusizer.planning.types import Found, Option, Plan
+from gpusizer.planning.stack import candidates
+from gpusizer.planning.types import Option, Plan
 from gpusizer.planning.wanted import Search
 
 __all__ = ["SHARE", "Sensitivity", "sensitivity_of", "wanted_of"]
@@ -96,17 +96,8 @@ def _rows(plan: Plan, best: Option) -> Iterator[Sensitivity]:
 
 
 def _row(what: str, wanted: Search, best: Option) -> Sensitivity:
-    found = _found(wanted, best)
+    found = candidates(wanted, [best.accelerator])[0]
     option = found.option or found.tight
     if option is None:
         return Sensitivity(what, TIMES, wanted.need, None, found.rejected.reason if found.rejected is not None else None)
     return Sensitivity(what, TIMES, need_in_flight(wanted.need, wanted.request.request_rate, option.performance), option)
-
-
-def _found(wanted: Search, best: Option) -> Found:
-    """The same search that found the option, on its device alone."""
-    if wanted.request.has_targets:
-        from gpusizer.planning.targets import search_targets  # here: most plans have none
-
-        return search_targets(wanted, [best.accelerator])[0]
-    return search(wanted, best.accelerator)

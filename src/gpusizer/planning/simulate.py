@@ -38,7 +38,7 @@ FIELDS: tuple[Field, ...] = (
     Field("requests", "count", "--requests"),
     Field("input_tokens", "tokens", "--input-tokens"),
     Field("output_tokens", "tokens", "--output-tokens"),
-    Field("shared_prefix_tokens", "tokens", "--shared-prefix-tokens"),
+    Field("shared_prefix_tokens", "tokens", "--shared-prefix-tokens", lowest=0),
     Field("length_spread", "spread", "--length-spread"),
     Field("replicas", "count", "--replicas", many=True),
     Field("prefill_workers", "count", "--prefill-workers"),

@@ -93,6 +93,7 @@ def deployment_for(wanted: Search, accelerator: Accelerator, layout: Layout, cha
         checkpoint_bytes=request.checkpoint_bytes,
         kv_precision=request.kv_precision,
         other_memory_bytes=request.other_memory_bytes,
+        beside_bytes=wanted.beside_bytes(accelerator, layout),
         max_model_len=wanted.need.context_tokens,
         **wanted.draft_fields,
     )

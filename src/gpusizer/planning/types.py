@@ -12,6 +12,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.facts.types import Accelerator, Converted, ServiceFloor
 from gpusizer.formulas.load import cost_per_million_tokens, energy_per_million_tokens_kwh
+from gpusizer.planning.companions import OWN, Placed
 from gpusizer.planning.drafts import Drafts
 from gpusizer.planning.model import Model
 from gpusizer.planning.need import Need
@@ -117,6 +118,10 @@ class Option:
         The best without drafts, where they were taken by themselves.
     floor : ServiceFloor or None
         What is marked as slow; None marks nothing.
+    spare_replicas : int
+        Replicas in reserve: they are among ``gpus`` and hold no load, so that the others keep it where one is lost.
+    companions : tuple of Placed
+        Models beside this one, each on its GPU.
     prefill : PrefillWorkers or None
         Workers beside the replicas that only compute prompts; ``layout``, ``launch`` and ``replicas`` are then of those that decode.
     """
@@ -146,6 +151,8 @@ class Option:
     undrafted: Undrafted | None = None
     prefill: PrefillWorkers | None = None
     floor: ServiceFloor | None = None
+    spare_replicas: int = 0
+    companions: tuple[Placed, ...] = ()
 
     @cached_property
     def slow(self) -> tuple[Notice, ...]:
@@ -161,6 +168,11 @@ class Option:
     def gpu(self) -> str:
         """Id of the device."""
         return self.accelerator.id
+
+    @property
+    def own_gpus(self) -> int:
+        """GPUs of models that have their own."""
+        return len({each.number for each in self.companions if each.placed == OWN})
 
     @property
     def ttft_s(self) -> float | None:

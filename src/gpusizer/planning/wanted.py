@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from gpusizer.engines.base.device_support import Support, convert_first
 from gpusizer.engines.base.engine import Engine
 from gpusizer.engines.base.types import Deployment, Fit, Layout
 from gpusizer.facts.types import Accelerator
+from gpusizer.planning.companions import Placed, Stack
 from gpusizer.planning.drafts import Drafts, draft_flags
 from gpusizer.planning.need import Need
 from gpusizer.planning.request import Request
@@ -42,6 +43,8 @@ class Search:
         Only replicas that somebody runs: no more servers than a few where no fabric joins them.
     converted : bool
         The device does not run the published weights: they are made into this precision first.
+    stacks : mapping of str to Stack
+        By device: the models beside this one, and where they lie.
     """
 
     request: Request
@@ -52,6 +55,7 @@ class Search:
     drafts: Drafts | None = None
     converted: bool = False
     usual: bool = False
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
 
     @cached_property
     def bare(self) -> Deployment:
@@ -81,6 +85,21 @@ class Search:
         found = self.engine.support(asked, self.architecture, accelerator)
         return replace(found, tier=found.tier + 1) if self.converted else found
 
+    def beside_bytes(self, accelerator: Accelerator, layout: Layout) -> int:
+        """What other models hold of the fullest GPU of a replica. [bytes]"""
+        stack = self.stacks.get(accelerator.id)
+        return 0 if stack is None else stack.beside_bytes(layout.gpus)
+
+    def reserve(self, accelerator: Accelerator) -> dict[str, int]:
+        """What every candidate takes beside the replicas that the load needs: replicas in reserve, and GPUs of other models."""
+        stack = self.stacks.get(accelerator.id)
+        return {"spare": self.request.spare, "own": 0 if stack is None else stack.own_gpus}
+
+    def companions(self, accelerator: Accelerator, best: Candidate) -> tuple[Placed, ...]:
+        """The models beside a candidate, each on its GPU."""
+        stack = self.stacks.get(accelerator.id)
+        return () if stack is None else stack.on_gpus(best.layout.gpus, best.gpus - best.own)
+
     def notices(self, accelerator: Accelerator) -> tuple[Notice, ...]:
         """What is said of every option: the precision is that of another checkpoint, made with the tool for the device."""
         other = convert_first(self.engine.id, self.stored, accelerator, self.request.precision)
@@ -107,7 +126,7 @@ class Candidate:
     """One layout that starts, with the requests that it holds, the replicas that hold the load, and GPUs of workers beside it.
 
     ``verdict`` is "fits" where it does on the safe side of the estimate, "tight" where it does by the middle; ``knobs`` are the settings that were
-    turned for it; ``plain`` is the start without them, where that starts as well.
+    turned for it; ``plain`` is the start without them, where that starts as well; ``spare`` counts replicas in reserve, ``own`` GPUs of other models.
     """
 
     layout: Layout
@@ -120,8 +139,10 @@ class Candidate:
     verdict: str = FITS
     knobs: tuple[Notice, ...] = ()
     plain: Candidate | None = None
+    spare: int = 0
+    own: int = 0
 
     @property
     def gpus(self) -> int:
-        """GPUs of all replicas, and those beside."""
-        return self.layout.gpus * self.replicas + self.beside
+        """GPUs of all replicas, those in reserve among them, and those beside."""
+        return self.layout.gpus * (self.replicas + self.spare) + self.beside + self.own

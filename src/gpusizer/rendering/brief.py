@@ -57,6 +57,7 @@ _RUNS = (
     *("model", "verdict", "precision", "engine", "gpu", "gpus", "devices", "replicas", "context_tokens"),
     *("max_concurrency", "host_bytes", "ttft_s", "tpot_s", "output_tokens_per_s", "command", "warnings"),
 )
+_COMPANION = ("model", "engine", "placed", "device", "held_bytes", "gpu_share", "max_model_len", "max_concurrency", "command")
 _BANDS = ("kv_cache_tokens", "max_concurrency")
 _LEDGER = ("id", "bytes", "low_bytes", "high_bytes", "evidence", "formula")
 _MODEL = ("id", "name", "total_params", "activated_params", "checkpoint_bytes", "licence")
@@ -120,7 +121,8 @@ def fit_brief(data: Mapping[str, Any], language: str, *, detail: bool = False) -
     """A verdict on one start, from the document of ``fit``; with ``detail`` one GPU's memory item by item."""
     bands = {name: _band(band) for name in _BANDS if (band := data["quantities"].get(name)) is not None}
     remedies = [_picked(each, ("sentence", "command", "kv_cache_tokens")) for each in data["remedies"]]
-    found = {**_picked(data, _FIT), "host": _picked(data["host"] or {}, _HOST), "bands": bands, "remedies": remedies}
+    beside = {"host": _picked(data["host"] or {}, _HOST), "companions": _companions(data)}
+    found = {**_picked(data, _FIT), **beside, "bands": bands, "remedies": remedies}
     if detail:
         found["items"] = [_picked(item, _LEDGER) for item in data["items"]]
     return _said(found, language)
@@ -180,12 +182,19 @@ def _option(option: Mapping[str, Any], *, detail: bool) -> dict[str, Any]:
     found = {
         **_picked(option, _OPTION),
         "layout": {name: size for name, size in option["layout"].items() if size > 1 or name == "tp"},
+        "spare_replicas": option["spare_replicas"] or None,
+        "companions": _companions(option),
         "settings": option["flags"],
         "speed": None if speed is None else {name: _band(speed[name]) for name in _SPEEDS},
         "cost": _picked(option["cost"] or {}, _COST),
         "purchase": _picked(option["purchase"] or {}, _COST[:3]),
     }
     return found | _picked(option, _MORE) | {"items": [_picked(item, _LEDGER) for item in option["items"]]} if detail else found
+
+
+def _companions(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Models beside it."""
+    return [_picked(each, _COMPANION) for each in data["companions"]]
 
 
 def _band(band: Mapping[str, float]) -> list[float]:

@@ -25,6 +25,7 @@ from gpusizer.units import GiB
 if TYPE_CHECKING:
     from gpusizer.planning.host_speed import LoneRequest
     from gpusizer.planning.remedies import Remedy
+    from gpusizer.planning.verdict import Verdict
 
 __all__ = ["cache_words", "fit_data", "fit_document", "fit_sentence", "memory_data", "ranks_table", "remedy_words"]
 
@@ -94,46 +95,35 @@ def fit_sentence(fit: Fit, name: str, accelerator: Accelerator, language: str) -
     return text("ui", "fit-yes-band", language, **said, low=round(spread.low) * deployment.dp, high=round(spread.high) * deployment.dp)
 
 
-def fit_document(
-    fit: Fit,
-    launch: Deployment,
-    name: str,
-    accelerator: Accelerator,
-    remedies: Sequence[Remedy],
-    language: str,
-    request: LoneRequest | None = None,
-) -> Document:
-    """One verdict with its ledger, its ranks and what would help.
+def fit_document(verdict: Verdict, remedies: Sequence[Remedy], language: str) -> Document:
+    """One verdict with its ledger, its ranks, the models beside it, and what would help.
 
     Parameters
     ----------
-    fit : Fit
-        The verdict.
-    launch : Deployment
-        The start as it was asked for, the engine's defaults left open.
-    name : str
-        Name of the model.
-    accelerator : Accelerator
-        The device.
+    verdict : Verdict
+        The start as it was asked for, and what becomes of it.
     remedies : sequence of Remedy
         Changes that would make it start; empty where it starts.
     language : str
         "en" or "zh".
-    request : LoneRequest or None
-        How fast one request is answered, where weights lie on the host.
     """
-    sentences = {each: fit_sentence(fit, name, accelerator, each) for each in LANGUAGES}
+    from gpusizer.rendering.companions import companion_blocks, companions_data, ledger_blocks  # here: they show fits themselves
+
+    fit, launch, beside = verdict.fit, verdict.launch, verdict.companions
+    sentences = {each: fit_sentence(fit, verdict.model.name, verdict.accelerator, each) for each in LANGUAGES}
     data = {
         "schema": "gpusizer.fit/1",
         **fit_data(fit, launch),
         "sentence": sentences,
         "host": host_data(fit),
-        "speed": speed_data(request),
+        "speed": speed_data(verdict.request),
         "deployment": {each.name: getattr(fit.deployment, each.name) for each in fields(fit.deployment)},
         "remedies": [_remedy_data(each) for each in remedies],
+        "companions": companions_data(beside),
     }
     items = fit.ranks[fit.worst].items
-    blocks: list[Block] = [Heading(sentences[language]), *command_blocks(launch, language), *_facts(fit, request, remedies, language)]
+    blocks: list[Block] = [Heading(sentences[language]), *command_blocks(launch, language), *companion_blocks(beside, language)]
+    blocks += _facts(fit, verdict.request, remedies, language)
     blocks += warning_lines(fit.warnings, language)
     if len(items) > 1:
         blocks += [ledger_bar(per_gpu(items), language), ledger_table(items, language), *budget_paragraphs(fit, language)]
@@ -141,6 +131,7 @@ def fit_document(
         blocks.append(host)
     if len(fit.ranks) > 1:
         blocks.append(ranks_table(fit, language))
+    blocks += ledger_blocks(beside, language)
     return Document(data, blocks, csv=_items_table(items))
 
 

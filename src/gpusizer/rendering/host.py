@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpusizer.engines.base.ledger import per_gpu, total_bytes
-from gpusizer.engines.base.types import Fit, Section
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Fit, Section
 from gpusizer.i18n import text
 from gpusizer.planning.host_speed import LoneRequest
 from gpusizer.rendering.document import Table
@@ -82,6 +82,6 @@ def _shown(name: str, seconds: float) -> str:
 def host_table(fit: Fit, language: str) -> Table | None:
     """The lines of the host like those of a GPU; None where no layer, no expert and no cache lies there."""
     data = host_data(fit)
-    if data is None or not (fit.host_layers or fit.host_experts or data["kv_cache_bytes"]):
+    if data is None or (fit.on_host == NOTHING_ON_HOST and not data["kv_cache_bytes"]):
         return None
     return ledger_table(fit.host_items, language, heading=text("host", "heading", language), total=text("host", "total", language))

@@ -61,8 +61,8 @@ def field_schema(field: Field, language: str, defaults: Mapping[str, Any] = DEFA
     ['best', 'gpus', 'cost', 'speed']
     """
     one = dict(_OF_FIELDS[field.kind])
-    if field.name == "shared_prefix_tokens":
-        one["minimum"] = 0
+    if "minimum" in one:
+        one["minimum"] = field.lowest
     if field.choices:
         one["enum"] = list(field.choices)
     schema = {"type": "array", "items": one} if field.many else one
@@ -82,4 +82,5 @@ def flag_schema(flag: Flag, language: str) -> dict[str, Any]:
     if flag.choices:
         schema = {"type": "string", "enum": list(flag.choices)}
     bounds = {"minimum": int(flag.low), "maximum": int(flag.high)} if schema["type"] == "integer" else {}
-    return {**schema, **bounds, "description": text("flag", flag.target, language)}
+    one = {**schema, **bounds}
+    return {**({"type": "array", "items": one} if flag.repeats else one), "description": text("flag", flag.target, language)}

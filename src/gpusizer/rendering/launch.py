@@ -45,10 +45,12 @@ class LaunchCommand(NamedTuple):
         return None if self.parts is None else " ".join(self.parts)
 
 
-def launch_command(deployment: Deployment) -> LaunchCommand:
-    """The command that starts a deployment, or why there is none."""
+def launch_command(deployment: Deployment, *, variables: Sequence[str] = (), arguments: Sequence[str] = ()) -> LaunchCommand:
+    """The command that starts a deployment, with further variables of its environment and arguments, or why there is none."""
     engine, named = get_engine(deployment.engine), _as_stored(deployment)
-    words = engine.command(named)
+    words = [*engine.command(named), *arguments]
+    if variables:
+        words = ["env", *variables, *(words[1:] if words[0] == "env" else words)]
     hidden = next((word for word in words if not word.isprintable()), None)
     if hidden is not None:
         return LaunchCommand(None, (Notice("no-launch-command", {"found": hidden}),))
@@ -115,15 +117,16 @@ def version_of(deployment: Deployment) -> str:
     return deployment.engine_version or ".".join(map(str, get_engine(deployment.engine).version_of(deployment)))
 
 
-def layout_words(layout: Layout, replicas: int = 1) -> str:
-    """A layout as people write it.
+def layout_words(layout: Layout, replicas: int = 1, spare: int = 0) -> str:
+    """A layout as people write it, replicas in reserve behind a plus sign.
 
-    >>> layout_words(Layout(tp=8, pp=2)), layout_words(Layout()), layout_words(Layout(tp=8, ep=8), 3)
-    ('TP8 PP2', 'TP1', '3 x (TP8 EP8)')
+    >>> layout_words(Layout(tp=8, pp=2)), layout_words(Layout()), layout_words(Layout(tp=8, ep=8), 3), layout_words(Layout(tp=2), 3, 1)
+    ('TP8 PP2', 'TP1', '3 x (TP8 EP8)', '3+1 x TP2')
     """
     parts = [f"TP{layout.tp}", *(f"{name.upper()}{size}" for name in ("pp", "dp", "ep", "dcp") if (size := getattr(layout, name)) > 1)]
     words = " ".join(parts)
-    return words if replicas == 1 else f"{replicas} x ({words})" if len(parts) > 1 else f"{replicas} x {words}"
+    count = f"{replicas}+{spare}" if spare else f"{replicas}"
+    return words if count == "1" else f"{count} x ({words})" if len(parts) > 1 else f"{count} x {words}"
 
 
 def quoted(word: str) -> str:

@@ -8,6 +8,7 @@ from gpusizer.facts.servers import KW
 from gpusizer.i18n import one_line, text
 from gpusizer.planning.servers import gpus_power_of, housed_in
 from gpusizer.planning.types import Option, Plan
+from gpusizer.rendering.companions import companions_data
 from gpusizer.rendering.devices import counted_devices
 from gpusizer.rendering.launch import launch_command
 from gpusizer.rendering.need import need_line
@@ -55,12 +56,14 @@ def _answered(plan: Plan, best: Option, language: str) -> list[str]:
     evidence = text("ui", f"evidence-{evidence_of(best)}", language)
     held = _say("held", language, held=best.held_requests, low=best.held_requests_low, evidence=evidence)
     command = launch_command(launch_of(best))
+    first = [str(each["command"]) for each in companions_data(best.companions) if each["command"]]
+    started = [*first, command.line or " ".join(notice_words(each, "warning", language) for each in command.notices)]
     return [
         _hardware(best, language),
         _price(best, language),
         _speed(best, language),
         held + need_line(plan.need, language),
-        _say("launch", language) + (command.line or " ".join(notice_words(each, "warning", language) for each in command.notices)),
+        _say("launch", language) + text("ui", "semicolon", language).join(started),
     ]
 
 

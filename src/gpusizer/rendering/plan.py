@@ -6,6 +6,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.i18n import text
 from gpusizer.planning.types import Option, Plan
+from gpusizer.rendering.companions import beside_words
 from gpusizer.rendering.devices import device_name, device_unit
 from gpusizer.rendering.need import performance_words
 from gpusizer.rendering.plan_options import cost_words
@@ -34,6 +35,8 @@ def plan_sentence(plan: Plan, language: str) -> str:
     paid = best.cost or best.purchase
     code = "sentence-no-price" if paid is None else "sentence-price" if best.cost is not None else "sentence-purchase"
     priced = text("need", code, language, price=cost_words(paid, language)) if best.gpus_to_order else ""
+    if best.companions:
+        answer += text("stack", "sentence", language, beside=beside_words(best.companions, language))
     return answer + performance_words(best, need, language) + priced
 
 

@@ -10,6 +10,7 @@ from gpusizer.performance.types import Performance
 from gpusizer.planning.request import to_mapping
 from gpusizer.planning.types import Option, Plan, Rejected
 from gpusizer.rendering.article import article_data
+from gpusizer.rendering.companions import companions_data
 from gpusizer.rendering.costs import cost_data
 from gpusizer.rendering.fit import memory_data
 from gpusizer.rendering.launch import launch_command, version_of
@@ -94,6 +95,7 @@ def option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "gpus_to_order": option.gpus_to_order,
         "nodes": option.nodes,
         "replicas": option.replicas,
+        "spare_replicas": option.spare_replicas,
         "layout": {name: getattr(option.layout, name) for name in ("tp", "pp", "dp", "ep")},
         "precision": option.launch.precision,
         "engine": option.fit.deployment.engine,
@@ -120,6 +122,7 @@ def option_data(plan: Plan, option: Option) -> dict[str, Any]:
         "ranks": memory["ranks"],
         "command": command.line,
         "prefill": prefill_data(option),
+        "companions": companions_data(option.companions),
         "why_not_first": None if reason is None else notice_data(reason, "reason"),
         "warnings": [notice_data(each, "warning") for each in (*said_of(plan, option), *option.fit.warnings, *command.notices)],
     }

@@ -11,6 +11,7 @@ from gpusizer.i18n import text
 from gpusizer.planning.rank import SHOWN
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.article import article_blocks
+from gpusizer.rendering.companions import companion_blocks, ledger_blocks
 from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.document import Block, Column, Heading, Lines, Table
 from gpusizer.rendering.launch import command_blocks, layout_words
@@ -123,6 +124,7 @@ def _answer_blocks(plan: Plan, best: Option, language: str) -> list[Block]:
     """How the answer is started, and what it rests on."""
     return [
         *command_blocks(launch_of(best), language),
+        *companion_blocks(best.companions, language),
         answer_lines(plan, best, language),
         *speculative_blocks(plan, best, language),
     ]
@@ -135,6 +137,7 @@ def _detail_blocks(plan: Plan, best: Option, language: str) -> list[Block]:
         ledger_bar(per_gpu(items), language),
         ledger_table(items, language),
         *budget_paragraphs(best.fit, language),
+        *ledger_blocks(best.companions, language),
         *rejected_blocks(plan, language),
     ]
 

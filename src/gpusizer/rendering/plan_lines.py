@@ -9,6 +9,7 @@ from gpusizer.i18n import text
 from gpusizer.planning.rank import target_words
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.article import article_cards
+from gpusizer.rendering.companions import spare_lines
 from gpusizer.rendering.costs import price_remark
 from gpusizer.rendering.devices import counted_devices, currency_words, date_words
 from gpusizer.rendering.document import Lines
@@ -33,6 +34,7 @@ def answer_lines(plan: Plan, best: Option, language: str) -> Lines:
             _memory_line(plan, best, language),
             _price_line(best, language),
             *turned,
+            *spare_lines(best, language),
         ]
     )
 

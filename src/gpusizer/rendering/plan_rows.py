@@ -10,6 +10,7 @@ from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 from gpusizer.planning.types import Cost, Option, Plan, Rejected
+from gpusizer.rendering.companions import companions_data
 from gpusizer.rendering.document import Column, Table
 from gpusizer.rendering.forms.json import plain
 from gpusizer.rendering.launch import command_line, version_of
@@ -33,6 +34,7 @@ ROW_FIELDS = (
     "gpus_to_order",
     "nodes",
     "replicas",
+    "spare_replicas",
     *("tp", "pp", "dp", "ep"),
     "engine",
     "engine_version",
@@ -55,6 +57,8 @@ ROW_FIELDS = (
     "reason",
     "sentence",
     "command",
+    "companions",
+    "companion_commands",
 )
 """Fields of a row, in their order. Rent is of an hour, purchase of all GPUs that must be ordered; ``reason`` and ``sentence`` say why an option is
 not the first, or why a device will not do (its ``verdict`` is "no" and its rank empty)."""
@@ -122,6 +126,7 @@ def _option_row(plan: Plan, option: Option, language: str) -> dict[str, Any]:
         "gpus_to_order": option.gpus_to_order,
         "nodes": option.nodes,
         "replicas": option.replicas,
+        "spare_replicas": option.spare_replicas,
         **{name: getattr(layout, name) for name in ("tp", "pp", "dp", "ep")},
         "engine": option.launch.engine,
         "engine_version": version_of(option.fit.deployment),
@@ -141,6 +146,7 @@ def _option_row(plan: Plan, option: Option, language: str) -> dict[str, Any]:
         "evidence": evidence_of(option),
         "pareto": option.rank in plan.front,
         "command": command_line(launch_of(option)),
+        **_companions(option),
     }
     if reason is not None:
         row |= {"reason": reason.code, "sentence": notice_words(reason, "reason", language)}
@@ -161,6 +167,13 @@ def _empty(plan: Plan) -> dict[str, Any]:
 def _device(found: Option | Rejected) -> dict[str, str]:
     device = found.accelerator
     return {"gpu": device.id, "gpu_name": device.name, "vendor": device.vendor}
+
+
+def _companions(option: Option) -> dict[str, str]:
+    """Models beside, and their commands, in the same order; empty where there are none."""
+    found = companions_data(option.companions)
+    words = {"companions": [each["model"] for each in found], "companion_commands": [each["command"] or "" for each in found]}
+    return {name: "; ".join(each) for name, each in words.items()} if found else {}
 
 
 def _speed(option: Option) -> dict[str, float]:

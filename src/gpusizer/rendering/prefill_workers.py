@@ -25,8 +25,8 @@ def launch_of(option: Option) -> Deployment:
 
 
 def option_layout(option: Option) -> str:
-    """The layout of an option as people write it, prompts first where they have workers of their own."""
-    words = layout_words(option.layout, option.replicas)
+    """The layout of an option as people write it, prompts first where they have workers of their own, replicas in reserve behind a plus sign."""
+    words = layout_words(option.layout, option.replicas, option.spare_replicas)
     if option.prefill is None:
         return words
     return f"{layout_words(option.prefill.launch.layout, option.prefill.workers)} -> {words}"

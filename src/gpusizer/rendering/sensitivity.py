@@ -9,8 +9,8 @@ from gpusizer.planning.sensitivity import Sensitivity
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.document import Block, Column, Table
-from gpusizer.rendering.launch import layout_words
 from gpusizer.rendering.notices import notice_data, notice_words
+from gpusizer.rendering.prefill_workers import option_layout
 
 __all__ = ["sensitivity_blocks", "sensitivity_data"]
 
@@ -42,7 +42,7 @@ def _row(each: Sensitivity, language: str) -> list[str]:
     figures = ["-"] * 3
     if speed is not None:
         figures = [f"{speed.ttft_s.value:.2f}", f"{1000 * speed.tpot_s.value:.1f}", f"{speed.output_tokens_per_s.value:,.0f}"]
-    return [*heading, f"{option.gpus:,}", layout_words(option.layout, option.replicas), *figures]
+    return [*heading, f"{option.gpus:,}", option_layout(option), *figures]
 
 
 def sensitivity_data(plan: Plan) -> list[dict[str, Any]]:

@@ -69,6 +69,7 @@ def host_of(given: object) -> Host | None:
         bandwidth_bytes_per_s=bandwidth if bandwidth is not None and 0 < bandwidth <= _MOST else None,
         offload=offload,
         layers=layers,
+        pcie_generation=platform.pcie_generation if platform else None,
     )
 
 
@@ -89,7 +90,7 @@ def host_flags(given: object) -> dict[str, Any]:
         return {"cpu_moe": True}
     if offload == "layers" and layers is not None:
         found.setdefault("n_gpu_layers", layers)
-    return {"fit": "on"} if offload == "rest" and not found else found
+    return found
 
 
 def _words(value: object) -> str:

@@ -19,7 +19,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import plain_format, scaled_format
 from gpusizer.architecture.storage.quantization import Quantization
 from gpusizer.architecture.types import LatentAttention, Notice
-from gpusizer.engines import find_declaration
+from gpusizer.engines import find_declaration, get_engine
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment, Layout
@@ -32,6 +32,7 @@ from gpusizer.performance.types import Host, Load, Performance, PrefillPool
 from gpusizer.validation.corpora import with_unsaid
 from gpusizer.validation.devices import devices_of
 from gpusizer.validation.gguf_precisions import OWN_MIX, local_precision
+from gpusizer.validation.hosted_experts import with_hosted_experts
 from gpusizer.validation.hosts import host_of
 from gpusizer.validation.memory_cases import check_numbers, whole
 from gpusizer.validation.models import model_of
@@ -159,12 +160,17 @@ def _case(row: Mapping[str, Any]) -> PerformanceCase:
         engine=engine,
         engine_version=_version(engine, row),
         precision=precision,
-        flags=flags | ({"speculative_method": drafts.method} if drafts.tokens else {}) | _placed(row, flags),
+        flags=flags | ({"speculative_method": drafts.method} if drafts.tokens else {}),
         **{**fields, **told},
     )
+    if _EXPERTS_ON_HOST in str(row["engine"]).lower():
+        plain = with_hosted_experts(plain, architecture, devices.first, run.layout.gpus)
+    host = _host(row)
+    if host is not None and host.offload == "rest":
+        plain = _placed(plain, architecture, devices.first, load_of(row))
     prefill = None if run.prefill is None else PrefillPool(_cut(plain, run.prefill), run.prefill_workers)
     decode = _cut(plain, told_layout.of(run.layout, str(row["parallelism"] or "")[:400]))
-    load, host, date = replace(load_of(row), acceptance=drafts.acceptance), _host(row), str(row["date"] or "")
+    load, date = replace(load_of(row), acceptance=drafts.acceptance), str(row["date"] or "")
     return PerformanceCase(architecture, devices.first, decode, load, run.replicas, prefill, host, date, (*devices.notices, *similar))
 
 
@@ -189,17 +195,24 @@ def _fork(words: str) -> str:
     return next((fork for fork in _FORKS if fork in words.lower()), "")
 
 
-def _placed(row: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """That routed experts lie on the host where the engine is made for that, unless more is said."""
-    said = any(name in flags for name in ("cpu_moe", "n_cpu_moe", "override_tensor"))
-    return {"cpu_moe": True} if _EXPERTS_ON_HOST in str(row["engine"]).lower() and not said else {}
+def _placed(deployment: Deployment, architecture: Architecture, accelerator: Accelerator, load: Load) -> Deployment:
+    """The start with as much on full cards as they hold, by flags that its build knows; the engine's own choice where none are found."""
+    declared = find_declaration(deployment.engine)
+    if declared is None or not declared.takes_gguf:
+        return deployment
+    for context in (deployment.max_model_len, int(load.input_tokens + load.output_tokens)):  # where nobody says it, what the run needed will do
+        asked = replace(deployment, max_model_len=context)
+        if (found := get_engine(deployment.engine).offloaded(asked, architecture, accelerator)) is not None:
+            return replace(deployment, flags=found.flags)
+    return replace(deployment, flags={"fit": "on", **deployment.flags})
 
 
 def _host(row: Mapping[str, Any]) -> Host | None:
     found = host_of(row["host"])
-    if _EXPERTS_ON_HOST not in str(row["engine"]).lower() or (found is not None and found.offload):
+    if _EXPERTS_ON_HOST not in str(row["engine"]).lower():
         return found
-    return replace(found or Host(), offload="experts")
+    told = found or Host()
+    return replace(told, offload=told.offload or "experts", weights_spread=True)
 
 
 def _cut(deployment: Deployment, layout: Layout) -> Deployment:

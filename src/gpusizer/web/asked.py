@@ -15,7 +15,7 @@ from gpusizer.planning.fields import Field
 from gpusizer.planning.owned import without_count
 from gpusizer.planning.request import FIELDS, Request, from_mapping, to_query
 
-__all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "pairs_of", "refuse_files"]
+__all__ = ["OWN", "PLAN_FIELDS", "Asked", "asked_of", "catalogued", "pairs_of", "refuse_files"]
 
 _NOT_OVER_HTTP = ("trace", "prices", "calibrate", "hub")
 _FILES = (".gguf", ".json", ".toml", ".safetensors")
@@ -114,15 +114,23 @@ def asked_of(pairs: Iterable[tuple[str, Any]]) -> Asked:
             values[name] = tuple(_entries(value)) if name in many else value
     own = {name: values.pop(name) for name in list(values) if name in _OWN}
     config = own.pop("config", None)
-    refuse_files(values, ("model", "gpus", "owned"))
+    refuse_files(values, ("model", "gpus", "owned", "with_models"))
     shown = {each.name: each.read(own[each.name]) for each in OWN if each.name in own}
     if config is None:
         request = from_mapping(values)
-        model_meant(request.model)
+        catalogued(request.model, *request.with_models)
         return Asked(request, None, shown)
     text = config if isinstance(config, str) else json.dumps(config, ensure_ascii=False)
     values.pop("model", None)
-    return Asked(from_mapping({"model": pasted_name(text), **values}), text, shown)
+    request = from_mapping({"model": pasted_name(text), **values})
+    catalogued(*request.with_models)
+    return Asked(request, text, shown)
+
+
+def catalogued(*models: str) -> None:
+    """Refuse what does not mean a model of the catalogue."""
+    for each in models:
+        model_meant(each)
 
 
 def _entries(value: Any) -> list[Any]:

@@ -97,6 +97,7 @@ _OPTION = _some(
     gpus_to_order=_WHOLE,
     nodes=_WHOLE,
     replicas=_WHOLE,
+    spare_replicas=_WHOLE,
     layout=_LAYOUT,
     precision=_TEXT,
     engine=_TEXT,
@@ -117,8 +118,29 @@ _OPTION = _some(
     evidence=_EVIDENCE,
     items=_list(_ref("Item")),
     command=_TEXT,
+    companions=_list(_ref("Companion")),
     why_not_first=_or_null(_ref("Notice")),
     warnings=_list(_ref("Notice")),
+)
+
+_COMPANION = _all(
+    model=_TEXT,
+    name=_TEXT,
+    engine=_TEXT,
+    engine_version=_TEXT,
+    precision=_TEXT,
+    gpu=_TEXT,
+    gpus=_WHOLE,
+    placed={"type": "string", "enum": ["shared", "own"]},
+    server=_WHOLE,
+    device=_WHOLE,
+    held_bytes=_WHOLE,
+    gpu_share=_NUMBER,
+    max_model_len=_WHOLE0,
+    max_concurrency=_WHOLE,
+    per_gpu=_ref("PerGpu"),
+    items=_list(_ref("Item")),
+    command=_TEXT0,
 )
 
 _MODEL = _all(
@@ -151,7 +173,7 @@ _LONE_REQUEST = _all(
     tpot_s=_ref("Band"),
     output_tokens_per_s=_ref("Band"),
     host_bandwidth_bytes_per_s=_NUMBER,
-    host_bandwidth_origin={"type": "string", "enum": ["told", "assumed"]},
+    host_bandwidth_origin={"type": "string", "enum": ["told", "assumed", "link"]},
     evidence=_EVIDENCE,
 )
 
@@ -172,6 +194,7 @@ _FIT = _all(
     command=_TEXT,
     sentence=_SENTENCE,
     deployment=_FREE,
+    companions=_list(_ref("Companion")),
     remedies=_list(_FREE),
     warnings=_list(_ref("Notice")),
 )
@@ -281,6 +304,7 @@ ANSWERS: Mapping[str, _Schema] = {
     ),
     "Item": _all(id=_TEXT, bytes=_NUMBER, low_bytes=_NUMBER, high_bytes=_NUMBER, formula=_TEXT0, inputs=_FREE, sources=_TEXTS, evidence=_EVIDENCE),
     "Band": _or_null(_all(value=_NUMBER, low=_NUMBER, high=_NUMBER)),
+    "Companion": _COMPANION,
     "Cost": _COST,
     "Notice": _NOTICE,
     "Problem": _all(type=_TEXT, title=_TEXT, status=_WHOLE, detail=_TEXT, code=_TEXT, parameters=_FREE, hint=_TEXT0),

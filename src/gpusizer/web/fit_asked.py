@@ -19,7 +19,8 @@ from gpusizer.errors import InputError
 from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.own_card import split_gpus
 from gpusizer.planning.asked_start import asked_start
-from gpusizer.web.asked import refuse_files
+from gpusizer.planning.fields import WITH_MODELS
+from gpusizer.web.asked import catalogued, refuse_files
 
 __all__ = ["NAMED", "FitAsked", "applied", "fit_asked", "plain_name", "spelled", "typed_value"]
 
@@ -79,8 +80,9 @@ class FitAsked:
         model = self.model if self.config is None else pasted_name(self.config)
         flags = _values(self.flags, flag_table(self.engine))
         launch = asked_start(model, self.gpus, named=self.named, flags=flags, command=() if self.command is None else (self.command,))
-        if self.config is None:
-            model_meant(launch.deployment.model)  # what somebody else pasted is nobody's to name
+        start = launch.deployment
+        own = () if self.config is not None else (start.model,)  # what somebody else pasted is nobody's to name
+        catalogued(*own, *WITH_MODELS.read(start.with_models))
         return launch
 
 

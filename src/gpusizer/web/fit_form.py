@@ -26,6 +26,7 @@ COMMAND, FIELDS = "command", "fields"
 COMMON = (
     *("gpus", "tp", "pp", "dp", "ep", "ep_all", "max_model_len", "ctx_size", "num_ctx", "max_num_seqs", "num_parallel", "max_num_batched_tokens"),
     *("memory_fraction", "kv_precision", "cache_type_k", "kv_cache_type", "quantization", "block_size", "enforce_eager", "n_gpu_layers"),
+    "with_models",
 )
 """What most people set, by field or further flag, in this order; everything else is folded."""
 
@@ -129,9 +130,16 @@ def form_query(start: Deployment, gpus: Sequence[str], config: str | None) -> st
     said = {"engine": start.engine, "engine_version": start.engine_version, "precision": start.precision}
     named = {name: value for name, value in said.items() if value not in (None, "checkpoint")}
     bare = Deployment(start.model, start.gpu, engine=start.engine, engine_version=start.engine_version, precision=start.precision)
+    bare = replace(bare, with_models=start.with_models)
     if start.devices:  # named one by one, they say the layout
         bare, gpus = replace(bare, devices=start.devices, pp=start.pp), start.devices
-    return applied(FitAsked(start.model if config is None else None, tuple(gpus), named, (), config=config), bare, start).query
+    asked = FitAsked(start.model if config is None else None, tuple(gpus), named, tuple(_beside(start)), config=config)
+    return applied(asked, bare, start).query
+
+
+def _beside(start: Deployment) -> list[tuple[str, str]]:
+    """Other models on the same GPUs, which no launch command names."""
+    return [("with", each) for each in start.with_models]
 
 
 def _engine(values: Mapping[str, Sequence[str]], asked: FitAsked | None) -> str:
@@ -153,7 +161,7 @@ def _ways(job: Job, way: str, values: Mapping[str, Sequence[str]], start: Deploy
     elif start is not None and config is None:
         from gpusizer.rendering.launch import command_line
 
-        other = urlencode([("command", command_line(start) or ""), *gpus[:1]])
+        other = urlencode([("command", command_line(start) or ""), *gpus[:1], *_beside(start)])
     elif way == FIELDS:
         other = urlencode([("command", ""), *gpus])
     here = urlencode([(name, each) for name, several in values.items() for each in several])

@@ -15,6 +15,7 @@ from gpusizer.i18n import text
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.verdict import Verdict
 from gpusizer.rendering.charts import memory_bar
+from gpusizer.rendering.companions import companion_blocks, ledger_blocks
 from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.document import Paragraph
 from gpusizer.rendering.fit import cache_words, fit_sentence, ranks_table, remedy_words
@@ -98,6 +99,8 @@ def _answer(job: Job, asked: FitAsked, verdict: Verdict) -> dict[str, Any]:
         "sentence": fit_sentence(fit, verdict.model.name, verdict.accelerator, language),
         "figures": _figures(verdict, language) if judged else [],
         "launch": command.line,
+        "beside": companion_blocks(verdict.companions, language),
+        "ledgers": ledger_blocks(verdict.companions, language),
         "bar": memory_bar(fit, language),
         "remedies": [_remedy(job, asked, verdict, each) for each in remedies],
         "warnings": warnings,

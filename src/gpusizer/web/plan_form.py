@@ -10,7 +10,7 @@ from typing import Any
 from gpusizer.architecture.precision.requantise import precision_ids
 from gpusizer.engines import engine_ids, engine_name
 from gpusizer.errors import GpusizerError
-from gpusizer.facts.catalog import accelerators, model_ids, scenarios
+from gpusizer.facts.catalog import accelerators, model_entry, model_ids, scenarios
 from gpusizer.facts.rates import read_rates
 from gpusizer.i18n import has, text
 from gpusizer.planning.need import DEFAULT_SCENARIO
@@ -24,23 +24,24 @@ __all__ = ["GROUPS", "Group", "Input", "datalists", "field_of_error", "form_grou
 CONFIG = "config"
 
 GROUPS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "model": (("model", CONFIG, "precision", "engine"), ("kv_precision", "engine_version")),
+    "model": (("model", CONFIG, "precision", "engine", "with_models"), ("kv_precision", "engine_version")),
     "workload": (
         ("scenario", "users", "active_share", "input_tokens", "output_tokens"),
         ("concurrency", "request_rate", "context_tokens", "shared_prefix_tokens"),
     ),
-    "hardware": (("gpus", "max_gpus", "market"), ("owned", "vendor", "include", "other_memory_bytes")),
+    "hardware": (("gpus", "max_gpus", "market"), ("owned", "spare", "vendor", "include", "other_memory_bytes")),
     "targets": (("ttft_s", "tpot_s"), ("ttft_p50_s", "ttft_p95_s", "ttft_p99_s", "tpot_p95_s", "tpot_p99_s")),
     "more": ((), ("sort", "currency", "tuning", "speculative", "acceptance", "disaggregate", "service_floor", "method")),
 }
 """Fields of each group: those that one sees, and those that are folded."""
 
-LISTED = ("model", "gpus", "vendor", "precision", "currency")
+LISTED = ("model", "with_models", "gpus", "vendor", "precision", "currency")
 """Fields that are searched in a list while one types."""
 
 _FIELDS = {each.name: each for each in FIELDS}
 _DEFAULTS = {each.name: each.default for each in fields(Request)}
 _CACHES = ("bf16", "fp8")
+_BESIDE = frozenset({"embedding", "rerank", "speech"})  # uses of models that stand beside another
 _NUMBERS = {"count": "numeric", "rate": "decimal"}
 
 _FIELD_OF_CODE = {  # what errors that name no option speak of
@@ -69,6 +70,7 @@ _FIELD_OF_CODE = {  # what errors that name no option speak of
     "vendor": ("unknown-vendor", "vendor-without-parts"),
     "context_tokens": ("tokens-contradict",),
     "engine_version": ("bad-version",),
+    "disaggregate": ("not-with-workers",),
     "speculative": ("bad-drafts", "no-draft-layers"),
     CONFIG: (
         "not-json",
@@ -213,8 +215,9 @@ def taken(plan: Plan | None, language: str) -> dict[str, str]:
     language : str
         "en" or "zh".
     """
-    found: dict[str, str] = {name: text("web", f"taken-{name}", language) for name in ("gpus", "vendor", "max_gpus", "ttft_s", "tpot_s")}
-    found |= {name: str(_DEFAULTS[name]) for name in ("precision", "speculative")}
+    worded = ("with_models", "gpus", "vendor", "max_gpus", "ttft_s", "tpot_s")
+    found: dict[str, str] = {name: text("web", f"taken-{name}", language) for name in worded}
+    found |= {name: str(_DEFAULTS[name]) for name in ("precision", "speculative", "spare")}
     if plan is None:
         return found
     need = plan.need
@@ -258,6 +261,7 @@ def datalists(language: str) -> Mapping[str, Sequence[tuple[str, str]]]:
     """What is searched in while one types: values, with words where they say more."""
     return {
         "model": [(each, "") for each in model_ids()],
+        "with_models": [(each, "") for each in model_ids() if not _BESIDE.isdisjoint(model_entry(each).uses)],
         "gpus": [(each.id, device_name(each.name, language)) for each in accelerators() if each.usual],
         "vendor": [(each, "") for each in sorted({each.vendor for each in accelerators()})],
         "precision": [(each, "") for each in precision_ids()],

@@ -15,6 +15,7 @@ from gpusizer.planning.picks import Pick, picks
 from gpusizer.planning.rank import SHOWN
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.charts import cost_chart, latency_chart, memory_bar, memory_chart
+from gpusizer.rendering.companions import beside_words, companion_blocks
 from gpusizer.rendering.devices import counted_devices, device_name
 from gpusizer.rendering.document import Block, Table
 from gpusizer.rendering.launch import LaunchCommand, launch_command
@@ -152,7 +153,10 @@ class PlanPage:
     def start(self) -> list[Block]:
         """What else must be started or known of the answer's start."""
         best = self.plan.best
-        return [] if best is None else [*speculative_blocks(self.plan, best, self.language), *prefill_blocks(best, self.language)]
+        if best is None:
+            return []
+        beside = companion_blocks(best.companions, self.language)
+        return [*beside, *speculative_blocks(self.plan, best, self.language), *prefill_blocks(best, self.language)]
 
     @cached_property
     def picked(self) -> Sequence[Pick]:
@@ -291,6 +295,7 @@ class PlanPage:
         several = self._several
         found = [option_layout(option), servers_words(option, self.language)]
         found += [engine_name(option.launch.engine)] if several[0] else []
+        found += [beside_words(option.companions, self.language)] if option.companions else []
         return found + ([option.launch.precision] if several[1] else [])
 
     @cached_property

@@ -10,9 +10,13 @@ from gpusizer.engines.base.types import Deployment, Evidence, Inputs, Item, Sect
 from gpusizer.facts.other_memory import bytes_beside, usual_other_memory
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.budget import driver_reserved_bytes, invisible_bytes, other_memory_bytes
+from gpusizer.formulas.memory.constants import sum_bytes
 from gpusizer.units import MiB
 
-__all__ = ["driver_reserved", "system_memory", "visible_bytes"]
+__all__ = ["OF_THE_DEVICE", "driver_reserved", "models_beside", "system_memory", "visible_bytes"]
+
+OF_THE_DEVICE = frozenset({"driver_reserved", "system_memory", "models_beside"})
+"""Lines that a device has once, however many processes use it."""
 
 # n = 9 NVIDIA cards from 15 to 183 GiB whose two totals are known; error 90 MiB (0.1 % of a large card). Fitted 2026-11-25.
 _FIXED_BYTES = 420 * MiB
@@ -80,3 +84,11 @@ def system_memory(accelerator: Accelerator, deployment: Deployment) -> list[Item
         **sizes,
     )
     return [line] if line.high_bytes else []
+
+
+def models_beside(deployment: Deployment) -> list[Item]:
+    """The line for other models on the same GPU, on the safe side of what they hold; empty where there are none."""
+    if not deployment.beside_bytes:
+        return []
+    size: Inputs = {"beside_bytes": deployment.beside_bytes}
+    return [computed("models_beside", sum_bytes, section=Section.OUTSIDE, evidence=Evidence.CALIBRATED, **size)]

@@ -20,7 +20,7 @@ from gpusizer.facts.margins import Margin
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.memory.constants import constant_bytes
 
-__all__ = ["LINE_FIGURES", "DeviceClass", "Devices", "line_figures", "looked_line", "looked_margin"]
+__all__ = ["LINE_FIGURES", "WIDEST", "DeviceClass", "Devices", "line_figures", "looked_line", "looked_margin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class DeviceClass:
     paddings: tuple[ExpertPadding, ...]
     rocm: bool
     further: object = None
+
+
+WIDEST = 8
+"""GPUs of a replica from which on other models, which are no more, lie on one each."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Devices(ABC):
     version : str or None
         Of the engine; the newest where none is given.
     settings : mapping
-        Fields of a deployment that the operator says, the same for every device.
+        Fields of a deployment that the operator says, the same for every device; ``beside_bytes`` by device: what other models hold of the fullest
+        GPU of a replica of 1, 2 ... :data:`WIDEST` GPUs.
     """
 
     accelerators: tuple[Accelerator, ...]
@@ -67,9 +72,19 @@ class Devices(ABC):
 
     def start(self, accelerator: Accelerator, **layout: Any) -> Start:
         """A start of the sample on a device."""
-        said = {**self.settings, **layout}
+        said = {name: value for name, value in self.settings.items() if name != "beside_bytes"} | layout
         asked = Deployment(model="", gpu=accelerator.id, max_model_len=4096, engine=self.engine.id, engine_version=self.version, **said)
         return self.engine.start(asked, self.sample, accelerator)
+
+    @property
+    def shares(self) -> bool:
+        """Whether other models lie on some device."""
+        return "beside_bytes" in self.settings
+
+    def beside_bytes(self, accelerator: Accelerator) -> Sequence[int]:
+        """What other models hold of the fullest GPU of a replica of 1, 2 ... GPUs. [bytes]"""
+        found: Sequence[int] = self.settings.get("beside_bytes", {}).get(accelerator.id, (0,) * WIDEST)
+        return found
 
     @cached_property
     def classes(self) -> dict[DeviceClass, Accelerator]:

@@ -44,6 +44,7 @@ COMMON = (
     Flag("--host-memory", "bytes", "host_memory_bytes", low=1, high=MOST_BYTES),
     Flag("--host-bandwidth", "bandwidth", "host_bandwidth_bytes_per_s", low=LEAST_BYTES_PER_S, high=MOST_BYTES, effect=Effect.SPEED),
     Flag("--offload", "word", "offload", choices=OFFLOADS),
+    Flag("--with", "word", "with_models", repeats=True),
 )
 """Ours, for every engine; an engine may give these spellings a flag of its own."""
 
@@ -293,7 +294,8 @@ def checked_launch(deployment: Deployment) -> Launch:
         low = 0 if name == "speculative_tokens" else 1
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= flag.high:
             raise FlagError("out-of-bounds", option=name, low=low, high=flag.high, found=str(value)[:40])
-    for name, low, most in (("other_memory_bytes", 0, MOST_OTHER_MEMORY), ("host_memory_bytes", 1, MOST_BYTES)):
+    bounds = (("other_memory_bytes", 0, MOST_OTHER_MEMORY), ("beside_bytes", 0, MOST_OTHER_MEMORY), ("host_memory_bytes", 1, MOST_BYTES))
+    for name, low, most in bounds:
         held = getattr(deployment, name)
         if held is not None and (isinstance(held, bool) or not isinstance(held, int) or not low <= held <= most):
             raise FlagError("out-of-bounds", option=name, low=low, high=most, found=str(held)[:40])

@@ -69,6 +69,7 @@ class Start:
             said.build,
             said.similar_precision,
             said.other_memory_bytes,
+            said.beside_bytes,
         )
         return _known_frames(self.architecture).once(key, lambda: Remembered(_SHARED))
 

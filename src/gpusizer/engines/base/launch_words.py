@@ -19,7 +19,7 @@ _NO_FLAGS = frozenset(
     (
         *("model", "gpu", "engine", "engine_version", "precision", "checkpoint_bytes"),
         *("flags", "devices", "device_memory_bytes", "other_memory_bytes", "fork", "build", "similar_precision"),
-        *("host_memory_bytes", "host_bandwidth_bytes_per_s", "host_sockets", "offload"),
+        *("host_memory_bytes", "host_bandwidth_bytes_per_s", "host_sockets", "offload", "with_models", "beside_bytes"),
     )
 )
 # Vendor -> the variable that limits what a process sees, and llama.cpp's name of its backend (ggml-org/llama.cpp: ggml/src).
@@ -108,13 +108,13 @@ def _vendor(gpu: str) -> str:
         return "NVIDIA"
 
 
-def visible_devices(gpu: str, count: int) -> str:
-    """The variable that lets a process see the first ``count`` devices.
+def visible_devices(gpu: str, count: int, first: int = 0) -> str:
+    """The variable that lets a process see ``count`` devices, from the first of them on.
 
-    >>> visible_devices("mi300x-192gb", 2)
-    'HIP_VISIBLE_DEVICES=0,1'
+    >>> visible_devices("mi300x-192gb", 2), visible_devices("h200-sxm-141gb", 1, 7)
+    ('HIP_VISIBLE_DEVICES=0,1', 'CUDA_VISIBLE_DEVICES=7')
     """
-    return f"{_VISIBLE.get(_vendor(gpu), 'CUDA_VISIBLE_DEVICES')}={','.join(map(str, range(count)))}"
+    return f"{_VISIBLE.get(_vendor(gpu), 'CUDA_VISIBLE_DEVICES')}={','.join(map(str, range(first, first + count)))}"
 
 
 def device_names(gpu: str, count: int) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import computed
-from gpusizer.engines.base.types import Item, Section
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Item, OnHost, Section
 from gpusizer.engines.base.weights import Cut, weight_table
 from gpusizer.formulas.memory.constants import set_aside_bytes
+from gpusizer.formulas.memory.host import pinned_bytes
 from gpusizer.formulas.memory.loaded import offloaded_bytes
 from gpusizer.units import GiB
 
-__all__ = ["offloaded_layers", "offloaded_tables", "pinned_tables", "tables_moved"]
+__all__ = ["offloaded_layers", "offloaded_share", "offloaded_tables", "pinned_lines", "pinned_tables", "tables_moved"]
 
 # vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu; sgl-project/sglang: python/sglang/srt/utils/offloader.py. Embeddings
 # and the head stay. The last parameter that goes may be large: up to half a layer more than was asked for.
 _SOURCES = ("vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu",)
 _LAST_SHARE = 0.5
+OFFLOADED = "weights_on_host"
 _PINNED = ("pytorch/pytorch issue 150517", "sgl-project/sglang pull 36562: 20.4 GiB pinned as 32")
 
 
@@ -36,7 +39,7 @@ def offloaded_layers(start: Start, stage: Stage, cut: Cut) -> list[Item]:
     ends = (offloaded_bytes(asked_bytes=size, layers_bytes=all_bytes) for size in (more, wish))
     return [
         computed(
-            "weights_on_host",
+            OFFLOADED,
             offloaded_bytes,
             section=Section.WEIGHTS,
             band=Limits(*ends),
@@ -44,6 +47,45 @@ def offloaded_layers(start: Start, stage: Stage, cut: Cut) -> list[Item]:
             asked_bytes=wish,
             layers_bytes=all_bytes,
         )
+    ]
+
+
+def offloaded_share(items: Iterable[Item], *, whole: bool) -> OnHost:
+    """What of the decoder layers a GPU reads from host memory for every step.
+
+    Parameters
+    ----------
+    items : iterable of Item
+        Its ledger.
+    whole : bool
+        Experts that no token needs are copied too: of OffloaderV1 of SGLang every parameter; vLLM's kernels read the host's memory as they need it.
+
+    Returns
+    -------
+    OnHost
+        Nothing where no weights were moved.
+    """
+    line = next((item for item in items if item.id == OFFLOADED), None)
+    return OnHost(layers=-line.bytes / line.inputs["layers_bytes"], computed=False, whole=whole) if line else NOTHING_ON_HOST
+
+
+def pinned_lines(items: Iterable[Item], gpus: int) -> list[Item]:
+    """The host's line for the weights that GPUs of a stage moved there; empty where they moved none.
+
+    PyTorch pins powers of two: each parameter may take up to twice its size.
+    """
+    sizes = [-item.bytes for item in items if item.id == OFFLOADED]
+    return [
+        computed(
+            "weights_pinned_on_host",
+            pinned_bytes,
+            section=Section.WEIGHTS,
+            band=Limits(size * gpus, 2 * size * gpus),
+            sources=(*_SOURCES, _PINNED[0]),
+            one_bytes=size,
+            gpus=gpus,
+        )
+        for size in sizes
     ]
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
@@ -23,10 +24,12 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.account import Reason, StageFigures, conclude, stage_blocks
 from gpusizer.engines.base.band import Limits
 from gpusizer.engines.base.engine import Engine
+from gpusizer.engines.base.host import host_refusal, system_lines
 from gpusizer.engines.base.launch import CachePlan, Stage, StageResult, Start
 from gpusizer.engines.base.ledger import combined, computed, free_line, total_bytes
 from gpusizer.engines.base.margins import POOL, measured
-from gpusizer.engines.base.types import Account, Deployment, Fit, Item, KVCache, Quantity, Rank, Section
+from gpusizer.engines.base.offload import offloaded_share, pinned_lines
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Account, Deployment, Fit, Item, KVCache, OnHost, Quantity, Rank, Section
 from gpusizer.engines.base.verdict import reason_of
 from gpusizer.engines.base.weights import layer_kinds
 from gpusizer.facts.types import Accelerator
@@ -81,6 +84,20 @@ class PooledEngine(Engine):
         """What of the ledger need not be there at the start. [bytes]"""
         return 0
 
+    def on_host(self, start: Start, items: Sequence[Item]) -> OnHost:
+        """Weights that a step finds in the memory of the host, from the ledger of one GPU."""
+        return offloaded_share(items, whole=False) if start.deployment.flags else NOTHING_ON_HOST
+
+    def host_weights(self, start: Start, results: Sequence[StageResult]) -> list[Item]:
+        """Weights in the memory of the host, all GPUs together."""
+        ranks = start.layout.tp * start.layout.dp
+        return [line for result in results for line in pinned_lines(result.items, ranks)] if start.deployment.flags else []
+
+    def host_lines(self, start: Start, results: Sequence[StageResult]) -> tuple[Item, ...]:
+        """The ledger of the host; empty where no weights lie there."""
+        weights = self.host_weights(start, results)
+        return (*weights, *system_lines(start)) if weights else ()
+
     # ---- the story -------------------------------------------------------------------------------------------------
 
     def fit(self, deployment: Deployment, architecture: Architecture, accelerator: Accelerator) -> Fit:
@@ -110,19 +127,22 @@ class PooledEngine(Engine):
         figures = self._stage_figures(results, context, start.once(self.least_blocks))
         found = conclude(figures, memory_bytes=start.device_total_bytes, refused=refusal is not None)
         blocks, low, high = found.blocks
+        host = cache(lambda: self.host_lines(start, results))
         reason = refusal or reason_of(found, figures, results, context)
+        if start.deployment.host_memory_bytes is not None:
+            reason = reason or host_refusal(start, host(), "host-memory-too-small")
         worst = min(range(len(results)), key=lambda index: results[index].blocks[0])
         if found.reason == Reason.MEMORY:
             worst = found.shortfalls.index(found.shortfall_bytes)
         plan = results[worst].plan
-        cache = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self._tokens(start, plan, blocks) * start.layout.dp)
+        pool = KVCache(plan.token_bytes, plan.request_bytes, plan.block_tokens, blocks, self._tokens(start, plan, blocks) * start.layout.dp)
         used = max(each.used_bytes + pool_bytes(blocks=blocks, block_bytes=each.block_bytes) for each in figures)
         return Fit(
             deployment=start.deployment,
             fits=reason is None,
             reason=reason,
             worst=worst,
-            kv_cache=cache,
+            kv_cache=pool,
             max_concurrency=self.concurrency(start, plan, blocks) * start.layout.dp,
             low_concurrency=self.concurrency(start, plan, low) * start.layout.dp,
             free_bytes=free_bytes(device_total_bytes=start.device_total_bytes, used_bytes=used),
@@ -131,7 +151,9 @@ class PooledEngine(Engine):
                 lambda: self._ranks(start, results, blocks),
                 lambda: measured(start, self.quantities(start, results, (blocks, low, high), worst), settled=(POOL,)),
                 lambda: self.warnings(start),
+                host,
             ),
+            on_host=self.on_host(start, results[worst].items),
         )
 
     def _stage_results(self, start: Start) -> list[StageResult]:

@@ -6,12 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
+from math import inf
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from gpusizer.architecture.types import Notice
 
-__all__ = ["Account", "Deployment", "Evidence", "Fit", "Inputs", "Item", "KVCache", "Layout", "Quantity", "Rank", "Section"]
+__all__ = [
+    "NOTHING_ON_HOST",
+    "Account",
+    "Deployment",
+    "Evidence",
+    "Fit",
+    "Inputs",
+    "Item",
+    "KVCache",
+    "Layout",
+    "OnHost",
+    "Quantity",
+    "Rank",
+    "Section",
+]
 
 
 Inputs: TypeAlias = dict[str, Any]
@@ -98,6 +113,8 @@ class Deployment:
     host_bandwidth_bytes_per_s: float | None = None  # of that memory: as a rate, or what its channels carry [bytes/s]
     host_sockets: int | None = None  # processors, each with its share of that memory
     offload: str = "none"  # "auto": whatever the GPUs do not hold goes to the host by flags that are found
+    with_models: tuple[str, ...] = ()  # other models on the same GPUs
+    beside_bytes: int = 0  # what they hold of the fullest GPU on the safe side [bytes]
     fork: str = ""  # a fork of the engine with a cache of its own
     build: str = ""  # where it is no release that somebody named: "dated", placed by its day, or "other", a branch, a fork, a patched image
     similar_precision: str = ""  # what was asked for, where a checkpoint that is only alike stands for it
@@ -187,6 +204,40 @@ class Account(NamedTuple):
     host: Callable[[], tuple[Item, ...]] = tuple
 
 
+class OnHost(NamedTuple):
+    """Weights that a step finds in the memory of the host, and who multiplies them.
+
+    Parameters
+    ----------
+    layers, experts : float
+        Shares of the decoder layers, whole, and of the routed experts of the others.
+    head : bool
+        The output.
+    expert_size : float
+        Bytes of an expert there over those that the checkpoint gives it.
+    computed : bool
+        The processor computes with them; otherwise the GPU reads them over its link.
+    moved_from_tokens : float
+        Tokens of a step from which the weights are moved to the GPU, which then computes instead of the processor. [tokens]
+    whole : bool
+        What the GPU reads is copied whole for every step, experts that no token needs among it.
+    handovers : int
+        Layers of a GPU whose experts the processor computes: a step goes there and back for each.
+    """
+
+    layers: float = 0.0
+    experts: float = 0.0
+    head: bool = False
+    expert_size: float = 1.0
+    computed: bool = True
+    moved_from_tokens: float = inf
+    whole: bool = False
+    handovers: int = 0
+
+
+NOTHING_ON_HOST = OnHost()
+
+
 @dataclass(frozen=True, repr=False)
 class Fit:
     """Does exactly this deployment start, and what will its log say? ``ranks`` are those that differ; ``worst`` is the index of the tightest."""
@@ -201,8 +252,7 @@ class Fit:
     free_bytes: int  # what the fullest GPU has left under full load, negative where it lacks some
     budget_bytes: int  # what the engine allows itself of one GPU
     account: Account = field(compare=False)
-    host_layers: float = 0.0  # share of the decoder layers whose weights lie in the memory of the host
-    host_experts: float = 0.0  # the same for the routed experts of the other layers
+    on_host: OnHost = NOTHING_ON_HOST
     host_mapped: bool = False  # weights there are pages of their file, read anew where there is no room to keep them
 
     @cached_property

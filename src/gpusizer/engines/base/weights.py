@@ -77,6 +77,8 @@ class Cut:
         Ranks that cut dense blocks and shared experts, and the head, where they are not those of attention; 0 where they are. [ranks]
     stacked : bool
         Queries, keys and values are one parameter, which has a place for values that are the keys.
+    kept_experts : int or None
+        Routed experts of a layer that stay on GPUs where the host holds the others. [experts]
     """
 
     tp: int = 1
@@ -90,6 +92,7 @@ class Cut:
     dense_tp: int = 0
     head_tp: int = 0
     stacked: bool = False
+    kept_experts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,8 @@ def rank_shape(stored: StoredTensor, cut: Cut) -> tuple[tuple[int, ...], int]:
     tp = cut.tp
     if stored.group == ROUTED:
         tp = cut.experts_tp
+        if cut.kept_experts is not None:
+            copies = min(copies, cut.kept_experts)
         if cut.ep > 1 and copies > 1:
             copies = experts_per_rank(experts=copies, redundant=cut.redundant_experts, ep=cut.ep)
         elif cut.redundant_experts and copies > 1:
@@ -219,6 +224,13 @@ class WeightTable:
     def layer_bytes(self, kind: int, cut: Cut) -> dict[str, int]:
         """Bytes of one layer of a kind on one rank, by parameter group. [bytes]"""
         return self._known.once((kind, cut), lambda: group_bytes(self.kinds[kind], cut))
+
+    def routed_bytes(self, kind: int, cut: Cut, form: StorageFormat | None = None) -> int:
+        """Routed experts of one layer of a kind on one rank, their matrices in another format where one is told. [bytes]"""
+        routed = [stored for stored in self.kinds[kind] if stored.group == ROUTED]
+        if form is not None:
+            routed = [replace(stored, form=form) if len(stored.shape) > 1 else stored for stored in routed]
+        return sum(_rank_bytes(stored, cut) for stored in routed)
 
     def stage_bytes(self, layers: range, cut: Cut, *, first: bool, last: bool, tied: bool, towers: bool = True) -> dict[str, int]:
         """Bytes of one pipeline stage on one rank, by parameter group.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.weights import once_per_architecture
@@ -19,11 +20,20 @@ from gpusizer.engines.llama_cpp.placement import HOST, Placement, Seen, head_byt
 from gpusizer.formulas.memory.llama_cpp import compute_buffer_bytes, mask_bytes
 from gpusizer.once import Remembered
 
-__all__ = ["MicroBatch", "Phases", "phases_of"]
+__all__ = ["MicroBatch", "Phases", "least_offloaded_tokens", "phases_of"]
 
 _LEAST_OFFLOADED_BATCH = 32  # tokens from which a GPU computes what lies on the host (ggml-cuda, op_offload)
 _MOST_STARTS, _MOST_MOMENTS = 64, 128
 _NORMS_ON_BOTH_SIDES = 4  # norms of a layer that has one before and one after each of its two blocks
+
+
+def least_offloaded_tokens(options: Options, kinds: Kinds) -> float:
+    """Tokens of a step from which a GPU computes what lies on the host, infinitely many where it never does. [tokens]"""
+    blocks = [block for block in kinds.routed if block is not None]
+    if not options.offload_operations or (blocks and not options.experts_on_card):
+        return inf
+    spread = max((block.experts / block.top_k for block in blocks), default=1.0) if options.counts_experts else 1.0
+    return _LEAST_OFFLOADED_BATCH * spread
 
 
 @dataclass(frozen=True, slots=True)

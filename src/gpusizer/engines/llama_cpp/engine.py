@@ -18,14 +18,15 @@ from gpusizer.engines.base.ledger import free_line
 from gpusizer.engines.base.margins import measured
 from gpusizer.engines.base.placed import PlacedEngine, tightest
 from gpusizer.engines.base.search import largest
-from gpusizer.engines.base.types import Account, Deployment, Fit, Layout, Rank
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Account, Deployment, Fit, Layout, OnHost, Rank
 from gpusizer.engines.base.weights import once_per_architecture
 from gpusizer.engines.llama_cpp.arrangement import Arrangement, fitted, keeps_target
+from gpusizer.engines.llama_cpp.compute import least_offloaded_tokens
 from gpusizer.engines.llama_cpp.host import host_lines
 from gpusizer.engines.llama_cpp.ledger import RECIPE_ERROR, SOURCE, Card, cache_of, cards_of, figures_of, on_host, ranks_of, safe_room_bytes
 from gpusizer.engines.llama_cpp.offload import fewest_on_host, is_placed, placing_flags
 from gpusizer.engines.llama_cpp.options import ALL_LAYERS, Options, options_of
-from gpusizer.engines.llama_cpp.placement import HOST, Placement
+from gpusizer.engines.llama_cpp.placement import HOST
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.types import Accelerator
 
@@ -200,7 +201,7 @@ class LlamaCpp(PlacedEngine):
                 host,
             ),
             host_mapped=self.maps_weights(start),
-            **_host_shares(found.placement),
+            on_host=_on_host(found),
         )
 
     def _to_host(self, start: Start) -> bool:
@@ -292,14 +293,25 @@ def _told(architecture: Architecture, options: Options, found: Arrangement) -> l
     return told
 
 
-def _host_shares(placement: Placement) -> dict[str, float]:
+def _on_host(found: Arrangement) -> OnHost:
     """What of the model the processor computes; all of it where no card is there says nothing of speed beside a card."""
-    kept = [experts for layer, experts in zip(placement.layer, placement.experts, strict=True) if layer != HOST]
-    routed = [experts for experts, kind in zip(placement.experts, placement.kinds.of, strict=True) if placement.kinds.routed[kind] is not None]
-    if not placement.devices or (len(kept) == len(placement.layer) and HOST not in routed):
-        return {}
-    moved = sum(layer != HOST and experts == HOST for layer, experts in zip(placement.layer, placement.experts, strict=True))
-    return {"host_layers": 1 - len(kept) / len(placement.layer), "host_experts": moved / max(len(kept), 1)}
+    placement, options = found.placement, found.options
+    kinds = placement.kinds
+    kept = [
+        (experts, kinds.routed[kind] is not None)
+        for layer, experts, kind in zip(placement.layer, placement.experts, kinds.of, strict=True)
+        if layer != HOST
+    ]
+    routed = [experts for experts, has_experts in kept if has_experts]
+    if not placement.devices or (placement.all_offloaded and HOST not in routed):
+        return NOTHING_ON_HOST
+    return OnHost(
+        layers=1 - len(kept) / len(placement.layer),
+        experts=routed.count(HOST) / max(len(routed), 1),
+        head=placement.output == HOST,
+        moved_from_tokens=least_offloaded_tokens(options, kinds),
+        handovers=routed.count(HOST),
+    )
 
 
 def _named(id: str, otherwise: Accelerator) -> Accelerator:

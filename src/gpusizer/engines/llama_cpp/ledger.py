@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gpusizer.engines.base.added_weights import checkpoint_drafts
 from gpusizer.engines.base.band import Band, Basis, Limits, Spread
-from gpusizer.engines.base.device import driver_reserved, system_memory
+from gpusizer.engines.base.device import driver_reserved, models_beside, system_memory
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.ledger import RECIPE_LINE, banded, combined, computed, free_line, total_bytes, weight_items
 from gpusizer.engines.base.placed import safe_room
@@ -65,9 +65,9 @@ def cards_of(devices: Sequence[Accelerator], deployment: Deployment) -> tuple[Ca
 
 
 def _outside(device: Accelerator, deployment: Deployment) -> list[Item]:
-    """What the driver keeps of a GPU, what a context takes, and what others hold of memory that is shared."""
+    """What the driver keeps of a GPU, what a context takes, what others hold of memory that is shared, and other models."""
     context = banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED)
-    return [*driver_reserved(device), context, *system_memory(device, deployment)]
+    return [*driver_reserved(device), context, *system_memory(device, deployment), *models_beside(deployment)]
 
 
 def ranks_of(start: Start, found: Arrangement, cards: Sequence[Card]) -> tuple[Rank, ...]:

@@ -13,7 +13,7 @@ from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Attention, LatentAttention, Notice
 from gpusizer.engines.base.band import Band, Basis, Spread
 from gpusizer.engines.base.cache import CacheFormat
-from gpusizer.engines.base.device import driver_reserved, system_memory
+from gpusizer.engines.base.device import driver_reserved, models_beside, system_memory
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Start
 from gpusizer.engines.base.flag import MAX_TOKENS
@@ -270,6 +270,7 @@ class _Loaded:
             *driver_reserved(accelerator),
             banded("device_context", _CONTEXT, section=Section.OUTSIDE, evidence=Evidence.ASSUMED),
             *system_memory(accelerator, asked),
+            *models_beside(asked),
         )
 
     def moving(self, batch: Batch) -> tuple[Item, Item]:

@@ -98,7 +98,7 @@ _AFTER = ("cuda_graphs", "prefill_graphs", "late_workspace")
 def needed_later(lines: Iterable[Item]) -> Any:
     """Activations come with the first long prompt, not with the start; graphs and workspaces are taken at the low end of their band. [bytes]"""
     found = tuple(lines)
-    peak = sum(line.bytes for line in found if line.id == "activation_peak")
+    peak = sum(line.bytes for line in found if line.id in ("activation_peak", "prefill_experts"))
     return kept("later", peak + sum(line.bytes - line.low_bytes for line in found if line.id in _AFTER))
 
 

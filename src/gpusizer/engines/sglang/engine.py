@@ -15,10 +15,10 @@ from gpusizer.engines.base.knobs import Knobs
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import combined
 from gpusizer.engines.base.margins import pool_margin, widened
-from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables, pinned_tables
+from gpusizer.engines.base.offload import offloaded_layers, offloaded_share, offloaded_tables, pinned_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_model
-from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity, Section
+from gpusizer.engines.base.types import Deployment, Fit, Item, OnHost, Quantity, Section
 from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut, ExpertPadding
@@ -35,6 +35,7 @@ from gpusizer.engines.sglang.account import (
 )
 from gpusizer.engines.sglang.defaults import DRAFTING_REQUESTS, NEWEST, complete
 from gpusizer.engines.sglang.drafts import DRAFTS_FIRST, OWN_DRAFTS, loaded_drafts
+from gpusizer.engines.sglang.hosted import hosted_experts, hosted_lines, hosting_problem, kept_experts, layerwise_prefill
 from gpusizer.engines.sglang.pools import Pools, stage_pools
 from gpusizer.engines.sglang.record import recipe_bytes, records_of
 from gpusizer.facts.types import Accelerator
@@ -113,6 +114,10 @@ class Sglang(PooledEngine):
         given = deployment.max_num_seqs
         return None if given is None else max(given // deployment.dp, 1)
 
+    def problem(self, start: Start) -> Notice | None:
+        """Why this start cannot be, None where it can."""
+        return hosting_problem(start) or super().problem(start)
+
     # ---- weights ---------------------------------------------------------------------------------------------------
 
     def cut(self, start: Start) -> Cut:
@@ -130,6 +135,7 @@ class Sglang(PooledEngine):
             dense_tp=1 if start.flag("moe_dense_tp_size") == 1 and layout.dp > 1 else ranks,
             head_tp=layout.tp if start.flag("enable_dp_lm_head") else ranks,
             stacked=self.stacked,
+            kept_experts=kept_experts(start),
         )
 
     def _paddings(self, start: Start) -> tuple[ExpertPadding, ...]:
@@ -171,7 +177,7 @@ class Sglang(PooledEngine):
         device, step = records.device, records.step
         decode, prefill, peak = step_lines(prefill_model(start.architecture), step, records.layout, len(stage.layers))
         graphs = [*([decode] if step.decode_graphs else []), *([prefill] if step.prefill_graphs else [])]
-        return [*device.before_weights, *device.beside, *graphs, peak]
+        return [*device.before_weights, *device.beside, *graphs, peak, *layerwise_prefill(start, stage, start.once(self.cut))]
 
     def later_bytes(self, items: Sequence[Item]) -> int:
         """Activations come with the first long prompt, not with the start; graphs and workspaces are taken at the low end of their band."""
@@ -191,6 +197,25 @@ class Sglang(PooledEngine):
         later = () if start.version >= DRAFTS_FIRST else ("weights_draft",)
         loaded = (line for line in items if line.section is Section.WEIGHTS and line.id not in later)
         return widened(within_share(records.device, records.share, loaded), start.lasting(pool_margin), start.device_total_bytes)
+
+    def on_host(self, start: Start, items: Sequence[Item]) -> OnHost:
+        """Experts that KTransformers computes there, or parameters that are copied whole for every step."""
+        hosted = start.once(hosted_experts)
+        if hosted is None:
+            return offloaded_share(items, whole=True)
+        return OnHost(experts=hosted.share, expert_size=hosted.size, moved_from_tokens=hosted.moved_from_tokens, handovers=hosted.layers)
+
+    def host_weights(self, start: Start, results: Sequence[StageResult]) -> list[Item]:
+        """Also experts that KTransformers computes there."""
+        return [*hosted_lines(start), *super().host_weights(start, results)]
+
+    def warnings(self, start: Start) -> tuple[Notice, ...]:
+        """Also what lies in the memory of the host."""
+        hosted = start.once(hosted_experts)
+        if hosted is None:
+            return super().warnings(start)
+        told = [Notice("experts-on-host", {"layers": hosted.layers}), *([Notice("gguf-on-host-assumed", {})] if hosted.assumed else [])]
+        return (*super().warnings(start), *told)
 
     def stage_result(self, start: Start, stage: Stage) -> StageResult:
         """One stage: its items, the pools that are cut from its share, and how many pages that makes."""

@@ -23,6 +23,9 @@ _SPEED = (
     Flag("--prefill-attention-backend", "word", effect=Effect.SPEED),
     Flag("--decode-attention-backend", "word", effect=Effect.SPEED),
     Flag("--tokenizer-worker-num", "count", low=1, effect=Effect.SPEED),
+    Flag("--kt-cpuinfer", "count", low=1, high=1 << 16, effect=Effect.SPEED),
+    Flag("--kt-threadpool-count", "count", low=1, high=1 << 10, effect=Effect.SPEED),
+    Flag("--kt-max-deferred-experts-per-token", "count", high=1 << 10, effect=Effect.SPEED),
 )
 _MEMORY = (
     Flag("--tp-size", "count", "tp", ("--tensor-parallel-size", "--tp"), 1, MAX_RANKS),
@@ -79,11 +82,16 @@ _MEMORY = (
     Flag("--ple-offload-embedding", "switch"),
     Flag("--ple-offload-backend", "word"),
     Flag("--ple-storage", "word"),
+    Flag("--kt-weight-path", "word"),
+    Flag("--kt-method", "word"),
+    Flag("--kt-num-gpu-experts", "count"),
+    Flag("--kt-gpu-experts-ratio", "number", high=1),
+    Flag("--kt-gpu-prefill-token-threshold", "count"),
+    Flag("--kt-numa-nodes", "numbers", effect=Effect.NOTHING),
     *_SPEED,
 )
 _OTHER = (
     Flag("--offload-group-size", "count", left_open=True, effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
-    Flag("--kt-num-gpu-experts", "count", effect=Effect.UNCOUNTED, caveat="not-counted-offload"),
     Flag("--enable-eplb", "switch", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
     Flag("--enable-two-batch-overlap", "switch", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
     Flag("--disaggregation-mode", "word", effect=Effect.UNCOUNTED, caveat="not-counted-buffers"),
@@ -105,7 +113,8 @@ _NOTHING = passed_over(
         "--disable-fast-image-processor --enable-return-hidden-states --enable-custom-logit-processor --enable-deterministic-inference "
         "--triton-attention-reduce-in-fp32 --numa-bind --disable-tokenizer-batch-decode --enable-priority-scheduling "
         "--enable-profile-cuda-graph --enable-mscclpp --grpc-mode --enable-single-batch-overlap --enable-tokenizer-batch-encode "
-        "--keep-mm-feature-on-device --use-cpu --enable-lora-overlap-loading --enable-prefill-delayer --enable-nan-detection"
+        "--keep-mm-feature-on-device --use-cpu --enable-lora-overlap-loading --enable-prefill-delayer --enable-nan-detection "
+        "--kt-enable-dynamic-expert-update --record-kt-gpu-expert-distribution"
     ),
     values=(
         "--host --port --served-model-name --tokenizer-path --tokenizer-mode --load-format --device --revision --chat-template "
@@ -120,8 +129,8 @@ _NOTHING = passed_over(
         "--load-balance-method --model-impl --limit-mm-data-per-request --mm-process-config --mamba-backend "
         "--nsa-prefill-backend --nsa-decode-backend --torch-compile-max-bs --triton-attention-num-kv-splits "
         "--file-storage-path --max-queued-requests --weight-version --hicache-write-policy --hicache-io-backend --hicache-mem-layout "
-        "--hicache-storage-backend --hicache-storage-prefetch-policy --hicache-storage-backend-extra-config --kt-threadpool-count "
-        "--kt-cpuinfer --kt-weight-path --kt-method --lora-backend --lora-eviction-policy --lora-target-modules "
+        "--hicache-storage-backend --hicache-storage-prefetch-policy --hicache-storage-backend-extra-config "
+        "--kt-expert-placement-strategy --lora-backend --lora-eviction-policy --lora-target-modules "
         "--constrained-json-whitespace-pattern --ssl-keyfile --ssl-certfile --sleep-on-idle --soft-watchdog-timeout --kv-events-config "
         "--hf-chat-template-name --cuda-graph-backend-prefill --cuda-graph-backend-decode --batch-size --batch --input-len --output-len "
         "--ple-offload-dir"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpusizer.engines.base.band import Band, Basis, band, times
-from gpusizer.engines.base.device import driver_reserved, system_memory
+from gpusizer.engines.base.device import driver_reserved, models_beside, system_memory
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.layout_rules import dimensions
@@ -266,6 +266,7 @@ def device_record(start: Start) -> DeviceRecord:
             banded("device_context", fitted.CONTEXT[card_class(accelerator)], section=Section.OUTSIDE),
             *_communication(accelerator, start.layout.gpus),
             *system_memory(accelerator, start.deployment),
+            *models_beside(start.deployment),
         ),
         beside=tuple(beside),
     )

@@ -15,7 +15,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Attention, DenseMLP, Notice
 from gpusizer.engines.base.band import Band, Basis, Spread
-from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.device import driver_reserved, models_beside
 from gpusizer.engines.base.engine import Stage, Start
 from gpusizer.engines.base.launch_words import TORCH_NAMES, printed_values, words_for
 from gpusizer.engines.base.ledger import banded, combined, computed, free_line
@@ -98,6 +98,7 @@ class Tei(PlacedEngine):
             *self.weights(start, stage),
             *driver_reserved(accelerator),
             banded("device_context", _CONTEXT, section=Section.OUTSIDE),
+            *models_beside(deployment),
             self.peak(start, stage),
         )
         rank = Rank(0, 0, (*lines, free_line(lines, start.device_total_bytes)))

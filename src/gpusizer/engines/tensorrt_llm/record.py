@@ -13,7 +13,7 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
 from gpusizer.engines.base.band import Band, times
 from gpusizer.engines.base.cache import POOLED, STATE, asks_for_fp8, cache_format, layer_caches
-from gpusizer.engines.base.device import driver_reserved, system_memory
+from gpusizer.engines.base.device import driver_reserved, models_beside, system_memory
 from gpusizer.engines.base.kinds import kinds_of
 from gpusizer.engines.base.launch import Stage, Start
 from gpusizer.engines.base.ledger import banded, computed
@@ -165,7 +165,7 @@ class DeviceRecord:
 
     memory_bytes: Any
     outside: tuple[Item, ...]  # what the driver keeps, context, communicators
-    system: tuple[Item, ...]  # of a unified device: what its system holds
+    system: tuple[Item, ...]  # what the system of a unified device holds, and other models
     keeps_pages: Any  # 1 where the pages of a checkpoint count as used
     server_devices: Any  # that open buffers to each other
 
@@ -179,7 +179,7 @@ def device_record(start: Start) -> DeviceRecord:
     return DeviceRecord(
         memory_bytes=accelerator.memory_bytes,
         outside=(*driver_reserved(accelerator), banded("device_context", context, section=Section.OUTSIDE), *joined),
-        system=tuple(system_memory(accelerator, start.deployment)),
+        system=(*system_memory(accelerator, start.deployment), *models_beside(start.deployment)),
         keeps_pages=int(unified),
         server_devices=accelerator.devices_per_node or SERVER_DEVICES,
     )

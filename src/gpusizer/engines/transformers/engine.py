@@ -13,7 +13,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.storage.formats import element_bytes
 from gpusizer.architecture.types import Notice, RelativeAttention
 from gpusizer.engines.base.band import Band, Basis, Limits, Spread
-from gpusizer.engines.base.device import driver_reserved
+from gpusizer.engines.base.device import driver_reserved, models_beside
 from gpusizer.engines.base.device_support import weight_formats
 from gpusizer.engines.base.engine import LayoutChoice, Stage, Start
 from gpusizer.engines.base.launch_words import TORCH_NAMES, visible_devices
@@ -269,6 +269,7 @@ class _Loaded:
             *weights,
             *driver_reserved(start.accelerator),
             banded("device_context", _CONTEXT, section=Section.OUTSIDE),
+            *models_beside(start.deployment),
         )
         self.fixed_bytes = total_bytes(self.fixed)
         self.fixed_spread_bytes = sum(line.high_bytes - line.bytes for line in self.fixed)

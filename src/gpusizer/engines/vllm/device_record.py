@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.engines.base.band import Limits
-from gpusizer.engines.base.device import driver_reserved, system_memory, visible_bytes
+from gpusizer.engines.base.device import driver_reserved, models_beside, system_memory, visible_bytes
 from gpusizer.engines.base.launch import Start
 from gpusizer.engines.base.ledger import banded, computed
 from gpusizer.engines.base.types import Inputs, Item, Layout, Section
@@ -46,7 +46,13 @@ def device_record(start: Start) -> DeviceRecord:
     return DeviceRecord(
         memory_bytes=accelerator.memory_bytes,
         visible_bytes=visible_bytes(accelerator),
-        outside=(*driver_reserved(accelerator), context, *_communication(accelerator, layout, kind), *system_memory(accelerator, start.deployment)),
+        outside=(
+            *driver_reserved(accelerator),
+            context,
+            *_communication(accelerator, layout, kind),
+            *system_memory(accelerator, start.deployment),
+            *models_beside(start.deployment),
+        ),
         growth_bytes=ranks * grown.bytes + _collective_buffers(start),
         growth_below_bytes=ranks * grown.below,
         growth_above_bytes=ranks * grown.above,

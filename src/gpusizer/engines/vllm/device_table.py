@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gpusizer.engines.base.device_table import DeviceClass, Devices
+from gpusizer.engines.base.device_table import WIDEST, DeviceClass, Devices
 from gpusizer.engines.base.engine import Start
 from gpusizer.engines.base.margins import MARGIN, device_margin
 from gpusizer.engines.base.sheet import Written
@@ -38,8 +38,9 @@ class DeviceFigures:
     margin: Margin  # of the pool's band
     pool_share: float
     image_copies: float
+    beside_bytes: tuple[int, ...]  # held by other models, by GPUs of a replica; empty where there are none
     joined_bytes: tuple[int, ...]  # by case
-    shares: tuple[float, ...]  # by case
+    shares: tuple[float, ...]  # by case, and by GPUs where other models lie there
     budgets: tuple[int, ...]  # of these shares
     growth: tuple[tuple[float, float], ...]  # (bytes, above) for alone, tensor-parallel, pipeline
 
@@ -70,6 +71,7 @@ class VllmDevices(Devices):
                 each.system_bytes,
                 each.pool_share,
                 each.image_copies,
+                *each.beside_bytes,
                 *each.joined_bytes,
                 *each.shares,
                 *each.budgets,
@@ -81,14 +83,18 @@ class VllmDevices(Devices):
             for each in self.figures
         ]
         single = [(name, 1) for name in ("memory", "class", "visible", "driver", "context", "system", "pool_share", "image_copies")]
-        several = [(name, 3) for name in ("joined", "share", "budget", "growth", "above")]
-        return [*single, *several, *((name, 1) for name in MARGIN)], rows
+        places = WIDEST if self.shares else 1
+        beside = [("beside", WIDEST)] if self.shares else []
+        several = [("joined", 3), ("share", 3 * places), ("budget", 3 * places), ("growth", 3), ("above", 3)]
+        return [*single, *beside, *several, *((name, 1) for name in MARGIN)], rows
 
     def _figures(self, accelerator: Accelerator, number: int) -> DeviceFigures:
         starts = {case: self.start(accelerator, **layout) for case, layout in _LAYOUTS.items()}
         growth = [self._growth(start) for start in (starts["alone"], starts["joined"], self.start(accelerator, pp=2))]
         outside = {case: self._outside(start) for case, start in starts.items()}
-        shares = tuple(self._share(starts[case], outside[case]) for case in CASES)
+        beside = tuple(self.beside_bytes(accelerator)) if self.shares else ()
+        ways = [(starts[case], outside[case], held) for case in CASES for held in beside or (0,)]
+        shares = tuple(self._share(start, lines, held) for start, lines, held in ways)
         return DeviceFigures(
             accelerator,
             number,
@@ -99,9 +105,10 @@ class VllmDevices(Devices):
             device_margin(self.engine.id, accelerator),
             device_record(starts["alone"]).pool_share,
             device_record(starts["alone"]).image_copies,
+            beside,
             tuple(outside[case].get("communication", 0) for case in CASES),
             shares,
-            tuple(self.engine.budget_bytes(self._with_share(starts[case], share)) for case, share in zip(CASES, shares, strict=True)),
+            tuple(self.engine.budget_bytes(self._with_share(start, share)) for (start, _, _), share in zip(ways, shares, strict=True)),
             tuple(growth),
         )
 
@@ -112,9 +119,9 @@ class VllmDevices(Devices):
         record: DeviceRecord = device_record(start)
         return record.growth_bytes, record.growth_above_bytes
 
-    def _share(self, start: Start, outside: dict[str, int]) -> float:
+    def _share(self, start: Start, outside: dict[str, int], beside_bytes: int) -> float:
         """The engine's own share of the card, or the largest that is free at the start, as a plan proposes it."""
-        before = sum(size for id, size in outside.items() if id != "driver_reserved")
+        before = beside_bytes + sum(size for id, size in outside.items() if id != "driver_reserved")
         free = start.visible_bytes - before
         share = float(start.deployment.memory_fraction or 0)
         if self.engine.budget_bytes(start) <= free:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.assembly import Parts
-from gpusizer.engines.base.device_table import looked_margin
+from gpusizer.engines.base.device_table import WIDEST, looked_margin
 from gpusizer.engines.base.model_table import BY_PRECISION
 from gpusizer.engines.base.sheet import DeviceLookup, DeviceShare, Lookup, Model, Outcome, Ways
 from gpusizer.engines.base.types import Deployment, Evidence, Item, Section
@@ -20,7 +20,7 @@ from gpusizer.engines.vllm.engine import ENGINE, PACKED_CACHE
 from gpusizer.engines.vllm.model_table import VllmTables
 from gpusizer.engines.vllm.record import ClassRecord, ModelRecord, layout_record, version_rules
 from gpusizer.facts.types import Accelerator
-from gpusizer.formulas.core import kept, where
+from gpusizer.formulas.core import kept, minimum, where
 from gpusizer.formulas.memory.budget import requested_bytes
 
 __all__ = ["VllmSheet", "sheet_at"]
@@ -58,6 +58,11 @@ class VllmSheet:
             "system_memory": get("system"),
             "driver_reserved": get("driver"),
         }
+        place = case
+        if "beside_bytes" in self.settings:
+            gpus = kept("GPUs that others share", minimum(ways.tp * ways.pp, WIDEST))
+            outside["models_beside"] = get("beside", gpus)
+            place = kept("share of so many", (case - 1) * WIDEST + gpus)
         record = DeviceRecord(
             memory_bytes=get("memory"),
             visible_bytes=get("visible"),
@@ -69,7 +74,7 @@ class VllmSheet:
             pool_share=get("pool_share"),
             image_copies=get("image_copies"),
         )
-        return DeviceShare(record, get("share", case), kept("budget", get("budget", case)), margin=looked_margin(get))
+        return DeviceShare(record, get("share", place), kept("budget", get("budget", place)), margin=looked_margin(get))
 
     def budget_of_share(self, device: DeviceShare, share: Any) -> Any:
         """``--gpu-memory-utilization`` of what the driver reports. [bytes]"""

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpusizer.formulas.core import formula
 
-__all__ = ["host_buffer_bytes"]
+__all__ = ["host_buffer_bytes", "hosted_experts_bytes", "pinned_bytes"]
 
 
 @formula(
@@ -41,3 +41,64 @@ def host_buffer_bytes(*, embedded_bytes: Any, masks_bytes: Any, copies: Any, com
     78.0
     """
     return embedded_bytes + copies * masks_bytes + computed_bytes
+
+
+@formula(
+    "memory.host.experts",
+    unit="bytes",
+    symbols={"stored_bytes": "bytes", "share": "share"},
+    reference="kvcache-ai/ktransformers: kt-kernel/README.md: the host holds the experts that the GPUs do not, once for all ranks",
+    example={"stored_bytes": 226_000_000_000, "share": 0.75},
+)
+def hosted_experts_bytes(*, stored_bytes: Any, share: Any) -> Any:
+    """Routed experts that the processor computes.
+
+    Parameters
+    ----------
+    stored_bytes : int
+        All routed experts in the format of the host. [bytes]
+    share : float
+        Of them that lie there.
+
+    Returns
+    -------
+    float
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> hosted_experts_bytes(stored_bytes=226_000_000_000, share=0.75)
+    169500000000.0
+    """
+    return stored_bytes * share
+
+
+@formula(
+    "memory.host.pinned",
+    unit="bytes",
+    symbols={"one_bytes": "bytes", "gpus": "GPUs"},
+    reference="vllm-project/vllm: vllm/model_executor/models/utils.py, maybe_offload_to_cpu; sgl-project/sglang: srt/utils/offloader.py: every rank "
+    "pins what it moves",
+    example={"one_bytes": 10737418240, "gpus": 2},
+)
+def pinned_bytes(*, one_bytes: Any, gpus: Any) -> Any:
+    """Weights that GPUs moved to pinned memory of the host.
+
+    Parameters
+    ----------
+    one_bytes : int
+        Of one GPU. [bytes]
+    gpus : int
+        Those of a pipeline stage, which move as much each. [GPUs]
+
+    Returns
+    -------
+    int
+        Bytes. [bytes]
+
+    Examples
+    --------
+    >>> pinned_bytes(one_bytes=10737418240, gpus=2)
+    21474836480
+    """
+    return one_bytes * gpus

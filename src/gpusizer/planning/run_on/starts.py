@@ -11,11 +11,9 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, get_engine
-from gpusizer.engines.base.types import Deployment, Layout
+from gpusizer.engines.base.types import NOTHING_ON_HOST, Deployment, Layout
 from gpusizer.facts.model_list import ListedModel
 from gpusizer.performance.batch import Ask
-from gpusizer.performance.set_up import on_host_of
-from gpusizer.performance.step_work import OnHost
 from gpusizer.performance.types import Load
 from gpusizer.planning.need import Need
 from gpusizer.planning.offload import offloaded
@@ -86,7 +84,7 @@ def _with_host(wanted: Search, group: Group, machine: Machine) -> Start | Notice
         return Notice("larger-with-host", {"weights_bytes": wanted.weights_bytes, "host_bytes": machine.host_memory_bytes or 0})
     fit = known_fit(wanted.engine, launch, wanted.architecture, group.accelerator)
     found = Candidate(launch.layout, launch, fit, *held_range(fit), replicas=1)
-    return _start(wanted, group, found, FITS if on_host_of(fit) == OnHost() else OFFLOADED)
+    return _start(wanted, group, found, FITS if fit.on_host == NOTHING_ON_HOST else OFFLOADED)
 
 
 def _within(need: Need, stored: Architecture) -> Need:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gpusizer.facts.catalog import scenario
 from gpusizer.facts.types import is_source
 from gpusizer.i18n import has, printable, text
-from gpusizer.planning.request import FIELDS
+from gpusizer.planning.request import FIELDS, to_mapping
 from gpusizer.planning.types import Plan
 from gpusizer.rendering.devices import currency_words
 from gpusizer.rendering.need import need_data
@@ -17,7 +17,10 @@ from gpusizer.units import format_share
 
 __all__ = ["assumptions"]
 
-_LIMITS = ("ttft_s", "tpot_s", "ttft_p50_s", "ttft_p95_s", "ttft_p99_s", "tpot_p95_s", "tpot_p99_s", "max_gpus", "other_memory_bytes", "vendor")
+_LIMITS = (
+    *("ttft_s", "tpot_s", "ttft_p50_s", "ttft_p95_s", "ttft_p99_s", "tpot_p95_s", "tpot_p99_s"),
+    *("max_gpus", "spare", "with_models", "other_memory_bytes", "vendor"),
+)
 _BILLION = 10**9
 
 
@@ -68,10 +71,11 @@ def _parts(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 def _limits(plan: Plan) -> Iterator[tuple[str, str, str]]:
     """Targets and limits that were asked for."""
+    said = to_mapping(plan.request)
     for field in FIELDS:
-        value = getattr(plan.request, field.name)
-        if field.name in _LIMITS and value is not None:
-            yield field.name, field.write(value), "given"
+        if field.name in _LIMITS and field.name in said:
+            value = said[field.name]
+            yield field.name, ", ".join(map(field.write, value)) if field.many else field.write(value), "given"
 
 
 def _choices(plan: Plan, language: str) -> Iterator[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from gpusizer.planning.request import to_arguments
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.article import article_verdict
 from gpusizer.rendering.charts import cost_chart, latency_chart, memory_bar
+from gpusizer.rendering.companions import companion_blocks
 from gpusizer.rendering.devices import counted_devices
 from gpusizer.rendering.document import Block, Command, Lines, Points
 from gpusizer.rendering.launch import command_blocks, quoted
@@ -77,7 +78,8 @@ def _pictures(plan: Plan, best: Option, language: str) -> list[Picture]:
 
 def _launch(plan: Plan, best: Option, language: str) -> list[Block]:
     """How the recommended option is started."""
-    return [*command_blocks(launch_of(best), language), *prefill_blocks(best, language), *speculative_blocks(plan, best, language)]
+    started = [*command_blocks(launch_of(best), language), *companion_blocks(best.companions, language), *prefill_blocks(best, language)]
+    return [*started, *speculative_blocks(plan, best, language)]
 
 
 def command_again(plan: Plan, language: str) -> list[str]:

@@ -24,6 +24,7 @@ from gpusizer.i18n import printable
 from gpusizer.planning.own_cases import with_cases
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Option, Plan
+from gpusizer.rendering.workbook.beside import beside
 from gpusizer.rendering.workbook.build import build
 from gpusizer.rendering.workbook.cells.selected import MOST_STAGES
 from gpusizer.rendering.workbook.sheets.start import Beginning
@@ -82,7 +83,9 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
     request, need, best = plan.request, plan.need, _recorded(plan)
     if best is not None and best is not plan.best:  # the workbook's first is the first that its cells can say
         plan = replace(plan, options=(best, *(each for each in plan.options if each is not best)))
-    settings = settings_of(best) | ({} if request.other_memory_bytes is None else {"other_memory_bytes": request.other_memory_bytes})
+    devices = listed_devices(request.gpus, request.calibrate)
+    reserve, shared = beside(plan, request.engine if best is None else best.launch.engine, devices)
+    settings = settings_of(best) | shared | ({} if request.other_memory_bytes is None else {"other_memory_bytes": request.other_memory_bytes})
     engine = _sheet(request.engine if best is None else best.launch.engine, request.engine_version, settings)
     with _undisturbed():
         stored = load_architecture(request.model, request.checkpoint_bytes)
@@ -92,14 +95,7 @@ def plan_workbook(plan: Plan, language: str, today: date | None = None) -> bytes
         cache = (request.kv_precision if best is None else best.launch.kv_precision).lower()
         caches = KV_PRECISIONS if cache in KV_PRECISIONS else (*KV_PRECISIONS, cache)
         name = printable(plan.model.name) or key  # a sheet is XML, which knows no control characters
-        facts = gather(
-            engine,
-            [Source(key, name, stored, plan.model.entry)],
-            listed_devices(plan.request.gpus, plan.request.calibrate),
-            language,
-            precisions,
-            caches,
-        )
+        facts = gather(engine, [Source(key, name, stored, plan.model.entry)], devices, language, precisions, caches, reserve=reserve)
         by_users = need.users is not None
         wanted = replace(
             request,
@@ -150,7 +146,8 @@ def settings_of(option: Option | None) -> dict[str, Any]:
 def _sheet(engine: str, version: str | None = None, settings: Mapping[str, Any] | None = None) -> AccountSheet:
     found = account_sheet(engine, version, settings)
     if found is None and settings and account_sheet(engine, version) is not None:
-        raise FlagError("workbook-without", found="--other-memory" if "other_memory_bytes" in settings else "--tuning auto")
+        options = {"other_memory_bytes": "--other-memory", "beside_bytes": "--with"}
+        raise FlagError("workbook-without", found=next((option for name, option in options.items() if name in settings), "--tuning auto"))
     if found is None:
         raise FlagError("workbook-engine", found=" ".join(filter(None, (engine, version))))
     return found

@@ -56,11 +56,12 @@ def context_words(tokens: Live) -> Live:
     return found
 
 
-def layout_words(tp: Live, pp: Live, whole: Live, replicas: Live) -> Live:
-    """A layout as people write it: TP8 PP2, 3 x (TP8 EP8)."""
+def layout_words(tp: Live, pp: Live, whole: Live, replicas: Live, spare: int = 0) -> Live:
+    """A layout as people write it: TP8 PP2, 3 x (TP8 EP8), 3+1 x TP8."""
     stages = chosen(compared(pp, ">", 1), joined(" PP", pp), words(""))
     shared = chosen(compared(whole, "=", 1), chosen(compared(tp, ">", 1), joined(" EP", tp), words("")), words(""))
     inner = joined("TP", tp, stages, shared)
     several = compared(joined(stages, shared), "<>", "")
-    many = chosen(several, joined(replicas, " x (", inner, ")"), joined(replicas, " x ", inner))
-    return chosen(compared(replicas, "=", 1), inner, many)
+    count = joined(replicas, f"+{spare}") if spare else replicas
+    many = chosen(several, joined(count, " x (", inner, ")"), joined(count, " x ", inner))
+    return many if spare else chosen(compared(replicas, "=", 1), inner, many)

@@ -9,6 +9,7 @@ from gpusizer.engines.base.sheet import Model, Ways
 from gpusizer.formulas.core import kept, maximum, where
 from gpusizer.formulas.load import replicas_needed
 from gpusizer.rendering.workbook.cells.lookup import SheetLookup, call, looked
+from gpusizer.rendering.workbook.cells.reserve import all_gpus
 from gpusizer.rendering.workbook.cells.selected import at_stage, where_equal
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import Area, Live, constant, first_equal, least
@@ -92,7 +93,12 @@ def try_layouts(trace: Trace, tables: Tables, inputs: Inputs, model: Model, part
     replicas = replicas_needed(concurrency=trace.one(inputs.concurrency), held=maximum(holds, 1))
     node = trace.given([[tables.devices.get("node", constant(number + 1))] for number in range(devices.size)], devices)
     will_do = where(outcome.found.reason < 1, where(holds < 1, 0, where(node < tp, 0, legal)), 0)
-    return Tried(kept("GPUs", where(will_do > 0, tp * pp * replicas, HUGE)), holds, legal, whole)
+
+    def own() -> Traced:
+        return trace.given([[tables.devices.get("own", constant(number + 1))] for number in range(devices.size)], devices)
+
+    gpus = all_gpus(tables.facts.reserve, size=tp * pp, replicas=replicas, own=own)
+    return Tried(kept("GPUs", where(will_do > 0, gpus, HUGE)), holds, legal, whole)
 
 
 class _Devices:

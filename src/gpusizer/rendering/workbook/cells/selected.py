@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from gpusizer.formulas.load import replicas_needed
 from gpusizer.formulas.memory.budget import free_bytes
 from gpusizer.rendering.workbook.calculation import Account
 from gpusizer.rendering.workbook.cells.lookup import SheetLookup, leaf, looked
+from gpusizer.rendering.workbook.cells.reserve import all_gpus
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, chosen, compared, constant, picked, recorded, words
 from gpusizer.rendering.workbook.tables.gather import TPS
@@ -86,7 +87,12 @@ def select(trace: Trace, account: Account, tables: Tables, inputs: Inputs, model
     outcome = tables.facts.engine.outcome(lookup, model, parts, ways, device)
     why = _cannot_be(account, tables, inputs)
     legal = account.line("can be", compared(why, "=", ""))
-    figures, worst = _verdict(trace, inputs, outcome, device.budget_bytes, trace.one(legal), tp * pp)
+    reserve = tables.facts.reserve
+
+    def stack(size: Any, replicas: Any) -> Any:
+        return all_gpus(reserve, size=size, replicas=replicas, own=lambda: kept("own", looked(tables.devices, "own", trace.one(inputs.gpu_row))))
+
+    figures, worst = _verdict(trace, inputs, outcome, device.budget_bytes, trace.one(legal), tp * pp, stack)
     items = _items(trace, outcome, worst, trace.one(legal))
     weights = _shown(trace.one(legal), at_stage(trace, outcome.weights_bytes, worst))
     return Selected(figures | {"share": device.share, "weights": weights}, items, outcome.lines, legal, why)
@@ -126,8 +132,10 @@ def _shown(legal: Traced, figure: Any) -> Traced:
     return found
 
 
-def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, budget: Any, legal: Traced, size: Any) -> tuple[dict[str, Traced], Traced]:
-    """What the deployment comes to, and the stage that is described."""
+def _verdict(
+    trace: Trace, inputs: Inputs, outcome: Outcome, budget: Any, legal: Traced, size: Any, stack: Callable[[Any, Any], Any]
+) -> tuple[dict[str, Traced], Traced]:
+    """What the deployment comes to, and the stage that is described; ``stack`` makes GPUs of all of a size and a number of replicas."""
     found, blocks = outcome.found, outcome.found.blocks
     code = kept("code", where(legal, found.reason, int(Reason.CANNOT_BE)))
     by_stage = outcome.figures.blocks[0]
@@ -151,7 +159,7 @@ def _verdict(trace: Trace, inputs: Inputs, outcome: Outcome, budget: Any, legal:
         "held": where(legal, held, DASH),
         "held_low": where(legal, low, DASH),
         "replicas": where(good > 0, replicas, DASH),
-        "gpus": where(good > 0, size * replicas, DASH),
+        "gpus": where(good > 0, stack(size, replicas), DASH),
         "requests": outcome.most_requests,
         "step_tokens": outcome.step_tokens,
     }

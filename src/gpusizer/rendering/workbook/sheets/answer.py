@@ -10,6 +10,7 @@ from gpusizer.formulas.load import cost_per_million_tokens, deployment_cost, ene
 from gpusizer.i18n import text
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.calculation import Account
+from gpusizer.rendering.workbook.cells.reserve import all_gpus
 from gpusizer.rendering.workbook.cells.selected import Chosen
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Live, all_of, chosen, compared, constant, first_equal, joined, picked, printed, recorded, words
@@ -53,9 +54,16 @@ def deployed(account: Account, tables: Tables, inputs: Inputs, found: Chosen) ->
     fixed = compared(inputs.replicas, "<>", "")
     needed = account.line("replicas for words", chosen(compared(found.gpus, "=", DASH), constant(1), found.replicas))
     replicas = account.line("replicas used", chosen(fixed, inputs.replicas, needed))
-    gpus = account.line("gpus used", recorded(lambda *, tp, pp, replicas: tp * pp * replicas, tp=inputs.tp, pp=inputs.pp, replicas=replicas))
+    reserve = tables.facts.reserve
+    others = {"own": tables.devices.get("own", inputs.gpu_row)} if reserve.own else {}
+
+    def whole(*, tp: Any, pp: Any, replicas: Any, own: Any = 0) -> Any:
+        return all_gpus(reserve, size=tp * pp, replicas=replicas, own=lambda: own)
+
+    gpus = account.line("gpus used", recorded(whole, tp=inputs.tp, pp=inputs.pp, replicas=replicas, **others))
     nodes = account.line("nodes", recorded(servers_needed, gpus=gpus, devices_per_node=tables.devices.get("node", inputs.gpu_row)))
-    return Deployed(fixed, needed, replicas, gpus, nodes, account.line("layout", layout_words(inputs.tp, inputs.pp, inputs.whole, replicas)))
+    layout = account.line("layout", layout_words(inputs.tp, inputs.pp, inputs.whole, replicas, reserve.spare))
+    return Deployed(fixed, needed, replicas, gpus, nodes, layout)
 
 
 @dataclass

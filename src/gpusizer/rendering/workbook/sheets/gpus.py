@@ -12,6 +12,7 @@ from gpusizer.planning.prices import purchase_of, rent_of
 from gpusizer.planning.search import order_unit
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.cells.candidates import CANDIDATES, HUGE, TriedDevice
+from gpusizer.rendering.workbook.cells.reserve import load_replicas
 from gpusizer.rendering.workbook.cells.selected import refusal_place
 from gpusizer.rendering.workbook.inputs import Inputs
 from gpusizer.rendering.workbook.live import DASH, Area, Live, all_of, any_of, chosen, compared, constant, picked, recorded, words
@@ -135,6 +136,12 @@ def _row(page: Page, tables: Tables, order: Sequence[Any], number: int, attempt:
     rent, currency = (tables.devices.rows[number][tables.devices.places[name][0]] for name in ("price", "currency"))
     _, tdp, unit, purchase, bought_in, _ = order
 
+    reserve = tables.facts.reserve
+    others = {"own": tables.devices.get("own", constant(number + 1))} if reserve.own else {}
+
+    def replicas(*, gpus: Any, size: Any, own: Any = 0) -> Any:
+        return load_replicas(reserve, gpus=gpus, size=size, own=lambda: own)
+
     def of_all(live: Live) -> Live:
         return or_dash(gpus, live)
 
@@ -146,7 +153,7 @@ def _row(page: Page, tables: Tables, order: Sequence[Any], number: int, attempt:
         chosen(legal, constant(1), constant(0)),
         chosen(good, found.gpus, words(DASH)),
         chosen(good, layout, words(DASH)),
-        chosen(good, recorded(lambda *, gpus, size: gpus / size, gpus=found.gpus, size=size), words(DASH)),
+        chosen(good, recorded(replicas, gpus=found.gpus, size=size, **others), words(DASH)),
         chosen(good, picked(found.holds, place), words(DASH)),
         rent,
         None if rent is None else of_all(recorded(deployment_cost, gpus=gpus, price=Live(page.grid.at(row, 8), rent))),

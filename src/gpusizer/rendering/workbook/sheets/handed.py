@@ -8,6 +8,7 @@ from math import ceil
 
 from gpusizer.i18n import text
 from gpusizer.planning.types import Plan
+from gpusizer.rendering.companions import companion_lines, spare_lines
 from gpusizer.rendering.document import Block, Table
 from gpusizer.rendering.forms.text import cell_len
 from gpusizer.rendering.need import need_lines
@@ -87,6 +88,8 @@ def fill_handed(page: Page, row: int, plan: Plan, same: Live) -> int:
     rows.section("need")
     rows.line(chosen(same, words(""), words(page.book.say("handed-changed"))), "faint")
     for line in need_lines(plan, language):
+        rows.line(line)
+    for line in () if plan.best is None else (*companion_lines(plan.best.companions, language), *spare_lines(plan.best, language)):
         rows.line(line)
     if plan.best is not None:
         rows.section("options")

@@ -8,8 +8,8 @@ from typing import Any
 
 from gpusizer.i18n import text
 from gpusizer.planning.types import Cost, Option, Plan
-from gpusizer.rendering.launch import layout_words
 from gpusizer.rendering.plan_options import cost_words, evidence_of
+from gpusizer.rendering.prefill_workers import option_layout
 from gpusizer.rendering.workbook.book import Book
 from gpusizer.rendering.workbook.cells.speed import LiveSpeed
 from gpusizer.rendering.workbook.grid import Grid
@@ -109,7 +109,7 @@ def fill_speed(book: Book, plan: Plan, inputs: Inputs, layout: Live, live: LiveS
     page.printed(FIRST + len(options) - 1, repeat=FIRST - 1)
     if not options:
         return no_speed(""), Runners(there, [])
-    ids, layouts = [option.accelerator.id for option in options], [layout_words(option.layout, option.replicas) for option in options]
+    ids, layouts = [option.accelerator.id for option in options], [option_layout(option) for option in options]
     count = len(options)
 
     def column(place: int, values: Sequence[Any]) -> Area:
@@ -167,7 +167,7 @@ def _option(page: Page, row: int, option: Option, there: Live) -> list[Any]:
     """One option; the values of its cells."""
     speed, language = option.performance, page.book.language
     assert speed is not None
-    cells: list[Any] = [option.accelerator.name, option.accelerator.id, layout_words(option.layout, option.replicas), option.gpus]
+    cells: list[Any] = [option.accelerator.name, option.accelerator.id, option_layout(option), option.gpus]
     for _, figure, scale, digits in FIGURES.values():
         quantity = getattr(speed, figure)
         cells.append(chosen(there, constant(quantity.value * scale), words(DASH)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.engines.base.device_support import support_for
@@ -14,7 +15,7 @@ from gpusizer.engines.base.sheet import AccountSheet, SheetColumns, SheetTables
 from gpusizer.facts.types import Accelerator, ModelEntry
 from gpusizer.i18n import text
 
-__all__ = ["KV_PRECISIONS", "PRECISIONS", "TPS", "Facts", "ModelFacts", "Source", "gather"]
+__all__ = ["KV_PRECISIONS", "PRECISIONS", "TPS", "Facts", "ModelFacts", "Reserve", "Source", "gather"]
 
 TPS = (1, 2, 4, 8, 16)
 """Tensor-parallel sizes to choose from."""
@@ -49,6 +50,24 @@ class ModelFacts:
         return self.columns.precisions
 
 
+class Reserve(NamedTuple):
+    """What a deployment takes beside the replicas of its load.
+
+    Parameters
+    ----------
+    spare : int
+        Replicas in reserve.
+    own : mapping of str to int
+        By device: GPUs of other models; empty where none has its own.
+    """
+
+    spare: int = 0
+    own: Mapping[str, int] = MappingProxyType({})
+
+
+NO_RESERVE = Reserve()
+
+
 @dataclass
 class Facts:
     """What the sheets look up: the engine's tables, and why things cannot be, in the words of one language."""
@@ -58,6 +77,7 @@ class Facts:
     tables: SheetTables
     precisions: tuple[str, ...]
     kv_precisions: tuple[str, ...]
+    reserve: Reserve = NO_RESERVE
     models: list[ModelFacts] = field(default_factory=list)
     legal: dict[tuple[int, ...], int] = field(default_factory=dict)
     legal_of: dict[Dimensions, int] = field(default_factory=dict)
@@ -80,6 +100,8 @@ def gather(
     language: str,
     precisions: Iterable[str] = PRECISIONS,
     kv_precisions: Iterable[str] = KV_PRECISIONS,
+    *,
+    reserve: Reserve = NO_RESERVE,
 ) -> Facts:
     """Ask the library for everything.
 
@@ -97,9 +119,11 @@ def gather(
         Precisions of weights to choose from.
     kv_precisions : iterable of str
         Precisions of the cache to choose from.
+    reserve : Reserve
+        What a deployment takes beside the replicas of its load.
     """
     offered = (tuple(precisions), tuple(kv_precisions))
-    facts = Facts(language, engine, engine.tables(devices, *offered, TPS, sources[0].architecture), *offered)
+    facts = Facts(language, engine, engine.tables(devices, *offered, TPS, sources[0].architecture), *offered, reserve)
     for source in sources:
         columns = facts.tables.add(source.architecture)
         facts.models.append(ModelFacts(source, columns))

@@ -130,14 +130,17 @@ def _cached(facts: Facts, model: ModelFacts, known: dict[Any, list[int]]) -> lis
 
 def _devices(book: Book, facts: Facts, refusals: Sequence[Sequence[int]]) -> Table:
     columns, figures = facts.tables.device_columns()
+    own = facts.reserve.own
     rows = []
     for device, numbers, refusal in zip(facts.accelerators, figures, refusals, strict=True):
         cost = rent_of(device, 1, by_card=True)
         price = (None, "") if cost is None else (float(cost.amount), cost.currency)
         refused = (reason or None for reason in refusal)
         rows.append([device.id, device_name(device.name, book.language), *numbers, device.node_size, int(device.whole_nodes), *price, *refused])
+        rows[-1] += [own.get(device.id, 0)] if own else []
     words = [(name, 1) for name in ("node", "whole_nodes", "price", "currency")]
     columns = [("id", 1), ("name", 1), *columns, *words, ("refusal", len(facts.tables.families) * len(facts.kv_precisions))]
+    columns += [("own", 1)] if own else []
     return Table(book.add("Devices", technical=True), columns, rows)
 
 
