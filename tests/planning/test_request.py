@@ -18,6 +18,7 @@ WORDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_si
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "word": WORDS,
     "gpu": st.sampled_from(["h200", "RTX 4090 48GB", "48GB;864GB/s;362TFLOPS", "24GiB;300GB/s;vendor=NVIDIA", "昇腾 910B3"]),
+    "owned": st.sampled_from(["l40s:4", "4 x L40S", "2xH100", "48GB;864GB/s:2", "RTX 3090"]),
     "count": st.integers(1, 10**9),
     "tokens": st.integers(1, 2**28),
     "bytes": st.integers(1, 2**42),
@@ -41,6 +42,8 @@ def requests(draw: st.DrawFn) -> Request:
             one = one.map(lambda word: word[:60] + "1")  # a version has a number
         several = st.lists(one.filter(lambda word: "," not in word), min_size=1, max_size=3)
         values[field.name] = tuple(draw(several)) if field.many else draw(one)
+    if "owned" in values:
+        values.pop("gpus", None)  # one of the two is named
     return Request(**values)
 
 

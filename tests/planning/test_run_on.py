@@ -129,6 +129,19 @@ def test_unequal_cards_of_one_machine_work_together() -> None:
         assert not other or other[0].start is None or PRECISIONS.index(other[0].start.launch.precision) > PRECISIONS.index(row.start.launch.precision)
 
 
+def test_models_beside_take_their_share() -> None:
+    alone, beside = (
+        run_on(RunOnRequest(machine=("l40s:2",), models=("qwen3-32b",), with_models=names)) for names in ((), ("bge-m3", "bge-reranker-v2-m3"))
+    )
+    one, other = alone.rows[0].start, beside.rows[0].start
+    assert one is not None
+    assert other is not None
+    assert other.fit.kv_cache.tokens < one.fit.kv_cache.tokens
+    assert len(other.companions) == 2
+    share = max(each.companion.gpu_share for each in other.companions)
+    assert (other.fit.deployment.memory_fraction or 0) + share <= 1
+
+
 def test_limits_are_kept() -> None:
     quick = run_on(RunOnRequest(machine=("rtx 4090",), use=("code",), min_speed=100))
     for row in quick.rows:

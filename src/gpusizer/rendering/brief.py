@@ -134,7 +134,7 @@ def run_on_brief(data: Mapping[str, Any], language: str) -> dict[str, Any]:
     found = {
         "sentence": data["sentence"],
         "need": data["need"],
-        "models": [_picked(each, _RUNS) for each in runs],
+        "models": [{**_picked(each, _RUNS), "companions": [_picked(one, _COMPANION) for one in each["companions"]]} for each in runs],
         "by_use": data["by_use"],
         "does_not_run": [_picked(each, ("model", "reason", "remedies")) for each in data["models"] if each not in runs],
         "warnings": data["warnings"],

@@ -13,6 +13,7 @@ from gpusizer.facts.model_sizes import model_sizes
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.run_on.types import Row, RunOn, Start
 from gpusizer.planning.starts import held_range
+from gpusizer.rendering.companions import companion_blocks, companions_data
 from gpusizer.rendering.devices import counted_devices
 from gpusizer.rendering.document import Block, Column, Document, Heading, Lines, Paragraph, Points, Table
 from gpusizer.rendering.forms.json import plain
@@ -100,6 +101,7 @@ def run_on_document(answer: RunOn, language: str, *, detail: bool = False) -> Do
         for row in part.rows if detail else part.rows[:1]:
             if row.start is not None:
                 blocks += [Paragraph(text("run-on", "command-of", language, model=row.model.name)), *command_blocks(row.start.launch, language)]
+                blocks += companion_blocks(row.start.companions, language)
                 blocks += [Lines([files])] if (files := published_words(row, language)) else []
     if answer.beyond:
         blocks += [Paragraph(text("run-on", "beyond", language)), Points(beyond_lines(answer, language))]
@@ -166,6 +168,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "tpot_s": None if speed is None else speed.tpot_s.value,
         "output_tokens_per_s": None if speed is None else speed.output_tokens_per_s.value,
         "command": command_line(start.launch),
+        "companions": companions_data(start.companions),
         "files": [each._asdict() for each in row.published],
         "reason": reason,
         "remedies": remedies,

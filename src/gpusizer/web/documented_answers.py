@@ -225,7 +225,7 @@ _RUNNING_ALWAYS = _all(
     reason=_or_null(_ref("Notice")),
     remedies=_list(_ref("Notice")),
 )
-_RUNNING_TOO = _some(files=_list(_all(mix=_TEXT, size_bytes=_WHOLE, source=_TEXT, by=_TEXT)), warnings=_list(_ref("Notice")))
+_RUNNING_TOO = _some(companions=_list(_FREE), files=_list(_all(mix=_TEXT, size_bytes=_WHOLE, source=_TEXT, by=_TEXT)), warnings=_list(_ref("Notice")))
 _RUNNING = {**_RUNNING_ALWAYS, "properties": {**_RUNNING_ALWAYS["properties"], **_RUNNING_TOO["properties"]}}
 _RUN_ON = _all(
     schema=_is("run-on"),

@@ -68,7 +68,7 @@ def run_on_asked(pairs: Iterable[tuple[str, Any]]) -> RunOnRequest:
         values[name] = entries
     if not values.get("machine"):
         raise InputError("missing-field", name="machine")
-    refuse_files(values, ("machine", "models"))
+    refuse_files(values, ("machine", "models", "with_models"))
     return from_mapping(values)
 
 

@@ -18,7 +18,7 @@ from gpusizer.web.plan_form import Input, field_of_error, said_of_error
 __all__ = ["Devices", "RunOnForm", "run_on_form", "run_on_lists"]
 
 SEEN = ("host_memory", "host_bandwidth", "users", "concurrency", "context_tokens", "min_speed", "licence", "engine", "use")
-FOLDED = ("models", "disk_bytes", "active_share", "input_tokens", "output_tokens", "per_use")
+FOLDED = ("models", "with_models", "disk_bytes", "active_share", "input_tokens", "output_tokens", "per_use")
 
 _FIELDS = {each.name: each for each in FIELDS}
 _NUMBERS = {"count": "numeric", "rate": "decimal"}

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from gpusizer.errors import GpusizerError
 from gpusizer.planning.run_on.types import Row, RunOn, Start
+from gpusizer.rendering.companions import companion_blocks
+from gpusizer.rendering.document import Block
 from gpusizer.rendering.launch import command_line
 from gpusizer.rendering.notices import warning_words
 from gpusizer.rendering.run_on import UsePart, beyond_lines, published_words, run_on_notes, run_on_sentence, run_on_table, use_parts
@@ -25,12 +27,13 @@ FORMS: Mapping[str, str] = {"markdown": f"{PATH}.md", "csv": f"{PATH}.csv", "jso
 
 
 class Line(NamedTuple):
-    """One model that runs: its row of the table, where its start is looked into, its command, and what is said of published files."""
+    """One model that runs: its row of the table, where its start is looked into, its command, models beside it, and published files."""
 
     name: str
     cells: Sequence[str]
     href: str
     command: str
+    beside: Sequence[Block]
     files: str
 
 
@@ -88,4 +91,11 @@ def _table(job: Job, answer: RunOn, part: UsePart) -> tuple[Sequence[Any], Seque
 
 def _line(job: Job, row: Row, start: Start, cells: Sequence[str]) -> Line:
     href = link(job, "/fit", form_query(start.launch, (start.group.accelerator.id,), None))
-    return Line(row.model.name, cells, href, command_line(start.launch) or "", published_words(row, job.language))
+    return Line(
+        row.model.name,
+        cells,
+        href,
+        command_line(start.launch) or "",
+        companion_blocks(start.companions, job.language),
+        published_words(row, job.language),
+    )

@@ -168,7 +168,7 @@ def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, mac
     second: tuple[Row, float] | None = None
     reason: Notice | None = None
     for way in ways[:MOST_TRIED]:
-        found = started(way, candidate.model, need, machine)
+        found = started(way, candidate.model, need, machine, request.with_models)
         if isinstance(found, Notice):
             reason = found
             continue

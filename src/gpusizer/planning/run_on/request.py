@@ -10,7 +10,7 @@ from typing import Any
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.hosts import host_bandwidth, parse_host_memory
 from gpusizer.facts.types import USES
-from gpusizer.planning.fields import Field
+from gpusizer.planning.fields import WITH_MODELS, Field
 from gpusizer.planning.run_on.machine import Machine, machine_of
 
 __all__ = ["FIELDS", "RunOnRequest", "from_mapping"]
@@ -31,6 +31,7 @@ FIELDS: tuple[Field, ...] = (
     Field("licence", "word", "--licence"),
     Field("engine", "word", "--engine"),
     Field("models", "word", "--model", many=True),
+    WITH_MODELS,
     Field("per_use", "count", "--top"),
 )
 """Every input of ``run-on``, in the order of the help."""
@@ -66,6 +67,8 @@ class RunOnRequest:
         Only this engine.
     models : tuple of str
         Only these models, whatever their place.
+    with_models : tuple of str
+        Models that stand beside each of them on the same GPUs: what embeds, ranks or listens.
     per_use : int
         Models that are shown of each use.
 
@@ -90,6 +93,7 @@ class RunOnRequest:
     licence: str | None = None
     engine: str | None = None
     models: tuple[str, ...] = ()
+    with_models: tuple[str, ...] = ()
     per_use: int = 6
 
     def __post_init__(self) -> None:

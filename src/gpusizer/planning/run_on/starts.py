@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from gpusizer.architecture.load import load_architecture
@@ -11,10 +12,13 @@ from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, get_engine
+from gpusizer.engines.base.flags import flag_table
 from gpusizer.engines.base.types import NOTHING_ON_HOST, Deployment, Layout
 from gpusizer.facts.model_list import ListedModel
+from gpusizer.facts.types import Accelerator
 from gpusizer.performance.batch import Ask
 from gpusizer.performance.types import Load
+from gpusizer.planning.companions import SHARED, Companion, Stack, companions_on
 from gpusizer.planning.need import Need
 from gpusizer.planning.offload import offloaded
 from gpusizer.planning.option_speeds import OptionSpeeds
@@ -31,7 +35,7 @@ from gpusizer.planning.wanted import Candidate, Search
 __all__ = ["started"]
 
 
-def started(trial: Trial, model: ListedModel, need: Need, machine: Machine) -> Start | Notice:
+def started(trial: Trial, model: ListedModel, need: Need, machine: Machine, beside: tuple[str, ...] = ()) -> Start | Notice:
     """One way to start a model: as the engine takes it with the fewest GPUs that hold the load, or why it will not.
 
     Parameters
@@ -44,6 +48,8 @@ def started(trial: Trial, model: ListedModel, need: Need, machine: Machine) -> S
         The load.
     machine : Machine
         The host beside the GPUs.
+    beside : tuple of str
+        Models that stand on the same GPUs.
 
     Returns
     -------
@@ -62,12 +68,24 @@ def started(trial: Trial, model: ListedModel, need: Need, machine: Machine) -> S
         concurrency=need.concurrency,
         input_tokens=need.input_tokens,
         output_tokens=need.output_tokens,
+        with_models=beside,
     )
     wanted = Search(request, need, get_engine(trial.engine), stored, with_precision(stored, trial.precision))
     support = wanted.support(trial.group.accelerator)
     if support.refusal is not None:
         return support.refusal
+    if beside:
+        companions = _companions(trial.group.accelerator, beside, trial.engine)
+        if isinstance(companions, Notice):
+            return companions
+        wanted = replace(wanted, stacks={trial.group.accelerator.id: Stack(companions, SHARED)})
     return _with_host(wanted, trial.group, machine) if trial.offloaded or trial.group.devices else _smallest(wanted, trial.group)
+
+
+@lru_cache(maxsize=256)
+def _companions(device: Accelerator, models: tuple[str, ...], engine: str) -> tuple[Companion, ...] | Notice:
+    """The models that stand beside every other, sized once for each kind of GPU."""
+    return companions_on(device, models, engine)
 
 
 def _with_host(wanted: Search, group: Group, machine: Machine) -> Start | Notice:
@@ -124,14 +142,14 @@ def _start(wanted: Search, group: Group, found: Candidate, verdict: str) -> Star
     need = wanted.need
     load = Load(input_tokens=need.input_tokens, output_tokens=need.output_tokens, concurrency=need.concurrency)
     ask = Ask(group.accelerator, found.launch, found.replicas, found.fit)
-    return Start(group, wanted.architecture, found.launch, found.fit, verdict, OptionSpeeds(wanted.architecture, ask, load))
+    speeds, placed = OptionSpeeds(wanted.architecture, ask, load), wanted.companions(group.accelerator, found)
+    return Start(group, wanted.architecture, found.launch, found.fit, verdict, speeds, placed)
 
 
 def _reading(trial: Trial, model: ListedModel, need: Need, stored: Architecture) -> Start | Notice:
     """A model that embeds or ranks on one GPU: it keeps nothing, and texts are as long as it takes."""
-    flags: dict[str, Any] = {} if stored.pooled else {"runner": "pooling"}
-    if flags and trial.engine != "vllm":
-        return Notice("pools-only")
+    told = not stored.pooled and flag_table(trial.engine).find("--runner") is not None
+    flags: dict[str, Any] = {"runner": "pooling"} if told else {}
     deployment = Deployment(
         model.id, trial.group.accelerator.id, engine=trial.engine, precision=trial.precision, max_model_len=need.context_tokens, flags=flags
     )

@@ -13,6 +13,7 @@ from gpusizer.engines.base.types import Deployment, Fit, Section
 from gpusizer.facts.gguf_files import GgufSize, gguf_sizes
 from gpusizer.facts.model_list import ListedModel
 from gpusizer.performance.types import Performance
+from gpusizer.planning.companions import Placed
 from gpusizer.planning.need import Need
 from gpusizer.planning.option_speeds import OptionSpeeds
 from gpusizer.planning.run_on.machine import Group, Machine
@@ -42,6 +43,8 @@ class Start:
         "fits", "tight" or "offloaded".
     speeds : OptionSpeeds or None
         Times and rates at the need; None for what writes nothing.
+    companions : tuple of Placed
+        Models beside it, each on its GPU.
     """
 
     group: Group
@@ -50,6 +53,7 @@ class Start:
     fit: Fit
     verdict: str
     speeds: OptionSpeeds | None
+    companions: tuple[Placed, ...] = ()
 
     @property
     def gpus(self) -> int:
