@@ -28,6 +28,7 @@ REQUESTS = [
     RunOnRequest(machine=("l40s:4", "8 x A100 40GB"), users=200, active_share=0.1, context_tokens=16384, use=("chat", "embedding"), per_use=2),
     RunOnRequest(machine=("rtx-3090:2",), host_memory="128GB", host_bandwidth="2xDDR5-5600", use=("reasoning",), min_speed=2.5),
     RunOnRequest(machine=("2 x 48GB,864GB/s,362TFLOPS",), engine="llama.cpp", licence="apache-2.0", use=("vision",)),
+    RunOnRequest(machine=("l40s:2",), use=("chat",), with_models=("bge-m3",), per_use=2),
     RunOnRequest(machine=("rtx3060-12gb",), models=("kimi-k2-instruct", "qwen3-8b")),
 ]
 
@@ -135,6 +136,7 @@ def test_nobody_learns_what_the_server_holds(words: str, server: str) -> None:
         ([("machine", "card.toml:2,l40s")], "not-over-http"),
         ([("machine", "l40s"), ("models", "/etc/model.gguf")], "not-over-http"),
         ([("machine", "l40s"), ("models", "/etc/passwd")], "unknown-model"),
+        ([("machine", "l40s"), ("with_models", "/etc/model.gguf")], "not-over-http"),
         ([("machine", "l40s"), ("users", "3"), ("users", "4")], "given-twice"),
         ([("machine", "l40s"), ("top", "3")], "unknown-field"),
         ([("machine", "nobody sells this")], "unknown-accelerator"),
@@ -147,7 +149,7 @@ def test_nobody_learns_what_the_server_holds(words: str, server: str) -> None:
         ([("machine", "l40s"), ("per_use", "0")], "out-of-bounds"),
         ([("machine", "l40s"), ("min_speed", "nan")], "bad-rate"),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_what_makes_no_sense_is_refused(pairs: list[tuple[str, str]], code: str) -> None:
     status, found = asked(pairs)
