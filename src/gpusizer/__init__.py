@@ -1,6 +1,7 @@
 """How many GPUs does this model need: which, how many, in what layout, how fast, at what price, and why.
 
-The public face: :func:`plan`, :func:`fit`, :func:`simulate`, :func:`load_architecture`, and the types that they take. Nothing else is promised.
+The public face: :func:`plan`, :func:`fit`, :func:`simulate`, :func:`run_on`, :func:`largest_context`, :func:`load_architecture`, and the types that
+they take. Nothing else is promised.
 
 >>> import gpusizer
 >>> gpusizer.load_architecture("deepseek-v3").parameters.total
@@ -19,20 +20,27 @@ if TYPE_CHECKING:
     from gpusizer.architecture.load import load_architecture
     from gpusizer.engines.base.types import Deployment
     from gpusizer.errors import GpusizerError
+    from gpusizer.owned_api import LargestContextAnswer, RunOnAnswer, largest_context, run_on
     from gpusizer.planning.request import Request
+    from gpusizer.planning.run_on.request import RunOnRequest
     from gpusizer.planning.simulate import SimulationRequest
 
 __all__ = [
     "Deployment",
     "FitAnswer",
     "GpusizerError",
+    "LargestContextAnswer",
     "PlanAnswer",
     "Request",
+    "RunOnAnswer",
+    "RunOnRequest",
     "SimulationAnswer",
     "SimulationRequest",
     "fit",
+    "largest_context",
     "load_architecture",
     "plan",
+    "run_on",
     "simulate",
 ]
 
@@ -40,13 +48,18 @@ _HOME = {
     "Deployment": "gpusizer.engines.base.types",
     "FitAnswer": "gpusizer.api",
     "GpusizerError": "gpusizer.errors",
+    "LargestContextAnswer": "gpusizer.owned_api",
     "PlanAnswer": "gpusizer.api",
     "Request": "gpusizer.planning.request",
+    "RunOnAnswer": "gpusizer.owned_api",
+    "RunOnRequest": "gpusizer.planning.run_on.request",
     "SimulationAnswer": "gpusizer.api",
     "SimulationRequest": "gpusizer.planning.simulate",
     "fit": "gpusizer.api",
+    "largest_context": "gpusizer.owned_api",
     "load_architecture": "gpusizer.architecture.load",
     "plan": "gpusizer.api",
+    "run_on": "gpusizer.owned_api",
     "simulate": "gpusizer.api",
 }
 

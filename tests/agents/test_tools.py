@@ -16,7 +16,7 @@ from gpusizer.mcp.tools import tools
 from gpusizer.planning.request import FIELDS, Request, to_arguments
 from gpusizer.rendering.formulas import registry
 
-NAMES = ["plan", "fit", "explain", "models", "accelerators"]
+NAMES = ["plan", "fit", "run_on", "explain", "models", "accelerators"]
 REQUESTS: list[dict[str, Any]] = [
     {"model": "deepseek-v3", "users": 1000},
     {"model": "qwen3-32b", "concurrency": 32, "gpus": ["h100-sxm-80gb", "rtx4090-24gb"], "ttft_s": 5},
@@ -33,6 +33,11 @@ STARTS: list[tuple[dict[str, Any], list[str]]] = [
     ({"gpu": "h200-sxm-141gb", "command": "vllm serve Qwen/Qwen3-8B -tp 2"}, ["--", "vllm", "serve", "Qwen/Qwen3-8B", "-tp", "2"]),
     ({"model": "qwen3-32b", "gpu": "rtx4090-24gb"}, ["qwen3-32b"]),
 ]
+MACHINES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"machine": ["l40s:4", "2 x RTX 4090"], "use": ["code"], "concurrency": 8}, ["l40s:4", "2 x RTX 4090", "--use", "code", "--concurrency", "8"]),
+    ({"machine": "rtx3060-12gb", "use": "chat,embedding", "top": 4}, ["rtx3060-12gb", "--use", "chat,embedding"]),
+    ({"machine": "h200", "models": "kimi-k2-instruct"}, ["h200", "--model", "kimi-k2-instruct"]),
+]
 
 
 def data(said: Said) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def data(said: Said) -> dict[str, Any]:
     return said.data
 
 
-def test_the_command_offers_five_tools_and_answers_as_the_command_line_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_offers_six_tools_and_answers_as_the_command_line_does(capsys: pytest.CaptureFixture[str]) -> None:
     listed, (planned, spoken, wrong) = talk_to_process(
         [("plan", REQUESTS[0]), ("plan", {**REQUESTS[0], "language": "zh", "top": 1}), ("plan", {"model": "deepsek-v3"})]
     )
@@ -76,6 +81,24 @@ def test_a_plan_has_the_numbers_of_the_command_line(asked: dict[str, Any], capsy
             assert short["speed"][name] == pytest.approx([band["low"], band["value"], band["high"]], rel=5e-4)
         assert (short.get("cost") or {}).get("amount") == (None if long["cost"] is None else pytest.approx(long["cost"]["amount"], rel=5e-4))
         assert short.get("why_not_first") == (None if long["why_not_first"] is None else long["why_not_first"]["sentence"]["en"])
+
+
+@pytest.mark.parametrize(("asked", "typed"), MACHINES)
+def test_what_runs_has_the_numbers_of_the_command_line(asked: dict[str, Any], typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    _, (answer,) = talk([("run_on", asked)])
+    brief = data(answer)
+    code, out, _ = run(capsys, "run-on", *typed, "--top", str(asked.get("top", 2)), "--format", "json")
+    whole = json.loads(out)
+    runs = [each for each in whole["models"] if each["verdict"] != "no"]
+    assert code == (0 if runs else 3)
+    assert (brief["sentence"], brief["need"], brief.get("by_use", {})) == (whole["sentence"]["en"], whole["need"], whole["by_use"])
+    for short, long in zip(brief["models"], runs, strict=True):
+        same = ("model", "verdict", "precision", "engine", "gpu", "gpus", "replicas", "context_tokens", "command")
+        assert {name: short[name] for name in same} == {name: long[name] for name in same}
+        for name in ("ttft_s", "tpot_s", "output_tokens_per_s"):
+            assert short.get(name) == (None if long[name] is None else pytest.approx(long[name], rel=5e-4))
+    said = [(each["model"], each["reason"]["sentence"]["en"]) for each in whole["models"] if each["verdict"] == "no"]
+    assert [(each["model"], each["reason"]) for each in brief.get("does_not_run", [])] == said
 
 
 @pytest.mark.parametrize(("asked", "typed"), STARTS)
@@ -112,10 +135,11 @@ def test_descriptions_speak_the_language_of_the_server(language: str) -> None:
 
 
 def test_answers_keep_to_what_an_agent_needs() -> None:
-    listed, answers = talk([("plan", asked) for asked in REQUESTS] + [("fit", STARTS[0][0]), ("accelerators", {"id": "h200"}), ("models", {})])
+    others = [("run_on", {"machine": "l40s:4"}), ("fit", STARTS[0][0]), ("accelerators", {"id": "h200"}), ("models", {})]
+    listed, answers = talk([("plan", asked) for asked in REQUESTS] + others)
     sizes = [len(answer.text) for answer in answers]
     assert max(sizes) < 6000, sizes
-    assert sum(len(tool.model_dump_json(exclude_none=True)) for tool in listed) < 20_000
+    assert sum(len(tool.model_dump_json(exclude_none=True)) for tool in listed) < 24_000
 
 
 def test_detail_brings_one_card_s_memory_and_what_was_rejected(capsys: pytest.CaptureFixture[str]) -> None:

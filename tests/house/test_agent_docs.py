@@ -38,7 +38,7 @@ def test_every_command_answers_in_the_form_that_it_asks_for(command: str, capsys
 
 def test_the_tools_that_are_named_are_those_that_are_offered() -> None:
     assert "gpusizer mcp" in COMMANDS
-    assert "offers " + ", ".join(each.name for each in talk([])[0][:4]) + " and accelerators" in text("AGENTS.md")
+    assert "offers " + ", ".join(each.name for each in talk([])[0][:5]) + " and accelerators" in text("AGENTS.md")
     ((server,),) = [each.values() for each in json.loads(re.findall(r"```json\n(.*?)```", text("AGENTS.md"), re.DOTALL)[0]).values()]
     assert " ".join([server["command"], *server["args"]]) in COMMANDS
 

@@ -14,7 +14,7 @@ import openpyxl
 import pytest
 
 import gpusizer
-from gpusizer import Deployment, FitAnswer, GpusizerError, PlanAnswer, Request, SimulationRequest
+from gpusizer import Deployment, FitAnswer, GpusizerError, PlanAnswer, Request, RunOnAnswer, RunOnRequest, SimulationRequest
 from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.catalog import model_entry
 
@@ -130,3 +130,36 @@ def test_an_uncaught_error_ends_in_its_sentence() -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert "expected" in last
     assert "out-of-bounds" not in last
+
+
+@pytest.fixture(scope="module")
+def runs() -> RunOnAnswer:
+    return gpusizer.run_on(RunOnRequest(machine=("rtx-3090:2", "48GB,864GB/s,362TFLOPS"), use=("code", "embedding"), per_use=3))
+
+
+def test_what_runs_is_flat_records_and_a_small_table(runs: RunOnAnswer) -> None:
+    rows = runs.rows()
+    assert len({tuple(row) for row in rows}) == 1
+    assert all(isinstance(value, str | int | float | None) for row in rows for value in row.values())
+    assert [row["model"] for row in rows if row["verdict"] != "no"] == [each["model"] for each in runs.to_dict()["models"] if each["command"]]
+    assert json.loads(runs.to_json()) == runs.to_dict()
+    assert runs.sentence() in repr(runs)
+    assert len(repr(runs)) < 300
+    parser = _Tags()
+    parser.feed(runs._repr_html_())
+    assert set(parser.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert parser.tags.count("tr") == 1 + len(runs.result.rows)
+
+
+def test_the_longest_context_is_a_record_for_each_number_of_requests() -> None:
+    start = Deployment("qwen3-32b", "h100-sxm-80gb", max_model_len=1024)
+    answer = gpusizer.largest_context(start)
+    rows = answer.rows()
+    assert [row["requests"] for row in rows] == [2**place for place in range(len(rows))]
+    assert answer.to_dict()["rows"] == rows
+    assert json.loads(answer.to_json()) == answer.to_dict()
+    assert gpusizer.fit(replace(start, max_model_len=rows[0]["context_tokens"])).fits
+    assert answer.sentence() in repr(answer)
+    parser = _Tags()
+    parser.feed(answer._repr_html_())
+    assert parser.tags.count("tr") == 1 + len(rows)

@@ -16,6 +16,7 @@ import pytest
 from gpusizer.facts.catalog import scenarios
 from gpusizer.i18n import LANGUAGES, has
 from gpusizer.planning.request import FIELDS
+from gpusizer.planning.run_on.request import FIELDS as RUN_ON_FIELDS
 from gpusizer.web.addresses import addresses
 from gpusizer.web.documented import api_schema
 
@@ -89,6 +90,9 @@ def validated(answer: Any, schema: dict[str, Any], document: dict[str, Any]) -> 
         ("plan?model=qwen3-8b&request_rate=2&gpus=h200", "Plan"),
         ("fit?model=deepseek-v3&gpu=h200&tp=1", "Fit"),
         ("fit?model=qwen3-8b&gpu=rtx-4090-24gb&engine=llama.cpp&ctx-size=8k", "Fit"),
+        ("run-on?machine=l40s:4&machine=rtx-4090&use=code,chat&concurrency=8", "RunOn"),
+        ("run-on?machine=rtx-3090:2&host_memory=64GB&host_bandwidth=60GB/s&per_use=2", "RunOn"),
+        ("run-on?machine=h200&models=kimi-k2-instruct", "RunOn"),
         ("models/qwen3-8b", "Model"),
         ("models/deepseek-v3", "Model"),
         ("accelerators/rtx-4090-24gb", "Accelerator"),
@@ -117,6 +121,15 @@ def test_every_input_of_a_plan_that_strangers_may_give_is_described(document: di
         assert not [name for name in fields if has("option", name) and not named[name].get("description")]
     assert query["gpus"]["explode"]
     assert query["gpus"]["schema"]["type"] == "array"
+
+
+def test_every_input_of_a_question_about_machines_is_described(document: dict[str, Any]) -> None:
+    query = {each["name"]: each for each in document["paths"]["/api/v1/run-on"]["get"]["parameters"]}
+    body = document["components"]["schemas"]["RunOnRequest"]["properties"]
+    for named in (query, body):
+        assert {each.name for each in RUN_ON_FIELDS} <= named.keys()
+        assert all(named[each.name].get("description") for each in RUN_ON_FIELDS)
+    assert "here asks" not in query["machine"]["description"]
 
 
 def test_every_address_of_the_api_is_described(document: dict[str, Any]) -> None:

@@ -191,6 +191,7 @@ def test_every_link_leads_somewhere(server: str) -> None:
     start = [f"/{each}" for each in ("", "fit", "accuracy", "docs", *LISTS)]
     start += ["/models/deepseek-v3", "/accelerators/h200-sxm-141gb", "/engines/llama.cpp", "/formulas/memory.kv_cache.tokens"]
     start += [f"/scenarios/{scenarios()[0].id}", "/fit?model=qwen3-14b&gpu=rtx4090-24gb", "/fit?model=qwen3-8b", "/fit?engine=sglang"]
+    start += ["/run-on", "/run-on?machine=rtx-4090&use=code", "/run-on?machine=l40s:4&use=embedding"]
     kept: dict[str, str] = {}
     with httpx.Client(base_url=server, timeout=60, headers={"accept": "text/html"}) as client:
         for address in start:

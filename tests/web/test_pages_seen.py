@@ -14,6 +14,9 @@ PAGES = {
     "fit": "/fit",
     "fit-no": "/fit?model=qwen3-14b&gpu=rtx4090-24gb&max-model-len=32k",
     "fit-empty": "/fit?model=qwen3-14b",
+    "run-on": "/run-on",
+    "run-on-answer": "/run-on?machine=rtx-4090&machine=l40s:4&use=code,vision",
+    "run-on-none": "/run-on?machine=rtx3060-12gb&models=kimi-k2-instruct&host_memory=16GB",
     "models": "/models?filter=deepseek",
     "model": "/models/deepseek-v3",
     "accelerators": "/accelerators?filter=h200",
@@ -49,7 +52,10 @@ def test_axe_finds_nothing_and_nothing_scrolls_aside(visits: Visits, name: str, 
     assert page.locator("nav.pages [aria-current]").count() == (0 if name[:6] in ("engine", "scenar") else 1)
 
 
-@pytest.mark.parametrize("address", ["/nowhere", "/models/nobody-knows-this", "/fit?command=vllm+serve+nobody&gpu=h200", "/accelerators?memory=much"])
+@pytest.mark.parametrize(
+    "address",
+    ["/nowhere", "/models/nobody-knows-this", "/fit?command=vllm+serve+nobody&gpu=h200", "/run-on?machine=here", "/accelerators?memory=much"],
+)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_axe_finds_nothing_where_something_is_wrong(visits: Visits, address: str, language: str) -> None:
     page = opened(visits, address, language, viewport=NARROW)
@@ -125,3 +131,42 @@ def test_the_pages_work_without_a_script(visits: Visits) -> None:
     page.click("thead a >> nth=1")
     page.wait_for_url("**sort=total**")
     assert page.locator("tbody tr").count() > 3
+
+
+def test_what_runs_is_asked_with_keys_alone_and_leads_to_its_start(visits: Visits) -> None:
+    page = visits.open("/run-on?lang=en", java_script_enabled=False)
+    assert page.get_attribute("[data-verdict]", "data-verdict") == "none"
+    assert page.locator("main table").count() == 0
+    page.focus("#in-machine-1")
+    page.keyboard.type("RTX 4090")
+    page.keyboard.press("Tab")
+    page.keyboard.type("2")
+    page.check("[name=use][value=code]")
+    page.focus("#in-machine-1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-verdict=yes]")
+    assert "2 x RTX 4090" in page.inner_text("h1")
+    assert page.locator("main table").count() == 1
+    page.click("summary >> text=Launch commands")
+    command = page.inner_text("#command-1-1")
+    page.click("main table tbody th a >> nth=0")
+    page.wait_for_selector("#launch-command")
+    assert page.get_attribute("[data-verdict]", "data-verdict") == "yes"
+    assert page.inner_text("#launch-command") == command
+
+
+def test_the_form_of_what_runs_keeps_its_address_short_and_what_was_typed(visits: Visits) -> None:
+    page = visits.open("/run-on?lang=en")
+    page.fill("#in-machine-1", "l40s")
+    page.fill("#in-count-1", "4")
+    page.fill("[name=users]", "50")
+    page.check("[name=use][value=embedding]")
+    page.click("button[type=submit].main")
+    page.wait_for_selector("[data-verdict=yes]")
+    assert page.url.endswith("/run-on?lang=en&machine=l40s&count=4&users=50&use=embedding")
+    page.click("#question > summary")
+    assert [page.input_value(f"#in-{name}") for name in ("machine-1", "count-1", "users", "machine-2")] == ["l40s", "4", "50", ""]
+    assert page.is_checked("[name=use][value=embedding]")
+    page.click("a[data-language=zh]")
+    page.wait_for_selector("html[lang=zh-CN]")
+    assert page.get_attribute("[data-verdict]", "data-verdict") == "yes"

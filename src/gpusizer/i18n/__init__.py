@@ -44,6 +44,7 @@ GROUPS: Mapping[str, str] = {
     "tool": "agents",
     "chart": "charts",
     "run-on": "run_on",
+    "run-on-page": "run_on_page",
     "measure": "measure",
     "stack": "stack",
 }

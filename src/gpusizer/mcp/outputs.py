@@ -96,6 +96,37 @@ def _fit(language: str) -> _Schema:
     )
 
 
+def _run_on(language: str) -> _Schema:
+    model = _object(
+        "model verdict precision engine gpu gpus command",
+        model=_TEXT,
+        verdict={"enum": ["fits", "tight", "offloaded"], "description": text("tool", "output-verdict", language)},
+        precision=_TEXT,
+        engine=_TEXT,
+        gpu=_TEXT,
+        gpus=_WHOLE,
+        devices=_TEXTS,
+        replicas=_WHOLE,
+        context_tokens=_WHOLE,
+        max_concurrency=_NUMBER,
+        host_bytes=_WHOLE,
+        ttft_s=_NUMBER,
+        tpot_s=_NUMBER,
+        output_tokens_per_s=_NUMBER,
+        command=_TEXT,
+        warnings=_TEXTS,
+    )
+    return _object(
+        "sentence need models",
+        sentence={**_TEXT, "description": text("tool", "output-sentence", language)},
+        need=_FREE,
+        models=_list(model),
+        by_use={"type": "object", "additionalProperties": _TEXTS},
+        does_not_run=_list(_object("model reason", model=_TEXT, reason=_TEXT, remedies=_TEXTS)),
+        warnings=_TEXTS,
+    )
+
+
 def _listed(name: str) -> Callable[[str], _Schema]:
     """A list of entries, or one of them whole."""
     properties = {name: _list(_object("id", id=_TEXT, name=_TEXT)), "left_out": _WHOLE, "id": _TEXT}
@@ -106,6 +137,7 @@ def _listed(name: str) -> Callable[[str], _Schema]:
 OUTPUTS: Mapping[str, Callable[[str], _Schema]] = {
     "plan": _plan,
     "fit": _fit,
+    "run_on": _run_on,
     "explain": _listed("formulas"),
     "models": _listed("models"),
     "accelerators": _listed("accelerators"),

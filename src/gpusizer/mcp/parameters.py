@@ -14,9 +14,10 @@ from gpusizer.errors import GpusizerError, InputError
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.owned import without_count
 from gpusizer.planning.request import FIELDS, Field
-from gpusizer.rendering.input_schema import field_schema, flag_schema
+from gpusizer.planning.run_on.request import FIELDS as RUN_ON_FIELDS
+from gpusizer.rendering.input_schema import DEFAULTS, field_schema, flag_schema
 
-__all__ = ["DETAIL", "FLAGS", "GPU", "LANGUAGE", "START_FLAGS", "Parameter", "asked_fields", "own", "read_all"]
+__all__ = ["DETAIL", "FLAGS", "GPU", "LANGUAGE", "START_FLAGS", "Parameter", "asked_fields", "own", "owned_fields", "read_all"]
 
 _FILES = ("trace", "prices", "calibrate")  # fields of a request that name a file of the machine
 _NETWORK = "hub"
@@ -62,6 +63,11 @@ def asked_fields(hub: str | None, *names: str) -> tuple[Parameter, ...]:
     return tuple(_of_field(replace(field, choices=(hub,)) if field.name == _NETWORK else field) for field in wanted)
 
 
+def owned_fields() -> tuple[Parameter, ...]:
+    """Fields of a question about machines that are there; how many models are shown is said as of other lists."""
+    return tuple(_of_field(field, {}) for field in RUN_ON_FIELDS if field.name != "per_use")
+
+
 def read_all(parameters: Sequence[Parameter], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Every argument in its own type; what is null counts as not given.
 
@@ -85,9 +91,9 @@ def _read(parameter: Parameter, value: Any) -> Any:
         raise type(error)(error.code, **{**error.parameters, "argument": parameter.name}) from error
 
 
-def _of_field(field: Field) -> Parameter:
+def _of_field(field: Field, defaults: Mapping[str, Any] = DEFAULTS) -> Parameter:
     read = _no_files(field) if field.kind in ("gpu", "owned") else field.read
-    return Parameter(field.name, field.label, lambda language: field_schema(field, language), read)
+    return Parameter(field.name, field.label, lambda language: field_schema(field, language, defaults), read)
 
 
 def _of_flag(flag: Flag, name: str = "") -> Parameter:
@@ -100,7 +106,7 @@ def _no_files(field: Field) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         for words in value if isinstance(value, list) else [value]:
             if isinstance(words, str) and any(without_count(word).endswith(".toml") for word in words.split(",")):
-                raise InputError("file-not-here", name=field.name, spelling=field.option)
+                raise InputError("file-not-here", name=field.name, spelling=field.option or "--gpu")
         return field.read(value)
 
     return read

@@ -49,7 +49,7 @@ def serve(language: str, hub: str | None) -> None:
 
 
 def build(language: str, hub: str | None) -> Server[Any]:
-    """The server with its five tools; see :func:`serve`."""
+    """The server with its six tools; see :func:`serve`."""
     known = {tool.name: tool for tool in tools(hub)}
     one_at_a_time = CapacityLimiter(1)
 

@@ -1,4 +1,4 @@
-"""The five tools: each reads its arguments, asks the library, and cuts the answer."""
+"""The six tools: each reads its arguments, asks the library, and cuts the answer."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpusizer.answers import accelerator_answer, accelerators_answer, fit_answer, formula_answer, model_answer, models_answer
-from gpusizer.errors import GpusizerError
+from gpusizer.errors import GpusizerError, InputError
 from gpusizer.facts.filters import memory_bound
 from gpusizer.i18n import text
 from gpusizer.mcp.outputs import OUTPUTS
-from gpusizer.mcp.parameters import DETAIL, FLAGS, GPU, LANGUAGE, START_FLAGS, Parameter, asked_fields, own, read_all
+from gpusizer.mcp.parameters import DETAIL, FLAGS, GPU, LANGUAGE, START_FLAGS, Parameter, asked_fields, own, owned_fields, read_all
 from gpusizer.planning.asked_start import asked_start
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import from_mapping
+from gpusizer.planning.run_on.answer import run_on
+from gpusizer.planning.run_on.request import from_mapping as machines_from_mapping
 from gpusizer.planning.verdict import make_fit
 from gpusizer.rendering import brief
+from gpusizer.rendering.run_on import run_on_data
 
 __all__ = ["Tool", "tools"]
 
 _PLAN_TOP = 5
 _LIST_TOP = 20
+_USE_TOP = 2  # models of each use
 _MOST = 50  # entries of one answer
 _START = ("engine", "engine_version", "precision", "checkpoint_bytes", "kv_precision", "hub")
 _Values = dict[str, Any]
@@ -92,6 +96,7 @@ def tools(hub: str | None) -> tuple[Tool, ...]:
     return (
         Tool("plan", (*asked_fields(hub), top, DETAIL), ("model",), _plan),
         Tool("fit", (*start, DETAIL), ("gpu",), _fit),
+        Tool("run_on", (*owned_fields(), top), ("machine",), _run_on),
         Tool("explain", (id_, query, top), (), _explain),
         Tool("models", (id_, query, top), (), _models),
         Tool("accelerators", (id_, query, *vendor, own("memory", "word"), top), (), _accelerators),
@@ -110,6 +115,13 @@ def _fit(values: _Values, language: str) -> _Values:
     launched = asked_start(model, gpus, command=() if command is None else [command], named=named, flags={**further, **values})
     verdict = make_fit(launched.deployment, launched.notices)
     return brief.fit_brief(fit_answer(verdict, language).data, language, detail=detail)
+
+
+def _run_on(values: _Values, language: str) -> _Values:
+    if not values.get("machine"):
+        raise InputError("missing-field", name="machine")
+    top = _top(values, _USE_TOP)
+    return brief.run_on_brief(run_on_data(run_on(machines_from_mapping({**values, "per_use": top}))), language)
 
 
 def _explain(values: _Values, language: str) -> _Values:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
-from gpusizer.errors import FlagError
+from gpusizer.errors import FlagError, InputError
 from gpusizer.facts.own_card import given_card, is_own_card
 
-__all__ = ["MOST_COUNT", "owned", "owned_words", "split_owned", "without_count"]
+__all__ = ["HERE", "MOST_COUNT", "owned", "owned_words", "split_owned", "without_count"]
+
+HERE = "here"
+"""The word for the machine at hand, which the command line of that machine replaces by what is there; nobody else may ask what a machine holds."""
 
 MOST_COUNT = 100_000
 _BEFORE = re.compile(r"(\d{1,9})\s*[x×*]\s*(?=\S)", re.IGNORECASE)
@@ -33,6 +36,8 @@ def owned(words: str) -> tuple[str, int]:
     ------
     FlagError
         No device, or more than anybody has.
+    InputError
+        ``here-elsewhere``: the machine at hand.
 
     Examples
     --------
@@ -52,6 +57,8 @@ def owned(words: str) -> tuple[str, int]:
         raise FlagError("bad-machine", found=words[:40])
     if not 1 <= count <= MOST_COUNT:
         raise FlagError("out-of-bounds", option=name[:40], low=1, high=MOST_COUNT, found=str(count))
+    if name.lower() == HERE:
+        raise InputError("here-elsewhere")
     return name, count
 
 

@@ -14,7 +14,17 @@ from gpusizer.planning.types import Plan
 from gpusizer.rendering.forms.json import plain
 from gpusizer.rendering.plan_data import plan_data
 
-__all__ = ["accelerator_brief", "accelerators_brief", "fit_brief", "formula_brief", "formulas_brief", "model_brief", "models_brief", "plan_brief"]
+__all__ = [
+    "accelerator_brief",
+    "accelerators_brief",
+    "fit_brief",
+    "formula_brief",
+    "formulas_brief",
+    "model_brief",
+    "models_brief",
+    "plan_brief",
+    "run_on_brief",
+]
 
 _DIGITS = 4
 _ALWAYS = ("options", "models", "accelerators", "formulas")
@@ -43,6 +53,10 @@ _FIT = (
     "warnings",
 )
 _HOST = ("memory_bytes", "weights_bytes", "kv_cache_bytes", "compute_buffer_bytes", "total_bytes")
+_RUNS = (
+    *("model", "verdict", "precision", "engine", "gpu", "gpus", "devices", "replicas", "context_tokens"),
+    *("max_concurrency", "host_bytes", "ttft_s", "tpot_s", "output_tokens_per_s", "command", "warnings"),
+)
 _COMPANION = ("model", "engine", "placed", "device", "held_bytes", "gpu_share", "max_model_len", "max_concurrency", "command")
 _BANDS = ("kv_cache_tokens", "max_concurrency")
 _LEDGER = ("id", "bytes", "low_bytes", "high_bytes", "evidence", "formula")
@@ -111,6 +125,20 @@ def fit_brief(data: Mapping[str, Any], language: str, *, detail: bool = False) -
     found = {**_picked(data, _FIT), **beside, "bands": bands, "remedies": remedies}
     if detail:
         found["items"] = [_picked(item, _LEDGER) for item in data["items"]]
+    return _said(found, language)
+
+
+def run_on_brief(data: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """What runs, from the document of ``run-on``: models with their starts, which of them for what use, and what does not run."""
+    runs = [each for each in data["models"] if each["command"] is not None]
+    found = {
+        "sentence": data["sentence"],
+        "need": data["need"],
+        "models": [{**_picked(each, _RUNS), "companions": [_picked(one, _COMPANION) for one in each["companions"]]} for each in runs],
+        "by_use": data["by_use"],
+        "does_not_run": [_picked(each, ("model", "reason", "remedies")) for each in data["models"] if each not in runs],
+        "warnings": data["warnings"],
+    }
     return _said(found, language)
 
 

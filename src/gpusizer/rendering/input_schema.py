@@ -11,7 +11,7 @@ from gpusizer.i18n import has, text
 from gpusizer.planning.fields import MAX_BYTES, MAX_COUNT, MAX_TOKENS, MAX_WORD, Field
 from gpusizer.planning.request import Request
 
-__all__ = ["field_schema", "flag_schema"]
+__all__ = ["DEFAULTS", "field_schema", "flag_schema"]
 
 _WORD: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_WORD}
 _SHARE: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
@@ -36,10 +36,11 @@ _OF_FLAGS: Mapping[str, Mapping[str, Any]] = {
     "switch": {"type": "boolean"},
     "json": {"type": "object"},
 }
-_DEFAULTS = {each.name: each.default for each in fields(Request)}
+DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Request)}
+"""What a plan's request takes where nobody says it."""
 
 
-def field_schema(field: Field, language: str) -> dict[str, Any]:
+def field_schema(field: Field, language: str, defaults: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
     """A field of a request as JSON Schema.
 
     What is announced is a number where the quantity is one (tokens, seconds, shares); words with a unit ("128k", "50ms", "2%") are read all the same.
@@ -50,6 +51,8 @@ def field_schema(field: Field, language: str) -> dict[str, Any]:
         The field.
     language : str
         Of its description.
+    defaults : mapping
+        What is taken where nobody says it, by name: that of a plan's request.
 
     Examples
     --------
@@ -63,7 +66,7 @@ def field_schema(field: Field, language: str) -> dict[str, Any]:
     if field.choices:
         one["enum"] = list(field.choices)
     schema = {"type": "array", "items": one} if field.many else one
-    default = _DEFAULTS.get(field.name)
+    default = defaults.get(field.name)
     code = field.name if has("option", field.name) else f"argument-{field.name}"
     return {**schema, **({"default": default} if isinstance(default, str | int) else {}), "description": text("option", code, language)}
 

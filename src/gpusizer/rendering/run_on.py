@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.engines import engine_name
 from gpusizer.engines.base.types import Fit, Section
@@ -16,20 +16,67 @@ from gpusizer.planning.starts import held_range
 from gpusizer.rendering.companions import companion_blocks, companions_data
 from gpusizer.rendering.devices import counted_devices
 from gpusizer.rendering.document import Block, Column, Document, Heading, Lines, Paragraph, Points, Table
+from gpusizer.rendering.forms.json import plain
 from gpusizer.rendering.launch import command_blocks, command_line
 from gpusizer.rendering.notices import notice_data, notice_words, warning_lines
 from gpusizer.units import GB
 
-__all__ = ["run_on_data", "run_on_document", "size_words"]
+__all__ = [
+    "UsePart",
+    "beyond_lines",
+    "published_words",
+    "run_on_data",
+    "run_on_document",
+    "run_on_notes",
+    "run_on_rows",
+    "run_on_sentence",
+    "run_on_table",
+    "size_words",
+    "use_parts",
+]
 
 _MOST_FILES = 3
 _BILLION, _MILLION = 1e9, 1e6
 _NUMBERS = ("ro-size", "ro-context", "ro-at-once", "ro-ttft", "ro-speed", "ro-gpus")
 _SPARE = {"ro-released": 1, "ro-ttft": 2, "ro-verdict": 3, "ro-context": 4}
+_FIELDS = (
+    *("model", "name", "verdict", "precision", "engine", "gpu", "gpus", "replicas", "context_tokens", "max_concurrency"),
+    *("gpu_bytes", "host_bytes", "ttft_s", "tpot_s", "output_tokens_per_s", "total_params", "activated_params", "released", "licence", "command"),
+)
 _COLUMNS = (
     *("ro-model", "ro-size", "ro-released", "ro-precision", "ro-engine", "ro-gpus"),
     *("ro-context", "ro-at-once", "ro-ttft", "ro-speed", "ro-verdict"),
 )
+
+
+class UsePart(NamedTuple):
+    """What is shown of one use.
+
+    Parameters
+    ----------
+    title : str
+        What the use is called.
+    above : str
+        Its models that stand in a part before this one, in words; empty without any.
+    rows : sequence of Row
+        The others.
+    """
+
+    title: str
+    above: str
+    rows: Sequence[Row]
+
+
+def use_parts(answer: RunOn, language: str) -> list[UsePart]:
+    """The models that run, by use, each model once."""
+    parts: list[UsePart] = []
+    shown: set[str] = set()
+    for use, rows in answer.by_use:
+        again = [row.model.name for row in rows if row.model.id in shown]
+        above = text("run-on", "above", language, models=again) if again else ""
+        parts.append(UsePart(text("ui", f"use-{use}", language), above, [row for row in rows if row.model.id not in shown]))
+        shown |= {row.model.id for row in rows}
+    return parts
 
 
 def run_on_document(answer: RunOn, language: str, *, detail: bool = False) -> Document:
@@ -44,24 +91,21 @@ def run_on_document(answer: RunOn, language: str, *, detail: bool = False) -> Do
     detail : bool
         With the launch command of every row; without, of the first of each use.
     """
-    blocks: list[Block] = [Heading(_sentence(answer, language)), *warning_lines(answer.machine.notices, language)]
-    shown: set[str] = set()
-    for use, rows in answer.by_use:
-        new, again = [row for row in rows if row.model.id not in shown], [row.model.name for row in rows if row.model.id in shown]
-        blocks.append(Paragraph(text("ui", f"use-{use}", language)))
-        if again:
-            blocks.append(Lines([text("run-on", "above", language, models=again)]))
-        if new:
-            blocks.append(_table(answer, new, language))
-        for row in new if detail else new[:1]:
+    blocks: list[Block] = [Heading(run_on_sentence(answer, language)), *warning_lines(answer.machine.notices, language)]
+    for part in use_parts(answer, language):
+        blocks.append(Paragraph(part.title))
+        if part.above:
+            blocks.append(Lines([part.above]))
+        if part.rows:
+            blocks.append(run_on_table(answer, part.rows, language))
+        for row in part.rows if detail else part.rows[:1]:
             if row.start is not None:
                 blocks += [Paragraph(text("run-on", "command-of", language, model=row.model.name)), *command_blocks(row.start.launch, language)]
                 blocks += companion_blocks(row.start.companions, language)
-                blocks += [Lines([text("run-on", "published", language, files=files)])] if (files := _files(row)) else []
-        shown |= {row.model.id for row in new}
+                blocks += [Lines([files])] if (files := published_words(row, language)) else []
     if answer.beyond:
-        blocks += [Paragraph(text("run-on", "beyond", language)), Points([_beyond_words(row, language) for row in answer.beyond])]
-    blocks.append(Lines(_notes(answer, language)))
+        blocks += [Paragraph(text("run-on", "beyond", language)), Points(beyond_lines(answer, language))]
+    blocks.append(Lines(run_on_notes(answer, language)))
     return Document(run_on_data(answer), blocks, csv=_csv(answer))
 
 
@@ -78,11 +122,17 @@ def run_on_data(answer: RunOn) -> Mapping[str, Any]:
             "output_tokens": answer.need.output_tokens,
             "context_tokens": answer.need.context_tokens,
         },
-        "sentence": {language: _sentence(answer, language) for language in LANGUAGES},
+        "sentence": {language: run_on_sentence(answer, language) for language in LANGUAGES},
         "models": [_row_data(row) for row in (*answer.rows, *answer.beyond)],
         "by_use": {use: [row.model.id for row in rows] for use, rows in answer.by_use},
         "warnings": [notice_data(each, "warning") for each in answer.machine.notices],
     }
+
+
+def run_on_rows(answer: RunOn) -> list[dict[str, Any]]:
+    """Every model as a flat record, for a data frame; the fields of the CSV."""
+    found = [_row_data(row) for row in (*answer.rows, *answer.beyond)]
+    return [{name: plain(row[name]) for name in _FIELDS} for row in found]
 
 
 def _row_data(row: Row) -> dict[str, Any]:
@@ -126,9 +176,10 @@ def _row_data(row: Row) -> dict[str, Any]:
     }
 
 
-def _files(row: Row) -> list[str]:
-    """The largest published files that find room, by name, size and publisher."""
-    return [f"{each.mix} {each.size_bytes / GB:,.1f} GB ({each.by})" for each in row.published[:_MOST_FILES]]
+def published_words(row: Row, language: str) -> str:
+    """The largest published files that find room, by name, size and publisher; empty without any."""
+    files = [f"{each.mix} {each.size_bytes / GB:,.1f} GB ({each.by})" for each in row.published[:_MOST_FILES]]
+    return text("run-on", "published", language, files=files) if files else ""
 
 
 def _gpu_bytes(fit: Fit) -> int:
@@ -137,7 +188,8 @@ def _gpu_bytes(fit: Fit) -> int:
     return max(alike, 1) * sum(item.bytes for rank in fit.ranks for item in rank.items if item.section != Section.FREE)
 
 
-def _sentence(answer: RunOn, language: str) -> str:
+def run_on_sentence(answer: RunOn, language: str) -> str:
+    """The answer in one sentence."""
     machine = " + ".join(counted_devices(group.gpus, group.accelerator, language) for group in answer.machine.groups)
     if answer.machine.host_memory_bytes is not None:
         machine = text("run-on", "with-host", language, machine=machine, memory=answer.machine.host_memory_bytes)
@@ -148,8 +200,8 @@ def _sentence(answer: RunOn, language: str) -> str:
     return text("run-on", "answer", language, machine=machine, **said)
 
 
-def _table(answer: RunOn, rows: Sequence[Row], language: str) -> Table:
-    """Rows of one use; columns that are empty for all of them are left out."""
+def run_on_table(answer: RunOn, rows: Sequence[Row], language: str) -> Table:
+    """Models that run as a table; columns that are empty for all of them are left out."""
     cells = [_cells(answer, row, row.start, language) for row in rows if row.start is not None]
     kept = [code for code in _COLUMNS if any(each[code] for each in cells)]
     columns = [Column(text("run-on", code, language), code in _NUMBERS, _SPARE.get(code, 0)) for code in kept]
@@ -202,6 +254,11 @@ def _count(params: int) -> str:
     return f"{params / _MILLION:,.0f}M"
 
 
+def beyond_lines(answer: RunOn, language: str) -> list[str]:
+    """What does not run, why, and what would make it run."""
+    return [_beyond_words(row, language) for row in answer.beyond]
+
+
 def _beyond_words(row: Row, language: str) -> str:
     said = "" if row.reason is None else notice_words(row.reason, "reason", language)
     helps = [notice_words(each, "remedy", language) for each in row.remedies]
@@ -209,7 +266,8 @@ def _beyond_words(row: Row, language: str) -> str:
     return line if not helps else text("run-on", "beyond-helps", language, line=line, helps=text("run-on", "or", language).join(helps))
 
 
-def _notes(answer: RunOn, language: str) -> list[str]:
+def run_on_notes(answer: RunOn, language: str) -> list[str]:
+    """What was counted for, what the order means, where one reads on."""
     need = answer.need
     tokens = {"input_tokens": need.input_tokens, "output_tokens": need.output_tokens, "context_tokens": need.context_tokens}
     return [
@@ -220,9 +278,5 @@ def _notes(answer: RunOn, language: str) -> list[str]:
 
 
 def _csv(answer: RunOn) -> Table:
-    fields = (
-        *("model", "name", "verdict", "precision", "engine", "gpu", "gpus", "replicas", "context_tokens", "max_concurrency"),
-        *("gpu_bytes", "host_bytes", "ttft_s", "tpot_s", "output_tokens_per_s", "total_params", "activated_params", "released", "licence", "command"),
-    )
-    rows = [_row_data(row) for row in (*answer.rows, *answer.beyond)]
-    return Table([Column(name) for name in fields], [["" if row[name] is None else str(row[name]) for name in fields] for row in rows])
+    rows = run_on_rows(answer)
+    return Table([Column(name) for name in _FIELDS], [["" if value is None else str(value) for value in row.values()] for row in rows])

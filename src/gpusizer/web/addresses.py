@@ -15,7 +15,7 @@ __all__ = ["API", "LISTS", "QUESTIONS", "Address", "addresses"]
 
 API = "/api/v1"
 
-QUESTIONS = ("plan", "fit")
+QUESTIONS = ("plan", "fit", "run-on")
 """Kinds that take many inputs, in a query or as a JSON body."""
 
 LISTS = {"models": "model", "accelerators": "accelerator", "engines": "engine", "scenarios": "scenario", "formulas": "formula"}

@@ -156,6 +156,6 @@ def refuse_files(values: Mapping[str, Any], names: Iterable[str]) -> None:
         if values.get(name) is not None:
             raise InputError("not-over-http", name=name)
     for name in names:
-        for word in _entries(values.get(name, "")):
-            if without_count(str(word)).endswith(_FILES):
+        for entry in _entries(values.get(name, "")):
+            if any(without_count(word).endswith(_FILES) for word in str(entry).split(",")):
                 raise InputError("not-over-http", name=name)

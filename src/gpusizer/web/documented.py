@@ -59,7 +59,7 @@ def _questions(language: str) -> dict[str, Any]:
             answers = _answer(kind, language) if ending is None else _files(kind, language)
             statuses = _ANYWHERE if ending is None else _NAMED
             beside = [_language(language), *([ending] if ending else [])]
-            named = kind if ending is None else f"{kind}_file"
+            named = kind.replace("-", "_") if ending is None else f"{kind.replace('-', '_')}_file"
             found[path] = {
                 "get": _operation(f"get_{named}", kind, language, [*parameters(kind, language), *beside], _responses(answers, statuses, language)),
                 "post": {
@@ -137,7 +137,7 @@ def _problems(statuses: Sequence[int], language: str) -> dict[str, Any]:
 
 
 def _answer(kind: str, language: str) -> dict[str, Any]:
-    return {"description": text("api", "answer", language), "content": {"application/json": {"schema": _ref(kind.title())}}}
+    return {"description": text("api", "answer", language), "content": {"application/json": {"schema": _ref(_name(kind))}}}
 
 
 def _files(kind: str, language: str) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _files(kind: str, language: str) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for ending in _endings(kind):
         form = ENDINGS[ending]
-        content[MEDIA_TYPES[form]] = {"schema": _ref(kind.title()) if form == "json" else {"type": "string"}}
+        content[MEDIA_TYPES[form]] = {"schema": _ref(_name(kind)) if form == "json" else {"type": "string"}}
     return {"description": text("api", "answer", language), "content": content}
 
 
@@ -165,8 +165,17 @@ def _language(language: str) -> dict[str, Any]:
     return {"name": "lang", "in": "query", "description": text("api", "lang", language), "schema": schema}
 
 
+def _name(kind: str) -> str:
+    """The schema of an answer.
+
+    >>> _name("run-on")
+    'RunOn'
+    """
+    return kind.title().replace("-", "")
+
+
 def _body(kind: str) -> str:
-    return f"{kind.title()}Request"
+    return f"{_name(kind)}Request"
 
 
 def _ref(name: str) -> dict[str, str]:

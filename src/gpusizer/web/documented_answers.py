@@ -199,6 +199,46 @@ _FIT = _all(
     warnings=_list(_ref("Notice")),
 )
 
+_RUNNING_ALWAYS = _all(
+    model=_TEXT,
+    name=_TEXT,
+    uses=_TEXTS,
+    total_params=_WHOLE,
+    activated_params=_WHOLE,
+    released=_TEXT0,
+    licence=_TEXT0,
+    verdict={"type": "string", "enum": ["fits", "tight", "offloaded", "no"]},
+    precision=_TEXT0,
+    engine=_TEXT0,
+    gpu=_TEXT0,
+    gpus=_WHOLE0,
+    devices=_or_null(_TEXTS),
+    replicas=_WHOLE0,
+    context_tokens=_WHOLE0,
+    max_concurrency=_NUMBER0,
+    gpu_bytes=_WHOLE0,
+    host_bytes=_WHOLE0,
+    ttft_s=_NUMBER0,
+    tpot_s=_NUMBER0,
+    output_tokens_per_s=_NUMBER0,
+    command=_TEXT0,
+    reason=_or_null(_ref("Notice")),
+    remedies=_list(_ref("Notice")),
+)
+_RUNNING_TOO = _some(companions=_list(_FREE), files=_list(_all(mix=_TEXT, size_bytes=_WHOLE, source=_TEXT, by=_TEXT)), warnings=_list(_ref("Notice")))
+_RUNNING = {**_RUNNING_ALWAYS, "properties": {**_RUNNING_ALWAYS["properties"], **_RUNNING_TOO["properties"]}}
+_RUN_ON = _all(
+    schema=_is("run-on"),
+    machine=_list(_all(gpu=_TEXT, count=_WHOLE)),
+    host_memory_bytes=_WHOLE0,
+    host_bandwidth_bytes_per_s=_NUMBER0,
+    need=_all(concurrency=_WHOLE, input_tokens=_WHOLE, output_tokens=_WHOLE, context_tokens=_WHOLE),
+    sentence=_SENTENCE,
+    models=_list(_ref("RunningModel")),
+    by_use={"type": "object", "additionalProperties": _TEXTS},
+    warnings=_list(_ref("Notice")),
+)
+
 _ENTRY = _all(
     id=_TEXT,
     name=_TEXT,
@@ -237,6 +277,8 @@ def _one(name: str, schema: _Schema) -> _Schema:
 ANSWERS: Mapping[str, _Schema] = {
     "Plan": _PLAN,
     "Fit": _FIT,
+    "RunOn": _RUN_ON,
+    "RunningModel": _RUNNING,
     "Models": _all(schema=_is("models"), models=_list(_ENTRY)),
     "Model": _one("model", {**_MODEL, "properties": {**_MODEL["properties"], "layers": _list(_FREE)}}),
     "Accelerators": _all(schema=_is("accelerators"), accelerators=_list(_ACCELERATOR)),

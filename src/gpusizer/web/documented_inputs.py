@@ -7,6 +7,7 @@ from typing import Any
 
 from gpusizer.i18n import LANGUAGES, has, text
 from gpusizer.planning.fields import Field
+from gpusizer.planning.run_on.request import FIELDS as RUN_ON_FIELDS
 from gpusizer.rendering.input_schema import field_schema
 from gpusizer.web.asked import OWN, PLAN_FIELDS
 
@@ -26,6 +27,7 @@ _WORDS: Mapping[str, str] = {
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "plan": {"model": "deepseek-v3", "users": 1000, "gpus": ["h200-sxm-141gb", "h20-sxm-141gb"], "top": 3},
     "fit": {"model": "deepseek-v3", "gpu": ["h200-sxm-141gb"], "flags": {"tensor-parallel-size": 8, "max-model-len": "32k"}},
+    "run-on": {"machine": ["l40s:4", "rtx-4090:2"], "use": ["code"], "users": 20, "per_use": 3},
     "models": {"filter": "moe mla"},
     "accelerators": {"vendor": "nvidia", "memory": ">=80GB"},
     "model": {"id": "deepseek-v3"},
@@ -50,6 +52,7 @@ _FIT: Sequence[Field] = (
 _INPUTS: Mapping[str, Sequence[Field]] = {
     "plan": (*PLAN_FIELDS, *OWN),
     "fit": _FIT,
+    "run-on": RUN_ON_FIELDS,
     "models": (Field("filter", "word", "--filter"),),
     "accelerators": (Field("filter", "word", "--filter"), Field("vendor", "word", "--vendor"), Field("memory", "word", "--memory")),
 }

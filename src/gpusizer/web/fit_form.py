@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from gpusizer.engines import engine_ids, engine_name
 from gpusizer.engines.base.flag import Flag
 from gpusizer.engines.base.flags import FlagTable, flag_table
-from gpusizer.engines.base.launch_words import printed_values
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import GpusizerError, InputError
 from gpusizer.i18n import has, text
-from gpusizer.web.fit_asked import NAMED, FitAsked, plain_name, spelled, typed_value
+from gpusizer.web.fit_asked import NAMED, FitAsked, applied, plain_name, spelled
 from gpusizer.web.job import Job
 from gpusizer.web.plan_form import Input, said_of_error
 from gpusizer.web.templating import link
@@ -124,18 +123,18 @@ def form_query(start: Deployment, gpus: Sequence[str], config: str | None) -> st
     start : Deployment
         The start as it was asked for.
     gpus : sequence of str
-        Accelerators as they were named.
+        Accelerators as they were named; unequal ones stand in the start.
     config : str or None
         A configuration that was pasted.
     """
-    table = flag_table(start.engine)
-    named = {"engine": start.engine, "engine_version": start.engine_version, "precision": start.precision}
-    told = [("model", start.model) if config is None else ("config", config), *(("gpu", gpu) for gpu in gpus)]
-    told += [(name, value) for name, value in named.items() if value not in (None, "checkpoint")]
-    told += _beside(start)
-    by_target = {flag.target: flag for flag in reversed(table.flags)}
-    values = {name: value for name, value in printed_values(start).items() if name in by_target}
-    return urlencode([*told, *((plain_name(by_target[name]), typed_value(value)) for name, value in values.items())])
+    said = {"engine": start.engine, "engine_version": start.engine_version, "precision": start.precision}
+    named = {name: value for name, value in said.items() if value not in (None, "checkpoint")}
+    bare = Deployment(start.model, start.gpu, engine=start.engine, engine_version=start.engine_version, precision=start.precision)
+    bare = replace(bare, with_models=start.with_models)
+    if start.devices:  # named one by one, they say the layout
+        bare, gpus = replace(bare, devices=start.devices, pp=start.pp), start.devices
+    asked = FitAsked(start.model if config is None else None, tuple(gpus), named, tuple(_beside(start)), config=config)
+    return applied(asked, bare, start).query
 
 
 def _beside(start: Deployment) -> list[tuple[str, str]]:

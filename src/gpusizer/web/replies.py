@@ -25,6 +25,7 @@ __all__ = ["KINDS", "MEDIA_TYPES", "reply_to"]
 KINDS: Mapping[str, str] = {
     "plan": "gpusizer.web.plan",
     "fit": "gpusizer.web.fit",
+    "run-on": "gpusizer.web.run_on",
     "models": "gpusizer.web.models",
     "model": "gpusizer.web.models",
     "accelerators": "gpusizer.web.accelerators",

@@ -16,6 +16,7 @@ __all__ = ["LONGEST", "PAGES", "link", "rendered"]
 PAGES = (
     ("/", "nav-plan"),
     ("/fit", "nav-fit"),
+    ("/run-on", "nav-run-on"),
     ("/models", "nav-models"),
     ("/accelerators", "nav-accelerators"),
     ("/formulas", "nav-formulas"),
