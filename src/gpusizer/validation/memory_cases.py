@@ -81,6 +81,7 @@ _OF_COPIES = frozenset({"usual-list", "recipe-guessed", "size-solved", "size-dif
 _PULL = re.compile(r"\bPR\b.*\bbranch\b")
 _MOST_OF_SHARED = 0.9  # of memory that host and device share; the system has the rest
 _METHOD = re.compile(r"modelopt|compressed|quark|torchao|gguf|native|checkpoint|ascend")  # how a checkpoint was made, not in which format
+_ON_GPU = re.compile(r"([\w.-]+) \(GPU part\)", re.IGNORECASE)
 _UNQUANTISED = frozenset({"none", "no", "unquantised", "unquantized", "not quantised", "not quantized"})
 _TOOLS = re.compile(r"compressed[-_]tensors|modelopt")
 _UNNAMED = re.compile(r"checkpoint (?:is )?not (?:named|seen|said|printed)", re.IGNORECASE)
@@ -333,6 +334,8 @@ def _wish(row: Mapping[str, Any], words: Mapping[str, Any], named: str | None) -
     The field of the case decides, then the launch flag, then the model's name.
     """
     field, flag = text(row, "quantization"), words.get("quantization")
+    if (on_gpu := _ON_GPU.match(field)) is not None:
+        field = on_gpu[1]  # experts beside it are computed in host memory, in a format of their own
     wish, alike = precision_of_words(field)
     if re.search(r"mixed|custom|not (?:seen|named)", field) and wish in (None, "bf16", "fp16"):
         return None, False, False

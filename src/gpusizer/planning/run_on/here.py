@@ -7,7 +7,7 @@ from typing import Any
 
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError
-from gpusizer.planning.run_on.machine import HERE
+from gpusizer.planning.owned import HERE
 from gpusizer.planning.run_on.request import RunOnRequest, from_mapping
 
 __all__ = ["with_here"]

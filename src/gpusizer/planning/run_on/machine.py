@@ -14,10 +14,8 @@ from gpusizer.facts.own_card import given_card
 from gpusizer.facts.types import Accelerator
 from gpusizer.planning.owned import owned
 
-__all__ = ["HERE", "MOST_GROUPS", "Group", "Machine", "machine_of"]
+__all__ = ["MOST_GROUPS", "Group", "Machine", "machine_of"]
 
-HERE = "here"
-"""The word for the machine at hand."""
 MOST_GROUPS = 64
 MOST_TOGETHER = 8  # cards of one machine
 
