@@ -120,7 +120,7 @@ def test_a_deployment_that_is_built_by_hand_has_the_same_bounds() -> None:
 
 def test_a_verdict_without_a_speed_has_a_document() -> None:
     verdict = make_fit(gpusizer.Deployment("qwen3-8b", "rtx4090-24gb", engine="llama.cpp", max_model_len=8192))
-    document = fit_document(verdict.fit, verdict.launch, verdict.model.name, verdict.accelerator, (), "en")
+    document = fit_document(verdict, (), "en")
     assert document.data["speed"] is None
     assert document.data["host"]["kv_cache_bytes"] == 0
 
