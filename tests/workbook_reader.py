@@ -27,6 +27,7 @@ from gpusizer.facts.catalog import accelerator, model_entry, model_ids
 from gpusizer.formulas.core import floor_div
 from gpusizer.formulas.load import concurrent_requests, replicas_needed
 from gpusizer.i18n import text
+from gpusizer.planning.model import model_of
 from gpusizer.planning.starts import held_range
 from gpusizer.rendering.workbook import listed_devices
 from gpusizer.rendering.workbook.cells.candidates import CANDIDATES
@@ -154,7 +155,7 @@ def kinds_first() -> list[str]:
     chance, seen = random.Random(7), set()
     first: list[str] = []
     others: list[str] = []
-    models = [id for id in model_ids() if not load_architecture(id).pooled and get_engine("vllm").unknown_mixer(load_architecture(id)) is None]
+    models = [id for id in model_ids() if not model_of(id).only_reads and get_engine("vllm").unknown_mixer(load_architecture(id)) is None]
     chance.shuffle(models)
     for id in models:
         architecture = load_architecture(id)

@@ -29,8 +29,6 @@ ENGINES = ("vllm", "tei", "llama.cpp", "transformers")
 POOLING_ENGINES = frozenset({"vllm", "tei", "transformers"})
 """Who runs what embeds or ranks and writes nothing, by the command that is printed."""
 
-_POOLED_USES = frozenset({"embedding", "rerank"})
-
 TEXT_TOKENS = 8192
 """The longest text that a companion reads, where it was made for longer ones. [tokens]"""
 
@@ -203,9 +201,7 @@ def _companion(accelerator: Accelerator, model: str, engine: str) -> Companion |
 
 def _pools(model: str) -> bool:
     """Whether a model embeds or ranks and does nothing else."""
-    found = model_of(named(model, "checkpoint", "vllm").model)
-    uses = () if found.entry is None else found.entry.uses
-    return found.stored.pooled or (bool(uses) and _POOLED_USES.issuperset(uses))
+    return model_of(named(model, "checkpoint", "vllm").model).only_reads
 
 
 def _started(accelerator: Accelerator, model: str, engine_id: str) -> Companion | None:

@@ -12,7 +12,10 @@ from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.types import ModelEntry
 from gpusizer.given_files import stands_here
 
-__all__ = ["Model", "model_of"]
+__all__ = ["POOLED_USES", "Model", "model_of"]
+
+POOLED_USES = frozenset({"embedding", "rerank"})
+"""Uses of a model that writes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ class Model:
     source: str
     entry: ModelEntry | None
     stored: Architecture
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it embeds or ranks and does nothing else: by its layers, or as its publisher says."""
+        uses = () if self.entry is None else self.entry.uses
+        return self.stored.pooled or self.stored.reads_only or (bool(uses) and POOLED_USES.issuperset(uses))
 
     @property
     def name(self) -> str:

@@ -52,7 +52,7 @@ def make_plan(request: Request) -> Plan:
     if request.disaggregate == ON and request.is_stacked:
         raise FlagError("not-with-workers", option="--with" if request.with_models else "--spare")
     model = model_of(request.model, request.checkpoint_bytes)
-    if model.stored.reads_only:
+    if model.only_reads:
         raise InputError("writes-nothing", id=model.name)
     trace = None
     if request.trace is None:

@@ -16,6 +16,7 @@ from gpusizer.facts.model_sizes import PRECISIONS, ModelSizes, model_sizes
 from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.types import ServiceFloor
 from gpusizer.formulas.standing import DOUBLED_MONTHS, standing_params
+from gpusizer.planning.model import POOLED_USES
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
 from gpusizer.planning.run_on.request import RunOnRequest
@@ -215,7 +216,7 @@ def _offers(candidate: Candidate, group: Group, engine: str) -> Iterator[Trial]:
     gguf = declared.takes_gguf
     if engine not in sizes.engines or (group.devices and not gguf):
         return
-    reads = not {"embedding", "rerank"}.isdisjoint(model.uses)
+    reads = not POOLED_USES.isdisjoint(model.uses)
     stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
     least = SERVED_BITS if gguf and serves_many(group) else 0.0
     widest = stored * (WIDER if stored > FOUR_BITS else NARROWER)

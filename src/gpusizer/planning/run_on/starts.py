@@ -19,6 +19,7 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.performance.batch import Ask
 from gpusizer.performance.types import Load
 from gpusizer.planning.companions import SHARED, Companion, Stack, companions_on
+from gpusizer.planning.model import POOLED_USES
 from gpusizer.planning.need import Need
 from gpusizer.planning.offload import offloaded
 from gpusizer.planning.option_speeds import OptionSpeeds
@@ -58,7 +59,7 @@ def started(trial: Trial, model: ListedModel, need: Need, machine: Machine, besi
     """
     stored = load_architecture(model.id)
     need = _within(need, stored)
-    if stored.reads_only or "embedding" in model.uses or "rerank" in model.uses:
+    if stored.reads_only or not POOLED_USES.isdisjoint(model.uses):
         return _reading(trial, model, need, stored)
     request = Request(
         model=model.id,
@@ -150,9 +151,8 @@ def _reading(trial: Trial, model: ListedModel, need: Need, stored: Architecture)
     """A model that embeds or ranks on one GPU: it keeps nothing, and texts are as long as it takes."""
     told = not stored.pooled and flag_table(trial.engine).find("--runner") is not None
     flags: dict[str, Any] = {"runner": "pooling"} if told else {}
-    deployment = Deployment(
-        model.id, trial.group.accelerator.id, engine=trial.engine, precision=trial.precision, max_model_len=need.context_tokens, flags=flags
-    )
+    length = need.context_tokens if declaration(trial.engine).writes else None  # servers of encoders alone read texts as long as they take
+    deployment = Deployment(model.id, trial.group.accelerator.id, engine=trial.engine, precision=trial.precision, max_model_len=length, flags=flags)
     engine, architecture = get_engine(trial.engine), with_precision(stored, trial.precision)
     support = engine.support(deployment, architecture, trial.group.accelerator)
     if support.refusal is not None:

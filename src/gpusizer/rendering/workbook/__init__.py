@@ -21,6 +21,7 @@ from gpusizer.errors import FlagError
 from gpusizer.facts.catalog import accelerator, accelerators, model_entry, model_ids
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import printable
+from gpusizer.planning.model import Model
 from gpusizer.planning.own_cases import with_cases
 from gpusizer.planning.request import Request
 from gpusizer.planning.types import Option, Plan
@@ -57,7 +58,8 @@ def catalogue_workbook(language: str, today: date | None = None, engine: str = "
         sources = []
         for id in model_ids():
             entry, model = model_entry(id), load_architecture(id)
-            if not model.pooled and get_engine(engine).unknown_mixer(model) is None:  # what writes nothing has no load of requests and answers
+            writes = not Model(id, entry, model).only_reads  # what writes nothing has no load of requests and answers
+            if writes and get_engine(engine).unknown_mixer(model) is None:
                 sources.append(Source(id, entry.name, model, entry))
         facts = gather(sheet, sources, listed_devices(), language)
         return build(facts, Beginning(Request(model=FIRST_MODEL), FIRST_GPU, FIRST_TP), today or date.today())
