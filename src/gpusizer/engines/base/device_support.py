@@ -5,20 +5,21 @@ What engines publish stands in the tables of their folders (:mod:`~gpusizer.engi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
-from gpusizer.architecture.tensors import stored_tensors
 from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration, declarations
 from gpusizer.engines.base.cache import cache_format
 from gpusizer.engines.base.support_table import Row, conversion, rows_of
 from gpusizer.engines.base.types import Layout
-from gpusizer.engines.base.weights import once_per_architecture
+from gpusizer.engines.base.weights import once_per_architecture, weight_table
 from gpusizer.facts.types import Accelerator
 
 __all__ = [
@@ -77,7 +78,10 @@ class Contents(NamedTuple):
 @once_per_architecture
 def weight_formats(architecture: Architecture) -> tuple[str, ...]:
     """Families of the formats that hold a noticeable share of the parameters, the largest first ("fp8", "bf16", "int4" ...)."""
-    return format_families((form, tensor.params) for _, _, tensor, form in stored_tensors(architecture))
+    table = weight_table(architecture)
+    inside = ((one, count) for kind, count in Counter(table.kind_of).items() for one in table.kinds[kind])
+    outside = ((one, 1) for part in (table.embedding, table.final, table.head, table.towers) for one in part)
+    return format_families((one.form, one.params * times) for one, times in chain(outside, inside))
 
 
 def format_families(stored: Iterable[tuple[StorageFormat, int]]) -> tuple[str, ...]:

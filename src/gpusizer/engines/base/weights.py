@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from math import prod
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.storage.formats import StorageFormat
@@ -108,6 +109,11 @@ class StoredTensor:
     count: int
     parameter: str = ""  # the parameter that an engine makes of it, together with its neighbours; "" for what is small
     places: int = 1  # in a parameter of queries, keys and values: 2 for keys that are the values
+
+    @property
+    def params(self) -> int:
+        """Parameters of all of them."""
+        return prod(self.shape) * self.copies * self.count
 
 
 def stored_as(tensor: Tensor, form: StorageFormat) -> StoredTensor:

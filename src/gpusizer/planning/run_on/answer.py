@@ -16,7 +16,7 @@ from gpusizer.planning.request import Request
 from gpusizer.planning.run_on.beyond import lacking, remedies
 from gpusizer.planning.run_on.machine import Machine
 from gpusizer.planning.run_on.request import RunOnRequest
-from gpusizer.planning.run_on.shortlist import Candidate, Trial, candidates, serves_many, surely_slow, trials
+from gpusizer.planning.run_on.shortlist import Candidate, Trial, candidates, surely_slow, trials
 from gpusizer.planning.run_on.starts import started
 from gpusizer.planning.run_on.types import Row, RunOn, Start
 from gpusizer.planning.service import below_floor
@@ -33,6 +33,7 @@ MOST_BEYOND = 3  # models that do not run and are said
 FOUR_BITS = 4.0  # of a parameter: what has fewer loses its place
 MOST_SLOW = 1  # of each use
 UNSURE = 0.5  # share of its place that a model keeps which holds the load by the middle of the estimate only, or one user on a server of many
+REACHED = 0.6  # share of the bandwidth of a host and a card that a step with weights on both reaches at best
 PATIENCE = 3  # times the floor of service: what is slower still is not worth a line
 ENGINES = ("vllm", "llama.cpp")
 READING_ENGINES = ("vllm", "tei", "transformers")
@@ -66,14 +67,15 @@ def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
     slow: dict[str, list[Row]] = {use: [] for use in uses}
     beyond: list[tuple[Row, Candidate]] = []
 
-    def is_open(model: ListedModel) -> bool:
-        return any(use in uses_of(model) and len(rows[use]) < most for use in uses)
+    def is_open(model: ListedModel, *, slow_alone: bool) -> bool:
+        mine = [use for use in uses if use in uses_of(model) and len(rows[use]) < most]
+        return any(len(slow[use]) < MOST_SLOW for use in mine) if slow_alone and not request.models else bool(mine)
 
     for row, candidate in _by_place(request, machine, need, is_open):
         if row.start is None:
             beyond.append((row, candidate))
             continue
-        if row.slow and below_floor(longest_waits(), row.start.performance) and not request.models:
+        if row.slow and below_floor(waits(PATIENCE), row.start.performance) and not request.models:
             continue
         open_uses = [use for use in uses if use in uses_of(row.model) and len(rows[use]) < most]
         for use in open_uses:
@@ -116,20 +118,24 @@ def _engines(request: RunOnRequest, candidate: Candidate) -> tuple[str, ...]:
     return READING_ENGINES if set(candidate.model.uses) & set(_READING) else ENGINES
 
 
-def _by_place(request: RunOnRequest, machine: Machine, need: Need, is_open: Callable[[ListedModel], bool]) -> Iterator[tuple[Row, Candidate]]:
+def _by_place(request: RunOnRequest, machine: Machine, need: Need, is_open: Callable[..., bool]) -> Iterator[tuple[Row, Candidate]]:
     """Models of uses that are open, started, the best first: few bits lower the place as fewer parameters do.
 
     A model stands at first where its best way would put it, and comes again where the way that holds the load puts it.
     """
-    longest = longest_waits()
+    longest, likely = waits(PATIENCE), waits(REACHED)
     waiting: list[tuple[float, int, Row | None]] = []
     known = [(each, trials(each, machine, need, _engines(request, each))) for each in candidates(request)]
     for number, (candidate, ways) in enumerate(known):
-        heappush(waiting, (-candidate.standing * (kept(ways[0].bits) if ways else 1.0), number, None))
+        heappush(waiting, (-candidate.standing * (kept(ways[0].offer.bits) if ways else 1.0), number, None))
     while waiting:
         place, number, row = heappop(waiting)
         candidate, ways = known[number]
-        if not is_open(candidate.model) or (ways and all(surely_slow(way, candidate.model, need, longest) for way in ways) and not request.models):
+        if not request.models and ways and all(surely_slow(way, candidate, machine, need, longest) for way in ways):
+            continue
+        hosted = [way for way in ways if way.offloaded]
+        slow_alone = len(hosted) == len(ways) > 0 and all(surely_slow(way, candidate, machine, need, likely) for way in hosted)
+        if not is_open(candidate.model, slow_alone=slow_alone):
             continue
         if row is None:
             row, bits = _row(candidate, ways, request, machine, need)
@@ -159,7 +165,7 @@ def kept(bits: float) -> float:
 def _sure(row: Row) -> float:
     if row.start is None:
         return 1.0
-    alone = declaration(row.start.launch.engine).takes_gguf and serves_many(row.start.group)
+    alone = declaration(row.start.launch.engine).takes_gguf and row.start.group.serves_many
     return UNSURE if alone or row.verdict == TIGHT else 1.0
 
 
@@ -167,19 +173,21 @@ def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, mac
     """The first way that holds the load, is quick enough and sure, else one that is less so, else why none is; and the bits of a parameter."""
     second: tuple[Row, float] | None = None
     reason: Notice | None = None
-    for way in ways[:MOST_TRIED]:
+    floor = usual_floor()
+    quick = [way for way in ways if not surely_slow(way, candidate, machine, need, floor)]
+    for way in (quick or ways)[:MOST_TRIED]:
         found = started(way, candidate.model, need, machine, request.with_models)
         if isinstance(found, Notice):
             reason = found
             continue
-        row = Row(candidate.model, found, standing=candidate.standing * kept(way.bits), slow=below_floor(usual_floor(), found.performance))
+        row = Row(candidate.model, found, standing=candidate.standing * kept(way.offer.bits), slow=below_floor(floor, found.performance))
         if request.min_speed is not None and _speed(found) < request.min_speed:
             reason = reason or Notice("slower-than-asked", {"tokens_per_s": _speed(found), "min_speed": request.min_speed})
             continue
         if found.verdict != TIGHT and not row.slow:
-            return row, way.bits
-        second = second or (row, way.bits)
-        if row.slow and found.performance is not None and found.performance.ttft_s.value > usual_floor().ttft_s:
+            return row, way.offer.bits
+        second = second or (row, way.offer.bits)
+        if row.slow and found.performance is not None and found.performance.ttft_s.value > floor.ttft_s:
             break  # fewer bits read sooner and compute no sooner
     return second or (Row(candidate.model, None, reason or lacking(candidate, machine, need, _engines(request, candidate))), FOUR_BITS)
 
@@ -189,10 +197,10 @@ def _speed(start: Start) -> float:
     return float("inf") if start.speeds is None else 0.0 if start.performance is None else 1 / start.performance.tpot_s.value
 
 
-def longest_waits() -> ServiceFloor:
-    """What is slower is not shown."""
+def waits(times: float) -> ServiceFloor:
+    """The floor of service, so many times as long."""
     usual = usual_floor()
-    return replace(usual, ttft_s=PATIENCE * usual.ttft_s, tpot_s=PATIENCE * usual.tpot_s)
+    return replace(usual, ttft_s=times * usual.ttft_s, tpot_s=times * usual.tpot_s)
 
 
 def _is_next(row: Row, candidate: Candidate, by_use: Sequence[tuple[str, Sequence[Row]]]) -> bool:

@@ -10,7 +10,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.facts.service_floor import usual_floor
 from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
-from gpusizer.planning.run_on.shortlist import Candidate, request_bytes, room_bytes, smallest_bytes, trials
+from gpusizer.planning.run_on.shortlist import Candidate, request_bytes, smallest_bytes, trials
 from gpusizer.planning.run_on.starts import started
 from gpusizer.planning.run_on.types import Start
 from gpusizer.planning.service import below_floor
@@ -21,7 +21,7 @@ from gpusizer.units import GB
 
 __all__ = ["lacking", "remedies"]
 
-TRIED = 3  # precisions of each size
+TRIED, SIZES_TRIED = 2, 2  # precisions of each size, sizes of those that hold a model at all
 FEW_GPUS = 2
 HOST_SIZES = tuple(size * GB for size in (64, 96, 128, 192, 256, 384, 512, 768, 1024))
 """Memory that people put into one machine. [bytes]"""
@@ -30,7 +30,7 @@ HOST_SIZES = tuple(size * GB for size in (64, 96, 128, 192, 256, 384, 512, 768, 
 def lacking(candidate: Candidate, machine: Machine, need: Need, engines: Sequence[str]) -> Notice:
     """That not even the smallest precision that is worth a start finds room."""
     smallest = smallest_bytes(candidate, machine, engines)
-    memory = max(room_bytes(group, machine) for group in machine.choices)
+    memory = max(machine.room_bytes(group) for group in machine.choices)
     return Notice("larger-than-machine", {"weights_bytes": smallest, "cache_bytes": request_bytes(candidate, need), "memory_bytes": round(memory)})
 
 
@@ -75,9 +75,10 @@ def _more_host(candidate: Candidate, machine: Machine, need: Need, engines: Sequ
     group = max(machine.groups, key=lambda group: group.memory_bytes)
     if group.accelerator.unified_memory or group.gpus > FEW_GPUS or not candidate.sizes.expert_share:
         return None
-    for size in HOST_SIZES:
-        if size > (machine.host_memory_bytes or 0):
-            found = _first(candidate, replace(machine, host_memory_bytes=size), need, engines)
+    larger = (replace(machine, host_memory_bytes=size) for size in HOST_SIZES if size > (machine.host_memory_bytes or 0))
+    for wider in islice((each for each in larger if trials(candidate, each, need, engines)), SIZES_TRIED):
+        if (size := wider.host_memory_bytes) is not None:
+            found = _first(candidate, wider, need, engines)
             if found is not None and not below_floor(usual_floor(), found.performance):
                 return Notice("have-host", {"host_bytes": size, "precision": found.launch.precision, "engine": found.launch.engine})
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import FlagError
@@ -18,9 +18,14 @@ __all__ = ["MOST_GROUPS", "Group", "Machine", "machine_of"]
 
 MOST_GROUPS = 64
 MOST_TOGETHER = 8  # cards of one machine
+ROOM = 0.97  # of the memory of a GPU that weights and cache of one request may take at most, before anything else is counted
+HOST_ROOM = 0.9  # of the host's memory: the rest is the system's
+SERVERS = ("data-centre", "cloud-only", "announced")
+AT_HOME = ("gaming", "hobby", "edge", "workstation")
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True)
+class Group:
     """GPUs of one kind, or unequal ones in one machine.
 
     Parameters
@@ -37,14 +42,32 @@ class Group(NamedTuple):
     gpus: int
     devices: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def memory_bytes(self) -> int:
         """Of all of them. [bytes]"""
         if not self.devices:
             return self.gpus * self.accelerator.memory_bytes
         return sum(accelerator(each).memory_bytes for each in self.devices)
 
-    @property
+    @cached_property
+    def at_home(self) -> bool:
+        """One card, or unequal ones, of a kind that people have at home."""
+        device = self.accelerator
+        alone = self.gpus == 1 or device.is_machine or bool(self.devices)
+        return device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and alone
+
+    @cached_property
+    def serves_many(self) -> bool:
+        """GPUs of a server, which people do not buy for one user."""
+        device = self.accelerator
+        return not self.at_home and (device.sold_as in SERVERS or "HBM" in (device.memory_type or ""))
+
+    @cached_property
+    def room_bytes(self) -> float:
+        """What weights and cache may take of them at most. [bytes]"""
+        return self.memory_bytes * ROOM
+
+    @cached_property
     def bandwidth_bytes_per_s(self) -> float:
         """Of all of them together; of unequal ones, that work one after the other, of one. [bytes/s]"""
         if not self.devices:
@@ -76,16 +99,24 @@ class Machine:
     disk_bytes: int | None = None
     notices: tuple[Notice, ...] = ()
 
-    @property
+    def room_bytes(self, group: Group) -> float:
+        """What weights and cache may take of GPUs and of the host. [bytes]"""
+        host = 0 if group.accelerator.unified_memory else self.host_memory_bytes or 0
+        return group.room_bytes + host * HOST_ROOM
+
+    @cached_property
     def choices(self) -> tuple[Group, ...]:
-        """The kinds one by one, and cards of several kinds that stand in one machine at home: engines that share layers out take them together."""
+        """The kinds one by one, and cards of several kinds that stand in one machine at home: engines that share layers out take them together.
+
+        The quickest first.
+        """
         count = sum(group.gpus for group in self.groups)
         cards = len(self.groups) > 1 and count <= MOST_TOGETHER and not any(_apart(group.accelerator) for group in self.groups)
         if not cards:
-            return self.groups
+            return tuple(sorted(self.groups, key=lambda group: -group.bandwidth_bytes_per_s))
         ordered = sorted(self.groups, key=lambda group: -(group.accelerator.bandwidth_bytes_per_s or 0.0))
         devices = tuple(group.accelerator.id for group in ordered for _ in range(group.gpus))
-        return (*self.groups, Group(ordered[0].accelerator, count, devices))
+        return (*ordered, Group(ordered[0].accelerator, count, devices))
 
 
 def _apart(device: Accelerator) -> bool:

@@ -21,52 +21,62 @@ from gpusizer.planning.need import Need
 from gpusizer.planning.run_on.machine import Group, Machine
 from gpusizer.planning.run_on.request import RunOnRequest
 
-__all__ = ["Candidate", "Trial", "candidates", "request_bytes", "room_bytes", "serves_many", "smallest_bytes", "standing_of", "surely_slow", "trials"]
+__all__ = [
+    "Candidate",
+    "Offer",
+    "Trial",
+    "candidates",
+    "request_bytes",
+    "smallest_bytes",
+    "standing_of",
+    "surely_slow",
+    "trials",
+]
 
-ROOM = 0.97  # of the memory of a GPU that weights and cache of one request may take at most, before anything else is counted
-HOST_ROOM = 0.9  # of the host's memory: the rest is the system's
+QUICK_HOST = 100e9  # of a desktop whose memory nobody described, at its best [bytes/s]
 SERVED_BITS = 4.1  # of a file on GPUs that serve many: nobody squeezes a model onto a server
 PLAIN_BITS, FOUR_BITS = 10.0, 6.0  # above the one a checkpoint is not quantised, below the other it has four bits
 HALF_BYTES = 2  # of a parameter: engines that pool load what is stored in FP32 in 16 bits
 WIDER, NARROWER = 1.08, 0.95  # times the bits of a checkpoint that a file made of it may have: Q8_0 of FP8; of one in four bits only fewer
+MOST_GROUPS = 2  # kinds of GPUs that are tried with one precision
 UNKNOWN_MONTHS = 24  # older than the newest, where nobody noted when a model came out
 WHOLE, GOOD, FEWER, FEW = 3, 2, 1, 0
 _LEVELS = ((7.5, WHOLE), (4.1, GOOD), (3.2, FEWER))  # bits of a parameter from which a precision counts as such
 _GGUF_FROM, _MLX_FROM = PRECISIONS.index("q8_0"), PRECISIONS.index("mlx_8bit")
 SAFETENSORS, GGUF, MLX = PRECISIONS[:_GGUF_FROM], PRECISIONS[_GGUF_FROM:_MLX_FROM], PRECISIONS[_MLX_FROM:]
-SERVERS = ("data-centre", "cloud-only", "announced")
-AT_HOME = ("gaming", "hobby", "edge", "workstation")
 FEW_AT_ONCE = 2  # requests, up to which people at home run GGUF files
 
 
-class Trial(NamedTuple):
-    """A way to start a model that its sizes allow.
+class Offer(NamedTuple):
+    """A precision of an engine.
 
     Parameters
     ----------
-    group : Group
-        The GPUs.
     engine, precision : str
         Who serves, in which precision.
     weights_bytes : int
         All of them. [bytes]
     bits : float
         Of a parameter.
-    offloaded : bool
-        Not all weights find room on the GPUs.
     """
 
-    group: Group
     engine: str
     precision: str
     weights_bytes: int
     bits: float
-    offloaded: bool = False
 
     @property
     def level(self) -> int:
         """How much of the model's precision is left."""
         return next((level for bits, level in _LEVELS if self.bits >= bits), FEW)
+
+
+class Trial(NamedTuple):
+    """A way to start a model that its sizes allow: a precision, the GPUs, and whether part of the weights must lie on the host."""
+
+    offer: Offer
+    group: Group
+    offloaded: bool = False
 
 
 class Candidate(NamedTuple):
@@ -104,7 +114,7 @@ def _newest(models: Sequence[ListedModel]) -> list[ListedModel]:
     """Of models of one size and shape for the same uses the newest: the others were replaced by it."""
     found: dict[object, ListedModel] = {}
     for each in models:
-        shape = each.total_params, each.activated_params, each.uses
+        shape = f"{each.total_params:.3g}", f"{each.activated_params:.3g}", each.uses  # as names write them
         if shape not in found or (each.released or "") > (found[shape].released or ""):
             found[shape] = each
     return list(found.values())
@@ -150,35 +160,24 @@ def trials(candidate: Candidate, machine: Machine, need: Need, engines: Sequence
     list of Trial
         Empty where no precision is small enough.
     """
-    found = [trial for group in machine.choices for engine in engines for trial in _of_engine(candidate, group, engine, machine, need)]
+    found = [trial for engine in engines for trial in _of_engine(candidate, engine, machine, need)]
 
     def order(trial: Trial) -> tuple[float, ...]:
-        rate = trial.group.bandwidth_bytes_per_s
-        return trial.offloaded, -trial.level, _place(trial.engine, trial.group, need), -round(trial.bits, 1), -rate
+        offer, rate = trial.offer, trial.group.bandwidth_bytes_per_s
+        return trial.offloaded, -offer.level, _place(offer.engine, trial.group, need), -round(offer.bits, 1), -rate
 
     return sorted(found, key=order)
 
 
 def _place(engine: str, group: Group, need: Need) -> int:
     """GGUF files first where somebody has one device at home and few ask at once; several work together under the others."""
-    return 0 if declaration(engine).takes_gguf == (_at_home(group) and need.concurrency <= FEW_AT_ONCE) else 1
-
-
-def serves_many(group: Group) -> bool:
-    """GPUs of a server, which people do not buy for one user."""
-    device = group.accelerator
-    return not _at_home(group) and (device.sold_as in SERVERS or "HBM" in (device.memory_type or ""))
-
-
-def _at_home(group: Group) -> bool:
-    device = group.accelerator
-    alone = group.gpus == 1 or device.is_machine or bool(group.devices)
-    return device.sold_as in AT_HOME and "HBM" not in (device.memory_type or "") and alone
+    return 0 if declaration(engine).takes_gguf == (group.at_home and need.concurrency <= FEW_AT_ONCE) else 1
 
 
 def smallest_bytes(candidate: Candidate, machine: Machine, engines: Sequence[str]) -> int:
     """Size of the weights in the fewest bits that are worth a start on one of the GPUs. [bytes]"""
-    return min((each.weights_bytes for group in machine.choices for engine in engines for each in _offers(candidate, group, engine)), default=0)
+    offers = (offer for engine in engines for offer in _offers(candidate, engine) if any(_worth_it(offer, group) for group in machine.choices))
+    return min((offer.weights_bytes for offer in offers), default=0)
 
 
 def request_bytes(candidate: Candidate, need: Need) -> int:
@@ -187,44 +186,40 @@ def request_bytes(candidate: Candidate, need: Need) -> int:
     return candidate.sizes.cache_bytes(min(need.context_tokens, longest))
 
 
-def room_bytes(group: Group, machine: Machine | None = None) -> float:
-    """What weights and cache may take of the GPUs at most, and of the host of a machine. [bytes]"""
-    device = group.accelerator
-    host = 0 if machine is None or device.unified_memory else machine.host_memory_bytes or 0
-    return group.memory_bytes * ROOM + host * HOST_ROOM
-
-
-def _of_engine(candidate: Candidate, group: Group, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
-    """What finds room on the GPUs, or for files of GGUF on them and on the host."""
+def _of_engine(candidate: Candidate, engine: str, machine: Machine, need: Need) -> Iterator[Trial]:
+    """What finds room on the quickest GPUs, or for files of GGUF on them and on the host."""
     gguf = declaration(engine).takes_gguf
     cache = request_bytes(candidate, need) * (1 if gguf else need.concurrency)
-    memory = room_bytes(group)
-    host = room_bytes(group, machine) - memory
-    for trial in _offers(candidate, group, engine):
-        if machine.disk_bytes is not None and trial.weights_bytes > machine.disk_bytes:
-            continue
-        if trial.weights_bytes + cache <= memory:
-            yield trial
-        elif gguf and trial.weights_bytes + cache <= memory + host:
-            yield trial._replace(offloaded=True)
+    for offer in _offers(candidate, engine):
+        if machine.disk_bytes is None or offer.weights_bytes <= machine.disk_bytes:
+            needed = offer.weights_bytes + cache
+            groups = [group for group in machine.choices if needed <= machine.room_bytes(group) and _worth_it(offer, group)]
+            whole = [Trial(offer, group) for group in groups if needed <= group.room_bytes]
+            yield from whole[:MOST_GROUPS]
+            if gguf and not whole:
+                yield from [Trial(offer, group, offloaded=True) for group in groups[:MOST_GROUPS]]
 
 
-def _offers(candidate: Candidate, group: Group, engine: str) -> Iterator[Trial]:
-    """The precisions that an engine has of a model on such GPUs, whether or not there is room."""
+def _worth_it(offer: Offer, group: Group) -> bool:
+    """Files of GGUF in any number of bits at home, in few on no server; unequal cards work together for those alone."""
+    if not declaration(offer.engine).takes_gguf:
+        return not group.devices
+    return offer.bits >= SERVED_BITS or not group.serves_many
+
+
+def _offers(candidate: Candidate, engine: str) -> Iterator[Offer]:
+    """The precisions that an engine has of a model, whether or not there is room."""
     model, sizes = candidate.model, candidate.sizes
-    declared = declaration(engine)
-    gguf = declared.takes_gguf
-    if engine not in sizes.engines or (group.devices and not gguf):
+    if engine not in sizes.engines:
         return
     reads = not POOLED_USES.isdisjoint(model.uses)
     stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
-    least = SERVED_BITS if gguf and serves_many(group) else 0.0
     widest = stored * (WIDER if stored > FOUR_BITS else NARROWER)
-    for precision in _precisions(stored, declared):
+    for precision in _precisions(stored, declaration(engine)):
         weights = min(sizes.weights_bytes[precision], HALF_BYTES * model.total_params if reads else sizes.weights_bytes[precision])
         bits = 8 * weights / model.total_params
-        if least <= bits and (precision == "checkpoint" or bits <= widest):
-            yield Trial(group, engine, precision, weights, bits)
+        if precision == "checkpoint" or bits <= widest:
+            yield Offer(engine, precision, weights, bits)
 
 
 def _precisions(stored_bits: float, declared: Declaration) -> tuple[str, ...]:
@@ -236,10 +231,24 @@ def _precisions(stored_bits: float, declared: Declaration) -> tuple[str, ...]:
     return SAFETENSORS if stored_bits > PLAIN_BITS else ("checkpoint", "int4") if stored_bits > FOUR_BITS else ("checkpoint",)
 
 
-def surely_slow(trial: Trial, model: ListedModel, need: Need, floor: ServiceFloor) -> bool:
+def surely_slow(trial: Trial, candidate: Candidate, machine: Machine, need: Need, floor: ServiceFloor) -> bool:
     """Whether no kernel is quick enough: reading the activated weights once a token, or computing the prompt, takes longer than the floor allows."""
-    device, count, bandwidth = trial.group.accelerator, trial.group.gpus, trial.group.bandwidth_bytes_per_s
-    token_s = model.activated_params * trial.bits / 8 / bandwidth if bandwidth else 0.0
-    peak = max((device.peak_flops.get(form, 0.0) for form in ("bf16", "fp16", "fp8", "int8")), default=0.0)
-    prompt_s = 2 * model.activated_params * need.input_tokens / (count * peak) if peak else 0.0
+    group, model = trial.group, candidate.model
+    active = model.activated_params * trial.offer.bits / 8
+    hosted = _read_on_host(trial, candidate)
+    token_s = hosted / (machine.host_bandwidth_bytes_per_s or QUICK_HOST)
+    token_s += (active - hosted) / group.bandwidth_bytes_per_s if group.bandwidth_bytes_per_s else 0.0
+    peaks = group.accelerator.peak_flops
+    peak = group.gpus * max((peaks.get(form, 0.0) for form in ("bf16", "fp16", "fp8", "int8")), default=0.0)
+    prompt_s = 2 * model.activated_params * need.input_tokens / peak if peak else 0.0
     return token_s > floor.tpot_s or prompt_s > floor.ttft_s
+
+
+def _read_on_host(trial: Trial, candidate: Candidate) -> float:
+    """Bytes that a token reads in memory of the host at least: of a mixture of experts the part of its experts that finds no room on the GPUs."""
+    model, share = candidate.model, candidate.sizes.expert_share
+    left_over = max(1 - trial.group.room_bytes / trial.offer.weights_bytes, 0.0)
+    if not share:
+        return model.activated_params * left_over * trial.offer.bits / 8
+    routed = max(model.activated_params - model.total_params * (1 - share), 0.0)
+    return routed * min(left_over / share, 1.0) * trial.offer.bits / 8

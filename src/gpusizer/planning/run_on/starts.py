@@ -35,6 +35,10 @@ from gpusizer.planning.wanted import Candidate, Search
 
 __all__ = ["started"]
 
+HOST_STEP_TOKENS = 2048
+"""Of a prompt computed at once where experts lie on the host: each step moves all of them over PCIe, so that few steps are quick (ggml-org/llama.cpp:
+pull 18934; --ubatch-size)."""
+
 
 def started(trial: Trial, model: ListedModel, need: Need, machine: Machine, beside: tuple[str, ...] = ()) -> Start | Notice:
     """One way to start a model: as the engine takes it with the fewest GPUs that hold the load, or why it will not.
@@ -63,20 +67,20 @@ def started(trial: Trial, model: ListedModel, need: Need, machine: Machine, besi
         return _reading(trial, model, need, stored)
     request = Request(
         model=model.id,
-        engine=trial.engine,
-        precision=trial.precision,
+        engine=trial.offer.engine,
+        precision=trial.offer.precision,
         gpus=(trial.group.accelerator.id,),
         concurrency=need.concurrency,
         input_tokens=need.input_tokens,
         output_tokens=need.output_tokens,
         with_models=beside,
     )
-    wanted = Search(request, need, get_engine(trial.engine), stored, with_precision(stored, trial.precision))
+    wanted = Search(request, need, get_engine(trial.offer.engine), stored, with_precision(stored, trial.offer.precision))
     support = wanted.support(trial.group.accelerator)
     if support.refusal is not None:
         return support.refusal
     if beside:
-        companions = _companions(trial.group.accelerator, beside, trial.engine)
+        companions = _companions(trial.group.accelerator, beside, trial.offer.engine)
         if isinstance(companions, Notice):
             return companions
         wanted = replace(wanted, stacks={trial.group.accelerator.id: Stack(companions, SHARED)})
@@ -95,6 +99,7 @@ def _with_host(wanted: Search, group: Group, machine: Machine) -> Start | Notice
     asked = deployment_for(wanted, group.accelerator, Layout(pp=gpus)).changed(
         devices=group.devices,
         max_num_seqs=wanted.need.concurrency,
+        max_num_batched_tokens=HOST_STEP_TOKENS,
         host_memory_bytes=machine.host_memory_bytes,
         host_bandwidth_bytes_per_s=machine.host_bandwidth_bytes_per_s,
     )
@@ -149,11 +154,13 @@ def _start(wanted: Search, group: Group, found: Candidate, verdict: str) -> Star
 
 def _reading(trial: Trial, model: ListedModel, need: Need, stored: Architecture) -> Start | Notice:
     """A model that embeds or ranks on one GPU: it keeps nothing, and texts are as long as it takes."""
-    told = not stored.pooled and flag_table(trial.engine).find("--runner") is not None
+    told = not stored.pooled and flag_table(trial.offer.engine).find("--runner") is not None
     flags: dict[str, Any] = {"runner": "pooling"} if told else {}
-    length = need.context_tokens if declaration(trial.engine).writes else None  # servers of encoders alone read texts as long as they take
-    deployment = Deployment(model.id, trial.group.accelerator.id, engine=trial.engine, precision=trial.precision, max_model_len=length, flags=flags)
-    engine, architecture = get_engine(trial.engine), with_precision(stored, trial.precision)
+    length = need.context_tokens if declaration(trial.offer.engine).writes else None  # servers of encoders alone read texts as long as they take
+    deployment = Deployment(
+        model.id, trial.group.accelerator.id, engine=trial.offer.engine, precision=trial.offer.precision, max_model_len=length, flags=flags
+    )
+    engine, architecture = get_engine(trial.offer.engine), with_precision(stored, trial.offer.precision)
     support = engine.support(deployment, architecture, trial.group.accelerator)
     if support.refusal is not None:
         return support.refusal
