@@ -142,6 +142,20 @@ def test_models_beside_take_their_share() -> None:
     assert (other.fit.deployment.memory_fraction or 0) + share <= 1
 
 
+@pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm", "vllm", "llama.cpp", "ollama"])
+def test_an_engine_that_is_asked_for_serves(engine: str) -> None:
+    answer = run_on(RunOnRequest(machine=("h100:8",), engine=engine, use=("chat",), per_use=2))
+    assert {row.start.launch.engine for row in answer.rows if row.start} == {engine}
+
+
+def test_layers_stay_in_one_machine() -> None:
+    """Two boxes of their own are two engines, unless one spans them over its network."""
+    answer = run_on(RunOnRequest(machine=("gb10:2",), per_use=4))
+    for row in answer.rows:
+        assert row.start is not None
+        assert row.start.gpus == 1 or row.start.launch.engine == "vllm"
+
+
 def test_limits_are_kept() -> None:
     quick = run_on(RunOnRequest(machine=("rtx 4090",), use=("code",), min_speed=100))
     for row in quick.rows:

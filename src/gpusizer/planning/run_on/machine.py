@@ -68,6 +68,11 @@ class Group:
         return self.memory_bytes * ROOM
 
     @cached_property
+    def one_box_bytes(self) -> float:
+        """The same of those that stand in one machine: engines that share layers out reach no other. [bytes]"""
+        return self.accelerator.memory_bytes * ROOM if self.accelerator.is_machine else self.room_bytes
+
+    @cached_property
     def bandwidth_bytes_per_s(self) -> float:
         """Of all of them together; of unequal ones, that work one after the other, of one. [bytes/s]"""
         if not self.devices:

@@ -12,7 +12,7 @@ from gpusizer.engines import declaration
 from gpusizer.engines.base.declaration import Declaration
 from gpusizer.facts.filters import suiting
 from gpusizer.facts.model_list import ListedModel, listed_models
-from gpusizer.facts.model_sizes import PRECISIONS, ModelSizes, model_sizes
+from gpusizer.facts.model_sizes import ENGINES, PRECISIONS, ModelSizes, model_sizes
 from gpusizer.facts.model_words import model_meant
 from gpusizer.facts.types import ServiceFloor
 from gpusizer.formulas.standing import DOUBLED_MONTHS, standing_params
@@ -194,7 +194,7 @@ def _of_engine(candidate: Candidate, engine: str, machine: Machine, need: Need) 
         if machine.disk_bytes is None or offer.weights_bytes <= machine.disk_bytes:
             needed = offer.weights_bytes + cache
             groups = [group for group in machine.choices if needed <= machine.room_bytes(group) and _worth_it(offer, group)]
-            whole = [Trial(offer, group) for group in groups if needed <= group.room_bytes]
+            whole = [Trial(offer, group) for group in groups if needed <= (group.one_box_bytes if gguf else group.room_bytes)]
             yield from whole[:MOST_GROUPS]
             if gguf and not whole:
                 yield from [Trial(offer, group, offloaded=True) for group in groups[:MOST_GROUPS]]
@@ -210,8 +210,8 @@ def _worth_it(offer: Offer, group: Group) -> bool:
 def _offers(candidate: Candidate, engine: str) -> Iterator[Offer]:
     """The precisions that an engine has of a model, whether or not there is room."""
     model, sizes = candidate.model, candidate.sizes
-    if engine not in sizes.engines:
-        return
+    if engine in ENGINES and engine not in sizes.engines:
+        return  # of engines that the table does not have each start decides
     reads = not POOLED_USES.isdisjoint(model.uses)
     stored = 8 * sizes.weights_bytes["checkpoint"] / model.total_params
     widest = stored * (WIDER if stored > FOUR_BITS else NARROWER)

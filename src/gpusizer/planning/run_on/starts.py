@@ -137,7 +137,9 @@ def _smallest(wanted: Search, group: Group) -> Start | Notice:
 def _sizes(wanted: Search, group: Group) -> Iterator[int]:
     """GPUs of a replica that hold the weights at all; an engine that shares layers out takes any number."""
     sizes = set(replica_sizes(group.accelerator, group.gpus))
-    if declaration(wanted.engine.id).layout_by_devices:
+    if declaration(wanted.engine.id).layout_by_devices and group.accelerator.is_machine:
+        sizes = {1}  # no layers on another machine
+    elif declaration(wanted.engine.id).layout_by_devices:
         sizes.add(min(group.gpus, wanted.engine.most_devices or group.gpus))
     for size in sorted(sizes):
         if size * group.accelerator.memory_bytes > wanted.weights_bytes and size <= (wanted.most_gpus or size):
