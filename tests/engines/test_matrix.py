@@ -72,11 +72,12 @@ def check(fit: Fit, gpu: str) -> None:
     assert 0 <= fit.worst < len(fit.ranks)
 
 
-@pytest.mark.parametrize("id", model_ids())
-def test_every_model_with_every_engine(id: str) -> None:
+@pytest.mark.parametrize(("number", "id"), enumerate(model_ids()))
+def test_every_model_with_every_other_engine(number: int, id: str) -> None:
+    """Two neighbours of the catalogue see all engines."""
     architecture = load_architecture(id)
     assert sum(architecture.parameters.groups.values()) == architecture.parameters.total
-    for engine in engine_ids():
+    for engine in engine_ids()[number % 2 :: 2]:
         for deployment in starts(id, engine, architecture):
             try:
                 fit = get_engine(engine).fit(deployment, architecture, accelerator(deployment.gpu))
