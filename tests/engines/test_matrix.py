@@ -72,7 +72,7 @@ def check(fit: Fit, gpu: str) -> None:
     assert 0 <= fit.worst < len(fit.ranks)
 
 
-@pytest.mark.parametrize(("number", "id"), enumerate(model_ids()))
+@pytest.mark.parametrize(("number", "id"), list(enumerate(model_ids())))
 def test_every_model_with_every_other_engine(number: int, id: str) -> None:
     """Two neighbours of the catalogue see all engines."""
     architecture = load_architecture(id)
