@@ -142,6 +142,24 @@ def test_models_beside_take_their_share() -> None:
     assert (other.fit.deployment.memory_fraction or 0) + share <= 1
 
 
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [
+        ({"disk_bytes": 1000}, "larger-than-disk"),
+        ({"min_speed": 1e8}, "slower-than-asked"),
+        ({"with_models": ("deepseek-v3",)}, "companion-does-not-run"),
+        ({"concurrency": 10**9}, "more-than-max-gpus"),
+    ],
+)
+def test_where_nothing_runs_the_limit_is_named_and_no_remedy_breaks_it(limit: dict[str, Any], code: str) -> None:
+    answer = run_on(RunOnRequest(machine=("l40s",), models=("qwen3-0.6b",), **limit))
+    assert not answer.rows
+    (row,) = answer.beyond
+    assert row.reason is not None
+    assert row.reason.code == code
+    assert not row.remedies
+
+
 @pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm", "vllm", "llama.cpp", "ollama"])
 def test_an_engine_that_is_asked_for_serves(engine: str) -> None:
     answer = run_on(RunOnRequest(machine=("h100:8",), engine=engine, use=("chat",), per_use=2))

@@ -18,7 +18,7 @@ from gpusizer.planning.run_on.machine import Machine
 from gpusizer.planning.run_on.request import RunOnRequest
 from gpusizer.planning.run_on.shortlist import Candidate, Trial, candidates, surely_slow, trials
 from gpusizer.planning.run_on.starts import started
-from gpusizer.planning.run_on.types import Row, RunOn, Start
+from gpusizer.planning.run_on.types import Row, RunOn
 from gpusizer.planning.service import below_floor
 from gpusizer.planning.types import TIGHT
 
@@ -79,14 +79,14 @@ def run_on(request: RunOnRequest, notices: Iterable[Notice] = ()) -> RunOn:
             continue
         open_uses = [use for use in uses if use in uses_of(row.model) and len(rows[use]) < most]
         for use in open_uses:
-            kept = slow[use] if row.slow else rows[use]
-            if len(kept) < (MOST_SLOW if row.slow and not request.models else most):
-                kept.append(row)
+            mine = slow[use] if row.slow else rows[use]
+            if len(mine) < (MOST_SLOW if row.slow and not request.models else most):
+                mine.append(row)
     by_use = tuple((use, (*rows[use], *slow[use])) for use in uses if rows[use] or slow[use])
     distinct = {row.model.id: row for _, found in by_use for row in found}
-    asked = [pair for pair in beyond if request.models or _is_next(*pair, by_use)]
+    asked = [pair for pair in beyond if request.models or _is_next(*pair, by_use)] if by_use else beyond
     nearest = sorted(asked, key=lambda pair: pair[0].model.total_params)[: MOST_NAMED if request.models else MOST_BEYOND]
-    lacks = [replace(row, remedies=remedies(each, machine, need, _engines(request, each))) for row, each in nearest]
+    lacks = [replace(row, remedies=remedies(each, machine, need, _engines(request, each), request)) for row, each in nearest]
     return RunOn(request, machine, need, tuple(distinct.values()), tuple(lacks), by_use)
 
 
@@ -181,8 +181,8 @@ def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, mac
             reason = found
             continue
         row = Row(candidate.model, found, standing=candidate.standing * kept(way.offer.bits), slow=below_floor(floor, found.performance))
-        if request.min_speed is not None and _speed(found) < request.min_speed:
-            reason = reason or Notice("slower-than-asked", {"tokens_per_s": _speed(found), "min_speed": request.min_speed})
+        if request.min_speed is not None and found.tokens_per_s < request.min_speed:
+            reason = reason or Notice("slower-than-asked", {"tokens_per_s": found.tokens_per_s, "min_speed": request.min_speed})
             continue
         if found.verdict != TIGHT and not row.slow:
             return row, way.offer.bits
@@ -190,11 +190,6 @@ def _row(candidate: Candidate, ways: Sequence[Trial], request: RunOnRequest, mac
         if row.slow and found.performance is not None and found.performance.ttft_s.value > floor.ttft_s:
             break  # fewer bits read sooner and compute no sooner
     return second or (Row(candidate.model, None, reason or lacking(candidate, machine, need, _engines(request, candidate))), FOUR_BITS)
-
-
-def _speed(start: Start) -> float:
-    """Tokens a second that one request sees; endless where it writes none."""
-    return float("inf") if start.speeds is None else 0.0 if start.performance is None else 1 / start.performance.tpot_s.value
 
 
 def waits(times: float) -> ServiceFloor:

@@ -130,7 +130,10 @@ def _smallest(wanted: Search, group: Group) -> Start | Notice:
             return _start(wanted, group, tried.safe, FITS)
         if tried.tight is not None and tried.tight.gpus <= group.gpus:
             tight = tight or tried.tight
-        reason = reason if tried.rejected is None else tried.rejected.reason
+        if tried.safe is not None:
+            reason = Notice("more-than-max-gpus", {"gpus": tried.safe.gpus, "max_gpus": group.gpus})
+        elif tried.rejected is not None:
+            reason = tried.rejected.reason
     return reason if tight is None else _start(wanted, group, tight, TIGHT)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.tensors import checkpoint_bytes
@@ -70,6 +71,13 @@ class Start:
         """What it takes of the memory of the host, the system apart; None where the engine's account does not tell. [bytes]"""
         lines = self.fit.host_items
         return sum(line.bytes for line in lines if line.section != Section.OUTSIDE) if lines else None
+
+    @property
+    def tokens_per_s(self) -> float:
+        """What one request sees; endless of what writes nothing, 0 where no speed is known. [tokens/s]"""
+        if self.speeds is None:
+            return inf
+        return 0.0 if self.performance is None else 1 / self.performance.tpot_s.value
 
     @cached_property
     def performance(self) -> Performance | None:
