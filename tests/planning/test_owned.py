@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gpusizer.errors import GpusizerError
+from gpusizer.planning.nearest import nearest_of
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request, from_query, to_query
 from gpusizer.rendering.plan import plan_sentence
+from gpusizer.web.job import PAGE, Job
+from gpusizer.web.plan import page as plan_page
 
 NEED = {"model": "qwen3-32b", "concurrency": 32, "input_tokens": 4096, "output_tokens": 1024}
 
@@ -53,6 +56,20 @@ def test_it_comes_back_from_an_address() -> None:
     assert from_query(to_query(request)) == request
 
 
-def test_named_parts_beside_it_are_refused() -> None:
+def test_a_named_part_is_one_of_those_that_are_there() -> None:
+    """What a page's link to one option asks: of all that is there this kind, still no more of it and nothing to order."""
+    plan = make_plan(asked(owned=("l40s:4", "a100-40gb:8"), gpus=("l40s",)))
+    assert {(option.gpu, option.gpus_to_order) for option in plan.options} == {("l40s-48gb", 0)}
     with pytest.raises(GpusizerError):
-        asked(owned=("l40s:4",), gpus=("h200",))
+        make_plan(asked(owned=("l40s:4",), gpus=("h200",)))
+
+
+def test_its_page_links_to_each_option() -> None:
+    job = Job("plan", PAGE, "en", query="model=qwen3-32b&concurrency=32&owned=l40s%3A4&owned=a100-40gb%3A8")
+    assert "L40S" in plan_page(job)
+
+
+def test_where_they_do_not_do_the_nearest_that_does_is_named() -> None:
+    found = nearest_of(make_plan(asked(model="deepseek-v3", owned=("l40s:4",))))
+    assert found is not None
+    assert "owned" in found.lifted

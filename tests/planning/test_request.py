@@ -42,8 +42,6 @@ def requests(draw: st.DrawFn) -> Request:
             one = one.map(lambda word: word[:60] + "1")  # a version has a number
         several = st.lists(one.filter(lambda word: "," not in word), min_size=1, max_size=3)
         values[field.name] = tuple(draw(several)) if field.many else draw(one)
-    if "owned" in values:
-        values.pop("gpus", None)  # one of the two is named
     return Request(**values)
 
 

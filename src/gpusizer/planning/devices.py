@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpusizer.errors import UnknownIdError
+from gpusizer.errors import FlagError, UnknownIdError
 from gpusizer.facts.catalog import accelerator, accelerators
 from gpusizer.facts.types import Accelerator
 from gpusizer.facts.vendors import find_vendors
@@ -34,11 +34,16 @@ def devices_of(request: Request) -> list[Accelerator]:
     ------
     UnknownIdError
         No such accelerator or vendor.
+    FlagError
+        An accelerator that is named is none of those that are there.
     """
     makers = None if request.vendor is None else _makers(request.vendor)
-    if request.gpus or request.owned:
-        names = request.gpus or tuple(owned(words)[0] for words in request.owned)
-        named = {each.id: each for each in map(accelerator, names)}
+    there = most_of(request)
+    if request.gpus or there:
+        named = {each.id: each for each in map(accelerator, request.gpus or there)}
+        absent = [id for id in named if there and id not in there]
+        if absent:
+            raise FlagError("gpu-not-owned", found=absent, expected=list(there))
         found = [each for each in named.values() if makers is None or each.vendor in makers]
     elif makers is None:
         found = [each for each in accelerators() if (each.considered or each.sold_as in request.include) and _can_be_bought(each, request)]

@@ -26,7 +26,7 @@ class Nearest(NamedTuple):
     lifted: tuple[str, ...]
 
 
-_LIMITS: tuple[tuple[str, Any], ...] = (("max_gpus", None), ("gpus", ()), ("vendor", None))
+_LIMITS: tuple[tuple[str, Any], ...] = (("max_gpus", None), ("gpus", ()), ("vendor", None), ("owned", ()))
 
 
 def nearest_of(plan: Plan) -> Nearest | None:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from gpusizer.engines.base.version import checked_version
-from gpusizer.errors import FlagError, InputError
+from gpusizer.errors import InputError
 from gpusizer.facts.market import ON_REQUEST
 from gpusizer.planning.drafts import AUTO, OFF, ON
 from gpusizer.planning.fields import CALIBRATE, CHECKPOINT, WITH_MODELS, Field
@@ -106,7 +106,8 @@ class Request:
     gpus : tuple of str
         Accelerators to consider; all without. A card of one's own is a line ("48GB,864GB/s,362TFLOPS") or a TOML file, which is read at once.
     owned : tuple of str
-        GPUs that are there already, each kind with its number ("l40s:4"): only those are considered, no more of them, and nothing is to order.
+        GPUs that are there already, each kind with its number ("l40s:4"): only those are considered, of them ``gpus`` where both are said, no more
+        of them, and nothing is to order.
     vendor : str or None
         Only accelerators of this vendor, in English or Chinese; "domestic" for all Chinese ones.
     include : tuple of str
@@ -203,8 +204,6 @@ class Request:
             object.__setattr__(self, each.name, each.read(getattr(self, each.name)))
         if self.model is None:
             raise InputError("missing-field", name="model")
-        if self.owned and self.gpus:
-            raise FlagError("owned-and-gpus")
         checked_version(self.engine_version)
 
     @property
