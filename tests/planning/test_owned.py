@@ -8,6 +8,7 @@ from gpusizer.errors import GpusizerError
 from gpusizer.planning.nearest import nearest_of
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request, from_query, to_query
+from gpusizer.rendering.mail import mail_words
 from gpusizer.rendering.plan import plan_sentence
 from gpusizer.web.job import PAGE, Job
 from gpusizer.web.plan import page as plan_page
@@ -48,6 +49,7 @@ def test_a_price_is_not_spoken_of() -> None:
     sentence = plan_sentence(make_plan(asked(owned=("l40s:4",))), "en")
     assert "price" not in sentence
     assert "4 x L40S" in sentence or "2 x L40S" in sentence
+    assert "not known" not in next(line for line in mail_words(make_plan(asked(owned=("l40s:4",))), "en").splitlines() if "order" in line.lower())
 
 
 def test_it_comes_back_from_an_address() -> None:

@@ -26,7 +26,7 @@ __all__ = ["OWN", "SHARED", "Companion", "Placed", "Stack", "companions_on", "he
 ENGINES = ("vllm", "tei", "llama.cpp", "transformers")
 """Who is asked to run a companion where the engine of the language model does not, in this order."""
 
-POOLING_ENGINES = frozenset({"vllm", "tei", "transformers"})
+POOLING_ENGINES = ("vllm", "tei", "transformers")
 """Who runs what embeds or ranks and writes nothing, by the command that is printed."""
 
 TEXT_TOKENS = 8192

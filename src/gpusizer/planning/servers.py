@@ -35,7 +35,7 @@ class Housed:
 
 
 def housed_in(option: Option) -> tuple[Housed, ...]:
-    """The servers that an option can be bought in, the usual one first; none where none is known.
+    """The servers that an option can be bought in, the usual one first; none where none is known, or nothing is to buy.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def housed_in(option: Option) -> tuple[Housed, ...]:
         A deployment; what must be ordered is counted, not only what works.
     """
     order = option.gpus_to_order
-    if not order:
-        return ()  # it stands somewhere
+    if option.is_there:
+        return ()
     return tuple(Housed(each, int(servers_needed(gpus=order, devices_per_node=each.gpus))) for each in servers_of(option.accelerator.id))
 
 

@@ -165,6 +165,11 @@ class Option:
         return f"<Option {self.rank}: {self.gpus} x {self.gpu}, {self.replicas} x ({cut})>"
 
     @property
+    def is_there(self) -> bool:
+        """Whether nothing is to order: its GPUs stand somewhere already."""
+        return self.gpus_to_order == 0
+
+    @property
     def gpu(self) -> str:
         """Id of the device."""
         return self.accelerator.id

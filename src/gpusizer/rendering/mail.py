@@ -91,6 +91,8 @@ def _hardware(best: Option, language: str) -> str:
 
 
 def _price(best: Option, language: str) -> str:
+    if best.is_there:
+        return text("ui", "plan-owned", language)
     costs = {"purchase": best.purchase, "rent": best.cost}
     known = {name: text("report", "not-known", language) if cost is None else cost_words(cost, language) for name, cost in costs.items()}
     return _say("price", language, **known) if any(costs.values()) else _say("no-price", language)

@@ -34,7 +34,7 @@ def plan_sentence(plan: Plan, language: str) -> str:
     answer = text("ui", "plan-answer", language, **said, gpus=best.gpus, servers=servers, layout=layout)
     paid = best.cost or best.purchase
     code = "sentence-no-price" if paid is None else "sentence-price" if best.cost is not None else "sentence-purchase"
-    priced = text("need", code, language, price=cost_words(paid, language)) if best.gpus_to_order else ""
+    priced = text("need", code, language, price=cost_words(paid, language)) if not best.is_there else ""
     if best.companions:
         answer += text("stack", "sentence", language, beside=beside_words(best.companions, language))
     return answer + performance_words(best, need, language) + priced

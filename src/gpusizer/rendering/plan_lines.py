@@ -75,7 +75,7 @@ def _memory_line(plan: Plan, best: Option, language: str) -> str:
 def _price_line(best: Option, language: str) -> str:
     """Rent with its kind and date, what a million tokens cost, and purchase."""
     rent, million, purchase = best.cost, best.cost_per_million_tokens, best.purchase
-    if not best.gpus_to_order:
+    if best.is_there:
         return text("ui", "plan-owned", language)
     if rent is None and purchase is None:
         return text("ui", "plan-price-unknown", language)

@@ -127,7 +127,7 @@ def option_cells(plan: Plan, language: str) -> dict[str, Callable[[Option], str]
         "cache-gib": memory("kv_cache_pool_bytes"),
         "holds": _held,
         **_SPEEDS,
-        "rent": lambda option: cost_words(option.cost, language) if option.gpus_to_order else "",
+        "rent": lambda option: cost_words(option.cost, language) if not option.is_there else "",
         "million": lambda option: "-" if option.cost_per_million_tokens is None else f"{option.cost_per_million_tokens:,.2f}",
         "evidence": lambda option: text("ui", f"evidence-{evidence_of(option)}", language),
         "verdict": lambda option: verdict_words(option, language),

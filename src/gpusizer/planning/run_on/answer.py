@@ -11,6 +11,7 @@ from gpusizer.engines import declaration
 from gpusizer.facts.model_list import ListedModel
 from gpusizer.facts.service_floor import usual_floor
 from gpusizer.facts.types import USES, ServiceFloor
+from gpusizer.planning.companions import POOLING_ENGINES
 from gpusizer.planning.need import Need, need_of
 from gpusizer.planning.request import Request
 from gpusizer.planning.run_on.beyond import lacking, remedies
@@ -36,7 +37,6 @@ UNSURE = 0.5  # share of its place that a model keeps which holds the load by th
 REACHED = 0.6  # share of the bandwidth of a host and a card that a step with weights on both reaches at best
 PATIENCE = 3  # times the floor of service: what is slower still is not worth a line
 ENGINES = ("vllm", "llama.cpp")
-READING_ENGINES = ("vllm", "tei", "transformers")
 _READING = ("embedding", "rerank", "speech")
 
 
@@ -115,7 +115,7 @@ def _engines(request: RunOnRequest, candidate: Candidate) -> tuple[str, ...]:
     """Engines that may serve a model."""
     if request.engine is not None:
         return (declaration(request.engine).id,)
-    return READING_ENGINES if set(candidate.model.uses) & set(_READING) else ENGINES
+    return POOLING_ENGINES if set(candidate.model.uses) & set(_READING) else ENGINES
 
 
 def _by_place(request: RunOnRequest, machine: Machine, need: Need, is_open: Callable[..., bool]) -> Iterator[tuple[Row, Candidate]]:

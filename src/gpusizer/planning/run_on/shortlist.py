@@ -38,7 +38,7 @@ SERVED_BITS = 4.1  # of a file on GPUs that serve many: nobody squeezes a model 
 PLAIN_BITS, FOUR_BITS = 10.0, 6.0  # above the one a checkpoint is not quantised, below the other it has four bits
 HALF_BYTES = 2  # of a parameter: engines that pool load what is stored in FP32 in 16 bits
 WIDER, NARROWER = 1.08, 0.95  # times the bits of a checkpoint that a file made of it may have: Q8_0 of FP8; of one in four bits only fewer
-MOST_GROUPS = 2  # kinds of GPUs that are tried with one precision
+MOST_KINDS = 2  # kinds of GPUs that are tried with one precision
 UNKNOWN_MONTHS = 24  # older than the newest, where nobody noted when a model came out
 WHOLE, GOOD, FEWER, FEW = 3, 2, 1, 0
 _LEVELS = ((7.5, WHOLE), (4.1, GOOD), (3.2, FEWER))  # bits of a parameter from which a precision counts as such
@@ -195,9 +195,9 @@ def _of_engine(candidate: Candidate, engine: str, machine: Machine, need: Need) 
             needed = offer.weights_bytes + cache
             groups = [group for group in machine.choices if needed <= machine.room_bytes(group) and _worth_it(offer, group)]
             whole = [Trial(offer, group) for group in groups if needed <= (group.one_box_bytes if gguf else group.room_bytes)]
-            yield from whole[:MOST_GROUPS]
+            yield from whole[:MOST_KINDS]
             if gguf and not whole:
-                yield from [Trial(offer, group, offloaded=True) for group in groups[:MOST_GROUPS]]
+                yield from [Trial(offer, group, offloaded=True) for group in groups[:MOST_KINDS]]
 
 
 def _worth_it(offer: Offer, group: Group) -> bool:

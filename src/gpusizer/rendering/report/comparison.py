@@ -89,7 +89,7 @@ class _Cells:
         """How many, what must be ordered where they are sold whole, and the products that are known, the usual one first."""
         option, found = self.option, housed_in(self.option)
         count = text("ui", "servers-one" if option.nodes == 1 else "servers-many", self.language, nodes=option.nodes)
-        whole = [Line(self.say("to-order", gpus=option.gpus_to_order))] if option.gpus_to_order != option.gpus else []
+        whole = [Line(self.say("to-order", gpus=option.gpus_to_order))] if option.gpus_to_order > option.gpus else []
         return [Line(count), *whole, *(self._product(each) for each in found)]
 
     def _product(self, housed: Housed) -> Line:
