@@ -75,6 +75,8 @@ class Declaration:
         It answers requests with text; one that does not embeds and ranks, and has no part in plans.
     sheet : str
         The module that has ``sheet_at``, where its account can be recorded in a workbook.
+    log : str
+        The module that has ``LOG``, where its log can be read.
     sheet_takes_settings : bool
         That account can be recorded with settings that the operator says.
     """
@@ -110,6 +112,7 @@ class Declaration:
     library_of_checkpoints: bool = False
     writes: bool = True
     sheet: str = ""
+    log: str = ""
     sheet_takes_settings: bool = False
 
     @property

@@ -1,0 +1,243 @@
+"""What an engine's log says, line by line: patterns with named figures, gathered into the fields of a measured case.
+
+An engine's folder has a module ``log`` with ``LOG``, a :class:`LogGrammar`; its declaration names it. A group of a pattern is named as the field
+that it sets: those of :data:`LAUNCH_FIELDS` tell how the start was launched, all others what it measured, in the unit that ends the name. Where the
+line prints a unit of its own, a group ``UNIT`` behind the figure (``weights_gib_per_gpu__unit``) has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gpusizer.units import GB, KB, MB, TB, GiB, KiB, MiB, TiB
+
+__all__ = ["LAUNCH_FIELDS", "LogEvent", "LogGrammar", "LogPattern", "LogRecord", "Outcome"]
+
+LAUNCH_FIELDS = frozenset(
+    {
+        "engine_version",
+        "model",
+        "gpu",
+        "gpu_count",
+        "tp",
+        "pp",
+        "dp",
+        "ep",
+        "dtype",
+        "quantization",
+        "kv_cache_dtype",
+        "max_model_len",
+        "context_len",
+        "max_num_seqs",
+        "max_running_requests",
+        "max_num_batched_tokens",
+        "chunked_prefill_size",
+        "gpu_memory_utilization",
+        "mem_fraction_static",
+        "block_size",
+        "enforce_eager",
+        "other_flags",
+        "checkpoint_gib",
+    }
+)
+"""Fields of a case that say how it was launched, as a log may tell them."""
+
+Outcome = Literal["starts", "out-of-memory", "refused", "unknown"]
+Keep = Literal["first", "last", "most", "least", "sum"]
+MOST_EVENTS = 64
+LONGEST_QUOTE = 400  # characters of a line that are kept with an event
+
+_UNITS = {"b": 1, "kb": KB, "kib": KiB, "mb": MB, "mib": MiB, "gb": GB, "gib": GiB, "tb": TB, "tib": TiB}
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """Something that happened, as a code with parameters; words under ``log-event``.
+
+    Parameters
+    ----------
+    code : str
+        What happened: "no-cache-memory", "torch-out-of-memory", "preempted" ...
+    parameters : dict
+        The figures of its line, by field.
+    line : int
+        The line's number, from 1.
+    quote : str
+        The line, without colours and cut. It is a stranger's text.
+    count : int
+        How often it was said.
+    """
+
+    code: str
+    parameters: dict[str, Any]
+    line: int
+    quote: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogPattern:
+    """One thing that an engine prints.
+
+    Parameters
+    ----------
+    pattern : str
+        A regular expression that is searched in a line, with groups named as fields. It must not backtrack: classes and bounds, no nested repetition.
+    needs : str
+        A word that every such line holds: lines without it are not searched.
+    keep : str
+        Which of several figures of one field counts: the first (ranks print one after another), the last, the largest, the smallest, or the sum.
+    outcome : str or None
+        What the line proves: "starts", "out-of-memory" or "refused".
+    event : str
+        The code of what happened; empty for a figure alone.
+    read : callable or None
+        Takes the match and the record, where groups are not enough.
+    own : bool
+        Only this engine prints it: the line says which engine it was.
+    """
+
+    pattern: str
+    needs: str
+    keep: Keep = "first"
+    outcome: Outcome | None = None
+    event: str = ""
+    read: Callable[[re.Match[str], LogRecord], None] | None = None
+    own: bool = True
+
+
+@dataclass(slots=True)
+class LogRecord:
+    """What was gathered of one engine's log.
+
+    Parameters
+    ----------
+    launch : dict
+        Fields of :data:`LAUNCH_FIELDS`.
+    flags : dict
+        Flags of the engine that the log told, by the names of its command line without dashes, with underscores.
+    measured : dict
+        Figures by the names of ``measured`` in a case.
+    events : list of LogEvent
+        What happened, in the order of the lines.
+    outcome : str
+        "unknown" until a line proves another.
+    matched : int
+        Lines that a pattern of the engine's own read.
+    """
+
+    launch: dict[str, Any] = field(default_factory=dict)
+    flags: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    events: list[LogEvent] = field(default_factory=list)
+    outcome: Outcome = "unknown"
+    matched: int = 0
+
+    def put(self, name: str, value: Any, keep: Keep = "first") -> None:
+        """Set a field, by the rule for several."""
+        where = self.launch if name in LAUNCH_FIELDS else self.measured
+        old = where.get(name)
+        if old is None or keep == "last":
+            where[name] = value
+        elif keep == "sum":
+            where[name] = old + value
+        elif keep in ("most", "least"):
+            where[name] = max(old, value) if keep == "most" else min(old, value)
+
+    def happened(self, code: str, parameters: Mapping[str, Any], line: int, quote: str) -> None:
+        """Note an event; one that is said again is counted."""
+        for index, each in enumerate(self.events):
+            if each.code == code:
+                self.events[index] = LogEvent(code, each.parameters, each.line, each.quote, each.count + 1)
+                return
+        if len(self.events) < MOST_EVENTS:
+            self.events.append(LogEvent(code, dict(parameters), line, quote[:LONGEST_QUOTE]))
+
+
+def bytes_in(number: float, unit: str) -> float:
+    """A printed size as bytes; torch and SGLang write GB for 2**30 bytes: their patterns do not pass the unit."""
+    return number * _UNITS[unit.lower()]
+
+
+def number_of(printed: str) -> float | int:
+    """A printed number: thousands may be parted by commas or underscores.
+
+    >>> number_of("476,000"), number_of("54.71"), number_of("-0.07")
+    (476000, 54.71, -0.07)
+    """
+    plain = printed.replace(",", "").replace("_", "")
+    return float(plain) if any(mark in plain for mark in ".eE") else int(plain)
+
+
+@dataclass(frozen=True)
+class LogGrammar:
+    """Everything that one engine's log may say.
+
+    Parameters
+    ----------
+    engine : str
+        Its id.
+    patterns : tuple of LogPattern
+        In the order in which they are tried; a line may match several.
+    words : frozenset of str
+        Fields whose value is a word and not a number, beside those that are always words.
+    finish : callable or None
+        Takes the record when the last line was read: what follows from several lines.
+    """
+
+    engine: str
+    patterns: tuple[LogPattern, ...]
+    words: frozenset[str] = frozenset()
+    finish: Callable[[LogRecord], None] | None = None
+    _compiled: list[tuple[LogPattern, re.Pattern[str]]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def read(self, line: str, number: int, record: LogRecord) -> bool:
+        """Read one line into the record; whether it is one that only this engine prints."""
+        own = False
+        for pattern, expression in self._expressions():
+            if pattern.needs not in line:
+                continue
+            for match in expression.finditer(line):
+                own |= pattern.own
+                self._take(pattern, match, number, record)
+        record.matched += own
+        return own
+
+    def _expressions(self) -> list[tuple[LogPattern, re.Pattern[str]]]:
+        if not self._compiled:
+            self._compiled.extend((each, re.compile(each.pattern)) for each in self.patterns)
+        return self._compiled
+
+    def _take(self, pattern: LogPattern, match: re.Match[str], number: int, record: LogRecord) -> None:
+        figures = dict(self._figures(match))
+        for name, value in figures.items():
+            if not name.startswith("_"):
+                record.put(name, value, pattern.keep)
+        if pattern.read is not None:
+            pattern.read(match, record)
+        if pattern.event:
+            record.happened(pattern.event, {name.lstrip("_"): value for name, value in figures.items()}, number, match.string.strip())
+        if pattern.outcome is not None and (record.outcome == "unknown" or pattern.outcome != "starts"):
+            record.outcome = pattern.outcome
+
+    def _figures(self, match: re.Match[str]) -> Iterator[tuple[str, Any]]:
+        """The groups that matched, as numbers or words; a name that starts with "_" belongs to the event alone."""
+        groups = match.groupdict()
+        for name, printed in groups.items():
+            if printed is None or name.endswith("__unit"):
+                continue
+            if name in self.words or name in _WORDS:
+                yield name, printed
+                continue
+            value = number_of(printed)
+            unit = groups.get(f"{name}__unit")
+            if unit is not None:
+                whole = GiB if "_gib" in name else MiB if "_mib" in name else 1
+                value = bytes_in(value, unit) / whole
+            yield name, value
+
+
+_WORDS = frozenset({"engine_version", "model", "gpu", "dtype", "quantization", "kv_cache_dtype", "other_flags"})
