@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from gpusizer.errors import GpusizerError
+from gpusizer.i18n import text
 from gpusizer.planning.nearest import nearest_of
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request, from_query, to_query
 from gpusizer.rendering.mail import mail_words
 from gpusizer.rendering.plan import plan_sentence
+from gpusizer.rendering.plan_document import PlanDocument
+from gpusizer.rendering.report.cover import Cover
 from gpusizer.web.job import PAGE, Job
 from gpusizer.web.plan import page as plan_page
+from report_reader import Page
 
 NEED = {"model": "qwen3-32b", "concurrency": 32, "input_tokens": 4096, "output_tokens": 1024}
 
@@ -50,6 +54,16 @@ def test_a_price_is_not_spoken_of() -> None:
     assert "price" not in sentence
     assert "4 x L40S" in sentence or "2 x L40S" in sentence
     assert "not known" not in next(line for line in mail_words(make_plan(asked(owned=("l40s:4",))), "en").splitlines() if "order" in line.lower())
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "there already"), ("zh", "已有")])
+def test_its_report_asks_for_no_price(language: str, words: str) -> None:
+    plan = make_plan(asked(owned=("l40s:4",)))
+    page = Page(PlanDocument(plan, language, cover=Cover()).html)
+    for row in ("purchase", "rent"):
+        assert page.row(text("report", f"row-{row}", language))[0] == words
+    for risk in ("risk-no-rent", "risk-no-purchase"):
+        assert text("report", risk, language, option="").strip("：: ") not in page.words()
 
 
 def test_it_comes_back_from_an_address() -> None:

@@ -138,16 +138,23 @@ class _Cells:
 
     def rent(self) -> Cell:
         """An hour of it, with its kind and date."""
-        return self._priced(self.option.cost)
+        return self._there or self._priced(self.option.cost)
 
     def purchase(self) -> Cell:
         """What is ordered, with its date."""
-        return self._priced(self.option.purchase)
+        return self._there or self._priced(self.option.purchase)
 
     def million(self) -> Cell:
         """Rent of a million output tokens."""
+        if there := self._there:
+            return there
         cost, million = self.option.cost, self.option.cost_per_million_tokens
         return self.unknown if cost is None or million is None else [Line(f"{million:,.2f} {currency_words(cost.currency, self.language)}")]
+
+    @property
+    def _there(self) -> Cell:
+        """What stands for a price where the GPUs are there already; empty where they are not."""
+        return [Line(self.say("there-already"))] if self.option.is_there else []
 
     def _priced(self, cost: Cost | None) -> Cell:
         if cost is None:

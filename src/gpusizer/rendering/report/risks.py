@@ -54,9 +54,9 @@ def _doubts(option: Option, language: str) -> Iterator[tuple[str, dict[str, obje
         yield "risk-no-speed", said
     elif 0 < speed.owners < FEW_OWNERS:
         yield "risk-few", {**said, "owners": speed.owners}
-    if option.cost is None:
+    if option.cost is None and not option.is_there:
         yield "risk-no-rent", said
-    if option.purchase is None:
+    if option.purchase is None and not option.is_there:
         yield "risk-no-purchase", said
     device: dict[str, object] = {"gpu": device_name(option.accelerator.name, language)}
     fields = dict.fromkeys(name.partition(".")[0] for name in unverified_fields(option.accelerator))
