@@ -46,11 +46,16 @@ LAUNCH_FIELDS = frozenset(
 """Fields of a case that say how it was launched, as a log may tell them."""
 
 Outcome = Literal["starts", "out-of-memory", "refused", "unknown"]
+"""What became of a start. ``refused``: the engine ended it itself, for memory that it counted or for another reason; the events say which."""
+
+_RANK: Mapping[Outcome, int] = {"unknown": 0, "starts": 1, "refused": 2, "out-of-memory": 3}
 Keep = Literal["first", "last", "most", "least", "sum"]
 MOST_EVENTS = 64
 LONGEST_QUOTE = 400  # characters of a line that are kept with an event
+LONGEST_COMMAND = 16_384  # characters
+_AROUND = 120  # characters before what matched, where a long line is cut
 
-_UNITS = {"b": 1, "kb": KB, "kib": KiB, "mb": MB, "mib": MiB, "gb": GB, "gib": GiB, "tb": TB, "tib": TiB}
+_UNITS = {"b": 1, "bytes": 1, "kb": KB, "kib": KiB, "mb": MB, "mib": MiB, "gb": GB, "gib": GiB, "tb": TB, "tib": TiB}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,12 @@ class LogPattern:
         Takes the match and the record, where groups are not enough.
     own : bool
         Only this engine prints it: the line says which engine it was.
+    serves : bool
+        The line proves that the server was up: what fails behind it did not keep it from starting.
+    event_serving : str
+        The code of what happened where the server was up already; empty where it is the same.
+    later : bool
+        What the line tells may stand anywhere in the log, hours behind the start: :attr:`LogGrammar.later` has its word.
     """
 
     pattern: str
@@ -107,6 +118,9 @@ class LogPattern:
     event: str = ""
     read: Callable[[re.Match[str], LogRecord], None] | None = None
     own: bool = True
+    serves: bool = False
+    event_serving: str = ""
+    later: bool = False
 
 
 @dataclass(slots=True)
@@ -127,6 +141,10 @@ class LogRecord:
         "unknown" until a line proves another.
     matched : int
         Lines that a pattern of the engine's own read.
+    serving : bool
+        The server was up.
+    command : str
+        The command line that launched it, where the log shows it; lines that a backslash joins are joined.
     """
 
     launch: dict[str, Any] = field(default_factory=dict)
@@ -135,6 +153,8 @@ class LogRecord:
     events: list[LogEvent] = field(default_factory=list)
     outcome: Outcome = "unknown"
     matched: int = 0
+    serving: bool = False
+    command: str = ""
 
     def put(self, name: str, value: Any, keep: Keep = "first") -> None:
         """Set a field, by the rule for several."""
@@ -172,6 +192,13 @@ def number_of(printed: str) -> float | int:
     return float(plain) if any(mark in plain for mark in ".eE") else int(plain)
 
 
+def quoted(match: re.Match[str]) -> str:
+    """The line around what matched, short enough to be shown."""
+    line = match.string
+    start = max(0, match.start() - _AROUND) if len(line) > LONGEST_QUOTE else 0
+    return line[start : start + LONGEST_QUOTE].strip()
+
+
 @dataclass(frozen=True)
 class LogGrammar:
     """Everything that one engine's log may say.
@@ -186,17 +213,27 @@ class LogGrammar:
         Fields whose value is a word and not a number, beside those that are always words.
     finish : callable or None
         Takes the record when the last line was read: what follows from several lines.
+    begins : tuple of str
+        Words of the line with which a start begins: behind the first figures it says that the engine was started again.
     """
 
     engine: str
     patterns: tuple[LogPattern, ...]
     words: frozenset[str] = frozenset()
     finish: Callable[[LogRecord], None] | None = None
+    begins: tuple[str, ...] = ()
     _compiled: list[tuple[LogPattern, re.Pattern[str]]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """The words to look for in the rest of a long log: of new starts, and of what happens to a server that is up."""
+        return tuple(dict.fromkeys((*self.begins, *(each.needs for each in self.patterns if each.later))))
 
     def read(self, line: str, number: int, record: LogRecord) -> bool:
         """Read one line into the record; whether it is one that only this engine prints."""
         own = False
+        if record.command.endswith("\\") and len(record.command) < LONGEST_COMMAND:
+            record.command = f"{record.command[:-1].rstrip()} {line.strip()}"
         for pattern, expression in self._expressions():
             if pattern.needs not in line:
                 continue
@@ -212,27 +249,32 @@ class LogGrammar:
         return self._compiled
 
     def _take(self, pattern: LogPattern, match: re.Match[str], number: int, record: LogRecord) -> None:
-        figures = dict(self._figures(match))
+        figures = dict(self._figures(match, for_event=bool(pattern.event)))
         for name, value in figures.items():
             if not name.startswith("_"):
                 record.put(name, value, pattern.keep)
         if pattern.read is not None:
             pattern.read(match, record)
         if pattern.event:
-            record.happened(pattern.event, {name.lstrip("_"): value for name, value in figures.items()}, number, match.string.strip())
-        if pattern.outcome is not None and (record.outcome == "unknown" or pattern.outcome != "starts"):
+            code = pattern.event_serving if record.serving and pattern.event_serving else pattern.event
+            record.happened(code, {name.lstrip("_"): value for name, value in figures.items()}, number, quoted(match))
+        if pattern.outcome is not None and not record.serving and _RANK[pattern.outcome] > _RANK[record.outcome]:
             record.outcome = pattern.outcome
+        record.serving |= pattern.serves
 
-    def _figures(self, match: re.Match[str]) -> Iterator[tuple[str, Any]]:
-        """The groups that matched, as numbers or words; a name that starts with "_" belongs to the event alone."""
+    def _figures(self, match: re.Match[str], *, for_event: bool) -> Iterator[tuple[str, Any]]:
+        """The groups that matched, as numbers or words; a name that starts with "_" belongs to the event, or to what reads the match, alone."""
         groups = match.groupdict()
         for name, printed in groups.items():
-            if printed is None or name.endswith("__unit"):
+            if printed is None or name.endswith("__unit") or (name.startswith("_") and not for_event):
                 continue
-            if name in self.words or name in _WORDS:
+            if name.lstrip("_") in _WORDS or name in self.words:
                 yield name, printed
                 continue
-            value = number_of(printed)
+            try:
+                value = number_of(printed)
+            except ValueError:  # "1.2.3", cut in the middle
+                continue
             unit = groups.get(f"{name}__unit")
             if unit is not None:
                 whole = GiB if "_gib" in name else MiB if "_mib" in name else 1
@@ -240,4 +282,7 @@ class LogGrammar:
             yield name, value
 
 
-_WORDS = frozenset({"engine_version", "model", "gpu", "dtype", "quantization", "kv_cache_dtype", "other_flags"})
+_WORDS = frozenset(
+    {"engine_version", "model", "gpu", "dtype", "quantization", "kv_cache_dtype", "other_flags"}
+    | {"driver", "reason", "process", "name", "command", "unit"}  # of events
+)

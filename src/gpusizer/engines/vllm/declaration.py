@@ -14,6 +14,7 @@ DECLARATIONS = (
         flags="gpusizer.engines.vllm.flags",
         sheet="gpusizer.engines.vllm.sheet",
         sheet_takes_settings=True,
+        log="gpusizer.engines.vllm.log",
         name="vLLM",
         order=10,
         neighbours=("lmdeploy", "turbomind", "mindie", "vllm-ascend", "tgi", "text-generation-inference", "fastdeploy", "xllm"),

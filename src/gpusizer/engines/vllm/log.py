@@ -1,0 +1,24 @@
+"""vLLM's log, versions 0.6 to 0.33, both engines, vLLM-Ascend and forks. Prefixes of workers, dates and places in the code are not asked for."""
+
+from __future__ import annotations
+
+from gpusizer.engines.base.log import LogGrammar, LogRecord
+from gpusizer.engines.base.log_common import COMMON
+from gpusizer.engines.vllm.log_errors import ERRORS
+from gpusizer.engines.vllm.log_launch import BEGINS, LAUNCH
+from gpusizer.engines.vllm.log_memory import MEMORY
+
+__all__ = ["LOG"]
+
+
+def _finish(record: LogRecord) -> None:
+    """What follows from several lines: GPUs from ranks, and the length that a cache was needed for."""
+    launch = record.launch
+    ranks = launch.get("tp", 1) * launch.get("pp", 1) * launch.get("dp", 1)
+    if ranks > 1 or "tp" in launch:
+        launch["gpu_count"] = max(launch.get("gpu_count", 1), ranks)
+    if "kv_needed_gib" in record.measured and "max_model_len" in launch:
+        record.put("kv_needed_for_tokens", launch["max_model_len"])
+
+
+LOG = LogGrammar("vllm", (*LAUNCH, *ERRORS, *MEMORY, *COMMON), finish=_finish, begins=BEGINS)
