@@ -167,11 +167,17 @@ class LogRecord:
         elif keep in ("most", "least"):
             where[name] = max(old, value) if keep == "most" else min(old, value)
 
-    def happened(self, code: str, parameters: Mapping[str, Any], line: int, quote: str) -> None:
-        """Note an event; one that is said again is counted."""
+    def kept(self, figures: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
+        """The parameters of an event: as its line says them, or over all lines so far where one rule of several figures holds for them."""
+        where = {} if keep == "first" else self.launch | self.measured
+        return {name.lstrip("_"): where.get(name, value) for name, value in figures.items()}
+
+    def happened(self, code: str, parameters: Mapping[str, Any], line: int, quote: str, *, keep: Keep = "first") -> None:
+        """Note an event; one that is said again is counted, and what it did not say the first time is added to it."""
         for index, each in enumerate(self.events):
             if each.code == code:
-                self.events[index] = LogEvent(code, each.parameters, each.line, each.quote, each.count + 1)
+                both = {**parameters, **each.parameters} if keep == "first" else {**each.parameters, **parameters}
+                self.events[index] = LogEvent(code, both, each.line, each.quote, each.count + 1)
                 return
         if len(self.events) < MOST_EVENTS:
             self.events.append(LogEvent(code, dict(parameters), line, quote[:LONGEST_QUOTE]))
@@ -257,7 +263,7 @@ class LogGrammar:
             pattern.read(match, record)
         if pattern.event:
             code = pattern.event_serving if record.serving and pattern.event_serving else pattern.event
-            record.happened(code, {name.lstrip("_"): value for name, value in figures.items()}, number, quoted(match))
+            record.happened(code, record.kept(figures, pattern.keep), number, quoted(match), keep=pattern.keep)
         if pattern.outcome is not None and not record.serving and _RANK[pattern.outcome] > _RANK[record.outcome]:
             record.outcome = pattern.outcome
         record.serving |= pattern.serves

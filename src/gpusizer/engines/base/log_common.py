@@ -81,7 +81,7 @@ def command_pattern(words: str, needs: str) -> LogPattern:
     """
     before = r"(?:^|[$#+>] |\| )\s{0,80}(?:(?:[Cc]ommand|CMD|ENTRYPOINT|exec|nohup|time)[:=]?\s{1,4})?"
     set_first = r"(?:[A-Z_]{2,64}=[^\s|]{0,256}\s{1,4}){0,16}"
-    return LogPattern(rf"{before}(?P<_command>{set_first}{words}\s[^|;&\n]{{1,8192}})", needs, read=_launched)
+    return LogPattern(rf"{before}(?P<_command>{set_first}{words}\s[^|;&\n]{{1,8192}}?)(?=\\n\"|[|;&]|$)", needs, read=_launched)
 
 
 _BYTES = "[KMGT]iB|bytes"
@@ -133,50 +133,30 @@ _DEVICES = (
 _MEMORY = (
     _out_of_memory(_OUT_OF_MEMORY, "out of memory. Tried to allocate", later=True),
     _out_of_memory(_OUT_OF_MEMORY_BEFORE, "total capacity;"),
-    _out_of_memory(r"CUDA error: out of memory|CUDA driver error: out of memory", "error: out of memory"),
+    _out_of_memory(r"CUDA (?:driver )?error: out of memory", "error: out of memory"),
     _out_of_memory(r"CUDA_ERROR_OUT_OF_MEMORY", "CUDA_ERROR_OUT_OF_MEMORY"),
     _out_of_memory(r"CUBLAS_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
     _failed(r"Killed process \d{1,10} \((?P<_process>[^)|]{1,64})\)", "Killed process", "host-killed", later=True),
-    _failed(r"oom-kill:constraint=|invoked oom-killer", "oom-kill", "host-killed"),
-    _failed(r"OOMKilled", "OOMKilled", "host-killed"),
-    _failed(r"(?:exit(?:ed)? (?:with )?code|exitcode|Exit Code)[:= ]{1,4}(?P<_exit_code>137|-9)\b", "xit", "host-killed"),
+    _failed(r"(?:exit(?:ed)? (?:with )?code|exitcode|Exit Code)[:= ]{1,12}(?P<_exit_code>137|-9)\b", "xit", "host-killed"),
     _failed(r"(?:^|\| |: line \d{1,6}: {1,4}\d{1,10} )Killed(?: |$)", "Killed", "host-killed"),
-    _failed(r"killed due to the node running low on memory", "running low on memory", "host-killed"),
     _failed(
-        r"DefaultCPUAllocator: can't allocate memory: you tried to allocate (?P<_bytes>\d{1,20}) bytes", "DefaultCPUAllocator", "host-out-of-memory"
+        r"DefaultCPUAllocator: can't allocate memory: you tried to allocate (?P<_bytes>\d{1,20}) bytes",
+        "DefaultCPUAllocator",
+        "host-out-of-memory",
     ),
-    _failed(r"Cannot allocate memory|^MemoryError\b", "emory", "host-out-of-memory"),
-    _failed(
-        r"unable to open shared memory object|insufficient shared memory|(?:/dev/shm|shared memory segment)[^|]{0,200}No space left on device",
-        "sh",
-        "shared-memory-too-small",
-    ),
+    _failed(r"(?:/dev/shm|shared memory segment)[^|]{0,200}No space left on device", "No space left on device", "shared-memory-too-small"),
     _failed(r"^(?!.{0,4000}(?:/dev/shm|shared memory)).{0,4000}No space left on device", "No space left on device", "disk-full"),
 )
 
 _DEVICE_FAILED = (
-    _failed(
-        r"(?:driver on your system is too old \(found version (?P<_driver>\d{1,6})\)|CUDA driver version is insufficient for CUDA runtime version"
-        r"|forward compatibility was attempted on non supported HW|compiled with an unsupported toolchain)",
-        "",
-        "driver-too-old",
-    ),
-    _failed(
-        r"No CUDA GPUs are available|Found no NVIDIA driver on your system|no CUDA-capable device is detected|Torch not compiled with CUDA enabled"
-        r"|could not select device driver|nvidia-container-cli: initialization error",
-        "",
-        "no-device",
-    ),
-    _failed(r"no kernel image is available for execution|is not compatible with the current PyTorch installation", "is ", "device-code-missing"),
+    _failed(r"driver on your system is too old \(found version (?P<_driver>\d{1,6})\)", "driver on your system is too old", "driver-too-old"),
     _failed(
         r"(?:CUDA|HIP) error: (?P<_reason>an illegal memory access was encountered|unspecified launch failure|device-side assert triggered"
         r"|misaligned address|an illegal instruction was encountered|invalid device ordinal|invalid argument|unknown error|initialization error)",
         " error: ",
         "device-failed",
-        later=True,
     ),
-    _failed(r"NVRM: Xid \([^)]{1,40}\): (?P<_xid>\d{1,4})", "Xid", "device-lost"),
-    _failed(r"fallen off the bus|uncorrectable ECC error encountered", "e", "device-lost"),
+    _failed(r"NVRM: Xid \([^)]{1,40}\): (?P<_xid>\d{1,4})", "Xid", "device-lost", later=True),
     _failed(
         r"NCCL (?:error|WARN)[^|]{0,300}?(?P<_reason>unhandled cuda error|unhandled system error|remote process exited or there was a network error"
         r"|Cuda failure '[^']{1,64}'|Connection refused|invalid usage|internal error)",
@@ -189,20 +169,54 @@ _DEVICE_FAILED = (
         "nccl-timeout",
         later=True,
     ),
-    _failed(r"Graph capture failed|operation not permitted when stream is capturing|cudaErrorStreamCapture", "apture", "graph-capture-failed"),
 )
 
 _FILES = (
     _failed(
-        r"(?P<_name>[\w./-]{1,128}) is not a local folder and is not a valid model identifier|Cannot find any model weights with"
-        r"|Repository Not Found for url|Invalid repository ID or local directory specified|LocalEntryNotFoundError|No safetensors? (?:files|weights) found",
-        "",
+        r"(?P<_name>[\w./-]{1,128}) is not a local folder and is not a valid model identifier",
+        "is not a valid model identifier",
         "checkpoint-missing",
     ),
-    _failed(r"You are trying to access a gated repo|GatedRepoError|Access to model (?P<_name>[\w./-]{1,128}) is restricted", "cce", "access-denied"),
+    _failed(r"Access to model (?P<_name>[\w./-]{1,128}) is restricted", "Access to model", "access-denied"),
     _failed(r"ModuleNotFoundError: No module named '(?P<_name>[\w.]{1,64})'", "ModuleNotFoundError", "package-missing"),
-    _failed(r"bind on address \('[^']{0,64}', (?P<_port>\d{1,5})\)|(?<!\): )[Aa]ddress already in use", "address", "port-taken"),
+    _failed(r"bind on address \('[^']{0,64}', (?P<_port>\d{1,5})\): address already in use", "bind on address", "port-taken"),
 )
 
-COMMON = (*_DEVICES, *_MEMORY, *_DEVICE_FAILED, *_FILES)
+_PHRASES = {
+    "host-killed": ("oom-kill:constraint=", "invoked oom-killer", "OOMKilled", "killed due to the node running low on memory"),
+    "host-out-of-memory": ("Cannot allocate memory", "cudaErrorHostMemoryAlreadyRegistered"),
+    "shared-memory-too-small": ("unable to open shared memory object", "insufficient shared memory"),
+    "driver-too-old": (
+        "CUDA driver version is insufficient for CUDA runtime version",
+        "forward compatibility was attempted on non supported HW",
+        "compiled with an unsupported toolchain",
+    ),
+    "no-device": (
+        "No CUDA GPUs are available",
+        "Found no NVIDIA driver on your system",
+        "no CUDA-capable device is detected",
+        "could not select device driver",
+        "nvidia-container-cli: initialization error",
+    ),
+    "device-code-missing": ("no kernel image is available for execution", "is not compatible with the current PyTorch installation"),
+    "device-lost": ("fallen off the bus", "uncorrectable ECC error encountered"),
+    "graph-capture-failed": ("operation not permitted when stream is capturing", "cudaErrorStreamCapture"),
+    "checkpoint-missing": (
+        "Cannot find any model weights with",
+        "Repository Not Found for url",
+        "Invalid repository ID or local directory specified",
+        "LocalEntryNotFoundError",
+    ),
+    "access-denied": ("You are trying to access a gated repo", "GatedRepoError"),
+    "port-taken": ("Address already in use",),
+}
+"""What is said without figures."""
+
+COMMON = (
+    *_DEVICES,
+    *_MEMORY,
+    *_DEVICE_FAILED,
+    *_FILES,
+    *(_failed(re.escape(phrase), phrase, event) for event, phrases in _PHRASES.items() for phrase in phrases),
+)
 """Patterns to put behind an engine's own; none says which engine it was."""

@@ -21,4 +21,4 @@ def _finish(record: LogRecord) -> None:
         record.put("kv_needed_for_tokens", launch["max_model_len"])
 
 
-LOG = LogGrammar("vllm", (*LAUNCH, *ERRORS, *MEMORY, *COMMON), finish=_finish, begins=BEGINS)
+LOG = LogGrammar("vllm", (*LAUNCH, *ERRORS, *MEMORY, *COMMON), words=frozenset({"attention_backend"}), finish=_finish, begins=BEGINS)

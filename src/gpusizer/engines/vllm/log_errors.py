@@ -16,19 +16,22 @@ CODES = (
     "not-enough-free",
     "profiling-disturbed",
     "sampler-out-of-memory",
+    "load-out-of-memory",
     "mamba-blocks-too-few",
-    "graph-capture-failed",
     "preempted",
-    "preempted-count",
+    "request-never-fits",
     "engine-failed",
     "engine-died",
     "heads-not-divided",
     "dtype-unsupported",
+    "attention-unsupported",
     "quantization-unsupported",
     "architecture-unsupported",
     "context-beyond-model",
     "batch-below-context",
+    "utilization-beyond-one",
     "gpus-too-few",
+    "worker-died",
     "unknown-argument",
 )
 """Codes of events of vLLM's own, with their parameters; those that all engines share stand in ``engines/base/log_common.py``:
@@ -36,21 +39,24 @@ CODES = (
 no-cache-memory           - (a negative ``kv_available_gib_per_gpu`` is among the figures where it was printed)
 request-too-long          max_model_len, kv_needed_gib, kv_available_gib_per_gpu, estimated_max_model_len; V0: max_model_len, kv_tokens
 not-enough-free           initial_free_gib, total_gpu_memory_gib, gpu_memory_utilization, requested_gib
-profiling-disturbed       initial_free_gib, free_now_gib: somebody else's memory changed during the profile run
-sampler-out-of-memory     requests
+profiling-disturbed       initial_free_gib, free_now_gib (absent in V0): somebody else's memory changed during the profile run
+sampler-out-of-memory     requests (of the sampler's or the pooler's warm-up)
+load-out-of-memory        - (the weights did not fit)
 mamba-blocks-too-few      max_num_seqs, mamba_blocks
-graph-capture-failed      -
-preempted                 total (V0's cumulative count); the event's ``count`` is how often it was said
-preempted-count           preemptions (of an interval, V1)
+preempted                 preemptions, of all intervals that were logged; also among the figures
+request-never-fits        - (V0: a request was given up, there are not enough blocks for it)
 engine-failed             - the engine core did not come up: the cause stands in the lines before or behind it
 engine-died               - the engine core ended while serving
 heads-not-divided         heads, tp
 dtype-unsupported         name (dtype), capability, gpu
+attention-unsupported     gpu (no attention backend takes this model, type of cache and device)
 quantization-unsupported  name, capability, needed_capability
 architecture-unsupported  name
 context-beyond-model      max_model_len, derived_max_model_len
 batch-below-context       max_num_batched_tokens, max_model_len (chunked prefill off)
-gpus-too-few              gpus_asked, gpus_found
+utilization-beyond-one    gpu_memory_utilization
+gpus-too-few              gpus_asked, gpus_found (each may be absent)
+worker-died               exit_code (may be absent): the cause stands in the lines before
 unknown-argument          name
 """
 
@@ -71,43 +77,89 @@ _MEMORY = (
         "request-too-long",
     ),
     _refused(
-        r"max seq len \((?P<max_model_len>\d{1,12})\) is larger than the maximum number of tokens that can be stored in KV cache \((?P<kv_tokens>\d{1,12})\)",
+        r"max seq len \((?P<max_model_len>\d{1,12})\) is larger than the maximum number of tokens that can be stored in KV cache "
+        r"\((?P<kv_tokens>\d{1,12})\)",
         "can be stored in KV cache",
         "request-too-long",
     ),
     LogPattern(r"estimated maximum model length is (?P<estimated_max_model_len>\d{1,12})", "estimated maximum model length is"),
     _refused(
         rf"Free memory on device(?: [\w:]{{1,16}})? \((?P<_initial_free_gib>{_X})/(?P<_total_gpu_memory_gib>{_X}) GiB\) on startup is less than "
-        rf"desired GPU memory utilization \((?P<_gpu_memory_utilization>[\d.]{{1,8}}), (?P<_requested_gib>{_X}) GiB\)",
-        "is less than desired GPU memory",
+        r"(?:desired GPU memory utilization|the engine's budget after excluding external process's weights) "
+        rf"\((?P<_gpu_memory_utilization>[\d.]{{1,8}}), (?P<_requested_gib>{_X}) GiB\)",
+        "on startup is less than",
         "not-enough-free",
     ),
     _refused(
-        rf"Error in memory profiling\. Initial free memory (?P<initial_free_gib>{_X})(?: GiB)?, current free memory (?P<_free_now_gib>{_X})",
+        rf"Error in memory profiling\. Initial free memory (?P<_initial_free_gib>{_X}) GiB, current free memory (?P<_free_now_gib>{_X}) GiB",
         "Error in memory profiling",
         "profiling-disturbed",
     ),
+    _refused(r"Error in memory profiling\. Initial (?:free|used) memory \d{8,16}, current", "Error in memory profiling", "profiling-disturbed"),
     _refused(
-        r"out of memory occurred when warming up sampler with (?P<_requests>\d{1,7}) dummy requests",
-        "warming up sampler with",
+        r"out of memory occurred when warming up (?:sampler|pooler \(task=\w{1,40}\)) with (?P<_requests>\d{1,7}) dummy requests",
+        "occurred when warming up",
         "sampler-out-of-memory",
         outcome="out-of-memory",
     ),
+    _refused(r"Failed to load model - not enough GPU memory", "Failed to load model - not", "load-out-of-memory", outcome="out-of-memory"),
+    _refused(r"Cannot auto-fit max_model_len: not enough GPU memory", "Cannot auto-fit max_model_len", "no-cache-memory"),
     _refused(
         r"max_num_seqs \((?P<max_num_seqs>\d{1,7})\) exceeds available Mamba cache blocks \((?P<mamba_blocks>\d{1,9})\)",
         "available Mamba cache blocks",
         "mamba-blocks-too-few",
     ),
     LogPattern(
-        r"is preempted by PreemptionMode\.\w{4,12} mode[^|]{0,300}?total_num_cumulative_preemption=(?P<_total>\d{1,9})",
+        r"is preempted by PreemptionMode\.\w{4,12} mode[^|]{0,300}?total_num_cumulative_preemption=(?P<preemptions>\d{1,9})",
         "is preempted by",
+        keep="most",
         event="preempted",
+        later=True,
     ),
+    LogPattern(r" reqs, (?:[^|]{1,60}, )?Preemptions: (?P<preemptions>\d{1,9})", "Preemptions: ", keep="sum", event="preempted", later=True),
+    LogPattern(r"because there's not enough kv cache blocks to run the entire sequence", "not enough kv cache blocks", event="request-never-fits"),
 )
 
 _ENGINE = (
-    _refused(r"EngineCore failed to start|Engine core initialization failed|Engine process failed to start", "failed", "engine-failed"),
-    LogPattern(r"EngineCore encountered (?:a fatal error|an issue)|EngineDeadError|AsyncEngineDeadError", "Engine", event="engine-died"),
+    _refused(r"EngineCore(?:Proc)? failed to start", "failed to start", "engine-failed"),
+    _refused(r"Engine core initialization failed", "Engine core initialization failed", "engine-failed"),
+    _refused(r"Engine process failed to start", "Engine process failed", "engine-failed"),
+    LogPattern(r"EngineCore encountered (?:a fatal error|an issue)", "EngineCore encountered", event="engine-died", later=True),
+    LogPattern(r"\b(?:Async)?EngineDeadError\b", "EngineDeadError", event="engine-died"),
+    LogPattern(r"AsyncLLMEngine has failed, terminating", "AsyncLLMEngine has failed", event="engine-died", later=True),
+    LogPattern(
+        r"(?:Worker|Engine core) proc \S{1,64} died unexpectedly(?: \(exit code: (?P<_exit_code>-?\d{1,4})\))?",
+        "died unexpectedly",
+        event="worker-died",
+        later=True,
+    ),
+    _refused(
+        r"World size \((?P<_gpus_asked>\d{1,5})\) is larger than the number of available GPUs \((?P<_gpus_found>\d{1,4})\)",
+        "is larger than the number of available",
+        "gpus-too-few",
+    ),
+    _refused(
+        r"please set tensor_parallel_size \((?P<_gpus_asked>\d{1,5})\) to less than max local gpu count \((?P<_gpus_found>\d{1,4})\)",
+        "max local gpu count",
+        "gpus-too-few",
+    ),
+    _refused(
+        r"available GPUs in the placement group\."
+        r"(?: ?Required number of devices: (?P<_gpus_asked>\d{1,5})\. Total number of devices: (?P<_gpus_found>\d{1,5}))?",
+        "in the placement group",
+        "gpus-too-few",
+    ),
+    _refused(
+        r"GPU memory utilization must be less than 1\.0\. Got (?P<_gpu_memory_utilization>[\d.]{1,12})",
+        "must be less than 1.0",
+        "utilization-beyond-one",
+    ),
+    _refused(r"No valid attention backend found for (?P<gpu>[^|]{2,48}?) with ", "No valid attention backend", "attention-unsupported"),
+    _refused(
+        r"Unknown quantization method: (?P<_name>[\w-]{1,40})\.",
+        "Unknown quantization method",
+        "quantization-unsupported",
+    ),
     _refused(
         r"Total number of (?:attention )?heads \((?P<_heads>\d{1,5})\) must be divisible by tensor parallel size \((?P<_tp>\d{1,4})\)",
         "must be divisible by tensor",
@@ -120,7 +172,8 @@ _ENGINE = (
         "dtype-unsupported",
     ),
     _refused(
-        r"The quantization method (?P<_name>[\w-]{1,40}) is not supported for the current GPU\. [Mm]inimum capability: (?P<_needed_capability>\d{1,3})\. "
+        r"The quantization method (?P<_name>[\w-]{1,40}) is not supported for the current GPU\. "
+        r"[Mm]inimum capability: (?P<_needed_capability>\d{1,3})\. "
         r"Current capability: (?P<_capability>\d{1,3})",
         "The quantization method",
         "quantization-unsupported",

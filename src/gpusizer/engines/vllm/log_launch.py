@@ -16,7 +16,7 @@ from gpusizer.engines.base.log_values import printed_items, printed_value
 
 __all__ = ["BEGINS", "LAUNCH"]
 
-BEGINS = ("vLLM API server version", "non-default args: {")
+BEGINS = ("vLLM API server version", "vLLM server version", "non-default args: {")
 _SECRET = frozenset({"api_key", "hf_token"})
 _OF_THE_PROGRAM = frozenset({"subparser", "dispatch_function", "config", "uvicorn_log_level"})
 _FIELD_OF_FLAG = {
@@ -35,6 +35,7 @@ _FIELD_OF_FLAG = {
     "quantization": "quantization",
     "kv_cache_dtype": "kv_cache_dtype",
 }
+_AUTO = frozenset({"dtype", "max_model_len"})
 _FIELD_OF_CONFIG = _FIELD_OF_FLAG | {"max_seq_len": "max_model_len", "dtype": "dtype"}
 
 
@@ -50,7 +51,13 @@ def _taken(items: Mapping[str, Any], fields: Mapping[str, str], record: LogRecor
 
 
 def _items(text: str) -> dict[str, Any]:
-    return {name: value for name, printed in printed_items(text) if (value := printed_value(printed)) is not None}
+    """Values by name; the first of one name counts, what a cut line runs into does not."""
+    items: dict[str, Any] = {}
+    for name, printed in printed_items(text):
+        value = printed_value(printed)
+        if value is not None:
+            items.setdefault(name, value)
+    return items
 
 
 def _asked(match: re.Match[str], record: LogRecord) -> None:
@@ -85,8 +92,15 @@ LAUNCH = (
     command_pattern(r"vllm\s{1,4}serve", "serve"),
     command_pattern(r"(?:[\w./-]{0,128}/)?python[\d.]{0,5}\s{1,4}-m\s{1,4}vllm\.entrypoints\.[\w.]{2,40}", "vllm.entrypoints."),
     command_pattern(r"docker\s{1,4}run\s[^|;&\n]{0,4096}?vllm[\w-]{0,20}:", "docker"),
+    LogPattern(rf"vLLM server version v?{_VERSION}, serving model (?P<model>[^\s|]{{1,256}})", "vLLM server version"),
     LogPattern(r"Using max model len (?P<max_model_len>\d{1,12})", "Using max model len"),
     LogPattern(r"[Cc]hunked prefill is enabled (?:with|\()\s?max_num_batched_tokens=(?P<max_num_batched_tokens>\d{1,9})", "max_num_batched_tokens="),
+    LogPattern(r"(?:Defaulting|Setting) max_num_batched_tokens to (?P<max_num_batched_tokens>\d{1,9}) for", "max_num_batched_tokens to"),
+    LogPattern(r"(?:Defaulting|Setting) max_num_seqs to (?P<max_num_seqs>\d{1,7}) for", "max_num_seqs to"),
+    LogPattern(r"(?:Setting|Forcing) kv cache block size to (?P<block_size>\d{1,6}) for", "kv cache block size to"),
+    LogPattern(r"Updated max_model_len to (?P<max_model_len>\d{1,12})", "Updated max_model_len", keep="last"),
+    LogPattern(r"Using (?:AttentionBackendEnum\.)?(?P<attention_backend>[A-Z][A-Z0-9_]{3,40}) (?:attention )?backend", " backend"),
+    LogPattern(r"Using (?P<attention_backend>[A-Z][\w ]{2,40}?) backend on V1 engine", "backend on V1 engine"),
     LogPattern(r"\brank \d{1,5} in world size (?P<gpu_count>\d{1,5}) is assigned", "in world size", keep="most"),
     LogPattern(r"\bworld_size=(?P<gpu_count>\d{1,5}) rank=\d{1,5} local_rank=", "world_size=", keep="most"),
     LogPattern(

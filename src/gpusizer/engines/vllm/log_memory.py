@@ -1,7 +1,7 @@
 """What vLLM measures while it starts: weights, peaks, cache, graphs; and the lines that prove that it is up.
 
-Templates of: vllm/worker/worker.py, vllm/executor (V0, 0.6 to 0.9); vllm/v1/worker/gpu_worker.py, gpu_model_runner.py, vllm/v1/core/kv_cache_utils.py,
-vllm/v1/metrics/loggers.py, vllm/utils/mem_utils.py (V1, 0.8 to 0.33); vllm_ascend/worker. Sizes are GiB, where old versions print "GB" too.
+Templates of: vllm/worker/worker.py, vllm/executor (V0, 0.6 to 0.9); vllm/v1/worker/gpu_worker.py, gpu_model_runner.py,
+vllm/v1/core/kv_cache_utils.py, vllm/v1/metrics/loggers.py, vllm/utils/mem_utils.py (V1, 0.8 to 0.33); vllm_ascend/worker. Sizes are GiB, where old versions print "GB" too.
 """
 
 from __future__ import annotations
@@ -71,12 +71,17 @@ def _budget() -> Iterator[LogPattern]:
     )
     yield LogPattern(rf"Actual usage is (?P<weights_gib_per_gpu>{_X}) GiB for weight\b", "Actual usage is")
     yield LogPattern(rf"Actual usage is (?P<weights_plus_non_torch_gib>{_X}) GiB for consumed memory", "Actual usage is", outcome="starts")
+    yield LogPattern(
+        rf"Initial free memory: (?P<initial_free_gib>{_X}) GiB; "
+        rf"Requested memory: (?P<gpu_memory_utilization>[\d.]{{1,8}}) \(util\), (?P<requested_gib>{_X})",
+        "Requested memory: ",
+    )
     yield LogPattern(rf"(?P<activation_peak_gib>{_X}) GiB for peak activation", "for peak activation")
     yield LogPattern(rf"(?P<non_torch_gib>{_X}) GiB for non-torch memory", "for non-torch memory", outcome="starts")
     yield LogPattern(rf"(?P<cuda_graph_gib>{_X}) GiB for CUDAGraph memory", "for CUDAGraph memory")
     yield LogPattern(rf"Current kv cache memory in use is (?P<kv_available_gib_per_gpu>{_X}) GiB", "Current kv cache memory")
     yield LogPattern(
-        rf"Initial free memory (?P<initial_free_gib>{_X}) GiB,? reserved (?P<kv_available_gib_per_gpu>{_X}) GiB memory for KV Cache",
+        rf"Initial free memory (?P<initial_free_gib>{_X}) GiB,? reserved (?P<kv_available_gib_per_gpu>{_X}) GiB (?:memory )?for KV",
         "Initial free memory",
     )
     yield LogPattern(
@@ -92,7 +97,7 @@ def _cache() -> Iterator[LogPattern]:
     yield LogPattern(r"Available memory: (?P<_available>\d{6,16}), total memory: (?P<_total>\d{6,16})", "Available memory: ", read=_npu_memory)
     yield LogPattern(rf"(?:GPU|[A-Z]{{2,6}})(?: \+ host)? KV cache size:? {{1,20}}(?P<kv_tokens>{_N}) tokens", "KV cache size")
     yield LogPattern(
-        rf"Maximum concurrency for (?P<_concurrency_tokens>{_N}) tokens per request: {{1,4}}(?P<max_concurrency>[\d,]{{1,12}}(?:\.\d+)?)x",
+        rf"Maximum concurrency for (?P<_concurrency_tokens>{_N}) tokens(?: per |/)request:? {{1,4}}(?P<max_concurrency>[\d,]{{1,12}}(?:\.\d+)?)x",
         "Maximum concurrency",
     )
     yield LogPattern(rf"# \w{{2,12}} blocks: (?P<kv_blocks>{_N}), # CPU blocks: (?P<cpu_blocks>{_N})", "# CPU blocks")
@@ -110,10 +115,11 @@ def _weights_and_graphs() -> Iterator[LogPattern]:
     yield LogPattern(
         rf"CUDA graph pool memory: (?P<cuda_graph_gib>{_X}) GiB \(actual\), (?P<cuda_graph_estimated_gib>{_X}) GiB", "CUDA graph pool memory"
     )
-    yield LogPattern(rf"Graph capturing finished in {_X} secs?, took (?P<cuda_graph_gib>{_X}) Gi?B", "Graph capturing finished")
+    yield LogPattern(rf"Graph capturing (?:finished[^|]{{0,40}}? )?took (?P<cuda_graph_gib>{_X}) Gi?B", "Graph capturing ")
     yield LogPattern(r"Graph capturing finished", "Graph capturing finished", outcome="starts")
     yield LogPattern(
-        r"Encoder cache will be initialized with a budget of (?P<encoder_cache_tokens>\d{1,9}) tokens, and profiled with (?P<profiled_items>\d{1,6}) ",
+        r"Encoder cache will be initialized with a budget of (?P<encoder_cache_tokens>\d{1,9}) tokens, "
+        r"and profiled with (?P<profiled_items>\d{1,6}) ",
         "Encoder cache will be",
     )
     yield LogPattern(rf"init engine \(profile, create kv cache, warmup model\) took (?P<engine_init_s>{_X}) s", "init engine (", outcome="starts")
@@ -124,8 +130,8 @@ def _served() -> Iterator[LogPattern]:
     yield LogPattern(r"Starting vLLM API server", "Starting vLLM API server", outcome="starts", serves=True)
     yield LogPattern(r"Application startup complete", "Application startup complete", outcome="starts", serves=True, own=False)
     yield LogPattern(
-        r"Running: (?P<requests_running_most>\d{1,6}) reqs, (?:Swapped: \d{1,6} reqs, )?(?:Waiting|Pending): (?P<requests_waiting_most>\d{1,6}) reqs, "
-        r"GPU KV cache usage: (?P<kv_usage_most_percent>[\d.]{1,6})%",
+        r"Running: (?P<requests_running_most>\d{1,6}) reqs, (?:Swapped: \d{1,6} reqs, )?(?:Waiting|Pending): (?P<requests_waiting_most>\d{1,6}) reqs,"
+        r"[^|]{0,120}? KV cache usage: (?P<kv_usage_most_percent>[\d.]{1,6})%",
         "KV cache usage: ",
         keep="most",
         outcome="starts",
