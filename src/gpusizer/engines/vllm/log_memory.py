@@ -1,7 +1,8 @@
 """What vLLM measures while it starts: weights, peaks, cache, graphs; and the lines that prove that it is up.
 
 Templates of: vllm/worker/worker.py, vllm/executor (V0, 0.6 to 0.9); vllm/v1/worker/gpu_worker.py, gpu_model_runner.py,
-vllm/v1/core/kv_cache_utils.py, vllm/v1/metrics/loggers.py, vllm/utils/mem_utils.py (V1, 0.8 to 0.33); vllm_ascend/worker. Sizes are GiB, where old versions print "GB" too.
+vllm/v1/core/kv_cache_utils.py, vllm/v1/metrics/loggers.py,
+vllm/utils/mem_utils.py (V1, 0.8 to 0.33); vllm_ascend/worker. Sizes are GiB, where old versions print "GB" too.
 """
 
 from __future__ import annotations
