@@ -122,7 +122,7 @@ _DEVICES = (
     ),
     LogPattern(
         r"\bGPU (?P<_index>\d{1,2}): (?P<gpu>(?:NVIDIA|Tesla|Quadro|GeForce|AMD)[^|\n(]{1,48}?)\s{0,4}(?:\(UUID|\||$)",
-        "GPU ",
+        "GPU",
         read=_listed,
         own=False,
     ),

@@ -83,8 +83,8 @@ _VERSION = r"(?P<engine_version>\d[\w.+-]{2,80})"
 
 LAUNCH = (
     LogPattern(rf"vLLM API server version v?{_VERSION}", "vLLM API server version"),
-    LogPattern(rf"[█▄▀][█▄▀ ]{{1,80}}\s{{1,12}}version v?{_VERSION}", "version"),
-    LogPattern(r"[█▄▀][█▄▀ ]{1,80}\s{1,12}model\s{1,12}(?P<model>[\w./:-]{2,256})", "model"),
+    LogPattern(rf"[█▄▀][█▄▀ ]{{1,80}}\s{{1,12}}version v?{_VERSION}", "█"),
+    LogPattern(r"[█▄▀][█▄▀ ]{1,80}\s{1,12}model\s{1,12}(?P<model>[\w./:-]{2,256})", "█"),
     LogPattern(rf"Initializing (?:a|an) (?:V\d )?LLM engine \(v{_VERSION}\) with config", "LLM engine (v"),
     LogPattern(r"Initializing (?:a|an) (?:V\d )?LLM engine .{0,120}?(?P<_rest>(?:model=|dtype=).{0,65536})", "LLM engine", read=_resolved),
     LogPattern(r"non-default args: \{(?P<_rest>.{0,65536})", "non-default args: {", read=_asked),
