@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from gpusizer.units import GB, KB, MB, TB, GiB, KiB, MiB, TiB
@@ -201,6 +202,12 @@ def number_of(printed: str) -> float | int:
     return float(plain) if any(mark in plain for mark in ".eE") else int(plain)
 
 
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Patterns are constants: each is compiled once."""
+    return re.compile(pattern)
+
+
 def quoted(match: re.Match[str]) -> str:
     """The line around what matched, short enough to be shown."""
     line = match.string
@@ -231,7 +238,6 @@ class LogGrammar:
     words: frozenset[str] = frozenset()
     finish: Callable[[LogRecord], None] | None = None
     begins: tuple[str, ...] = ()
-    _compiled: list[tuple[LogPattern, re.Pattern[str]]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def later(self) -> tuple[str, ...]:
@@ -243,7 +249,7 @@ class LogGrammar:
         own = False
         if record.command.endswith("\\") and len(record.command) < LONGEST_COMMAND:
             record.command = f"{record.command[:-1].rstrip()} {line.strip()}"
-        found = [(match, each) for each, expression in self._expressions() if each.needs in line for match in expression.finditer(line)]
+        found = [(match, each) for each in self.patterns if each.needs in line for match in _expression(each.pattern).finditer(line)]
         if len(found) > 1:
             found.sort(key=lambda pair: pair[0].start())  # lines that were joined are read in their order
         for match, pattern in found:
@@ -260,15 +266,7 @@ class LogGrammar:
         block : str
             Lines that stand together, some thousand characters.
         """
-        few = [each for each in self._expressions() if each[0].needs in block]
-        narrowed = replace(self, patterns=tuple(pattern for pattern, _ in few))
-        narrowed._compiled.extend(few)
-        return narrowed
-
-    def _expressions(self) -> list[tuple[LogPattern, re.Pattern[str]]]:
-        if not self._compiled:
-            self._compiled.extend((each, re.compile(each.pattern)) for each in self.patterns)
-        return self._compiled
+        return replace(self, patterns=tuple(each for each in self.patterns if each.needs in block))
 
     def _take(self, pattern: LogPattern, match: re.Match[str], number: int, record: LogRecord) -> None:
         figures = dict(self._figures(match, for_event=bool(pattern.event)))
@@ -306,5 +304,5 @@ class LogGrammar:
 
 _WORDS = frozenset(
     {"engine_version", "model", "gpu", "dtype", "quantization", "kv_cache_dtype", "other_flags"}
-    | {"driver", "reason", "process", "name", "command", "unit"}  # of events
+    | {"driver", "reason", "process", "name", "command", "unit", "method"}  # of events
 )

@@ -5,11 +5,13 @@ Templates of: torch (c10/cuda/CUDACachingAllocator.cpp, ProcessGroupNCCL.cpp), n
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 
 from gpusizer.engines.base.log import LogPattern, LogRecord
 
-__all__ = ["CODES", "COMMON", "command_pattern"]
+__all__ = ["CODES", "COMMON", "command_pattern", "listed_command_pattern"]
 
 CODES = (
     "torch-out-of-memory",
@@ -27,6 +29,7 @@ CODES = (
     "device-failed",
     "device-lost",
     "checkpoint-missing",
+    "hub-unreachable",
     "access-denied",
     "package-missing",
     "port-taken",
@@ -48,6 +51,7 @@ device-code-missing          a kernel has no code for this GPU ("no kernel image
 device-failed                reason: an error of CUDA, HIP or the NPU that is none of the others
 device-lost                  xid: the driver lost the GPU, or it reports an error of the hardware
 checkpoint-missing           name: the files or the repository of the model are not there
+hub-unreachable              - (the server of the files does not answer)
 access-denied                name: a gated repository, no token
 package-missing              name: of a Python module
 port-taken                   port
@@ -61,6 +65,15 @@ def _listed(match: re.Match[str], record: LogRecord) -> None:
 
 def _launched(match: re.Match[str], record: LogRecord) -> None:
     record.command = record.command or match["_command"].strip()
+
+
+def _listed_words(match: re.Match[str], record: LogRecord) -> None:
+    try:
+        words = json.loads(match["_words"])
+    except (ValueError, RecursionError):
+        return
+    if all(isinstance(word, str) for word in words):
+        record.command = record.command or shlex.join(words)
 
 
 def command_pattern(words: str, needs: str) -> LogPattern:
@@ -79,9 +92,24 @@ def command_pattern(words: str, needs: str) -> LogPattern:
     >>> re.search(command_pattern(r"vllm\\s+serve", "vllm").pattern, "$ CUDA_VISIBLE_DEVICES=0 vllm serve m -tp 2 | tee log")["_command"]
     'CUDA_VISIBLE_DEVICES=0 vllm serve m -tp 2 '
     """
-    before = r"(?:^|[$#+>] |\| )\s{0,80}(?:(?:[Cc]ommand|CMD|ENTRYPOINT|exec|nohup|time)[:=]?\s{1,4})?"
+    said = r"(?:(?:[Cc]ommand|CMD|ENTRYPOINT|exec|nohup|time|Running|Executing|Launching)[:=]?\s{1,4}){0,2}"
+    before = rf"(?:^|[$#+>] |\| )\s{{0,80}}{said}"
     set_first = r"(?:[A-Z_]{2,64}=[^\s|]{0,256}\s{1,4}){0,16}"
-    return LogPattern(rf"{before}(?P<_command>{set_first}{words}\s[^|;&\n]{{1,8192}}?)(?=\\n\"|[|;&]|$)", needs, read=_launched)
+    ends = r"(?=\\n\"|[|;&]|$)"
+    return LogPattern(rf"{before}(?P<_command>{set_first}{words}\s[^|;&\n]{{1,8192}}?){ends}", needs, read=_launched)
+
+
+def listed_command_pattern(words: str, needs: str) -> LogPattern:
+    """The pattern of the same command as a list of words, as compose files and manifests have it.
+
+    Parameters
+    ----------
+    words : str
+        A regular expression of the words that start it, in quotation marks.
+    needs : str
+        One that each such line holds.
+    """
+    return LogPattern(rf"(?P<_words>\[\s{{0,8}}{words}[^\]|]{{0,8192}}\])", needs, read=_listed_words)
 
 
 _BYTES = "[KMGT]iB|bytes"
@@ -205,8 +233,8 @@ _PHRASES = {
         "Cannot find any model weights with",
         "Repository Not Found for url",
         "Invalid repository ID or local directory specified",
-        "LocalEntryNotFoundError",
     ),
+    "hub-unreachable": ("LocalEntryNotFoundError", "We couldn't connect to 'https://huggingface.co'", "Service Temporarily Unavailable for url"),
     "access-denied": ("You are trying to access a gated repo", "GatedRepoError"),
     "port-taken": ("Address already in use",),
 }

@@ -12,13 +12,16 @@ __all__ = ["LOG"]
 
 
 def _finish(record: LogRecord) -> None:
-    """What follows from several lines: GPUs from ranks, and the length that a cache was needed for."""
+    """What follows from several lines: GPUs from ranks, the length that a cache was needed for, what the engine was at."""
     launch = record.launch
     ranks = launch.get("tp", 1) * launch.get("pp", 1) * launch.get("dp", 1)
     if ranks > 1 or "tp" in launch:
         launch["gpu_count"] = max(launch.get("gpu_count", 1), ranks)
     if "kv_needed_gib" in record.measured and "max_model_len" in launch:
         record.put("kv_needed_for_tokens", launch["max_model_len"])
+    for event in record.events:
+        if event.code.startswith("torch-out-of-memory") and record.state.get("out_of_memory_stage"):
+            event.parameters["stage"] = record.state["out_of_memory_stage"]
 
 
 LOG = LogGrammar("vllm", (*LAUNCH, *ERRORS, *MEMORY, *COMMON), words=frozenset({"attention_backend"}), finish=_finish, begins=BEGINS)

@@ -6,9 +6,25 @@ vllm/worker/worker.py, vllm/core/scheduler.py (V0), vllm/config, of 0.6 to 0.33.
 
 from __future__ import annotations
 
-from gpusizer.engines.base.log import LogPattern, Outcome
+import re
 
-__all__ = ["CODES", "ERRORS"]
+from gpusizer.engines.base.log import LogPattern, LogRecord, Outcome
+
+__all__ = ["CODES", "ERRORS", "STAGES"]
+
+STAGES = {
+    "load_model": "weights",
+    "determine_available_memory": "profile",
+    "determine_num_available_blocks": "profile",
+    "profile_run": "profile",
+    "initialize_from_config": "cache",
+    "initialize_kv_cache": "cache",
+    "initialize_cache": "cache",
+    "capture_model": "graphs",
+    "_dummy_sampler_run": "sampler",
+    "execute_model": "request",
+}
+"""What the engine was at, by the function that a traceback passes through. The profile run of V0 passes through ``execute_model`` too."""
 
 CODES = (
     "no-cache-memory",
@@ -44,6 +60,7 @@ sampler-out-of-memory     requests (of the sampler's or the pooler's warm-up)
 load-out-of-memory        - (the weights did not fit)
 mamba-blocks-too-few      max_num_seqs, mamba_blocks
 preempted                 preemptions, of all intervals that were logged; also among the figures
+torch-out-of-memory       has ``stage`` besides, one of :data:`STAGES`, where a traceback tells it
 request-never-fits        - (V0: a request was given up, there are not enough blocks for it)
 engine-failed             - the engine core did not come up: the cause stands in the lines before or behind it
 engine-died               - the engine core ended while serving
@@ -56,9 +73,32 @@ context-beyond-model      max_model_len, derived_max_model_len
 batch-below-context       max_num_batched_tokens, max_model_len (chunked prefill off)
 utilization-beyond-one    gpu_memory_utilization
 gpus-too-few              gpus_asked, gpus_found (each may be absent)
+worker-failed             method (V0, may be absent): a worker raised an error, which stands behind it
 worker-died               exit_code (may be absent): the cause stands in the lines before
 unknown-argument          name
 """
+
+
+def _traced(match: re.Match[str], record: LogRecord) -> None:
+    """The innermost function that tells what the engine was at."""
+    stage = STAGES[match["_function"]]
+    if stage != "request" or "stage" not in record.state:
+        record.state["stage"] = stage
+
+
+def _new_trace(match: re.Match[str], record: LogRecord) -> None:
+    record.state.pop("stage", None)
+
+
+def _ran_out(match: re.Match[str], record: LogRecord) -> None:
+    record.state.setdefault("out_of_memory_stage", record.state.get("stage"))
+
+
+_TRACE = (
+    LogPattern(r"Traceback \(most recent call last\)", "Traceback (most", read=_new_trace, own=False),
+    LogPattern(rf"line \d{{1,6}}, in (?P<_function>{'|'.join(STAGES)})\b", ", in ", read=_traced, own=False),
+    LogPattern(r"out of memory\. Tried to allocate", "out of memory. Tried to allocate", read=_ran_out, own=False),
+)
 
 _X = r"-?\d{1,7}(?:\.\d{1,20})?"
 
@@ -124,6 +164,9 @@ _ENGINE = (
     _refused(r"EngineCore(?:Proc)? failed to start", "failed to start", "engine-failed"),
     _refused(r"Engine core initialization failed", "Engine core initialization failed", "engine-failed"),
     _refused(r"Engine process failed to start", "Engine process failed", "engine-failed"),
+    LogPattern(r"EngineCore hit an exception", "EngineCore hit", outcome="refused", event="engine-failed", event_serving="engine-died"),
+    _refused(r"WorkerProc hit an exception", "WorkerProc hit an", "worker-failed"),
+    _refused(r"Exception in worker \w{1,40} while processing method (?P<_method>\w{1,40})", "while processing method", "worker-failed"),
     LogPattern(r"EngineCore encountered (?:a fatal error|an issue)", "EngineCore encountered", event="engine-died", later=True),
     LogPattern(r"\b(?:Async)?EngineDeadError\b", "EngineDeadError", event="engine-died"),
     LogPattern(r"AsyncLLMEngine has failed, terminating", "AsyncLLMEngine has failed", event="engine-died", later=True),
@@ -197,4 +240,4 @@ _ENGINE = (
     _refused(r"error: unrecognized arguments: (?P<_name>[^|\n]{1,200})", "unrecognized arguments", "unknown-argument"),
 )
 
-ERRORS = (*_MEMORY, *_ENGINE)
+ERRORS = (*_TRACE, *_MEMORY, *_ENGINE)

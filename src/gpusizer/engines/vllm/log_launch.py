@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpusizer.engines.base.log import LogPattern, LogRecord
-from gpusizer.engines.base.log_common import command_pattern
+from gpusizer.engines.base.log_common import command_pattern, listed_command_pattern
 from gpusizer.engines.base.log_values import printed_items, printed_value
 
 __all__ = ["BEGINS", "LAUNCH"]
@@ -75,8 +75,14 @@ def _resolved(match: re.Match[str], record: LogRecord) -> None:
 
 
 def _device_of_file(match: re.Match[str], record: LogRecord) -> None:
-    """Tables of tuned kernels are named by the device that they were looked up for."""
-    record.put("gpu", match["_device"].replace("_", " "))
+    """Tables of tuned kernels are named by the device that they were looked up for; "AMD-gfx1201" names no device."""
+    if "gfx" not in match["_device"]:
+        record.put("gpu", match["_device"].replace("_", " "))
+
+
+def _flags_alone(match: re.Match[str], record: LogRecord) -> None:
+    """A compose file's command holds only the flags: the image starts the server."""
+    record.command = record.command or f"vllm serve {match['_flags'].strip()}"
 
 
 _VERSION = r"(?P<engine_version>\d[\w.+-]{2,80})"
@@ -91,6 +97,9 @@ LAUNCH = (
     LogPattern(r"\bargs: Namespace\((?P<_rest>.{0,65536})", "args: Namespace(", read=_asked),
     command_pattern(r"vllm\s{1,4}serve", "serve"),
     command_pattern(r"(?:[\w./-]{0,128}/)?python[\d.]{0,5}\s{1,4}-m\s{1,4}vllm\.entrypoints\.[\w.]{2,40}", "vllm.entrypoints."),
+    listed_command_pattern(r'"vllm"\s{0,4},\s{0,4}"serve"', '"serve"'),
+    listed_command_pattern(r'"python3?"\s{0,4},\s{0,4}"-m"\s{0,4},\s{0,4}"vllm\.entrypoints\.', "vllm.entrypoints."),
+    LogPattern(r"\bcommand: {1,8}(?P<_flags>--model[ =][^|;&\n]{1,8192})", "command: ", read=_flags_alone, own=False),
     command_pattern(r"docker\s{1,4}run\s[^|;&\n]{0,4096}?vllm[\w-]{0,20}:", "docker"),
     LogPattern(rf"vLLM server version v?{_VERSION}, serving model (?P<model>[^\s|]{{1,256}})", "vLLM server version"),
     LogPattern(r"Using max model len (?P<max_model_len>\d{1,12})", "Using max model len"),
