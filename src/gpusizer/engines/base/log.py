@@ -193,12 +193,12 @@ def bytes_in(number: float, unit: str) -> float:
 
 
 def number_of(printed: str) -> float | int:
-    """A printed number: thousands may be parted by commas or underscores.
+    """A printed number: thousands may be parted by commas or underscores, and a sentence may end behind it.
 
-    >>> number_of("476,000"), number_of("54.71"), number_of("-0.07")
-    (476000, 54.71, -0.07)
+    >>> number_of("476,000"), number_of("54.71"), number_of("-0.07"), number_of("7.5.")
+    (476000, 54.71, -0.07, 7.5)
     """
-    plain = printed.replace(",", "").replace("_", "")
+    plain = printed.replace(",", "").replace("_", "").rstrip(".")
     return float(plain) if any(mark in plain for mark in ".eE") else int(plain)
 
 
