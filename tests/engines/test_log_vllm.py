@@ -197,7 +197,7 @@ def test_how_the_lines_come_makes_no_difference(text: str) -> None:
 )
 def test_what_keeps_it_from_starting(line: str, code: str, parameters: dict[str, object]) -> None:
     record = read_text(LOG, f"(EngineCore_DP0 pid=1) ERROR 11-06 10:51:48 [core.py:708] {line}")
-    assert [(each.code, each.parameters) for each in record.events] == [(code, parameters)]
+    assert [(each.code, each.parameters) for each in record.events if each.code != "raised"] == [(code, parameters)]
     assert record.outcome == "refused"
     assert code in CODES
 
@@ -239,7 +239,7 @@ def test_what_keeps_it_from_starting(line: str, code: str, parameters: dict[str,
 def test_what_any_program_may_say(line: str, code: str, parameters: dict[str, object]) -> None:
     record = read_text(LOG, line)
     assert record.matched == 0  # no line says which engine it was
-    assert [(each.code, each.parameters) for each in record.events][:1] == [(code, parameters)]
+    assert [(each.code, each.parameters) for each in record.events if each.code != "raised"][:1] == [(code, parameters)]
     assert code in SHARED_CODES
 
 
@@ -247,7 +247,7 @@ def test_where_memory_ran_out() -> None:
     trace = 'Traceback (most recent call last):\n  File "gpu_worker.py", line 300, in compile_or_warm_up_model\n'
     record = read_text(LOG, f'{trace}  File "gpu_model_runner.py", line 4000, in capture_model\n{OUT_OF_MEMORY}\n{OUT_OF_MEMORY}')
     assert record.outcome == "out-of-memory"
-    (event,) = record.events
+    (event,) = (each for each in record.events if each.code != "raised")
     assert event.count == 2
     assert event.parameters == {
         "failed_alloc_mib": 1536.0,
@@ -265,7 +265,12 @@ def test_where_memory_ran_out() -> None:
 def test_a_server_that_was_up_did_start() -> None:
     record = read_text(LOG, f"{V1}{OUT_OF_MEMORY}\nEngineCore encountered a fatal error.\n")
     assert record.outcome == "starts"
-    assert {each.code for each in record.events} == {"preempted", "torch-out-of-memory-serving", "engine-died"}
+    assert {each.code for each in record.events} == {"preempted", "torch-out-of-memory-serving", "engine-died", "raised-serving"}
+
+
+def test_an_error_that_nobody_explains_is_told() -> None:
+    record = read_text(LOG, "(EngineCore pid=1) ERROR 11-06 10:51:48 [core.py:708] google.rpc.OddError: no such thing: 3")
+    assert [(each.code, each.parameters) for each in record.events] == [("raised", {"name": "google.rpc.OddError", "reason": "no such thing: 3"})]
 
 
 def test_memory_weighs_more_than_what_follows_from_it() -> None:

@@ -26,6 +26,8 @@ CODES = (
     "driver-too-old",
     "no-device",
     "device-code-missing",
+    "kernel-too-large",
+    "compiler-missing",
     "device-failed",
     "device-lost",
     "checkpoint-missing",
@@ -48,6 +50,8 @@ disk-full                    -
 driver-too-old               driver (what the system has)
 no-device                    no GPU is visible
 device-code-missing          a kernel has no code for this GPU ("no kernel image is available")
+kernel-too-large             needed_bytes, limit_bytes: shared memory of the GPU's cores, asked for by a kernel of Triton
+compiler-missing             - (kernels are built while it starts)
 device-failed                reason: an error of CUDA, HIP or the NPU that is none of the others
 device-lost                  xid: the driver lost the GPU, or it reports an error of the hardware
 checkpoint-missing           name: the files or the repository of the model are not there
@@ -61,6 +65,12 @@ port-taken                   port
 def _listed(match: re.Match[str], record: LogRecord) -> None:
     """GPUs that a driver's tool lists: as many as the highest index says."""
     record.put("gpus_listed", int(match["_index"]) + 1, "most")
+
+
+def _npu(match: re.Match[str], record: LogRecord) -> None:
+    """Ascend's tool names a device without its family."""
+    record.put("gpu", f"Ascend {match['_npu']}")
+    _listed(match, record)
 
 
 def _launched(match: re.Match[str], record: LogRecord) -> None:
@@ -123,7 +133,8 @@ _OUT_OF_MEMORY = (
     rf"(?:[^|]{{0,60}}?(?P<_reserved_mib>[\d.]+) (?P<_reserved_mib__unit>{_BYTES}) is reserved by PyTorch but unallocated)?"
 )
 _OUT_OF_MEMORY_BEFORE = (  # torch up to 2.0, and the NPU's to this day
-    rf"(?:CUDA|HIP|NPU) out of memory\. Tried to allocate (?P<failed_alloc_mib>[\d.]+) (?P<failed_alloc_mib__unit>{_BYTES}) "
+    rf"(?:CUDA|HIP|NPU) out of memory\. (?:NPUWorkspaceAllocator t|T)ried to allocate "
+    rf"(?P<failed_alloc_mib>[\d.]+) (?P<failed_alloc_mib__unit>{_BYTES}) "
     r"\((?:GPU|NPU) (?P<_device>\d{1,3}); (?P<total_gpu_memory_gib>[\d.]+) (?P<total_gpu_memory_gib__unit>[KMGT]iB) total capacity; "
     rf"(?P<_allocated_gib>[\d.]+) (?P<_allocated_gib__unit>{_BYTES}) already allocated; (?:[\d.]+ (?:{_BYTES}) current active; )?"
     rf"(?P<_free_mib>[\d.]+) (?P<_free_mib__unit>{_BYTES}) free"
@@ -154,6 +165,8 @@ _DEVICES = (
         read=_listed,
         own=False,
     ),
+    LogPattern(r"GPU\[(?P<_index>\d{1,2})\]\s{0,8}: Card [Ss]eries:\s{0,8}(?P<gpu>[^|\n]{3,60})", "Card ", read=_listed, own=False),
+    LogPattern(r"\|\s{1,4}(?P<_index>\d{1,2})\s{1,8}(?P<_npu>(?:910|310)\w{0,6})\s{1,20}\|\s{1,4}(?:OK|Warning|Alarm)", "|", read=_npu, own=False),
     LogPattern(r"(?P<smi_used_mib>\d{1,7})MiB\s{0,4}/\s{0,4}(?P<smi_total_mib>\d{3,7})MiB", "MiB", own=False),
     LogPattern(r"Driver Version: (?P<driver>\d{2,4}\.[\d.]{1,12})", "Driver Version", own=False),
 )
@@ -162,6 +175,7 @@ _MEMORY = (
     _out_of_memory(_OUT_OF_MEMORY, "out of memory. Tried to allocate", later=True),
     _out_of_memory(_OUT_OF_MEMORY_BEFORE, "total capacity;"),
     _out_of_memory(r"CUDA (?:driver )?error: out of memory", "error: out of memory"),
+    _out_of_memory(r"Allocation on device \d{1,3} would exceed allowed memory", "would exceed allowed memory"),
     _out_of_memory(r"CUDA_ERROR_OUT_OF_MEMORY", "CUDA_ERROR_OUT_OF_MEMORY"),
     _out_of_memory(r"CUBLAS_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
     _failed(r"Killed process \d{1,10} \((?P<_process>[^)|]{1,64})\)", "Killed process", "host-killed", later=True),
@@ -190,6 +204,12 @@ _DEVICE_FAILED = (
         r"|Cuda failure '[^']{1,64}'|Connection refused|invalid usage|internal error)",
         "NCCL ",
         "nccl-failed",
+    ),
+    _failed(r"(?P<_reason>HCCL function error: \w{1,60})", "HCCL function error", "nccl-failed"),
+    _failed(
+        r"out of resource: shared memory, Required: (?P<_needed_bytes>\d{1,12}), Hardware limit: (?P<_limit_bytes>\d{1,12})",
+        "out of resource: shared memory",
+        "kernel-too-large",
     ),
     _failed(
         r"Watchdog caught collective operation timeout:[^|]{0,300}?Timeout\(ms\)=(?P<_timeout_ms>\d{1,9})",
@@ -226,6 +246,7 @@ _PHRASES = {
         "could not select device driver",
         "nvidia-container-cli: initialization error",
     ),
+    "compiler-missing": ("Failed to find C compiler", "Could not find nvcc", "Ninja build failed", "fatal error: Python.h"),
     "device-code-missing": ("no kernel image is available for execution", "is not compatible with the current PyTorch installation"),
     "device-lost": ("fallen off the bus", "uncorrectable ECC error encountered"),
     "graph-capture-failed": ("operation not permitted when stream is capturing", "cudaErrorStreamCapture"),

@@ -49,6 +49,8 @@ CODES = (
     "gpus-too-few",
     "worker-died",
     "unknown-argument",
+    "raised",
+    "raised-serving",
 )
 """Codes of events of vLLM's own, with their parameters; those that all engines share stand in ``engines/base/log_common.py``:
 
@@ -76,6 +78,8 @@ gpus-too-few              gpus_asked, gpus_found (each may be absent)
 worker-failed             method (V0, may be absent): a worker raised an error, which stands behind it
 worker-died               exit_code (may be absent): the cause stands in the lines before
 unknown-argument          name
+raised                    name, reason: the first error of Python's, whatever it was; what explains it stands among the other events
+raised-serving            name, reason: the first after the server was up, often of one request alone
 """
 
 
@@ -236,6 +240,13 @@ _ENGINE = (
         r"max_num_batched_tokens \((?P<max_num_batched_tokens>\d{1,9})\) is smaller than max_model_len \((?P<max_model_len>\d{1,12})\)",
         "is smaller than max_model_len",
         "batch-below-context",
+    ),
+    LogPattern(
+        r"(?:^|[\]\)>|] {1,4})(?P<_name>(?:[a-z_]\w{0,30}\.){0,6}[A-Z]\w{0,40}Error): (?P<_reason>[^|\n]{1,300})",
+        "Error: ",
+        event="raised",
+        event_serving="raised-serving",
+        own=False,
     ),
     _refused(r"error: unrecognized arguments: (?P<_name>[^|\n]{1,200})", "unrecognized arguments", "unknown-argument"),
 )

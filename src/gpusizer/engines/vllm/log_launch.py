@@ -88,10 +88,12 @@ def _flags_alone(match: re.Match[str], record: LogRecord) -> None:
 _VERSION = r"(?P<engine_version>\d[\w.+-]{2,80})"
 
 LAUNCH = (
-    LogPattern(rf"vLLM API server version v?{_VERSION}", "vLLM API server version"),
-    LogPattern(rf"[█▄▀][█▄▀ ]{{1,80}}\s{{1,12}}version v?{_VERSION}", "█"),
+    LogPattern(rf"vLLM API server version v?{_VERSION}", "vLLM API server version", keep="last"),
+    LogPattern(rf"vLLM Version\s{{0,30}}: {_VERSION}", "vLLM Version"),
+    LogPattern(r"\bvllm-openai(?:-\w{1,12})?:v(?P<engine_version>\d{1,3}\.\d{1,3}\.[\w.]{1,20})", "vllm-openai", own=False),
+    LogPattern(rf"[█▄▀][█▄▀ ]{{1,80}}\s{{1,12}}version v?{_VERSION}", "█", keep="last"),
     LogPattern(r"[█▄▀][█▄▀ ]{1,80}\s{1,12}model\s{1,12}(?P<model>[\w./:-]{2,256})", "█"),
-    LogPattern(rf"Initializing (?:a|an) (?:V\d )?LLM engine \(v{_VERSION}\) with config", "LLM engine (v"),
+    LogPattern(rf"Initializing (?:a|an) (?:V\d )?LLM engine \(v{_VERSION}\) with config", "LLM engine (v", keep="last"),
     LogPattern(r"Initializing (?:a|an) (?:V\d )?LLM engine .{0,120}?(?P<_rest>(?:model=|dtype=).{0,65536})", "LLM engine", read=_resolved),
     LogPattern(r"non-default args: \{(?P<_rest>.{0,65536})", "non-default args: {", read=_asked),
     LogPattern(r"\bargs: Namespace\((?P<_rest>.{0,65536})", "args: Namespace(", read=_asked),
