@@ -212,6 +212,13 @@ def test_what_keeps_it_from_starting(line: str, code: str, parameters: dict[str,
             {"failed_alloc_mib": 20.0, "device": 0, "total_gpu_memory_gib": 23.65, "allocated_gib": 22.9, "free_mib": 10.0},
         ),
         (
+            "RuntimeError: NPU out of memory. Tried to allocate 3.47 GiB (NPU 0; 60.97 GiB total capacity; 58.92 GiB already allocated; "
+            "58.92 GiB current active; 1.66 GiB free; 58.95 GiB reserved in total by PyTorch)",
+            "torch-out-of-memory",
+            {"failed_alloc_mib": 3553.28, "device": 0, "total_gpu_memory_gib": 60.97, "allocated_gib": 58.92, "free_mib": 1699.84},
+        ),
+        ("torch.OutOfMemoryError: NPU out of memory. Tried to allocate 524.00 MiB", "torch-out-of-memory", {"failed_alloc_mib": 524.0}),
+        (
             "torch.distributed.DistBackendError: NCCL error in: NCCLUtils.hpp:268, unhandled system error (run with NCCL_DEBUG=INFO)",
             "nccl-failed",
             {"reason": "unhandled system error"},
@@ -286,11 +293,22 @@ def test_memory_weighs_more_than_what_follows_from_it() -> None:
         ("vllm serve o/m \\\n  --max-model-len 8192 \\\n  -tp 2\nINFO 01-01", "vllm serve o/m --max-model-len 8192 -tp 2"),
         ('    command: ["vllm", "serve", "o/m", "--hf-overrides", "{}"]', "vllm serve o/m --hf-overrides '{}'"),
         ("    command: --model o/m --tensor-parallel-size 2", "vllm serve --model o/m --tensor-parallel-size 2"),
+        (
+            "docker run --gpus all \\\n  vllm/vllm-openai:v0.11.0 \\\n  --model o/m",
+            "docker run --gpus all vllm/vllm-openai:v0.11.0 --model o/m",
+        ),
+        ("docker run --rm \\\n  postgres:16", ""),
         ("Please use `vllm serve` instead of this", ""),
     ],
 )
 def test_the_command_line(text: str, command: str) -> None:
     assert read_text(LOG, text).command.strip() == command
+
+
+def test_a_model_of_the_cache_has_its_name() -> None:
+    folder = "/root/.cache/huggingface/hub/models--deepseek-ai--DeepSeek-V4-Flash-0731/snapshots/7872f01b"
+    record = read_text(LOG, f"non-default args: {{'model_tag': '{folder}', 'max_num_seqs': 4}}")
+    assert record.launch == {"model": "deepseek-ai/DeepSeek-V4-Flash-0731", "max_num_seqs": 4}
 
 
 def test_the_tables_of_the_driver() -> None:

@@ -86,7 +86,7 @@ def _listed_words(match: re.Match[str], record: LogRecord) -> None:
         record.command = record.command or shlex.join(words)
 
 
-def command_pattern(words: str, needs: str) -> LogPattern:
+def command_pattern(words: str, needs: str, *, own: bool = True) -> LogPattern:
     """The pattern of a command line that starts an engine, at the start of a line, behind a prompt, or behind the word of a compose file.
 
     Parameters
@@ -95,6 +95,8 @@ def command_pattern(words: str, needs: str) -> LogPattern:
         A regular expression of the words that start it.
     needs : str
         One that each such line holds.
+    own : bool
+        The words say which engine it starts.
 
     Examples
     --------
@@ -106,7 +108,7 @@ def command_pattern(words: str, needs: str) -> LogPattern:
     before = rf"(?:^|[$#+>] |\| )\s{{0,80}}{said}"
     set_first = r"(?:[A-Z_]{2,64}=[^\s|]{0,256}\s{1,4}){0,16}"
     ends = r"(?=\\n\"|[|;&]|$)"
-    return LogPattern(rf"{before}(?P<_command>{set_first}{words}\s[^|;&\n]{{1,8192}}?){ends}", needs, read=_launched)
+    return LogPattern(rf"{before}(?P<_command>{set_first}{words}\s[^|;&\n]{{1,8192}}?){ends}", needs, read=_launched, own=own)
 
 
 def listed_command_pattern(words: str, needs: str) -> LogPattern:
@@ -124,7 +126,7 @@ def listed_command_pattern(words: str, needs: str) -> LogPattern:
 
 _BYTES = "[KMGT]iB|bytes"
 _OUT_OF_MEMORY = (
-    rf"(?:CUDA|HIP|XPU|NPU|MPS) out of memory\. Tried to allocate (?P<failed_alloc_mib>[\d.]+) (?P<failed_alloc_mib__unit>{_BYTES})\.? ?(?!\()"
+    rf"(?:CUDA|HIP|XPU|NPU|MPS) out of memory\. Tried to allocate (?P<failed_alloc_mib>[\d.]+) (?P<failed_alloc_mib__unit>{_BYTES})\b(?! \([GN]PU \d)"
     r"(?:[^|]{0,40}?GPU (?P<_device>\d{1,3}) has a total capacity of (?P<total_gpu_memory_gib>[\d.]+) (?P<total_gpu_memory_gib__unit>[KMGT]iB)"
     rf" of which (?P<_free_mib>[\d.]+) (?P<_free_mib__unit>{_BYTES}) is free)?"
     rf"(?:[^|]{{0,200}}?this process has (?P<_in_use_gib>[\d.]+) (?P<_in_use_gib__unit>{_BYTES}) memory in use)?"
@@ -136,7 +138,7 @@ _OUT_OF_MEMORY_BEFORE = (  # torch up to 2.0, and the NPU's to this day
     rf"(?:CUDA|HIP|NPU) out of memory\. (?:NPUWorkspaceAllocator t|T)ried to allocate "
     rf"(?P<failed_alloc_mib>[\d.]+) (?P<failed_alloc_mib__unit>{_BYTES}) "
     r"\((?:GPU|NPU) (?P<_device>\d{1,3}); (?P<total_gpu_memory_gib>[\d.]+) (?P<total_gpu_memory_gib__unit>[KMGT]iB) total capacity; "
-    rf"(?P<_allocated_gib>[\d.]+) (?P<_allocated_gib__unit>{_BYTES}) already allocated; (?:[\d.]+ (?:{_BYTES}) current active; )?"
+    rf"(?:(?P<_allocated_gib>[\d.]+) (?P<_allocated_gib__unit>{_BYTES}) already allocated; )?[^|)]{{0,80}}?"
     rf"(?P<_free_mib>[\d.]+) (?P<_free_mib__unit>{_BYTES}) free"
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gpusizer.engines.base.log import LogGrammar, LogRecord
 from gpusizer.engines.base.log_common import COMMON
 from gpusizer.engines.vllm.log_errors import ERRORS
@@ -10,10 +12,17 @@ from gpusizer.engines.vllm.log_memory import MEMORY
 
 __all__ = ["LOG"]
 
+_STORED = re.compile(r"models--([\w.-]+?)--([\w.-]+)(?:/|$)")  # a folder of the cache of Hugging Face
+
 
 def _finish(record: LogRecord) -> None:
-    """What follows from several lines: GPUs from ranks, the length that a cache was needed for, what the engine was at."""
+    """What follows from several lines: GPUs, the length that a cache was needed for, what the engine was at, the name of a stored model."""
     launch = record.launch
+    stored = _STORED.search(launch.get("model", ""))
+    if stored is not None:
+        launch["model"] = f"{stored[1]}/{stored[2]}"
+    if " run " in record.command and "vllm" not in record.command:
+        record.command = ""  # of another container
     ranks = launch.get("tp", 1) * launch.get("pp", 1) * launch.get("dp", 1)
     if ranks > 1 or "tp" in launch:
         launch["gpu_count"] = max(launch.get("gpu_count", 1), ranks)

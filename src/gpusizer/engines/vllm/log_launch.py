@@ -102,7 +102,7 @@ LAUNCH = (
     listed_command_pattern(r'"vllm"\s{0,4},\s{0,4}"serve"', '"serve"'),
     listed_command_pattern(r'"python3?"\s{0,4},\s{0,4}"-m"\s{0,4},\s{0,4}"vllm\.entrypoints\.', "vllm.entrypoints."),
     LogPattern(r"\bcommand: {1,8}(?P<_flags>--model[ =][^|;&\n]{1,8192})", "command: ", read=_flags_alone, own=False),
-    command_pattern(r"docker\s{1,4}run\s[^|;&\n]{0,4096}?vllm[\w-]{0,20}:", "docker"),
+    command_pattern(r"(?:docker|podman)\s{1,4}run(?=\s[^|;&\n]{0,4096}?(?:vllm[\w-]{0,20}:|\\\s*$))", " run", own=False),
     LogPattern(rf"vLLM server version v?{_VERSION}, serving model (?P<model>[^\s|]{{1,256}})", "vLLM server version"),
     LogPattern(r"Using max model len (?P<max_model_len>\d{1,12})", "Using max model len"),
     LogPattern(r"[Cc]hunked prefill is enabled (?:with|\()\s?max_num_batched_tokens=(?P<max_num_batched_tokens>\d{1,9})", "max_num_batched_tokens="),
