@@ -354,6 +354,13 @@ def test_what_is_looked_for_in_the_rest_of_a_long_log() -> None:
 
 
 @pytest.mark.shared
+def test_no_line_of_another_engine_is_taken_for_one_of_vllm() -> None:
+    others = [row for row in shared_lines("starts.jsonl") if row["engine"] not in ("vllm", "lmdeploy")]
+    assert len(others) > 100
+    assert [row["id"] for row in others if read_text(LOG, row["log"]).matched] == []
+
+
+@pytest.mark.shared
 def test_published_texts() -> None:
     rows = [row for row in shared_lines("starts.jsonl") if row["engine"] == "vllm"]
     printed, missing, wrong = compared(rows, LOG)

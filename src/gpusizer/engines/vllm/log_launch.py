@@ -117,7 +117,7 @@ LAUNCH = (
     LogPattern(
         r"device_name=(?P<_device>[A-Za-z][\w-]{2,64}?)(?:,dtype=|,block_shape=|,per_channel_quant=|\.json)", "device_name=", read=_device_of_file
     ),
-    LogPattern(r"Your (?P<gpu>[^|]{3,48}?) GPU has compute capability", "GPU has compute capability"),
+    LogPattern(r"Your (?P<gpu>[^|]{3,48}?) GPU has compute capability", "GPU has compute capability", own=False),
     LogPattern(r"Setting attention block size to (?P<block_size>\d{1,6}) tokens", "Setting attention block size"),
     LogPattern(r"[Cc]heckpoint size: (?P<checkpoint_gib>\d{1,6}(?:\.\d+)?) GiB", "heckpoint size:"),
 )
