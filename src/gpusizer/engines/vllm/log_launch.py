@@ -114,9 +114,7 @@ LAUNCH = (
     LogPattern(r"Using (?P<attention_backend>[A-Z][\w ]{2,40}?) backend on V1 engine", "backend on V1 engine"),
     LogPattern(r"\brank \d{1,5} in world size (?P<gpu_count>\d{1,5}) is assigned", "in world size", keep="most"),
     LogPattern(r"\bworld_size=(?P<gpu_count>\d{1,5}) rank=\d{1,5} local_rank=", "world_size=", keep="most"),
-    LogPattern(
-        r"device_name=(?P<_device>[A-Za-z][\w-]{2,64}?)(?:,dtype=|,block_shape=|,per_channel_quant=|\.json)", "device_name=", read=_device_of_file
-    ),
+    LogPattern(r"device_name=(?P<_device>[A-Za-z][\w-]{2,64}?)(?:,|\.json)", "device_name=", read=_device_of_file, own=False),
     LogPattern(r"Your (?P<gpu>[^|]{3,48}?) GPU has compute capability", "GPU has compute capability", own=False),
     LogPattern(r"Setting attention block size to (?P<block_size>\d{1,6}) tokens", "Setting attention block size"),
     LogPattern(r"[Cc]heckpoint size: (?P<checkpoint_gib>\d{1,6}(?:\.\d+)?) GiB", "heckpoint size:"),
