@@ -250,6 +250,11 @@ def test_what_any_program_may_say(line: str, code: str, parameters: dict[str, ob
     assert code in SHARED_CODES
 
 
+def test_every_event_has_a_code_that_is_listed() -> None:
+    events = {each.event for each in LOG.patterns if each.event} | {each.event_serving for each in LOG.patterns if each.event_serving}
+    assert events == set(CODES) | set(SHARED_CODES)
+
+
 def test_where_memory_ran_out() -> None:
     trace = 'Traceback (most recent call last):\n  File "gpu_worker.py", line 300, in compile_or_warm_up_model\n'
     record = read_text(LOG, f'{trace}  File "gpu_model_runner.py", line 4000, in capture_model\n{OUT_OF_MEMORY}\n{OUT_OF_MEMORY}')

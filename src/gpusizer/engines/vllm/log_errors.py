@@ -47,6 +47,7 @@ CODES = (
     "batch-below-context",
     "utilization-beyond-one",
     "gpus-too-few",
+    "worker-failed",
     "worker-died",
     "unknown-argument",
     "raised",
@@ -90,12 +91,13 @@ def _traced(match: re.Match[str], record: LogRecord) -> None:
         record.state["stage"] = stage
 
 
-def _new_trace(match: re.Match[str], record: LogRecord) -> None:
+def _new_trace(_: re.Match[str], record: LogRecord) -> None:
     record.state.pop("stage", None)
 
 
-def _ran_out(match: re.Match[str], record: LogRecord) -> None:
-    record.state.setdefault("out_of_memory_stage", record.state.get("stage"))
+def _ran_out(_: re.Match[str], record: LogRecord) -> None:
+    if "stage" in record.state:
+        record.state.setdefault("out_of_memory_stage", record.state["stage"])
 
 
 _TRACE = (
