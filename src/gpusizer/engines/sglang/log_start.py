@@ -30,6 +30,7 @@ _FIELDS = {
 }
 _KNOWN = frozenset({flag.name for flag in FLAGS if flag.effect is not Effect.NOTHING})
 _LIMITS = {"context_len": "context_len", "chunked_prefill_size": "chunked_prefill_size", "max_running_requests": "max_running_requests"}
+_OF_MANY = re.compile(r"\bDP\d")
 _NUMBER = re.compile(r"\b([a-z_]{4,32})=(-?\d{1,12})\b")
 
 
@@ -55,9 +56,9 @@ def limits(match: re.Match[str], record: LogRecord) -> None:
     said = {name: int(number) for name, number in _NUMBER.findall(match["_rest"])}
     if "max_running_requests" in said:
         record.put("max_running_requests_rank", said["max_running_requests"])
-    ranks = record.launch.get("dp", 1)
+    shared = record.launch.get("dp", 1) == 1 and not _OF_MANY.search(match.string, max(0, match.start() - 60), match.start())
     for name, fields in _LIMITS.items():
-        if name in said and (name != "max_running_requests" or ranks == 1):
+        if name in said and (name != "max_running_requests" or shared):
             record.put(fields, said[name])
 
 
