@@ -1,35 +1,32 @@
-"""What llama.cpp and its forks print when they load a model, and what they say when memory runs out."""
+"""What llama.cpp and its fork print when they load a model, and what they say when memory runs out.
+
+Templates: ggml-org/llama.cpp, src/llama-model.cpp, llama-context.cpp, llama-kv-cache*.cpp, llama-memory-recurrent.cpp, common/fit.cpp, ggml/src;
+ikawrakow/ik_llama.cpp, src/llama.cpp.
+"""
 
 from __future__ import annotations
 
-from gpusizer.engines.base.log import LogGrammar
+import re
 
-__all__ = ["CODES", "LOG"]
-
-CODES = (
-    "device-allocation-failed",
-    "model-allocation-failed",
-    "kv-allocation-failed",
-    "state-allocation-failed",
-    "compute-allocation-failed",
-    "pinned-allocation-failed",
-    "retry-without-pipeline",
-    "fit-projected",
-    "fit-unchanged",
-    "fit-reduced-context",
-    "fit-failed",
-    "pipeline-copies",
-    "context-below-training",
-    "context-above-training",
-    "no-gpu-used",
-    "lock-failed",
-    "v-cache-needs-flash-attention",
-    "model-load-failed",
-    "context-creation-failed",
-    "no-cache-slot",
-    "device-out-of-memory",
+from gpusizer.engines.base.log import LogGrammar, LogPattern, LogRecord
+from gpusizer.engines.llama_cpp.log_buffers import breakdown_row, buffer_named, buffers_told, cache_sized, window_next
+from gpusizer.engines.llama_cpp.log_errors import ERRORS
+from gpusizer.engines.llama_cpp.log_start import (
+    built,
+    device_free,
+    device_listed,
+    fork_seen,
+    layers_offloaded,
+    model_file,
+    model_named,
+    setting,
+    start_told,
 )
-"""What may happen, with the parameters that its line tells:
+
+__all__ = ["CODES", "LOG", "PATTERNS", "WORDS", "finish"]
+
+CODES = tuple(dict.fromkeys(each.event for each in ERRORS))
+"""What may happen, with the parameters that its line tells (each may be absent):
 
 device-allocation-failed
     ``failed_alloc_mib``, ``device``: the driver gave no buffer of that size.
@@ -40,7 +37,7 @@ pinned-allocation-failed
 retry-without-pipeline
     The copies of the pipeline found no room; one copy is tried.
 fit-projected
-    ``projected_mib``, ``free_mib``: what it reckoned before it loaded.
+    ``total_self_mib``, ``projected_free_mib``: what it reckoned before it loaded.
 fit-unchanged
     ``left_mib``, ``target_mib``: it fits as asked.
 fit-reduced-context
@@ -58,11 +55,105 @@ lock-failed
 v-cache-needs-flash-attention
     A quantised V cache was asked for without flash attention: it does not start.
 model-load-failed, context-creation-failed
-    ``reason`` where it is told.
+    ``reason``.
 no-cache-slot
-    ``batch_tokens`` where it is told: a request found no cells while serving.
+    ``batch_tokens``: a request found no cells while serving.
 device-out-of-memory
     The device ran out of memory while it computed.
 """
 
-LOG = LogGrammar(engine="llama.cpp", patterns=())
+_AT = r"(?:^|[:|>] )\s{0,40}"  # where a name begins: the line, or behind the function that prints it
+_DEVICE = r"(?P<_device>[A-Za-z][\w.+-]{0,31}(?:\[[\w.:-]{1,64}\])?(?: [\w()./+-]{1,24}){0,8}?)"
+_KINDS = r"(?:(?P<_kind>model|KV|compute|RS|output|LoRA|DSV4 [\w /-]{1,40}? state)\s{1,4})?"
+_TYPE = r"[a-z]\w{1,11}"
+_SETTINGS = ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "flash_attn", "kv_unified", "mla_attn", "attn_max_b", "fused_moe")
+
+
+def _mib(name: str) -> str:
+    return rf"\s{{0,8}}(?P<{name}>\d{{1,9}}\.\d{{2}}) MiB"
+
+
+def _setting(name: str) -> LogPattern:
+    return LogPattern(rf"{_AT}(?P<_setting>{name})\s{{0,12}}=\s{{1,4}}(?P<_value>[\w-]{{1,16}})", name, read=setting)
+
+
+_START = (
+    LogPattern(r"\bbuild(?:_info)?(?:: | = )b?(?P<_build>\d{1,6})(?:-| \()[0-9a-f]{7,40}", "build", read=built),
+    LogPattern(r"\bbuild=(?P<_build>\d{1,6}) commit=", " commit=", read=built),
+    LogPattern(r"ik_llama\.cpp", "ik_llama", read=fork_seen, own=False),
+    LogPattern(r"c\^KV \(", "c^KV (", read=fork_seen),
+    LogPattern(r"key-value pairs and \d{1,6} tensors from (?P<_path>[^|\n]{1,512}?) \(version", "key-value pairs and", read=model_file),
+    LogPattern(r"general\.name(?:\s{1,4}str)?\s{1,40}= (?P<_name>[^|\n]{1,120})", "general.name", read=model_named),
+    LogPattern(r"(?:file type|model ftype)\s{1,12}= (?P<quantization>[^|\n]{1,48}?)\s{0,4}(?:\||$)", "type", keep="first"),
+    LogPattern(r"(?:file size|model size)\s{1,12}= (?P<checkpoint_gib>[\d.]{1,12}) (?P<checkpoint_gib__unit>[GM]iB) \(", " size "),
+    LogPattern(
+        r"\bDevice (?P<_index>\d{1,3}): (?P<_name>[A-Z][^,|\n:]{2,80}?)(?:, (?:compute capability|gfx)[^|\n]{0,200}|\s{0,4}(?:\||$))",
+        "Device ",
+        read=device_listed,
+        own=False,
+    ),
+    LogPattern(r"compute capability \d{1,2}\.\d, VMM: ", "compute capability"),
+    LogPattern(r"ggml_vulkan: (?P<_index>\d{1,3}) = (?P<_name>[^|\n]{2,80}?) \(", "ggml_vulkan: ", read=device_listed),
+    LogPattern(r"(?:found device: |GPU name: {1,4}(?:MTL\d \()?)(?P<_name>Apple [\w ]{1,24})", "Apple ", read=device_listed),
+    LogPattern(r"\[level_zero:gpu[^\]]{0,8}\]\|\s{0,8}(?P<_name>Intel[^|\n]{2,60}?)\s{0,40}\|", "level_zero:gpu", read=device_listed),
+    LogPattern(
+        r"using device (?P<_device>[\w:.\[\]-]{2,60}) \((?P<_name>[^|\n]{2,90}?)\)(?: \([0-9a-fA-F:.]{4,20}\)| \(unknown id\))? - (?P<_free>\d{1,9}) MiB free",
+        "using device ",
+        read=device_free,
+    ),
+    LogPattern(r"offloaded (?P<_layers>\d{1,4})/(?P<_all>\d{1,4}) layers to GPU", "layers to GPU", read=layers_offloaded),
+    *(_setting(name) for name in _SETTINGS),
+)
+
+_MEMORY = (
+    LogPattern(
+        rf"(?:^|[>|] ?|(?P<_function>\b\w{{2,60}}): ?)\s{{0,40}}{_DEVICE}\s{{1,4}}{_KINDS}buffer size\s{{0,4}}={_mib('_size')}",
+        "buffer size",
+        read=buffer_named,
+    ),
+    LogPattern(
+        rf"{_AT}size ={_mib('_size')} \(\s{{0,12}}(?P<_cells>\d{{1,10}}) cells,\s{{0,4}}\d{{1,4}} layers,\s{{0,4}}\d{{1,4}}(?:/(?P<_streams>\d{{1,4}}))? seqs[^)]{{0,40}}\)"
+        rf"(?:, K \((?P<_key_type>{_TYPE})\):{_mib('_keys')}(?:, V \((?P<_value_type>{_TYPE})\):{_mib('_values')})?|(?P<_recurrent>, R \())?",
+        " cells,",
+        read=cache_sized,
+    ),
+    LogPattern(
+        rf"KV self size\s{{0,4}}={_mib('_size')}, (?:K|K-only|c\^KV) \((?P<_key_type>{_TYPE})\):{_mib('_keys')}"
+        rf"(?:, (?:V|kv\^T) \((?P<_value_type>{_TYPE})\):{_mib('_values')})?",
+        "KV self size",
+        read=cache_sized,
+    ),
+    LogPattern(r"creating (?P<_full>non-)?\s{0,8}SWA KV cache, size = \d{1,10} cells", "SWA KV cache", read=window_next),
+    LogPattern(
+        r"(?P<_total>\d{1,9}) = +(?P<_free>\d{1,9}) \+ \( *(?P<_self>\d{1,9}) = +(?P<_model>\d{1,9}) \+ +(?P<_context>\d{1,9}) \+ +(?P<_compute>\d{1,9})\) \+",
+        " + (",
+        read=breakdown_row,
+    ),
+    LogPattern(r"memory breakdown \[MiB\]", "memory breakdown"),
+)
+
+_SERVES = (
+    LogPattern(r"server is listening on|HTTP server is listening|all slots are idle", "s", outcome="starts", serves=True),
+    LogPattern(r"llama_(?:perf|print)_\w{2,32}:\s{1,8}(?:load|eval|total) time", "time", outcome="starts", serves=True),
+)
+
+PATTERNS = (*_START, *_MEMORY, *ERRORS, *_SERVES)
+WORDS = frozenset(
+    {"_build", "_path", "_name", "_index", "_device", "_function", "_kind", "_setting", "_value", "_key_type", "_value_type", "_full", "_recurrent", "_reason"}
+)
+
+
+def finish(record: LogRecord) -> None:
+    """Fields of the start, figures of the buffers, and how it ended where only the buffers tell."""
+    start_told(record)
+    buffers_told(record)
+    if record.outcome == "unknown":
+        if "no_room" in record.state:
+            record.outcome = "out-of-memory"
+        elif "refused" in record.state:
+            record.outcome = "refused"
+        elif "compute_buffer_mib" in record.measured and "buffers" in record.state:
+            record.outcome = "starts"
+
+
+LOG = LogGrammar(engine="llama.cpp", patterns=PATTERNS, words=WORDS, finish=finish, begins=("build: ", "build = ", "build_info: "))
