@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from gpusizer.engines.base.log import LogGrammar, LogPattern, LogRecord
-from gpusizer.engines.llama_cpp.log_buffers import breakdown_row, buffer_named, buffers_told, cache_sized, window_next
+from gpusizer.engines.base.log_common import COMMON, command_pattern
+from gpusizer.engines.llama_cpp.log_buffers import breakdown_row, buffer_named, buffers_told, cache_sized, of_model, window_next
 from gpusizer.engines.llama_cpp.log_errors import ERRORS
 from gpusizer.engines.llama_cpp.log_start import (
     built,
@@ -139,7 +140,22 @@ _SERVES = (
 
 PATTERNS = (*_START, *_MEMORY, *ERRORS, *_SERVES)
 WORDS = frozenset(
-    {"_build", "_path", "_name", "_index", "_device", "_function", "_kind", "_setting", "_value", "_key_type", "_value_type", "_full", "_recurrent", "_reason"}
+    {
+        "_build",
+        "_path",
+        "_name",
+        "_index",
+        "_device",
+        "_function",
+        "_kind",
+        "_setting",
+        "_value",
+        "_key_type",
+        "_value_type",
+        "_full",
+        "_recurrent",
+        "_reason",
+    }
 )
 
 
@@ -152,8 +168,18 @@ def finish(record: LogRecord) -> None:
             record.outcome = "out-of-memory"
         elif "refused" in record.state:
             record.outcome = "refused"
-        elif "compute_buffer_mib" in record.measured and "buffers" in record.state:
+        elif of_model(record).compute:
             record.outcome = "starts"
 
 
-LOG = LogGrammar(engine="llama.cpp", patterns=PATTERNS, words=WORDS, finish=finish, begins=("build: ", "build = ", "build_info: "))
+_LAUNCHED = command_pattern(
+    r"(?:[\w./~$-]{0,256}/)?llama-(?:server|cli|bench|batched-bench|perplexity|sweep-bench|completion|mtmd-cli)(?:\.exe)?", "llama-"
+)
+
+LOG = LogGrammar(
+    engine="llama.cpp",
+    patterns=(*PATTERNS, _LAUNCHED, *(each for each in COMMON if not each.event.startswith("torch-"))),
+    words=WORDS | {"_command"},
+    finish=finish,
+    begins=("build: ", "build = ", "build_info: "),
+)

@@ -178,7 +178,7 @@ def _cache_told(record: LogRecord, buffers: Buffers) -> None:
         record.put("rs_buffer_mib_by_device", _named(buffers.state))
     caches = [each for each in buffers.caches if not each["recurrent"]]
     gpus = [size for device, size in buffers.cache.items() if not is_host(device)]
-    if len(gpus) == len(buffers.cache) == 1 and not buffers.state:
+    if len(gpus) == 1 and not buffers.state:
         record.put("kv_gib_per_gpu", round(gpus[0] * MiB / GiB, 4))
     if caches:
         record.put("kv_total_mib", round(sum(each["size"] for each in caches), 2))

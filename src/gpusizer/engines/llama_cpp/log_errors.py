@@ -44,7 +44,10 @@ _ALLOCATION = (
         read=_no_room,
     ),
     LogPattern(
-        r"unable to allocate (?P<_device>[A-Za-z]\w{0,31})(?: [\w()]{1,32}){0,4}? buffer", "unable to allocate", event="model-allocation-failed", read=_no_room
+        r"unable to allocate (?P<_device>[A-Za-z]\w{0,31})(?: [\w()]{1,32}){0,4}? buffer",
+        "unable to allocate",
+        event="model-allocation-failed",
+        read=_no_room,
     ),
     LogPattern(r"failed to allocate buffer for kv cache", "buffer for kv cache", event="kv-allocation-failed", read=_no_room),
     LogPattern(r"failed to allocate buffer for rs cache", "buffer for rs cache", event="state-allocation-failed", read=_no_room),
@@ -60,7 +63,9 @@ _FIT = (
         event="fit-projected",
     ),
     LogPattern(
-        r"will leave (?P<_left_mib>-?\d{1,9}) >= (?P<_target_mib>\d{1,9}) MiB of [\w ]{4,24}, no changes needed", "no changes needed", event="fit-unchanged"
+        r"will leave (?P<_left_mib>-?\d{1,9}) >= (?P<_target_mib>\d{1,9}) MiB of [\w ]{4,24}, no changes needed",
+        "no changes needed",
+        event="fit-unchanged",
     ),
     LogPattern(r"targets for free memory can be met on all devices, no changes needed", "no changes needed", event="fit-unchanged"),
     LogPattern(
@@ -74,10 +79,14 @@ _FIT = (
 _REFUSED = (
     LogPattern(r"pipeline parallelism enabled(?: \(n_copies=(?P<_copies>\d{1,2})\))?", "pipeline parallelism enabled", event="pipeline-copies"),
     LogPattern(
-        r"n_ctx(?:_per|_pre)?_seq \((?P<_context>\d{1,10})\) < n_ctx_train \((?P<_trained>\d{1,10})\)", ") < n_ctx_train (", event="context-below-training"
+        r"n_ctx(?:_per|_pre)?_seq \((?P<_context>\d{1,10})\) < n_ctx_train \((?P<_trained>\d{1,10})\)",
+        ") < n_ctx_train (",
+        event="context-below-training",
     ),
     LogPattern(
-        r"n_ctx(?:_per|_pre)?_seq \((?P<_context>\d{1,10})\) > n_ctx_train \((?P<_trained>\d{1,10})\)", ") > n_ctx_train (", event="context-above-training"
+        r"n_ctx(?:_per|_pre)?_seq \((?P<_context>\d{1,10})\) > n_ctx_train \((?P<_trained>\d{1,10})\)",
+        ") > n_ctx_train (",
+        event="context-above-training",
     ),
     LogPattern(r"no usable GPU found, --gpu-layers option will be ignored", "no usable GPU found", event="no-gpu-used"),
     LogPattern(r"not compiled with (?:support for )?GPU offload", "not compiled with", event="no-gpu-used"),

@@ -7,6 +7,7 @@ model_executor/model_runner.py and pool_configurator.py, managers/scheduler.py; 
 from __future__ import annotations
 
 from gpusizer.engines.base.log import LogGrammar, LogPattern
+from gpusizer.engines.base.log_common import COMMON, command_pattern
 from gpusizer.engines.sglang.log_errors import ERRORS
 from gpusizer.engines.sglang.log_pools import (
     finish,
@@ -80,7 +81,11 @@ _MEMORY = (
     ),
     LogPattern(rf"{_HEAD}KV size: (?P<_keys>{_GB}) ?GB(?P<_values>)", " KV size: ", read=pool_allocated),
     LogPattern(rf"{_HEAD}K size: (?P<_keys>{_GB}) ?GB, V size: (?P<_values>{_GB}) ?GB", "K size: ", read=pool_allocated),
-    LogPattern(rf"SWAKVPool mem usage: (?P<_used>{_GB}) GB, swa size: (?P<swa_tokens>\d{{1,12}}), full size: (?P<_tokens>\d{{1,12}})", "SWAKVPool mem", read=pool_of_windows),
+    LogPattern(
+        rf"SWAKVPool mem usage: (?P<_used>{_GB}) GB, swa size: (?P<swa_tokens>\d{{1,12}}), full size: (?P<_tokens>\d{{1,12}})",
+        "SWAKVPool mem",
+        read=pool_of_windows,
+    ),
     LogPattern(r"full_layer_tokens=(?P<_tokens>\d{1,12}), swa_layer_tokens=(?P<swa_tokens>\d{1,12})", "full_layer_tokens=", read=tokens_sized),
     LogPattern(
         r"DSv4 memory calculation: bytes_per_full_token=(?P<bytes_per_full_token>[\d.]{3,12}), available_bytes=(?P<kv_gib_per_gpu>[\d.]{3,9}) GB, "
@@ -104,15 +109,19 @@ _MEMORY = (
         r"['\"]token_capacity['\"]: (?P<kv_tokens>\d{1,12}), ['\"]graph['\"]: (?P<cuda_graph_gib>[\d.]{1,9})",
         "token_capacity",
     ),
-    LogPattern(rf"max_total_num_tokens['\"]?[=: ]{{1,2}}(?P<_tokens>\d[\d,]{{0,15}}\b){_REST}", "max_total_num_tokens", outcome="starts", read=limits),
+    LogPattern(
+        rf"max_total_num_tokens['\"]?[=: ]{{1,2}}(?P<_tokens>\d[\d,]{{0,15}}\b){_REST}", "max_total_num_tokens", outcome="starts", read=limits
+    ),
     LogPattern(r"available_gpu_mem=(?P<_free>-?[\d.]{3,9}) ?GB", "available_gpu_mem=", read=free_in_the_end),
     LogPattern(r"The server is fired up and ready to roll!", "ready to roll!", outcome="starts", serves=True),
 )
 
+_LAUNCHED = command_pattern(r"(?:python[\d.]{0,5} -m )?sglang(?:\.launch_server|\.bench_\w{2,32}|\s+serve)", "sglang")
+
 LOG = LogGrammar(
     engine="sglang",
-    patterns=(*_START, *_MEMORY, *ERRORS),
-    words=frozenset({"_rank", "_rest", "_args", "_kind", "_device", "reason", "_reason", "_values"}),
+    patterns=(*_START, *_MEMORY, *ERRORS, _LAUNCHED, *COMMON),
+    words=frozenset({"_rank", "_rest", "_args", "_kind", "_device", "_reason", "_values", "_command"}),
     finish=finish,
     begins=("server_args=ServerArgs(",),
 )

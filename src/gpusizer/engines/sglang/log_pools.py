@@ -8,7 +8,18 @@ from typing import Any
 
 from gpusizer.engines.base.log import LogRecord
 
-__all__ = ["finish", "free_before", "graph_began", "graph_ended", "pool_allocated", "pool_ended", "pool_of_windows", "tokens_sized", "weights_loaded", "weights_without_head"]
+__all__ = [
+    "finish",
+    "free_before",
+    "graph_began",
+    "graph_ended",
+    "pool_allocated",
+    "pool_ended",
+    "pool_of_windows",
+    "tokens_sized",
+    "weights_loaded",
+    "weights_without_head",
+]
 
 MOST_RANKS = 1024
 _MOST_OF_A_KIND = 32

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from gpusizer.engines.base.flag import Effect
 from gpusizer.engines.base.log import LogGrammar, LogPattern, LogRecord, number_of
+from gpusizer.engines.base.log_common import COMMON, command_pattern
 from gpusizer.engines.base.log_values import printed_items, printed_value
 from gpusizer.engines.tensorrt_llm.flags import FLAGS
 from gpusizer.units import GiB, MiB
@@ -110,7 +111,9 @@ def _finish(record: LogRecord) -> None:
             record.put(name, record.state[told])
     cuts = record.state.get("cutting") or record.state.get("cut", {})
     record.events[:] = [
-        replace(each, parameters=cuts[each.code]) if each.code in cuts else each for each in record.events if each.code not in _CUTS or each.code in cuts
+        replace(each, parameters=cuts[each.code]) if each.code in cuts else each
+        for each in record.events
+        if each.code not in _CUTS or each.code in cuts
     ]
 
 
@@ -146,7 +149,9 @@ _MEMORY = (
     LogPattern(rf"(?:Use|Rank \d{{1,4}} uses) (?P<_weights_without_rest_gib>{_NUMBER}) GB for model weights", "GB for model weights", read=_remember),
     LogPattern(rf"loading model weights \(inside torch\) {_PROFILED}(?P<weights_gib_per_gpu>{_NUMBER}) GiB", "weights (inside torch)"),
     LogPattern(rf"during inference \(inside torch\) {_PROFILED}(?P<activation_gib>{_NUMBER}) GiB", "inference (inside torch)", keep="last"),
-    LogPattern(rf"outside torch \(e\.g\., NCCL and CUDA graphs\) {_PROFILED}(?P<outside_torch_gib>{_NUMBER}) GiB", "NCCL and CUDA graphs)", keep="last"),
+    LogPattern(
+        rf"outside torch \(e\.g\., NCCL and CUDA graphs\) {_PROFILED}(?P<outside_torch_gib>{_NUMBER}) GiB", "NCCL and CUDA graphs)", keep="last"
+    ),
     LogPattern(
         rf"Peak memory during memory usage profiling \(torch \+ non-torch\): (?P<peak_gib>{_NUMBER}) GiB, "
         rf"available KV cache memory when calculating max tokens: (?P<_reckoned_gib>{_NUMBER}) GiB",
@@ -163,11 +168,15 @@ _MEMORY = (
     LogPattern(r"Estimated max tokens in KV cache ?: (?P<_reckoned_tokens>\d{1,12})", "Estimated max tokens in KV", read=_remember),
     LogPattern(rf"Estimated max memory in KV cache ?: (?P<_reckoned_gib>{_NUMBER}) GiB", "Estimated max memory in KV", read=_remember),
     LogPattern(
-        rf"Allocated (?P<_size>{_NUMBER}) GiB for max tokens in paged KV cache \((?P<_tokens>\d{{1,12}})\)", "for max tokens in paged KV cache", read=_pool
+        rf"Allocated (?P<_size>{_NUMBER}) GiB for max tokens in paged KV cache \((?P<_tokens>\d{{1,12}})\)",
+        "for max tokens in paged KV cache",
+        read=_pool,
     ),
     LogPattern(r"Using (?P<kv_tokens>\d{1,12}) tokens in paged KV cache", "tokens in paged KV cache", outcome="starts"),
     LogPattern(r"(?:KV cache primary pool: |\.primaryBlocks=)(?P<kv_blocks>\d{1,9})", "rimary", keep="last"),
-    LogPattern(rf"in paged kv cache: total: (?P<total_gib>{_NUMBER}) GiB, available: (?P<avail_before_pool_gib>{_NUMBER}) GiB", "in paged kv cache: total"),
+    LogPattern(
+        rf"in paged kv cache: total: (?P<total_gib>{_NUMBER}) GiB, available: (?P<avail_before_pool_gib>{_NUMBER}) GiB", "in paged kv cache: total"
+    ),
     LogPattern(r"Loaded engine size: (?P<loaded_engine_mib>\d{1,7}) MiB", "Loaded engine size"),
     LogPattern(
         r"TensorRT-managed allocation in IExecutionContext creation: [^|\n]{0,40} now: CPU \d{1,7}, GPU (?P<_managed>\d{1,7}) \(MiB\)",
@@ -175,7 +184,9 @@ _MEMORY = (
         read=_managed,
     ),
     LogPattern(rf"Allocated (?P<_workspace>{_NUMBER}) MiB for execution context memory", "for execution context memory", read=_workspace),
-    LogPattern(rf"Allocated (?P<runtime_buffers_gib>{_NUMBER}) (?P<runtime_buffers_gib__unit>[KMG]B) GPU memory for runtime buffers", "for runtime buffers"),
+    LogPattern(
+        rf"Allocated (?P<runtime_buffers_gib>{_NUMBER}) (?P<runtime_buffers_gib__unit>[KMG]B) GPU memory for runtime buffers", "for runtime buffers"
+    ),
     LogPattern(rf"Allocated (?P<decoder_gib>{_NUMBER}) (?P<decoder_gib__unit>[KMG]B) GPU memory for decoder", "GPU memory for decoder"),
     LogPattern(r"Application startup complete", "startup complete", outcome="starts", own=False, serves=True),
 )
@@ -183,10 +194,15 @@ _MEMORY = (
 _ERRORS = (
     LogPattern(r"Adjusted max_seq_len to (?P<_max_seq_len>\d{1,9})", "Adjusted max_seq_len", event="context-cut-to-cache", read=_cut),
     LogPattern(
-        r"[Ww]indow size (?P<_attention_window>\d{1,9}) exceeds upper bound (?P<_upper_bound>\d{1,9})", "exceeds upper bound", event="window-cut-to-cache", read=_cut
+        r"[Ww]indow size (?P<_attention_window>\d{1,9}) exceeds upper bound (?P<_upper_bound>\d{1,9})",
+        "exceeds upper bound",
+        event="window-cut-to-cache",
+        read=_cut,
     ),
     LogPattern(r"Impossible to fit in any sequence in kvCache", "sequence in kvCache", outcome="out-of-memory", event="no-memory-for-cache"),
-    LogPattern(r"Executor creation failed due to insufficient GPU memory", "insufficient GPU memory", outcome="out-of-memory", event="no-memory-for-cache"),
+    LogPattern(
+        r"Executor creation failed due to insufficient GPU memory", "insufficient GPU memory", outcome="out-of-memory", event="no-memory-for-cache"
+    ),
     LogPattern(
         r"Failed to initialize executor on rank \d{1,5}: (?P<_reason>[^|\n]{1,160})",
         "Failed to initialize executor",
@@ -195,7 +211,11 @@ _ERRORS = (
         read=_failed,
     ),
     LogPattern(
-        r"CUDA runtime error in [^|\n]{1,200}?: out of memory", "CUDA runtime error in", outcome="out-of-memory", event="cuda-out-of-memory", later=True
+        r"CUDA runtime error in [^|\n]{1,200}?: out of memory",
+        "CUDA runtime error in",
+        outcome="out-of-memory",
+        event="cuda-out-of-memory",
+        later=True,
     ),
     LogPattern(
         r"Requested amount of GPU memory \((?P<failed_alloc_mib>\d{1,15}) (?P<failed_alloc_mib__unit>bytes)\) could not be allocated",
@@ -205,10 +225,12 @@ _ERRORS = (
     ),
 )
 
+_LAUNCHED = command_pattern(r"trtllm-(?:serve|bench|llmapi-launch)", "trtllm-")
+
 LOG = LogGrammar(
     engine="tensorrt-llm",
-    patterns=(*_START, *_MEMORY, *_ERRORS),
-    words=frozenset({"_args", "_reason"}),
+    patterns=(*_START, *_MEMORY, *_ERRORS, _LAUNCHED, *COMMON),
+    words=frozenset({"_args", "_reason", "_command"}),
     finish=_finish,
     begins=("LLM version: ",),
 )
