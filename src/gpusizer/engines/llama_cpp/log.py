@@ -6,8 +6,6 @@ ikawrakow/ik_llama.cpp, src/llama.cpp.
 
 from __future__ import annotations
 
-import re
-
 from gpusizer.engines.base.log import LogGrammar, LogPattern, LogRecord
 from gpusizer.engines.base.log_common import COMMON, command_pattern
 from gpusizer.engines.llama_cpp.log_buffers import breakdown_row, buffer_named, buffers_told, cache_sized, of_model, window_next
@@ -98,7 +96,8 @@ _START = (
     LogPattern(r"(?:found device: |GPU name: {1,4}(?:MTL\d \()?)(?P<_name>Apple [\w ]{1,24})", "Apple ", read=device_listed),
     LogPattern(r"\[level_zero:gpu[^\]]{0,8}\]\|\s{0,8}(?P<_name>Intel[^|\n]{2,60}?)\s{0,40}\|", "level_zero:gpu", read=device_listed),
     LogPattern(
-        r"using device (?P<_device>[\w:.\[\]-]{2,60}) \((?P<_name>[^|\n]{2,90}?)\)(?: \([0-9a-fA-F:.]{4,20}\)| \(unknown id\))? - (?P<_free>\d{1,9}) MiB free",
+        r"using device (?P<_device>[\w:.\[\]-]{2,60}) \((?P<_name>[^|\n]{2,90}?)\)(?: \([0-9a-fA-F:.]{4,20}\)| \(unknown id\))? - "
+        r"(?P<_free>\d{1,9}) MiB free",
         "using device ",
         read=device_free,
     ),
@@ -113,7 +112,8 @@ _MEMORY = (
         read=buffer_named,
     ),
     LogPattern(
-        rf"{_AT}size ={_mib('_size')} \(\s{{0,12}}(?P<_cells>\d{{1,10}}) cells,\s{{0,4}}\d{{1,4}} layers,\s{{0,4}}\d{{1,4}}(?:/(?P<_streams>\d{{1,4}}))? seqs[^)]{{0,40}}\)"
+        rf"{_AT}size ={_mib('_size')} \(\s{{0,12}}(?P<_cells>\d{{1,10}}) cells,\s{{0,4}}\d{{1,4}} layers,\s{{0,4}}"
+        rf"\d{{1,4}}(?:/(?P<_streams>\d{{1,4}}))? seqs[^)]{{0,40}}\)"
         rf"(?:, K \((?P<_key_type>{_TYPE})\):{_mib('_keys')}(?:, V \((?P<_value_type>{_TYPE})\):{_mib('_values')})?|(?P<_recurrent>, R \())?",
         " cells,",
         read=cache_sized,
@@ -126,7 +126,8 @@ _MEMORY = (
     ),
     LogPattern(r"creating (?P<_full>non-)?\s{0,8}SWA KV cache, size = \d{1,10} cells", "SWA KV cache", read=window_next),
     LogPattern(
-        r"(?P<_total>\d{1,9}) = +(?P<_free>\d{1,9}) \+ \( *(?P<_self>\d{1,9}) = +(?P<_model>\d{1,9}) \+ +(?P<_context>\d{1,9}) \+ +(?P<_compute>\d{1,9})\) \+",
+        r"(?P<_total>\d{1,9}) = +(?P<_free>\d{1,9}) \+ \( *(?P<_self>\d{1,9}) = +(?P<_model>\d{1,9}) \+ +(?P<_context>\d{1,9}) \+ +"
+        r"(?P<_compute>\d{1,9})\) \+",
         " + (",
         read=breakdown_row,
     ),

@@ -176,14 +176,22 @@ def _cache_told(record: LogRecord, buffers: Buffers) -> None:
         record.put("kv_buffer_mib_by_device", _named(buffers.cache))
     if buffers.state:
         record.put("rs_buffer_mib_by_device", _named(buffers.state))
-    caches = [each for each in buffers.caches if not each["recurrent"]]
     gpus = [size for device, size in buffers.cache.items() if not is_host(device)]
     if len(gpus) == 1 and not buffers.state:
         record.put("kv_gib_per_gpu", round(gpus[0] * MiB / GiB, 4))
+    caches = [each for each in buffers.caches if not each["recurrent"]]
     if caches:
-        record.put("kv_total_mib", round(sum(each["size"] for each in caches), 2))
+        _caches_told(record, caches)
     elif buffers.cache:
         record.put("kv_total_mib", round(sum(buffers.cache.values()), 2))
+    cells = [each["cells"] * each.get("streams", 1) for each in caches if "cells" in each and not each["window"]]
+    if cells and "n_ctx" not in buffers.settings:
+        record.put("kv_tokens", max(cells))
+
+
+def _caches_told(record: LogRecord, caches: list[dict[str, Any]]) -> None:
+    """All caches of a model together: of all layers, of those with a window, of an indexer."""
+    record.put("kv_total_mib", round(sum(each["size"] for each in caches), 2))
     for name, part in (("k_gib", "keys"), ("v_gib", "values")):
         if any(part in each for each in caches):
             record.put(name, round(sum(each.get(part, 0.0) for each in caches) * MiB / GiB, 4))
@@ -191,9 +199,6 @@ def _cache_told(record: LogRecord, buffers: Buffers) -> None:
         sizes = [each["size"] for each in caches if each["window"] is window]
         if sizes:
             record.put(name, round(sum(sizes), 2))
-    cells = [each["cells"] * each.get("streams", 1) for each in caches if "cells" in each and not each["window"]]
-    if cells and "n_ctx" not in buffers.settings:
-        record.put("kv_tokens", max(cells))
     types = [(each.get("key_type"), each.get("value_type")) for each in caches if "key_type" in each]
     if types:
         keys, values = types[0]

@@ -73,7 +73,7 @@ _ERRORS = (
 )
 
 CODES = tuple(dict.fromkeys(each.event for each in _ERRORS))
-"""What may happen beside what llama.cpp says (``gpusizer.engines.llama_cpp.log.CODES``), with the parameters that its line tells (each may be absent):
+"""What may happen beside what llama.cpp says (``gpusizer.engines.llama_cpp.log.CODES``), and parameters (each may be absent):
 
 host-memory-short
     ``needed_gib``, ``available_gib``: the model was refused because the host has too little memory.

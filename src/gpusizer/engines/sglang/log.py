@@ -75,7 +75,8 @@ _MEMORY = (
     LogPattern(rf"(?:^|\| )mem usage=(?P<_used>{_GB}) GB, {_FREE}", "mem usage=", read=weights_without_head),
     LogPattern(r"\bavailable memory for KV cache is (?P<kv_budget_gib>-?\d{1,5}\.\d{1,4}) GB", "available memory for KV cache is"),
     LogPattern(
-        r"Memory profiling: available_gpu_memory=(?P<avail_after_weights_gib>[\d.]{3,9}) GB, total_gpu_memory=(?P<total_gpu_memory_gib>[\d.]{3,9}) GB, "
+        r"Memory profiling: available_gpu_memory=(?P<avail_after_weights_gib>[\d.]{3,9}) GB, "
+        r"total_gpu_memory=(?P<total_gpu_memory_gib>[\d.]{3,9}) GB, "
         r"mem_fraction_static=(?P<mem_fraction_static>[\d.]{1,9}), rest_memory=(?P<kv_budget_gib>-?[\d.]{3,9}) GB",
         "Memory profiling:",
     ),
@@ -97,7 +98,8 @@ _MEMORY = (
     LogPattern(
         rf"Mamba Cache is allocated\. max_mamba_cache_size: (?P<mamba_slots>\d{{1,9}}), conv_state size: (?P<mamba_conv_gib>{_GB}) ?GB,? "
         rf"ssm_state size: (?P<mamba_ssm_gib>{_GB}) ?GB,?"
-        rf"(?: intermediate_ssm_state_cache size: (?P<mamba_drafts_ssm_gib>{_GB}) ?GB,? intermediate_conv_window_cache size: (?P<mamba_drafts_conv_gib>{_GB}))?",
+        rf"(?: intermediate_ssm_state_cache size: (?P<mamba_drafts_ssm_gib>{_GB}) ?GB,? "
+        rf"intermediate_conv_window_cache size: (?P<mamba_drafts_conv_gib>{_GB}))?",
         "Mamba Cache is allocated.",
     ),
     LogPattern(rf"{_RANK}Memory pool end\. {_FREE}", "Memory pool end.", read=pool_ended),

@@ -27,6 +27,8 @@ _DRAFT = re.compile(r"NextN|Eagle|MTP|DFlash|Medusa", re.IGNORECASE)
 _SIZE = re.compile(r"(avail mem|mem usage)=(-?\d{1,6}\.\d{1,6})")
 _TYPE = re.compile(r"type=(\w{1,120})")
 
+_Load = tuple[str, float | None, float | None]  # class of the model, free behind it, taken
+
 
 @dataclass
 class Rank:
@@ -44,7 +46,7 @@ class Rank:
         What was captured, and what that took. [GiB]
     """
 
-    weights: list[tuple[str, float | None, float | None]] = field(default_factory=list)
+    weights: list[_Load] = field(default_factory=list)
     pools: list[tuple[int | None, float, float | None]] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
     graphs: list[tuple[str, float]] = field(default_factory=list)
@@ -145,7 +147,8 @@ def finish(record: LogRecord) -> None:
 
 
 def _weights(record: LogRecord, ranks: list[Rank]) -> None:
-    targets, drafts = [], []
+    targets: list[_Load] = []
+    drafts: list[_Load] = []
     for rank in ranks:
         named = [_DRAFT.search(kind) is not None for kind, _, _ in rank.weights]
         for place, load in enumerate(rank.weights):
