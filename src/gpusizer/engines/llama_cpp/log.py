@@ -14,6 +14,7 @@ from gpusizer.engines.llama_cpp.log_start import (
     built,
     device_free,
     device_listed,
+    flash_settled,
     fork_seen,
     layers_offloaded,
     model_file,
@@ -83,7 +84,7 @@ _START = (
     LogPattern(r"c\^KV \(", "c^KV (", read=fork_seen),
     LogPattern(r"key-value pairs and \d{1,6} tensors from (?P<_path>[^|\n]{1,512}?) \(version", "key-value pairs and", read=model_file),
     LogPattern(r"general\.name(?:\s{1,4}str)?\s{1,40}= (?P<_name>[^|\n]{1,120})", "general.name", read=model_named),
-    LogPattern(r"(?:file type|model ftype)\s{1,12}= (?P<quantization>[^|\n]{1,48}?)\s{0,4}(?:\||$)", "type", keep="first"),
+    LogPattern(r"(?:file type|model ftype)\s{1,12}= (?P<quantization>[^|\n]{1,48}?)\s{0,4}(?:\||$)", "type "),
     LogPattern(r"(?:file size|model size)\s{1,12}= (?P<checkpoint_gib>[\d.]{1,12}) (?P<checkpoint_gib__unit>[GM]iB) \(", " size "),
     LogPattern(
         r"\bDevice (?P<_index>\d{1,3}): (?P<_name>[A-Z][^,|\n:]{2,80}?)(?:, (?:compute capability|gfx)[^|\n]{0,200}|\s{0,4}(?:\||$))",
@@ -103,6 +104,7 @@ _START = (
     ),
     LogPattern(r"offloaded (?P<_layers>\d{1,4})/(?P<_all>\d{1,4}) layers to GPU", "layers to GPU", read=layers_offloaded),
     *(_setting(name) for name in _SETTINGS),
+    LogPattern(r"Flash Attention was auto, set to (?P<_value>enabled|disabled)", "Flash Attention was auto", read=flash_settled),
 )
 
 _MEMORY = (
@@ -135,8 +137,8 @@ _MEMORY = (
 )
 
 _SERVES = (
-    LogPattern(r"server is listening on|HTTP server is listening|all slots are idle", "s", outcome="starts", serves=True),
-    LogPattern(r"llama_(?:perf|print)_\w{2,32}:\s{1,8}(?:load|eval|total) time", "time", outcome="starts", serves=True),
+    *(LogPattern(words, words, outcome="starts", serves=True) for words in ("server is listening on", "HTTP server listening", "all slots are idle")),
+    LogPattern(r"llama_(?:perf|print)_\w{2,32}:\s{1,8}(?:load|eval|total) time", " time ", outcome="starts", serves=True),
 )
 
 PATTERNS = (*_START, *_MEMORY, *ERRORS, *_SERVES)

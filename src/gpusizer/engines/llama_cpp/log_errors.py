@@ -109,12 +109,9 @@ _SERVING = (
         event="no-cache-slot",
         later=True,
     ),
-    LogPattern(
-        r"(?:CUDA|ROCm|MUSA) error: out of memory|kIOGPUCommandBufferCallbackErrorOutOfMemory|ErrorOutOfDeviceMemory",
-        "ut",
-        event="device-out-of-memory",
-        read=_no_room,
-        own=False,
+    *(
+        LogPattern(words, words, event="device-out-of-memory", read=_no_room, own=False, later=True)
+        for words in (" error: out of memory", "kIOGPUCommandBufferCallbackErrorOutOfMemory", "ErrorOutOfDeviceMemory")
     ),
 )
 

@@ -8,7 +8,18 @@ from collections import Counter
 from gpusizer.engines.base.log import LogRecord
 from gpusizer.engines.llama_cpp.log_buffers import Buffers, is_trial, of_model
 
-__all__ = ["built", "device_free", "device_listed", "fork_seen", "layers_offloaded", "model_file", "model_named", "setting", "start_told"]
+__all__ = [
+    "built",
+    "device_free",
+    "device_listed",
+    "flash_settled",
+    "fork_seen",
+    "layers_offloaded",
+    "model_file",
+    "model_named",
+    "setting",
+    "start_told",
+]
 
 FORK = "ik_llama.cpp"
 _OLDEST_BUILD = 500  # lower numbers are those of packagers who build from one commit
@@ -69,6 +80,11 @@ def setting(match: re.Match[str], record: LogRecord) -> None:
     of_model(record).settings.setdefault(match["_setting"], match["_value"])
     if match["_setting"] in ("mla_attn", "attn_max_b", "fused_moe"):
         fork_seen(match, record)
+
+
+def flash_settled(match: re.Match[str], record: LogRecord) -> None:
+    """What "auto" came to."""
+    of_model(record).settings["flash_attn"] = match["_value"]
 
 
 def start_told(record: LogRecord) -> None:

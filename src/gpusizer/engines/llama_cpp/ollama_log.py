@@ -42,8 +42,8 @@ _ERRORS = (
         later=True,
     ),
     LogPattern(
-        r"(?:msg=\"(?:Load failed|error loading llama server)\"[^|\n]{0,300}? error=\"?|[Ff]ailed to load model: )(?P<_reason>[^|\n\"]{1,200})",
-        "ailed",
+        r"msg=\"Load failed\"[^|\n]{0,300}? error=\"?(?P<_reason>[^|\n\"]{1,200})",
+        "Load failed",
         event="model-load-failed",
         read=any_reason,
     ),

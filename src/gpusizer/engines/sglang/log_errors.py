@@ -96,5 +96,5 @@ ERRORS = (
         event="requests-retracted",
         later=True,
     ),
-    LogPattern(r"(?:pool|token_to_kv_pool_allocator|req_to_token_pool) memory leak detected", "memory leak detected", event="pool-leak", later=True),
+    LogPattern(r"(?:memory|KV cache pool|req_to_token_pool) leak detected", "leak detected", event="pool-leak", later=True),
 )

@@ -148,11 +148,12 @@ def finish(record: LogRecord) -> None:
 
 def _weights(record: LogRecord, ranks: list[Rank]) -> None:
     targets: list[_Load] = []
-    drafts: list[_Load] = []
+    drafts: list[float] = []
     for rank in ranks:
         named = [_DRAFT.search(kind) is not None for kind, _, _ in rank.weights]
-        for place, load in enumerate(rank.weights):
-            (drafts if named[place] or (place and not named[0]) else targets).append(load)
+        behind = [load for place, load in enumerate(rank.weights) if named[place] or (place and not named[0])]
+        targets += [load for load in rank.weights if load not in behind]
+        drafts = drafts or [used for _, _, used in behind if used is not None]
     before = record.measured.get("avail_before_gib")
     if targets:
         _, free, used = targets[0]
@@ -165,9 +166,8 @@ def _weights(record: LogRecord, ranks: list[Rank]) -> None:
     after = record.measured.get("avail_after_weights_gib")
     if before is not None and after is not None:
         record.put("weights_gib_per_gpu", round(before - after, 2))
-    used = next((used for _, _, used in drafts if used is not None), None)
-    if used is not None and used > 0:
-        record.put("draft_weights_gib", used)
+    if sum(drafts) > 0:  # where host and device share memory, less may be taken behind a load than before it
+        record.put("draft_weights_gib", round(sum(drafts), 2))
 
 
 def _pools(record: LogRecord, ranks: list[Rank]) -> None:
@@ -182,8 +182,7 @@ def _pools(record: LogRecord, ranks: list[Rank]) -> None:
             record.put("k_gib", keys)
             record.put("v_gib", values)
         if len(rank.pools) > 1:
-            _, keys, values = rank.pools[1]
-            record.put("draft_kv_gib", round(keys + (values or 0.0), 2))
+            record.put("draft_kv_gib", round(sum(keys + (values or 0.0) for _, keys, values in rank.pools[1:]), 2))
     elif windowed is not None:
         record.put("kv_gib_per_gpu", windowed)
         parts = rank.pools[:2] if rank is not None else []

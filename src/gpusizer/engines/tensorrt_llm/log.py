@@ -172,6 +172,7 @@ _MEMORY = (
         "for max tokens in paged KV cache",
         read=_pool,
     ),
+    LogPattern(r"Allocate (?P<kv_gib_per_gpu>\d{1,15})(?P<kv_gib_per_gpu__unit>) bytes for k/v cache", "bytes for k/v cache"),
     LogPattern(r"Using (?P<kv_tokens>\d{1,12}) tokens in paged KV cache", "tokens in paged KV cache", outcome="starts"),
     LogPattern(r"(?:KV cache primary pool: |\.primaryBlocks=)(?P<kv_blocks>\d{1,9})", "rimary", keep="last"),
     LogPattern(
