@@ -6,6 +6,8 @@ ikawrakow/ik_llama.cpp, src/llama.cpp.
 
 from __future__ import annotations
 
+from functools import partial
+
 from gpusizer.engines.base.log import LogGrammar, LogPattern, LogRecord
 from gpusizer.engines.base.log_common import COMMON, command_pattern
 from gpusizer.engines.llama_cpp.log_buffers import breakdown_row, buffer_named, buffers_told, cache_sized, of_model, window_next
@@ -74,7 +76,10 @@ def _mib(name: str) -> str:
 
 
 def _setting(name: str) -> LogPattern:
-    return LogPattern(rf"{_AT}(?P<_setting>{name})\s{{0,12}}=\s{{1,4}}(?P<_value>[\w-]{{1,16}})", name, read=setting)
+    """A line of the context, or one of a list of them; "n_ctx = " behind a comma is that of one slot."""
+    listed = rf", {name}\s" if name == "n_ctx" else rf", {name}(?:\s{{0,12}}=\s{{1,4}}|\s)"
+    value = r"(?P<_value>\d{1,10}|true|false|enabled|disabled|auto)\b"
+    return LogPattern(rf"(?:{_AT}{name}(?:\s{{0,12}}=\s{{1,4}}|\s)|{listed}){value}", name, read=partial(setting, name))
 
 
 _START = (
@@ -102,7 +107,7 @@ _START = (
         "using device ",
         read=device_free,
     ),
-    LogPattern(r"offloaded (?P<_layers>\d{1,4})/(?P<_all>\d{1,4}) layers to GPU", "layers to GPU", read=layers_offloaded),
+    LogPattern(r"\boffloaded (?P<_layers>\d{1,4})/(?P<_all>\d{1,4})\b", "offloaded ", read=layers_offloaded),
     *(_setting(name) for name in _SETTINGS),
     LogPattern(r"Flash Attention was auto, set to (?P<_value>enabled|disabled)", "Flash Attention was auto", read=flash_settled),
 )
@@ -121,8 +126,8 @@ _MEMORY = (
         read=cache_sized,
     ),
     LogPattern(
-        rf"KV self size\s{{0,4}}={_mib('_size')}, (?:K|K-only|c\^KV) \((?P<_key_type>{_TYPE})\):{_mib('_keys')}"
-        rf"(?:, (?:V|kv\^T) \((?P<_value_type>{_TYPE})\):{_mib('_values')})?",
+        rf"KV self size\s{{0,4}}={_mib('_size')}(?:, (?:K|K-only|c\^KV) \((?P<_key_type>{_TYPE})\)(?::?\s{{1,8}}(?P<_keys>\d{{1,9}}\.\d{{2}})"
+        rf"(?: MiB)?(?:, (?:V|kv\^T) \((?P<_value_type>{_TYPE})\):?\s{{1,8}}(?P<_values>\d{{1,9}}\.\d{{2}}))?)?)?",
         "KV self size",
         read=cache_sized,
     ),

@@ -75,10 +75,10 @@ def layers_offloaded(match: re.Match[str], record: LogRecord) -> None:
         record.flags["n_gpu_layers"] = int(match["_layers"])
 
 
-def setting(match: re.Match[str], record: LogRecord) -> None:
+def setting(name: str, match: re.Match[str], record: LogRecord) -> None:
     """One line of what a context was made with."""
-    of_model(record).settings.setdefault(match["_setting"], match["_value"])
-    if match["_setting"] in ("mla_attn", "attn_max_b", "fused_moe"):
+    of_model(record).settings.setdefault(name, match["_value"])
+    if name in ("mla_attn", "attn_max_b", "fused_moe"):
         fork_seen(match, record)
 
 

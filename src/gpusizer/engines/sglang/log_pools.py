@@ -138,6 +138,10 @@ def finish(record: LogRecord) -> None:
     _weights(record, ranks)
     _pools(record, ranks)
     _graphs(record, ranks)
+    launch = record.launch
+    if "tp" in launch:  # ranks of attention data parallelism are ranks of tensor parallelism
+        copies = 1 if record.flags.get("enable_dp_attention") else launch.get("dp", 1)
+        record.put("gpu_count", launch["tp"] * launch.get("pp", 1) * copies)
     for name in ("final_tokens", "sized_tokens", "pool_tokens"):
         if name in record.state:
             record.put("kv_tokens", record.state[name])

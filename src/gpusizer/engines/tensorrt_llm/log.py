@@ -109,6 +109,8 @@ def _finish(record: LogRecord) -> None:
     for name, told in (("kv_gib_per_gpu", "reckoned_gib"), ("kv_tokens", "reckoned_tokens"), ("weights_gib_per_gpu", "weights_without_rest_gib")):
         if told in record.state:
             record.put(name, record.state[told])
+    if "tp" in record.launch:
+        record.put("gpu_count", record.launch["tp"] * record.launch.get("pp", 1))
     cuts = record.state.get("cutting") or record.state.get("cut", {})
     record.events[:] = [
         replace(each, parameters=cuts[each.code]) if each.code in cuts else each
