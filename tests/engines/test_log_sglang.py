@@ -46,24 +46,27 @@ def test_a_start_with_a_draft_model() -> None:
     record = read_text(LOG, DRAFTED)
     assert record.outcome == "starts"
     assert record.serving
-    assert record.measured.items() >= {
-        "init_dist_gib": 0.55,
-        "avail_before_gib": 78.08,
-        "weights_gib_per_gpu": 30.7,
-        "draft_weights_gib": 0.7,
-        "avail_after_weights_gib": 47.38,
-        "kv_tokens": 481234,
-        "kv_gib_per_gpu": 29.35,
-        "k_gib": 14.68,
-        "v_gib": 14.67,
-        "draft_kv_gib": 0.46,
-        "avail_after_pool_gib": 17.08,
-        "avail_after_draft_pool_gib": 15.04,
-        "avail_at_graph_begin_gib": 16.9,
-        "cuda_graph_gib": 0.66,
-        "cuda_graph_parts_gib": [0.61, 0.05],
-        "avail_after_gib": 14.95,
-    }.items()
+    assert (
+        record.measured.items()
+        >= {
+            "init_dist_gib": 0.55,
+            "avail_before_gib": 78.08,
+            "weights_gib_per_gpu": 30.7,
+            "draft_weights_gib": 0.7,
+            "avail_after_weights_gib": 47.38,
+            "kv_tokens": 481234,
+            "kv_gib_per_gpu": 29.35,
+            "k_gib": 14.68,
+            "v_gib": 14.67,
+            "draft_kv_gib": 0.46,
+            "avail_after_pool_gib": 17.08,
+            "avail_after_draft_pool_gib": 15.04,
+            "avail_at_graph_begin_gib": 16.9,
+            "cuda_graph_gib": 0.66,
+            "cuda_graph_parts_gib": [0.61, 0.05],
+            "avail_after_gib": 14.95,
+        }.items()
+    )
     assert record.launch == {
         "model": "o/m",
         "context_len": 40960,
@@ -97,18 +100,21 @@ def test_states_windows_and_newer_words() -> None:
         "Capture target decode CUDA graph begin. backend=full, num_tokens_per_req=1, avail mem=9.20 GB\n"
         "Capture target decode CUDA graph end. bs=[1, 2, 4], elapsed=4.76 s, mem usage=0.10 GB, avail mem=9.10 GB.\n",
     )
-    assert record.measured.items() >= {
-        "init_dist_gib": 0.71,
-        "mamba_slots": 124,
-        "mamba_conv_gib": 0.34,
-        "mamba_ssm_gib": 17.58,
-        "kv_tokens": 998400,
-        "kv_gib_per_gpu": 20.0,
-        "k_gib": 10.0,
-        "swa_tokens": 79872,
-        "avail_at_graph_begin_gib": 9.2,
-        "avail_after_gib": 9.1,
-    }.items()
+    assert (
+        record.measured.items()
+        >= {
+            "init_dist_gib": 0.71,
+            "mamba_slots": 124,
+            "mamba_conv_gib": 0.34,
+            "mamba_ssm_gib": 17.58,
+            "kv_tokens": 998400,
+            "kv_gib_per_gpu": 20.0,
+            "k_gib": 10.0,
+            "swa_tokens": 79872,
+            "avail_at_graph_begin_gib": 9.2,
+            "avail_after_gib": 9.1,
+        }.items()
+    )
     assert "draft_kv_gib" not in record.measured
 
 
