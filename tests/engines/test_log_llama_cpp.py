@@ -19,7 +19,7 @@ ggml_cuda_init: found 2 CUDA devices:
 build: 6123 (79c1160b) with cc (Ubuntu) for x86_64-linux-gnu
 0.01.234 I llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 3090) (0000:01:00.0) - 23900 MiB free
 0.01.235 I llama_model_load_from_file_impl: using device CUDA1 (NVIDIA RTX A4000) (0000:02:00.0) - 15900 MiB free
-llama_model_loader: loaded meta data with 36 key-value pairs and 771 tensors from /home/someone/My Models/gemma-3-27b-it-Q4_K_M.gguf (version GGUF V3 (latest))
+llama_model_loader: loaded meta data with 36 key-value pairs and 771 tensors from /srv/My Models/gemma-3-27b-it-Q4_K_M.gguf (version GGUF V3 (latest))
 print_info: file type   = Q4_K - Medium
 print_info: file size   = 15.00 GiB (4.85 BPW)
 print_info: general.name     = Gemma 3 27b It
@@ -151,7 +151,8 @@ def test_the_fork_is_told_by_what_only_it_prints() -> None:
 def test_weights_that_no_line_names_are_not_made_up() -> None:
     record = read_text(
         LOG,
-        "model size       = 300.0 GiB (4.0 BPW)\nllm_load_tensors:  CPU buffer size = 41420.65 MiB\nllm_load_tensors: CUDA0 buffer size =  9000.00 MiB\n",
+        "model size       = 300.0 GiB (4.0 BPW)\nllm_load_tensors:  CPU buffer size = 41420.65 MiB\n"
+        "llm_load_tensors: CUDA0 buffer size =  9000.00 MiB\n",
     )
     assert record.measured["weights_gib_per_gpu"] == 8.7891
     assert "cpu_model_buffer_mib" not in record.measured

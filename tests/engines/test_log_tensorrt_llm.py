@@ -71,7 +71,8 @@ def test_an_engine_file() -> None:
         LOG,
         "[TensorRT-LLM][INFO] Loaded engine size: 8925 MiB\n"
         "[TensorRT-LLM][INFO] [MemUsageChange] Allocated 1013.01 MiB for execution context memory.\n"
-        "[TensorRT-LLM][INFO] [MemUsageChange] TensorRT-managed allocation in IExecutionContext creation: CPU +0, GPU +0, now: CPU 0, GPU 8727 (MiB)\n"
+        "[TensorRT-LLM][INFO] [MemUsageChange] TensorRT-managed allocation in IExecutionContext creation: "
+        "CPU +0, GPU +0, now: CPU 0, GPU 8727 (MiB)\n"
         "[TensorRT-LLM][INFO] Memory usage when calculating max tokens in paged kv cache: total: 79.10 GiB, available: 57.87 GiB\n"
         "[TensorRT-LLM][INFO] Number of blocks in KV cache primary pool: 42668\n"
         "[TensorRT-LLM][INFO] Number of tokens per block: 64.\n"
