@@ -210,10 +210,13 @@ def test_what_failed(lines: str, expected: dict[str, dict[str, object]], outcome
     assert record.outcome == outcome
 
 
+TABLE = "common_memory_breakdown_print: | memory breakdown [MiB] |  total     free     self   model   context   compute    unaccounted |\n"
+ROW = "common_memory_breakdown_print: |   - ROCm{} (8060S Graphics) | 115200 = 120459 + ({} = 61223 +    9306 +     796) + -76586 |\n"
+HOST = "common_memory_breakdown_print: |   - Host                |           1385 =  1104 +       0 +     281             |\n"
+
+
 def test_the_table_of_memory_stands_in_for_buffers() -> None:
-    record = read_text(
-        LOG, "common_memory_breakdown_print: |   - ROCm0 (8060S Graphics) | 115200 = 120459 + (71326 = 61223 +    9306 +     796) + -76586 |"
-    )
+    record = read_text(LOG, TABLE + ROW.format(0, 90000) + HOST + TABLE + ROW.format(0, 71326) + HOST)
     assert record.measured == {
         "total_mib": 115200,
         "self_mib": 71326,
@@ -222,6 +225,8 @@ def test_the_table_of_memory_stands_in_for_buffers() -> None:
         "compute_buffer_mib": 796,
     }
     assert record.outcome == "unknown"
+    both = read_text(LOG, TABLE + ROW.format(0, 71326) + ROW.format(1, 71326) + HOST)
+    assert both.measured == {"total_mib": 230400, "self_mib": 142652}
 
 
 @pytest.mark.shared

@@ -81,6 +81,23 @@ def test_a_log_of_ollama_matches_more_of_ollama() -> None:
     assert read_text(LOG, plain).matched == read_text(RUNNER, plain).matched > 0  # nothing tells them apart: the engine of the lines is named
 
 
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (
+            "ollama_llama_server runner --ctx-size 8192 --batch-size 512 --n-gpu-layers 33 --flash-attn --kv-cache-type q8_0 --parallel 4",
+            {"num_ctx": 2048, "num_parallel": 4, "kv_cache_type": "q8_0", "flash_attention": True},
+        ),
+        (
+            "llama-server --model /m --port 1 -c 65536 -np 2 --no-jinja --cache-type-k q4_0 --cache-type-v q4_0 --flash-attn auto",
+            {"num_ctx": 32768, "num_parallel": 2, "kv_cache_type": "q4_0"},
+        ),
+    ],
+)
+def test_the_command_of_a_runner_shares_its_context(command: str, flags: dict[str, object]) -> None:
+    assert read_text(LOG, f'{INFO}server.go:433 msg="starting llama-server" cmd="/usr/lib/ollama/{command}"').flags == flags
+
+
 def test_sizes_of_its_own_engine() -> None:
     record = read_text(
         LOG,
@@ -126,6 +143,19 @@ def test_sizes_of_its_own_engine() -> None:
             "context-above-training",
             {"context": 131072, "trained": 8192},
             "unknown",
+        ),
+        (
+            'msg="llama-server load failed; reducing automatic context and retrying once" model=/m old_num_ctx=0 effective_num_ctx=131072 '
+            "new_num_ctx=32768 old_num_batch=512",
+            "context-reduced",
+            {"before": 131072, "after": 32768},
+            "unknown",
+        ),
+        (
+            'error="llama-server reported out-of-memory during startup: unable to allocate CUDA0 buffer"',
+            "runner-ended",
+            {"reason": "unable to allocate CUDA0 buffer"},
+            "out-of-memory",
         ),
         ('msg="no compatible GPUs were discovered"', "no-gpu-used", {}, "unknown"),
     ],

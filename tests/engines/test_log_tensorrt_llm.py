@@ -66,6 +66,11 @@ def test_the_pool_of_the_profile_alone_is_no_pool() -> None:
     assert "kv_tokens" not in record.measured
 
 
+def test_the_newer_manager_of_caches_says_bytes() -> None:
+    quota = "[TRT-LLM] [I] KV cache manager v2 device quota set to 10.879999160766602GiB\n"
+    assert read_text(LOG, PROFILED.replace("10.88 GiB, fraction", "11.11 GiB, fraction") + quota).measured["kv_gib_per_gpu"] == 10.88
+
+
 def test_an_engine_file() -> None:
     record = read_text(
         LOG,

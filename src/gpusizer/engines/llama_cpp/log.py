@@ -10,7 +10,16 @@ from functools import partial
 
 from gpusizer.engines.base.log import LogGrammar, LogPattern, LogRecord
 from gpusizer.engines.base.log_common import COMMON, command_pattern
-from gpusizer.engines.llama_cpp.log_buffers import breakdown_row, buffer_named, buffers_told, cache_sized, of_model, window_next
+from gpusizer.engines.llama_cpp.log_buffers import (
+    breakdown_begins,
+    breakdown_device,
+    breakdown_row,
+    buffer_named,
+    buffers_told,
+    cache_sized,
+    of_model,
+    window_next,
+)
 from gpusizer.engines.llama_cpp.log_errors import ERRORS
 from gpusizer.engines.llama_cpp.log_start import (
     built,
@@ -138,7 +147,8 @@ _MEMORY = (
         " + (",
         read=breakdown_row,
     ),
-    LogPattern(r"memory breakdown \[MiB\]", "memory breakdown"),
+    LogPattern(r"memory breakdown \[MiB\]", "memory breakdown", read=breakdown_begins),
+    LogPattern(r"(?:^|breakdown_print: |\| )\|?\s{0,8}- (?P<_device>[A-Za-z]{2,12}\d{0,3}) \(", "- ", read=breakdown_device, own=False),
 )
 
 _SERVES = (

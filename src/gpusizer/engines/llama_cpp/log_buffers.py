@@ -12,7 +12,18 @@ from typing import Any
 from gpusizer.engines.base.log import LogRecord
 from gpusizer.units import GiB, MiB
 
-__all__ = ["breakdown_row", "buffer_named", "buffers_told", "cache_sized", "is_host", "is_trial", "of_model", "window_next"]
+__all__ = [
+    "breakdown_begins",
+    "breakdown_device",
+    "breakdown_row",
+    "buffer_named",
+    "buffers_told",
+    "cache_sized",
+    "is_host",
+    "is_trial",
+    "of_model",
+    "window_next",
+]
 
 MOST_DEVICES = 256
 _HOST = re.compile(r"^(?:CPU|AMX|BLAS|ACCEL|HBM|.{1,24}_Host$)", re.IGNORECASE)
@@ -123,19 +134,26 @@ def window_next(match: re.Match[str], record: LogRecord) -> None:
     record.state["window_next"] = match["_full"] is None
 
 
+def breakdown_begins(_match: re.Match[str], record: LogRecord) -> None:
+    """The head of the table of memory: ``--fit`` prints one for each trial, the last one is of what ran."""
+    record.state["breakdown"] = {}
+
+
+def breakdown_device(match: re.Match[str], record: LogRecord) -> None:
+    """The first cell of a row."""
+    record.state["breakdown_device"] = match["_device"]
+
+
 def breakdown_row(match: re.Match[str], record: LogRecord) -> None:
-    """One device's row of the table of memory."""
-    said = {name.lstrip("_"): int(value) for name, value in match.groupdict().items()}
-    rows = record.state.setdefault("breakdown", [])
-    if len(rows) < MOST_DEVICES and said["self"] not in [row["self"] for row in rows]:
-        rows.append(said)
-    record.put("total_mib", said["total"])
-    record.put("self_mib", said["self"])
+    """One device's figures in that table. [MiB]"""
+    rows = record.state.setdefault("breakdown", {})
+    if len(rows) < MOST_DEVICES:
+        rows[record.state.get("breakdown_device", "")] = {name.lstrip("_"): int(value) for name, value in match.groupdict().items()}
 
 
 def buffers_told(record: LogRecord) -> None:
     """Figures of a case: by device, the first GPU's, and, where one GPU holds all of a kind, in GiB."""
-    buffers, rows = of_model(record), record.state.get("breakdown", [])
+    buffers = of_model(record)
     _weights_told(record, buffers)
     _cache_told(record, buffers)
     by_device = _named(buffers.compute)
@@ -146,7 +164,15 @@ def buffers_told(record: LogRecord) -> None:
         host = [size for device, size in by_device.items() if is_host(device)]
         if host:
             record.put("cpu_compute_buffer_mib", round(sum(host), 2))
-    if len(rows) == 1 and not buffers.model:
+    _breakdown_told(record, list(record.state.get("breakdown", {}).values()), alone=not buffers.model)
+
+
+def _breakdown_told(record: LogRecord, rows: list[dict[str, int]], *, alone: bool) -> None:
+    """All devices of the table together; where no buffer was named it stands in for them, if there is one device."""
+    if rows:
+        record.put("total_mib", sum(row["total"] for row in rows))
+        record.put("self_mib", sum(row["self"] for row in rows))
+    if len(rows) == 1 and alone:
         record.put("weights_gib_per_gpu", round(rows[0]["model"] * MiB / GiB, 4))
         record.put("kv_gib_per_gpu", round(rows[0]["context"] * MiB / GiB, 4))
         record.put("compute_buffer_mib", rows[0]["compute"])

@@ -28,10 +28,10 @@ __all__ = [
 _MOST_DEVICES = 256
 _PAIR = re.compile(r"(\w{1,40})=(\"[^\"]{0,200}\"|\S{1,200})")
 _SETTING = re.compile(r"(OLLAMA_\w{1,40}):(\S{0,200})")
-_FLAG = re.compile(r"--(ctx-size|parallel|n-gpu-layers|cache-type-k|kv-cache-type|flash-attn)[ =](\S{1,40})|--(flash-attn)\b")
+_FLAG = re.compile(r"(?<!\S)--?(ctx-size|c|parallel|np|cache-type-k|kv-cache-type|flash-attn)(?:[ =]([^\s-]\S{0,40}))?(?!\S)")
 _REQUEST = re.compile(r"\b(Parallel|FlashAttention|KvSize|KvCacheType):(\w{0,24})")
 _NO_ROOM = re.compile(r"out of memory|out-of-memory|unable to allocate|failed to allocate|cudaMalloc", re.IGNORECASE)
-_OFF = ("", "0", "false", "disabled", "off")
+_OFF = ("", "0", "false", "disabled", "off", "auto")
 _SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "OLLAMA_CONTEXT_LENGTH": ("num_ctx", int),
     "OLLAMA_NUM_PARALLEL": ("num_parallel", int),
@@ -65,11 +65,12 @@ def device_found(match: re.Match[str], record: LogRecord) -> None:
 
 def runner(match: re.Match[str], record: LogRecord) -> None:
     """The command of the process that runs the model; a context is that of all requests together."""
-    said = {name or switch: value or "on" for name, value, switch in _FLAG.findall(match["_cmd"])}
-    if "ctx-size" in said:
+    said = {name: value or "on" for name, value in _FLAG.findall(match["_cmd"].rstrip('"'))}
+    context = said.get("ctx-size") or said.get("c")
+    if context:
         record.state["asked"] = {
-            "context": said["ctx-size"],
-            "parallel": said.get("parallel", "1"),
+            "context": context,
+            "parallel": said.get("parallel") or said.get("np", "1"),
             "type": said.get("cache-type-k") or said.get("kv-cache-type", ""),
             "flash": said.get("flash-attn", ""),
         }

@@ -35,8 +35,9 @@ _ERRORS = (
     ),
     LogPattern(r"model is too large for system memory", "too large for system memory", outcome="refused", event="host-memory-short"),
     LogPattern(
-        r"(?:llama runner|llama-server) process (?:has terminated|no longer running): (?P<_reason>[^|\n\"]{1,200})",
-        " process ",
+        r"(?:llama runner|llama-server) (?:process (?:has terminated|no longer running)|reported out-of-memory during startup): "
+        r"(?P<_reason>[^|\n\"]{1,200})",
+        "llama",
         event="runner-ended",
         read=any_reason,
         later=True,
@@ -67,6 +68,12 @@ _ERRORS = (
         "context size too large",
         event="context-above-training",
     ),
+    LogPattern(
+        r"reducing automatic context and retrying once\"?[^|\n]{0,400}? effective_num_ctx=(?P<_before>\d{1,9}) new_num_ctx=(?P<_after>\d{1,9})",
+        "reducing automatic context",
+        event="context-reduced",
+    ),
+    LogPattern(r"runtime OOM detected", "runtime OOM detected", event="device-out-of-memory", later=True),
     LogPattern(r"quantized kv cache requested but flash attention disabled", "quantized kv cache", event="kv-type-without-flash-attention"),
     LogPattern(r"no compatible GPUs were discovered", "no compatible GPUs", event="no-gpu-used"),
     LogPattern(r"gpu VRAM usage didn't recover within timeout", "usage didn't recover", event="memory-not-returned"),
@@ -85,6 +92,10 @@ prompt-cut
     ``limit``, ``prompt_tokens``: the context is shorter than the prompt; its beginning was left out.
 context-above-training
     ``context``, ``trained``.
+context-reduced
+    ``before``, ``after``: a load found no room, so the context that Ollama chose itself was cut and the load tried again.
+device-out-of-memory
+    The device ran out of memory while it computed; models are unloaded.
 kv-type-without-flash-attention
     The cache stays in 16 bits because flash attention is off.
 no-gpu-used

@@ -79,6 +79,11 @@ def _pool(match: re.Match[str], record: LogRecord) -> None:
     record.state["cut"] = record.state.pop("cutting", {})
 
 
+def _quota(match: re.Match[str], record: LogRecord) -> None:
+    """The newer manager of caches says bytes alone."""
+    record.state["quota_gib"] = round(float(match["_size"]), 2)
+
+
 def _cut(match: re.Match[str], record: LogRecord) -> None:
     said = {name.lstrip("_"): int(value) for name, value in match.groupdict().items() if value is not None}
     record.state.setdefault("cutting", {})[_CUTS["upper_bound" in said]] = said
@@ -106,6 +111,9 @@ def _finish(record: LogRecord) -> None:
         record.put("kv_tokens", tokens)
         if record.outcome == "unknown":
             record.outcome = "starts"
+    quota = record.state.get("quota_gib")
+    if size in (None, temporary) and quota is not None and quota != temporary:
+        record.put("kv_gib_per_gpu", quota)
     for name, told in (("kv_gib_per_gpu", "reckoned_gib"), ("kv_tokens", "reckoned_tokens"), ("weights_gib_per_gpu", "weights_without_rest_gib")):
         if told in record.state:
             record.put(name, record.state[told])
@@ -174,6 +182,7 @@ _MEMORY = (
         "for max tokens in paged KV cache",
         read=_pool,
     ),
+    LogPattern(r"KV cache manager v2 device quota set to (?P<_size>\d{1,6}(?:\.\d{1,24})?) ?GiB", "device quota set to", read=_quota),
     LogPattern(r"Allocate (?P<kv_gib_per_gpu>\d{1,15})(?P<kv_gib_per_gpu__unit>) bytes for k/v cache", "bytes for k/v cache"),
     LogPattern(r"Using (?P<kv_tokens>\d{1,12}) tokens in paged KV cache", "tokens in paged KV cache", outcome="starts"),
     LogPattern(r"(?:KV cache primary pool: |\.primaryBlocks=)(?P<kv_blocks>\d{1,9})", "rimary", keep="last"),
