@@ -148,6 +148,22 @@ def test_the_fork_is_told_by_what_only_it_prints() -> None:
     assert "v_gib" not in record.measured
 
 
+@pytest.mark.parametrize(
+    ("lines", "gpu", "count"),
+    [
+        ("ggml_vulkan: 0 = Radeon 8060S Graphics (RADV STRIX_HALO) (radv) | uma: 1 | fp16: 1", "Radeon 8060S Graphics", 1),
+        ("llm_load_tensors: AMD Radeon RX 7900 XTX (RADV NAVI31) buffer size = 18671.19 MiB", "AMD Radeon RX 7900 XTX", 1),
+        ("ggml_metal_device_init: GPU name:   MTL0 (Apple M4 Max)", "Apple M4 Max", 1),
+        ("  Device 0: Radeon 8060S Graphics, gfx1151 (0x1151), VMM: no, Wave Size: 32, VRAM: 122880 MiB", "Radeon 8060S Graphics", 1),
+        ("  Device 0: Tesla T4, compute capability 7.5, VMM: yes\n  Device 1: Tesla T4, compute capability 7.5, VMM: yes", "Tesla T4", 2),
+        ("load_tensors: CUDA0 model buffer size = 10.00 MiB\nload_tensors: CUDA1 model buffer size = 10.00 MiB", None, 2),
+    ],
+)
+def test_devices_of_every_kind(lines: str, gpu: str | None, count: int) -> None:
+    launch = read_text(LOG, lines).launch
+    assert (launch.get("gpu"), launch["gpu_count"]) == (gpu, count)
+
+
 def test_weights_that_no_line_names_are_not_made_up() -> None:
     record = read_text(
         LOG,

@@ -116,6 +116,7 @@ def test_states_windows_and_newer_words() -> None:
         }.items()
     )
     assert "draft_kv_gib" not in record.measured
+    assert read_text(LOG, "[TP0] Using KV cache dtype: torch.float8_e4m3fn").launch == {"kv_cache_dtype": "fp8_e4m3"}
 
 
 def test_addresses_that_are_only_reserved_are_no_memory() -> None:

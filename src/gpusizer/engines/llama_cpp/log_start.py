@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from gpusizer.engines.base.log import LogRecord
-from gpusizer.engines.llama_cpp.log_buffers import Buffers, is_trial, of_model
+from gpusizer.engines.llama_cpp.log_buffers import Buffers, is_host, is_trial, of_model
 
 __all__ = [
     "built",
@@ -24,6 +24,7 @@ __all__ = [
 FORK = "ik_llama.cpp"
 _OLDEST_BUILD = 500  # lower numbers are those of packagers who build from one commit
 _MOST_DEVICES = 256
+_DRIVER = re.compile(r" \((?:RADV|AMD proprietary|NVIDIA)\b.*\)$")  # behind the card's name
 _BLOB = re.compile(r"sha256[-:]")  # Ollama's files have no name
 _ON = {"1": "on", "0": "off", "enabled": "on", "disabled": "off", "auto": "auto", "true": "on", "false": "off"}
 _FLAGS = {"n_ctx": "ctx_size", "n_batch": "batch_size", "n_ubatch": "ubatch_size", "n_seq_max": "parallel", "mla_attn": "mla", "attn_max_b": "amb"}
@@ -107,6 +108,13 @@ def start_told(record: LogRecord) -> None:
 def _devices(record: LogRecord) -> None:
     used = record.state.get("devices_used", {})
     names = [name for name, _ in used.values()] or list(record.state.get("devices_seen", {}).values())
+    buffers = [device for device in of_model(record).model if not is_host(device)]
+    if not names:  # some builds name a buffer by its card, others by a number
+        names = [device for device in buffers if " " in device]
+        numbered = [device for device in buffers if device[-1].isdigit()]
+        if numbered and not names:
+            record.put("gpu_count", len(numbered))
+    names = [_DRIVER.sub("", name) for name in names]
     if names:
         record.put("gpu", " + ".join(name if count == 1 or len({*names}) == 1 else f"{name} x{count}" for name, count in Counter(names).items()))
         record.put("gpu_count", len(names))

@@ -21,7 +21,7 @@ from gpusizer.engines.sglang.log_pools import (
     weights_loaded,
     weights_without_head,
 )
-from gpusizer.engines.sglang.log_start import device_of_kernels, free_in_the_end, limits, server_arguments
+from gpusizer.engines.sglang.log_start import cache_type, device_of_kernels, free_in_the_end, limits, server_arguments
 
 __all__ = ["CODES", "LOG"]
 
@@ -64,8 +64,9 @@ _START = (
     LogPattern(r"server_args=ServerArgs\((?P<_args>[^|]{1,60000})", "server_args=", read=server_arguments),
     LogPattern(r"\bsglang(?:==|[ -]?v|:v)(?P<engine_version>\d{1,2}\.\d{1,3}\.\d{1,3}(?:\.?(?:post|dev|rc)\d{1,4})?)", "sglang", own=False),
     LogPattern(r"sglang/srt/\w", "sglang/srt/"),
+    LogPattern(r"\bsglang\.(?:launch_server|bench_\w)", "sglang."),
     LogPattern(r"device_name=(?P<_device>[\w.-]{2,64}?)(?:,|\.json|$)", "device_name=", read=device_of_kernels, own=False),
-    LogPattern(r"(?:Using KV cache dtype: |KV Cache is allocated\. dtype: )torch\.(?P<kv_cache_dtype>\w{4,24})", "KV "),
+    LogPattern(r"(?:Using KV cache dtype: |KV Cache is allocated\. dtype: )torch\.(?P<_type>\w{4,24})", "KV ", read=cache_type),
 )
 
 _MEMORY = (

@@ -10,7 +10,7 @@ from gpusizer.engines.base.log import LogRecord, number_of
 from gpusizer.engines.base.log_values import printed_items, printed_value
 from gpusizer.engines.sglang.flags import FLAGS
 
-__all__ = ["device_of_kernels", "free_in_the_end", "limits", "server_arguments"]
+__all__ = ["cache_type", "device_of_kernels", "free_in_the_end", "limits", "server_arguments"]
 
 _FIELDS = {
     "model_path": "model",
@@ -60,6 +60,11 @@ def limits(match: re.Match[str], record: LogRecord) -> None:
     for name, fields in _LIMITS.items():
         if name in said and (name != "max_running_requests" or shared):
             record.put(fields, said[name])
+
+
+def cache_type(match: re.Match[str], record: LogRecord) -> None:
+    """The type of the cache, by the word of the flag."""
+    record.put("kv_cache_dtype", match["_type"].removesuffix("uz").removesuffix("fn").replace("float8", "fp8"))
 
 
 def free_in_the_end(match: re.Match[str], record: LogRecord) -> None:
