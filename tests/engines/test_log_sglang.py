@@ -119,6 +119,17 @@ def test_states_windows_and_newer_words() -> None:
     assert read_text(LOG, "[TP0] Using KV cache dtype: torch.float8_e4m3fn").launch == {"kv_cache_dtype": "fp8_e4m3"}
 
 
+SIZED = "[DP0 TP0] DSV4 memory calculation: bytes_per_full_token=7705.45, available_bytes=6.16 GB, c128_state_fixed=0.04 GB, full_token=852992\n"
+
+
+def test_compressed_pools_take_all_that_was_free_unless_a_limit_cuts_them() -> None:
+    whole = read_text(LOG, SIZED + "[DP0 TP0] DSV4 pool sizes: full=852992, swa=85248, c4=213248, c128=6664, c4_state=5328, c128_state=0\n")
+    assert whole.measured.items() >= {"kv_tokens": 852992, "kv_gib_per_gpu": 6.16, "bytes_per_full_token": 7705.45}.items()
+    cut = read_text(LOG, SIZED + "[DP0 TP0] DSV4 pool sizes: full=32768, swa=3200, c4=8192, c128=256, c4_state=200, c128_state=0\n")
+    assert cut.measured["kv_tokens"] == 32768
+    assert "kv_gib_per_gpu" not in cut.measured
+
+
 def test_addresses_that_are_only_reserved_are_no_memory() -> None:
     record = read_text(
         LOG,

@@ -10,6 +10,7 @@ from gpusizer.engines.base.log import LogGrammar, LogPattern
 from gpusizer.engines.base.log_common import COMMON, command_pattern
 from gpusizer.engines.sglang.log_errors import ERRORS
 from gpusizer.engines.sglang.log_pools import (
+    compressed_sized,
     finish,
     free_before,
     graph_began,
@@ -88,14 +89,16 @@ _MEMORY = (
         "SWAKVPool mem",
         read=pool_of_windows,
     ),
-    LogPattern(r"full_layer_tokens=(?P<_tokens>\d{1,12}), swa_layer_tokens=(?P<swa_tokens>\d{1,12})", "full_layer_tokens=", read=tokens_sized),
     LogPattern(
-        r"DSv4 memory calculation: bytes_per_full_token=(?P<bytes_per_full_token>[\d.]{3,12}), available_bytes=(?P<kv_gib_per_gpu>[\d.]{3,9}) GB, "
-        r"full_token=(?P<_tokens>\d{1,12})",
-        "DSv4 memory calculation:",
-        read=tokens_sized,
+        r"full_layer_tokens=(?P<_tokens>\d{1,12}), swa_layer_tokens=(?P<swa_tokens>\d{1,12})", "full_layer_tokens=", "last", read=tokens_sized
     ),
-    LogPattern(r"DSV4 pool sizes: full=(?P<_tokens>\d{1,12}), swa=(?P<swa_tokens>\d{1,12})", "DSV4 pool sizes:", read=tokens_sized),
+    LogPattern(
+        r"DS[Vv]4 memory calculation: bytes_per_full_token=(?P<bytes_per_full_token>[\d.]{3,12}), available_bytes=(?P<_used>[\d.]{3,9}) GB, "
+        r"(?:\w{2,40}=[\d.]{1,9} GB, ){0,4}full_token=(?P<_tokens>\d{1,12})",
+        "4 memory calculation:",
+        read=compressed_sized,
+    ),
+    LogPattern(r"DSV4 pool sizes: full=(?P<_tokens>\d{1,12}), swa=(?P<swa_tokens>\d{1,12})", "DSV4 pool sizes:", "last", read=tokens_sized),
     LogPattern(
         rf"Mamba Cache is allocated\. max_mamba_cache_size: (?P<mamba_slots>\d{{1,9}}), conv_state size: (?P<mamba_conv_gib>{_GB}) ?GB,? "
         rf"ssm_state size: (?P<mamba_ssm_gib>{_GB}) ?GB,?"

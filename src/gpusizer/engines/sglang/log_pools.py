@@ -103,12 +103,18 @@ def pool_allocated(match: re.Match[str], record: LogRecord) -> None:
 def pool_of_windows(match: re.Match[str], record: LogRecord) -> None:
     """Both pools of a model with windows together; a draft's stand behind them."""
     record.state.setdefault("windowed_gib", float(match["_used"]))
-    tokens_sized(match, record)
+    record.state.setdefault("sized_tokens", int(match["_tokens"]))
 
 
 def tokens_sized(match: re.Match[str], record: LogRecord) -> None:
-    """Tokens that were planned for, before there is a pool."""
-    record.state.setdefault("sized_tokens", int(match["_tokens"]))
+    """Tokens that are planned for, before there is a pool; a limit of the operator plans again."""
+    record.state["sized_tokens"] = int(match["_tokens"])
+
+
+def compressed_sized(match: re.Match[str], record: LogRecord) -> None:
+    """The pools of DeepSeek-V4 by bytes: they take all of them, if no limit cuts the tokens."""
+    record.state.setdefault("compressed", (float(match["_used"]), int(match["_tokens"])))
+    tokens_sized(match, record)
 
 
 def pool_ended(match: re.Match[str], record: LogRecord) -> None:
@@ -145,9 +151,16 @@ def finish(record: LogRecord) -> None:
     for name in ("final_tokens", "sized_tokens", "pool_tokens"):
         if name in record.state:
             record.put("kv_tokens", record.state[name])
+    _compressed(record)
     for name in ("free_in_the_end", "free_after_graphs", "free_after_pool"):
         if name in record.state:
             record.put("avail_after_gib", record.state[name])
+
+
+def _compressed(record: LogRecord) -> None:
+    used, tokens = record.state.get("compressed", (None, None))
+    if used is not None and record.measured["kv_tokens"] == tokens:
+        record.put("kv_gib_per_gpu", used)
 
 
 def _weights(record: LogRecord, ranks: list[Rank]) -> None:
@@ -175,7 +188,8 @@ def _weights(record: LogRecord, ranks: list[Rank]) -> None:
 
 
 def _pools(record: LogRecord, ranks: list[Rank]) -> None:
-    rank = next((each for each in ranks if each.pools), None)
+    compressed = "compressed" in record.state  # its parts are told together, by bytes
+    rank = None if compressed else next((each for each in ranks if each.pools), None)
     windowed = record.state.get("windowed_gib")
     if rank is not None and windowed is None:
         tokens, keys, values = rank.pools[0]
