@@ -195,6 +195,12 @@ def test_weights_that_no_line_names_are_not_made_up() -> None:
             "out-of-memory",
         ),
         (
+            "ggml_aligned_malloc: insufficient memory (attempted to allocate 36000.00 MB)\n"
+            "srv    load_model: failed to create_context with model 'x.gguf'\n",
+            {"host-allocation-failed": {"failed_alloc_mib": 36000.0}, "context-creation-failed": {}},
+            "out-of-memory",
+        ),
+        (
             "llama_kv_cache: failed to allocate buffer for kv cache\nmain: failed to create context with model 'x.gguf'\n",
             {"kv-allocation-failed": {}, "context-creation-failed": {}},
             "out-of-memory",

@@ -43,6 +43,8 @@ device-allocation-failed
     ``failed_alloc_mib``, ``device``: the driver gave no buffer of that size.
 model-allocation-failed, kv-allocation-failed, state-allocation-failed, compute-allocation-failed
     What the buffer was for: weights, cache, recurrent state, workspace of the graph. ``device`` where it is told.
+host-allocation-failed
+    ``failed_alloc_mib``: the host has too little memory.
 pinned-allocation-failed
     ``pinned_mib``: host memory could not be pinned; it runs, slower.
 retry-without-pipeline

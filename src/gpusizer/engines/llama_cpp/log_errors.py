@@ -49,6 +49,13 @@ _ALLOCATION = (
         event="model-allocation-failed",
         read=_no_room,
     ),
+    LogPattern(r"allocateMemory: ErrorOutOfDeviceMemory", "ErrorOutOfDeviceMemory", event="device-allocation-failed", read=_no_room),
+    LogPattern(
+        r"insufficient memory \(attempted to allocate (?P<failed_alloc_mib>[\d.]{1,12}) MB\)",
+        "insufficient memory (attempted",
+        event="host-allocation-failed",
+        read=_no_room,
+    ),
     LogPattern(r"failed to allocate buffer for kv cache", "buffer for kv cache", event="kv-allocation-failed", read=_no_room),
     LogPattern(r"failed to allocate buffer for rs cache", "buffer for rs cache", event="state-allocation-failed", read=_no_room),
     LogPattern(r"failed to allocate compute (?:\w{2} )?buffers", "failed to allocate compute", event="compute-allocation-failed", read=_no_room),
@@ -99,7 +106,7 @@ _REFUSED = (
         read=_refused,
     ),
     LogPattern(r"error loading model: (?P<_reason>[^|\n]{1,200})", "error loading model: ", event="model-load-failed", read=_refused),
-    LogPattern(r"failed to create context with model", "failed to create context", event="context-creation-failed", read=_refused),
+    LogPattern(r"failed to create[ _]context with model", "failed to create", event="context-creation-failed", read=_refused),
 )
 
 _SERVING = (
@@ -111,7 +118,7 @@ _SERVING = (
     ),
     *(
         LogPattern(words, words, event="device-out-of-memory", read=_no_room, own=False, later=True)
-        for words in (" error: out of memory", "kIOGPUCommandBufferCallbackErrorOutOfMemory", "ErrorOutOfDeviceMemory")
+        for words in (" error: out of memory", "kIOGPUCommandBufferCallbackErrorOutOfMemory")
     ),
 )
 
