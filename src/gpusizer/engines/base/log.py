@@ -141,7 +141,7 @@ class LogRecord:
     outcome : str
         "unknown" until a line proves another.
     matched : int
-        Lines that a pattern of the engine's own read.
+        How often a pattern of the engine's own found something.
     serving : bool
         The server was up.
     command : str
@@ -246,17 +246,16 @@ class LogGrammar:
 
     def read(self, line: str, number: int, record: LogRecord) -> bool:
         """Read one line into the record; whether it is one that only this engine prints."""
-        own = False
         if record.command.endswith("\\") and len(record.command) < LONGEST_COMMAND:
             record.command = f"{record.command[:-1].rstrip()} {line.strip()}"
         found = [(match, each) for each in self.patterns if each.needs in line for match in _expression(each.pattern).finditer(line)]
         if len(found) > 1:
             found.sort(key=lambda pair: pair[0].start())  # lines that were joined are read in their order
         for match, pattern in found:
-            own |= pattern.own
             self._take(pattern, match, number, record)
+        own = sum(pattern.own for _, pattern in found)
         record.matched += own
-        return own
+        return own > 0
 
     def within(self, block: str) -> LogGrammar:
         """The same grammar with those patterns alone that may match in a block of many lines: its lines are then read many times faster.

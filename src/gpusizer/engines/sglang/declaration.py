@@ -13,6 +13,7 @@ DECLARATIONS = (
         module="gpusizer.engines.sglang.engine",
         flags="gpusizer.engines.sglang.flags",
         sheet="gpusizer.engines.sglang.sheet",
+        log="gpusizer.engines.sglang.log",
         name="SGLang",
         order=20,
         neighbours=("lightllm", "ktransformers", "sglang-jax"),

@@ -13,6 +13,7 @@ DECLARATIONS = (
         module="gpusizer.engines.tensorrt_llm.engine",
         flags="gpusizer.engines.tensorrt_llm.flags",
         sheet="gpusizer.engines.tensorrt_llm.sheet",
+        log="gpusizer.engines.tensorrt_llm.log",
         name="TensorRT-LLM",
         order=30,
         aliases=("trtllm", "tensorrt_llm", "trt-llm"),
