@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -46,9 +47,16 @@ class ServerProcess:
 
     @property
     def log(self) -> str:
-        """What it wrote to stderr."""
-        self._log.seek(0)
-        return self._log.read().decode()
+        """What it wrote to stderr; read without a move of the place where it writes, which is one with ours."""
+        descriptor = self._log.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
+
+    def logged(self, pattern: str, start: int = 0) -> None:
+        """Wait until a whole line of the log matches, from a place in its text on: it is written when its answer has left already."""
+        deadline = time.monotonic() + _STARTS_S
+        while not re.search(rf"^{pattern}$", self.log[start:], re.MULTILINE):
+            assert time.monotonic() < deadline, f"no line {pattern!r} in {self.log[start:]!r}"
+            time.sleep(0.01)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it as somebody at a terminal or systemd does; its exit code."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.accelerators import read_accelerators
@@ -24,10 +24,12 @@ _SIZE_TOLERANCE = 0.03  # 180, 183 and 179 GB are one B200; 94 and 96 GB two dev
 _NEAR_SIZE = 0.35  # how far memory may differ among near names
 MOST_NEAR = 3
 MOST_LISTED = 12
+_MOST_KEPT = 256  # names of which the device is remembered
 _COUNT = re.compile(r"^(?:\d{1,3}|[双两四八])\s*(?:x\s+|x(?=[a-z])|[*]\s*)|(?:\s*[*]\s*|\s+x\s*)\d{1,3}$|\s(?:\d{1,2}|[双两四八])x$")
 _EDITIONS = ("workstation", "maxq", "server")  # words behind a name that make another edition of it
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def find_accelerator(name: str) -> Accelerator:
     """The one device that a name means.
 
@@ -216,9 +218,14 @@ def _made_by(device: Accelerator, told: Said) -> bool:
 def _fits(device: Accelerator, told: Said) -> bool:
     if told.form and _form(device) not in ("", told.form):
         return False
-    named = (size for words in device.aliases for size in said(plain_name(words)).sizes)
-    known = (device.marketing_memory_gb, device.memory_bytes / GiB, *named)
+    known = (device.marketing_memory_gb, device.memory_bytes / GiB, *_sizes_in(device.aliases))
     return all(any(abs(size - each) <= _SIZE_TOLERANCE * each for each in known) for size in told.sizes)
+
+
+@cache
+def _sizes_in(aliases: tuple[str, ...]) -> tuple[float, ...]:
+    """Sizes that the aliases of a record say. [GB]"""
+    return tuple(size for words in aliases for size in said(plain_name(words)).sizes)
 
 
 def _form(device: Accelerator) -> str:

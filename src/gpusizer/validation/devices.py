@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnknownIdError
@@ -149,13 +150,18 @@ def _named_within(words: str) -> list[Accelerator]:
     lower = words.lower().replace("-", " ")
     if re.search(r"\b(?:ti|super|nvl|ada|max q|laptop|mobile)\b", lower):
         return []
-    found: dict[str, Accelerator] = {}
-    for device in accelerators():
-        for alias in (device.name, *device.aliases):
-            plain = alias.lower().replace("-", " ")
-            if len(plain) >= 3 and re.search(r"[a-z]", plain) and re.search(rf"(?<![a-z0-9]){re.escape(plain)}(?![a-z0-9])", lower):
-                found[device.id] = device
-    return list(found.values())
+    return list({device.id: device for alias, pattern, device in _aliases() if alias in lower and pattern.search(lower)}.values())
+
+
+@cache
+def _aliases() -> tuple[tuple[str, re.Pattern[str], Accelerator], ...]:
+    """Aliases of devices that can stand among other words, each with the pattern that finds it whole."""
+    plain = ((alias.lower().replace("-", " "), device) for device in accelerators() for alias in (device.name, *device.aliases))
+    return tuple(
+        (alias, re.compile(rf"(?<![a-z0-9]){re.escape(alias)}(?![a-z0-9])"), device)
+        for alias, device in plain
+        if len(alias) >= 3 and re.search(r"[a-z]", alias)
+    )
 
 
 def _of_size(size: float, *, vendor: str, unified: bool) -> list[Accelerator]:
