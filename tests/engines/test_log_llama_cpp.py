@@ -148,6 +148,11 @@ def test_the_fork_is_told_by_what_only_it_prints() -> None:
     assert "v_gib" not in record.measured
 
 
+@pytest.mark.parametrize("path", ["", "./build/bin/", "~/llama.cpp/build/bin/"])
+def test_the_command_is_kept_where_one_is_shown(path: str) -> None:
+    assert read_text(LOG, f"$ {path}llama-server -m x.gguf -c 8192").command == f"{path}llama-server -m x.gguf -c 8192"
+
+
 @pytest.mark.parametrize(
     ("lines", "gpu", "count"),
     [

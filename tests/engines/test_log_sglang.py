@@ -190,6 +190,33 @@ def test_what_failed(line: str, code: str, parameters: dict[str, object], outcom
     assert (event.code, event.parameters, record.outcome) == (code, parameters, outcome)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "available_gpu_mem=1.2.3 GB",
+        "[TP0] Load weight end. avail mem=.. GB, mem usage=- GB",
+        "DSV4 memory calculation: bytes_per_full_token=7.7.05, available_bytes=6.1.6 GB, full_token=852992",
+        "server_args=ServerArgs(((((((tp_size=2",
+        "[TP0] Capture cuda graph end. mem usage= GB",
+    ],
+)
+def test_what_is_no_number_says_nothing(line: str) -> None:
+    record = read_text(LOG, line)
+    assert (record.measured, record.launch) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("$ CUDA_VISIBLE_DEVICES=0 python3 -m sglang.launch_server --model-path o/m --tp 2", True),
+        ("+ sglang serve o/m --tp 2", True),
+        ("This loads: python -m sglang.bench", False),
+    ],
+)
+def test_the_command_is_kept_where_one_is_shown(line: str, *, command: bool) -> None:
+    assert bool(read_text(LOG, line).command) is command
+
+
 @pytest.mark.shared
 def test_texts_that_people_published() -> None:
     rows = [row for row in shared_lines("starts.jsonl") if row["engine"] == "sglang" and row["id"] not in REMARKS]

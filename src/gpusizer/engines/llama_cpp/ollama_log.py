@@ -27,8 +27,8 @@ __all__ = ["CODES", "LOG"]
 
 _ERRORS = (
     LogPattern(
-        r"model requires more system memory \((?P<_needed_gib>[\d.]{1,9}) (?P<_needed_gib__unit>[KMGT]?i?B)\) "
-        r"than is available \((?P<_available_gib>[\d.]{1,9}) (?P<_available_gib__unit>[KMGT]?i?B)\)",
+        r"model requires more system memory \((?P<_needed_gib>[\d.]{1,9}) (?P<_needed_gib__unit>(?:[KMGT]i?)?B)\) "
+        r"than is available \((?P<_available_gib>[\d.]{1,9}) (?P<_available_gib__unit>(?:[KMGT]i?)?B)\)",
         "more system memory",
         outcome="refused",
         event="host-memory-short",
@@ -131,16 +131,16 @@ _OWN = (
     ),
     LogPattern(r"layers\.model=(?P<_all>\d{1,4})[^|\n]{0,200}? layers\.offload=(?P<_layers>\d{1,4})", "layers.offload=", read=layers_planned),
     *(
-        LogPattern(rf"{word.replace('.', chr(92) + '.')}=\"(?P<{name}>[\d.]{{1,9}}) (?P<{name}__unit>[KMGT]?i?B)\"", f"{word}=", keep="last")
+        LogPattern(rf"{word.replace('.', chr(92) + '.')}=\"(?P<{name}>[\d.]{{1,9}}) (?P<{name}__unit>(?:[KMGT]i?)?B)\"", f"{word}=", keep="last")
         for word, name in _ESTIMATED.items()
     ),
     LogPattern(
         r"msg=\"(?P<_what>model weights|kv cache|compute graph)\" (?:device|buffer|backend)=(?P<_device>[\w:.-]{1,64})(?: buffer_type=[\w.-]{1,40})? "
-        r"size=\"(?P<_size>[\d.]{1,9}) (?P<_unit>[KMGT]?i?B)\"",
+        r"size=\"(?P<_size>\d{1,6}(?:\.\d{1,4})?) (?P<_unit>(?:[KMGT]i?)?B)\"",
         "msg=",
         read=size_told,
     ),
-    LogPattern(r"msg=\"total memory\" size=\"(?P<_size>[\d.]{1,9}) (?P<_unit>[KMGT]?i?B)\"", "total memory", read=total_told),
+    LogPattern(r"msg=\"total memory\" size=\"(?P<_size>\d{1,6}(?:\.\d{1,4})?) (?P<_unit>(?:[KMGT]i?)?B)\"", "total memory", read=total_told),
     LogPattern(r"default_num_ctx=(?P<_tokens>\d{1,9})", "default_num_ctx=", read=planned),
     LogPattern(r"(?:llama runner|llama-server) started in [\d.]{1,9} seconds", " started in ", outcome="starts", serves=True),
     command_pattern(r"ollama\s+(?:run|serve|start)", "ollama"),

@@ -93,7 +93,7 @@ _MEMORY = (
         r"full_layer_tokens=(?P<_tokens>\d{1,12}), swa_layer_tokens=(?P<swa_tokens>\d{1,12})", "full_layer_tokens=", "last", read=tokens_sized
     ),
     LogPattern(
-        r"DS[Vv]4 memory calculation: bytes_per_full_token=(?P<bytes_per_full_token>[\d.]{3,12}), available_bytes=(?P<_used>[\d.]{3,9}) GB, "
+        r"DS[Vv]4 memory calculation: bytes_per_full_token=(?P<bytes_per_full_token>[\d.]{3,12}), available_bytes=(?P<_used>\d{1,5}\.\d{1,4}) GB, "
         r"(?:\w{2,40}=[\d.]{1,9} GB, ){0,4}full_token=(?P<_tokens>\d{1,12})",
         "4 memory calculation:",
         read=compressed_sized,
@@ -118,7 +118,7 @@ _MEMORY = (
     LogPattern(
         rf"max_total_num_tokens['\"]?[=: ]{{1,2}}(?P<_tokens>\d[\d,]{{0,15}}\b){_REST}", "max_total_num_tokens", outcome="starts", read=limits
     ),
-    LogPattern(r"available_gpu_mem=(?P<_free>-?[\d.]{3,9}) ?GB", "available_gpu_mem=", read=free_in_the_end),
+    LogPattern(rf"available_gpu_mem=(?P<_free>-?{_GB}) ?GB", "available_gpu_mem=", read=free_in_the_end),
     LogPattern(r"The server is fired up and ready to roll!", "ready to roll!", outcome="starts", serves=True),
 )
 
