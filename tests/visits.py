@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -23,6 +25,30 @@ def chromium() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield started
         started.close()
+
+
+def violations(page: Page, *, contrast: bool = True) -> list[str]:
+    """What axe finds; the contrast of each text with its ground, which takes longer than all its other rules together, only where it is asked for."""
+    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
+    found = Axe().run(page, options=options).response["violations"]
+    return [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in found]
+
+
+_VISIBLE = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!element.closest("[lang=en], script, code, pre, textarea, datalist, .hidden")) found.push(walker.currentNode.data);
+  }
+  return [...found, ...[...document.querySelectorAll("[placeholder]")].map((each) => each.placeholder)];
+}"""
+
+
+def english_sentences(page: Page) -> set[str]:
+    """Names, units, flags and commands are the same in every language; three English words in a row are a sentence."""
+    texts = page.evaluate(_VISIBLE)
+    return {match for each in texts for match in re.findall(r"\b[a-z]{2,}(?:,? [a-z]{2,}){2,}", re.sub("`.*?`", "", each))}
 
 
 class Visits:

@@ -38,6 +38,7 @@ def one_request(name: str, device: Accelerator, engine: str, precision: str, **f
     return predict(model(name, precision), roomy, deployment, ONE)
 
 
+@cache
 def read_bytes(name: str, precision: str) -> float:
     """Stored weights of a dense model less the embedding, of which a token reads a row."""
     architecture = model(name, precision)

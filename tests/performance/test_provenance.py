@@ -55,14 +55,14 @@ def _predicted(case: Any) -> str:
 @pytest.mark.shared
 @pytest.mark.parametrize("file", FILES)
 def test_provenance_is_no_input_of_a_prediction(file: str) -> None:
-    """Every row is read alike, and answered alike to the last byte, with what it measured and where it stood emptied or made absurd."""
+    """Every row is read alike, and answered alike to the last byte, with what it measured and where it stood emptied, in every other row absurd."""
     rows = shared_lines(file)
     assert len(rows) > 100
     for number, row in enumerate(rows):
-        case = _read(row)
-        assert case == _read(_emptied(row)) == _read(_changed(row)), row["id"]
-        if number % 29 == 0:
-            assert _predicted(case) == _predicted(_read(_emptied(row))) == _predicted(_read(_changed(row))), row["id"]
+        case, other = _read(row), _read(_changed(row) if number % 2 else _emptied(row))
+        assert case == other, row["id"]
+        if number % 29 == 0:  # an odd number: of either kind
+            assert _predicted(case) == _predicted(other), row["id"]
 
 
 def test_rules_of_publications_look_at_what_was_known_before() -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from conftest import shared_lines
+from gpusizer.architecture.types import Notice
 from gpusizer.performance.constants import fit_record
 from gpusizer.performance.device_speeds import engine_family
 from gpusizer.performance.predict import Performance
@@ -44,11 +45,15 @@ class Judged(NamedTuple):
 
 
 @cache
+def cases(file: str) -> list[tuple[dict[str, Any], PerformanceCase | Notice]]:
+    return [(row, performance_case(row)) for row in shared_lines(file)]
+
+
+@cache
 def judged(file: str) -> tuple[Judged, ...]:
-    cases = [(row, performance_case(row)) for row in shared_lines(file)]
     return tuple(
         Judged(row, case, speed_of(case), measured_performance(row))
-        for row, case in cases
+        for row, case in cases(file)
         if isinstance(case, PerformanceCase) and row["confidence"] != "low"
     )
 
@@ -64,9 +69,8 @@ def sizes(found: list[float]) -> list[float]:
 @pytest.mark.shared
 @pytest.mark.parametrize("file", FILES)
 def test_every_measured_run_is_answered(file: str) -> None:
-    rows = shared_lines(file)
-    assert len(rows) > 300
-    assert [row["id"] for row in rows if not isinstance(performance_case(row), PerformanceCase)] == []
+    assert len(cases(file)) > 300
+    assert [row["id"] for row, case in cases(file) if not isinstance(case, PerformanceCase)] == []
 
 
 @pytest.mark.shared
