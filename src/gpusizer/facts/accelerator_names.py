@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from gpusizer.errors import UnknownIdError
 from gpusizer.facts.accelerators import read_accelerators
@@ -28,6 +28,7 @@ _COUNT = re.compile(r"^(?:\d{1,3}|[双两四八])\s*(?:x\s+|x(?=[a-z])|[*]\s*)|(
 _EDITIONS = ("workstation", "maxq", "server")  # words behind a name that make another edition of it
 
 
+@lru_cache(maxsize=1024)  # cases and options name the same few again and again
 def find_accelerator(name: str) -> Accelerator:
     """The one device that a name means.
 
