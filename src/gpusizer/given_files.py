@@ -5,6 +5,7 @@ A stranger names none: :func:`without_files`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import stat
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from gpusizer.errors import UnreadableFileError
 
-__all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "stands_here", "state_of", "without_files"]
+__all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "settled_state", "stands_here", "state_of", "without_files"]
 
 PATIENCE_S = 3
 """How long a pipe may stay without anybody at its other end."""
@@ -26,6 +27,9 @@ _GLANCE_S = 0.02
 _STDIN = ("-", "/dev/stdin")
 _READ_BYTES = 1 << 20
 _LONGEST_PATH = 4096
+_TICK_NS = 1_000_000_000  # a file may be written twice within one tick of its clock
+_MOST_FILES = 1000
+_FIGURES = 4  # of the state of a regular file
 _NONE_HERE: ContextVar[bool] = ContextVar("none_here", default=False)
 
 
@@ -129,3 +133,30 @@ def state_of(path: str) -> tuple[int, ...]:
     if stat.S_ISREG(found.st_mode):
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
     return found.st_dev, found.st_ino
+
+
+def settled_state(path: str) -> tuple[tuple[int, ...], ...] | None:
+    """The state of a file, or of a folder with each of its files, to keep under it what was read of them.
+
+    Parameters
+    ----------
+    path : str
+        A regular file or a folder.
+
+    Returns
+    -------
+    tuple of tuple of int, or None
+        None where nothing may be kept: a pipe, a folder of very many files, or a file that was written just now and may be written again before
+        its time of change tells.
+    """
+    if not stands_here(path):
+        return None
+    try:
+        inside = [each.path for each in itertools.islice(os.scandir(path), _MOST_FILES + 1)] if os.path.isdir(path) else []
+    except OSError:
+        return None
+    found = [state_of(each) for each in (path, *sorted(inside))]
+    files = [state for state in found if len(state) == _FIGURES]
+    unchanged_since = time.time_ns() - _TICK_NS
+    settled = all(written < unchanged_since for *_, written in files) and len(inside) <= _MOST_FILES
+    return tuple(found) if files and settled else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -216,3 +217,26 @@ def test_a_lying_header_is_refused(tmp_path: Path) -> None:
 def test_a_configuration_without_attention_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedArchitectureError):
         load_architecture(str(config_file(tmp_path, {"model_type": "resnet", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 9})))
+
+
+def test_files_are_read_once_until_they_change(tmp_path: Path) -> None:
+    path = config_file(tmp_path, CONFIG)
+    assert load_architecture(str(path)) is not load_architecture(str(path))  # written just now: may be written again before the clock tells
+    for place in (tmp_path, path):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        model = load_architecture(str(place))
+        assert load_architecture(str(place)) is model
+        path.write_text(json.dumps({**CONFIG, "num_hidden_layers": 3}), encoding="utf-8")
+        assert load_architecture(str(place)).parameters.total > model.parameters.total
+        config_file(tmp_path, CONFIG)
+
+
+def test_a_file_that_comes_into_a_folder_is_seen(tmp_path: Path) -> None:
+    path = config_file(tmp_path, CONFIG)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert load_architecture(str(tmp_path)).header_bytes is None
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"\0" * 8)
+    os.utime(weights, (1_000_000_000, 1_000_000_000))
+    with pytest.raises(UnreadableFileError):
+        load_architecture(str(tmp_path))

@@ -74,12 +74,18 @@ def test_layers_that_all_differ_are_each_read(tmp_path: Path) -> None:
     assert model.parameters.total == 2 * 6400 + 64 + sum(2 * 4096 + 2 * 2048 + 3 * 64 * width + 2 * 64 for width in widths)
 
 
-def test_a_configuration_of_more_than_8_mib_is_not_parsed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "code"), [("a" * (8 << 20), "file-too-large"), ([[]] * 500_000, "config-crowded"), ([0] * 500_000 + [[]] * 1000, None)]
+)
+def test_a_configuration_beyond_all_that_is_published_is_not_parsed(tmp_path: Path, more: Any, code: str | None) -> None:
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({**CONFIG, "x": "a" * (8 << 20)}), encoding="utf-8")
+    path.write_text(json.dumps({**CONFIG, "x": more}), encoding="utf-8")
+    if code is None:
+        assert load_architecture(str(path)).parameters.total == PARAMS
+        return
     with pytest.raises(UnreadableFileError) as caught:
         load_architecture(str(path))
-    assert caught.value.code == "file-too-large"
+    assert caught.value.code == code
 
 
 FAILURES = [KeyError("gone"), TypeError("a\nb"), ValueError(), OverflowError(), AttributeError(), IndexError(), RecursionError()]

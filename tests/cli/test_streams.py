@@ -208,6 +208,39 @@ def test_a_signal_while_the_file_is_written_leaves_no_draft(tmp_path: Path, name
     assert target.read_text(encoding="utf-8") == "old"
 
 
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("room_bytes", [0, 1, 4096])
+def test_a_limit_on_the_size_of_files_keeps_what_was_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, room_bytes: int, *, named: bool
+) -> None:
+    resource = pytest.importorskip("resource", reason="this system has no limits of a process")
+    if named:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    target = tmp_path / "answer.txt"
+    target.write_text("old", encoding="utf-8")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, limits[1]))
+    try:
+        assert "size is allowed" in said(capsys, "accelerators", "list", "--output", str(target))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.read_text(encoding="utf-8") == "old"
+
+
+FULL_DISK = "mount -t tmpfs -o size=8k none {folder} && cd {folder} && printf old > answer.txt && $G accelerators list --output answer.txt"
+
+
+def test_a_disk_that_gets_full_keeps_what_was_there(tmp_path: Path) -> None:
+    if shell(f"unshare --user --map-root-user --mount mount -t tmpfs -o size=8k none {tmp_path}").returncode != 0:
+        pytest.skip("this system lends no small disk")
+    words = FULL_DISK.format(folder=tmp_path) + "; echo $?; ls -A; cat answer.txt"
+    answer = shell(f"unshare --user --map-root-user --mount bash -c '{words}'")
+    assert answer.stdout.decode().split() == [str(WRONG), "answer.txt", "old"]
+    assert answer.stderr.count(b"\n") == 1
+    assert b"disk is full" in answer.stderr
+
+
 # ---- streams that take nothing ---------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -40,6 +41,7 @@ def model(name: str, precision: str = "checkpoint") -> Architecture:
     return with_precision(load_architecture(name), precision)
 
 
+LAYOUT_RULES = ("one-gpu-only", "tp-heads", "tp-quantisation-block")
 ENGINES: list[Engine] = [get_engine(name) for name in engine_ids()]
 POOLED = [engine for engine in ENGINES if engine.id in ("vllm", "sglang", "tensorrt-llm")]  # they size a pool by what is left
 
@@ -138,6 +140,35 @@ def test_wider_numbers_take_more(engine: Engine, gpu: str, fields: dict[str, Any
     except FlagError:
         return  # an engine that has no such cache says so
     assert narrow.kv_cache.tokens >= wide.kv_cache.tokens
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.id)
+@pytest.mark.parametrize("gpu", ["h100-sxm-80gb", "rtx4090-24gb"])
+def test_more_memory_never_holds_less(engine: Engine, gpu: str) -> None:
+    device = accelerator(gpu)
+    larger = replace(device, memory_bytes=device.memory_bytes * 5 // 4, torch_total_bytes=None)
+    for name in MODELS:
+        deployment = Deployment(model=name, gpu=gpu, engine=engine.id, tp=4, max_model_len=8192)
+        less, more = (engine.fit(deployment, model(name), each) for each in (replace(device, torch_total_bytes=None), larger))
+        assert less.fits <= more.fits, name
+        assert less.max_concurrency <= more.max_concurrency, name
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.id)
+@pytest.mark.parametrize("axis", ["tp", "pp"])
+def test_more_gpus_never_hold_less(engine: Engine, axis: str) -> None:
+    """Unless a rule of the layout refuses them, by its name; a wider cut may copy keys and values, which costs next to nothing."""
+    for name in MODELS:
+        last = None
+        for ranks in (1, 2, 4, 8):
+            cut: dict[str, Any] = {axis: ranks}
+            result = fit(engine, name, "h100-sxm-80gb", max_model_len=8192, **cut)
+            if result.fits:
+                assert last is None or result.max_concurrency >= 0.99 * last, (name, ranks)
+                last = result.max_concurrency
+            elif last is not None:
+                assert result.reason is not None
+                assert result.reason.code in LAYOUT_RULES, (name, ranks)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.id)

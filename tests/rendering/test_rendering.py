@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 import gpusizer
 from gpusizer import Deployment, Request
 from gpusizer.cli.main import main
-from gpusizer.engines import get_engine
+from gpusizer.engines import engine_ids, get_engine
 from gpusizer.rendering.document import Column, Document, Heading, Paragraph, Table
 from gpusizer.rendering.forms.text import cell_len
 from gpusizer.rendering.launch import command_line
@@ -152,7 +153,14 @@ SHELLS = {
     "busybox": ("busybox", "sh", "-c"),
     "fish": ("fish", "--no-config", "-c"),
 }
-ENGINES = ["vllm", "sglang", "tensorrt-llm", "llama.cpp", "ollama", "transformers"]
+ENGINES = engine_ids()
+
+
+@cache
+def launches() -> list[tuple[str | None, list[str]]]:
+    """Launch commands of every engine under every name: as a line, and word by word."""
+    starts = [Deployment(model=name, gpu="rtx4090-24gb", engine=engine) for name in PRINTABLE for engine in ENGINES]
+    return [(command_line(each), get_engine(each.engine).command(each)) for each in starts]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -160,12 +168,10 @@ def test_every_shell_reads_a_launch_command_back(tmp_path: Path, shell: str) -> 
     """The shell itself splits the line: a hostile name is one word, or part of one, and nothing runs."""
     if shutil.which(SHELLS[shell][0]) is None:
         pytest.skip(f"{SHELLS[shell][0]} is not installed here")
-    launches = [Deployment(model=name, gpu="rtx4090-24gb", engine=engine) for name in PRINTABLE for engine in ENGINES]
-    lines = [command_line(each) for each in launches]
-    script = "\n".join(f"printf '%s\\0' {line}; printf '\\0'" for line in lines)
+    script = "\n".join(f"printf '%s\\0' {line}; printf '\\0'" for line, _ in launches())
     answer = subprocess.run([*SHELLS[shell], script], capture_output=True, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, check=True)
     read = [each.split("\0") for each in answer.stdout.decode("utf-8").removesuffix("\0\0").split("\0\0")]
-    assert read == [get_engine(each.engine).command(each) for each in launches]
+    assert read == [words for _, words in launches()]
     assert not (tmp_path / "pwned").exists()
 
 

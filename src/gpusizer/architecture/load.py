@@ -15,11 +15,13 @@ from gpusizer.architecture.readers import read_config
 from gpusizer.architecture.readers.pruned import Left, with_fewer_experts
 from gpusizer.architecture.types import Notice
 from gpusizer.errors import InputError, UnreadableFileError
-from gpusizer.given_files import stands_here
+from gpusizer.given_files import settled_state, stands_here
+from gpusizer.once import Remembered
 
 __all__ = ["is_pasted", "load_architecture", "pasted_name", "read_json", "read_pasted", "remember", "remembered"]
 
 _MAX_CONFIG_BYTES = 8 << 20  # the largest published one has 3 MB
+_MAX_PARTS = 500_000  # lists and objects: each takes far more memory than its brackets
 _PASTED = "pasted:"
 _LONGEST_NAME = 80
 
@@ -53,6 +55,8 @@ def read_json(path: Path) -> Any:
 
 def _parsed(text: bytes, path: str) -> Any:
     """The value that JSON holds; ``path`` is what an error calls its place."""
+    if text.count(b"[") + text.count(b"{") > _MAX_PARTS:
+        raise UnreadableFileError("config-crowded", path=path, limit=_MAX_PARTS)
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path))
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, not UTF-8, or an endless number
@@ -83,7 +87,7 @@ def load_architecture(source: str, checkpoint_bytes: int | None = None) -> Archi
     Returns
     -------
     Architecture
-        The model; the same object each time for a catalogue id.
+        The model; the same object each time for a catalogue id, and for files that stay as they are.
     """
     if checkpoint_bytes is not None:
         return _sized(load_architecture(source), checkpoint_bytes)
@@ -91,6 +95,15 @@ def load_architecture(source: str, checkpoint_bytes: int | None = None) -> Archi
         return known
     if not stands_here(source) and not source.lower().endswith((".gguf", ".json")):
         return _entry(source.strip())  # outside the net: what goes wrong with an entry of ours is a defect
+    state = settled_state(source)
+    return _read(source) if state is None else _READ.once((source, state), lambda: _read(source))
+
+
+_READ: Remembered[tuple[str, tuple[tuple[int, ...], ...]], Architecture] = Remembered(4)  # one start asks for its model many times
+
+
+def _read(source: str) -> Architecture:
+    """A model of files, whatever stands in them."""
     with named_failures(source):
         return _of_file(Path(source))
 

@@ -8,8 +8,9 @@ from typing import Any
 from gpusizer.i18n import JOIN, text
 from gpusizer.planning.prices import COMPARED
 from gpusizer.planning.types import Cost
+from gpusizer.rendering.devices import date_words
 
-__all__ = ["cost_data", "price_remark"]
+__all__ = ["cost_data", "price_origin", "price_remark"]
 
 
 def cost_data(cost: Cost | None) -> dict[str, Any] | None:
@@ -25,3 +26,9 @@ def price_remark(cost: Cost, language: str) -> str:
     said = [] if cost.kind in COMPARED else [text("ui", f"kind-of-price-{cost.kind}", language)]
     said += [text("ui", "price-in-china", language)] if cost.market == "cn" and cost.currency != "CNY" else []
     return f" ({JOIN[language].join(said)})" if said else ""
+
+
+def price_origin(cost: Cost, language: str) -> str:
+    """The kind of price with its date; who states an own price need not date it."""
+    kind = price_remark(cost, language).strip(" ()") or text("ui", f"kind-of-price-{cost.kind}", language)
+    return text("ui", "price-dated", language, kind=kind, date=date_words(cost.date, language)) if cost.date else kind

@@ -10,7 +10,7 @@ from gpusizer.planning.rank import target_words
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.article import article_cards
 from gpusizer.rendering.companions import spare_lines
-from gpusizer.rendering.costs import price_remark
+from gpusizer.rendering.costs import price_origin
 from gpusizer.rendering.devices import counted_devices, currency_words, date_words
 from gpusizer.rendering.document import Lines
 from gpusizer.rendering.need import need_lines
@@ -81,12 +81,12 @@ def _price_line(best: Option, language: str) -> str:
         return text("ui", "plan-price-unknown", language)
     parts = []
     if rent is not None:
-        kind = price_remark(rent, language).strip(" ()") or text("ui", f"kind-of-price-{rent.kind}", language)
-        parts.append(text("ui", "plan-rent", language, amount=amount_words(rent, language), kind=kind, date=date_words(rent.date, language)))
+        parts.append(text("ui", "plan-rent", language, amount=amount_words(rent, language), origin=price_origin(rent, language)))
         if million is not None:
             parts.append(text("ui", "plan-million", language, amount=f"{million:,.2f}", currency=currency_words(rent.currency, language)))
     if purchase is not None:
-        parts.append(text("ui", "plan-purchase", language, amount=amount_words(purchase, language), date=date_words(purchase.date, language)))
+        origin = date_words(purchase.date, language) or price_origin(purchase, language)
+        parts.append(text("ui", "plan-purchase", language, amount=amount_words(purchase, language), origin=origin))
     return text("ui", "plan-price", language, parts=text("ui", "semicolon", language).join(parts))
 
 

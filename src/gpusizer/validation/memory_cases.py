@@ -259,9 +259,10 @@ _IN_A_FILE: Mapping[str, dict[str, str]] = {"sglang": {"ple_offload_backend": "f
 
 def _mapped_tables(engine_id: str, architecture: Architecture, devices: Devices) -> dict[str, str]:
     """What lets a start run whose tables of n-grams would not fit beside the other weights in the memory of host and device together."""
-    tables = any(tensor.group == "ngram_embedding" for _, _, tensor, _ in stored_tensors(architecture))
+    if not devices.first.unified_memory or not any(tensor.group == "ngram_embedding" for _, _, tensor, _ in stored_tensors(architecture)):
+        return {}
     room = sum(device.memory_bytes for device in devices.each)
-    if not tables or not devices.first.unified_memory or checkpoint_bytes(architecture, mtp=False) <= _MOST_OF_SHARED * room:
+    if checkpoint_bytes(architecture, mtp=False) <= _MOST_OF_SHARED * room:
         return {}
     return _IN_A_FILE.get(engine_id, {})
 

@@ -19,11 +19,11 @@ from gpusizer.facts.number_formats import SAFETENSORS_BITS
 
 __all__ = ["index_total_bytes", "parse_header", "parse_index", "read_safetensors", "read_safetensors_folder"]
 
-_MAX_HEADER_BYTES = 64 << 20  # the library takes 100 MB; the largest published ones are below 1 MB a file
+_MAX_HEADER_BYTES = 32 << 20  # the library takes 100 MB; the largest published ones are below 1 MB a file
 _MAX_WIDE_BYTES = 8 << 20  # a header beyond ASCII takes four bytes a character once it is parsed
 _MAX_STRING_BYTES = 1 << 20
-_MAX_TENSORS = 200_000  # of one file
-_MAX_TENSORS_IN_ALL = 1_000_000  # of a folder, and of its index
+_MAX_TENSORS = 100_000  # of one file
+_MAX_TENSORS_IN_ALL = 250_000  # of a folder, and of its index; the largest published ones have 210,000
 _MAX_FILES = 10_000
 _MAX_TOTAL_BYTES = 10**15
 _MAX_RANK = 16

@@ -35,6 +35,7 @@ __all__ = ["read_config"]
 _MAX_LAYERS = 4096
 _MAX_KEYS = 1 << 18
 _MAX_DEPTH = 32
+_SCALARS = (str, int, float, type(None))
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed", "dim", "model_dim")
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "model_max_length", "n_ctx")
@@ -47,13 +48,12 @@ def _check_depth(value: Any, depth: int = 0) -> None:
     if isinstance(value, Mapping):
         if len(value) > _MAX_KEYS:
             raise UnsupportedArchitectureError("bad-config-value", key="config", found=f"{len(value)} keys", expected=f"<= {_MAX_KEYS}")
-        for inner in value.values():
-            if isinstance(inner, (Mapping, list, tuple)):
-                _check_depth(inner, depth + 1)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            if isinstance(inner, (Mapping, list, tuple)):
-                _check_depth(inner, depth + 1)
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for inner in value:
+        if not isinstance(inner, _SCALARS):
+            _check_depth(inner, depth + 1)
 
 
 def _check(config: Any) -> None:

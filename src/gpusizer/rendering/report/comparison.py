@@ -13,8 +13,8 @@ from gpusizer.i18n import text
 from gpusizer.planning.picks import Pick, picks
 from gpusizer.planning.servers import Housed, gpus_power_of, housed_in
 from gpusizer.planning.types import Cost, Plan
-from gpusizer.rendering.costs import price_remark
-from gpusizer.rendering.devices import counted_devices, currency_words, date_words
+from gpusizer.rendering.costs import price_origin
+from gpusizer.rendering.devices import counted_devices, currency_words
 from gpusizer.rendering.launch import version_of
 from gpusizer.rendering.notices import notice_words
 from gpusizer.rendering.plan import precision_words
@@ -159,10 +159,8 @@ class _Cells:
     def _priced(self, cost: Cost | None) -> Cell:
         if cost is None:
             return self.unknown
-        kind = price_remark(cost, self.language).strip(" ()") or text("ui", f"kind-of-price-{cost.kind}", self.language)
-        dated = self.say("price-of", kind=kind, date=date_words(cost.date, self.language))
         was = [cost.source] if cost.converted is None else [cost.source, cost.converted.source]
-        return [Line(amount_words(cost, self.language)), Line(dated, self.notes.of(was))]
+        return [Line(amount_words(cost, self.language)), Line(price_origin(cost, self.language), self.notes.of(was))]
 
     # ---- what it does --------------------------------------------------------------------------------------------------
 
