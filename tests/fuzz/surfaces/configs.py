@@ -1,0 +1,60 @@
+"""A stranger's ``config.json``: read, shown, and now and then started on an engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from fuzz.given import chosen, file, known_keys, large_configs, once_in, small_configs
+from fuzz.laws import codes, hold_for_architecture, hold_for_fit, read_back
+from fuzz.mutate import changed_bytes, changed_json, json_bytes, mixed
+from fuzz.surface import Surface
+from gpusizer import Deployment, fit
+from gpusizer.answers import architecture_answer
+from gpusizer.engines import engine_ids
+from gpusizer.errors import InputError
+from gpusizer.rendering.render import render
+
+_GPUS = ("h200-sxm-141gb", "rtx4090-24gb", "mi300x-192gb", "ascend-910b-64gb")
+
+
+def _changed(known: Sequence[bytes]) -> st.SearchStrategy[bytes]:
+    return mixed((9, changed_json(known, known_keys()).map(json_bytes)), (1, changed_bytes(known)))
+
+
+def _answer(content: bytes) -> Hashable:
+    path = file("config.json", content)
+    data = read_back(render(architecture_answer(path, chosen(("en", "zh"), content)), "json"))
+    hold_for_architecture(data)
+    if once_in(6, content):
+        _whatever_the_order(content, data)
+    if once_in(6, content[1:]):
+        started(path, content)
+    mixers = frozenset(layer["mixer"].partition(",")[0] for layer in data["layers"])
+    return mixers, data["quantization"] is None, codes(data["warnings"])
+
+
+def _whatever_the_order(content: bytes, data: dict[str, Any]) -> None:
+    """The order of keys means nothing."""
+    turned = file("config.json", json_bytes(dict(reversed(json.loads(content).items()))))
+    again = read_back(render(architecture_answer(turned, chosen(("en", "zh"), content)), "json"))
+    first, second = ({**each, "warnings": sorted(map(str, each["warnings"]))} for each in (data, again))
+    assert first == second, "the order of keys changes the answer"
+
+
+def started(path: str, content: bytes) -> None:
+    """A model of a file on some engine and some device."""
+    deployment = Deployment(path, chosen(_GPUS, content), engine=chosen(engine_ids(), content), tp=chosen((1, 2, 8), content[2:]))
+    try:
+        answer = fit(deployment)
+    except InputError:
+        return
+    data = read_back(answer.to_json())
+    hold_for_fit(data)
+    codes(data["warnings"])
+
+
+SURFACE = Surface("configs", small_configs, _changed, _answer, share=3000, larger=large_configs)
