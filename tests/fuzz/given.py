@@ -113,9 +113,9 @@ def large_configs() -> tuple[bytes, ...]:
 
 @cache
 def known_keys() -> tuple[str, ...]:
-    """Every name that one of these configurations has, at any depth."""
+    """Every name that a configuration of the catalogue has, at any depth."""
     found: set[str] = set()
-    open_ = [json.loads(each) for each in (*small_configs(), *large_configs())]
+    open_: list[object] = [model_entry(id).config for id in model_ids()]
     while open_:
         value = open_.pop()
         if isinstance(value, dict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from fuzz.surface import Surface
 __all__ = ["Found", "fuzz"]
 
 _BATCH = 400  # inputs between two looks at what is new
-_MOST_PARENTS = 400
+_MOST_PARENTS = 1_000  # of those that were found, the newest
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Found:
     failures: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
 
-def fuzz(surface: Surface, inputs: int, number: int, known: Collection[str] = (), before: Callable[[bytes], object] = bytes) -> Found:
+def fuzz(surface: Surface, inputs: int, number: int, found: Found | None = None, before: Callable[[bytes], object] = bytes) -> Found:
     """Feed a surface.
 
     Parameters
@@ -47,36 +47,37 @@ def fuzz(surface: Surface, inputs: int, number: int, known: Collection[str] = ()
         At least so many; where something fails, those that shrink it come on top.
     number : int
         What chance starts from: equal numbers bring equal inputs.
-    known : collection of str
-        Places of failures that are passed over.
+    found : Found, optional
+        What came of a run that this one goes on with: places that failed are passed over.
     before : callable
         Told of each input before it is fed.
 
     Returns
     -------
     Found
-        What came of it.
+        What came of all of it.
     """
-    found = Found()
     forget_peak()
-    parents = [*surface.seeds(), *(surface.larger() if inputs > 10 * surface.share else ())]
-    for content in parents:
-        _fed(surface, content, found, known, before)
-    while found.inputs < inputs:
-        _batch(surface, (*parents, *list(found.answers.values())[-_MOST_PARENTS:]), min(_BATCH, inputs - found.inputs), number, found, known, before)
+    seeds = list(surface.seeds())
+    if found is None:
+        found = Found()
+        for content in seeds:
+            _fed(surface, content, found, before)
+    most = found.inputs + inputs
+    while found.inputs < most:
+        parents = (*seeds, *list(found.answers.values())[-_MOST_PARENTS:])
+        _batch(surface, parents, min(_BATCH, most - found.inputs), number, found, before)
         number += 1
     return found
 
 
-def _fed(surface: Surface, content: bytes, found: Found, known: Collection[str], before: Callable[[bytes], object]) -> FailedError | None:
-    """One input; what it failed with, if that is not known."""
+def _fed(surface: Surface, content: bytes, found: Found, before: Callable[[bytes], object]) -> FailedError | None:
+    """One input; what it failed with."""
     before(content)
     found.inputs += 1
     try:
         found.answers.setdefault(tried(surface, content), content)
     except FailedError as error:
-        if error.place in known:
-            return None
         least = found.failures.get(error.place, (content, ""))[0]
         if (len(content), content) <= (len(least), least):
             found.failures[error.place] = content, str(error)
@@ -84,10 +85,8 @@ def _fed(surface: Surface, content: bytes, found: Found, known: Collection[str],
     return None
 
 
-def _batch(
-    surface: Surface, parents: tuple[bytes, ...], count: int, number: int, found: Found, known: Collection[str], before: Callable[[bytes], object]
-) -> None:
-    failed_before = set(found.failures)
+def _batch(surface: Surface, parents: tuple[bytes, ...], count: int, number: int, found: Found, before: Callable[[bytes], object]) -> None:
+    known = set(found.failures)
 
     @seed(number)
     @settings(
@@ -101,8 +100,8 @@ def _batch(
     )
     @given(surface.changed(parents))
     def each(content: bytes) -> None:
-        error = _fed(surface, content, found, known, before)
-        if error is not None and error.place not in failed_before:
+        error = _fed(surface, content, found, before)
+        if error is not None and error.place not in known:
             raise error
 
     with suppress(FailedError):  # it stands in ``found``, shrunk

@@ -29,17 +29,17 @@ class Surface:
     answer : callable
         Feeds one input and checks the answer. It gives what is worth telling apart (an input with an answer that was not seen before becomes a
         parent of others), raises an error of gpusizer where the input is refused, and ``AssertionError`` where the answer is wrong.
-    share : int
-        Inputs of 10,000.
+    weight : int
+        Its share of all inputs, beside those of the others.
     larger : callable
-        Further honest inputs that take their time, for the long form.
+        Further honest inputs that take their time: parents in the long form.
     """
 
     name: str
     seeds: Callable[[], Sequence[bytes]]
     changed: Callable[[Sequence[bytes]], SearchStrategy[bytes]]
     answer: Callable[[bytes], Hashable]
-    share: int
+    weight: int
     larger: Callable[[], Sequence[bytes]] = tuple
 
     def corpus(self) -> list[Path]:

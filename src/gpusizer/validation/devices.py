@@ -153,7 +153,9 @@ def _named_within(words: str) -> list[Accelerator]:
     for device in accelerators():
         for alias in (device.name, *device.aliases):
             plain = alias.lower().replace("-", " ")
-            if len(plain) >= 3 and re.search(r"[a-z]", plain) and re.search(rf"(?<![a-z0-9]){re.escape(plain)}(?![a-z0-9])", lower):
+            if plain not in lower or len(plain) < 3 or not re.search(r"[a-z]", plain):
+                continue
+            if re.search(rf"(?<![a-z0-9]){re.escape(plain)}(?![a-z0-9])", lower):
                 found[device.id] = device
     return list(found.values())
 

@@ -106,4 +106,4 @@ def _answer(content: bytes) -> Hashable:
     return words[0] if words else "", bool(printed)
 
 
-SURFACE = Surface("arguments", _seeds, _changed, _answer, share=600)
+SURFACE = Surface("arguments", _seeds, _changed, _answer, weight=4)

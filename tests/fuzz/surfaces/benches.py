@@ -72,4 +72,4 @@ def _answer(content: bytes) -> Hashable:
     return frozenset((run.tool, run.ttft_s is None, run.tpot_s is None, run.concurrency is None, run.burst is None) for run in runs)
 
 
-SURFACE = Surface("benches", _seeds, _changed, _answer, share=1000)
+SURFACE = Surface("benches", _seeds, _changed, _answer, weight=10)

@@ -78,4 +78,4 @@ def _answer(content: bytes) -> Hashable:
     return tuple(each is None for each in figures[:5]), frozenset(card.peak_flops), frozenset(price.per for price in card.prices)
 
 
-SURFACE = Surface("cards", _seeds, _changed, _answer, share=400)
+SURFACE = Surface("cards", _seeds, _changed, _answer, weight=6)

@@ -54,4 +54,4 @@ def _holds(case: CaseResult) -> None:
         hold_for_band(name, each.low, each.predicted, each.high, fits=fits)
 
 
-SURFACE = Surface("cases", _seeds, _changed, _answer, share=1000)
+SURFACE = Surface("cases", _seeds, _changed, _answer, weight=4)

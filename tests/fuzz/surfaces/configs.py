@@ -29,9 +29,9 @@ def _answer(content: bytes) -> Hashable:
     path = file("config.json", content)
     data = read_back(render(architecture_answer(path, chosen(("en", "zh"), content)), "json"))
     hold_for_architecture(data)
-    if once_in(6, content):
+    if once_in(12, content):
         _whatever_the_order(content, data)
-    if once_in(6, content[1:]):
+    if once_in(12, content[1:]):
         started(path, content)
     mixers = frozenset(layer["mixer"].partition(",")[0] for layer in data["layers"])
     return mixers, data["quantization"] is None, codes(data["warnings"])
@@ -57,4 +57,4 @@ def started(path: str, content: bytes) -> None:
     codes(data["warnings"])
 
 
-SURFACE = Surface("configs", small_configs, _changed, _answer, share=3000, larger=large_configs)
+SURFACE = Surface("configs", small_configs, _changed, _answer, weight=30, larger=large_configs)

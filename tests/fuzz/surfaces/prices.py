@@ -55,4 +55,4 @@ def _answer(content: bytes) -> Hashable:
     return own_currency(path), tuple(found)
 
 
-SURFACE = Surface("prices", _seeds, _changed, _answer, share=700)
+SURFACE = Surface("prices", _seeds, _changed, _answer, weight=8)

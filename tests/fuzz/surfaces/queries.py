@@ -101,4 +101,4 @@ def _answer(content: bytes) -> Hashable:
     return kind, form, reply.status
 
 
-SURFACE = Surface("queries", _seeds, _changed, _answer, share=500)
+SURFACE = Surface("queries", _seeds, _changed, _answer, weight=2)

@@ -76,4 +76,4 @@ def _planned(request: Request, content: bytes) -> Hashable:
     return codes(data["warnings"])
 
 
-SURFACE = Surface("requests", _seeds, _changed, _answer, share=1000)
+SURFACE = Surface("requests", _seeds, _changed, _answer, weight=5)

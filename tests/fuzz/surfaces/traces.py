@@ -41,4 +41,4 @@ def _answer(content: bytes) -> Hashable:
     return min(len(found.arrival_s), 4)
 
 
-SURFACE = Surface("traces", _seeds, _changed, _answer, share=300)
+SURFACE = Surface("traces", _seeds, _changed, _answer, weight=5)
