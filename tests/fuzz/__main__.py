@@ -9,58 +9,21 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import multiprocessing
 import re
-import resource
 import sys
 import time
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fuzz.loop import Found, fuzz
+from fuzz.apart import fuzz_apart
+from fuzz.loop import Found
 from fuzz.surface import CORPUS, Surface
 from fuzz.surfaces import SURFACES, share_of
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = 1_000_000
 _CHUNK = 4_000  # inputs of one process: what a process keeps from one input to the next stays little
-_PATIENCE_S = 180  # without a new input: beyond every bound of one input, on a machine with other work
-_MOST_MEMORY_BYTES = 2 << 30  # for the sake of the machine; the bound of an input is far below
 _BATCHES = 1_000  # numbers that a chunk may start chance from
-
-
-def _worker(name: str, count: int, number: int, found: Found | None, told: Connection) -> None:
-    """Feed one surface in a process of its own; each input is told before it is fed, what came of all of them at the end."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
-    result = fuzz(SURFACES[name], count, number, found, told.send_bytes)
-    told.send_bytes(b"")
-    told.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10))
-
-
-def _chunk(surface: Surface, count: int, number: int, found: Found | None) -> tuple[Found, int]:
-    """What came of so many inputs, and the most memory that their process held. [bytes]"""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=_worker, args=(surface.name, count, number, found, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    fed, last = 0, b""
-    try:
-        while ours.poll(_PATIENCE_S):
-            content = ours.recv_bytes()
-            if not content and fed and ours.poll(_PATIENCE_S):
-                result: tuple[Found, int] = ours.recv()
-                return result
-            fed, last = fed + 1, content
-        why = f"stood still for {_PATIENCE_S} s"
-    except EOFError:
-        why = f"died with {process.exitcode}"
-    finally:
-        process.kill()
-        process.join()
-    before = found or Found()
-    died = {f"process {hashlib.sha256(last).hexdigest()[:8]}": (last, why)}
-    return Found(before.inputs + fed, before.answers, before.failures | died), 0
 
 
 def _run(surface: Surface, inputs: int, number: int, grown: Path) -> Found:
@@ -68,7 +31,7 @@ def _run(surface: Surface, inputs: int, number: int, grown: Path) -> Found:
     start, most, found = time.monotonic(), 0, Found()
     kept = _kept(surface, grown)
     for chunk, count in enumerate(_chunks(inputs)):
-        found, peak = _chunk(surface, count, number * 1_000_003 + chunk * _BATCHES, found if chunk else kept)
+        found, peak = fuzz_apart(surface, count, number * 1_000_003 + chunk * _BATCHES, found if chunk else kept)
         most = max(most, peak)
     folder = grown / surface.name
     folder.mkdir(parents=True, exist_ok=True)
