@@ -7,6 +7,7 @@ import multiprocessing
 import resource
 from multiprocessing.connection import Connection
 
+from fuzz.guard import peak_bytes
 from fuzz.loop import Found, fuzz
 from fuzz.surface import Surface
 from fuzz.surfaces import SURFACES
@@ -62,4 +63,4 @@ def _worker(name: str, count: int, number: int, found: Found | None, told: Conne
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
     result = fuzz(SURFACES[name], count, number, found, told.send_bytes)
     told.send_bytes(b"")
-    told.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10))
+    told.send((result, peak_bytes()))

@@ -15,7 +15,7 @@ from fuzz.surface import Surface
 from gpusizer.errors import InputError
 from gpusizer.i18n import LANGUAGES, error_sentence, has
 
-__all__ = ["MOST_CPU_S", "MOST_MEMORY_BYTES", "NETS", "FailedError", "forget_peak", "tried"]
+__all__ = ["MOST_CPU_S", "MOST_MEMORY_BYTES", "NETS", "FailedError", "forget_peak", "peak_bytes", "tried"]
 
 MOST_CPU_S = 10
 MOST_MEMORY_BYTES = 128 << 20
@@ -107,11 +107,11 @@ def _little_time() -> Iterator[None]:
 
 @contextmanager
 def _little_memory() -> Iterator[None]:
-    before = _peak_bytes()
+    before = peak_bytes()
     try:
         yield
     finally:
-        taken = _peak_bytes() - before
+        taken = peak_bytes() - before
         if taken > MOST_MEMORY_BYTES:
             raise FailedError(f"memory: {taken >> 20} MB", "-")
 
@@ -122,5 +122,8 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+def peak_bytes() -> int:
+    """Most memory that this process held. [bytes]"""
+    with suppress(OSError):
+        return int(Path("/proc/self/status").read_bytes().partition(b"VmHWM:")[2].split(maxsplit=1)[0]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10  # of who started it as well
