@@ -15,6 +15,7 @@ from fuzz.surfaces import SURFACES
 __all__ = ["fuzz_apart"]
 
 _PATIENCE_S = 180  # without a new input: beyond every bound of one input, on a machine with other work
+_FED = b"+"  # before an input; what is empty is the end
 _MOST_MEMORY_BYTES = 2 << 30  # for the sake of the machine; the bound of an input is far below
 
 
@@ -42,11 +43,11 @@ def fuzz_apart(surface: Surface, count: int, number: int, found: Found | None) -
     fed, last = 0, b""
     try:
         while ours.poll(_PATIENCE_S):
-            content = ours.recv_bytes()
-            if not content and fed and ours.poll(_PATIENCE_S):
+            message = ours.recv_bytes()
+            if not message:
                 result: tuple[Found, int] = ours.recv()
                 return result
-            fed, last = fed + 1, content
+            fed, last = fed + 1, message.removeprefix(_FED)
         why = f"stood still for {_PATIENCE_S} s"
     except EOFError:
         why = f"died with {process.exitcode}"
@@ -61,6 +62,6 @@ def fuzz_apart(surface: Surface, count: int, number: int, found: Found | None) -
 def _worker(name: str, count: int, number: int, found: Found | None, told: Connection) -> None:
     """Feed one surface in a process of its own; each input is told before it is fed, what came of all of them at the end."""
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
-    result = fuzz(SURFACES[name], count, number, found, told.send_bytes)
+    result = fuzz(SURFACES[name], count, number, found, lambda content: told.send_bytes(_FED + content))
     told.send_bytes(b"")
     told.send((result, peak_bytes()))

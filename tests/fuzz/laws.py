@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
 from gpusizer.i18n import LANGUAGES, has
 
-__all__ = ["codes", "hold_for_architecture", "hold_for_band", "hold_for_fit", "hold_for_numbers", "hold_for_plan", "read_back"]
+__all__ = ["codes", "hold", "hold_for_architecture", "hold_for_band", "hold_for_fit", "hold_for_numbers", "hold_for_plan", "read_back"]
 
 _WORDS = ("warning", "error", "reason", "hint")
 
@@ -90,3 +90,38 @@ def hold_for_plan(data: Mapping[str, Any]) -> None:
         for name in ("ttft_s", "tpot_s", "output_tokens_per_s", "max_concurrency", "kv_cache_tokens"):
             assert option[name] is None or option[name] > 0, (name, option[name])
         assert option["cost"] is None or option["cost"]["amount"] >= 0
+
+
+def hold_for_simulation(data: Mapping[str, Any]) -> None:
+    """A later percentile is no earlier moment."""
+    for name in ("ttft_s", "tpot_s", "e2e_s"):
+        times = [data[name][each] for each in ("p50", "p90", "p95", "p99") if data.get(name)]
+        assert times == sorted(times), f"{name}: {times}"
+        assert min(times, default=0) >= 0, f"{name}: {times}"
+
+
+def hold_for_machines(data: Mapping[str, Any]) -> None:
+    """What runs holds something, and takes no negative memory."""
+    for row in data["models"]:
+        hold_for_numbers({name: row[name] for name in ("gpu_bytes", "host_bytes", "ttft_s", "tpot_s", "total_params", "context_tokens")})
+        assert row["verdict"] == "no" or row["context_tokens"] > 0, f"{row['model']}: {row['context_tokens']}"
+
+
+_LAWS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+    "gpusizer.architecture/1": hold_for_architecture,
+    "gpusizer.fit/1": hold_for_fit,
+    "gpusizer.plan/1": hold_for_plan,
+    "gpusizer.run-on/1": hold_for_machines,
+    "gpusizer.simulate/1": hold_for_simulation,
+}
+
+
+def hold(words: str | bytes) -> Any:
+    """An answer in JSON, whichever it is: it is read back, its law holds, its notices have words."""
+    data = read_back(words)
+    if isinstance(data, dict):
+        law = _LAWS.get(data.get("schema", ""))
+        if law is not None:
+            law(data)
+        codes(data.get("warnings", []))
+    return data

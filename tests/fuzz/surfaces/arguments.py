@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from hypothesis import strategies as st
 
 from fuzz.given import command
-from fuzz.laws import read_back
+from fuzz.laws import hold
 from fuzz.mutate import ODD_WORDS, json_bytes, one_of
 from fuzz.surface import Surface
 from gpusizer.engines import engine_ids
@@ -23,9 +23,9 @@ _LINES = (
     "fit qwen3-30b-a3b --gpu rtx4090-24gb --engine llama.cpp --n-gpu-layers 20 --ctx-size 8192 --override-tensor exps=CPU",
     "fit --gpu h200 -- vllm serve qwen3-8b --tensor-parallel-size 2 --max-num-seqs 64 --kv-cache-dtype fp8",
     "fit --gpu h200 -- python -m sglang.launch_server --model-path qwen3-8b --tp 2 --mem-fraction-static 0.8",
-    "simulate qwen3-8b --gpu h100-sxm-80gb --request-rate 1/s --input-tokens 512 --output-tokens 32 --requests 20",
-    "largest-context qwen3-8b --gpu h100-sxm-80gb --concurrency 2",
-    "run-on l40s:4 --model qwen3-8b --context-tokens 16k --host-memory 128GB",
+    "simulate qwen3-8b --gpu h100-sxm-80gb --request-rate 1/s --input-tokens 512 --output-tokens 32 --requests 20 --format json",
+    "largest-context qwen3-8b --gpu h100-sxm-80gb --tp 2 --format json",
+    "run-on l40s:4 --model qwen3-8b --context-tokens 16k --host-memory 128GB --format json",
     "models show qwen3-8b",
     "models list --filter qwen3 --use code",
     "models check qwen3-8b --format markdown",
@@ -102,7 +102,7 @@ def _answer(content: bytes) -> Hashable:
         return "not fed"
     printed = command(words)
     if printed.startswith("{"):
-        read_back(printed)
+        hold(printed)
     return words[0] if words else "", bool(printed)
 
 

@@ -8,8 +8,8 @@ from urllib.parse import quote_plus
 
 from hypothesis import strategies as st
 
-from fuzz.laws import read_back
-from fuzz.mutate import ODD_WORDS, changed_bytes, mixed, one_of
+from fuzz.laws import hold
+from fuzz.mutate import ODD_WORDS, changed_bytes, changed_json, mixed, one_of
 from fuzz.surface import Surface
 from gpusizer.web.job import Job
 from gpusizer.web.replies import KINDS, reply_to
@@ -24,6 +24,11 @@ _QUERIES = {
     "accelerators": "vendor=NVIDIA",
     "engines": "",
 }
+_BODIES = (
+    ("plan", "json", json.dumps({"model": "qwen3-8b", "gpus": ["h100-sxm-80gb"], "concurrency": 4, "ttft_s": 2, "top": 1})),
+    ("fit", "json", json.dumps({"config": CONFIG, "gpu": "h100-sxm-80gb", "tp": 2, "max_model_len": 4096})),
+    ("run-on", "json", json.dumps({"machine": ["l40s:4"], "models": ["qwen3-8b"], "context_tokens": "16k"})),
+)
 _NAMES = [pair.partition("=")[0] for query in _QUERIES.values() for pair in query.split("&") if pair]
 _NAMES += [
     "config",
@@ -66,7 +71,7 @@ def _of(kind: str, form: str, query: str) -> bytes:
 
 
 def _seeds() -> list[bytes]:
-    return [_of(kind, form, query) for kind, query in _QUERIES.items() for form in _FORMS[:2]]
+    return [_of(kind, form, query) for kind, query in _QUERIES.items() for form in _FORMS[:2]] + [_of(*body) for body in _BODIES]
 
 
 @st.composite
@@ -81,9 +86,15 @@ def _changed_query(draw: st.DrawFn, known: Sequence[bytes]) -> bytes:
     return _of(kind, one_of(draw, (form, *_FORMS)), "&".join(pairs))
 
 
+@st.composite
+def _changed_body(draw: st.DrawFn) -> bytes:
+    kind, form, body = one_of(draw, _BODIES)
+    return _of(kind, form, json.dumps(draw(changed_json([body.encode()], _NAMES))))
+
+
 def _changed(known: Sequence[bytes]) -> st.SearchStrategy[bytes]:
     whole = [each for each in known if each.count(b" ") >= 2]
-    return mixed((1, changed_bytes(whole, _WORDS)), (4, _changed_query(whole)))
+    return mixed((1, changed_bytes(whole, _WORDS)), (4, _changed_query(whole)), (1, _changed_body()))
 
 
 def _answer(content: bytes) -> Hashable:
@@ -95,7 +106,7 @@ def _answer(content: bytes) -> Hashable:
     reply = reply_to(Job(kind, form, "zh" if "zh" in query else "en", "" if body else query, body=body))
     assert reply.status == 200 or 400 <= reply.status < 500, (reply.status, reply.body[:300])
     if reply.media_type.startswith("application/"):
-        said = read_back(reply.body)
+        said = hold(reply.body)
         assert said.get("code") != "defect", said
         return kind, form, reply.status, said.get("code", "")
     return kind, form, reply.status

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from fuzz.given import chosen, once_in
-from fuzz.laws import codes, hold_for_plan, read_back
+from fuzz.laws import codes, hold
 from fuzz.mutate import changed_json, json_bytes
 from fuzz.surface import Surface
 from gpusizer import Request, plan
@@ -69,11 +69,9 @@ def _planned(request: Request, content: bytes) -> Hashable:
     """A plan for a device or two: all of them take their time and say no more."""
     few = request.gpus[:2] or (() if request.owned else (chosen(_CARDS, content),))
     try:
-        data = read_back(plan(replace(request, gpus=few)).to_json())
+        return codes(hold(plan(replace(request, gpus=few)).to_json())["warnings"])
     except InputError as error:
         return error.code
-    hold_for_plan(data)
-    return codes(data["warnings"])
 
 
 SURFACE = Surface("requests", _seeds, _changed, _answer, weight=5)

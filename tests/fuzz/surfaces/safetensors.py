@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from file_bytes import safetensors_bytes
 from fuzz.given import chosen, file
-from fuzz.laws import codes, hold_for_architecture, read_back
+from fuzz.laws import codes, hold
 from fuzz.mutate import changed_bytes, changed_json, json_bytes, mixed
 from fuzz.surface import Surface
 from gpusizer.answers import architecture_answer
+from gpusizer.i18n import LANGUAGES
 from gpusizer.rendering.render import render
 from tiny_config import CONFIG
 
@@ -77,8 +78,7 @@ def _answer(content: bytes) -> Hashable:
     if name == "indexed":
         file("indexed/model.safetensors.index.json", content)
     file(f"{name}/model.safetensors", _seeds()[0] if name == "indexed" else content)
-    data = read_back(render(architecture_answer(str(folder), chosen(("en", "zh"), content)), "json"))
-    hold_for_architecture(data)
+    data = hold(render(architecture_answer(str(folder), chosen(LANGUAGES, content)), "json"))
     return codes(data["warnings"])
 
 
