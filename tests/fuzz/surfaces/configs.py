@@ -32,6 +32,8 @@ def _answer(content: bytes) -> Hashable:
     data = hold(render(architecture_answer(path, chosen(LANGUAGES, content)), "json"))
     if once_in(12, content):
         _whatever_the_order(content, data)
+    if once_in(12, content[2:]):
+        _more_layers_weigh_more(content, data)
     if once_in(12, content[1:]):
         started(path, content)
     mixers = frozenset(layer["mixer"].partition(",")[0] for layer in data["layers"])
@@ -44,6 +46,20 @@ def _whatever_the_order(content: bytes, data: dict[str, Any]) -> None:
     again = read_back(render(architecture_answer(turned, chosen(LANGUAGES, content)), "json"))
     first, second = ({**each, "warnings": sorted(map(str, each["warnings"]))} for each in (data, again))
     assert first == second, "the order of keys changes the answer"
+
+
+def _more_layers_weigh_more(content: bytes, data: dict[str, Any]) -> None:
+    """With twice the layers a model has more parameters and no smaller cache, or is refused."""
+    config = json.loads(content)
+    layers = config.get("num_hidden_layers")
+    if not isinstance(layers, int) or isinstance(layers, bool):
+        return
+    try:
+        more = hold(render(architecture_answer(file("config.json", json_bytes({**config, "num_hidden_layers": 2 * layers})), "en"), "json"))
+    except InputError:
+        return
+    for name in ("total_params", "kv_cache_bytes_per_token", "fixed_bytes_per_request", "checkpoint_bytes"):
+        assert more[name] >= data[name], f"{name} of twice the layers: {more[name]} of {data[name]}"
 
 
 def started(path: str, content: bytes) -> None:
