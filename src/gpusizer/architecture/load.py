@@ -247,6 +247,8 @@ def _gguf(path: Path) -> Architecture:
     config = gguf_config(file)
     config["model_type"] = class_of_gguf(config["model_type"])
     model = read_config(config, id=path.stem, name=name if isinstance(name, str) else path.stem)
+    if not file.tensors:  # what llama.cpp keeps its vocabularies in
+        raise UnreadableFileError("no-tensors", path=str(path))
     return with_headers(model, file.tensors, gguf_formats(model, file))
 
 

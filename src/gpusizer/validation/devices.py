@@ -150,18 +150,20 @@ def _named_within(words: str) -> list[Accelerator]:
     lower = words.lower().replace("-", " ")
     if re.search(r"\b(?:ti|super|nvl|ada|max q|laptop|mobile)\b", lower):
         return []
-    return list({device.id: device for alias, pattern, device in _aliases() if alias in lower and pattern.search(lower)}.values())
+    return list({device.id: device for alias, device in _aliases() if alias in lower and _whole(alias).search(lower)}.values())
 
 
 @cache
-def _aliases() -> tuple[tuple[str, re.Pattern[str], Accelerator], ...]:
-    """Aliases of devices that can stand among other words, each with the pattern that finds it whole."""
+def _aliases() -> tuple[tuple[str, Accelerator], ...]:
+    """Aliases of devices that can stand among other words."""
     plain = ((alias.lower().replace("-", " "), device) for device in accelerators() for alias in (device.name, *device.aliases))
-    return tuple(
-        (alias, re.compile(rf"(?<![a-z0-9]){re.escape(alias)}(?![a-z0-9])"), device)
-        for alias, device in plain
-        if len(alias) >= 3 and re.search(r"[a-z]", alias)
-    )
+    return tuple((alias, device) for alias, device in plain if len(alias) >= 3 and re.search(r"[a-z]", alias))
+
+
+@cache
+def _whole(alias: str) -> re.Pattern[str]:
+    """What finds an alias as a word of its own; made for those alone that occur."""
+    return re.compile(rf"(?<![a-z0-9]){re.escape(alias)}(?![a-z0-9])")
 
 
 def _of_size(size: float, *, vendor: str, unified: bool) -> list[Accelerator]:

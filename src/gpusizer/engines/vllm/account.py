@@ -256,7 +256,7 @@ def growth(device: DeviceRecord, rules: VersionRules, workspace_bytes: Any, imag
     beside = workspace_bytes if rules.workspace_outside else 0
     inputs = {"growth_bytes": device.growth_bytes, "workspace_bytes": beside, "images_bytes": images_bytes}
     size = sum_bytes(**inputs)
-    ends = Limits(size - device.growth_below_bytes, size + device.growth_above_bytes)
+    ends = Limits(maximum(size - device.growth_below_bytes, 0), size + device.growth_above_bytes)
     return computed("non_torch", sum_bytes, section=Section.NON_TORCH, band=ends, sources=device.growth_sources, **inputs)
 
 
