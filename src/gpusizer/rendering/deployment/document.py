@@ -1,0 +1,78 @@
+"""A deployment as an answer: the file of its target, the commands in it word by word, and what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from gpusizer.i18n import LANGUAGES
+from gpusizer.planning.deploy import ToRun, Wishes
+from gpusizer.rendering.deployment.targets.command import lines_of
+from gpusizer.rendering.deployment.workload import Workload, workload_of
+from gpusizer.rendering.document import Document, Fixed, Heading
+from gpusizer.rendering.launch import version_of
+
+__all__ = ["deploy_document", "deployed"]
+
+
+def deployed(run: ToRun, wishes: Wishes, language: str) -> str:
+    """The file that starts it.
+
+    Parameters
+    ----------
+    run : ToRun
+        An option of a plan, or one start.
+    wishes : Wishes
+        How it is to be carried.
+    language : str
+        "en" or "zh": of its remarks.
+    """
+    return _written(workload_of(run, wishes, language), wishes.target)
+
+
+def _written(workload: Workload, target: str) -> str:
+    words: str = import_module(f"gpusizer.rendering.deployment.targets.{target.replace('-', '_')}").write(workload)
+    return words
+
+
+def deploy_document(run: ToRun, wishes: Wishes, language: str) -> Document:
+    """The same as an answer of every form.
+
+    Parameters
+    ----------
+    run : ToRun
+        An option of a plan, or one start.
+    wishes : Wishes
+        How it is to be carried.
+    language : str
+        "en" or "zh".
+    """
+    workload = workload_of(run, wishes, language)
+    words = _written(workload, wishes.target)
+    return Document(_data(run, wishes, workload, words), [Heading(workload.remarks[0]), Fixed(words)])
+
+
+def _data(run: ToRun, wishes: Wishes, workload: Workload, words: str) -> Mapping[str, Any]:
+    in_all = {language: workload_of(run, wishes, language).remarks[0] for language in LANGUAGES}
+    return {
+        "schema": "gpusizer.deploy/1",
+        "target": wishes.target,
+        "rank": None if run.option is None else run.option.rank,
+        "sentence": in_all,
+        "model": run.architecture.id or run.model.name,
+        "served_model": workload.model,
+        "gpu": run.accelerator.id,
+        "gpus": run.replicas * run.gpus,
+        "nodes": run.nodes,
+        "replicas": run.replicas,
+        "engine": workload.launch.engine,
+        "engine_version": version_of(run.fit.deployment),
+        "image": workload.image,
+        "resource": workload.resource,
+        "checkpoint_bytes": workload.checkpoint_bytes,
+        "storage_bytes": workload.storage_bytes,
+        "startup_s": workload.startup_s,
+        "commands": [line for _, line in lines_of(workload)],
+        "file": words,
+    }
