@@ -297,6 +297,11 @@ class Sglang(PooledEngine):
         """Its place among the servers of one replica; all of them run the same command otherwise."""
         return ["--nnodes", str(node.nodes), "--node-rank", node.rank, "--dist-init-addr", f"{node.leader}:{RENDEZVOUS_PORT}"]
 
+    def spelled_out(self, launch: Deployment, fit: Fit) -> Deployment:
+        """Graphs too: their largest batch follows from the number of requests where only that is said."""
+        found, limit = super().spelled_out(launch, fit), fit.deployment.flags.get("cuda_graph_max_bs")
+        return found.changed(flags={**found.flags, "cuda_graph_max_bs": limit}) if limit else found
+
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; its tensor-parallel size counts attention-data-parallel ranks too."""
         values = printed_values(deployment)

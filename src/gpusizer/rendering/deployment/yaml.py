@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 __all__ = ["Block", "Commented", "comment_lines", "written"]
 
 _PLAIN = re.compile(r"(--)?[A-Za-z/][A-Za-z0-9_./-]*")
-_WORDS_OF_YAML = frozenset("true false yes no on off null y n".split())
+_WORDS_OF_YAML = frozenset(["true", "false", "yes", "no", "on", "off", "null", "y", "n"])
 _SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _STEP = "  "
 
