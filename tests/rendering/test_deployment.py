@@ -368,7 +368,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.dictionaries(TEXTS, PLAIN, min_size=1, max_size=4), TEXTS)
 def test_every_reader_of_yaml_reads_what_was_written(data: dict[str, Any], remark: str) -> None:
     yaml = pytest.importorskip("yaml", reason=NO_KUBERNETES)

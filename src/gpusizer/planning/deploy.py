@@ -19,7 +19,7 @@ from gpusizer.planning.model import Model
 from gpusizer.planning.types import Option, Plan
 from gpusizer.planning.verdict import Verdict
 
-__all__ = ["FIELDS", "TARGETS", "ToRun", "Wishes", "of_plan", "of_verdict", "wishes_of"]
+__all__ = ["COMMAND", "COMPOSE", "FIELDS", "KUBERNETES", "TARGETS", "ToRun", "Wishes", "of_plan", "of_verdict", "wishes_of"]
 
 COMMAND, COMPOSE, KUBERNETES = "command", "compose", "kubernetes"
 TARGETS = (COMMAND, COMPOSE, KUBERNETES, "production-stack", "kserve", "ray")

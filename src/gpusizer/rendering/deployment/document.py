@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from gpusizer.i18n import LANGUAGES
-from gpusizer.planning.deploy import ToRun, Wishes
+from gpusizer.errors import InputError
+from gpusizer.i18n import LANGUAGES, text
+from gpusizer.planning.deploy import TARGETS, ToRun, Wishes
 from gpusizer.rendering.deployment.targets.command import lines_of
 from gpusizer.rendering.deployment.workload import Workload, workload_of
-from gpusizer.rendering.document import Document, Fixed, Heading
+from gpusizer.rendering.document import Column, Document, Fixed, Heading, Table
 from gpusizer.rendering.launch import version_of
 
-__all__ = ["deploy_document", "deployed"]
+__all__ = ["carried", "deploy_document", "deployed"]
 
 
 def deployed(run: ToRun, wishes: Wishes, language: str) -> str:
@@ -29,6 +30,26 @@ def deployed(run: ToRun, wishes: Wishes, language: str) -> str:
         "en" or "zh": of its remarks.
     """
     return _written(workload_of(run, wishes, language), wishes.target)
+
+
+def carried(run: ToRun, language: str) -> list[str]:
+    """The targets that carry it without further words.
+
+    Parameters
+    ----------
+    run : ToRun
+        An option of a plan, or one start.
+    language : str
+        "en" or "zh".
+    """
+    found = []
+    for target in TARGETS:
+        try:
+            deployed(run, Wishes(target=target), language)
+        except InputError:
+            continue
+        found.append(target)
+    return found
 
 
 def _written(workload: Workload, target: str) -> str:
@@ -50,7 +71,9 @@ def deploy_document(run: ToRun, wishes: Wishes, language: str) -> Document:
     """
     workload = workload_of(run, wishes, language)
     words = _written(workload, wishes.target)
-    return Document(_data(run, wishes, workload, words), [Heading(workload.remarks[0]), Fixed(words)])
+    columns = (Column(text("deploy", "column-where", language)), Column(text("deploy", "target-command", language)))
+    commands = Table(columns, [list(each) for each in lines_of(workload)])
+    return Document(_data(run, wishes, workload, words), [Heading(workload.remarks[0]), Fixed(words)], commands)
 
 
 def _data(run: ToRun, wishes: Wishes, workload: Workload, words: str) -> Mapping[str, Any]:
