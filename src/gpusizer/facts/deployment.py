@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpusizer.facts.types import Accelerator
 
-__all__ = ["ContainerDevices", "Pace", "RayImage", "Storage", "devices_of", "engines_of", "image_of", "pace", "ray_image", "resource_of", "storage"]
+__all__ = [
+    "ContainerDevices",
+    "Image",
+    "Pace",
+    "RayImage",
+    "Storage",
+    "devices_of",
+    "engines_of",
+    "image_of",
+    "pace",
+    "ray_image",
+    "resource_of",
+    "storage",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,13 @@ class RayImage:
     version: str
     image: str
     source: str
+
+
+class Image(NamedTuple):
+    """A container image, and the version of the engine in it."""
+
+    name: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +142,36 @@ def devices_of(accelerator: Accelerator) -> ContainerDevices | None:
     return ContainerDevices(found.get("driver", ""), found.get("each", ""), visible=found.get("visible", ""), **lists)
 
 
-def image_of(engine: str, accelerator: Accelerator, version: str) -> str | None:
-    """The image of an engine at a version for a device; None where nobody says.
+def image_of(engine: str, accelerator: Accelerator, version: str) -> Image | None:
+    """The image of an engine for a device, at a version or the last before it that was built; None where nobody says.
 
+    Parameters
+    ----------
+    engine : str
+        Its id.
+    accelerator : Accelerator
+        The device.
+    version : str
+        Of the engine.
+
+    Examples
+    --------
     >>> from gpusizer.facts.catalog import accelerator
     >>> image_of("vllm", accelerator("h200-sxm-141gb"), "0.33.0"), image_of("vllm", accelerator("tpu-v6e-32gb"), "0.33.0")
-    ('vllm/vllm-openai:v0.33.0', None)
+    (Image(name='vllm/vllm-openai:v0.33.0', version='0.33.0'), None)
+    >>> image_of("vllm", accelerator("ascend910b3-64gb"), "0.24.0").name
+    'quay.io/ascend/vllm-ascend:v0.23.0'
     """
     found = _first("image", accelerator, engine)
-    return None if found is None else str(found["name"]).format(version=version)
+    if found is None:
+        return None
+    built = [each for each in found.get("releases", ()) if _numbers(each) <= _numbers(version)]
+    known = built[-1] if built else version
+    return Image(str(found["name"]).format(version=known), known)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d{1,6}", version)[:3])
 
 
 def engines_of(target: str) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from gpusizer.engines import declaration, get_engine
 from gpusizer.engines.base.serving import Node, Serving
 from gpusizer.engines.base.types import Deployment
 from gpusizer.errors import InputError
-from gpusizer.facts.deployment import ContainerDevices, devices_of, engines_of, image_of, pace, resource_of, storage
+from gpusizer.facts.deployment import ContainerDevices, Image, devices_of, engines_of, image_of, pace, resource_of, storage
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import ceil_div
 from gpusizer.i18n import text
@@ -188,7 +188,7 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
         raise InputError("deploy-hidden", found=hidden)
     file = engine.options_file(launch)
     served = declaration(launch.engine).serving
-    image = wishes.image or image_of(launch.engine, device, version_of(run.fit.deployment))
+    image = _image(run, wishes)
     speed, room = pace(), storage()
     size = run.checkpoint_bytes
     startup_s = int(ceil_div(size, speed.read_bytes_per_s)) + speed.start_s
@@ -207,7 +207,7 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
         file=None if file is None else File(file[0], json.dumps(file[1])),
         beside=_beside(run, language),
         serving=served,
-        image=None if image is None else mirrored(image, wishes.registry),
+        image=None if image is None else mirrored(image.name, wishes.registry),
         resource=resource_of(device),
         devices=devices_of(device),
         replicas=run.replicas,
@@ -217,7 +217,7 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
         checkpoint_bytes=size,
         storage_bytes=storage_bytes,
         startup_s=startup_s,
-        remarks=_remarks(run, wishes, language),
+        remarks=_remarks(run, wishes, image, language),
         pace_remark=said("pace", size_bytes=size, rate_bytes=speed.read_bytes_per_s, start_s=speed.start_s),
         storage_remark=said("storage", size_bytes=size, share=room.spare_share),
         language=language,
@@ -279,12 +279,21 @@ def _beside(run: ToRun, language: str) -> tuple[tuple[str, str], ...]:
     return tuple((what, line) for what, line in found if line is not None)
 
 
-def _remarks(run: ToRun, wishes: Wishes, language: str) -> tuple[str, ...]:
+def _image(run: ToRun, wishes: Wishes) -> Image | None:
+    """The image that was wished for, else the usual one."""
+    version = version_of(run.fit.deployment)
+    return Image(wishes.image, version) if wishes.image else image_of(run.launch.engine, run.accelerator, version)
+
+
+def _remarks(run: ToRun, wishes: Wishes, image: Image | None, language: str) -> tuple[str, ...]:
     """The sentence, our version, what must be known of the start."""
     if run.plan is not None and run.option is not None:
         sentence = plan_sentence(replace(run.plan, options=(run.option,)), language)
     else:
         sentence = fit_sentence(run.fit, run.model.name, run.accelerator, language)
-    own = text("deploy", "made-by", language, version=version("gpusizer"))
-    unchecked = () if wishes.target == COMMAND or wishes.image else (text("deploy", "image-unchecked", language),)
-    return (sentence, own, *unchecked, *(warning_words(each, language) for each in run.fit.warnings))
+    said = [sentence, text("deploy", "made-by", language, version=version("gpusizer"))]
+    if wishes.target != COMMAND and wishes.image is None:
+        said.append(text("deploy", "image-unchecked", language))
+        if image is not None and image.version != version_of(run.fit.deployment):
+            said.append(text("deploy", "image-older", language, found=image.version, version=version_of(run.fit.deployment)))
+    return (*said, *(warning_words(each, language) for each in run.fit.warnings))
