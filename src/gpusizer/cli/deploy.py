@@ -10,6 +10,7 @@ from gpusizer.cli import completions
 from gpusizer.cli.deployment import DeploymentCommand, Typed
 from gpusizer.cli.output import deliver, format_option, output_option, show
 from gpusizer.cli.request_options import field_parameter, request_parameters
+from gpusizer.errors import FlagError
 from gpusizer.i18n import text
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def build(language: str) -> click.Command:
     )
 
 
-def _to_run(values: dict[str, Any], rank: int) -> ToRun:
+def _to_run(values: dict[str, Any], rank: int | None) -> ToRun:
     """One start where flags of an engine or a launch command were typed, else an option of a plan."""
     from gpusizer.planning.asked_deploy import start_to_run
     from gpusizer.planning.deploy import of_plan
@@ -67,5 +68,7 @@ def _to_run(values: dict[str, Any], rank: int) -> ToRun:
 
     typed: Typed = click.get_current_context().obj
     if typed.flags or typed.command:
+        if rank is not None:
+            raise FlagError("deploy-need-and-start", option="--option", flags=[*typed.flags] or ["--"])
         return start_to_run(values, typed.flags, typed.command)
     return of_plan(make_plan(from_mapping(values)), rank)

@@ -14,9 +14,10 @@ from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import DoesNotFitError, FlagError
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import ceil_div
+from gpusizer.planning.companions import Placed
 from gpusizer.planning.fields import Field
 from gpusizer.planning.model import Model
-from gpusizer.planning.types import Option, Plan
+from gpusizer.planning.types import Option, Plan, PrefillWorkers
 from gpusizer.planning.verdict import Verdict
 
 __all__ = ["COMMAND", "COMPOSE", "FIELDS", "KUBERNETES", "TARGETS", "ToRun", "Wishes", "of_plan", "of_verdict", "wishes_of"]
@@ -45,8 +46,8 @@ class Wishes:
     ----------
     target : str
         One of :data:`TARGETS`.
-    option : int
-        Rank of the option of a plan.
+    option : int or None
+        Rank of the option of a plan; the best without, and none where one start is named.
     image : str or None
         The container image; the usual one of the engine on the device without.
     registry : str or None
@@ -60,7 +61,7 @@ class Wishes:
     """
 
     target: str = COMMAND
-    option: int = 1
+    option: int | None = None
     image: str | None = None
     registry: str | None = None
     hub_endpoint: str | None = None
@@ -98,7 +99,7 @@ class ToRun:
     fit : Fit
         What it holds.
     replicas : int
-        How many of them.
+        How many of them, those in reserve among them.
     """
 
     plan: Plan | None
@@ -117,6 +118,16 @@ class ToRun:
         return len(self.launch.devices) or self.launch.layout.gpus
 
     @property
+    def companions(self) -> tuple[Placed, ...]:
+        """Other models beside it."""
+        return self.option.companions if self.option is not None else self.verdict.companions if self.verdict is not None else ()
+
+    @property
+    def prefill(self) -> PrefillWorkers | None:
+        """Workers beside it that only compute prompts."""
+        return None if self.option is None else self.option.prefill
+
+    @property
     def nodes(self) -> int:
         """Servers that one replica spans."""
         return int(ceil_div(self.gpus, self.accelerator.node_size))
@@ -128,15 +139,15 @@ class ToRun:
         return checkpoint_bytes(self.architecture if converted else self.model.stored)
 
 
-def of_plan(plan: Plan, rank: int) -> ToRun:
+def of_plan(plan: Plan, rank: int | None = None) -> ToRun:
     """An option of a plan.
 
     Parameters
     ----------
     plan : Plan
         The answer.
-    rank : int
-        1 is the best.
+    rank : int or None
+        1 is the best, and what is taken without.
 
     Raises
     ------
@@ -147,13 +158,23 @@ def of_plan(plan: Plan, rank: int) -> ToRun:
     """
     if not plan.options:
         raise DoesNotFitError("deploy-nothing", model=plan.model.name)
-    option = next((each for each in plan.options if each.rank == rank), None)
+    option = next((each for each in plan.options if each.rank == (rank or 1)), None)
     if option is None:
         raise FlagError("out-of-bounds", option="--option", low=1, high=len(plan.options), found=rank)
     launch = option.launch
     if option.prefill is not None:
         launch = get_engine(launch.engine).in_role(launch, "decode") or launch
-    return ToRun(plan, option, None, plan.model, option.architecture, option.accelerator, _spelled(launch, option.fit), option.fit, option.replicas)
+    return ToRun(
+        plan=plan,
+        option=option,
+        verdict=None,
+        model=plan.model,
+        architecture=option.architecture,
+        accelerator=option.accelerator,
+        launch=_spelled(launch, option.fit),
+        fit=option.fit,
+        replicas=option.replicas + option.spare_replicas,
+    )
 
 
 def of_verdict(verdict: Verdict) -> ToRun:
@@ -171,8 +192,17 @@ def of_verdict(verdict: Verdict) -> ToRun:
     """
     if not verdict.fit.fits:
         raise DoesNotFitError("deploy-does-not-fit", model=verdict.model.name)
-    launch = _spelled(verdict.launch, verdict.fit)
-    return ToRun(None, None, verdict, verdict.model, verdict.architecture, verdict.accelerator, launch, verdict.fit, 1)
+    return ToRun(
+        plan=None,
+        option=None,
+        verdict=verdict,
+        model=verdict.model,
+        architecture=verdict.architecture,
+        accelerator=verdict.accelerator,
+        launch=_spelled(verdict.launch, verdict.fit),
+        fit=verdict.fit,
+        replicas=1,
+    )
 
 
 def _spelled(launch: Deployment, fit: Fit) -> Deployment:

@@ -55,6 +55,8 @@ def _asked(job: Job) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
 def _to_run(pairs: list[tuple[str, Any]], wishes: Wishes) -> ToRun:
     """One start where it is named as at /fit, else an option of the plan."""
     if any(name in _OF_A_START and value is not None for name, value in pairs):
+        if wishes.option is not None:
+            raise FlagError("deploy-need-and-start", option="option", flags=sorted(_OF_A_START))
         launch = fit_asked(pairs).launch()
         return of_verdict(make_fit(launch.deployment, launch.notices))
     asked = asked_of(pairs)

@@ -18,7 +18,7 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import ceil_div
 from gpusizer.i18n import text
 from gpusizer.planning.deploy import COMMAND, COMPOSE, KUBERNETES, ToRun, Wishes
-from gpusizer.rendering.companions import companion_command
+from gpusizer.rendering.companions import FIRST_PORT, companion_command
 from gpusizer.rendering.deployment.names import label, mirrored
 from gpusizer.rendering.fit import fit_sentence
 from gpusizer.rendering.launch import as_stored, hidden_word, launch_command, version_of
@@ -33,6 +33,8 @@ FOLDER = "/models"
 SETTINGS = "/etc/gpusizer"
 """Where a file lies that the command reads."""
 
+_OVER_SERVERS = (COMMAND, KUBERNETES, "ray")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _IMAGE = re.compile(r"[\w.:/@-]{1,255}")
 _ADDRESS = re.compile(r"https?://[\w.:/~%-]{1,200}")
 _HOST = re.compile(r"[\w.:-]{1,253}")
@@ -135,6 +137,16 @@ class Workload:
         return found
 
     @property
+    def per_server(self) -> int:
+        """Replicas on one server, where a replica needs no more than that."""
+        return min(max(self.accelerator.node_size // self.gpus, 1), self.replicas)
+
+    @property
+    def servers(self) -> int:
+        """Servers of all replicas together."""
+        return self.replicas * self.nodes if self.nodes > 1 else int(ceil_div(self.replicas, self.per_server))
+
+    @property
     def contained(self) -> Contained:
         """The same in a container; refused where it runs in none, or nobody knows its image."""
         if self.serving is None:
@@ -217,7 +229,7 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
         checkpoint_bytes=size,
         storage_bytes=storage_bytes,
         startup_s=startup_s,
-        remarks=_remarks(run, wishes, image, language),
+        remarks=(*_remarks(run, wishes, image, language), *_lies_there(launch, words, wishes, language)),
         pace_remark=said("pace", size_bytes=size, rate_bytes=speed.read_bytes_per_s, start_s=speed.start_s),
         storage_remark=said("storage", size_bytes=size, share=room.spare_share),
         language=language,
@@ -230,12 +242,9 @@ def _checked(run: ToRun, wishes: Wishes) -> None:
     engines = engines_of(target)
     if engines is not None and run.launch.engine not in engines:
         raise InputError("deploy-engine", target=target, engine=run.launch.engine, expected=list(engines), instead=KUBERNETES)
-    several = run.nodes > 1
-    if several and target not in (COMMAND, KUBERNETES, "ray"):
+    if run.nodes > 1 and target not in _OVER_SERVERS:
         raise InputError("deploy-one-server", target=target, nodes=run.nodes, instead=KUBERNETES)
-    if target != COMMAND and run.option is not None and (run.option.companions or run.option.prefill is not None):
-        raise InputError("deploy-beside", target=target, instead=COMMAND)
-    if target != COMMAND and run.verdict is not None and run.verdict.companions:
+    if target != COMMAND and (run.companions or run.prefill is not None):
         raise InputError("deploy-beside", target=target, instead=COMMAND)
     for option, words, pattern in (
         ("--image", wishes.image, _IMAGE),
@@ -271,9 +280,9 @@ def _hub(wishes: Wishes) -> tuple[tuple[str, str], ...]:
 
 def _beside(run: ToRun, language: str) -> tuple[tuple[str, str], ...]:
     """What else must be started, each with its command."""
-    placed = run.option.companions if run.option is not None else run.verdict.companions if run.verdict is not None else ()
-    found = [(each.companion.model.name, companion_command(each, port).line) for port, each in enumerate(placed, 8001)]
-    if run.option is not None and (pool := run.option.prefill) is not None:
+    ports = enumerate(run.companions, FIRST_PORT + run.replicas - 1)
+    found = [(each.companion.model.name, companion_command(each, port).line) for port, each in ports]
+    if (pool := run.prefill) is not None:
         launch = get_engine(pool.launch.engine).in_role(pool.launch, "prefill") or pool.launch
         found.append((text("deploy", "prefill", language, workers=pool.workers), launch_command(launch).line))
     return tuple((what, line) for what, line in found if line is not None)
@@ -283,6 +292,12 @@ def _image(run: ToRun, wishes: Wishes) -> Image | None:
     """The image that was wished for, else the usual one."""
     version = version_of(run.fit.deployment)
     return Image(wishes.image, version) if wishes.image else image_of(run.launch.engine, run.accelerator, version)
+
+
+def _lies_there(launch: Deployment, words: Sequence[str], wishes: Wishes, language: str) -> tuple[str, ...]:
+    """That the checkpoint must be put into the volume, where the command names files or a mirror has none."""
+    downloaded = launch.model in words and _REPOSITORY.fullmatch(launch.model) and wishes.offline != "on"
+    return () if downloaded or wishes.target == COMMAND else (text("deploy", "lies-there", language, folder=FOLDER),)
 
 
 def _remarks(run: ToRun, wishes: Wishes, image: Image | None, language: str) -> tuple[str, ...]:

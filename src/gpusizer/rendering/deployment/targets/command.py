@@ -35,22 +35,29 @@ def lines_of(workload: Workload) -> Iterator[tuple[str, str]]:
     tuple of (str, str)
         Remark and line.
     """
-    if workload.nodes > 1:
-        for rank in range(workload.nodes):
-            remark = workload.text("on-node", number=rank + 1, nodes=workload.nodes, replicas=workload.replicas, leader=workload.leader)
-            yield remark, _line(workload, workload.node_words(str(rank), workload.leader, first=rank == 0))
+    yield from _over_servers(workload) if workload.nodes > 1 else _in_servers(workload)
+
+
+def _over_servers(workload: Workload) -> Iterator[tuple[str, str]]:
+    """One command for each server of a replica."""
+    code = "on-node" if workload.replicas == 1 else "on-node-each"
+    said = {"nodes": workload.nodes, "replicas": workload.replicas, "leader": workload.leader}
+    for rank in range(workload.nodes):
+        words = workload.node_words(str(rank), workload.leader, first=rank == 0)
+        yield workload.text(code, number=rank + 1, **said), _line(workload, words)
+
+
+def _in_servers(workload: Workload) -> Iterator[tuple[str, str]]:
+    """One command for each replica of a server, on devices and a port of its own where there are several."""
+    each, servers = workload.per_server, workload.servers
+    if workload.replicas == 1:
+        yield "", _line(workload, [])
         return
-    together = max(workload.accelerator.node_size // workload.gpus, 1)
-    each = min(together, workload.replicas)
     for number in range(each):
-        if workload.replicas == 1:
-            yield "", _line(workload, [])
-            continue
-        devices = visible_devices(workload.accelerator.id, workload.gpus, number * workload.gpus)
-        port = [] if workload.serving is None or each == 1 else ["--port", str(workload.serving.port + number)]
-        servers = -(-workload.replicas // each)
-        remark = workload.text("replica", number=number + 1, replicas=workload.replicas, each=each, servers=servers)
-        yield remark, _line(workload, port, *([devices] if each > 1 else []))
+        devices = [visible_devices(workload.accelerator.id, workload.gpus, number * workload.gpus)] if each > 1 else []
+        port = ["--port", str(workload.serving.port + number)] if workload.serving is not None and each > 1 else []
+        said = {"number": number + 1, "replicas": workload.replicas, "each": each, "servers": servers}
+        yield workload.text("replica" if servers == 1 else "replica-each", **said), _line(workload, port, *devices)
 
 
 def _line(workload: Workload, further: list[str], *variables: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpusizer.errors import InputError
 from gpusizer.facts.deployment import ContainerDevices
 from gpusizer.rendering.deployment.names import unexpanded
 from gpusizer.rendering.deployment.pods import PERIOD_S
@@ -19,15 +18,14 @@ CHECKPOINT = "checkpoint"
 
 def write(workload: Workload) -> str:
     """The file; where the replicas need several machines, the same file on each."""
-    each = _here(workload)
-    servers = -(-workload.replicas // each)
+    servers, each = workload.servers, workload.per_server
     remarks = [*workload.remarks, *([workload.text("machines", servers=servers, each=each)] if servers > 1 else [])]
     return written(document(workload), remarks)
 
 
 def document(workload: Workload) -> dict[str, Any]:
     """The file as plain data."""
-    each = _here(workload)
+    each = workload.per_server
     names = [workload.name] if each == 1 else [f"{workload.name}-{number}" for number in range(each)]
     file = workload.file
     return {
@@ -36,11 +34,6 @@ def document(workload: Workload) -> dict[str, Any]:
         "volumes": {CHECKPOINT: Commented({}, workload.storage_remark)},
         **({"configs": {file.name: {"content": unexpanded(file.words)}}} if file is not None else {}),
     }
-
-
-def _here(workload: Workload) -> int:
-    """Replicas on one machine."""
-    return min(max(workload.accelerator.node_size // workload.gpus, 1), workload.replicas)
 
 
 def _service(workload: Workload, number: int) -> dict[str, Any]:
@@ -79,9 +72,7 @@ def _service(workload: Workload, number: int) -> dict[str, Any]:
 
 def _given(workload: Workload, numbers: range) -> dict[str, Any]:
     """How the container gets its devices."""
-    access: ContainerDevices | None = workload.devices
-    if access is None:
-        raise InputError("deploy-no-devices", gpu=workload.accelerator.id, instead="kubernetes")
+    access = workload.devices or ContainerDevices()  # where nobody knows it was refused before
     if access.driver:
         reserved = {"driver": access.driver, "device_ids": [str(each) for each in numbers], "capabilities": ["gpu"]}
         return {"deploy": {"resources": {"reservations": {"devices": [reserved]}}}}
