@@ -269,6 +269,15 @@ def test_a_closed_network_is_said_in_every_container() -> None:
     assert file["services"]["deepseek-v3"]["environment"] == {"HF_HOME": "/models", "HF_ENDPOINT": "http://hub.local", "HF_HUB_OFFLINE": "1"}
 
 
+def test_what_brings_its_own_image_takes_another_where_it_is_named() -> None:
+    told = {"image": "quay.io/own/vllm:v1", "registry": "reg.local"}
+    (service,) = documents(made(CELLS[0]), "kserve", **told)
+    assert service["spec"]["template"]["containers"][0]["image"] == "reg.local/own/vllm:v1"
+    assert "image" not in documents(made(CELLS[0]), "kserve")[0]["spec"]["template"]["containers"][0]
+    cluster = documents(made(CELLS[0]), "ray", **told)[1]["spec"]["rayClusterConfig"]
+    assert cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["image"] == "reg.local/own/vllm:v1"
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_file_says_what_it_is(target: str, language: str) -> None:

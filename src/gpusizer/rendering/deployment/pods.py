@@ -58,7 +58,7 @@ def environment(workload: Workload, home: str = FOLDER) -> list[dict[str, Any]]:
     """Variables of the container; a token of the hub comes from a secret that need not be there."""
     told = [("HF_HOME", home), *workload.environment, *workload.hub]
     found: list[dict[str, Any]] = [{"name": name, "value": unexpanded(value)} for name, value in told]
-    if not workload.offline:
+    if workload.wishes.offline != "on":
         secret = {"name": TOKEN_SECRET, "key": "token", "optional": True}
         found.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": secret}})
     return found

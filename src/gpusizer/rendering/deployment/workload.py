@@ -34,6 +34,7 @@ SETTINGS = "/etc/gpusizer"
 """Where a file lies that the command reads."""
 
 _OVER_SERVERS = (COMMAND, KUBERNETES, "ray")
+_OWN_IMAGES = (COMMAND, "kserve", "ray")  # or none
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _IMAGE = re.compile(r"[\w.:/@-]{1,255}")
 _ADDRESS = re.compile(r"https?://[\w.:/~%-]{1,200}")
@@ -54,6 +55,8 @@ class Workload:
 
     Parameters
     ----------
+    wishes : Wishes
+        How it is to be carried.
     name : str
         Of its objects.
     model : str
@@ -68,10 +71,6 @@ class Workload:
         Variables that the start itself needs.
     hub : tuple of (str, str)
         Variables that say where checkpoints come from.
-    registry : str or None
-        The mirror of images.
-    offline : bool
-        Nothing is downloaded.
     file : File or None
         What the command reads.
     beside : tuple of (str, str)
@@ -86,8 +85,6 @@ class Workload:
         How a container gets them.
     replicas, nodes, gpus : int
         Copies, servers of each, devices on each server.
-    leader : str
-        The first server's address, where people type commands.
     checkpoint_bytes, storage_bytes : int
         Files of the model, and the room for them. [bytes]
     startup_s : int
@@ -100,6 +97,7 @@ class Workload:
         Of all remarks.
     """
 
+    wishes: Wishes
     name: str
     model: str
     launch: Deployment
@@ -107,8 +105,6 @@ class Workload:
     words: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     hub: tuple[tuple[str, str], ...]
-    registry: str | None
-    offline: bool
     file: File | None
     beside: tuple[tuple[str, str], ...]
     serving: Serving | None
@@ -118,7 +114,6 @@ class Workload:
     replicas: int
     nodes: int
     gpus: int
-    leader: str
     checkpoint_bytes: int
     storage_bytes: int
     startup_s: int
@@ -159,6 +154,10 @@ class Workload:
         words = (programs.get(first, first), *(path if self.file and path and word == self.file.name else word for word in rest))
         listens = tuple(each.format(port=self.serving.port) for each in self.serving.listens)
         return Contained((*words, *listens), self.serving, self.image)
+
+    def mirrored(self, image: str) -> str:
+        """An image at the mirror that was wished for."""
+        return mirrored(image, self.wishes.registry)
 
     def text(self, code: str, **words: object) -> str:
         """A remark in the language of the file."""
@@ -207,6 +206,7 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
     storage_bytes = int(ceil_div(int(size * (1 + room.spare_share)), room.step_bytes)) * room.step_bytes
     said = partial(text, "deploy", language=language)
     return Workload(
+        wishes=wishes,
         name=label(launch.model.removesuffix(".gguf")),
         model=launch.model,
         launch=launch,
@@ -214,8 +214,6 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
         words=tuple(words),
         environment=tuple(environment),
         hub=_hub(wishes),
-        registry=wishes.registry,
-        offline=wishes.offline == "on",
         file=None if file is None else File(file[0], json.dumps(file[1])),
         beside=_beside(run, language),
         serving=served,
@@ -225,7 +223,6 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
         replicas=run.replicas,
         nodes=run.nodes,
         gpus=int(ceil_div(run.gpus, run.nodes)),
-        leader=wishes.leader,
         checkpoint_bytes=size,
         storage_bytes=storage_bytes,
         startup_s=startup_s,
@@ -307,7 +304,7 @@ def _remarks(run: ToRun, wishes: Wishes, image: Image | None, language: str) -> 
     else:
         sentence = fit_sentence(run.fit, run.model.name, run.accelerator, language)
     said = [sentence, text("deploy", "made-by", language, version=version("gpusizer"))]
-    if wishes.target != COMMAND and wishes.image is None:
+    if wishes.target not in _OWN_IMAGES and wishes.image is None:
         said.append(text("deploy", "image-unchecked", language))
         if image is not None and image.version != version_of(run.fit.deployment):
             said.append(text("deploy", "image-older", language, found=image.version, version=version_of(run.fit.deployment)))

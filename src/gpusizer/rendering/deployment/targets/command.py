@@ -41,9 +41,9 @@ def lines_of(workload: Workload) -> Iterator[tuple[str, str]]:
 def _over_servers(workload: Workload) -> Iterator[tuple[str, str]]:
     """One command for each server of a replica."""
     code = "on-node" if workload.replicas == 1 else "on-node-each"
-    said = {"nodes": workload.nodes, "replicas": workload.replicas, "leader": workload.leader}
+    said = {"nodes": workload.nodes, "replicas": workload.replicas, "leader": workload.wishes.leader}
     for rank in range(workload.nodes):
-        words = workload.node_words(str(rank), workload.leader, first=rank == 0)
+        words = workload.node_words(str(rank), workload.wishes.leader, first=rank == 0)
         yield workload.text(code, number=rank + 1, **said), _line(workload, words)
 
 

@@ -43,7 +43,7 @@ def _service(workload: Workload, number: int) -> dict[str, Any]:
     numbers = range(number * workload.gpus, (number + 1) * workload.gpus)
     variables = {"HF_HOME": FOLDER, **dict(workload.environment), **dict(workload.hub)}
     told: dict[str, str | None] = {name: unexpanded(value) for name, value in variables.items()}
-    told |= {} if workload.offline else {"HF_TOKEN": None}  # that of whoever starts it
+    told |= {} if workload.wishes.offline == "on" else {"HF_TOKEN": None}  # that of whoever starts it
     given = _given(workload, numbers)
     told |= given.pop("environment", {})
     mounts = [f"{CHECKPOINT}:{FOLDER}", *given.pop("volumes", [])]

@@ -30,8 +30,10 @@ def document(workload: Workload) -> dict[str, Any]:
     """The object as plain data."""
     if not _REPOSITORY.fullmatch(workload.model):
         raise InputError("deploy-no-repository", target="kserve", model=workload.model, instead="kubernetes")
+    image = workload.wishes.image
     container = {
         "name": "main",
+        **({"image": workload.mirrored(image)} if image else {}),
         "args": [unexpanded(quoted(word)) for word in workload.words[3:]],
         "env": environment(workload)[1:],
         "resources": {"limits": limits(workload), "requests": limits(workload)},

@@ -8,7 +8,7 @@ from typing import Any
 from gpusizer.engines.base.flags import flag_table
 from gpusizer.engines.base.pasted import read_command
 from gpusizer.facts.deployment import ray_image
-from gpusizer.rendering.deployment.names import gib, mirrored
+from gpusizer.rendering.deployment.names import gib
 from gpusizer.rendering.deployment.pods import CLAIM, SHARED, environment, limits, storage_claim
 from gpusizer.rendering.deployment.workload import FOLDER, Workload
 from gpusizer.rendering.deployment.yaml import Block, written
@@ -25,7 +25,7 @@ def write(workload: Workload) -> str:
 def documents(workload: Workload) -> list[dict[str, Any]]:
     """The objects as plain data."""
     known = ray_image()
-    image = mirrored(known.image, workload.registry)
+    image = workload.mirrored(workload.wishes.image or known.image)
     head = {"name": "ray-head", "image": image, "ports": [{"name": "serve", "containerPort": 8000}, {"name": "dashboard", "containerPort": 8265}]}
     service = {
         "apiVersion": "ray.io/v1",
