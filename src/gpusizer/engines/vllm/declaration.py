@@ -30,7 +30,7 @@ DECLARATIONS = (
             ("vllm", "bench", "latency"),
             ("vllm", "bench", "throughput"),
         ),
-        images=("vllm/vllm-openai", "vllm-openai", "rocm/vllm", "vllm/vllm-tpu"),
+        images=("vllm/vllm-openai", "vllm-openai", "rocm/vllm", "vllm/vllm-tpu", "vllm-ascend"),
         environment=("VLLM_",),
         abbreviates=True,
         decimal_k=True,
