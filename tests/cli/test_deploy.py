@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -111,3 +113,14 @@ def test_the_page_leads_to_what_starts_its_answer() -> None:
     several = reply_to(Job("plan", "page", "en", "model=deepseek-v3&gpus=h100-sxm-80gb")).body.decode()
     assert "target=kubernetes" in several
     assert "target=compose" not in several
+
+
+def test_so_does_the_page_of_a_start_that_starts() -> None:
+    asked = "model=qwen3-8b&gpu=h200&tp=2"
+    page = reply_to(Job("fit", "page", "en", asked)).body.decode()
+    links = [html.unescape(each) for each in re.findall(r'href="(/deploy[^"]+)"', page)]
+    assert len(links) == len(TARGETS)
+    for link in links:
+        path, _, query = link.partition("?")
+        assert reply_to(Job("deploy", path.rpartition(".")[2], "en", query.removesuffix("&lang=en"))).status == 200
+    assert "/deploy" not in reply_to(Job("fit", "page", "en", "model=deepseek-v3&gpu=h200&tp=1")).body.decode()

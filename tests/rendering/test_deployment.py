@@ -82,7 +82,7 @@ def closed(schema: Any) -> Any:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_manifests_are_what_kubernetes_takes(cell: Cell, shared: Path) -> None:
+def test_manifests_are_what_kubernetes_takes(cell: Cell, request: pytest.FixtureRequest) -> None:
     validator = pytest.importorskip("kubernetes_validate", reason=NO_KUBERNETES)
     run = made(cell)
     found = documents(run, "kubernetes")
@@ -91,6 +91,7 @@ def test_manifests_are_what_kubernetes_takes(cell: Cell, shared: Path) -> None:
         if each["kind"] != "LeaderWorkerSet":
             validator.validate(each, "1.37", strict=True)
             continue
+        shared: Path = request.getfixturevalue("shared")
         leader_worker_set(shared / "schemas" / "leaderworkerset.yaml").validate(each)
         for template in ("leaderTemplate", "workerTemplate"):  # the pods again, by Kubernetes' own word
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": each["spec"]["leaderWorkerTemplate"][template]["spec"]}
@@ -361,7 +362,7 @@ def expanded(words: Sequence[str]) -> list[str]:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_a_preset_evaluates_stays_one_word(name: str) -> None:
     """KServe's preset hands its arguments to a shell once more."""
-    work = replace(named(name), model="Qwen/Qwen3-8B")
+    work = replace(named(name), model="Qwen/Qwen3-8B", words=("vllm", "serve", "Qwen/Qwen3-8B", *named(name).words[3:]))
     arguments = expanded(kserve.document(work)["spec"]["template"]["containers"][0]["args"])
     done = subprocess.run(["bash", "-c", """eval "printf '%s\\n' $@" """, "--", *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == list(work.words[3:])

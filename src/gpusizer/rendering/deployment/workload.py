@@ -132,6 +132,11 @@ class Workload:
         return found
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the command says behind the name of the model."""
+        return self.words[self.words.index(self.model) + 1 :]
+
+    @property
     def per_server(self) -> int:
         """Replicas on one server, where a replica needs no more than that."""
         return min(max(self.accelerator.node_size // self.gpus, 1), self.replicas)

@@ -34,7 +34,7 @@ def document(workload: Workload) -> dict[str, Any]:
     container = {
         "name": "main",
         **({"image": workload.mirrored(image)} if image else {}),
-        "args": [unexpanded(quoted(word)) for word in workload.words[3:]],
+        "args": [unexpanded(quoted(word)) for word in workload.arguments],
         "env": environment(workload)[1:],
         "resources": {"limits": limits(workload), "requests": limits(workload)},
         "startupProbe": Commented({"periodSeconds": PERIOD_S, "failureThreshold": tries(workload)}, workload.pace_remark),

@@ -38,7 +38,7 @@ def document(workload: Workload) -> dict[str, Any]:
     inside = workload.contained
     repository, tag = image_named(inside.image)
     ask = {"httpGet": {"path": inside.serving.health, "port": inside.serving.port}, "initialDelaySeconds": PERIOD_S, "periodSeconds": PERIOD_S}
-    settings, rest = _settings(workload.words[3:])
+    settings, rest = _settings(workload.arguments)
     model = {
         "name": workload.name,
         "repository": repository,
