@@ -76,7 +76,7 @@ def test_the_ending_of_a_file_may_say_what_it_holds(tmp_path: Path, capsys: Capt
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("qwen3-8b", "--gpu", "h200", "--tp", "2", "--users", "5"), 2, "--users states a need"),
+        (("qwen3-8b", "--gpu", "h200", "--tp", "2", "--users", "5"), 2, "--users belongs to a need"),
         (("deepseek-v3", "--gpu", "rtx-4090", "--max-gpus", "1"), 3, "gpusizer plan"),
         (("deepseek-v3", "--gpu", "h200", "--tp", "1"), 3, "gpusizer fit"),
         (("qwen3-8b", "--option", "999"), 2, "--option"),

@@ -10,7 +10,7 @@ from gpusizer.errors import InputError
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.planning.deploy import TARGETS, ToRun, Wishes
 from gpusizer.rendering.deployment.targets.command import lines_of
-from gpusizer.rendering.deployment.workload import Workload, workload_of
+from gpusizer.rendering.deployment.workload import Workload, deployed_sentence, workload_of
 from gpusizer.rendering.document import Column, Document, Fixed, Heading, Table
 from gpusizer.rendering.launch import version_of
 
@@ -72,17 +72,24 @@ def deploy_document(run: ToRun, wishes: Wishes, language: str) -> Document:
     workload = workload_of(run, wishes, language)
     words = _written(workload, wishes.target)
     columns = (Column(text("deploy", "column-where", language)), Column(text("deploy", "target-command", language)))
-    commands = Table(columns, [list(each) for each in lines_of(workload)])
+    commands = Table(columns, [list(each) for each in _commands(workload)])
     return Document(_data(run, wishes, workload, words), [Heading(workload.remarks[0]), Fixed(words)], commands)
 
 
+def _commands(workload: Workload) -> list[tuple[str, str]]:
+    """The commands behind a file; none where what carries it brings servers together that the engine's own command does not."""
+    try:
+        return list(lines_of(workload))
+    except InputError:
+        return []
+
+
 def _data(run: ToRun, wishes: Wishes, workload: Workload, words: str) -> Mapping[str, Any]:
-    in_all = {language: workload_of(run, wishes, language).remarks[0] for language in LANGUAGES}
     return {
         "schema": "gpusizer.deploy/1",
         "target": wishes.target,
         "rank": None if run.option is None else run.option.rank,
-        "sentence": in_all,
+        "sentence": {language: deployed_sentence(run, language) for language in LANGUAGES},
         "model": run.architecture.id or run.model.name,
         "served_model": workload.model,
         "gpu": run.accelerator.id,
@@ -96,6 +103,6 @@ def _data(run: ToRun, wishes: Wishes, workload: Workload, words: str) -> Mapping
         "checkpoint_bytes": workload.checkpoint_bytes,
         "storage_bytes": workload.storage_bytes,
         "startup_s": workload.startup_s,
-        "commands": [line for _, line in lines_of(workload)],
+        "commands": [line for _, line in _commands(workload)],
         "file": words,
     }

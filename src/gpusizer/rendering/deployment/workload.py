@@ -25,7 +25,7 @@ from gpusizer.rendering.launch import as_stored, hidden_word, launch_command, ve
 from gpusizer.rendering.notices import warning_words
 from gpusizer.rendering.plan import plan_sentence
 
-__all__ = ["FOLDER", "File", "Workload", "workload_of"]
+__all__ = ["FOLDER", "SETTINGS", "File", "Workload", "deployed_sentence", "workload_of"]
 
 FOLDER = "/models"
 """Where the checkpoint lies in a container: a path of the command that names no place starts there."""
@@ -302,13 +302,16 @@ def _lies_there(launch: Deployment, words: Sequence[str], wishes: Wishes, langua
     return () if downloaded or wishes.target == COMMAND else (text("deploy", "lies-there", language, folder=FOLDER),)
 
 
+def deployed_sentence(run: ToRun, language: str) -> str:
+    """What is deployed, as its plan or its verdict says it."""
+    if run.plan is not None and run.option is not None:
+        return plan_sentence(replace(run.plan, options=(run.option,)), language)
+    return fit_sentence(run.fit, run.model.name, run.accelerator, language)
+
+
 def _remarks(run: ToRun, wishes: Wishes, image: Image | None, language: str) -> tuple[str, ...]:
     """The sentence, our version, what must be known of the start."""
-    if run.plan is not None and run.option is not None:
-        sentence = plan_sentence(replace(run.plan, options=(run.option,)), language)
-    else:
-        sentence = fit_sentence(run.fit, run.model.name, run.accelerator, language)
-    said = [sentence, text("deploy", "made-by", language, version=version("gpusizer"))]
+    said = [deployed_sentence(run, language), text("deploy", "made-by", language, version=version("gpusizer"))]
     if wishes.target not in _OWN_IMAGES and wishes.image is None:
         said.append(text("deploy", "image-unchecked", language))
         if image is not None and image.version != version_of(run.fit.deployment):

@@ -9,6 +9,12 @@ name: "a: b\n- c #"
 ports:
   - 8000
 empty: {}
+>>> print(written({"list": [{"a": Commented(True, "why\n- b: 2"), "c": None}]}, ["head"]), end="")
+# head
+list:
+  # why - b: 2
+  - a: true
+    c: null
 """
 
 from __future__ import annotations
