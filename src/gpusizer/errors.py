@@ -6,6 +6,7 @@
     │   ├── UnknownIdError             an id that is not in the catalogue, with the nearest names
     │   ├── UnreadableFileError        missing, too large, not JSON, a lying header
     │   ├── UnsupportedArchitectureError  a configuration whose memory cannot be told, with what is missing
+    │   ├── DoesNotFitError            exit code 3: what was asked for would not start
     │   └── FlagError                  a flag that the chosen engine does not have, or a value out of bounds
     └── DefectError                    exit code 1: ours
 
@@ -20,6 +21,7 @@ from typing import Any
 
 __all__ = [
     "DefectError",
+    "DoesNotFitError",
     "FlagError",
     "GpusizerError",
     "InputError",
@@ -104,6 +106,12 @@ class UnsupportedArchitectureError(InputError):
 
 class FlagError(InputError):
     """A flag of another engine, or a value outside its bounds."""
+
+
+class DoesNotFitError(InputError):
+    """What was asked for would not start, or nothing was found that would: there is no answer to give."""
+
+    exit_code = 3
 
 
 class DefectError(GpusizerError):

@@ -44,8 +44,8 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 @pytest.mark.parametrize(
     ("which", "phases", "examples"),
-    [("^(?!.*ending)", "examples,coverage,fuzzing", "2"), ("ending", "examples,fuzzing", "2")],
-    ids=["addresses", "their other forms"],
+    [("^(?!.*(ending|deploy))", "examples,coverage,fuzzing", "2"), ("ending|deploy", "examples,fuzzing", "2")],
+    ids=["addresses", "their other forms, and what takes the inputs of two"],
 )
 def test_nobody_finds_an_answer_that_is_not_described(server: str, tmp_path: Path, which: str, phases: str, examples: str) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIGURED)
@@ -90,6 +90,8 @@ def validated(answer: Any, schema: dict[str, Any], document: dict[str, Any]) -> 
         ("plan?model=qwen3-8b&request_rate=2&gpus=h200", "Plan"),
         ("fit?model=deepseek-v3&gpu=h200&tp=1", "Fit"),
         ("fit?model=qwen3-8b&gpu=rtx-4090-24gb&engine=llama.cpp&ctx-size=8k", "Fit"),
+        ("deploy?model=deepseek-v3&gpus=h100-sxm-80gb&target=kubernetes", "Deploy"),
+        ("deploy?gpu=h200&command=vllm+serve+Qwen/Qwen3-8B&target=compose", "Deploy"),
         ("run-on?machine=l40s:4&machine=rtx-4090&use=code,chat&concurrency=8", "RunOn"),
         ("run-on?machine=rtx-3090:2&host_memory=64GB&host_bandwidth=60GB/s&per_use=2", "RunOn"),
         ("run-on?machine=h200&models=kimi-k2-instruct", "RunOn"),

@@ -112,7 +112,7 @@ def _own_and_flags(args: Sequence[str], own: Mapping[str, bool], command: Sequen
     from gpusizer.engines.base.pasted import engine_of
 
     engine = _value_of("--engine", args)
-    table = flag_table(engine_of(command) if engine is None and command else declaration(engine or "vllm").id)
+    table = flag_table(engine_of(command) if engine is None and command else declaration((engine or "vllm").partition(",")[0]).id)
     rest: list[str] = []
     theirs: list[str] = []
     index = 0

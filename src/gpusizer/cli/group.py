@@ -20,6 +20,7 @@ __all__ = ["BARE", "COMMANDS", "HELP", "Command", "Group", "build", "language_op
 COMMANDS = (
     "plan",
     "fit",
+    "deploy",
     "simulate",
     "run-on",
     "largest-context",
@@ -39,7 +40,7 @@ COMMANDS = (
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
-BARE = {"--hub": ("huggingface", "modelscope")}
+BARE = {"--hub": ("huggingface", "modelscope"), "--offline": ("on", "off")}
 """Options that may stand without a value: a word behind that is none of these values is no value of theirs, and the first stands for none."""
 
 

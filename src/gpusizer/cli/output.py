@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import click
 
@@ -16,16 +16,26 @@ from gpusizer.units import KB, MB
 __all__ = ["deliver", "deliver_bytes", "format_option", "output_option", "show"]
 
 
-def format_option(language: str, *further: str) -> click.Option:
-    """``--format``: text for people, the others for programs, and what a command offers further; unsaid, the ending of the file says it."""
+def format_option(language: str, *further: str, of_text: Collection[str] = ()) -> click.Option:
+    """``--format``: text for people, the others for programs, and what a command offers further; unsaid, the ending of the file says it.
+
+    Parameters
+    ----------
+    language : str
+        Of the help.
+    *further : str
+        Forms beside those of every answer.
+    of_text : collection of str
+        Endings of files that are the text itself.
+    """
     formats = (*form_names(), *further)
 
     def check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str:
         output: str | None = ctx.params.get("output")
         ending = ending_of(output or "")
-        named = form_of_ending(ending)
+        named = formats[0] if ending in of_text else form_of_ending(ending)
         if value is None and ending and named is None:
-            endings = [each for each, form in ENDINGS.items() if form in formats]
+            endings = [*(each for each, form in ENDINGS.items() if form in formats), *of_text]
             raise FlagError("unknown-ending", output=output, ending=ending, expected=endings)
         value = value or named or formats[0]
         if value == "xlsx" and "xlsx" not in formats:

@@ -47,6 +47,7 @@ GROUPS: Mapping[str, str] = {
     "run-on-page": "run_on_page",
     "measure": "measure",
     "stack": "stack",
+    "deploy": "deploy",
 }
 """The file that holds each group of texts."""
 

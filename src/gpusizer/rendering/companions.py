@@ -16,7 +16,16 @@ from gpusizer.rendering.fit import memory_data
 from gpusizer.rendering.launch import LaunchCommand, launch_command, version_of
 from gpusizer.rendering.ledger import ledger_table
 
-__all__ = ["beside_words", "companion_blocks", "companion_command", "companion_lines", "companions_data", "ledger_blocks", "spare_lines"]
+__all__ = [
+    "FIRST_PORT",
+    "beside_words",
+    "companion_blocks",
+    "companion_command",
+    "companion_lines",
+    "companions_data",
+    "ledger_blocks",
+    "spare_lines",
+]
 
 FIRST_PORT = 8001
 """The language model listens on 8000, where its engine does not say otherwise."""

@@ -21,7 +21,17 @@ from gpusizer.given_files import stands_here
 from gpusizer.rendering.document import Block, Command
 from gpusizer.rendering.notices import warning_paragraphs
 
-__all__ = ["command_blocks", "command_line", "launch_command", "layout_words", "quoted", "served_name", "version_of"]
+__all__ = [
+    "as_stored",
+    "command_blocks",
+    "command_line",
+    "hidden_word",
+    "launch_command",
+    "layout_words",
+    "quoted",
+    "served_name",
+    "version_of",
+]
 
 
 class LaunchCommand(NamedTuple):
@@ -47,11 +57,11 @@ class LaunchCommand(NamedTuple):
 
 def launch_command(deployment: Deployment, *, variables: Sequence[str] = (), arguments: Sequence[str] = ()) -> LaunchCommand:
     """The command that starts a deployment, with further variables of its environment and arguments, or why there is none."""
-    engine, named = get_engine(deployment.engine), _as_stored(deployment)
+    engine, named = get_engine(deployment.engine), as_stored(deployment)
     words = [*engine.command(named), *arguments]
     if variables:
         words = ["env", *variables, *(words[1:] if words[0] == "env" else words)]
-    hidden = next((word for word in words if not word.isprintable()), None)
+    hidden = hidden_word(words)
     if hidden is not None:
         return LaunchCommand(None, (Notice("no-launch-command", {"found": hidden}),))
     file = engine.options_file(named)
@@ -70,7 +80,12 @@ def command_blocks(deployment: Deployment, language: str) -> list[Block]:
     return [*warning_paragraphs(command.notices, language)] if command.parts is None else [Command(command.parts)]
 
 
-def _as_stored(deployment: Deployment) -> Deployment:
+def hidden_word(words: Sequence[str]) -> str | None:
+    """The first word that has characters which no line shows; None where all can be read."""
+    return next((word for word in words if not word.isprintable()), None)
+
+
+def as_stored(deployment: Deployment) -> Deployment:
     """With the repository of the model; where its files are of another precision, the folder that somebody must make, and how the engine loads it."""
     served = served_name(deployment.model)
     try:

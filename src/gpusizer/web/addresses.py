@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 from gpusizer.web.job import PAGE, PART
 
-__all__ = ["API", "LISTS", "QUESTIONS", "Address", "addresses"]
+__all__ = ["API", "LISTS", "QUESTIONS", "WITHOUT_PAGE", "Address", "addresses"]
 
 API = "/api/v1"
 
-QUESTIONS = ("plan", "fit", "run-on")
+QUESTIONS = ("plan", "fit", "run-on", "deploy")
 """Kinds that take many inputs, in a query or as a JSON body."""
+
+WITHOUT_PAGE = ("deploy",)
+"""Kinds that are asked for from the page of another."""
 
 LISTS = {"models": "model", "accelerators": "accelerator", "engines": "engine", "scenarios": "scenario", "formulas": "formula"}
 """Kinds that list what there is, and the kind of one thing of the list."""
@@ -63,7 +66,8 @@ def addresses() -> Iterator[Address]:
     for kind in (*QUESTIONS, *LISTS, "accuracy"):
         methods = _ASKED if kind in QUESTIONS else _READ
         for root, form in (("", PAGE), (API, "json")):
-            yield Address(f"{root}/{kind}", kind, form, methods)
+            if form != PAGE or kind not in WITHOUT_PAGE:
+                yield Address(f"{root}/{kind}", kind, form, methods)
             yield Address(f"{root}/{kind}.{{ending}}", kind, None, methods)
     for kind, one in LISTS.items():
         for root, form in (("", PAGE), (API, "json")):

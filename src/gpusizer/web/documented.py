@@ -20,7 +20,7 @@ __all__ = ["api_schema"]
 
 _ANYWHERE = (400, 408, 413, 414, 421, 422, 431, 500, 503)
 _NAMED = (*_ANYWHERE, 404)
-_MORE_FORMS: Mapping[str, Sequence[str]] = {"plan": ("mail", "xlsx")}
+_MORE_FORMS: Mapping[str, Sequence[str]] = {"plan": ("mail", "xlsx"), "deploy": ("yaml", "sh")}
 """Forms that an answer has beside those of every document."""
 
 

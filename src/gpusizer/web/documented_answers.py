@@ -239,6 +239,24 @@ _RUN_ON = _all(
     warnings=_list(_ref("Notice")),
 )
 
+_DEPLOY = _all(
+    schema=_is("deploy"),
+    target=_TEXT,
+    rank=_WHOLE0,
+    sentence=_SENTENCE,
+    model=_TEXT,
+    served_model=_TEXT,
+    gpu=_TEXT,
+    **dict.fromkeys(("gpus", "nodes", "replicas"), _WHOLE),
+    engine=_TEXT,
+    engine_version=_TEXT,
+    image=_TEXT0,
+    resource=_TEXT0,
+    **dict.fromkeys(("checkpoint_bytes", "storage_bytes", "startup_s"), _WHOLE),
+    commands=_TEXTS,
+    file=_TEXT,
+)
+
 _ENTRY = _all(
     id=_TEXT,
     name=_TEXT,
@@ -278,6 +296,7 @@ ANSWERS: Mapping[str, _Schema] = {
     "Plan": _PLAN,
     "Fit": _FIT,
     "RunOn": _RUN_ON,
+    "Deploy": _DEPLOY,
     "RunningModel": _RUNNING,
     "Models": _all(schema=_is("models"), models=_list(_ENTRY)),
     "Model": _one("model", {**_MODEL, "properties": {**_MODEL["properties"], "layers": _list(_FREE)}}),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpusizer.i18n import LANGUAGES, has, text
+from gpusizer.planning.deploy import FIELDS as DEPLOY_FIELDS
 from gpusizer.planning.fields import Field
 from gpusizer.planning.run_on.request import FIELDS as RUN_ON_FIELDS
 from gpusizer.rendering.input_schema import field_schema
@@ -27,6 +28,7 @@ _WORDS: Mapping[str, str] = {
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "plan": {"model": "deepseek-v3", "users": 1000, "gpus": ["h200-sxm-141gb", "h20-sxm-141gb"], "top": 3},
     "fit": {"model": "deepseek-v3", "gpu": ["h200-sxm-141gb"], "flags": {"tensor-parallel-size": 8, "max-model-len": "32k"}},
+    "deploy": {"model": "qwen3-32b", "users": 200, "gpus": ["h200-sxm-141gb"], "option": 1},
     "run-on": {"machine": ["l40s:4", "rtx-4090:2"], "use": ["code"], "users": 20, "per_use": 3},
     "models": {"filter": "moe mla"},
     "accelerators": {"vendor": "nvidia", "memory": ">=80GB"},
@@ -52,10 +54,12 @@ _FIT: Sequence[Field] = (
 _INPUTS: Mapping[str, Sequence[Field]] = {
     "plan": (*PLAN_FIELDS, *OWN),
     "fit": _FIT,
+    "deploy": (*PLAN_FIELDS, *DEPLOY_FIELDS, *(each for each in _FIT if each.name in ("command", "config", "gpu"))),
     "run-on": RUN_ON_FIELDS,
     "models": (Field("filter", "word", "--filter"),),
     "accelerators": (Field("filter", "word", "--filter"), Field("vendor", "word", "--vendor"), Field("memory", "word", "--memory")),
 }
+_WITH_FLAGS = ("fit", "deploy")
 _OTHER_TEXTS = {"memory": "memory-bound", "command": "pasted-command"}
 
 
@@ -77,8 +81,8 @@ def parameters(kind: str, language: str) -> list[dict[str, Any]]:
         entry |= {"example": example[each.name]} if each.name in example else {}
         entry |= {"style": "form", "explode": True} if each.many else {}
         found.append(entry)
-    if kind == "fit":
-        found.append(_flags(example, language))
+    if kind in _WITH_FLAGS:
+        found.append(_flags(EXAMPLES[kind], language))
     return found
 
 
@@ -96,9 +100,9 @@ def body_schema(kind: str, language: str) -> dict[str, Any]:
     for each in _INPUTS[kind]:
         words = _words(each, language)
         properties[each.name] = {"anyOf": [_schema(each), {"type": "null"}], **({"description": words} if words else {})}
-    if kind == "fit":
+    if kind in _WITH_FLAGS:
         properties["flags"] = {**_FLAGS, "description": text("api", "flags", language)}
-    return {"type": "object", "properties": properties, "additionalProperties": kind == "fit", "example": EXAMPLES[kind]}
+    return {"type": "object", "properties": properties, "additionalProperties": kind in _WITH_FLAGS, "example": EXAMPLES[kind]}
 
 
 _FLAGS: Mapping[str, Any] = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
@@ -107,7 +111,7 @@ _FLAGS: Mapping[str, Any] = {"type": "object", "additionalProperties": {"type": 
 def _flags(example: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Names that the engine knows, each as a name of the query."""
     named = {"name": "flags", "in": "query", "style": "form", "explode": True, "schema": _FLAGS}
-    return {**named, "description": text("api", "flags", language), "example": example["flags"]}
+    return {**named, "description": text("api", "flags", language), **({"example": example["flags"]} if "flags" in example else {})}
 
 
 def _asked(field: Field) -> dict[str, Any]:

@@ -19,10 +19,12 @@ ENDINGS: Mapping[str, str] = {
     "mail": "mail",
     "html": "html",
     "xlsx": "xlsx",
+    "yaml": "yaml",
+    "sh": "sh",
 }
 """The form that the ending of an address asks for."""
 
-_SAVED = ("csv", "markdown", "html", "xlsx")
+_SAVED = ("csv", "markdown", "html", "xlsx", "yaml", "sh")
 _LONGEST = 80
 
 

@@ -12,10 +12,12 @@ from gpusizer.engines.base.pasted import words_of_command
 from gpusizer.engines.base.types import Item
 from gpusizer.errors import GpusizerError
 from gpusizer.i18n import text
+from gpusizer.planning.deploy import of_verdict
 from gpusizer.planning.remedies import Remedy, remedies_for
 from gpusizer.planning.verdict import Verdict
 from gpusizer.rendering.charts import memory_bar
 from gpusizer.rendering.companions import companion_blocks, ledger_blocks
+from gpusizer.rendering.deployment.document import carried
 from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.document import Paragraph
 from gpusizer.rendering.fit import cache_words, fit_sentence, ranks_table, remedy_words
@@ -29,6 +31,7 @@ from gpusizer.web.fit_asked import FitAsked, applied
 from gpusizer.web.fit_form import fit_form
 from gpusizer.web.job import Job
 from gpusizer.web.plan_form import said_of_error
+from gpusizer.web.plan_links import deploy_path
 from gpusizer.web.sources import Piece, linked
 from gpusizer.web.templating import LONGEST, link, rendered
 
@@ -112,12 +115,21 @@ def _answer(job: Job, asked: FitAsked, verdict: Verdict) -> dict[str, Any]:
         "host": host_lines(fit, verdict.request, language),
         "ranks": ranks_table(fit, language) if len(fit.ranks) > 1 else None,
         "forms": [(name, link(job, path, asked.query)) for name, path in FORMS.items() if len(asked.query) <= LONGEST],
+        "deployments": _deployments(job, asked, verdict),
         "on_command_line": on_command_line(asked),
         "plan_href": None if asked.config is not None else link(job, "/", f"model={verdict.model.source}"),
         "gpu_href": None if verdict.accelerator.own else link(job, f"/accelerators/{verdict.accelerator.id}"),
         "model_href": None if verdict.model.entry is None else link(job, f"/models/{verdict.model.entry.id}"),
         "gpu_name": device_name(verdict.accelerator.name, language),
     }
+
+
+def _deployments(job: Job, asked: FitAsked, verdict: Verdict) -> list[tuple[str, str]]:
+    """What starts it, by each target that carries it: name and address; nothing where it does not start."""
+    if not verdict.fit.fits or len(asked.query) > LONGEST:
+        return []
+    found = carried(of_verdict(verdict), job.language)
+    return [(text("deploy", f"target-{each}", job.language), link(job, deploy_path(each), f"{asked.query}&target={each}")) for each in found]
 
 
 def _figures(verdict: Verdict, language: str) -> list[tuple[str, str, str]]:

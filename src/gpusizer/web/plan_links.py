@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gpusizer.errors import GpusizerError
+from gpusizer.planning.deploy import COMMAND
 from gpusizer.planning.request import Request, to_arguments
 from gpusizer.web.addresses import API
 from gpusizer.web.asked import Asked
 from gpusizer.web.job import Job
 from gpusizer.web.templating import LONGEST, link
 
-__all__ = ["FORMS", "PlanLinks", "suggestions"]
+__all__ = ["FORMS", "PlanLinks", "deploy_path", "suggestions"]
 
 PAGE = "/"
 
@@ -31,6 +32,16 @@ FORMS: Mapping[str, str] = {
 
 ORIGIN = "http://127.0.0.1:8000"
 """Where a server answers unless somebody says otherwise."""
+
+
+def deploy_path(target: str) -> str:
+    """Where the file of a target is asked for.
+
+    >>> deploy_path("command"), deploy_path("kubernetes")
+    ('/deploy.sh', '/deploy.yaml')
+    """
+    return "/deploy.sh" if target == COMMAND else "/deploy.yaml"
+
 
 _DEFAULTS = {each.name: each.default for each in fields(Request)}
 
@@ -70,6 +81,10 @@ class PlanLinks:
     def form(self, name: str) -> str:
         """The same answer in another form."""
         return self._to(FORMS[name], self.asked)
+
+    def deploy(self, target: str) -> str:
+        """The file that starts the answer."""
+        return link(self.job, deploy_path(target), f"{self.asked.query}&target={target}") if len(self.asked.query) <= LONGEST else ""
 
     def sent(self, name: str) -> str:
         """Where a form is sent to that asks for the same answer in another form."""

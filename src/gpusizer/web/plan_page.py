@@ -11,11 +11,13 @@ from markupsafe import Markup
 
 from gpusizer.engines import engine_name
 from gpusizer.i18n import text
+from gpusizer.planning.deploy import of_plan
 from gpusizer.planning.picks import Pick, picks
 from gpusizer.planning.rank import SHOWN
 from gpusizer.planning.types import Option, Plan
 from gpusizer.rendering.charts import cost_chart, latency_chart, memory_bar, memory_chart
 from gpusizer.rendering.companions import beside_words, companion_blocks
+from gpusizer.rendering.deployment.document import carried
 from gpusizer.rendering.devices import counted_devices, device_name
 from gpusizer.rendering.document import Block, Table
 from gpusizer.rendering.launch import LaunchCommand, launch_command
@@ -31,7 +33,8 @@ from gpusizer.rendering.prefill_workers import launch_of, option_layout, prefill
 from gpusizer.rendering.render import form_names
 from gpusizer.rendering.sensitivity import sensitivity_blocks
 from gpusizer.rendering.speculation import speculative_blocks
-from gpusizer.web.plan_links import FORMS, PlanLinks
+from gpusizer.web.plan_links import FORMS, PlanLinks, deploy_path
+from gpusizer.web.templating import link
 
 __all__ = ["Card", "Figure", "PlanPage", "Row"]
 
@@ -268,6 +271,15 @@ class PlanPage:
         """The same answer in other forms: name, address, and where a form is sent to where there is none."""
         known = ("xlsx", *form_names())
         return [(text("web", f"form-{name}", self.language), self.links.form(name), self.links.sent(name)) for name in FORMS if name in known]
+
+    @cached_property
+    def deployments(self) -> list[tuple[str, str, str, str]]:
+        """What starts the answer, by each target that carries it: name, address, where a form is sent to, and the target."""
+        if self.plan.best is None:
+            return []
+        found = carried(of_plan(self.plan, self.plan.best.rank), self.language)
+        names = {each: text("deploy", f"target-{each}", self.language) for each in found}
+        return [(names[each], self.links.deploy(each), link(self.links.job, deploy_path(each)), each) for each in found]
 
     def _row(self, option: Option) -> Row:
         plan, language = self.plan, self.language

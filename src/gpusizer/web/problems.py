@@ -54,7 +54,7 @@ def status_of(error: GpusizerError, *, path: str = "") -> int:
     """
     if path and isinstance(error, UnknownIdError):
         return _NOT_FOUND
-    return STATUSES.get(error.code, _UNUSABLE if error.exit_code == 2 else _OURS)
+    return STATUSES.get(error.code, _OURS if error.exit_code == 1 else _UNUSABLE)
 
 
 def problem(error: GpusizerError, language: str, *, path: str = "") -> dict[str, Any]:

@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "plan": "gpusizer.web.plan",
     "fit": "gpusizer.web.fit",
     "run-on": "gpusizer.web.run_on",
+    "deploy": "gpusizer.web.deploy",
     "models": "gpusizer.web.models",
     "model": "gpusizer.web.models",
     "accelerators": "gpusizer.web.accelerators",
@@ -39,8 +40,9 @@ KINDS: Mapping[str, str] = {
     "accuracy": "gpusizer.web.accuracy",
     "docs": "gpusizer.web.docs",
 }
-"""Kinds of questions, and the module that answers each with ``answer(job) -> Answer``, ``page(job) -> str``, ``mail(job) -> str`` and
-``workbook(job) -> bytes``, as far as it has them; ``page`` takes an error as well, and shows it beside what was filled in."""
+"""Kinds of questions, and the module that answers each with ``answer(job) -> Answer``, ``page(job) -> str``, ``mail(job) -> str``,
+``file(job) -> str`` and ``workbook(job) -> bytes``, as far as it has them; ``page`` takes an error as well, and shows it beside what was
+filled in."""
 
 MEDIA_TYPES: Mapping[str, str] = {
     "json": "application/json",
@@ -50,6 +52,8 @@ MEDIA_TYPES: Mapping[str, str] = {
     "mail": "text/plain; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "svg": "image/svg+xml",
+    "yaml": "application/yaml",
+    "sh": "text/x-shellscript; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     PAGE: "text/html; charset=utf-8",
     PART: "text/html; charset=utf-8",
@@ -93,6 +97,8 @@ def _replied(job: Job, module: ModuleType) -> Reply:
         return Reply(200, media_type, _made(module, "workbook")(job), name)
     if job.form == "mail":
         return Reply(200, media_type, _made(module, "mail")(job).encode(errors="replace"))
+    if job.form in ("yaml", "sh"):
+        return Reply(200, media_type, _made(module, "file")(job).encode(errors="replace"), name)
     from gpusizer.rendering.render import form_names, render_file
 
     if job.form not in form_names():

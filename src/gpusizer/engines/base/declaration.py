@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpusizer.engines.base.serving import Serving
+
 __all__ = ["Declaration"]
 
 
@@ -73,6 +75,8 @@ class Declaration:
         Its own library stores a model as the checkpoint has it where nothing else is named.
     writes : bool
         It answers requests with text; one that does not embeds and ranks, and has no part in plans.
+    serving : Serving or None
+        How its server runs in a container; None where it is no server, or runs in none.
     sheet : str
         The module that has ``sheet_at``, where its account can be recorded in a workbook.
     log : str
@@ -111,6 +115,7 @@ class Declaration:
     placed_by_hand: bool = False
     library_of_checkpoints: bool = False
     writes: bool = True
+    serving: Serving | None = None
     sheet: str = ""
     log: str = ""
     sheet_takes_settings: bool = False

@@ -26,6 +26,7 @@ from gpusizer.engines.base.layout_rules import dimensions, layout_problem
 from gpusizer.engines.base.ledger import computed, free_line, weight_items
 from gpusizer.engines.base.margins import owners_behind
 from gpusizer.engines.base.recipe_band import recipe_line
+from gpusizer.engines.base.serving import Node
 from gpusizer.engines.base.types import Account, Deployment, Evidence, Fit, Inputs, Item, KVCache, Layout, Rank, Section
 from gpusizer.engines.base.weights import Cut, layer_kinds, once_per_architecture, weight_table
 from gpusizer.facts.margins import FEW_OWNERS
@@ -58,6 +59,7 @@ class Engine(ABC):
     draft_heads: ClassVar[frozenset[str]] = frozenset()  # methods of drafts with a checkpoint of their own whose memory is counted
     shares_cut_experts: ClassVar[bool] = False  # fewer ranks may share the experts than there are: the rest cut them
     attention_dp_since: ClassVar[tuple[int, ...] | None] = None  # ranks of one replica may each hold requests of their own
+    spelled: ClassVar[tuple[str, ...]] = ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "memory_fraction")  # defaults worth writing out
     knobs: ClassVar[Knobs] = Knobs(sequences=False)  # what a plan turns before it adds GPUs
 
     @property
@@ -121,6 +123,14 @@ class Engine(ABC):
     @abstractmethod
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
+
+    def on_node(self, deployment: Deployment, node: Node) -> list[str] | None:
+        """Further arguments on one of several servers that one replica spans; None where its own command starts no other server."""
+        return None
+
+    def spelled_out(self, launch: Deployment, fit: Fit) -> Deployment:
+        """A start with every default written out that its prediction rests on, so that another version's default changes nothing."""
+        return launch.changed(**{name: getattr(fit.deployment, name) for name in self.spelled})
 
     def options_file(self, deployment: Deployment) -> tuple[str, dict[str, object]] | None:
         """A file that the command reads, with what it holds; None where arguments say all."""

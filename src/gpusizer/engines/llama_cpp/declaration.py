@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.serving import Serving
 from gpusizer.engines.llama_cpp.releases import BUILDS, FORK_BUILDS, OLLAMA
 
 __all__ = ["DECLARATIONS"]
@@ -43,6 +44,13 @@ DECLARATIONS = (
         layout_by_devices=True,
         builds=True,
         placed_by_hand=True,
+        serving=Serving(
+            port=8080,
+            listens=("--host", "0.0.0.0", "--port", "{port}"),
+            health="/health",
+            programs=(("llama-server", "/app/llama-server"),),
+            source="ggml-org/llama.cpp: docs/docker.md, tools/server/README.md",
+        ),
     ),
     Declaration(
         id="ollama",

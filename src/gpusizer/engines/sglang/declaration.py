@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.serving import Serving
 from gpusizer.engines.sglang.releases import RELEASES
+from gpusizer.units import GiB
 
 __all__ = ["DECLARATIONS"]
 
@@ -26,5 +28,13 @@ DECLARATIONS = (
         shares_steps=False,
         admits_with_margin=True,
         dp_divides_tp=True,
+        serving=Serving(
+            port=30000,
+            listens=("--host", "0.0.0.0", "--port", "{port}"),
+            health="/health",
+            programs=(("python", "python3"),),
+            shared_bytes=32 * GiB,
+            source="https://docs.sglang.io/docs/get-started/install.md (docker run --shm-size 32g)",
+        ),
     ),
 )

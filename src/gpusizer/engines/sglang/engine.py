@@ -18,6 +18,7 @@ from gpusizer.engines.base.margins import pool_margin, widened
 from gpusizer.engines.base.offload import offloaded_layers, offloaded_share, offloaded_tables, pinned_tables
 from gpusizer.engines.base.pooled import PooledEngine
 from gpusizer.engines.base.prefill import prefill_model
+from gpusizer.engines.base.serving import Node
 from gpusizer.engines.base.types import Deployment, Fit, Item, OnHost, Quantity, Section
 from gpusizer.engines.base.version import version_in
 from gpusizer.engines.base.weight_error import weight_error
@@ -44,6 +45,7 @@ __all__ = ["ENGINE", "Sglang"]
 
 WHOLE_SHARED = ("deepep", "mooncake", "nixl", "mori", "ascend_fuseep", "flashinfer")
 """Exchanges of tokens beside which every rank holds shared experts whole: python/sglang/srt/models/deepseek_v2.py, DeepseekV2MoE."""
+RENDEZVOUS_PORT = 20000  # of the first server: docs/references/multi_node_deployment
 HANDS_OVER = (0, 4, 6)  # --disaggregation-mode: docs/advanced_features/pd_disaggregation.md
 _TABLES = (
     "sgl-project/sglang: python/sglang/srt/arg_groups, _qwen4_exp_overrides",
@@ -290,6 +292,15 @@ class Sglang(PooledEngine):
         if self.version_of(deployment) < HANDS_OVER:
             return None
         return replace(deployment, flags={**deployment.flags, "disaggregation_mode": role})
+
+    def on_node(self, deployment: Deployment, node: Node) -> list[str]:
+        """Its place among the servers of one replica; all of them run the same command otherwise."""
+        return ["--nnodes", str(node.nodes), "--node-rank", node.rank, "--dist-init-addr", f"{node.leader}:{RENDEZVOUS_PORT}"]
+
+    def spelled_out(self, launch: Deployment, fit: Fit) -> Deployment:
+        """Graphs too: their largest batch follows from the number of requests where only that is said."""
+        found, limit = super().spelled_out(launch, fit), fit.deployment.flags.get("cuda_graph_max_bs")
+        return found.changed(flags={**found.flags, "cuda_graph_max_bs": limit}) if limit else found
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument; its tensor-parallel size counts attention-data-parallel ranks too."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.serving import Serving
 from gpusizer.engines.tensorrt_llm.releases import RELEASES
+from gpusizer.units import GiB
 
 __all__ = ["DECLARATIONS"]
 
@@ -22,5 +24,12 @@ DECLARATIONS = (
         launchers=(("trtllm-serve",), ("trtllm-serve", "serve")),
         images=("tensorrt-llm", "tensorrtllm"),
         environment=("TRTLLM_", "TLLM_"),
+        serving=Serving(
+            port=8000,
+            listens=("--host", "0.0.0.0", "--port", "{port}"),
+            health="/health",
+            shared_bytes=8 * GiB,
+            source="https://nvidia.github.io/TensorRT-LLM/latest/commands/trtllm-serve.html; shared memory as for other engines on PyTorch",
+        ),
     ),
 )

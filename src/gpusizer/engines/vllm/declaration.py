@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gpusizer.engines.base.declaration import Declaration
+from gpusizer.engines.base.serving import Serving
 from gpusizer.engines.vllm.releases import IMAGES, RELEASES
+from gpusizer.units import GiB
 
 __all__ = ["DECLARATIONS"]
 
@@ -28,10 +30,17 @@ DECLARATIONS = (
             ("vllm", "bench", "latency"),
             ("vllm", "bench", "throughput"),
         ),
-        images=("vllm/vllm-openai", "vllm-openai", "rocm/vllm", "vllm/vllm-tpu"),
+        images=("vllm/vllm-openai", "vllm-openai", "rocm/vllm", "vllm/vllm-tpu", "vllm-ascend"),
         environment=("VLLM_",),
         abbreviates=True,
         decimal_k=True,
         made_on_load=("fp8",),
+        serving=Serving(
+            port=8000,
+            listens=("--host", "0.0.0.0", "--port", "{port}"),
+            health="/health",
+            shared_bytes=8 * GiB,
+            source="vllm-project/vllm: docs/deployment/k8s.md, docs/deployment/docker.md",
+        ),
     ),
 )

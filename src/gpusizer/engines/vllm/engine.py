@@ -21,6 +21,7 @@ from gpusizer.engines.base.ledger import combined
 from gpusizer.engines.base.margins import pool_margin, widened
 from gpusizer.engines.base.offload import offloaded_layers, offloaded_tables
 from gpusizer.engines.base.pooled import PooledEngine
+from gpusizer.engines.base.serving import Node
 from gpusizer.engines.base.types import Deployment, Fit, Item, Quantity
 from gpusizer.engines.base.weight_error import weight_error
 from gpusizer.engines.base.weights import Cut
@@ -44,6 +45,7 @@ from gpusizer.engines.vllm.drafts import OWN_DRAFTS
 from gpusizer.engines.vllm.expert_padding import aligns_experts, padded_experts, pads_experts, unfused_experts
 from gpusizer.engines.vllm.graphs import estimates, graph_modes, less_warm_up, warms_up
 from gpusizer.engines.vllm.images import loads_towers
+from gpusizer.engines.vllm.nodes import SINCE, node_words
 from gpusizer.engines.vllm.pooling import as_loaded, pools
 from gpusizer.engines.vllm.record import (
     CONSUMED,
@@ -368,6 +370,10 @@ class Vllm(PooledEngine):
             return None
         settings = {"kv_connector": "NixlConnector", "kv_role": "kv_producer" if role == "prefill" else "kv_consumer"}
         return replace(deployment, flags={**deployment.flags, "kv_transfer_config": settings})
+
+    def on_node(self, deployment: Deployment, node: Node) -> list[str] | None:
+        """Its place among the servers of one replica."""
+        return node_words(node) if self.version_of(deployment) >= SINCE else None
 
     def command(self, deployment: Deployment) -> list[str]:
         """Launch command, argument by argument."""
