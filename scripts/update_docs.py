@@ -3,8 +3,8 @@
 
 In a document, what a command prints stands between ``<!-- output: COMMAND -->`` and ``<!-- end -->``, in the language of the document. What of it is
 shown may follow: ``|| 3 || table 1 || Speed:`` is the first three lines, the first table, and each sentence or row that holds ``Speed:``. Files that
-commands name lie in ``docs/examples``; ``cat FILE`` shows one. What a server also hands out has its one source in the package and is copied from there;
-what ``validate`` says of measured cases goes into the package as well, and is shown from there.
+commands name lie in ``docs/examples``; ``cat FILE`` shows one. What a server also hands out has its one source in the package and is copied from
+there; what ``validate`` says of measured cases goes into the package as well, and is shown from there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gpusizer.facts import accuracy
 from gpusizer.planning.pipeline import make_plan
 from gpusizer.planning.request import Request
 from gpusizer.rendering.charts import memory_bar
-from gpusizer.rendering.forms.text import cell_len
+from gpusizer.rendering.forms.text import fold
 from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
 from gpusizer.validation.case_file import each_case
@@ -135,8 +135,8 @@ def _whole(lines: Sequence[str], start: int) -> Iterator[int]:
         elif before.endswith("\\") or lines[start].startswith("- "):
             goes_on = line.startswith("  ")
         else:
-            first = re.match(r"[!-~]+|\S", line)
-            goes_on = first is not None and cell_len(before) + cell_len(first[0]) >= int(PLAIN["COLUMNS"]) - 2
+            folded = [fold(joined, int(PLAIN["COLUMNS"]))[0] for joined in (f"{before} {line}", before + line)]
+            goes_on = before in folded and not line.startswith(" ")
         if not goes_on:
             return
         yield place
