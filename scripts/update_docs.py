@@ -102,6 +102,7 @@ def _chosen(lines: Sequence[str], words: str) -> Iterator[int]:
     """The places of lines that some words ask for."""
     if words.isdecimal():
         yield from range(int(words))
+        yield from _rest_of_command(lines, int(words))
         return
     if words.startswith("table "):
         rules = [place for place, line in enumerate(lines) if line.startswith("──")]
@@ -113,6 +114,13 @@ def _chosen(lines: Sequence[str], words: str) -> Iterator[int]:
         raise LookupError(words)
     for place in found:
         yield from _whole(lines, place)
+
+
+def _rest_of_command(lines: Sequence[str], place: int) -> Iterator[int]:
+    """The places of lines that a shell joins to the one before."""
+    while 0 < place < len(lines) and lines[place - 1].endswith("\\"):
+        yield place
+        place += 1
 
 
 def _paragraph(lines: Sequence[str], place: int) -> tuple[int, int]:
@@ -132,7 +140,7 @@ def _whole(lines: Sequence[str], start: int) -> Iterator[int]:
         before, line = lines[place - 1], lines[place]
         if rule is not None:
             goes_on = line.startswith(" " * 12) or not re.search(r"\S {2,}\S", line)
-        elif before.endswith("\\") or lines[start].startswith("- "):
+        elif lines[start].startswith("- "):
             goes_on = line.startswith("  ")
         else:
             folded = [fold(joined, int(PLAIN["COLUMNS"]))[0] for joined in (f"{before} {line}", before + line)]

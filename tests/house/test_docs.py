@@ -85,6 +85,7 @@ def test_what_is_cut_away_is_marked_and_a_lost_sentence_is_an_error() -> None:
     assert SCRIPT["cut"](answer, ["table 1", "more"]) == "…\na     b\n──────\n1     2\nand   3\n\nmore"
     with pytest.raises(LookupError, match="less"):
         SCRIPT["cut"](answer, ["less"])
+    assert SCRIPT["cut"]("  serve \\\n    --port 1\nmore", ["1"]) == "  serve \\\n    --port 1\n…"
     folded = f"{'x ' * 58}a\nsentence.\nAnother."
     assert SCRIPT["cut"](folded, ["x x"]) == "\n".join([*folded.split("\n")[:2], "…"])
 
