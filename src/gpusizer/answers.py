@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "accelerator_answer",
     "accelerators_answer",
+    "accuracy_answer",
     "architecture_answer",
     "engine_answer",
     "engines_answer",
@@ -162,3 +163,11 @@ def _figures(architecture: Architecture) -> list[tuple[str, int]]:
     figures = model_figures(architecture)
     names = ("checkpoint_bytes", "kv_cache_bytes_per_token", "fixed_bytes_per_request")
     return [(name.replace("_", "-"), getattr(figures, name)) for name in names]
+
+
+def accuracy_answer(language: str) -> Document:
+    """How far this release lay from what others measured."""
+    from gpusizer.facts.accuracy import measured_accuracy
+    from gpusizer.rendering.accuracy import accuracy_document
+
+    return accuracy_document(measured_accuracy(), language)

@@ -43,7 +43,6 @@ def test_an_unknown_word_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
         ("plan", SMALL, "--concurrency"),
         ("plan", SMALL, "another"),
         ("models", "show"),
-        ("validate",),
         ("plan", SMALL, "--format", "yaml"),
         ("plan", SMALL, "--language", "fr"),
         ("plan", SMALL, "--sort", "beauty"),

@@ -1,4 +1,4 @@
-"""``gpusizer validate CASES.jsonl``: predict each measured case and print the errors."""
+"""``gpusizer validate [CASES.jsonl]``: predict each measured case and print the errors; without a file, those of this release."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ __all__ = ["build"]
 def build(language: str) -> click.Command:
     """The command in one language."""
 
-    def run(cases: str, form: str, output: str | None) -> None:
+    def run(cases: str | None, form: str, output: str | None) -> None:
+        from gpusizer.answers import accuracy_answer
         from gpusizer.rendering.validate import validation_document
         from gpusizer.validation.case_file import each_case
         from gpusizer.validation.validate import validate
 
-        show(validation_document(validate(each_case(cases)), language), form, output)
+        answer = accuracy_answer(language) if cases is None else validation_document(validate(each_case(cases)), language)
+        show(answer, form, output)
 
     return Command(
         "validate",
         language,
         callback=run,
-        params=[click.Argument(["cases"], metavar="CASES.jsonl"), format_option(language), output_option(language)],
+        params=[click.Argument(["cases"], required=False, metavar="[CASES.jsonl]"), format_option(language), output_option(language)],
         help=text("command", "validate", language),
-        examples=("gpusizer validate cases.jsonl", "gpusizer validate cases.jsonl --format markdown --output accuracy.md"),
+        examples=("gpusizer validate", "gpusizer validate cases.jsonl", "gpusizer validate cases.jsonl --format markdown --output accuracy.md"),
     )

@@ -7,16 +7,19 @@ from typing import Any
 
 from gpusizer.engines import engine_name
 from gpusizer.facts.accuracy import Measured, MeasuredFile
-from gpusizer.i18n import text
+from gpusizer.i18n import JOIN, text
 from gpusizer.rendering.document import Block, Column, Document, Heading, Paragraph, Table
 
-__all__ = ["accuracy_document", "by_engine", "by_quantity", "coverage_lines", "file_blocks", "over_owners", "told_apart", "unseen"]
+__all__ = ["accuracy_document", "by_engine", "by_quantity", "coverage_lines", "file_blocks", "in_short", "over_owners", "told_apart", "unseen"]
 
 Summary = Mapping[str, Any]
 """The ``summary`` of the JSON of ``validate``."""
 
 ERRORS = ("cases", "median-error", "p90-error", "bias", "inside-band", "median-width")
 """Columns of errors, by the codes of their headings."""
+
+SHORT = (("starts", "kv_cache_tokens"), ("starts", "fits"), ("serving", "tpot_s"), ("local", "tpot_s"))
+"""What stands for the rest, by what was measured and quantity."""
 
 _BESIDE = ("by_engine", "coverage")  # what of a summary is no quantity
 
@@ -31,11 +34,25 @@ def accuracy_document(measured: Measured, language: str) -> Document:
     language : str
         "en" or "zh".
     """
-    blocks: list[Block] = []
+    blocks: list[Block] = [in_short(measured, language)]
     for each in measured.files:
         blocks += [Heading(text("site", f"accuracy-{each.subject}", language)), *file_blocks(each, language)]
+        blocks.append(Paragraph(text("site", "accuracy-sources", language, names=JOIN[language].join(each.owners))))
     data = {"schema": "gpusizer.accuracy/1", "date": measured.date, "files": [each._asdict() for each in measured.files]}
     return Document(data, [*blocks, unseen(language), Paragraph(text("ui", "accuracy-note", language))])
+
+
+def in_short(measured: Measured, language: str) -> Table:
+    """Four lines that stand for the rest."""
+    summaries = {each.subject: each.summary for each in measured.files}
+    rows = []
+    for subject, name in SHORT:
+        found = summaries[subject][name]
+        counts = str(found["n"]), str(found["over_owners"]["owners"])
+        errors = _percent(found["median_abs_error"]), _percent(found["inside_band"])
+        rows.append([quantity_name(name, language), text("site", f"accuracy-{subject}", language), *counts, *errors])
+    numbers = [Column(text("ui", code, language), right=True) for code in ("cases", "owners", "median-error", "inside-band")]
+    return Table([Column(text("ui", "quantity", language)), Column(text("ui", "held-against", language)), *numbers], rows)
 
 
 def file_blocks(measured: MeasuredFile, language: str) -> list[Block]:

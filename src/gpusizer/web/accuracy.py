@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from gpusizer.answers import accuracy_answer
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.accuracy import measured_accuracy
 from gpusizer.i18n import text
-from gpusizer.rendering.accuracy import ERRORS, accuracy_document, file_blocks, unseen
+from gpusizer.rendering.accuracy import ERRORS, file_blocks, unseen
 from gpusizer.rendering.devices import date_words
 from gpusizer.rendering.document import Document
 from gpusizer.web.job import Job
@@ -20,7 +21,7 @@ PATH = "/accuracy"
 def answer(job: Job) -> Document:
     """What this release was held against."""
     filters_of(job)
-    return accuracy_document(measured_accuracy(), job.language)
+    return accuracy_answer(job.language)
 
 
 def page(job: Job, error: GpusizerError | None = None) -> str:
