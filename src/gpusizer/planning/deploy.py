@@ -12,6 +12,7 @@ from gpusizer.engines import declaration, get_engine
 from gpusizer.engines.base.device_support import other_checkpoint
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import DoesNotFitError, FlagError
+from gpusizer.facts.deployment import pace, storage
 from gpusizer.facts.types import Accelerator
 from gpusizer.formulas.core import ceil_div
 from gpusizer.planning.companions import Placed
@@ -137,6 +138,17 @@ class ToRun:
         """Size of the files that are read. [bytes]"""
         converted = declaration(self.launch.engine).takes_gguf or other_checkpoint(self.launch.engine, self.model.stored, self.launch.precision)
         return checkpoint_bytes(self.architecture if converted else self.model.stored)
+
+    @property
+    def storage_bytes(self) -> int:
+        """Room for them, in whole steps. [bytes]"""
+        room = storage()
+        return int(ceil_div(int(self.checkpoint_bytes * (1 + room.spare_share)), room.step_bytes)) * room.step_bytes
+
+    @property
+    def startup_s(self) -> int:
+        """Longest start that is waited for, where the files lie there. [s]"""
+        return int(ceil_div(self.checkpoint_bytes, pace().read_bytes_per_s)) + pace().start_s
 
 
 def of_plan(plan: Plan, rank: int | None = None) -> ToRun:

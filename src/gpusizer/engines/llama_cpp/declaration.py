@@ -69,5 +69,12 @@ DECLARATIONS = (
         speed_family="llama.cpp",
         layout_by_devices=True,
         library_of_checkpoints=True,
+        serving=Serving(
+            port=11434,
+            listens=(),
+            variables=(("OLLAMA_HOST", "0.0.0.0:{port}"),),
+            health="/",
+            source="ollama/ollama: docs/faq.mdx (OLLAMA_HOST), docs/docker.mdx",
+        ),
     ),
 )

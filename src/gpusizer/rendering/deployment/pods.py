@@ -56,7 +56,8 @@ def pod(workload: Workload, further: Sequence[str] = (), *, answers: bool = True
 
 def environment(workload: Workload, home: str = FOLDER) -> list[dict[str, Any]]:
     """Variables of the container; a token of the hub comes from a secret that need not be there."""
-    told = [("HF_HOME", home), *workload.environment, *workload.hub]
+    serving = workload.serving
+    told = [("HF_HOME", home), *workload.environment, *workload.hub, *(serving.environment(serving.port) if serving is not None else ())]
     found: list[dict[str, Any]] = [{"name": name, "value": unexpanded(value)} for name, value in told]
     if workload.wishes.offline != "on":
         secret = {"name": TOKEN_SECRET, "key": "token", "optional": True}

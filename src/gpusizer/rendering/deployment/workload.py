@@ -153,12 +153,12 @@ class Workload:
             raise InputError("deploy-no-container", engine=self.launch.engine)
         if self.image is None:
             raise InputError("deploy-no-image", engine=self.launch.engine, gpu=self.accelerator.id)
-        programs = dict(self.serving.programs)
+        serving = self.serving
+        programs = dict(serving.programs)
         first, *rest = self.words
         path = self.file and f"{SETTINGS}/{self.file.name}"
         words = (programs.get(first, first), *(path if self.file and path and word == self.file.name else word for word in rest))
-        listens = tuple(each.format(port=self.serving.port) for each in self.serving.listens)
-        return Contained((*words, *listens), self.serving, self.image)
+        return Contained((*words, *serving.arguments(serving.port)), serving, self.image)
 
     def mirrored(self, image: str) -> str:
         """An image at the mirror that was wished for."""
@@ -205,10 +205,7 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
     file = engine.options_file(launch)
     served = declaration(launch.engine).serving
     image = _image(run, wishes)
-    speed, room = pace(), storage()
-    size = run.checkpoint_bytes
-    startup_s = int(ceil_div(size, speed.read_bytes_per_s)) + speed.start_s
-    storage_bytes = int(ceil_div(int(size * (1 + room.spare_share)), room.step_bytes)) * room.step_bytes
+    size, speed = run.checkpoint_bytes, pace()
     said = partial(text, "deploy", language=language)
     return Workload(
         wishes=wishes,
@@ -229,11 +226,11 @@ def workload_of(run: ToRun, wishes: Wishes, language: str) -> Workload:
         nodes=run.nodes,
         gpus=int(ceil_div(run.gpus, run.nodes)),
         checkpoint_bytes=size,
-        storage_bytes=storage_bytes,
-        startup_s=startup_s,
+        storage_bytes=run.storage_bytes,
+        startup_s=run.startup_s,
         remarks=(*_remarks(run, wishes, image, language), *_lies_there(launch, words, wishes, language)),
         pace_remark=said("pace", size_bytes=size, rate_bytes=speed.read_bytes_per_s, start_s=speed.start_s),
-        storage_remark=said("storage", size_bytes=size, share=room.spare_share),
+        storage_remark=said("storage", size_bytes=size, share=storage().spare_share),
         language=language,
     )
 

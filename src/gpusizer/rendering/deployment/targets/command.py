@@ -55,9 +55,10 @@ def _in_servers(workload: Workload) -> Iterator[tuple[str, str]]:
         return
     for number in range(each):
         devices = [visible_devices(workload.accelerator.id, workload.gpus, number * workload.gpus)] if each > 1 else []
-        port = ["--port", str(workload.serving.port + number)] if workload.serving is not None and each > 1 else []
+        serving = workload.serving
+        variables, port = ([], []) if serving is None or each == 1 else serving.moved(serving.port + number)
         said = {"number": number + 1, "replicas": workload.replicas, "each": each, "servers": servers}
-        yield workload.text("replica" if servers == 1 else "replica-each", **said), _line(workload, port, *devices)
+        yield workload.text("replica" if servers == 1 else "replica-each", **said), _line(workload, port, *devices, *variables)
 
 
 def _line(workload: Workload, further: list[str], *variables: str) -> str:

@@ -41,7 +41,7 @@ def _service(workload: Workload, number: int) -> dict[str, Any]:
     program, *rest = inside.words
     serving, file = inside.serving, workload.file
     numbers = range(number * workload.gpus, (number + 1) * workload.gpus)
-    variables = {"HF_HOME": FOLDER, **dict(workload.environment), **dict(workload.hub)}
+    variables = {"HF_HOME": FOLDER, **dict(workload.environment), **dict(workload.hub), **dict(serving.environment(serving.port))}
     told: dict[str, str | None] = {name: unexpanded(value) for name, value in variables.items()}
     told |= {} if workload.wishes.offline == "on" else {"HF_TOKEN": None}  # that of whoever starts it
     given = _given(workload, numbers)
