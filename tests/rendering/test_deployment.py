@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,9 @@ from gpusizer.engines.base.types import Fit
 from gpusizer.errors import InputError
 from gpusizer.i18n import has
 from gpusizer.planning.asked_start import asked_start
-from gpusizer.planning.deploy import TARGETS, ToRun, Wishes, wishes_of
+from gpusizer.planning.deploy import TARGETS, ToRun, Wishes, of_plan, wishes_of
+from gpusizer.planning.pipeline import make_plan
+from gpusizer.planning.request import Request
 from gpusizer.planning.verdict import make_fit
 from gpusizer.rendering.deployment.document import deployed
 from gpusizer.rendering.deployment.names import label
@@ -213,6 +217,34 @@ def test_servers_of_one_replica_differ_in_their_place_alone(cell: Cell) -> None:
         words[words.index("--node-rank") + 1] = "R"
         assert words == rest[0], rank
     assert ["--headless" in words for words in commands] == [cell.engine == "vllm" and rank != "0" for rank in ranks]
+
+
+def test_the_whole_file_may_be_pasted_too() -> None:
+    for cell in (CELLS[0], *ON_SEVERAL[:2]):
+        words = deployed(made(cell), Wishes(), "en")
+        launch = asked_start(None, [cell.gpu], command=[words], named={}, flags={})
+        assert figures(make_fit(launch.deployment, launch.notices).fit) == figures(made(cell).fit)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "llama.cpp", "ollama"])
+def test_servers_of_one_machine_have_devices_and_ports_of_their_own(engine: str) -> None:
+    run = replace(made(Cell("qwen3-8b", engine, "rtx4090-24gb")), replicas=3)
+    lines = [shlex.split(line) for _, line in lines_of(workload_of(run, Wishes(), "en"))]
+    devices = [next(word for word in words if word.startswith("CUDA_VISIBLE_DEVICES=")) for words in lines]
+    ports = [words[words.index("--port") + 1] if "--port" in words else next(each for each in words if "HOST=" in each) for words in lines]
+    assert len(lines) == len(set(devices)) == len(set(ports)) == 3
+
+
+def test_what_stands_beside_is_started_by_commands_alone() -> None:
+    request = Request(model="qwen3-32b", users=100, gpus=("h200-sxm-141gb",), with_models=("bge-m3",), spare=1)
+    option = make_plan(request).options[0]
+    run = of_plan(make_plan(request))
+    assert run.replicas == option.replicas + 1
+    words = deployed(run, Wishes(), "en")
+    assert "vllm serve BAAI/bge-m3" in words
+    ports = re.findall(r"--port (\d+)", words)
+    assert len(ports) == len(set(ports)) == run.replicas + 1
+    assert refused(run, "compose").parameters["instead"] == "command"
 
 
 # ---- what was worked out -------------------------------------------------------------------------------------------------------------------------
