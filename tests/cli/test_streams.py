@@ -241,6 +241,25 @@ def test_a_disk_that_gets_full_keeps_what_was_there(tmp_path: Path) -> None:
     assert b"disk is full" in answer.stderr
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signals")
+def test_a_second_signal_does_not_cut_the_clearing_away_short(tmp_path: Path) -> None:
+    """A service manager sends both, one right after the other: the second comes while the draft is removed."""
+    target = tmp_path / "answer.txt"
+    clearing = (
+        "if hasattr(os, 'O_TMPFILE'): del os.O_TMPFILE\n"
+        "import pathlib\n"
+        "unlink = pathlib.Path.unlink\n"
+        "pathlib.Path.unlink = lambda path, **words: (os.kill(os.getpid(), signal.SIGHUP), time.sleep(0.01), unlink(path, **words))\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", SLOW.format(more=clearing), str(target)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"written\n"
+    writer.send_signal(signal.SIGTERM)
+    _, err = writer.communicate(timeout=60)
+    assert (writer.returncode, err) == (-signal.SIGTERM, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- streams that take nothing ---------------------------------------------------------------------------------------
 
 

@@ -48,9 +48,13 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_compared_is_the_first_answer_of_the_readme() -> None:
-    command, answer = SCRIPT["shown"]((ROOT / "README.md").read_text(encoding="utf-8"))
+    command, lines = SCRIPT["shown"]((ROOT / "README.md").read_text(encoding="utf-8"))
     assert command.startswith("gpusizer plan ")
-    assert answer.count("\n") > 10
+    assert len(lines) > 10
+    said = [each for line in lines for each in (line, "what the README leaves out")]
+    assert SCRIPT["missing"](lines, said) == []
+    assert SCRIPT["missing"](lines, said[::-1])
+    assert SCRIPT["missing"](lines, [line.replace("H200", "H100") for line in said]) == lines
 
 
 @pytest.mark.skipif(not Path("/proc/net/dev").exists(), reason="this system does not list its links")

@@ -14,9 +14,9 @@ from gpusizer import Request
 NEEDS = [
     ("qwen3-8b", 50, 1024),
     ("qwen3-30b-a3b", 8, 32_000),
-    ("deepseek-v2-lite", 300, 8192),
+    ("deepseek-v2-lite", 60, 8192),
     ("gemma-3-27b-it", 1, 8192),
-    ("gpt-oss-20b", 300, 32_000),
+    ("gpt-oss-20b", 60, 32_000),
     ("llama-3.1-70b-instruct", 8, 8192),
 ]
 

@@ -13,6 +13,9 @@ from gpusizer.errors import GpusizerError, InputError
 __all__ = ["main", "run"]
 
 
+_HEEDED = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 class _StoppedError(BaseException):
     """Somebody ends the process: what it began is cleared away first."""
 
@@ -95,14 +98,21 @@ def _say(line: str, code: int) -> int:
 
 def _heed_signals() -> None:
     """A terminal that closes, and a polite request to end, unwind what was begun; a signal that is ignored (``nohup``) stays so."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+    for number in _HEEDED:
+        if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    """Unwind; what is sent further (a service manager sends both) must not cut that short."""
+    for each in _HEEDED:
+        if signal.getsignal(each) is _stop:
+            signal.signal(each, _is_stopping)
     raise _StoppedError(number)
+
+
+def _is_stopping(number: int, frame: FrameType | None) -> None:
+    """Nothing more is done for a signal."""
 
 
 def _speak_utf8() -> None:
