@@ -7,7 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 import pytest
 
@@ -27,7 +27,7 @@ def python_files() -> tuple[tuple[str, str], ...]:
     return tuple((path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
 
 
-@cache
+@lru_cache(maxsize=1)
 def nodes(source: str) -> tuple[ast.AST, ...]:
     """Everything that a module says, in no order."""
     return tuple(ast.walk(ast.parse(source)))
@@ -51,6 +51,16 @@ def long_functions(source: str, most: int) -> Iterator[str]:
                 yield node.name
 
 
+@cache
+def long_functions_and_factors() -> tuple[set[str], set[tuple[str, object]]]:
+    """Of all files, each looked through once: a tree of every module at once would be half a gigabyte."""
+    functions, worths = set(), set()
+    for name, source in python_files():
+        functions |= {f"{name} {function}" for function in long_functions(source, MOST_LINES_OF_A_FUNCTION)}
+        worths |= {(name, worth) for worth in factors(source)}
+    return functions, worths
+
+
 def test_no_file_is_longer_than_can_be_read_in_one_sitting() -> None:
     found = {name for name, source in python_files() if len(source.splitlines()) > MOST_LINES_OF_A_FILE}
     assert sorted(found - LARGER_FILES) == []
@@ -58,7 +68,7 @@ def test_no_file_is_longer_than_can_be_read_in_one_sitting() -> None:
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
-    found = {f"{name} {function}" for name, source in python_files() for function in long_functions(source, MOST_LINES_OF_A_FUNCTION)}
+    found, _ = long_functions_and_factors()
     assert sorted(found - LARGER_FUNCTIONS) == []
     assert sorted(LARGER_FUNCTIONS - found) == [], "short enough now: take it off the list"
 
@@ -114,5 +124,5 @@ def factors(source: str) -> Iterator[object]:
 def test_giga_and_gibi_are_factors_by_name_alone() -> None:
     """10**9 and 2**30 as bounds may be written anywhere; what a size is multiplied or divided by has a name in ``units.py``."""
     assert list(factors("x = 3 * 1e9\ny = z / 2**30\nw = (1 << 30) * z\nfar = 10**9")) == [3, 1e9, 2**30, 1 << 30]
-    wrong = [name for name, source in python_files() if name.startswith("src/") for worth in factors(source) if worth in GIGA]
-    assert wrong == []
+    _, worths = long_functions_and_factors()
+    assert sorted(name for name, worth in worths if name.startswith("src/") and worth in GIGA) == []
