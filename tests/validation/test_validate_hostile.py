@@ -10,6 +10,8 @@ import pytest
 from gpusizer.architecture.types import Notice
 from gpusizer.rendering.render import render
 from gpusizer.rendering.validate import validation_document
+from gpusizer.units import GiB
+from gpusizer.validation.measured import measured_memory, measured_performance
 from gpusizer.validation.memory_cases import Case, deployment_of
 from gpusizer.validation.validate import validate
 from own_cases import as_json, own_cases, worded
@@ -39,6 +41,12 @@ def test_absurd_numbers_spoil_their_own_case_only(kind: str, value: float) -> No
         }
         for form in ("csv", "text", "markdown"):
             render(validation_document(validate([row]), "zh"), form)
+
+
+def test_only_differences_of_free_memory_are_measured_below_nothing() -> None:
+    measured = {"weights_gib_per_gpu": -1.5, "kv_tokens": -5, "kv_available_gib_per_gpu": -2.0, "cuda_graph_gib": -0.75, "ttft_ms_mean": -3}
+    assert measured_memory({"measured": measured}) == {"kv_cache_pool_bytes": -2 * GiB, "cuda_graph_bytes": -0.75 * GiB}
+    assert measured_performance({"measured": measured}) == {}
 
 
 def test_a_prediction_that_breaks_spoils_its_own_case_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ _FIELDS: dict[str, tuple[tuple[str, ...], float]] = {
 }
 _HOST = ("CPU", "CUDA_Host", "Vulkan_Host", "ROCm_Host")  # buffers beside the GPUs
 _FIRST = re.compile(r"[A-Za-z]+0")  # the first GPU as llama.cpp names it: CUDA0, Vulkan0, ROCm0
+# Of free memory: engines print them below nothing too.
+_DIFFERENCES = ("kv_cache_pool_bytes", "cuda_graph_bytes", "cuda_graph_estimated_bytes", "non_torch_bytes")
 
 
 def measured_memory(row: Mapping[str, Any]) -> dict[str, float | bool]:
@@ -72,7 +74,8 @@ def measured_memory(row: Mapping[str, Any]) -> dict[str, float | bool]:
         return {}
     found: dict[str, float | bool] = {}
     for name, (fields, unit) in _FIELDS.items():
-        value = next((number for field in fields if (number := _number(measured.get(field))) is not None), None)
+        least = -LARGEST_NUMBER if name in _DIFFERENCES else 0.0
+        value = next((number for field in fields if (number := _number(measured.get(field), least)) is not None), None)
         if value is not None:
             found[name] = value if unit == 1 else value * unit
     buffers = measured.get("model_buffer_mib_by_device")
@@ -91,8 +94,9 @@ def measured_memory(row: Mapping[str, Any]) -> dict[str, float | bool]:
     return found
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+def _number(value: Any, least: float = 0.0) -> float | None:
+    """A figure that can be: no size, time or number is below nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= LARGEST_NUMBER:
         return None
     return value
 
