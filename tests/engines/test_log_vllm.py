@@ -280,6 +280,13 @@ def test_a_server_that_was_up_did_start() -> None:
     assert {each.code for each in record.events} == {"preempted", "torch-out-of-memory-serving", "engine-died", "raised-serving"}
 
 
+def test_a_figure_of_hundreds_of_digits_says_nothing() -> None:
+    line = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate {} GiB. GPU 0 has a total capacity of 44.40 GiB of which 0.90 GiB is free."
+    sane, absurd = (read_text(LOG, line.format(digits)) for digits in ("2", "9" * 400))
+    assert sane.outcome == absurd.outcome == "out-of-memory"
+    assert sane.events[-1].parameters == {"failed_alloc_mib": 2048.0, **absurd.events[-1].parameters}
+
+
 def test_an_error_that_nobody_explains_is_told() -> None:
     record = read_text(LOG, "(EngineCore pid=1) ERROR 11-06 10:51:48 [core.py:708] google.rpc.OddError: no such thing: 3")
     assert [(each.code, each.parameters) for each in record.events] == [("raised", {"name": "google.rpc.OddError", "reason": "no such thing: 3"})]

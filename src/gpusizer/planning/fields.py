@@ -108,9 +108,18 @@ def _split(field: Field, words: str) -> list[str]:
 
 def _word(field: Field, value: Any) -> str:
     words = str(value).strip()
-    if not words or len(words) > MAX_WORD or "\0" in words:
+    if not words or len(words) > MAX_WORD or "\0" in words or not _is_text(words):
         raise FlagError("bad-word", option=field.label, found=words[:40])
     return words
+
+
+def _is_text(words: str) -> bool:
+    """Whether it can be written down: bytes of a path that are no UTF-8 can, half a character of UTF-16 cannot."""
+    try:
+        words.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _choice(field: Field, value: Any) -> str:

@@ -288,13 +288,13 @@ def to_query(request: Request) -> str:
     >>> to_query(Request(model="deepseek-v3", users=1000, gpus=("h200-sxm-141gb", "h20-96gb")))
     'model=deepseek-v3&users=1000&gpus=h200-sxm-141gb&gpus=h20-96gb'
     """
-    return urlencode(list(_written(request)))
+    return urlencode(list(_written(request)), errors="surrogateescape")
 
 
 def from_query(query: str) -> Request:
     """A request from the query of an address."""
     values: dict[str, Any] = {}
-    for name, value in parse_qsl(query, max_num_fields=200):
+    for name, value in parse_qsl(query, max_num_fields=200, errors="surrogateescape"):
         if name in _BY_NAME and _BY_NAME[name].many:
             values[name] = (*values.get(name, ()), value)
         elif name in values:

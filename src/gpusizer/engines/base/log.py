@@ -54,6 +54,7 @@ Keep = Literal["first", "last", "most", "least", "sum"]
 MOST_EVENTS = 64
 LONGEST_QUOTE = 400  # characters of a line that are kept with an event
 LONGEST_COMMAND = 16_384  # characters
+LONGEST_FIGURE = 32  # characters: more digits than any size in bytes has
 _AROUND = 120  # characters before what matched, where a long line is cut
 
 _UNITS = {"": 1, "b": 1, "bytes": 1, "kb": KB, "kib": KiB, "mb": MB, "mib": MiB, "gb": GB, "gib": GiB, "tb": TB, "tib": TiB}
@@ -193,12 +194,14 @@ def bytes_in(number: float, unit: str) -> float:
 
 
 def number_of(printed: str) -> float | int:
-    """A printed number: thousands may be parted by commas or underscores, and a sentence may end behind it.
+    """A printed number: thousands may be parted by commas or underscores, and a sentence may end behind it. ``ValueError`` where it is none.
 
     >>> number_of("476,000"), number_of("54.71"), number_of("-0.07"), number_of("7.5.")
     (476000, 54.71, -0.07, 7.5)
     """
     plain = printed.replace(",", "").replace("_", "").rstrip(".")
+    if len(plain) > LONGEST_FIGURE:
+        raise ValueError(plain[:LONGEST_FIGURE])
     return float(plain) if any(mark in plain for mark in ".eE") else int(plain)
 
 
