@@ -15,11 +15,12 @@ from gpusizer.web.job import Job
 from gpusizer.web.replies import KINDS, reply_to
 from tiny_config import CONFIG
 
-_FORMS = ("json", "page", "part", "csv", "text", "markdown")
+_FORMS = ("json", "page", "part", "csv", "text", "markdown", "yaml", "sh")
 _QUERIES = {
     "plan": "model=qwen3-8b&gpus=h100-sxm-80gb&users=100&active_share=2%25&input_tokens=1k&output_tokens=256&top=3",
     "fit": "model=qwen3-8b&gpu=h100-sxm-80gb&tp=2&max_model_len=32k&engine=vllm",
     "run-on": "machine=l40s:4&models=qwen3-8b&context_tokens=16k&host_memory=128GB",
+    "deploy": "model=qwen3-8b&gpus=h200&users=200&option=1&target=kubernetes&registry=registry.example:5000/mirror&offline=on",
     "models": "filter=qwen3&use=code",
     "accelerators": "vendor=NVIDIA",
     "engines": "",
