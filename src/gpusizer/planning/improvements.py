@@ -25,6 +25,7 @@ __all__ = ["Cost", "Improvement", "MeasuredStart", "improvements_for"]
 MOST = 6  # changes that are offered
 _WORTH = 0.02  # share of the tokens below which a change is not worth saying
 _LESS = (0.05, 0.1)  # of the card, left to what stands outside the pool
+_SHORTEST_CONTEXT = 1024  # tokens below which a context serves nobody
 _SHORTEST_STEP = 128  # tokens of a step below which prompts take too long
 _SMALLER_CACHE = "q8_0"
 _BY_MEMORY = frozenset({"no-memory-for-cache", "context-too-long", "fewer-blocks-than-requests"})
@@ -142,7 +143,7 @@ def improvements_for(
     """
     ruler = Ruler(fit, measured)
     found: dict[str, Improvement] = {}
-    for code, parameters, deployment in _candidates(fit, launch, architecture, accelerator, measured):
+    for code, parameters, deployment in (*_held_context(fit, launch, ruler), *_candidates(fit, launch, architecture, accelerator, measured)):
         if code in found or _FURTHER.get(code) in found:
             continue
         try:
@@ -171,6 +172,15 @@ def _candidates(fit: Fit, launch: Deployment, architecture: Architecture, accele
         if measured.missing_bytes and share is not None and share > 2 * less:
             after = round(share - less, 4)
             yield "less-of-the-card", {"before": share, "after": after}, replace(launch, memory_fraction=after)
+
+
+def _held_context(fit: Fit, launch: Deployment, ruler: Ruler) -> Iterator[Change]:
+    """The longest context that the cache holds as it was measured, in whole blocks."""
+    block = max(fit.kv_cache.block_size, 1)
+    tokens = ruler.tokens(fit) // block * block
+    context = fit.deployment.max_model_len or 0
+    if not ruler.measured.started and _SHORTEST_CONTEXT <= tokens < context:
+        yield "shorter-context", {"before": context, "after": tokens}, replace(launch, max_model_len=tokens)
 
 
 def _of_one_context(launch: Deployment, changed: Deployment) -> Deployment:

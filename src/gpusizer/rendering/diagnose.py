@@ -30,6 +30,7 @@ __all__ = ["diagnosis_document", "diagnosis_sentence", "finding_words"]
 _OUTCOMES = {"pool-allocated": "starts", "starts-then-out-of-memory": "starts"}  # in the words of the contract
 _RAISED = ("raised", "raised-serving")  # an error of Python, whatever it was: not shown beside what explains it
 _SAME = 0.05  # GiB, within which a pool is what was predicted
+_WIDEST_QUOTE = 160  # characters of a line that a table shows
 _WIDEST_NAME = 120  # characters of a stranger's model that a heading shows
 
 
@@ -203,7 +204,11 @@ def _table(found: Diagnosis, language: str) -> Table:
 
 
 def _name(name: str, language: str) -> str:
-    return quantity_name(name, language) if has("ui", f"quantity-{name}", language) else name.removesuffix("_bytes").replace("_", " ")
+    if has("ui", f"quantity-{name}", language):
+        return quantity_name(name, language)
+    if has("diagnose", f"figure-{name}", language):
+        return text("diagnose", f"figure-{name}", language)
+    return name.removesuffix("_bytes").replace("_", " ")
 
 
 def _row(name: str, each: Compared, language: str) -> list[str]:
@@ -221,7 +226,7 @@ def _events(events: Sequence[LogEvent], language: str) -> Table:
     ]
     explained = {each.line for each in events if each.code not in _RAISED}
     shown = [each for each in events if each.code not in _RAISED or each.line not in explained]
-    return Table(columns, [[f"{each.line:,}", event_words(each, language), f"{each.count:,}", each.quote] for each in shown])
+    return Table(columns, [[f"{each.line:,}", event_words(each, language), f"{each.count:,}", each.quote[:_WIDEST_QUOTE]] for each in shown])
 
 
 def _remedies(found: Diagnosis, language: str) -> list[Block]:
@@ -252,7 +257,8 @@ def _remedy_words(found: Diagnosis, each: Improvement, language: str) -> str:
     cost = text("diagnose", f"cost-{Cost(each.cost).name.lower()}", language)
     before = found.measured.get("kv_cache_tokens")
     words = {"change": change[:1].upper() + change[1:], "frees": each.frees_bytes, "tokens": each.kv_cache_tokens, "before": before, "cost": cost}
-    code = "remedy-starts" if found.failed or before is None else "remedy" if each.frees_bytes > 0 else "remedy-holds"
+    starts = found.failed or before is None
+    code = f"remedy{'-starts' if starts else ''}{'' if each.frees_bytes > _SAME * GiB else '-alike'}"
     return text("diagnose", code, language, **words)
 
 
