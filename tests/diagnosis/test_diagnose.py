@@ -271,3 +271,30 @@ def test_over_how_many_gpus_a_model_is_cut_is_told_by_the_weights_of_one() -> No
     assert (other["gpus"], other["remedies"], other["findings"][-1]["code"]) == (None, [], "prediction-far")
     said = data(lines.format(13.8), Given("qwen3-14b", ("l40s-48gb",), flags={"--tensor-parallel-size": 1}))
     assert (said["gpus"], said["warnings"]) == (1, [])
+
+
+def test_what_failed_for_another_reason_gets_no_advice_on_memory() -> None:
+    text = START[: START.index("(EngineCore_DP0 pid=9) INFO 11-02 10:01:10")]
+    found = told(
+        text
+        + "(EngineCore_DP0 pid=9) ERROR [core.py:842] EngineCore failed to start.\n(EngineCore_DP0 pid=9) ModuleNotFoundError: No module named 'x'\n"
+    )
+    assert found.failed
+    assert found.improvements == ()
+
+
+def test_a_card_that_is_not_free_gets_the_share_that_is() -> None:
+    text = START[: START.index("(EngineCore_DP0 pid=9) INFO 11-02 10:00:40")] + (
+        "(EngineCore_DP0 pid=9) ERROR [core.py:842] ValueError: Free memory on device cuda:0 (35.2/44.39 GiB) on startup is less than desired GPU "
+        "memory utilization (0.9, 39.95 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.\n"
+    )
+    (only,) = told(text).improvements
+    assert (only.code, only.parameters["after"]) == ("less-of-the-card", 0.79)
+    assert only.fit.fits
+
+
+def test_memory_that_ends_while_it_serves_gets_a_smaller_share_of_the_card() -> None:
+    found = told(START + REQUEST + TORCH)
+    assert found.improvements
+    assert "less-of-the-card" in [each.code for each in found.improvements]
+    assert all(each.frees_bytes >= (1.5 - 900 / 1024) * (1 << 30) for each in found.improvements)

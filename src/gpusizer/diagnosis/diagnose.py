@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from gpusizer.architecture.types import Notice
 from gpusizer.diagnosis.explain import explained, failed_allocation, outcome_code
 from gpusizer.diagnosis.reader import Reading, Told, read_log
-from gpusizer.diagnosis.row import Given, measured_of, row_of, says_layout
+from gpusizer.diagnosis.row import FOR_CACHE, Given, measured_of, row_of, says_layout
 from gpusizer.engines import declaration, get_engine
 from gpusizer.engines.base.ledger import per_gpu
 from gpusizer.engines.base.pasted import engine_of
@@ -212,10 +212,15 @@ def _start(found: Diagnosis) -> MeasuredStart:
     """What the remedies must know of the start."""
     measured = found.measured
     asked, free = failed_allocation(found.told.record)
+    codes = {each.code: each.parameters for each in found.told.record.events}
+    short = codes.get("not-enough-free", {})
+    have, total = short.get("initial_free_gib"), short.get("total_gpu_memory_gib")
     tokens = measured.get("kv_cache_tokens")
     return MeasuredStart(
         started=not found.failed,
         pool_bytes=measured.get("kv_cache_pool_bytes"),
         tokens=None if tokens is None else round(tokens),
-        missing_bytes=max((asked or 0) - (free or 0), 0) if found.outcome == "out-of-memory" else 0,
+        missing_bytes=max((asked or 0) - (free or 0), 0) if "out-of-memory" in found.outcome else 0,
+        free_share=have / total if found.failed and have and total else None,
+        by_memory="out-of-memory" in found.outcome or "not-enough-free" in codes or not FOR_CACHE.isdisjoint(codes),
     )

@@ -23,6 +23,7 @@ _PARTS = {
     "non_torch_bytes": Section.NON_TORCH,
     "cuda_graph_bytes": Section.GRAPHS,
 }
+_CACHE_FULL = ("preempted", "requests-retracted", "no-cache-slot", "decode-out-of-memory", "prefill-out-of-memory")
 _SMALL = 0.25  # of the card: a cache below it is small
 _NOTABLE = 0.05  # of the card: what takes more is worth a sentence
 _LEAST = GiB // 4
@@ -68,6 +69,7 @@ def explained(code: str, record: LogRecord, measured: Mapping[str, float], compa
     """
     found = [Notice(f"outcome-{code}")]
     found += _asked_and_free(record, measured)
+    found += [Notice("cache-full-while-serving") for each in record.events if each.code in _CACHE_FULL][:1]
     found += _takers(code, measured, fit)
     found += _held_by_others(measured)
     if fit is not None:

@@ -21,13 +21,19 @@ from gpusizer.validation.command_lines import launch_words
 from gpusizer.validation.measured import QUANTITY_FIELDS, measured_memory
 from gpusizer.validation.memory_cases import KNOWN_BEFORE
 
-__all__ = ["Given", "flags_of", "measured_of", "outcome_of", "row_of", "says_layout"]
+__all__ = ["FOR_CACHE", "Given", "flags_of", "measured_of", "outcome_of", "row_of", "says_layout"]
 
 _FAILURES = frozenset(CODES)
 _UNITS = {"gib": GiB, "mib": MiB}
 _LAYOUT = ("tp", "pp", "dp")
 _TORCH_FP8 = re.compile(r"(?:torch\.)?float8_(e4m3|e5m2)(?:fn)?(?:uz)?")
-_REFUSED_FOR_CACHE = ("no-cache-memory", "no-memory-for-cache", "context-too-long", "weights-leave-nothing", "kv-allocation-failed")
+FOR_CACHE = frozenset(
+    (
+        *("no-cache-memory", "request-too-long", "mamba-blocks-too-few", "no-memory-for-cache", "weights-leave-nothing"),
+        *("swa-pool-too-small", "state-cache-too-small", "kv-allocation-failed", "state-allocation-failed"),
+    )
+)
+"""Codes of events after which an engine refuses a start because its cache has too little room."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +248,7 @@ def _outcome(record: LogRecord, engine_id: str) -> str | None:
         case "out-of-memory":
             return "oom"
         case "refused":
-            return "kv_too_small" if any(each.code in _REFUSED_FOR_CACHE for each in record.events) else "refused"
+            return "kv_too_small" if any(each.code in FOR_CACHE for each in record.events) else "refused"
         case _:
             return None
 

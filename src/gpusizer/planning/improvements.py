@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from math import floor
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
@@ -79,12 +80,18 @@ class MeasuredStart:
         What its cache holds. [tokens]
     missing_bytes : float
         What an allocation asked for beyond what was free, 0 where none failed. [bytes]
+    free_share : float or None
+        Share of the card that was free, where the engine wanted more of it and refused.
+    by_memory : bool
+        It failed for lack of memory; for anything else no setting of memory helps.
     """
 
     started: bool
     pool_bytes: float | None = None
     tokens: int | None = None
     missing_bytes: float = 0
+    free_share: float | None = None
+    by_memory: bool = True
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,8 @@ def improvements_for(
     list of Improvement
         At most one of a kind, each judged by the engine.
     """
+    if not measured.started and not measured.by_memory and fit.fits:
+        return []
     ruler = Ruler(fit, measured)
     found: dict[str, Improvement] = {}
     for code, parameters, deployment in (*_held_context(fit, launch, ruler), *_candidates(fit, launch, architecture, accelerator, measured)):
@@ -167,10 +176,10 @@ def _candidates(fit: Fit, launch: Deployment, architecture: Architecture, accele
     for tokens in engine.knobs.step_tokens or _halves(steps, _SHORTEST_STEP):
         if tokens < steps:
             yield "smaller-steps", {"before": steps, "after": tokens}, replace(launch, max_num_batched_tokens=tokens)
-    share = deployment.memory_fraction
-    for less in _LESS:
-        if measured.missing_bytes and share is not None and share > 2 * less:
-            after = round(share - less, 4)
+    share = deployment.memory_fraction or 0.0
+    lower = [share - less for less in _LESS] if measured.missing_bytes else []
+    for after in (*((measured.free_share,) if measured.free_share is not None else ()), *lower):
+        if 0 < (after := floor(after * 100) / 100) < share:
             yield "less-of-the-card", {"before": share, "after": after}, replace(launch, memory_fraction=after)
 
 
@@ -255,8 +264,12 @@ class Ruler:
         """Whether a changed start works, and better than before."""
         if not self._starts(fit):
             return False
+        if self.measured.free_share is not None:
+            return (fit.deployment.memory_fraction or 0.0) <= self.measured.free_share
+        if self.measured.missing_bytes:
+            return self.frees_bytes(fit) >= self.measured.missing_bytes
         if not self.measured.started:
-            return not self.measured.missing_bytes or self.frees_bytes(fit) >= self.measured.missing_bytes
+            return not self._starts(self.before) or self.frees_bytes(fit) > 0
         return self.tokens(fit) > self.tokens_before * (1 + _WORTH)
 
     def _starts(self, fit: Fit) -> bool:
