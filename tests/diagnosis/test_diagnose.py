@@ -298,3 +298,16 @@ def test_memory_that_ends_while_it_serves_gets_a_smaller_share_of_the_card() -> 
     assert found.improvements
     assert "less-of-the-card" in [each.code for each in found.improvements]
     assert all(each.frees_bytes >= (1.5 - 900 / 1024) * (1 << 30) for each in found.improvements)
+
+
+def test_how_many_cards_there_are_may_be_said_in_any_way() -> None:
+    lines = "INFO GPU KV cache size: 400,000 tokens\n"
+    ways = (
+        Given("qwen3-14b", ("l40s-48gb",), flags={"--gpus": 2}),
+        Given("qwen3-14b", ("l40s-48gb", "l40s-48gb")),
+        Given("qwen3-14b", ("l40s-48gb",), flags={"tp": 2}),
+        Given("qwen3-14b", ("l40s-48gb",), command=("vllm serve x -tp 2",)),
+    )
+    found = [data(lines, each) for each in ways]
+    assert [(each["gpus"], each["predicted"]["kv_cache"]) for each in found] == [(2, found[0]["predicted"]["kv_cache"])] * 4
+    assert found[0]["predicted"]["per_gpu"]["weights_bytes"] < 16e9

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from gpusizer.engines import declaration, declarations
@@ -107,7 +108,10 @@ def row_of(engine_id: str, record: LogRecord, given: Given) -> dict[str, Any]:
     row["engine_version"] = given.engine_version or (pasted.engine_version if pasted else None) or row["engine_version"]
     row["gpu"] = " + ".join(map(given_card, given.gpus)) or row["gpu"]
     row["kv_cache_dtype"] = _cache_format(row["kv_cache_dtype"])
-    row["gpu_count"] = _gpu_count(engine_id, row, given, (pasted.flags if pasted else {}).get("visible_gpus"))
+    stated = next((value for flag, value in said.items() if flag.target == "gpus"), None) or (len(given.gpus) if len(given.gpus) > 1 else None)
+    row["gpu_count"] = _gpu_count(engine_id, row, stated, (pasted.flags if pasted else {}).get("visible_gpus"))
+    if stated is not None and not _layout_sizes(engine_id, row):
+        row["tp"] = stated
     return {
         "id": _id(row),
         **row,
@@ -202,23 +206,24 @@ def says_layout(row: Mapping[str, Any], record: LogRecord, given: Given) -> bool
     return bool(record.launch.get("other_flags") or record.command or given.command) or declaration(row["engine"]).layout_by_devices
 
 
-def _gpu_count(engine_id: str, row: Mapping[str, Any], given: Given, visible: Any) -> int | None:
-    """How many cards one replica has: those that were named, those that its parallelism takes, else what the log counts."""
+def _layout_sizes(engine_id: str, row: Mapping[str, Any]) -> list[int]:
+    """Sizes of the parallelism that somebody told, by the launch words before the fields; none where the number of devices is all there is."""
+    if declaration(engine_id).layout_by_devices:
+        return [1]
+    words, table = launch_words(str(row["other_flags"] or ""), engine_id), flag_table(engine_id)
+    told = {flag.target: value for name, value in words.items() if (flag := table.named(name)) is not None}
+    return [max(value, 1) for name in _LAYOUT if isinstance(value := told.get(name, row[name]), int)]
+
+
+def _gpu_count(engine_id: str, row: Mapping[str, Any], stated: int | None, visible: Any) -> int | None:
+    """How many cards one replica has: so many as were stated, those that its parallelism takes, else what the log counts."""
     counted: int | None = row["gpu_count"]
-    if len(given.gpus) > 1:
-        return len(given.gpus)
+    if stated is not None:
+        return stated
     if declaration(engine_id).layout_by_devices:
         return visible if isinstance(visible, int) else counted
-    words = launch_words(str(row["other_flags"] or ""), engine_id)
-    table = flag_table(engine_id)
-    told = {flag.target: value for name, value in words.items() if (flag := table.named(name)) is not None}
-    sizes = [value for name in _LAYOUT if isinstance(value := told.get(name, row[name]), int)]
-    count = 1
-    for size in sizes:
-        count *= max(size, 1)
-    if not sizes:
-        return counted
-    return max(count, counted or 1) if count <= MAX_RANKS else counted
+    count = prod(_layout_sizes(engine_id, row))
+    return max(count, counted or 1) if 1 < count <= MAX_RANKS else counted or (1 if _layout_sizes(engine_id, row) else None)
 
 
 def outcome_of(record: LogRecord, engine_id: str) -> str:
