@@ -128,6 +128,9 @@ def test_what_is_missing_is_said_and_what_was_measured_is_shown(capsys: pytest.C
     assert [each["code"] for each in found["warnings"]] == ["log-without-gpu"]
     assert "--gpu" in found["warnings"][0]["sentence"]["en"]
     assert found["measured"]["kv_cache_tokens"] == 166_096
+    unnamed = data(START.replace("Qwen/Qwen3-8B", "/app/model"), Given(gpus=("l40s",)))
+    assert [each["code"] for each in unnamed["warnings"]] == ["log-model-unknown"]
+    assert data(START.replace("Qwen/Qwen3-8B", "/data/models/Qwen3-8B/"), Given(gpus=("l40s",)))["predicted"] is not None
 
 
 @pytest.mark.parametrize("text", ["", "hello\n", "x" * 100_000, "INFO:     Application startup complete.\n" * 3, "\x00" * 5000])

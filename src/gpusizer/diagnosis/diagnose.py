@@ -116,6 +116,8 @@ def diagnose(chunks: Iterable[bytes], given: Given | None = None, name: str = "-
     found = Diagnosis(reading, engine, row, measured_of(row), outcome_code(told.record, engine))
     predicted = _predicted(row, told, given)
     if isinstance(predicted, Notice):
+        if predicted.code == "unknown-model" and given.model is None:
+            predicted = Notice("log-model-unknown", {"found": row["model"]})
         return replace(found, findings=explained(found.outcome, told.record, found.measured, {}, None), notices=(predicted,))
     return _beside(replace(found, row=predicted.row, case=predicted.case, fit=predicted.fit, notices=predicted.notices), predicted)
 
