@@ -1,7 +1,7 @@
 """How many GPUs does this model need: which, how many, in what layout, how fast, at what price, and why.
 
-The public face: :func:`plan`, :func:`fit`, :func:`simulate`, :func:`run_on`, :func:`largest_context`, :func:`load_architecture`, and the types that
-they take. Nothing else is promised.
+The public face: :func:`plan`, :func:`fit`, :func:`simulate`, :func:`run_on`, :func:`largest_context`, :func:`diagnose`,
+:func:`load_architecture`, and the types that they take. Nothing else is promised.
 
 >>> import gpusizer
 >>> gpusizer.load_architecture("deepseek-v3").parameters.total
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpusizer.architecture.load import load_architecture
     from gpusizer.engines.base.types import Deployment
     from gpusizer.errors import GpusizerError
+    from gpusizer.log_api import DiagnosisAnswer, diagnose
     from gpusizer.owned_api import LargestContextAnswer, RunOnAnswer, largest_context, run_on
     from gpusizer.planning.request import Request
     from gpusizer.planning.run_on.request import RunOnRequest
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Deployment",
+    "DiagnosisAnswer",
     "FitAnswer",
     "GpusizerError",
     "LargestContextAnswer",
@@ -36,6 +38,7 @@ __all__ = [
     "RunOnRequest",
     "SimulationAnswer",
     "SimulationRequest",
+    "diagnose",
     "fit",
     "largest_context",
     "load_architecture",
@@ -46,6 +49,7 @@ __all__ = [
 
 _HOME = {
     "Deployment": "gpusizer.engines.base.types",
+    "DiagnosisAnswer": "gpusizer.log_api",
     "FitAnswer": "gpusizer.api",
     "GpusizerError": "gpusizer.errors",
     "LargestContextAnswer": "gpusizer.owned_api",
@@ -55,6 +59,7 @@ _HOME = {
     "RunOnRequest": "gpusizer.planning.run_on.request",
     "SimulationAnswer": "gpusizer.api",
     "SimulationRequest": "gpusizer.planning.simulate",
+    "diagnose": "gpusizer.log_api",
     "fit": "gpusizer.api",
     "largest_context": "gpusizer.owned_api",
     "load_architecture": "gpusizer.architecture.load",

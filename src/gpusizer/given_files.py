@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gpusizer.errors import UnreadableFileError
 
-__all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "settled_state", "stands_here", "state_of", "without_files"]
+__all__ = ["PATIENCE_S", "WITHOUT_MARK", "read_given", "settled_state", "stands_here", "state_of", "stream_given", "without_files"]
 
 PATIENCE_S = 3
 """How long a pipe may stay without anybody at its other end."""
@@ -82,6 +82,34 @@ def read_given(path: str, *, most_bytes: int, missing: str) -> bytes:
     UnreadableFileError
         Nothing there, a folder, a disk, or a pipe that nobody writes into.
     """
+    found = bytearray()
+    for part in stream_given(path, missing=missing, most_bytes=most_bytes + 1):
+        found += part
+    return bytes(found)
+
+
+def stream_given(path: str, *, missing: str, most_bytes: int | None = None) -> Iterator[bytes]:
+    """What stands in a file, part by part as it comes; nothing of it is kept.
+
+    Parameters
+    ----------
+    path : str
+        Its path; "-" means stdin.
+    missing : str
+        The code of the error where nothing can be read.
+    most_bytes : int or None
+        Reading ends there; None reads to the end. [bytes]
+
+    Yields
+    ------
+    bytes
+        The next part.
+
+    Raises
+    ------
+    UnreadableFileError
+        As :func:`read_given`.
+    """
     if _NONE_HERE.get():
         raise UnreadableFileError(missing, path=path)
     try:
@@ -90,34 +118,33 @@ def read_given(path: str, *, most_bytes: int, missing: str) -> bytes:
             kind = os.fstat(number).st_mode
             if stat.S_ISDIR(kind) or stat.S_ISBLK(kind):
                 raise UnreadableFileError(missing, path=path)
-            return _content(number, most_bytes, path, awaited=stat.S_ISFIFO(kind) and path not in _STDIN)
+            yield from _parts(number, most_bytes, path, awaited=stat.S_ISFIFO(kind) and path not in _STDIN)
         finally:
             os.close(number)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise UnreadableFileError(missing, path=path) from error
 
 
-def _content(number: int, most_bytes: int, path: str, *, awaited: bool) -> bytes:
+def _parts(number: int, most_bytes: int | None, path: str, *, awaited: bool) -> Iterator[bytes]:
     """All that comes; a pipe that was opened without waiting looks empty until its writer is there (``awaited``)."""
-    found = bytearray()
-    until = time.monotonic() + PATIENCE_S
-    while len(found) <= most_bytes:
+    read_bytes, until = 0, time.monotonic() + PATIENCE_S
+    while most_bytes is None or read_bytes < most_bytes:
         try:
-            part = os.read(number, min(_READ_BYTES, most_bytes + 1 - len(found)))
+            part = os.read(number, _READ_BYTES if most_bytes is None else min(_READ_BYTES, most_bytes - read_bytes))
         except BlockingIOError:  # a writer is there and has nothing to say yet
             awaited = False
             select.select([number], [], [])
             continue
         if part:
             awaited = False
-            found += part
+            read_bytes += len(part)
+            yield part
         elif not awaited:
             break
         elif time.monotonic() > until:
             raise UnreadableFileError("pipe-without-writer", path=path, seconds=PATIENCE_S)
         else:
             time.sleep(_GLANCE_S)
-    return bytes(found)
 
 
 def state_of(path: str) -> tuple[int, ...]:

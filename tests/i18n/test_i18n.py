@@ -76,7 +76,7 @@ def test_every_error_code_has_its_words() -> None:
 
 
 def test_every_notice_has_its_words() -> None:
-    assert not without_words({"Notice"}, "warning", "reason", "remedy", "knob", "need")
+    assert not without_words({"Notice"}, "warning", "reason", "remedy", "knob", "need", "finding")
 
 
 def test_every_item_has_its_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gpusizer.engines.base.flag import Flag
     from gpusizer.engines.base.flags import Launch
 
-__all__ = ["DeploymentCommand", "Typed", "deployment_parameters", "launch_of"]
+__all__ = ["DeploymentCommand", "Typed", "deployment_parameters", "launch_of", "value_of"]
 
 _NAMED = ("engine", "engine_version", "precision", "checkpoint_bytes", "kv_precision", "hub")
 _SPELLED = {"checkpoint_bytes": ("--checkpoint-size", "kind-bytes")}  # where the option is not the name, or takes no name
@@ -50,13 +51,32 @@ class DeploymentCommand(Command):
         own = with_usual_values(own)
         options = self._options(ctx)
         try:
-            rest, flags = _own_and_flags(own, options, command)
+            rest, flags = self._read(own, options, command)
         except FlagError as error:
             if not ctx.resilient_parsing:
                 raise _with_options(error, options) from None
             rest, flags = own, {}  # somebody is still typing
         ctx.obj = Typed(flags, command)
         return super().parse_args(ctx, rest)
+
+    def engines(self, args: Sequence[str], command: Sequence[str]) -> list[str]:
+        """The engines whose flags may stand in a command line, the likeliest first: the one that it names, or the usual one."""
+        from gpusizer.engines import declaration
+        from gpusizer.engines.base.pasted import engine_of
+
+        engine = value_of("--engine", args)
+        return [engine_of(command) if engine is None and command else declaration((engine or "vllm").partition(",")[0]).id]
+
+    def _read(self, args: list[str], options: Mapping[str, bool], command: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+        """The command's own words, and the flags of the first engine that has all the others."""
+        first, *others = self.engines(args, command)
+        try:
+            return _own_and_flags(args, options, first)
+        except FlagError:
+            for each in others:
+                with suppress(FlagError):
+                    return _own_and_flags(args, options, each)
+            raise
 
     def _options(self, ctx: click.Context) -> dict[str, bool]:
         """The command's own options, and whether a value follows."""
@@ -104,15 +124,12 @@ def _record(flag: Flag, language: str) -> tuple[str, str]:
     return " ".join(part for part in (", ".join(filter(None, (short, flag.spelling))), value) if part), text("flag", flag.target, language)
 
 
-def _own_and_flags(args: Sequence[str], own: Mapping[str, bool], command: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+def _own_and_flags(args: Sequence[str], own: Mapping[str, bool], engine: str) -> tuple[list[str], dict[str, Any]]:
     """Part the options of the command from the flags of the engine; MODEL stays with the former."""
-    from gpusizer.engines import declaration
     from gpusizer.engines.base.arguments import is_flag, read_arguments
     from gpusizer.engines.base.flags import flag_table
-    from gpusizer.engines.base.pasted import engine_of
 
-    engine = _value_of("--engine", args)
-    table = flag_table(engine_of(command) if engine is None and command else declaration((engine or "vllm").partition(",")[0]).id)
+    table = flag_table(engine)
     rest: list[str] = []
     theirs: list[str] = []
     index = 0
@@ -143,7 +160,8 @@ def _with_options(error: FlagError, options: Mapping[str, bool]) -> FlagError:
     return FlagError(error.code, option=option, nearest=nearest_options(option, {*options, *_FLAGS}, spelled))
 
 
-def _value_of(option: str, args: Sequence[str]) -> str | None:
+def value_of(option: str, args: Sequence[str]) -> str | None:
+    """What stands behind an option in a command line that is not read yet; None without it."""
     for word, following in zip(args, [*args[1:], None], strict=False):
         if word == option:
             return following

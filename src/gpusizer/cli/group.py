@@ -24,6 +24,7 @@ COMMANDS = (
     "simulate",
     "run-on",
     "largest-context",
+    "diagnose",
     "validate",
     "measure",
     "models",

@@ -48,6 +48,9 @@ GROUPS: Mapping[str, str] = {
     "measure": "measure",
     "stack": "stack",
     "deploy": "deploy",
+    "diagnose": "diagnose",
+    "finding": "diagnose",
+    "log-event": "log_events",
 }
 """The file that holds each group of texts."""
 

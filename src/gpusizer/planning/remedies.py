@@ -21,12 +21,12 @@ from gpusizer.facts.types import Accelerator
 from gpusizer.planning.offload import offloaded
 from gpusizer.planning.tuning import has_smaller_cache
 
-__all__ = ["Remedy", "remedies_for"]
+__all__ = ["Change", "Remedy", "changes_for", "remedies_for"]
 
 MOST = 4  # changes that are offered
 _ONE_SETTING = frozenset({"fewer-requests", "smaller-cache", "more-of-the-card", "no-graphs"})  # the same requests on the same cards
 _SHORTEST = 1024  # tokens below which a context serves nobody
-_Change = tuple[str, dict[str, Any], Deployment]  # its code, from what to what, the start with it
+Change = tuple[str, dict[str, Any], Deployment]  # its code, from what to what, the start with it
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def remedies_for(fit: Fit, launch: Deployment, architecture: Architecture, accel
     engine = get_engine(fit.deployment.engine)
     found: list[Remedy] = []
     kinds: set[str] = set()
-    for code, parameters, deployment in _changes(fit, launch, architecture, accelerator):
+    for code, parameters, deployment in changes_for(fit, launch, architecture, accelerator):
         if code in kinds:
             continue
         try:
@@ -110,7 +110,7 @@ def _settings(fit: Fit, launch: Deployment, architecture: Architecture, accelera
     return ()
 
 
-def _changes(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[_Change]:
+def changes_for(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[Change]:
     """Changes in the order of what they cost the user: fewer requests at once, a shorter context, a smaller cache, more of the card, more cards."""
     deployment = fit.deployment
     support = get_engine(deployment.engine).support(launch, architecture, accelerator)
@@ -144,7 +144,7 @@ def _added_words(before: Deployment, after: Deployment) -> str:
     return " ".join((*environment, *words))
 
 
-def _what_runs(launch: Deployment, architecture: Architecture, accelerator: Accelerator, support: Support) -> Iterator[_Change]:
+def _what_runs(launch: Deployment, architecture: Architecture, accelerator: Accelerator, support: Support) -> Iterator[Change]:
     """The cache in the model's own format; weights converted to what runs, on as many cards as they then take."""
     if support.refusal is not None and support.refusal.code == "cache-not-on-device":
         after = str(support.refusal.parameters["instead"])
@@ -158,7 +158,7 @@ def _what_runs(launch: Deployment, architecture: Architecture, accelerator: Acce
             yield "convert-first" if precision == support.instead[0] else "convert-otherwise", {"name": way.name, "tool": way.tool, **size}, each
 
 
-def _asking_less(fit: Fit, launch: Deployment) -> Iterator[_Change]:
+def _asking_less(fit: Fit, launch: Deployment) -> Iterator[Change]:
     """Fewer requests at once, then a shorter context."""
     deployment = fit.deployment
     sequences = deployment.max_num_seqs or 0
@@ -184,7 +184,7 @@ def _shorter(context_tokens: int) -> Iterator[int]:
         yield context_tokens
 
 
-def _other_layouts(deployment: Deployment, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[_Change]:
+def _other_layouts(deployment: Deployment, launch: Deployment, architecture: Architecture, accelerator: Accelerator) -> Iterator[Change]:
     """Another cut of the same cards, then more cards."""
     gpus = deployment.layout.gpus
     engine = get_engine(deployment.engine)

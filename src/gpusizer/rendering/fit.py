@@ -8,14 +8,15 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from gpusizer.architecture.types import Notice
-from gpusizer.engines import engine_name
+from gpusizer.engines import engine_name, get_engine
 from gpusizer.engines.base.ledger import per_gpu, worst_evidence
+from gpusizer.engines.base.log_lines import ExpectedLine, expected_lines
 from gpusizer.engines.base.types import Deployment, Fit, Item
 from gpusizer.facts.catalog import accelerator
 from gpusizer.facts.types import Accelerator
 from gpusizer.i18n import LANGUAGES, text
 from gpusizer.rendering.devices import counted_devices, device_name, device_unit
-from gpusizer.rendering.document import Block, Column, Document, Heading, Lines, Table
+from gpusizer.rendering.document import Block, Column, Document, Fixed, Heading, Lines, Paragraph, Table
 from gpusizer.rendering.host import host_data, host_lines, host_table, speed_data
 from gpusizer.rendering.launch import command_blocks, command_line, launch_command, layout_words, version_of
 from gpusizer.rendering.ledger import budget_paragraphs, item_data, ledger_bar, ledger_table
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gpusizer.planning.remedies import Remedy
     from gpusizer.planning.verdict import Verdict
 
-__all__ = ["cache_words", "fit_data", "fit_document", "fit_sentence", "memory_data", "ranks_table", "remedy_words"]
+__all__ = ["cache_words", "fit_data", "fit_document", "fit_sentence", "log_lines", "memory_data", "ranks_table", "remedy_words"]
 
 
 def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
@@ -50,6 +51,11 @@ def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
         "command": command.line,
         "warnings": [notice_data(each, "warning") for each in (*fit.warnings, *command.notices)],
     }
+
+
+def log_lines(fit: Fit) -> tuple[ExpectedLine, ...]:
+    """The lines that the engine will print, in the words of its version."""
+    return expected_lines(fit, get_engine(fit.deployment.engine).version_of(fit.deployment))
 
 
 def memory_data(fit: Fit) -> dict[str, Any]:
@@ -115,6 +121,7 @@ def fit_document(verdict: Verdict, remedies: Sequence[Remedy], language: str) ->
         "schema": "gpusizer.fit/1",
         **fit_data(fit, launch),
         "sentence": sentences,
+        "expected_log": [each._asdict() for each in log_lines(fit)],
         "host": host_data(fit),
         "speed": speed_data(verdict.request),
         "deployment": {each.name: getattr(fit.deployment, each.name) for each in fields(fit.deployment)},
@@ -131,6 +138,8 @@ def fit_document(verdict: Verdict, remedies: Sequence[Remedy], language: str) ->
         blocks.append(host)
     if len(fit.ranks) > 1:
         blocks.append(ranks_table(fit, language))
+    if lines := log_lines(fit):
+        blocks += [Paragraph(text("ui", "expected-log", language)), Fixed("\n".join(each.line for each in lines))]
     blocks += ledger_blocks(beside, language)
     return Document(data, blocks, csv=_items_table(items))
 

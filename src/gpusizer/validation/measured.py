@@ -9,7 +9,7 @@ from typing import Any
 
 from gpusizer.units import GiB, MiB
 
-__all__ = ["LARGEST_NUMBER", "MEMORY_QUANTITIES", "PERFORMANCE_QUANTITIES", "measured_memory", "measured_performance"]
+__all__ = ["LARGEST_NUMBER", "MEMORY_QUANTITIES", "PERFORMANCE_QUANTITIES", "QUANTITY_FIELDS", "measured_memory", "measured_performance"]
 
 LARGEST_NUMBER = 10**18
 """No case has a larger number; one beyond it (or no number at all) is a slip of the pen and would end in an infinity."""
@@ -43,6 +43,12 @@ _FIELDS: dict[str, tuple[tuple[str, ...], float]] = {
     "kv_buffer_bytes": (("kv_total_mib",), MiB),
     "compute_buffer_bytes": (("compute_buffer_mib",), MiB),
 }
+QUANTITY_FIELDS = frozenset(name for fields, _ in _FIELDS.values() for name in fields) | {
+    "model_buffer_mib_by_device",
+    "compute_buffer_mib_by_device",
+}
+"""Fields of ``measured`` that are one of the quantities."""
+
 _HOST = ("CPU", "CUDA_Host", "Vulkan_Host", "ROCm_Host")  # buffers beside the GPUs
 _FIRST = re.compile(r"[A-Za-z]+0")  # the first GPU as llama.cpp names it: CUDA0, Vulkan0, ROCm0
 # Of free memory: engines print them below nothing too.

@@ -20,7 +20,7 @@ from gpusizer.validation.measured import MEMORY_QUANTITIES, PERFORMANCE_QUANTITI
 from gpusizer.validation.memory_cases import Case, deployment_of, is_performance, text
 from gpusizer.validation.owners import owner_of, owner_of_start
 
-__all__ = ["KINDS", "CaseResult", "Validation", "validate"]
+__all__ = ["KINDS", "CaseResult", "Validation", "compared", "validate"]
 
 LONGEST_ID = 200
 KINDS = ("plain", "hard", "build")
@@ -170,6 +170,26 @@ def _memory(row: Mapping[str, Any]) -> CaseResult:
         fit = get_engine(case.deployment.engine).fit(case.deployment, case.architecture, case.accelerator)
     except InputError as error:
         return CaseResult(id, engine, measured=measured, reason=Notice(error.code, dict(error.parameters)))
+    return CaseResult(id, engine, compared(case, fit, measured), measured, notices=case.notices, kind=_kind(case))
+
+
+def compared(case: Case, fit: Fit, measured: Mapping[str, float | bool]) -> dict[str, Compared]:
+    """What was predicted of a start beside what it measured.
+
+    Parameters
+    ----------
+    case : Case
+        The start.
+    fit : Fit
+        What its engine says to it.
+    measured : mapping
+        Figures by quantity, as of :func:`gpusizer.validation.measured.measured_memory`.
+
+    Returns
+    -------
+    dict of str to Compared
+        In the order of the contract; what depends on something that the case does not say is left out.
+    """
     quantities = {
         name: Compared(quantity.value, quantity.low, quantity.high, measured.get(name))
         for name, quantity in fit.quantities.items()
@@ -177,8 +197,7 @@ def _memory(row: Mapping[str, Any]) -> CaseResult:
     }
     if "fits" not in case.unpredictable:
         quantities["fits"] = _fits(fit, measured=measured.get("fits"))
-    ordered = {name: quantities[name] for name in MEMORY_QUANTITIES if name in quantities}
-    return CaseResult(id, engine, ordered, measured, notices=case.notices, kind=_kind(case))
+    return {name: quantities[name] for name in MEMORY_QUANTITIES if name in quantities}
 
 
 def _kind(case: Case) -> str:

@@ -15,7 +15,7 @@ __all__ = ["API", "LISTS", "QUESTIONS", "WITHOUT_PAGE", "Address", "addresses"]
 
 API = "/api/v1"
 
-QUESTIONS = ("plan", "fit", "run-on", "deploy")
+QUESTIONS = ("plan", "fit", "run-on", "deploy", "diagnose")
 """Kinds that take many inputs, in a query or as a JSON body."""
 
 WITHOUT_PAGE = ("deploy",)

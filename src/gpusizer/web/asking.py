@@ -31,7 +31,7 @@ __all__ = ["LANGUAGE", "answered", "language_of", "refused", "response_of", "unc
 
 LANGUAGE = "lang"
 _RETRY_S = 5
-_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
+_FORM, _JSON, _TEXT = "application/x-www-form-urlencoded", "application/json", "text/plain"
 
 
 async def answered(request: Request, kind: str, form: str, path: str = "", *, shown: bool = False) -> Response:
@@ -128,6 +128,8 @@ async def _job_of(request: Request, kind: str, form: str, path: str) -> Job:
     query, body = request.url.query, await request.body() if request.method == "POST" else b""
     if body and _type_of(request) == _FORM:
         query, body = "&".join(filter(None, (query, body.decode(errors="replace")))), b""
+    elif body and _type_of(request) == _TEXT and kind == "diagnose":
+        body = json.dumps({"log": body.decode(errors="replace")}).encode()
     elif body and _type_of(request) != _JSON:
         raise InputError("unknown-type-of-body", expected=[_JSON], found=_type_of(request)[:60])
     pairs = [(name, value) for name, value in pairs_of(query) if name != LANGUAGE]

@@ -196,6 +196,7 @@ _FIT = _all(
     deployment=_FREE,
     companions=_list(_ref("Companion")),
     remedies=_list(_FREE),
+    expected_log=_list(_all(line=_TEXT, quantity=_TEXT, value=_NUMBER, low=_NUMBER, high=_NUMBER)),
     warnings=_list(_ref("Notice")),
 )
 
@@ -292,11 +293,33 @@ def _one(name: str, schema: _Schema) -> _Schema:
     return {**schema, "properties": {"schema": _is(name), **schema["properties"]}, "required": ["schema", *schema["required"]]}
 
 
+_DIAGNOSE = _all(
+    schema=_is("diagnose"),
+    engine=_TEXT,
+    engine_version=_TEXT0,
+    model=_TEXT0,
+    gpu=_TEXT0,
+    gpus=_WHOLE0,
+    flags=_FREE,
+    outcome={"type": "string", "enum": ["starts", "out-of-memory", "refused", "unknown"]},
+    sentence=_SENTENCE,
+    measured=_FREE,
+    predicted=_FREE0,
+    compared=_FREE,
+    explanation=_SENTENCE,
+    findings=_list(_NOTICE),
+    remedies=_list(_all(change=_TEXT, parameters=_FREE, cost=_TEXT, frees_bytes=_WHOLE, kv_cache_tokens=_WHOLE, command=_TEXT0, sentence=_SENTENCE)),
+    events=_list(_all(code=_TEXT, parameters=_FREE, line=_WHOLE, times=_WHOLE, quote=_TEXT, sentence=_SENTENCE)),
+    warnings=_list(_NOTICE),
+    log=_all(lines=_WHOLE, bytes=_WHOLE, starts=_WHOLE, first_line=_WHOLE, last_line=_WHOLE, read_whole=_YES),
+)
+
 ANSWERS: Mapping[str, _Schema] = {
     "Plan": _PLAN,
     "Fit": _FIT,
     "RunOn": _RUN_ON,
     "Deploy": _DEPLOY,
+    "Diagnose": _DIAGNOSE,
     "RunningModel": _RUNNING,
     "Models": _all(schema=_is("models"), models=_list(_ENTRY)),
     "Model": _one("model", {**_MODEL, "properties": {**_MODEL["properties"], "layers": _list(_FREE)}}),

@@ -29,6 +29,11 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "plan": {"model": "deepseek-v3", "users": 1000, "gpus": ["h200-sxm-141gb", "h20-sxm-141gb"], "top": 3},
     "fit": {"model": "deepseek-v3", "gpu": ["h200-sxm-141gb"], "flags": {"tensor-parallel-size": 8, "max-model-len": "32k"}},
     "deploy": {"model": "qwen3-32b", "users": 200, "gpus": ["h200-sxm-141gb"], "option": 1},
+    "diagnose": {
+        "log": "INFO Available KV cache memory: 22.81 GiB\nINFO GPU KV cache size: 166,096 tokens",
+        "model": "qwen3-8b",
+        "gpu": ["l40s-48gb"],
+    },
     "run-on": {"machine": ["l40s:4", "rtx-4090:2"], "use": ["code"], "users": 20, "per_use": 3},
     "models": {"filter": "moe mla"},
     "accelerators": {"vendor": "nvidia", "memory": ">=80GB"},
@@ -51,15 +56,21 @@ _FIT: Sequence[Field] = (
     Field("kv_precision", "word", "--kv-precision"),
 )
 
+_DIAGNOSE: Sequence[Field] = (
+    Field("log", "word", ""),
+    *(each for each in _FIT if each.name in ("model", "command", "gpu", "engine", "engine_version")),
+)
+
 _INPUTS: Mapping[str, Sequence[Field]] = {
     "plan": (*PLAN_FIELDS, *OWN),
     "fit": _FIT,
     "deploy": (*PLAN_FIELDS, *DEPLOY_FIELDS, *(each for each in _FIT if each.name in ("command", "config", "gpu"))),
     "run-on": RUN_ON_FIELDS,
+    "diagnose": _DIAGNOSE,
     "models": (Field("filter", "word", "--filter"),),
     "accelerators": (Field("filter", "word", "--filter"), Field("vendor", "word", "--vendor"), Field("memory", "word", "--memory")),
 }
-_WITH_FLAGS = ("fit", "deploy")
+_WITH_FLAGS = ("fit", "deploy", "diagnose")
 _OTHER_TEXTS = {"memory": "memory-bound", "command": "pasted-command"}
 
 
@@ -82,7 +93,7 @@ def parameters(kind: str, language: str) -> list[dict[str, Any]]:
         entry |= {"style": "form", "explode": True} if each.many else {}
         found.append(entry)
     if kind in _WITH_FLAGS:
-        found.append(_flags(EXAMPLES[kind], language))
+        found.append(_flags(example, language))
     return found
 
 

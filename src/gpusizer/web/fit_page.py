@@ -20,7 +20,7 @@ from gpusizer.rendering.companions import companion_blocks, ledger_blocks
 from gpusizer.rendering.deployment.document import carried
 from gpusizer.rendering.devices import device_name
 from gpusizer.rendering.document import Paragraph
-from gpusizer.rendering.fit import cache_words, fit_sentence, ranks_table, remedy_words
+from gpusizer.rendering.fit import cache_words, fit_sentence, log_lines, ranks_table, remedy_words
 from gpusizer.rendering.formulas import worked
 from gpusizer.rendering.host import host_lines
 from gpusizer.rendering.launch import launch_command, layout_words
@@ -102,6 +102,7 @@ def _answer(job: Job, asked: FitAsked, verdict: Verdict) -> dict[str, Any]:
         "sentence": fit_sentence(fit, verdict.model.name, verdict.accelerator, language),
         "figures": _figures(verdict, language) if judged else [],
         "launch": command.line,
+        "log_lines": "\n".join(each.line for each in log_lines(fit)) if judged else "",
         "beside": companion_blocks(verdict.companions, language),
         "ledgers": ledger_blocks(verdict.companions, language),
         "bar": memory_bar(fit, language),

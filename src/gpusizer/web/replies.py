@@ -27,6 +27,7 @@ KINDS: Mapping[str, str] = {
     "fit": "gpusizer.web.fit",
     "run-on": "gpusizer.web.run_on",
     "deploy": "gpusizer.web.deploy",
+    "diagnose": "gpusizer.web.diagnose",
     "models": "gpusizer.web.models",
     "model": "gpusizer.web.models",
     "accelerators": "gpusizer.web.accelerators",

@@ -17,6 +17,7 @@ PAGES = (
     ("/", "nav-plan"),
     ("/fit", "nav-fit"),
     ("/run-on", "nav-run-on"),
+    ("/diagnose", "nav-diagnose"),
     ("/models", "nav-models"),
     ("/accelerators", "nav-accelerators"),
     ("/formulas", "nav-formulas"),

@@ -81,6 +81,8 @@ class Declaration:
         The module that has ``sheet_at``, where its account can be recorded in a workbook.
     log : str
         The module that has ``LOG``, where its log can be read.
+    log_lines : str
+        The module that has ``LINES``, where it is known what its log will say.
     sheet_takes_settings : bool
         That account can be recorded with settings that the operator says.
     """
@@ -118,6 +120,7 @@ class Declaration:
     serving: Serving | None = None
     sheet: str = ""
     log: str = ""
+    log_lines: str = ""
     sheet_takes_settings: bool = False
 
     @property

@@ -223,7 +223,7 @@ _DEVICE_FAILED = (
 
 _FILES = (
     _failed(
-        r"(?P<_name>[\w./-]{1,128}) is not a local folder and is not a valid model identifier",
+        r"(?<![\w./-])(?P<_name>[\w./-]{1,128}) is not a local folder and is not a valid model identifier",
         "is not a valid model identifier",
         "checkpoint-missing",
     ),

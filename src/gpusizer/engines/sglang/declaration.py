@@ -16,6 +16,7 @@ DECLARATIONS = (
         flags="gpusizer.engines.sglang.flags",
         sheet="gpusizer.engines.sglang.sheet",
         log="gpusizer.engines.sglang.log",
+        log_lines="gpusizer.engines.sglang.log_lines",
         name="SGLang",
         order=20,
         neighbours=("lightllm", "ktransformers", "sglang-jax"),

@@ -16,6 +16,7 @@ DECLARATIONS = (
         flags="gpusizer.engines.tensorrt_llm.flags",
         sheet="gpusizer.engines.tensorrt_llm.sheet",
         log="gpusizer.engines.tensorrt_llm.log",
+        log_lines="gpusizer.engines.tensorrt_llm.log_lines",
         name="TensorRT-LLM",
         order=30,
         aliases=("trtllm", "tensorrt_llm", "trt-llm"),

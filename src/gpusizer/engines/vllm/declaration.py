@@ -17,6 +17,7 @@ DECLARATIONS = (
         sheet="gpusizer.engines.vllm.sheet",
         sheet_takes_settings=True,
         log="gpusizer.engines.vllm.log",
+        log_lines="gpusizer.engines.vllm.log_lines",
         name="vLLM",
         order=10,
         neighbours=("lmdeploy", "turbomind", "mindie", "vllm-ascend", "tgi", "text-generation-inference", "fastdeploy", "xllm"),

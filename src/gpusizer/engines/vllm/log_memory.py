@@ -98,7 +98,7 @@ def _cache() -> Iterator[LogPattern]:
     yield LogPattern(r"Available memory: (?P<_available>\d{6,16}), total memory: (?P<_total>\d{6,16})", "Available memory: ", read=_npu_memory)
     yield LogPattern(rf"(?:GPU|[A-Z]{{2,6}})(?: \+ host)? KV cache size:? {{1,20}}(?P<kv_tokens>{_N}) tokens", "KV cache size")
     yield LogPattern(
-        rf"Maximum concurrency for (?P<_concurrency_tokens>{_N}) tokens(?: per |/)request:? {{1,4}}(?P<max_concurrency>[\d,]{{1,12}}(?:\.\d+)?)x",
+        rf"Maximum concurrency for (?P<max_model_len>{_N}) tokens(?: per |/)request:? {{1,4}}(?P<max_concurrency>[\d,]{{1,12}}(?:\.\d+)?)x",
         "Maximum concurrency",
     )
     yield LogPattern(rf"# \w{{2,12}} blocks: (?P<kv_blocks>{_N}), # CPU blocks: (?P<cpu_blocks>{_N})", "# CPU blocks")

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpusizer.rendering.document import Answer
 
-__all__ = ["opened", "plain", "to_json", "write"]
+__all__ = ["opened", "plain", "to_json", "to_line", "write"]
 
 
 def plain(value: Any) -> Any:
@@ -65,8 +65,8 @@ def to_json(value: Any) -> str:
     """
     data = opened(value)
     if not isinstance(data, dict) or not data:
-        return _line(data) + "\n"
-    return "{\n" + ",\n".join(f"  {_line(key)}: {_field(entry)}" for key, entry in data.items()) + "\n}\n"
+        return to_line(data) + "\n"
+    return "{\n" + ",\n".join(f"  {to_line(key)}: {_field(entry)}" for key, entry in data.items()) + "\n}\n"
 
 
 def write(document: Answer) -> str:
@@ -77,13 +77,18 @@ def write(document: Answer) -> str:
 def _field(value: Any) -> str:
     value = opened(value)
     if isinstance(value, list) and value and isinstance(opened(value[0]), dict | list):
-        return "[\n" + ",\n".join("    " + _line(entry) for entry in value) + "\n  ]"
+        return "[\n" + ",\n".join("    " + to_line(entry) for entry in value) + "\n  ]"
     if isinstance(value, dict) and value:
-        return "{\n" + ",\n".join(f"    {_line(key)}: {_line(entry)}" for key, entry in value.items()) + "\n  }"
-    return _line(value)
+        return "{\n" + ",\n".join(f"    {to_line(key)}: {to_line(entry)}" for key, entry in value.items()) + "\n  }"
+    return to_line(value)
 
 
-def _line(value: Any) -> str:
+def to_line(value: Any) -> str:
+    """JSON on one line.
+
+    >>> print(to_line({"id": "a\\u202eb", "measured": {"kv_tokens": 1}}))
+    {"id": "a\\u202eb", "measured": {"kv_tokens": 1}}
+    """
     try:
         line = _ENCODER.encode(value)
     except (TypeError, ValueError):  # what the encoder cannot turn by itself: a number that is not finite, a key that is no text
