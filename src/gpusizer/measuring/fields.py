@@ -9,13 +9,13 @@ from typing import Any
 
 __all__ = ["day", "inner", "number", "spread_of", "word"]
 
-LARGEST = 1e15
+SMALLEST, LARGEST = 1e-12, 1e15  # one over the other is still a number
 LONGEST_WORD = 300
 MOST_SAMPLES = 1_000_000
 
 
 def number(value: object) -> float | None:
-    """A number that can be a time, a rate or a count: finite and above zero; a number in words as CSV has it will do.
+    """A number that can be a time, a rate or a count: finite and well above zero; a number in words as CSV has it will do.
 
     >>> number("7285.68"), number(True), number(float("nan")), number(0), number("fast")
     (7285.68, None, None, None, None)
@@ -25,7 +25,7 @@ def number(value: object) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not SMALLEST < value < LARGEST:
         return None
     return float(value)
 

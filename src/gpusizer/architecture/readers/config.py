@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpusizer.architecture.model import Architecture
-from gpusizer.architecture.parts import PARTS, text_part
+from gpusizer.architecture.parts import OUTER_PARTS, PARTS, TEXT_PARTS, text_part
 from gpusizer.architecture.precision.config import has_quantization, read_quantization, without_effect
 from gpusizer.architecture.readers.checks import say_assumed, say_contradictions
 from gpusizer.architecture.readers.classes.class_defaults import class_defaults
@@ -61,6 +61,10 @@ def _check(config: Any) -> None:
     if not isinstance(config, Mapping):
         raise UnsupportedArchitectureError("bad-config-value", key="config", found=type(config).__name__, expected="object")
     _check_depth(config)
+    for name in (*OUTER_PARTS, *TEXT_PARTS):  # passed over, its class would supply every size
+        part = config.get(name)
+        if part is not None and not isinstance(part, Mapping):
+            raise UnsupportedArchitectureError("bad-config-value", key=name, found=repr(part)[:40], expected="object")
 
 
 def _model_type(config: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from gpusizer.architecture.model import Architecture
+from gpusizer.architecture.parts import text_part
 from gpusizer.architecture.types import Notice
 from gpusizer.engines.base.added_weights import adapter_slots, unlisted_tensors
 from gpusizer.engines.base.drafts import OwnDraft
@@ -59,7 +60,7 @@ def _tables(start: Start, stage: Stage, cut: Cut) -> list[Item]:
     if start.flag("ple_offload_backend") == "file" or storage == "disk":
         return offloaded_tables(start, stage, cut, sources=_TABLES)
     config = start.architecture.config
-    usual = start.accelerator.vendor == "NVIDIA" and "ple_layer_ids" in config.get("text_config", config)
+    usual = start.accelerator.vendor == "NVIDIA" and "ple_layer_ids" in (text_part(config) or config)
     pinned = storage == "pinned" if storage is not None else usual if told is None else bool(told)
     if not pinned:
         return []
