@@ -280,6 +280,12 @@ def test_a_server_that_was_up_did_start() -> None:
     assert {each.code for each in record.events} == {"preempted", "torch-out-of-memory-serving", "engine-died", "raised-serving"}
 
 
+@pytest.mark.parametrize("ranks", ["1.2.3", "'two'", "0", "-4", "9" * 30, "None", "[2]", "2.5"])
+def test_a_number_of_ranks_that_is_none_says_nothing(ranks: str) -> None:
+    found = read_text(LOG, f"non-default args: {{'model': 'o/m', 'tensor_parallel_size': {ranks}, 'pipeline_parallel_size': 2}}")
+    assert ("tp" in found.launch, found.launch["pp"], found.launch["gpu_count"]) == (False, 2, 2)
+
+
 def test_a_figure_of_hundreds_of_digits_says_nothing() -> None:
     line = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate {} GiB. GPU 0 has a total capacity of 44.40 GiB of which 0.90 GiB is free."
     sane, absurd = (read_text(LOG, line.format(digits)) for digits in ("2", "9" * 400))

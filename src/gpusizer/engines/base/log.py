@@ -49,11 +49,13 @@ LAUNCH_FIELDS = frozenset(
 Outcome = Literal["starts", "out-of-memory", "refused", "unknown"]
 """What became of a start. ``refused``: the engine ended it itself, for memory that it counted or for another reason; the events say which."""
 
+_COUNTED = frozenset({"gpu_count", "tp", "pp", "dp"})
 _RANK: Mapping[Outcome, int] = {"unknown": 0, "starts": 1, "refused": 2, "out-of-memory": 3}
 Keep = Literal["first", "last", "most", "least", "sum"]
 MOST_EVENTS = 64
 LONGEST_QUOTE = 400  # characters of a line that are kept with an event
 LONGEST_COMMAND = 16_384  # characters
+MOST_RANKS = 1 << 20
 LONGEST_FIGURE = 32  # characters: more digits than any size in bytes has
 _AROUND = 120  # characters before what matched, where a long line is cut
 
@@ -162,7 +164,9 @@ class LogRecord:
     state: dict[str, Any] = field(default_factory=dict)
 
     def put(self, name: str, value: Any, keep: Keep = "first") -> None:
-        """Set a field, by the rule for several."""
+        """Set a field, by the rule for several; ranks and GPUs are counted with, so that words are none ("1.2.3", cut in the middle)."""
+        if name in _COUNTED and not (isinstance(value, int) and 0 < value <= MOST_RANKS):
+            return
         where = self.launch if name in LAUNCH_FIELDS else self.measured
         old = where.get(name)
         if old is None or keep == "last":
