@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,7 +80,8 @@ def printed_value(printed: str) -> Any:
     if len(plain) > _LONGEST_VALUE or sum(map(plain.count, "([{")) > _DEEPEST:
         return None
     try:
-        return ast.literal_eval(plain)
+        with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # "5and" is read, and Python would say so to whoever asked
+            return ast.literal_eval(plain)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         pass
     word = re.fullmatch(r"(?:torch\.)?([\w./:+-]{1,128})", plain)
