@@ -9,7 +9,7 @@ from fuzz.surface import Surface
 
 __all__ = ["SURFACES", "share_of"]
 
-_MODULES = ("configs", "gguf", "safetensors", "cases", "benches", "prices", "cards", "traces", "requests", "arguments", "queries")
+_MODULES = ("configs", "gguf", "safetensors", "cases", "benches", "logs", "prices", "cards", "traces", "requests", "arguments", "queries")
 
 SURFACES: Mapping[str, Surface] = {name: import_module(f"fuzz.surfaces.{name}").SURFACE for name in _MODULES}
 
