@@ -13,6 +13,7 @@ from test_log_reading import FAILED, KILLED, REQUEST, START
 import gpusizer
 from command_line import ANSWERED, DOES_NOT_FIT, refused, run
 from conftest import shared_lines
+from gpusizer.architecture.types import Notice
 from gpusizer.diagnosis.diagnose import diagnose
 from gpusizer.diagnosis.reader import grammars, read_log
 from gpusizer.diagnosis.row import Given, row_of
@@ -25,6 +26,7 @@ from gpusizer.planning.verdict import make_fit
 from gpusizer.rendering.diagnose import diagnosis_document
 from gpusizer.rendering.fit import log_lines
 from gpusizer.rendering.render import form_names, render
+from gpusizer.units import GiB
 from gpusizer.validation.measured import measured_memory
 from gpusizer.validation.memory_cases import KNOWN_BEFORE
 from gpusizer.validation.validate import validate
@@ -102,6 +104,41 @@ def test_what_failed_in_reality_although_predicted_to_fit_gets_remedies_that_fre
     assert found.improvements
     missing_bytes = (1.5 - 900 / 1024) * (1 << 30)
     assert all(each.frees_bytes >= missing_bytes for each in found.improvements)
+
+
+def test_a_cache_that_is_told_in_tokens_alone_says_how_long_a_context_may_be() -> None:
+    """The log of vLLM issue 13061: the engine names the tokens that its cache holds, and they are what the remedy offers."""
+    text = (
+        "Loading model weights took 13.9476 GB\nValueError: The model's max seq len (131072) is larger than the maximum number of tokens that can be "
+        "stored in KV cache (81536). Try increasing `gpu_memory_utilization` or decreasing `max_model_len` when initializing the engine.\n"
+    )
+    given = Given("deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", ("rtx4090-24gb",), engine_version="0.7.2", flags={"tp": 2})
+    found = told(text, given)
+    assert Notice("request-beyond-cache", {"length": 131_072, "held": 81_536}) in found.findings
+    shorter = next(each for each in found.improvements if each.code == "shorter-context")
+    assert shorter.launch.max_model_len == shorter.kv_cache_tokens == 81_536
+
+
+def test_settings_that_are_enough_together_are_offered_together() -> None:
+    text = (
+        "vLLM API server version 0.11.0\nModel loading took 61.0400 GiB and 20.8 seconds\nAvailable KV cache memory: -0.72 GiB\n"
+        "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing the engine.\n"
+    )
+    found = told(text, Given("Qwen/Qwen2.5-32B-Instruct", ("a100-sxm-80gb",), flags={"max_model_len": 32768}))
+    both = next(each for each in found.improvements if each.code == "more-of-the-card-shorter-context")
+    share, context = both.launch.memory_fraction, both.launch.max_model_len
+    assert share is not None
+    assert context is not None
+    room_bytes = (share - 0.9) * 80 * GiB - 0.72 * GiB  # what the engine was short of, and what the larger share adds
+    assert context * 64 * 2 * 8 * 128 * 2 == pytest.approx(room_bytes, rel=0.02)  # 64 layers, keys and values, 8 heads of 128, 16 bits
+
+
+def test_cards_of_several_kinds_are_all_named() -> None:
+    devices = ["NVIDIA GeForce RTX 5090", "NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090"]
+    lines = [f"  Device {number}: {name}, compute capability 8.9, VMM: yes" for number, name in enumerate(devices)]
+    buffers = [f"load_tensors:        CUDA{number} model buffer size =  5000.00 MiB" for number in range(3)]
+    found = data("\n".join(["build: 5331 (abc)", *lines, "print_info: general.name     = Qwen3 32B", *buffers]), Given())
+    assert "1 x RTX 5090 + 2 x RTX 4090" in found["sentence"]["en"]
 
 
 def test_memory_that_ends_while_it_serves_is_no_failed_start() -> None:

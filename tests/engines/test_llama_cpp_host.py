@@ -14,6 +14,7 @@ from gpusizer.architecture.precision.requantise import with_precision
 from gpusizer.engines import get_engine
 from gpusizer.engines.base.types import Deployment, Fit, Section
 from gpusizer.facts.catalog import accelerator
+from gpusizer.planning.verdict import make_fit
 from gpusizer.units import GB, MiB
 from gpusizer.validation.memory_cases import Case, deployment_of
 
@@ -146,3 +147,10 @@ def test_the_fork_takes_experts_from_every_card_since_it_was_taught_to() -> None
     assert before[0] == 0
     assert before[1:] == whole[1:]
     assert [0.6 < part / all_of_it < 0.72 for part, all_of_it in zip(after, whole, strict=True)] == [True] * 3
+
+
+def test_tensors_that_were_sent_to_the_host_are_as_certain_there_as_on_a_gpu() -> None:
+    launch = Deployment("deepseek-v3-0324", "rtx4090-24gb", engine="llama.cpp", precision="q4_k_m", pp=2, flags={"override_tensor": ("exps=CPU",)})
+    for line in make_fit(launch).fit.host_items:
+        assert line.low_bytes > 0.85 * line.bytes, line.id
+        assert line.high_bytes < 1.15 * line.bytes, line.id

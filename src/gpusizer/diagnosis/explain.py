@@ -88,6 +88,15 @@ def _asked_and_free(record: LogRecord, measured: Mapping[str, float]) -> Iterato
     needed, left = measured.get("kv_needed_bytes"), measured.get("kv_cache_pool_bytes")
     if needed is not None and left is not None and needed > left:
         yield Notice("request-too-long", {"needed_bytes": needed, "left_bytes": left})
+    elif (tokens := _too_long(record)) is not None:
+        yield Notice("request-beyond-cache", tokens)
+
+
+def _too_long(record: LogRecord) -> dict[str, float] | None:
+    """Length of a request and of the cache, where the engine refused in tokens alone. [tokens]"""
+    length, held = record.launch.get("max_model_len"), record.measured.get("kv_tokens")
+    refused = any(each.code == "request-too-long" for each in record.events)
+    return {"length": length, "held": held} if refused and length and held and length > held else None
 
 
 def failed_allocation(record: LogRecord) -> tuple[int | None, int | None]:
@@ -107,7 +116,7 @@ def _takers(code: str, measured: Mapping[str, float], fit: Fit | None) -> Iterat
         return
     taken = {name: measured.get(name, sums.get(section, 0)) for name, section in _PARTS.items()}
     pool = measured.get("kv_cache_pool_bytes")
-    most = max(taken, key=lambda name: taken[name])
+    most = max(taken, key=lambda name: (name in measured or name == "weights_bytes", taken[name]))
     if code in ("starts", "pool-allocated") and pool is not None and pool >= _SMALL * total:
         return
     if taken[most] > _NOTABLE * total:
@@ -115,7 +124,8 @@ def _takers(code: str, measured: Mapping[str, float], fit: Fit | None) -> Iterat
         yield Notice(f"takes-most-{most.removesuffix('_bytes').replace('_', '-')}", figures | {"measured": most in measured})
     for name, size in taken.items():
         if name != most and size > max(_NOTABLE * total, _LEAST):
-            yield Notice(f"takes-{name.removesuffix('_bytes').replace('_', '-')}", {"bytes": size, "total_bytes": total, "share": size / total})
+            told = "takes" if name in measured else "predicted"
+            yield Notice(f"{told}-{name.removesuffix('_bytes').replace('_', '-')}", {"bytes": size, "total_bytes": total, "share": size / total})
     if pool is not None:
         yield Notice("left-nothing" if pool <= 0 else "left-for-cache", {"bytes": abs(pool), "share": pool / total})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import chain
 from math import floor
 from typing import Any
 
@@ -45,6 +46,7 @@ class Cost(IntEnum):
 
 _COSTS = {
     "more-of-the-card": Cost.SETTING,
+    "more-of-the-card-shorter-context": Cost.LOAD,
     "less-of-the-card": Cost.SETTING,
     "other-layout": Cost.SETTING,
     "fewer-requests": Cost.LOAD,
@@ -63,7 +65,11 @@ _COSTS = {
 }
 
 # A change that goes beyond another, which is enough.
-_FURTHER = {"smaller-weights-shorter-context": "smaller-weights", "fewer-layers": "on-host"}
+_FURTHER = {
+    "smaller-weights-shorter-context": "smaller-weights",
+    "more-of-the-card-shorter-context": "shorter-context",
+    "fewer-layers": "on-host",
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,9 @@ def improvements_for(
         return []
     ruler = Ruler(fit, measured)
     found: dict[str, Improvement] = {}
-    for code, parameters, deployment in (*_held_context(fit, launch, ruler), *_candidates(fit, launch, architecture, accelerator, measured)):
+    candidates = _candidates(fit, launch, architecture, accelerator, measured)
+    together = _more_and_shorter(fit, launch, architecture, accelerator, ruler)
+    for code, parameters, deployment in chain(_held_context(fit, launch, ruler), candidates, together):
         if code in found or _FURTHER.get(code) in found:
             continue
         try:
@@ -184,12 +192,29 @@ def _candidates(fit: Fit, launch: Deployment, architecture: Architecture, accele
 
 
 def _held_context(fit: Fit, launch: Deployment, ruler: Ruler) -> Iterator[Change]:
-    """The longest context that the cache holds as it was measured, in whole blocks."""
-    block = max(fit.kv_cache.block_size, 1)
-    tokens = ruler.tokens(fit) // block * block
-    context = fit.deployment.max_model_len or 0
+    """The longest context that the cache holds as it was measured."""
+    tokens, context = _whole_blocks(fit, ruler), fit.deployment.max_model_len or 0
     if not ruler.measured.started and _SHORTEST_CONTEXT <= tokens < context:
         yield "shorter-context", {"before": context, "after": tokens}, replace(launch, max_model_len=tokens)
+
+
+def _more_and_shorter(fit: Fit, launch: Deployment, architecture: Architecture, accelerator: Accelerator, ruler: Ruler) -> Iterator[Change]:
+    """As much of the card as is sensible, and the longest context that its cache then holds: where neither is enough alone."""
+    engine, share, context = get_engine(fit.deployment.engine), fit.deployment.memory_fraction, fit.deployment.max_model_len or 0
+    for more in (engine.knobs.safe_fraction, engine.knobs.most_fraction):
+        if ruler.measured.started or share is None or more is None or more <= share:
+            continue
+        wider = replace(launch, memory_fraction=more)
+        tokens = _whole_blocks(engine.judge(wider, architecture, accelerator), ruler)
+        if _SHORTEST_CONTEXT <= tokens < context:
+            both = {"before": share, "after": more, "context": context, "tokens": tokens}
+            yield "more-of-the-card-shorter-context", both, replace(wider, max_model_len=tokens)
+
+
+def _whole_blocks(fit: Fit, ruler: Ruler) -> int:
+    """What a cache holds as it was measured, in whole blocks. [tokens]"""
+    block = max(fit.kv_cache.block_size, 1)
+    return ruler.tokens(fit) // block * block
 
 
 def _of_one_context(launch: Deployment, changed: Deployment) -> Deployment:
@@ -274,10 +299,12 @@ class Ruler:
 
     def _starts(self, fit: Fit) -> bool:
         pool = _pool(fit)
-        if pool is None or not self.offset_bytes:
+        if pool is None or (not self.offset_bytes and self._ratio == 1):
             return fit.fits
         if not fit.fits and (fit.reason is None or fit.reason.code not in _BY_MEMORY):
             return False
+        if not self.offset_bytes:  # the log tells tokens alone
+            return fit.max_concurrency * self._ratio >= 1
         cache = fit.kv_cache
         longest = cache.bytes_per_token * (fit.deployment.max_model_len or 0) + cache.fixed_bytes_per_request
         left = pool + self.offset_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -127,8 +128,10 @@ def diagnosis_sentence(found: Diagnosis, language: str) -> str:
 def _gpu_words(found: Diagnosis, language: str) -> str:
     named = found.row["gpu"]
     if found.case is not None and found.case.accelerator.id != "unknown":
+        deployment = found.case.deployment
+        kinds = Counter(deployment.devices or (found.case.accelerator.id,) * deployment.layout.gpus)
         try:
-            return counted_devices(found.case.deployment.layout.gpus, accelerator(found.case.accelerator.id), language)
+            return " + ".join(counted_devices(count, accelerator(id), language) for id, count in kinds.items())
         except UnknownIdError:
             pass
     if not named:

@@ -240,6 +240,8 @@ def _draft_lines(start: Start, found: Arrangement) -> list[Item]:
 
 def _layers_adrift(start: Start, found: Arrangement, number: int) -> float:
     """Share of a GPU that a layer more or less makes up, where free memory (not the operator) decides how many it holds."""
+    if number == HOST and HOST not in found.placement.layer:
+        return 0.0  # tensors that were sent there by name, and no layer as a whole
     layers = max(layers_of(found.placement.parts[number]), 1)
     if HOST in found.placement.layer and "n_gpu_layers" not in start.deployment.flags:
         return 2 / layers
