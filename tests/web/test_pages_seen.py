@@ -14,6 +14,7 @@ PAGES = {
     "run-on": "/run-on",
     "run-on-answer": "/run-on?machine=rtx-4090&machine=l40s:4&use=code,vision",
     "run-on-none": "/run-on?machine=rtx3060-12gb&models=kimi-k2-instruct&host_memory=16GB",
+    "diagnose": "/diagnose",
     "models": "/models?filter=deepseek",
     "model": "/models/deepseek-v3",
     "accelerators": "/accelerators?filter=h200",
@@ -97,6 +98,30 @@ def test_a_command_becomes_a_form_and_a_form_a_command(visits: Visits) -> None:
     page.click("text=Paste a launch command")
     page.wait_for_selector("#in-command")
     assert page.inner_text("h1") == sentence
+
+
+LOG = """vLLM API server version 0.11.0
+Model loading took 61.0400 GiB and 20.8 seconds
+Available KV cache memory: -0.72 GiB
+ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing the engine.
+"""
+
+
+@pytest.mark.parametrize(("language", "scheme", "width", "other"), LOOKS)
+def test_a_log_is_pasted_and_answered(visits: Visits, language: str, scheme: str, width: int, other: int) -> None:
+    page = visits.open(f"/diagnose?lang={language}", color_scheme=scheme, viewport={"width": width, "height": 900})
+    page.fill("#in-log", LOG)
+    page.fill("#in-model", "Qwen/Qwen2.5-32B-Instruct")
+    page.fill("#in-gpu", "a100-sxm-80gb")
+    page.click("button[type=submit].main")
+    page.wait_for_selector("[data-verdict=no]")
+    assert page.locator("main table").count() == 2
+    assert page.input_value("#in-log").strip() == LOG.strip()
+    assert violations(page) == []
+    assert language != "zh" or english_sentences(page) <= {"available memory for the cache blocks", "when initializing the engine"}
+    for each in (width, other):
+        page.set_viewport_size({"width": each, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= each
 
 
 def test_a_line_of_the_ledger_opens_its_formula(visits: Visits) -> None:
