@@ -8,6 +8,7 @@ import random
 import re
 import zipfile
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ class Sheet:
         self.sheets = [each["name"] for each in self.model.get_worksheets_properties()]
         self.visible = [place for place, each in enumerate(self.model.get_worksheets_properties()) if each["state"] == "visible"]
         self.names = {each["name"]: self.place(each["formula"]) for each in self.model.get_defined_name_list() if each["name"][:3] in ("in_", "out")}
+
+    def copy(self) -> Sheet:
+        """Another one as this is now, in a third of the time that reading a file takes."""
+        found = copy(self)
+        found.model = ironcalc.load_from_bytes(self.model.to_bytes(), "en")
+        return found
 
     def place(self, reference: str) -> tuple[int, int, int]:
         """Sheet, row and column of a reference."""
