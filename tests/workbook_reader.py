@@ -325,6 +325,15 @@ def stored_values(content: bytes) -> dict[tuple[str, str], Value]:
     return {(sheet, place): value for sheet, place, computed, value in cells(content) if computed}
 
 
+def results(content: bytes) -> dict[str, Value]:
+    """What the file itself says under each defined name, as whoever opens it without a recalculation sees it; a fifth of the time of a ``Sheet``."""
+    book = zipfile.ZipFile(io.BytesIO(content)).read("xl/workbook.xml").decode()
+    stored = {(sheet, place): value for sheet, place, _, value in cells(content)}
+    named = re.findall(r'<definedName name="((?:in|out)_\w+)"[^>]*>(.*?)</definedName>', book)
+    places = {name: html.unescape(reference).replace("$", "").rpartition("!") for name, reference in named}
+    return {name: stored.get((sheet.strip("'").replace("''", "'"), place)) for name, (sheet, _, place) in places.items()}
+
+
 def wrong_values(stored: dict[tuple[str, str], Value], found: dict[tuple[str, str], Value]) -> list[tuple[str, str, Value, Value]]:
     """Formulas whose stored value is not what a recalculation gives.
 

@@ -30,7 +30,7 @@ from gpusizer.rendering.report.risks import risk_lines
 from gpusizer.rendering.report.view import Footnotes
 from gpusizer.rendering.workbook import listed_devices, plan_workbook
 from gpusizer.units import GiB
-from workbook_reader import DASH, Case, Sheet, cells, shown, stored_values, verdict, wrong_values
+from workbook_reader import DASH, Case, Sheet, cells, results, shown, stored_values, verdict, wrong_values
 
 SOME = ("h200-sxm-141gb", "h100-sxm-80gb", "l40s-48gb")
 """Options enough for a page: a search through all devices is not what these tests are about."""
@@ -74,15 +74,15 @@ def test_stored_values_are_those_of_a_recalculation(plan_zh: bytes, tmp_path: Pa
         assert not wrong_values(stored, found)[:5]
 
 
-def test_a_plan_opens_with_its_own_answer(bid: Sheet, plan: Plan, tmp_path: Path) -> None:
+def test_a_plan_opens_with_its_own_answer(plan_en: bytes, plan: Plan) -> None:
     other = make_plan(Request("qwen3-235b-a22b-fp8", concurrency=20, gpus=("h20-sxm-96gb",)))
-    for sheet, made in ((bid, plan), (Sheet(plan_workbook(other, "en"), tmp_path / "other.xlsx"), other)):
-        best = made.best
+    for content, made in ((plan_en, plan), (plan_workbook(other, "en"), other)):
+        best, said = made.best, results(content)
         assert best is not None
-        assert sheet.get("in_gpu") == best.accelerator.id
-        assert sheet.get("out_gpus") == best.gpus
-        assert sheet.get("out_kv_cache_tokens") == best.fit.kv_cache.tokens
-        assert best.accelerator.name in sheet.get("out_sentence")
+        assert said["in_gpu"] == best.accelerator.id
+        assert said["out_gpus"] == best.gpus
+        assert said["out_kv_cache_tokens"] == best.fit.kv_cache.tokens
+        assert best.accelerator.name in said["out_sentence"]
 
 
 def test_a_plan_that_turned_settings_opens_with_them(tmp_path: Path) -> None:
@@ -116,11 +116,10 @@ def test_a_plan_for_another_engine_opens_with_its_own_answer(engine: str, releas
     assert not wrong_values(stored, found)[:5]
 
 
-def test_an_engine_s_version_is_fixed_when_the_workbook_is_written(tmp_path: Path) -> None:
+def test_an_engine_s_version_is_fixed_when_the_workbook_is_written() -> None:
     plan = make_plan(Request("qwen3-30b-a3b", concurrency=20, gpus=SOME, engine_version="0.28.1"))
     assert plan.best is not None
-    sheet = Sheet(plan_workbook(plan, "en"), tmp_path / "plan.xlsx")
-    assert sheet.get("out_kv_cache_tokens") == plan.best.fit.kv_cache.tokens
+    assert results(plan_workbook(plan, "en"))["out_kv_cache_tokens"] == plan.best.fit.kv_cache.tokens
     for engine, release in (("vllm", "0.19"), ("sglang", "0.5.9"), ("tensorrt-llm", "0.21"), ("transformers", None)):
         with pytest.raises(FlagError):
             plan_workbook(make_plan(Request("qwen3-30b-a3b", concurrency=20, gpus=SOME, engine=engine, engine_version=release)), "en")
