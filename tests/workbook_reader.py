@@ -8,6 +8,7 @@ import random
 import re
 import zipfile
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ class Sheet:
         self.sheets = [each["name"] for each in self.model.get_worksheets_properties()]
         self.visible = [place for place, each in enumerate(self.model.get_worksheets_properties()) if each["state"] == "visible"]
         self.names = {each["name"]: self.place(each["formula"]) for each in self.model.get_defined_name_list() if each["name"][:3] in ("in_", "out")}
+
+    def copy(self) -> Sheet:
+        """Another one as this is now, in a third of the time that reading a file takes."""
+        found = copy(self)
+        found.model = ironcalc.load_from_bytes(self.model.to_bytes(), "en")
+        return found
 
     def place(self, reference: str) -> tuple[int, int, int]:
         """Sheet, row and column of a reference."""
@@ -316,6 +323,15 @@ def _value(words: str, kind: str, strings: list[str]) -> Value:
 def stored_values(content: bytes) -> dict[tuple[str, str], Value]:
     """What the file itself says that its formulas give."""
     return {(sheet, place): value for sheet, place, computed, value in cells(content) if computed}
+
+
+def results(content: bytes) -> dict[str, Value]:
+    """What the file itself says under each defined name, as whoever opens it without a recalculation sees it; a fifth of the time of a ``Sheet``."""
+    book = zipfile.ZipFile(io.BytesIO(content)).read("xl/workbook.xml").decode()
+    stored = {(sheet, place): value for sheet, place, _, value in cells(content)}
+    named = re.findall(r'<definedName name="((?:in|out)_\w+)"[^>]*>(.*?)</definedName>', book)
+    places = {name: html.unescape(reference).replace("$", "").rpartition("!") for name, reference in named}
+    return {name: stored.get((sheet.strip("'").replace("''", "'"), place)) for name, (sheet, _, place) in places.items()}
 
 
 def wrong_values(stored: dict[tuple[str, str], Value], found: dict[tuple[str, str], Value]) -> list[tuple[str, str, Value, Value]]:

@@ -216,7 +216,8 @@ def config(tmp_path: Path, name: str) -> Path:
 
 def test_a_stranger_s_name_stays_text(tmp_path: Path) -> None:
     output, names = tmp_path / "plan.xlsx", ("=cmd|' C'!A0", "+SUM(1,2)", "-2+3", "@A1")
-    assert main(["plan", str(config(tmp_path, f"{names[0]}*?~.json")), "--concurrency", "3", "--format", "xlsx", "--output", str(output)]) == 0
+    asked = ["plan", str(config(tmp_path, f"{names[0]}*?~.json")), "--gpu", "h200", "--concurrency", "3"]
+    assert main([*asked, "--format", "xlsx", "--output", str(output)]) == 0
     architecture = load_architecture(str(config(tmp_path, "plain.json")))
     sheet_engine = account_sheet("vllm")
     assert sheet_engine is not None
@@ -236,7 +237,7 @@ def test_a_stranger_s_name_stays_text(tmp_path: Path) -> None:
         assert not sheet.errors()
 
 
-@pytest.mark.parametrize("name", ["a\x1bb", "a\x01\nb", "a\udcffb", "a\ufffeb\uffff", "\u200b", "\u202ea"], ids=ascii)
+@pytest.mark.parametrize("name", ["a\x1bb\x01\nc\udcffd\ufffee\uffff\u202ef", "\u200b"], ids=ascii)
 def test_every_part_of_a_workbook_is_xml_under_a_hostile_name(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
@@ -259,11 +260,12 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path, capsys: pytest.CaptureFi
 
     with pytest.raises(RuntimeError):
         deliver_bytes(fails, str(output))
-    assert main(["plan", "qwen3-8b", "--engine", "llama.cpp", "--format", "xlsx", "--output", str(output)]) == 2
+    asked = ["plan", "qwen3-8b", "--gpu", "h200", "--format", "xlsx"]
+    assert main([*asked, "--engine", "llama.cpp", "--output", str(output)]) == 2
     assert "--engine" in capsys.readouterr().err
     assert output.read_bytes() == b"the old one"
     assert [each.name for each in tmp_path.iterdir()] == ["plan.xlsx"]
-    assert main(["plan", "qwen3-8b", "--format", "xlsx"]) == 2
-    assert main(["plan", "qwen3-8b", "--format", "xlsx", "--output", str(tmp_path)]) == 2
-    assert main(["plan", "qwen3-8b", "--format", "xlsx", "--output", str(output)]) == 0
+    assert main(asked) == 2
+    assert main([*asked, "--output", str(tmp_path)]) == 2
+    assert main([*asked, "--output", str(output)]) == 0
     assert output.read_bytes()[:2] == b"PK"

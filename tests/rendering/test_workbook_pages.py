@@ -30,7 +30,10 @@ from gpusizer.rendering.report.risks import risk_lines
 from gpusizer.rendering.report.view import Footnotes
 from gpusizer.rendering.workbook import listed_devices, plan_workbook
 from gpusizer.units import GiB
-from workbook_reader import DASH, Case, Sheet, cells, shown, stored_values, verdict, wrong_values
+from workbook_reader import DASH, Case, Sheet, cells, results, shown, stored_values, verdict, wrong_values
+
+SOME = ("h200-sxm-141gb", "h100-sxm-80gb", "l40s-48gb")
+"""Options enough for a page: a search through all devices is not what these tests are about."""
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +51,15 @@ def plan_en(plan: Plan) -> bytes:
     return plan_workbook(plan, "en", date(2026, 11, 5))
 
 
+@pytest.fixture(scope="module")
+def opened(plan_en: bytes, tmp_path_factory: pytest.TempPathFactory) -> Sheet:
+    return Sheet(plan_en, tmp_path_factory.mktemp("bid") / "plan.xlsx")
+
+
 @pytest.fixture
-def bid(plan_en: bytes, tmp_path: Path) -> Sheet:
-    return Sheet(plan_en, tmp_path / "plan.xlsx")
+def bid(opened: Sheet) -> Sheet:
+    """The plan's workbook as it was opened, for each test its own."""
+    return opened.copy()
 
 
 def test_stored_values_are_those_of_a_recalculation(plan_zh: bytes, tmp_path: Path) -> None:
@@ -65,15 +74,15 @@ def test_stored_values_are_those_of_a_recalculation(plan_zh: bytes, tmp_path: Pa
         assert not wrong_values(stored, found)[:5]
 
 
-def test_a_plan_opens_with_its_own_answer(bid: Sheet, plan: Plan, tmp_path: Path) -> None:
+def test_a_plan_opens_with_its_own_answer(plan_en: bytes, plan: Plan) -> None:
     other = make_plan(Request("qwen3-235b-a22b-fp8", concurrency=20, gpus=("h20-sxm-96gb",)))
-    for sheet, made in ((bid, plan), (Sheet(plan_workbook(other, "en"), tmp_path / "other.xlsx"), other)):
-        best = made.best
+    for content, made in ((plan_en, plan), (plan_workbook(other, "en"), other)):
+        best, said = made.best, results(content)
         assert best is not None
-        assert sheet.get("in_gpu") == best.accelerator.id
-        assert sheet.get("out_gpus") == best.gpus
-        assert sheet.get("out_kv_cache_tokens") == best.fit.kv_cache.tokens
-        assert best.accelerator.name in sheet.get("out_sentence")
+        assert said["in_gpu"] == best.accelerator.id
+        assert said["out_gpus"] == best.gpus
+        assert said["out_kv_cache_tokens"] == best.fit.kv_cache.tokens
+        assert best.accelerator.name in said["out_sentence"]
 
 
 def test_a_plan_that_turned_settings_opens_with_them(tmp_path: Path) -> None:
@@ -90,7 +99,8 @@ def test_a_plan_that_turned_settings_opens_with_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("engine", "release"), [("sglang", None), ("sglang", "0.5.21"), ("tensorrt-llm", None), ("vllm,sglang", None)])
 def test_a_plan_for_another_engine_opens_with_its_own_answer(engine: str, release: str | None, tmp_path: Path) -> None:
-    made = make_plan(Request("deepseek-v4-flash", engine=engine, engine_version=release, concurrency=24, context_tokens=12000, tuning="off"))
+    asked = Request("deepseek-v4-flash", concurrency=24, context_tokens=12000, tuning="off", gpus=SOME)
+    made = make_plan(replace(asked, engine=engine, engine_version=release))
     best = next(option for option in made.options if option.layout.dp == 1)  # cells know no ranks with requests of their own
     content = plan_workbook(made, "en")
     assert best.performance is not None
@@ -106,14 +116,13 @@ def test_a_plan_for_another_engine_opens_with_its_own_answer(engine: str, releas
     assert not wrong_values(stored, found)[:5]
 
 
-def test_an_engine_s_version_is_fixed_when_the_workbook_is_written(tmp_path: Path) -> None:
-    plan = make_plan(Request("qwen3-30b-a3b", concurrency=20, engine_version="0.28.1"))
+def test_an_engine_s_version_is_fixed_when_the_workbook_is_written() -> None:
+    plan = make_plan(Request("qwen3-30b-a3b", concurrency=20, gpus=SOME, engine_version="0.28.1"))
     assert plan.best is not None
-    sheet = Sheet(plan_workbook(plan, "en"), tmp_path / "plan.xlsx")
-    assert sheet.get("out_kv_cache_tokens") == plan.best.fit.kv_cache.tokens
+    assert results(plan_workbook(plan, "en"))["out_kv_cache_tokens"] == plan.best.fit.kv_cache.tokens
     for engine, release in (("vllm", "0.19"), ("sglang", "0.5.9"), ("tensorrt-llm", "0.21"), ("transformers", None)):
         with pytest.raises(FlagError):
-            plan_workbook(make_plan(Request("qwen3-30b-a3b", concurrency=20, engine=engine, engine_version=release)), "en")
+            plan_workbook(make_plan(Request("qwen3-30b-a3b", concurrency=20, gpus=SOME, engine=engine, engine_version=release)), "en")
 
 
 def test_the_first_page_shows_what_the_library_says(bid: Sheet, plan: Plan) -> None:
@@ -285,7 +294,7 @@ def test_libreoffice_gives_the_same_when_forced_to_recalculate(tmp_path: Path) -
     profile = tmp_path / "profile" / "user"
     profile.mkdir(parents=True)
     (profile / "registrymodifications.xcu").write_text(ALWAYS, encoding="utf-8")
-    asked, target = Request("qwen3.5-35b-a3b", concurrency=64, context_tokens=20000, kv_precision="fp8"), tmp_path / "out"
+    asked, target = Request("qwen3.5-35b-a3b", concurrency=64, context_tokens=20000, kv_precision="fp8", gpus=SOME), tmp_path / "out"
     sources = [tmp_path / f"{engine}.xlsx" for engine in ("vllm", "sglang", "tensorrt-llm")]
     for source in sources:
         source.write_bytes(plan_workbook(make_plan(replace(asked, engine=source.stem)), "en"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from gpusizer.planning.request import Request
 from gpusizer.planning.types import FITS, Option, Plan
 from gpusizer.rendering.workbook import plan_workbook
 from gpusizer.rendering.workbook.request import workbook_request
-from workbook_reader import Sheet
+from workbook_reader import Sheet, cells, results
 
 DEPARTMENT = Request("qwen3-8b", users=100, tuning="off", with_models=("bge-m3", "bge-reranker-v2-m3", "whisper-large-v3"), spare=1)
 
@@ -26,8 +25,13 @@ def plan() -> Plan:
 
 
 @pytest.fixture(scope="module")
-def sheet(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Sheet:
-    return Sheet(plan_workbook(plan, "en"), tmp_path_factory.mktemp("stack") / "plan.xlsx")
+def content(plan: Plan) -> bytes:
+    return plan_workbook(plan, "en")
+
+
+@pytest.fixture(scope="module")
+def sheet(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Sheet:
+    return Sheet(content, tmp_path_factory.mktemp("stack") / "plan.xlsx")
 
 
 def _in_cells(option: Option) -> bool:
@@ -52,20 +56,17 @@ def test_every_option_is_the_same_in_the_workbook(plan: Plan, sheet: Sheet) -> N
     assert not sheet.errors()
 
 
-def test_a_workbook_of_a_reserve_alone_counts_it(tmp_path: Path) -> None:
+def test_a_workbook_of_a_reserve_alone_counts_it() -> None:
     for engine in ("vllm", "sglang"):
         plan = make_plan(workbook_request(Request("qwen3-32b", users=1500, engine=engine, spare=2, gpus=("h100-sxm-80gb",))))
         option = plan.options[0]
-        sheet = Sheet(plan_workbook(plan, "zh"), tmp_path / f"{engine}.xlsx")
-        assert sheet.get("out_gpus") == option.gpus == option.layout.gpus * (option.replicas + 2)
-        assert sheet.get("out_replicas") == option.replicas
+        said = results(plan_workbook(plan, "zh"))
+        assert said["out_gpus"] == option.gpus == option.layout.gpus * (option.replicas + 2)
+        assert said["out_replicas"] == option.replicas
 
 
-def test_the_report_on_the_first_sheet_names_what_stands_beside(plan: Plan, tmp_path: Path) -> None:
-    content = plan_workbook(plan, "en")
-    cells = Sheet(content, tmp_path / "named.xlsx")
-    page = cells.model.get_cell_value
-    words = {str(page(0, row, column)) for row in range(1, 140) for column in range(1, 9)}
+def test_the_report_on_the_first_sheet_names_what_stands_beside(content: bytes) -> None:
+    words = {str(value) for title, _, _, value in cells(content) if title == text("workbook", "sheet-start", "en")}
     assert any("whisper-large-v3" in each for each in words)
     reserve = text("stack", "spare", "en", replicas=1, spare=1, gpus=1)
     assert reserve in words

@@ -44,6 +44,7 @@ _BF16_FROM = 8.0
 _PLAIN = ("bf16", "fp16", "fp32")
 _NEWEST = (1 << 20,)  # above every version
 _PATCHED, _REFUSED = 2, 9  # tiers
+_KEPT = 4096  # answers: a few hundred devices, a handful of engines, versions and families of formats; a workbook asks for a device a thousand times
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def device_support(
     return support_for(engine_id, contents_of(architecture), accelerator, version=version, kv_precision=kv_precision)
 
 
-@lru_cache(maxsize=4096)  # a few hundred devices, a handful of engines, versions and families of formats
+@lru_cache(maxsize=_KEPT)
 def support_for(
     engine_id: str, contents: Contents, accelerator: Accelerator, *, version: tuple[int, ...] = _NEWEST, kv_precision: str = "auto"
 ) -> Support:
@@ -227,14 +228,15 @@ def convert_first(engine_id: str, stored: Architecture, accelerator: Accelerator
 # ---- the parts of the answer ---------------------------------------------------------------------------------------
 
 
-def _runs(engine_id: str, accelerator: Accelerator, version: tuple[int, ...]) -> tuple[Notice | None, list[Notice]]:
+@lru_cache(maxsize=_KEPT)
+def _runs(engine_id: str, accelerator: Accelerator, version: tuple[int, ...]) -> tuple[Notice | None, tuple[Notice, ...]]:
     """(refusal, notices) of the engine on the device at all."""
     answer, package = _answer(engine_id, accelerator, version)
     parameters: dict[str, Any] = {"engine": engine_id, "gpu": accelerator.id}
     if answer == "no":
-        return _refused("engine-not-on-device", parameters, _others(engine_id, accelerator)), []
-    said = [] if answer == "yes" else [Notice(f"engine-{answer}-on-device", parameters)]
-    return None, [*said, Notice("engine-by-package", {**parameters, "package": package})] if package else said
+        return _refused("engine-not-on-device", parameters, _others(engine_id, accelerator)), ()
+    said = () if answer == "yes" else (Notice(f"engine-{answer}-on-device", parameters),)
+    return None, (*said, Notice("engine-by-package", {**parameters, "package": package})) if package else said
 
 
 def _answer(engine_id: str, accelerator: Accelerator, version: tuple[int, ...] = _NEWEST) -> tuple[str, str]:
@@ -275,6 +277,7 @@ def _speaks(rows: Iterable[Row], accelerator: Accelerator, version: tuple[int, .
     return next((row for row in rows if row.on(accelerator, version)), None)
 
 
+@lru_cache(maxsize=_KEPT)
 def _weights(engine_id: str, families: tuple[str, ...], accelerator: Accelerator, version: tuple[int, ...]) -> Support:
     """All families of formats together: what is refused is named in one sentence."""
     rows = rows_of(engine_id, "weights")
@@ -323,6 +326,7 @@ def _computed(family: str, accelerator: Accelerator, instead: tuple[str, ...]) -
     return Notice("precision-not-native", {"gpu": accelerator.id, "precision": family, "instead": instead[0]})
 
 
+@lru_cache(maxsize=_KEPT)
 def _mixer(engine_id: str, kind: str, accelerator: Accelerator, version: tuple[int, ...]) -> Support:
     """A kind of mixer on the device."""
     row = _speaks((each for each in rows_of(engine_id, "attention") if kind in each.attention), accelerator, version)
@@ -334,6 +338,7 @@ def _mixer(engine_id: str, kind: str, accelerator: Accelerator, version: tuple[i
     return _said(row, Notice("mixer-not-proven", parameters))
 
 
+@lru_cache(maxsize=_KEPT)
 def _cache(engine_id: str, form: str, mixers: tuple[str, ...], accelerator: Accelerator, version: tuple[int, ...]) -> Support:
     """A number format of the cache on the device."""
     rows = (each for each in rows_of(engine_id, "cache") if form in each.formats and (not each.attention or set(each.attention) & set(mixers)))
