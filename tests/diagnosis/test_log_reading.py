@@ -35,6 +35,19 @@ KILLED = "[4242.1] Out of memory: Killed process 991 (VLLM::EngineCor) total-vm:
 FIGURES = {"weights_gib_per_gpu": 15.2683, "kv_available_gib_per_gpu": 22.81, "kv_tokens": 166096, "max_concurrency": 5.07, "cuda_graph_gib": 0.6}
 
 
+OLLAMA = """\
+time=2025-09-20 level=INFO source=routes.go:1528 msg="Listening on 127.0.0.1:11434 (version 0.12.0)"
+time=2025-09-20 level=INFO source=types.go:131 msg="inference compute" id=GPU-1 library=cuda name="NVIDIA GeForce RTX 3090" total="23.6 GiB"
+"""
+RUNNER = """\
+time=2025-09-20 level=INFO source=server.go:398 msg="starting runner" cmd="/usr/bin/ollama runner --model /models/blob --port 41231"
+print_info: general.name     = {model}
+load_tensors: offloaded {layers}/{layers} layers to GPU
+load_tensors:        CUDA0 model buffer size = {size} MiB
+time=2025-09-20 level=INFO source=server.go:1289 msg="llama runner started in 5.00 seconds"
+"""
+
+
 def read(text: str | bytes, chunk_bytes: int = 1 << 20) -> Reading:
     content = text.encode() if isinstance(text, str) else text
     return read_log([content[at : at + chunk_bytes] for at in range(0, len(content), chunk_bytes)])
@@ -161,3 +174,12 @@ def test_any_bytes_are_read(parts: list[bytes]) -> None:
         return
     assert found.lines == content.count(b"\n") + (bool(content) and not content.endswith(b"\n"))
     assert all(each.quote.isprintable() for each in found.told.record.events)
+
+
+def test_what_a_server_says_once_of_its_machine_holds_for_each_model_that_it_loads() -> None:
+    first, second = RUNNER.format(model="Qwen3 8B", layers=37, size="4455.34"), RUNNER.format(model="Qwen3 14B", layers=41, size="8148.38")
+    found = read(OLLAMA + first + second)
+    assert (found.told.engine, found.starts) == ("ollama", 2)
+    told = found.told.record
+    assert (told.launch["model"], told.launch["gpu"], told.launch["engine_version"]) == ("Qwen3 14B", "NVIDIA GeForce RTX 3090", "0.12.0")
+    assert told.measured["model_buffer_mib_by_device"] == {"CUDA0": 8148.38}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from gpusizer.diagnosis.lines import blocks_of, plain_lines
 from gpusizer.engines import declarations
@@ -24,6 +25,7 @@ CAPTURED_BYTES = 2 << 20
 MOST_LATER_LINES = 2_000
 _SURE = 6  # findings of one engine's own, and none of another's, after which the others are no longer asked
 _TOGETHER = 200  # lines that are looked at together
+_OF_THE_MACHINE = ("engine_version", "gpu", "gpu_count")  # said once above several starts
 
 
 @dataclass
@@ -219,6 +221,7 @@ class _Starts:
         self.count = 1
         self.last_ended: Told | None = None
         self.asked = grammars()
+        self.machine: dict[str, dict[str, Any]] = {}  # by engine, what an earlier start told of where it runs
         self.now = self._begun(1)
 
     def _begun(self, line: int) -> Told:
@@ -263,10 +266,21 @@ class _Starts:
 
     def _close(self) -> None:
         for grammar in grammars():
+            record = self.now.records[grammar.engine]
             if grammar.finish is not None:
-                grammar.finish(self.now.records[grammar.engine])
+                grammar.finish(record)
+            if record.matched:
+                self._carry_machine(grammar.engine, record)
         if self.now.ended:
             self.last_ended = self.now
+
+    def _carry_machine(self, engine: str, record: LogRecord) -> None:
+        """What stands once above several starts of one server holds for all of them."""
+        known = self.machine.get(engine, {})
+        for name, value in known.items():
+            if name != "gpu_count" or "gpu" not in record.launch or record.launch["gpu"] == known.get("gpu"):
+                record.launch.setdefault(name, value)
+        self.machine[engine] = {name: record.launch[name] for name in _OF_THE_MACHINE if name in record.launch}
 
     def chosen(self) -> Told:
         """The last start that says what became of it, else the last."""
