@@ -141,7 +141,10 @@ def test_an_interruption_leaves_what_was_measured(tmp_path: Path) -> None:
     with streaming(pace) as address:
         command = [sys.executable, "-m", "gpusizer", "measure", address, "--concurrency", "1,2", "--input-tokens", "50", "--output-tokens", "5"]
         child = subprocess.Popen(
-            [*command, "--requests", "4", "--output", str(output)], stderr=subprocess.PIPE, env={**os.environ, "LC_ALL": "C.UTF-8"}
+            [*command, "--requests", "4", "--output", str(output)],
+            stderr=subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell starts what runs behind it with it ignored
         )
         until = time.monotonic() + 60
         while len(pace.prompts) < 12 and time.monotonic() < until:  # probes, a warm-up and the first level are over

@@ -175,6 +175,7 @@ SLOW = (
     "import os, signal, sys, time\n"
     "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whoever runs the tests may ignore it, as a shell does for what runs behind it
     "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    "signal.signal(signal.SIGQUIT, signal.SIG_DFL)\n"
     "os.fsync = lambda number: (print('written', flush=True), time.sleep(60))\n"
     "{more}"
     "sys.argv = ['gpusizer', 'scenarios', 'list', '--output', sys.argv[1]]\n"
