@@ -143,8 +143,8 @@ def _by_settings(fit: Fit) -> Iterator[Notice]:
     sizes = per_gpu(fit.ranks[fit.worst].items)
     total = sum(sizes.values())
     share = deployment.memory_fraction
-    if share is not None and share < _USUAL_SHARE and fit.quantities.get("kv_cache_pool_bytes") is not None:
-        yield Notice("share-lowered", {"share": share, "bytes": round(total * (1 - share))})
+    if share is not None and share < _USUAL_SHARE and fit.free_bytes > _NOTABLE * total:
+        yield Notice("share-lowered", {"share": share, "bytes": fit.free_bytes})
     if sizes[Section.ACTIVATION] > max(_NOTABLE * total, GiB):
         asked = {"requests": deployment.max_num_seqs, "tokens": deployment.max_num_batched_tokens}
         if all(asked.values()):
