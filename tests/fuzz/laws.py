@@ -51,9 +51,12 @@ def codes(notices: list[Mapping[str, Any]]) -> Hashable:
 
 
 def hold_for_band(name: str, low: float, value: float, high: float, *, fits: bool) -> None:
-    """In order, and nothing of it negative; what is left for a cache is, where a start fails: engines say so as well."""
+    """In order, and nothing of it negative; what is left for a cache is, where a start fails or may fail: engines say so as well."""
     assert low <= value <= high, f"{name}: {low} {value} {high}"
-    assert low >= 0 or (name == "kv_cache_pool_bytes" and not fits), f"{name}: {low} {value} {high}"
+    if name == "kv_cache_pool_bytes":
+        assert value >= 0 or not fits, f"{name}: {low} {value} {high}"
+    else:
+        assert low >= 0, f"{name}: {low} {value} {high}"
 
 
 def hold_for_fit(data: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ def test_negative_figures_and_bands_in_disorder_are_no_answers() -> None:
     for wrong in ({"a": [{"b": -1}]}, {"a": float("inf")}):
         with pytest.raises(AssertionError):
             hold_for_numbers(wrong)
-    for name, low, value, high, fits in (("kv_cache_pool_bytes", -1, 0, 1, True), ("weights_bytes", -1, 0, 1, False), ("x", 1, 0, 2, True)):
+    for name, low, value, high, fits in (("kv_cache_pool_bytes", -2, -1, 1, True), ("weights_bytes", -1, 0, 1, False), ("x", 1, 0, 2, True)):
         with pytest.raises(AssertionError):
             hold_for_band(name, low, value, high, fits=fits)
 
