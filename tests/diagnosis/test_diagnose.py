@@ -152,6 +152,7 @@ def test_memory_that_ends_while_it_serves_is_no_failed_start() -> None:
 def test_a_log_that_ends_behind_its_cache_got_past_its_memory() -> None:
     found = data(START[: START.index("(EngineCore_DP0 pid=9) INFO 11-02 10:01:40")])
     assert found["outcome"] == "starts"
+    assert "kV" not in found["sentence"]["zh"]
     assert found["findings"][0]["code"] == "outcome-pool-allocated"
     assert data(START[: START.index("(EngineCore_DP0 pid=9) INFO 11-02 10:01:10")])["outcome"] == "unknown"
 

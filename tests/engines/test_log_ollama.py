@@ -18,8 +18,8 @@ OLLAMA_GPU_OVERHEAD:1073741824 OLLAMA_KV_CACHE_TYPE: OLLAMA_NUM_PARALLEL:2 no_pr
 available="23.3 GiB"
 """
 LOADED = f"""\
-{INFO}server.go:398 msg="starting runner" cmd="/usr/bin/ollama runner --model /root/.ollama/models/blobs/sha256-abc --port 41231"
-llama_model_loader: loaded meta data with 36 key-value pairs and 771 tensors from /root/.ollama/models/blobs/sha256-abc (version GGUF V3 (latest))
+{INFO}server.go:398 msg="starting runner" cmd="/usr/bin/ollama runner --model /ollama/models/blobs/sha256-abc --port 41231"
+llama_model_loader: loaded meta data with 36 key-value pairs and 771 tensors from /ollama/models/blobs/sha256-abc (version GGUF V3 (latest))
 print_info: general.name     = Qwen3 32B
 {INFO}runner.go:1173 msg=load request="{{Operation:commit LoraPath:[] Parallel:2 BatchSize:512 FlashAttention:true KvSize:16384 KvCacheType:q8_0 \
 NumThreads:8 GPULayers:60[ID:GPU-1 Layers:60(4..63)] MultiUserCache:false}}"

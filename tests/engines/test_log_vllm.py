@@ -324,7 +324,7 @@ def test_the_command_line(text: str, command: str) -> None:
 
 
 def test_a_model_of_the_cache_has_its_name() -> None:
-    folder = "/root/.cache/huggingface/hub/models--deepseek-ai--DeepSeek-V4-Flash-0731/snapshots/7872f01b"
+    folder = "/models/hub/models--deepseek-ai--DeepSeek-V4-Flash-0731/snapshots/7872f01b"
     record = read_text(LOG, f"non-default args: {{'model_tag': '{folder}', 'max_num_seqs': 4}}")
     assert record.launch == {"model": "deepseek-ai/DeepSeek-V4-Flash-0731", "max_num_seqs": 4}
 

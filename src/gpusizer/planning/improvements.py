@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import chain
 from math import floor
-from typing import Any
 
 from gpusizer.architecture.model import Architecture
 from gpusizer.architecture.precision.requantise import with_precision
@@ -19,7 +18,7 @@ from gpusizer.engines import get_engine
 from gpusizer.engines.base.types import Deployment, Fit
 from gpusizer.errors import GpusizerError
 from gpusizer.facts.types import Accelerator
-from gpusizer.planning.remedies import Change, changes_for
+from gpusizer.planning.remedies import Change, Remedy, changes_for
 from gpusizer.planning.tuning import PLAIN_CACHES
 
 __all__ = ["Cost", "Improvement", "MeasuredStart", "improvements_for"]
@@ -100,20 +99,12 @@ class MeasuredStart:
     by_memory: bool = True
 
 
-@dataclass(frozen=True)
-class Improvement:
-    """One change, and what it brings.
+@dataclass(frozen=True, kw_only=True)
+class Improvement(Remedy):
+    """One change, and what it brings to a start that was measured.
 
     Parameters
     ----------
-    code : str
-        Words under ``remedy``.
-    parameters : dict
-        What changes, from and to.
-    launch : Deployment
-        The start with the change.
-    fit : Fit
-        What its engine says to it, as predicted.
     frees_bytes : int
         Memory of one GPU that is free for the cache, or for what failed, beyond the start as it was. [bytes]
     kv_cache_tokens : int
@@ -122,10 +113,6 @@ class Improvement:
         What it costs.
     """
 
-    code: str
-    parameters: dict[str, Any]
-    launch: Deployment
-    fit: Fit
     frees_bytes: int
     kv_cache_tokens: int
     cost: Cost
@@ -169,7 +156,15 @@ def improvements_for(
         except GpusizerError:
             continue  # this engine cannot be started so
         if ruler.helps(after):
-            found[code] = Improvement(code, parameters, deployment, after, ruler.frees_bytes(after), ruler.tokens(after), _cost(code, after, ruler))
+            found[code] = Improvement(
+                code,
+                parameters,
+                deployment,
+                after,
+                frees_bytes=ruler.frees_bytes(after),
+                kv_cache_tokens=ruler.tokens(after),
+                cost=_cost(code, after, ruler),
+            )
     return sorted(found.values(), key=lambda each: (each.cost, -each.kv_cache_tokens))[:MOST]
 
 

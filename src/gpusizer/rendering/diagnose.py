@@ -20,8 +20,8 @@ from gpusizer.planning.improvements import Cost, Improvement
 from gpusizer.rendering.accuracy import quantity_name
 from gpusizer.rendering.devices import counted_devices
 from gpusizer.rendering.document import Block, Column, Command, Document, Heading, Lines, Paragraph, Points, Table
-from gpusizer.rendering.fit import fit_data
-from gpusizer.rendering.launch import launch_command, layout_words
+from gpusizer.rendering.fit import change_words, fit_data
+from gpusizer.rendering.launch import launch_command
 from gpusizer.rendering.validate import reason_words
 from gpusizer.units import GiB
 from gpusizer.validation.accuracy import Compared
@@ -119,7 +119,7 @@ def diagnosis_sentence(found: Diagnosis, language: str) -> str:
         engine=f"{engine_name(found.engine)} {version}".strip(),
         model=str(row["model"] or text("diagnose", "unknown-model", language))[:_WIDEST_NAME],
         gpu=_gpu_words(found, language),
-        outcome=outcome[:1].lower() + outcome[1:],
+        outcome=outcome[:1].lower() + outcome[1:] if outcome[1:2].islower() else outcome,  # "KV cache" keeps its capitals
     )
     tokens = found.measured.get("kv_cache_tokens")
     return words if tokens is None or found.failed else words + text("diagnose", "cache", language, tokens=tokens)
@@ -256,7 +256,7 @@ def _as_named(found: Diagnosis, improvement: Improvement) -> Any:
 
 
 def _remedy_words(found: Diagnosis, each: Improvement, language: str) -> str:
-    change = text("remedy", each.code, language, layout=layout_words(each.launch.layout), **each.parameters)
+    change = change_words(each, language)
     cost = text("diagnose", f"cost-{Cost(each.cost).name.lower()}", language)
     before = found.measured.get("kv_cache_tokens")
     words = {"change": change[:1].upper() + change[1:], "frees": each.frees_bytes, "tokens": each.kv_cache_tokens, "before": before, "cost": cost}

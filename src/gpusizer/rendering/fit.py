@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gpusizer.planning.remedies import Remedy
     from gpusizer.planning.verdict import Verdict
 
-__all__ = ["cache_words", "fit_data", "fit_document", "fit_sentence", "log_lines", "memory_data", "ranks_table", "remedy_words"]
+__all__ = ["cache_words", "change_words", "fit_data", "fit_document", "fit_sentence", "log_lines", "memory_data", "ranks_table", "remedy_words"]
 
 
 def fit_data(fit: Fit, launch: Deployment) -> dict[str, Any]:
@@ -172,8 +172,19 @@ def remedy_words(remedy: Remedy, language: str) -> str:
     """One change that would make it start, and what it would hold then."""
     after = remedy.fit
     settings = [notice_words(each, "knob", language) for each in remedy.knobs]
-    change = settings or text("remedy", remedy.code, language, layout=layout_words(remedy.launch.layout), **remedy.parameters)
-    return text("ui", "remedy-line", language, change=change, tokens=after.kv_cache.tokens, requests=f"{after.max_concurrency:,.2f}")
+    return text(
+        "ui",
+        "remedy-line",
+        language,
+        change=settings or change_words(remedy, language),
+        tokens=after.kv_cache.tokens,
+        requests=f"{after.max_concurrency:,.2f}",
+    )
+
+
+def change_words(remedy: Remedy, language: str) -> str:
+    """The one change alone."""
+    return text("remedy", remedy.code, language, layout=layout_words(remedy.launch.layout), **remedy.parameters)
 
 
 def _remedy_data(remedy: Remedy) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from gpusizer.architecture.types import Notice
 from gpusizer.engines import declaration
 from gpusizer.engines.base.declaration import Declaration
 from gpusizer.engines.base.device_support import weight_formats
+from gpusizer.engines.base.log import LAUNCH_FIELDS
 from gpusizer.engines.base.releases import release_on
 from gpusizer.engines.base.types import Deployment
 from gpusizer.engines.base.version import build_day, known_build, named_version, ordered_version
@@ -43,36 +44,7 @@ from gpusizer.validation.models import model_of, stored_in
 
 __all__ = ["KNOWN_BEFORE", "Case", "check_numbers", "deployment_of", "is_performance", "whole"]
 
-KNOWN_BEFORE = [
-    "engine",
-    "engine_version",
-    "date",
-    "model",
-    "quantization",
-    "dtype",
-    "gpu",
-    "gpu_count",
-    "tp",
-    "pp",
-    "dp",
-    "ep",
-    "dp_attention",
-    "kv_cache_dtype",
-    "max_model_len",
-    "context_len",
-    "max_num_seqs",
-    "max_running_requests",
-    "max_num_batched_tokens",
-    "chunked_prefill_size",
-    "gpu_memory_utilization",
-    "mem_fraction_static",
-    "block_size",
-    "enforce_eager",
-    "speculative",
-    "checkpoint_gib",
-    "cuda_graph_max_bs",
-    "other_flags",
-]
+KNOWN_BEFORE = list(LAUNCH_FIELDS)
 """The fields that a prediction may use."""
 
 LONGEST_FIELD = 20_000

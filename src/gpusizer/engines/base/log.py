@@ -17,34 +17,37 @@ from gpusizer.units import GB, KB, MB, TB, GiB, KiB, MiB, TiB
 
 __all__ = ["LAUNCH_FIELDS", "LogEvent", "LogGrammar", "LogPattern", "LogRecord", "Outcome"]
 
-LAUNCH_FIELDS = frozenset(
-    {
-        "engine_version",
-        "model",
-        "gpu",
-        "gpu_count",
-        "tp",
-        "pp",
-        "dp",
-        "ep",
-        "dtype",
-        "quantization",
-        "kv_cache_dtype",
-        "max_model_len",
-        "context_len",
-        "max_num_seqs",
-        "max_running_requests",
-        "max_num_batched_tokens",
-        "chunked_prefill_size",
-        "gpu_memory_utilization",
-        "mem_fraction_static",
-        "block_size",
-        "enforce_eager",
-        "other_flags",
-        "checkpoint_gib",
-    }
+LAUNCH_FIELDS = (
+    "engine",
+    "engine_version",
+    "date",
+    "model",
+    "quantization",
+    "dtype",
+    "gpu",
+    "gpu_count",
+    "tp",
+    "pp",
+    "dp",
+    "ep",
+    "dp_attention",
+    "kv_cache_dtype",
+    "max_model_len",
+    "context_len",
+    "max_num_seqs",
+    "max_running_requests",
+    "max_num_batched_tokens",
+    "chunked_prefill_size",
+    "gpu_memory_utilization",
+    "mem_fraction_static",
+    "block_size",
+    "enforce_eager",
+    "speculative",
+    "checkpoint_gib",
+    "cuda_graph_max_bs",
+    "other_flags",
 )
-"""Fields of a case that say how it was launched, as a log may tell them."""
+"""Fields of a measured case that say how it was launched; a log tells some of them."""
 
 Outcome = Literal["starts", "out-of-memory", "refused", "unknown"]
 """What became of a start. ``refused``: the engine ended it itself, for memory that it counted or for another reason; the events say which."""
